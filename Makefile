@@ -1,0 +1,36 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
+	@echo "make test    the whole test suite"
+	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make format  ruff format and safe fixes"
+
+$(VENV)/.run-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/run.lock pyproject.toml
+	@PYTHON=$(PYTHON) bash scripts/install.sh run
+
+$(VENV)/.dev-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/dev.lock pyproject.toml
+	@PYTHON=$(PYTHON) bash scripts/install.sh dev
+
+demo: $(VENV)/.run-installed
+	@$(BIN)/nightjar demo
+
+test: $(VENV)/.dev-installed
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev-installed
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev-installed
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

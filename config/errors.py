@@ -1,0 +1,104 @@
+"""Nightjar's exceptions.
+
+    NightjarError                what happened, where, and what to do, in one paragraph; `exit_code` 1
+    +-- UsageError               wrong usage or bad input; `exit_code` 2
+    |   +-- SettingsError        an unknown, misspelt or invalid setting
+    |   +-- SuiteError           a suite file that cannot be imported (file, line, field)
+    |   +-- UnknownNameError     no such suite, model, run or job (with the nearest names)
+    |   +-- RunConflictError     the run exists with other content (with the difference)
+    |   +-- ParameterError       a generation parameter out of its range
+    +-- ServiceError             MongoDB or Redis missing, unreachable or refusing
+    +-- ModelError               a model that cannot do what is asked of it
+    |   +-- ModelFileError       unreadable, truncated or not a GGUF
+    |   +-- ModelFitError        too large for this machine (with the numbers)
+    |   +-- TemplateError        no chat template, or one that cannot render this conversation
+    +-- ContextError             a prompt that does not fit the context (with the numbers)
+    +-- OutputError              a folder or file that cannot be written, a full disk
+    +-- LeaseLostError           somebody else owns the job now; never shown to a person
+
+A job's own errors are told apart by `transient`: True means that another try may succeed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class NightjarError(Exception):
+    """Base of every error that Nightjar raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False
+
+
+class UsageError(NightjarError):
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    pass
+
+
+class SuiteError(UsageError):
+    pass
+
+
+class UnknownNameError(UsageError):
+    """Nothing goes by that name; the message lists the nearest names that exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        super().__init__(f"There is no {kind} {name!r}. {suggest(name, known, kind)}{' ' + remedy if remedy else ''}")
+
+
+class RunConflictError(UsageError):
+    pass
+
+
+class ParameterError(UsageError):
+    pass
+
+
+class ServiceError(NightjarError):
+    transient = True
+
+
+class ModelError(NightjarError):
+    pass
+
+
+class ModelFileError(ModelError):
+    pass
+
+
+class ModelFitError(ModelError):
+    pass
+
+
+class TemplateError(ModelError):
+    pass
+
+
+class ContextError(NightjarError):
+    pass
+
+
+class OutputError(NightjarError):
+    pass
+
+
+class LeaseLostError(NightjarError):
+    pass
+
+
+def suggest(name: str, known: Iterable[str], kind: str = "name") -> str:
+    """One sentence that names the nearest of the known names, or says that there are none."""
+    names = sorted(set(known))
+    if not names:
+        return f"No {kind} exists yet."
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return f"Known: {shown}."

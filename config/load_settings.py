@@ -1,0 +1,38 @@
+"""How a model is loaded: the ONE form of model settings, used in `[model]`, models.toml and NIGHTJAR_MODEL__*. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CacheType = Literal["f16", "q8_0", "q4_0"]
+Auto = Literal["auto"]
+
+
+class LoadSettings(BaseModel):
+    """Settings a model is loaded with. "auto" is decided on the worker, for its device, and recorded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    context: int | None = Field(None, ge=16)
+    """Tokens per conversation; None: what the file declares, at most 8192."""
+    slots: int | Auto = "auto"
+    """Conversations at once; auto: as many as fit, at most 8 on a CPU and 32 on a GPU."""
+    gpu_layers: int = Field(-1, ge=-1)
+    """Layers offloaded; -1: all."""
+    flash_attention: bool = True
+    offload_kv: bool = True
+    mmap: bool = True
+    mlock: bool = False
+    n_batch: int | Auto = "auto"
+    """Tokens per decode call; auto: 512 on a CPU, 2048 on a GPU."""
+    n_ubatch: int | Auto = "auto"
+    """Tokens per device micro-batch; auto: 256 on a CPU, 512 on a GPU."""
+    threads: int | Auto = "auto"
+    """auto: the cores this process may use."""
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
+    memory_share: float = Field(0.8, gt=0, le=1)
+    """At most this share of the device's memory."""
+    reproducible: bool = False

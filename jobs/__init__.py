@@ -1,0 +1,1 @@
+"""The contract between pipeline and workers: documents, identity, states, retry decisions, store, queue."""

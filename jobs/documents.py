@@ -1,0 +1,273 @@
+"""MongoDB documents. Beanie gives schema, indexes and reads; hot writes go through `jobs.ownership`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from beanie import Document
+from pydantic import BaseModel, Field
+from pymongo import ASCENDING, IndexModel
+
+from jobs.models import LoadFacts, ModelFacts
+from jobs.records import Attempt, TurnRecord
+from jobs.sequences import Sequence
+from jobs.states import JobKind, JobStatus, RunStatus
+
+
+def utc_now() -> datetime:
+    """Now, in UTC, at MongoDB's millisecond resolution."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class SequenceRef(BaseModel):
+    """A sequence inside a suite version, in file order."""
+
+    id: str
+    digest: str
+    document: str
+    """`_id` of its SequenceDocument."""
+    tags: tuple[str, ...] = ()
+
+
+class SequenceDocument(Document):
+    """An immutable sequence; `_id` is a digest of all of it, names, tags and expectations included."""
+
+    id: str  # type: ignore[assignment]  # beanie's default is an ObjectId
+    sequence: Sequence
+
+    class Settings:
+        name = "sequences"
+        use_cache = False
+
+
+class SuiteVersion(Document):
+    """An immutable, content-addressed version of a suite; `_id` is its digest."""
+
+    id: str  # type: ignore[assignment]
+    name: str
+    version: int
+    """1, 2, ... in import order, unique per name."""
+    description: str = ""
+    licence: str | None = None
+    source: str
+    """File name and format it was read from."""
+    tags: tuple[str, ...] = ()
+    sequences: list[SequenceRef]
+    rubric: dict[str, Any] | None = None
+    primary_metric: str | None = None
+    imported_at: datetime
+
+    class Settings:
+        name = "suites"
+        indexes: ClassVar = [IndexModel([("name", ASCENDING), ("version", ASCENDING)], unique=True)]
+
+
+class RunModel(BaseModel):
+    """A model of a run. The digest is fixed by the first worker that loads it, by compare-and-set."""
+
+    name: str
+    digest: str | None = None
+    facts: ModelFacts | None = None
+    loads: list[LoadFacts] = Field(default_factory=list)
+    path: str | None = None
+    """A GGUF file given by path (`nightjar eval`); None where a registry knows the name."""
+
+
+class Run(Document):
+    """One launch, frozen: suite x models x repeats x parameters."""
+
+    id: str  # type: ignore[assignment]
+    name: str
+    status: RunStatus
+    status_reason: str | None = None
+    suite: str
+    suite_name: str
+    suite_version: int
+    sequences: list[str]
+    """Ids of the sequences taken (after --only and --limit), in suite order."""
+    models: list[RunModel]
+    repeats: int
+    seed: int
+    set_parameters: dict[str, Any] = Field(default_factory=dict)
+    set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    date: str
+    """ISO date (UTC) that templates see as today."""
+    priority: int = 0
+    """Higher first."""
+    max_tries: int = 3
+    max_lapses: int = 20
+    max_crashes: int = 2
+    fail_on_error: float | None = None
+    """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
+    jobs_total: int = 0
+    planned: bool = False
+    """All judging jobs are inserted."""
+    rubric: dict[str, Any] | None = None
+    judges: list[str] = Field(default_factory=list)
+    schedule: str | None = None
+    tick: datetime | None = None
+    nightjar_version: str
+    content: str
+    """Digest of all that must agree when the same name is enqueued again (models and repeats may grow)."""
+    created_at: datetime
+    finished_at: datetime | None = None
+
+    class Settings:
+        name = "runs"
+        indexes: ClassVar = [
+            IndexModel([("name", ASCENDING)], unique=True),
+            IndexModel([("status", ASCENDING), ("priority", ASCENDING)]),
+        ]
+
+
+class Job(Document):
+    """A queued unit and its recorded outcome: sequence x model x repeat, with its transcript."""
+
+    id: str  # type: ignore[assignment]
+    run: str
+    kind: JobKind = JobKind.REPLY
+    model: str
+    sequence: str
+    """Sequence id in its suite."""
+    sequence_digest: str
+    sequence_document: str
+    repeat: int
+    """0 .. repeats - 1."""
+    tags: tuple[str, ...] = ()
+    order: int
+    """Position in the run's expansion; siblings of one prompt prefix are neighbours."""
+    priority: int = 0
+    status: JobStatus = JobStatus.PENDING
+    reason: str | None = None
+    """Why DEAD or CANCELLED."""
+    due_at: datetime
+    """Not before: backoff."""
+    fence: int = 0
+    owner: str | None = None
+    lease_until: datetime | None = None
+    suspect: bool = False
+    tries: int = 0
+    lapses: int = 0
+    crashes: int = 0
+    turns_total: int
+    turns_committed: int = 0
+    turns_empty: int = 0
+    turns: list[TurnRecord] = Field(default_factory=list)
+    attempts: list[Attempt] = Field(default_factory=list)
+    created_at: datetime
+    finished_at: datetime | None = None
+    payload: dict[str, Any] | None = None
+    """Judge and embed jobs: what is judged. None for replies."""
+
+    class Settings:
+        name = "jobs"
+        indexes: ClassVar = [
+            IndexModel(
+                [(key, ASCENDING) for key in ("run", "status", "model", "turns_committed", "turns_empty")],
+                name="status",
+            ),
+            IndexModel(
+                [(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")],
+                name="due",
+            ),
+            IndexModel(
+                [("lease_until", ASCENDING)],
+                name="leases",
+                partialFilterExpression={"status": "RUNNING"},
+            ),
+        ]
+
+
+class PublishedModel(Document):
+    """Facts of a model by name, published by `nightjar model add` and by workers on load; `_id` is the name."""
+
+    id: str  # type: ignore[assignment]
+    facts: ModelFacts
+    published_by: str
+    published_at: datetime
+
+    class Settings:
+        name = "models"
+
+
+class WorkerState(Document):
+    """A worker's beat; `_id` is the worker's id, "host:pid:start"."""
+
+    id: str  # type: ignore[assignment]
+    host: str
+    pid: int
+    model: str
+    state: str
+    """loading, ready, draining, stalled, failed."""
+    reason: str | None = None
+    load: LoadFacts | None = None
+    device: str = ""
+    slots: int = 0
+    slots_used: int = 0
+    waiting: int = 0
+    tokens_per_s: float = 0.0
+    """Decoded tokens over the last beats."""
+    reused_tokens: int = 0
+    process_peak_bytes: int | None = None
+    gpu_peak_bytes: int | None = None
+    gpu_utilisation: float | None = None
+    """Mean share of time busy since load, 0..1; None without NVML."""
+    gpu_energy_j: float | None = None
+    started_at: datetime
+    beat_at: datetime
+
+    class Settings:
+        name = "workers"
+        indexes: ClassVar = [IndexModel([("beat_at", ASCENDING)])]
+
+
+class ScoreDocument(Document):
+    """One scorer's result for one turn; `_id` = digest(job, turn, scorer): writing it again changes nothing."""
+
+    id: str  # type: ignore[assignment]
+    run: str
+    job: str
+    turn: int
+    scorer: str
+    value: float | None
+    """None where unscored or failed; `reason` says why."""
+    state: str
+    """scored, worst (a model failure), unscored, failed."""
+    answer: str | None = None
+    reason: str | None = None
+    scorer_digest: str
+
+    class Settings:
+        name = "scores"
+        indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer", ASCENDING)])]
+
+
+class Schedule(Document):
+    """A nightly run; `_id` is its name."""
+
+    id: str  # type: ignore[assignment]
+    cron: str
+    timezone: str
+    enqueue: dict[str, Any]
+    """The keyword arguments of the enqueue request."""
+    last_tick: datetime
+    """The newest tick fired or passed over; moved by compare-and-set so that one dispatcher fires a tick."""
+    enabled: bool = True
+    created_at: datetime
+
+    class Settings:
+        name = "schedules"
+
+
+ALL: tuple[type[Document], ...] = (
+    SequenceDocument,
+    SuiteVersion,
+    Run,
+    Job,
+    PublishedModel,
+    WorkerState,
+    ScoreDocument,
+    Schedule,
+)

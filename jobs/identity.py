@@ -1,0 +1,46 @@
+"""Digests that name things by their content, and the seeds derived from them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+DIGEST_CHARS = 32
+"""Hexadecimal characters kept of a SHA-256: 128 bits."""
+
+
+def digest(*parts: Any) -> str:
+    """Stable digest of JSON-able parts; dict order does not matter, list order does."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_CHARS]
+
+
+def job_id(run_id: str, kind: str, sequence: str, model: str, repeat: int) -> str:
+    """`_id` of a reply job; the same inputs always name the same job."""
+    return digest("job", run_id, kind, sequence, model, repeat)
+
+
+def default_run_seed(suite_name: str) -> int:
+    """The run seed used when none is given: from the suite's name, never from the clock."""
+    return _seed("run", suite_name)
+
+
+def turn_seed(run_seed: int, sequence_digest: str, repeat: int, turn: int, redraw: int = 0) -> int:
+    """Sampling seed of one draw, 0 <= seed < 2**31: the same for every model and every run with that seed."""
+    return _seed("turn", run_seed, sequence_digest, repeat, turn, redraw)
+
+
+def chain_digest(previous: str, turn_index: int, prompt: str, reply_ids: Iterable[int]) -> str:
+    """Link of a transcript's hash chain; `previous` is "" for the first turn."""
+    return digest("turn", previous, turn_index, prompt, list(reply_ids))
+
+
+def ids_digest(ids: Iterable[int]) -> str:
+    """Digest of a token id sequence."""
+    return hashlib.sha256(b",".join(b"%d" % i for i in ids)).hexdigest()[:DIGEST_CHARS]
+
+
+def _seed(*parts: Any) -> int:
+    return int(digest(*parts)[:8], 16) & 0x7FFF_FFFF

@@ -1,0 +1,126 @@
+"""Generation parameters, and which layer each value came from. Pure.
+
+Layers, lowest first: Nightjar's default < the GGUF's own `general.sampling.*` < models.toml < suite < turn
+< `--set key=value` < `--set MODEL:key=value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.errors import ParameterError, suggest
+
+
+class Policy(StrEnum):
+    """What the conversation may do when its history does not fit the context."""
+
+    FULL = "full"
+    TRIM = "trim"
+    SUMMARISE = "summarise"
+
+
+class Source(StrEnum):
+    DEFAULT = "default"
+    GGUF = "gguf"
+    REGISTRY = "models.toml"
+    SUITE = "suite"
+    TURN = "turn"
+    SET = "--set"
+    SET_MODEL = "--set MODEL"
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Parameters(BaseModel):
+    """Everything that shapes one reply. Numbers are checked; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    temperature: float = Field(0.8, ge=0, le=100)
+    top_k: int = Field(40, ge=0)
+    top_p: Probability = 0.95
+    min_p: Probability = 0.05
+    typical_p: Probability = 1.0
+    xtc_probability: Probability = 0.0
+    xtc_threshold: Probability = 0.1
+    dry_multiplier: float = Field(0.0, ge=0)
+    dry_base: float = Field(1.75, ge=1)
+    dry_allowed_length: int = Field(2, ge=1)
+    dry_penalty_last_n: int = Field(-1, ge=-1)
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    repeat_penalty: float = Field(1.0, gt=0)
+    repeat_last_n: int = Field(64, ge=-1)
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    logit_bias: dict[int, float] = Field(default_factory=dict)
+    max_tokens: int = Field(1024, ge=1)
+    min_tokens: int = Field(1, ge=0)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
+    reasoning_budget: int | None = Field(None, ge=0)
+    top_logprobs: int = Field(0, ge=0, le=100)
+    time_limit_s: float = Field(600.0, gt=0)
+    policy: Policy = Policy.TRIM
+    retry_empty: int = Field(0, ge=0, le=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The parameters of one turn; `sources` has the layer of every field."""
+
+    values: Parameters
+    sources: dict[str, Source]
+
+
+Layer = tuple[Source, Mapping[str, Any]]
+
+
+def resolve(layers: Sequence[Layer]) -> Resolved:
+    """Later layers win, key by key. Raises ParameterError that names layer and key."""
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Parameters.model_fields, Source.DEFAULT)
+    for source, layer in layers:
+        check(layer, source)
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    return Resolved(values=Parameters(**values), sources=sources)
+
+
+def check(layer: Mapping[str, Any], source: str) -> None:
+    """Raises ParameterError when a key is unknown or a value is out of its range."""
+    for key in layer:
+        if key not in Parameters.model_fields:
+            raise ParameterError(f"Unknown parameter {key!r} (from {source}). {suggest(key, Parameters.model_fields)}")
+    try:
+        Parameters(**layer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ParameterError(f"Parameter {key!r} (from {source}) is {first['input']!r}: {first['msg']}.") from None
+
+
+def parse_assignment(text: str) -> tuple[str | None, str, Any]:
+    """Reads `key=value` or `MODEL:key=value` (value as JSON, else as text) into (model, key, value)."""
+    import json
+
+    name, equals, raw = text.partition("=")
+    if not equals or not name.strip():
+        raise ParameterError(f"--set {text!r} is not of the form key=value or MODEL:key=value.")
+    model, colon, key = name.strip().rpartition(":")
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = raw
+    check({key: value}, f"--set {text}")
+    return (model if colon else None), key, value
+
+
+FinishReason = Literal["stop", "length", "context", "timeout", "cancelled"]
+"""Why a reply ended: its own end or a stop string; max_tokens; a full context; a time limit; a cancel."""

@@ -1,0 +1,87 @@
+"""A prompt sequence as it is stored and generated: turns, system prompt, documents, expectations. Pure."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.identity import digest
+
+Text = Annotated[str, Field(min_length=1)]
+DOCUMENT_PLACEHOLDER = re.compile(r"\{\{\s*documents\.([A-Za-z0-9_-]+)\s*\}\}")
+
+
+class Mode(StrEnum):
+    """How the turns of a sequence see each other."""
+
+    CHAT = "chat"
+    INDEPENDENT = "independent"
+    """Each turn starts a conversation of its own (chat template, system prompt, no history)."""
+    COMPLETION = "completion"
+    """No chat template: prompts and replies follow one another as plain text, for base models."""
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(Value):
+    """A text given to the model as input, kept apart so that a context policy may compress it."""
+
+    name: Text
+    text: Text
+
+
+class Expectation(Value):
+    """One thing a reply is checked for: `check` names a scorer, `value` is its argument."""
+
+    check: Text
+    value: Any
+
+
+class TurnSpec(Value):
+    prompt: Text
+    name: str | None = None
+    expect: tuple[Expectation, ...] = ()
+    reference: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sequence(Value):
+    """Ordered turns that share one conversation. `id` is unique in its suite."""
+
+    id: Text
+    turns: tuple[TurnSpec, ...] = Field(min_length=1)
+    mode: Mode = Mode.CHAT
+    system: str | None = None
+    tags: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The suite's parameters already merged with the sequence's own."""
+
+    @property
+    def digest(self) -> str:
+        """Content digest of all that reaches the model; tags, names and expectations do not change it."""
+        return digest(
+            self.mode,
+            self.system,
+            [(t.prompt, t.parameters) for t in self.turns],
+            [(d.name, d.text) for d in self.documents],
+            self.parameters,
+        )
+
+    def prompt_text(self, turn: int, texts: dict[str, str] | None = None) -> str:
+        """The user message of a turn, documents put in.
+
+        `texts` replaces document texts by name (a summary, say). A document no turn names is put before turn 0.
+        """
+        given = {d.name: d.text for d in self.documents} | (texts or {})
+        prompt = DOCUMENT_PLACEHOLDER.sub(lambda m: given[m.group(1)], self.turns[turn].prompt)
+        if turn > 0:
+            return prompt
+        named = {m.group(1) for t in self.turns for m in DOCUMENT_PLACEHOLDER.finditer(t.prompt)}
+        loose = [f"{d.name}:\n{given[d.name]}\n\n" for d in self.documents if d.name not in named]
+        return "".join(loose) + prompt

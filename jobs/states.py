@@ -1,0 +1,53 @@
+"""States of runs and jobs, and which moves between them are legal. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    DEAD = "DEAD"
+    CANCELLED = "CANCELLED"
+
+
+class RunStatus(StrEnum):
+    EXPANDING = "EXPANDING"
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    JUDGING = "JUDGING"
+    DONE = "DONE"
+    STOPPED = "STOPPED"
+    CANCELLED = "CANCELLED"
+
+
+class JobKind(StrEnum):
+    REPLY = "reply"
+    JUDGE = "judge"
+    EMBED = "embed"
+
+
+TERMINAL_JOBS = frozenset({JobStatus.DONE, JobStatus.DEAD, JobStatus.CANCELLED})
+TERMINAL_RUNS = frozenset({RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED})
+WORKING_RUNS = frozenset({RunStatus.ACTIVE, RunStatus.JUDGING})
+"""Runs whose due jobs the dispatcher may queue and workers may claim."""
+
+JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset({JobStatus.PENDING, JobStatus.DONE, JobStatus.DEAD, JobStatus.CANCELLED}),
+    JobStatus.DONE: frozenset(),
+    JobStatus.DEAD: frozenset({JobStatus.PENDING}),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.EXPANDING: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
+    RunStatus.ACTIVE: frozenset({RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED}),
+    RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
+    RunStatus.JUDGING: frozenset({RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
+    RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING}),
+    RunStatus.STOPPED: frozenset({RunStatus.ACTIVE}),
+    RunStatus.CANCELLED: frozenset(),
+}

@@ -1,0 +1,1 @@
+"""Before and after the model: suites, producer, dispatcher, collector, scoring, statistics, reports."""

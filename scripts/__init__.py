@@ -1,0 +1,1 @@
+"""What a person, cron or a supervisor types; the only room where all others meet."""

@@ -1,0 +1,88 @@
+"""The `nightjar` command: loads a command's module only when that command is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from config.errors import NightjarError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "The main job on the bundled model, with nothing set up."),
+    "eval": ("evaluate", "Evaluate models on a suite, everything in one terminal."),
+    "suite": ("suite", "Import, list, show, export and validate suites."),
+    "model": ("model", "Models on this machine."),
+    "enqueue": ("enqueue", "Freeze a run and write its jobs."),
+    "worker": ("worker", "Generate replies: one process, one model, one device."),
+    "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
+    "status": ("status", "Services, queues, runs and workers at a glance."),
+    "run": ("run", "List, show, wait for, pause, resume, cancel, retry and remove runs."),
+    "report": ("report", "Write the report of a run."),
+    "schedule": ("schedule", "Nightly runs."),
+    "services": ("services", "The embedded MongoDB and Redis."),
+    "doctor": ("doctor", "Check this machine and say what to do."),
+}
+"""Command name -> (module under scripts.commands, one line of help)."""
+
+
+class LazyCommands(TyperGroup):
+    """Imports a command's module when it is invoked, not when it is listed."""
+
+    listing = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, help_line = COMMANDS[cmd_name]
+        if self.listing:
+            return click.Command(cmd_name, short_help=help_line, help=help_line)
+        module = importlib.import_module(f"scripts.commands.{module_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.listing = False
+
+
+app = typer.Typer(
+    cls=LazyCommands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def nightjar() -> None:
+    """Evaluate local GGUF language models overnight."""
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Runs one command. Exit codes: 0 fine, 1 the work failed or a gate tripped, 2 wrong usage or bad input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        app(arguments, prog_name="nightjar")
+    except NightjarError as error:
+        if debug:
+            raise
+        print(f"nightjar: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    sys.exit(0)

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes .venv and installs Nightjar into it, pinned with hashes. Usage: install.sh run|dev
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=${1:?usage: install.sh run|dev}
+python=${PYTHON:-python3}
+
+need() {  # need COMMAND-OR-TEST PACKAGE: names what is missing with the line that installs it
+    if ! eval "$1" >/dev/null 2>&1; then missing+=("$2"); fi
+}
+missing=()
+need "command -v $python" python3-venv
+need "$python -c 'import ensurepip, venv'" python3-venv
+need "command -v gcc" gcc
+need "command -v g++" g++
+need "command -v git" git
+need "ldconfig -p | grep -q libcurl.so.4 || /sbin/ldconfig -p | grep -q libcurl.so.4" libcurl4
+if [ "$(uname -s)" = Linux ] && [ ${#missing[@]} -gt 0 ]; then
+    packages=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
+    echo "Nightjar needs what this machine lacks: $packages" >&2
+    echo "On Debian or Ubuntu:  sudo apt-get install -y $packages" >&2
+    exit 1
+fi
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "Nightjar needs Python 3.11 or newer; $python is $("$python" --version 2>&1). Name another one: make PYTHON=python3.12 demo" >&2
+    exit 1
+fi
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+pip=".venv/bin/python -m pip --disable-pip-version-check"
+echo "[1/3] build tools"
+$pip install --quiet --require-hashes --only-binary=:all: -r scripts/locks/build.lock
+echo "[2/3] packages; the first time llama-cpp-python is compiled from source, which takes 4 to 10 minutes"
+log=.venv/install.log
+set +e
+CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)} \
+    $pip install --require-hashes --no-build-isolation --only-binary=:all: --no-binary=llama-cpp-python \
+    -r "scripts/locks/$kind.lock" >"$log" 2>&1 &
+installing=$!
+start=$SECONDS
+while kill -0 $installing 2>/dev/null; do
+    sleep 1
+    if [ $(((SECONDS - start) % 15)) -eq 14 ]; then
+        echo "      $((SECONDS - start)) s: $(grep -E '^ *(Building|Collecting|Downloading|Installing|Using|Successfully)' "$log" | tail -1 | cut -c1-90)"
+    fi
+done
+wait $installing
+code=$?
+set -e
+if [ $code -ne 0 ]; then
+    tail -30 "$log" >&2
+    echo "The installation failed (the whole log: $log). Mend what the lines above name, then run the same command again." >&2
+    exit $code
+fi
+echo "[3/3] Nightjar itself"
+$pip install --quiet --no-deps --no-build-isolation --editable .
+touch ".venv/.$kind-installed"
+[ "$kind" != dev ] || touch .venv/.run-installed

@@ -1,0 +1,1 @@
+"""Around the model: the arq worker, conversations, the engine, the model library."""

@@ -1,0 +1,113 @@
+"""What is asked of the engine and what comes back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jobs.models import LoadFacts, ModelFacts
+from jobs.parameters import FinishReason, Parameters
+from jobs.records import Timings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One turn: token ids in, at most `max_tokens` ids out.
+
+    `max_tokens` is already bounded by the room left in the context. `parameters` gives sampling, stop strings,
+    grammar or schema and limits. `reasoning_open` says the prompt ends inside a reasoning block.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    parameters: Parameters
+    seed: int
+    reasoning: tuple[str, str] | None = None
+    """Opening and closing marker where the model writes reasoning blocks."""
+    reasoning_open: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLogprob:
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """A finished request. `text` is `token_ids` as text up to a stop string; never part of a stop string."""
+
+    token_ids: tuple[int, ...]
+    """Generated ids without the end-of-generation token; with the tokens of a stop string."""
+    text: str
+    finish_reason: FinishReason
+    stop_string: str | None = None
+    prompt_tokens: int
+    reused_tokens: int
+    timings: Timings
+    mean_logprob: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStats:
+    """Counters since load, and the present moment. Tokens unless the name says otherwise."""
+
+    slots: int = 0
+    slots_used: int = 0
+    waiting: int = 0
+    steps: int = 0
+    last_step_age_s: float = 0.0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    reused_tokens: int = 0
+    requests_done: int = 0
+    holding: frozenset[str] = field(default_factory=frozenset)
+    """Ids of the requests waiting or running."""
+
+
+class Tokenizer(Protocol):
+    """The model's own tokenizer."""
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        """Ids of `text`; never adds BOS. `parse_special` recognises control tokens written out in the text."""
+
+    def detokenize(self, ids: tuple[int, ...] | list[int]) -> str:
+        """Text of ids; control tokens render as nothing, invalid UTF-8 as U+FFFD."""
+
+    @property
+    def bos(self) -> int | None:
+        """The BOS id where the model wants one added to a plain text (`add_bos_token`), else None."""
+
+    @property
+    def special_texts(self) -> tuple[str, ...]:
+        """How the vocabulary's control tokens are written."""
+
+
+class Engine(Protocol):
+    """One loaded model. Requests may be submitted from any task of one event loop."""
+
+    facts: ModelFacts
+    load: LoadFacts
+    tokenizer: Tokenizer
+    chat_template: str | None
+    """The file's `tokenizer.chat_template`, not rendered."""
+    bos_text: str
+    eos_text: str
+
+    async def generate(self, request: Request) -> Generation:
+        """Waits for the reply. Cancelling the awaiting task frees the slot within one step."""
+
+    def stream(self, request: Request) -> AsyncIterator[str]:
+        """Yields text as it is certain: whole UTF-8 characters, never part of a stop string."""
+
+    async def embed(self, texts: list[list[int]]) -> list[list[float]]:
+        """One pooled embedding per token sequence; for embedding models only."""
+
+    def stats(self) -> EngineStats: ...
+
+    async def close(self) -> None:
+        """Cancels what runs, frees the context, ends the thread. Idempotent."""
