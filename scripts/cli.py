@@ -6,9 +6,8 @@ import importlib
 import sys
 from typing import Any, NoReturn
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from config.errors import NightjarError
 
@@ -35,21 +34,21 @@ class LazyCommands(TyperGroup):
 
     listing = False
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module_name, help_line = COMMANDS[cmd_name]
         if self.listing:
-            return click.Command(cmd_name, short_help=help_line, help=help_line)
+            return TyperCommand(cmd_name, short_help=help_line, help=help_line)
         module = importlib.import_module(f"scripts.commands.{module_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         self.listing = True
         try:
             super().format_help(ctx, formatter)
