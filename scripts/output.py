@@ -1,0 +1,62 @@
+"""What commands print: tables for people, JSON for scripts, and never a control character of a model's making."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, for scripts.")]
+
+# C0 and C1 controls but tab and newline, and the characters that turn the direction of text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """The text without terminal controls; safe to print."""
+    return _CONTROLS.sub("", text)
+
+
+def console() -> Console:
+    """A console on standard output that takes no markup from text."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table of plain cells. None shows as "-"; columns whose name ends in ">" are right-aligned."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left")
+    for row in rows:
+        result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
+    return result
+
+
+def emit_json(data: Any) -> None:
+    """One JSON document on standard output; dates as ISO 8601, ASCII only."""
+    json.dump(data, sys.stdout, default=_encode, indent=2)
+    sys.stdout.write("\n")
+
+
+def _encode(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
