@@ -14,6 +14,7 @@ need "$python -c 'import ensurepip, venv'" python3-venv
 need "command -v gcc" gcc
 need "command -v g++" g++
 need "command -v git" git
+need "command -v make" make
 need "ldconfig -p | grep -q libcurl.so.4 || /sbin/ldconfig -p | grep -q libcurl.so.4" libcurl4
 if [ "$(uname -s)" = Linux ] && [ ${#missing[@]} -gt 0 ]; then
     packages=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
