@@ -1,0 +1,131 @@
+"""Checks on the words of a reply: includes, excludes, equals, regex, limits of length. Pure.
+
+Each public function takes a suite's argument, raises ValueError when it is no good, and returns the score function.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import regex
+
+from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
+
+REGEX_DEADLINE_S = 1.0
+PATTERN_CHARS = 4096
+"""Longest pattern taken from a suite."""
+
+
+def includes(value: Any) -> ScoreFunction:
+    """Every text is in the reply; `{any: [...]}` wants one of them. Letter case is ignored unless `case: true`."""
+    texts, any_of, fold = _texts(value, "includes")
+
+    def check(context: Context) -> Score:
+        reply = fold(context.reply)
+        absent = [text for text in texts if fold(text) not in reply]
+        met = len(absent) < len(texts) if any_of else not absent
+        return passed(met, reason=f"not in the reply: {_quoted(absent)}")
+
+    return check
+
+
+def excludes(value: Any) -> ScoreFunction:
+    """None of the texts is in the reply. Letter case is ignored unless `case: true`."""
+    texts, any_of, fold = _texts(value, "excludes")
+    if any_of:
+        raise ValueError("excludes takes a text or a list of texts: none of them may be in the reply.")
+
+    def check(context: Context) -> Score:
+        reply = fold(context.reply)
+        found = [text for text in texts if fold(text) in reply]
+        return passed(not found, reason=f"in the reply: {_quoted(found)}")
+
+    return check
+
+
+def equals(value: Any) -> ScoreFunction:
+    """The whole reply is the text, or one of a list; white space at the ends and runs of it do not count."""
+    texts, _, fold = _texts(value, "equals")
+    wanted = {" ".join(fold(text).split()) for text in texts}
+
+    def check(context: Context) -> Score:
+        return passed(" ".join(fold(context.reply).split()) in wanted, reason=f"the reply is not {_quoted(texts)}")
+
+    return check
+
+
+def matches(value: Any) -> ScoreFunction:
+    """The pattern (Python `regex` syntax) is found in the reply. Runs under a deadline of a second."""
+    pattern = compile_pattern(value)
+
+    def check(context: Context) -> Score:
+        try:
+            found = pattern.search(context.reply, timeout=REGEX_DEADLINE_S)
+        except TimeoutError:
+            return unscored(f"the pattern took longer than {REGEX_DEADLINE_S:g} s on this reply")
+        return passed(found is not None, answer=found.group()[:200] if found else None, reason="no match")
+
+    return check
+
+
+def compile_pattern(value: Any) -> regex.Pattern[str]:
+    """A suite's pattern. Raises ValueError."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a regular expression is a text, not {value!r}.")
+    if len(value) > PATTERN_CHARS:
+        raise ValueError(f"a regular expression of {len(value)} characters; at most {PATTERN_CHARS} are allowed.")
+    try:
+        return regex.compile(value)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}.") from None
+
+
+def limit(count: Callable[[str], int], unit: str, *, at_most: bool) -> Callable[[Any], ScoreFunction]:
+    """Makes a check that compares a count of the reply with a whole number."""
+
+    def build(value: Any) -> ScoreFunction:
+        if isinstance(value, bool) or not isinstance(value, int) or value < (1 if at_most else 0):
+            raise ValueError(f"wants a whole number of {unit}, {1 if at_most else 0} or more, not {value!r}.")
+
+        def check(context: Context) -> Score:
+            size = count(context.reply)
+            met = size <= value if at_most else size >= value
+            return passed(
+                met, answer=str(size), reason=f"{size} {unit}, {'at most' if at_most else 'at least'} {value}"
+            )
+
+        return check
+
+    return build
+
+
+def count_words(text: str) -> int:
+    """Words: runs between white space that hold a letter or a digit."""
+    return sum(any(char.isalnum() for char in word) for word in text.split())
+
+
+def _texts(value: Any, check: str) -> tuple[list[str], bool, Callable[[str], str]]:
+    """The texts of an argument, whether one of them is enough, and how texts are made comparable."""
+    options = dict(value) if isinstance(value, dict) else {"all": value}
+    case = options.pop("case", False)
+    if len(options) != 1 or next(iter(options)) not in ("all", "any") or not isinstance(case, bool):
+        raise ValueError(f"{check} takes a text, a list of texts, or {{all | any: texts, case: true | false}}.")
+    kind, given = next(iter(options.items()))
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(t, str) and t for t in texts):
+        raise ValueError(f"{check} takes a text or a list of texts, none of them empty, not {given!r}.")
+    return list(texts), kind == "any", _keep if case else _fold
+
+
+def _keep(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _quoted(texts: list[str]) -> str:
+    return ", ".join(repr(text[:80]) for text in texts[:5]) + (", ..." if len(texts) > 5 else "")
