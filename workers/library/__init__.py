@@ -1,0 +1,1 @@
+"""Models on disk: registry, hub downloads, GGUF metadata, and what fits this machine."""

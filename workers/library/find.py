@@ -1,0 +1,165 @@
+"""From a name or a path to a model on this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config.errors import ModelFileError, SettingsError, UnknownNameError
+from config.load_settings import LoadSettings
+from workers.library.manifest import read_manifest
+from workers.library.registry import Registry, RegistryEntry, read_registry
+from workers.library.split import is_later_part, parts_of, stem
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """A model that can be loaded: its file and how to load it."""
+
+    name: str
+    path: Path
+    """The file, or the first part of a split one."""
+    load: LoadSettings
+    parameters: dict[str, Any]
+    """Of the registry; empty where it says nothing."""
+    template: str | None
+    """A chat template to use instead of the file's own."""
+    reasoning: tuple[str, str] | None
+    tags: tuple[str, ...] = ()
+    adapters: tuple[tuple[Path, float], ...] = ()
+    """LoRA adapters and their scales."""
+
+
+def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
+    """A registry name, a file in `models/` by name, or a path to a .gguf that no registry knows.
+
+    Load settings: the defaults of `settings.model`, over them those of the registry. Raises UnknownNameError with the
+    nearest names, and ModelFileError where the name is known and its file is not there.
+    """
+    registry = read_registry(settings.models_file)
+    if name_or_path in registry.models:
+        return _registered(name_or_path, registry, settings)
+    shelf = shelf_files(settings.models_dir)
+    if name_or_path in shelf:
+        return _bare(name_or_path, shelf[name_or_path], settings)
+    if looks_like_path(name_or_path):
+        path = Path(name_or_path).expanduser()
+        return _of_path(path, registry, settings)
+    raise UnknownNameError(
+        "model",
+        name_or_path,
+        [*registry.models, *shelf],
+        "`nightjar model list` shows all, `nightjar model add` makes one known, or give the path of a .gguf file.",
+    )
+
+
+def looks_like_path(text: str) -> bool:
+    """True where a person means a file: it ends in .gguf or has a separator."""
+    return text.lower().endswith(".gguf") or "/" in text or text.startswith("~")
+
+
+def shelf_files(models_dir: Path) -> dict[str, Path]:
+    """Model files under `models/` by name: a pulled model's own, else the file's; the first in path order wins."""
+    found: dict[str, Path] = {}
+    for path in _gguf_files(models_dir):
+        manifest = read_manifest(path.parent)
+        pulled = manifest is not None and path.name == manifest.files[0].name
+        found.setdefault(manifest.name if manifest is not None and pulled else name_of_file(path), path)
+    return found
+
+
+def name_of_file(path: Path) -> str:
+    """A model name made of a file name: its stem, other characters turned to "-"."""
+    return re.sub(r"[^A-Za-z0-9._:+-]+", "-", stem(path.name)).lstrip("._:+-") or "model"
+
+
+def resolve_path(text: str, settings: Settings) -> Path:
+    """Where a registry path leads: absolute, or under `models/`, the project or the registry's folder."""
+    path = Path(text).expanduser()
+    if path.is_absolute():
+        return path
+    registry_dir = settings.models_file.absolute().parent
+    candidates = [base / path for base in (settings.models_dir, registry_dir.parent, registry_dir)]
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0]).absolute()
+
+
+def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
+    """The file of a registry entry. Raises ModelFileError with the remedy where it is not on this machine."""
+    if entry.repo is not None:
+        return pulled_path(name, entry, settings)
+    assert entry.path is not None
+    path = resolve_path(entry.path, settings)
+    if not path.is_file():
+        raise ModelFileError(
+            f"The model {name!r} is registered in {settings.models_file} with the file {entry.path}, and there is no "
+            f"such file (looked at {path}). Put it there, or correct `path`."
+        )
+    return path
+
+
+def pulled_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
+    """The first file of a pulled model. Raises ModelFileError where it was not pulled."""
+    folder = settings.models_dir / name
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ModelFileError(
+            f"The model {name!r} comes from the hub ({entry.source}) and is not on this machine. "
+            f"Fetch it: nightjar model pull {name}."
+        )
+    return folder / manifest.files[0].name
+
+
+def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry:
+    entry = registry.models[name]
+    path = parts_of(entry_path(name, entry, settings))[0]
+    return ModelEntry(
+        name=name,
+        path=path,
+        load=LoadSettings.model_validate({**settings.model.model_dump(), **entry.load}),
+        parameters=entry.parameters,
+        template=_template(name, entry, settings),
+        reasoning=entry.reasoning,
+        tags=entry.tags,
+        adapters=tuple((resolve_path(adapter.path, settings), adapter.scale) for adapter in entry.adapters),
+    )
+
+
+def _of_path(path: Path, registry: Registry, settings: Settings) -> ModelEntry:
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; name the .gguf file inside it.")
+    first = parts_of(path)[0].absolute()
+    for name, entry in registry.models.items():
+        if entry.path is not None and resolve_path(entry.path, settings) == first:
+            return _registered(name, registry, settings)
+    return _bare(name_of_file(first), first, settings)
+
+
+def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:
+    return ModelEntry(
+        name=name, path=parts_of(path)[0].absolute(), load=settings.model, parameters={}, template=None, reasoning=None
+    )
+
+
+def _template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
+    if entry.template is None or not entry.template.endswith(".jinja"):
+        return entry.template
+    file = settings.models_file.absolute().parent / entry.template
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{settings.models_file}, model {name!r}: the template {file}: {error.strerror}.") from None
+
+
+def _gguf_files(models_dir: Path) -> Iterator[Path]:
+    if not models_dir.is_dir():
+        return
+    for path in sorted(models_dir.rglob("*.gguf")):
+        hidden = any(part.startswith(".") for part in path.relative_to(models_dir).parts)
+        if path.is_file() and not hidden and not is_later_part(path.name):
+            yield path

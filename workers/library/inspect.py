@@ -1,0 +1,184 @@
+"""A model file's facts, read from its metadata without loading a tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import ModelFileError, ParameterError
+from jobs.models import ModelFacts, ModelKind
+from workers.library.digests import DigestCache
+from workers.library.metadata import LongArray, Metadata, read_metadata
+from workers.library.split import parts_of
+from workers.library.tensor_types import FILE_TYPES, mix
+
+EMBEDDING_ARCHITECTURES = frozenset(
+    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
+    "t5encoder llama-embed".split()
+)
+SAMPLING_KEYS: Mapping[str, str] = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "penalty_last_n": "repeat_last_n",
+    "penalty_repeat": "repeat_penalty",
+}
+"""`general.sampling.KEY` -> Nightjar's parameter. `sequence` and `mirostat*` have no counterpart and are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A model's metadata (of its first part) with the tensors of all its parts."""
+
+    path: Path
+    parts: tuple[Path, ...]
+    metadata: Metadata
+
+    @property
+    def file_bytes(self) -> int:
+        return sum(part.stat().st_size for part in self.parts)
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Reads a model file, all parts of a split one. Raises ModelFileError: missing, broken, or no model at all."""
+    parts = parts_of(path)
+    read = [read_metadata(part) for part in parts]
+    first = read[0]
+    tensors = tuple(tensor for metadata in read for tensor in metadata.tensors)
+    metadata = Metadata(
+        version=first.version,
+        values=first.values,
+        tensors=tensors,
+        data_offset=first.data_offset,
+        file_bytes=sum(part.file_bytes for part in read),
+    )
+    _refuse_other_files(path, metadata)
+    return Inspection(path=parts[0], parts=parts, metadata=metadata)
+
+
+def read_facts(
+    path: Path,
+    name: str,
+    *,
+    registry_parameters: Mapping[str, Any] | None = None,
+    digests: DigestCache | None = None,
+) -> ModelFacts:
+    """The facts of the model at `path` under `name`. Hashes the file when the cache does not know it (slow, once).
+
+    Raises ModelFileError.
+    """
+    inspection = inspect_file(path)
+    digest = (digests or default_digests()).digest(inspection.parts)
+    return facts_of(inspection, name, digest, registry_parameters or {})
+
+
+def default_digests() -> DigestCache:
+    """The digest cache of this project's home."""
+    from config.settings import load_settings
+
+    return DigestCache(load_settings().home / "digests.json")
+
+
+def facts_of(inspection: Inspection, name: str, digest: str, registry_parameters: Mapping[str, Any]) -> ModelFacts:
+    """Facts from metadata that was read already."""
+    metadata = inspection.metadata
+    template = metadata.values.get("tokenizer.chat_template")
+    return ModelFacts(
+        name=name,
+        digest=digest,
+        file_name=inspection.path.name,
+        file_bytes=inspection.file_bytes,
+        kind=kind_of(metadata, inspection.path.name),
+        architecture=metadata.architecture,
+        parameters=sum(tensor.elements for tensor in metadata.tensors),
+        quantisation=quantisation_of(metadata),
+        vocabulary=vocabulary_of(metadata),
+        context_train=_count(metadata.of_architecture("context_length")),
+        layers=_count(metadata.of_architecture("block_count")),
+        template_digest=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
+        licence=licence_of(metadata),
+        sampling_defaults=sampling_defaults(metadata),
+        registry_parameters=dict(registry_parameters),
+    )
+
+
+def kind_of(metadata: Metadata, file_name: str) -> ModelKind:
+    """Chat, base or embedding: by architecture and pooling first; the name decides only where nothing else does."""
+    pooling = metadata.of_architecture("pooling_type")
+    if metadata.architecture in EMBEDDING_ARCHITECTURES or metadata.of_architecture("attention.causal") is False:
+        return ModelKind.EMBEDDING
+    if isinstance(pooling, int) and pooling > 0:
+        return ModelKind.EMBEDDING
+    if isinstance(metadata.values.get("tokenizer.chat_template"), str):
+        return ModelKind.CHAT
+    if "embed" in f"{metadata.values.get('general.name', '')} {file_name}".lower():
+        return ModelKind.EMBEDDING
+    return ModelKind.BASE
+
+
+def quantisation_of(metadata: Metadata) -> str:
+    """The file type's name and the mix of tensor types: "Q4_K_M (Q4_K 82 %, Q6_K 18 %)"."""
+    shares = mix((tensor.type_id, tensor.elements) for tensor in metadata.tensors)
+    file_type = metadata.values.get("general.file_type")
+    name = FILE_TYPES.get(file_type) if isinstance(file_type, int) else None
+    if name is None:
+        return shares
+    return f"{name} ({shares})" if shares else name
+
+
+def vocabulary_of(metadata: Metadata) -> int:
+    """Tokens in the vocabulary; 0 where the file carries none."""
+    tokens = metadata.values.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, LongArray):
+        return tokens.length
+    return len(tokens) if isinstance(tokens, tuple) else 0
+
+
+def licence_of(metadata: Metadata) -> str | None:
+    """The licence the file names, as it names it."""
+    for key in ("general.license", "general.license.name", "general.license.link"):
+        value = metadata.values.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+    return None
+
+
+def sampling_defaults(metadata: Metadata) -> dict[str, Any]:
+    """The file's `general.sampling.*` as Nightjar's parameters; values out of range are left out."""
+    from jobs.parameters import check
+
+    found: dict[str, Any] = {}
+    for key, parameter in SAMPLING_KEYS.items():
+        value = metadata.values.get(f"general.sampling.{key}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        number = value if isinstance(value, int) else float(f"{value:.7g}")  # stored as float32: 0.7, not 0.69999998
+        try:
+            check({parameter: number}, "the GGUF file")
+        except ParameterError:
+            continue
+        found[parameter] = number
+    return found
+
+
+def _refuse_other_files(path: Path, metadata: Metadata) -> None:
+    file_type = metadata.values.get("general.type", "model")
+    if file_type == "adapter" or "adapter.type" in metadata.values:
+        raise ModelFileError(f"{path} is a LoRA adapter, not a model: name it under `adapters` of a registry entry.")
+    if file_type in ("imatrix", "mmproj") or metadata.architecture == "clip":
+        raise ModelFileError(f"{path} is a GGUF file of type {file_type!r}, not a language model.")
+    if "general.architecture" not in metadata.values:
+        raise ModelFileError(f"{path} names no architecture (general.architecture): it is a GGUF file, but no model.")
+    if not metadata.tensors:
+        raise ModelFileError(f"{path} holds no tensors (a vocabulary alone?), so that nothing can be computed with it.")
+
+
+def _count(value: Any) -> int:
+    """A count that must be there: 0 where the file does not say (llama.cpp refuses such files itself)."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,63 @@
+"""`models/NAME/nightjar.json`: where a pulled model came from and what its files must be.
+
+It lies beside the files, so that `models/` can be copied to another host and used there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from config.errors import ModelFileError
+
+FILE_NAME = "nightjar.json"
+
+
+class PulledFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    """Relative to the manifest's folder."""
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """A model that was fetched whole. Written last, so that its presence says so."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    repo: str
+    revision: str | None = None
+    """As asked for; None: the default branch."""
+    commit: str
+    files: tuple[PulledFile, ...]
+    """All parts, in order."""
+    pulled_at: str
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a model's folder; None where there is none. Raises ModelFileError for a damaged one."""
+    file = folder / FILE_NAME
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        raise ModelFileError(
+            f"{file} cannot be read ({type(error).__name__}). Pull the model again, or remove the folder."
+        ) from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replaces the manifest in one step."""
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", suffix=".json", delete=False) as new:
+        new.write(manifest.model_dump_json(indent=1))
+        new.flush()
+        os.fsync(new.fileno())
+    os.chmod(new.name, 0o644)
+    os.replace(new.name, folder / FILE_NAME)

@@ -1,0 +1,155 @@
+"""`config/models.toml`: the models this project knows by name, and how each is loaded.
+
+[NAME]                          quoted where it has a dot: ["llama-3.2-1b"]
+path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama
+template, reasoning, tags, description, sha256, adapters
+[NAME.load]                     the keys of LoadSettings
+[NAME.parameters]               generation parameters, a layer above the file's own
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from config.errors import ParameterError, SettingsError, suggest
+from config.load_settings import LoadSettings
+from jobs.parameters import Parameters, check
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
+
+
+class Adapter(BaseModel):
+    """A LoRA adapter put onto the model, with the scale it is applied at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(min_length=1)
+    scale: float = 1.0
+
+
+class RegistryEntry(BaseModel):
+    """One model of the registry, as written there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str | None = None
+    """A file: absolute, or relative to `models/`, to the project or to the registry's folder."""
+    repo: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+    """A repository of the hub, OWNER/NAME."""
+    file: str | None = None
+    """Pattern of the file in the repository ("*Q4_K_M*.gguf")."""
+    revision: str | None = None
+    """Branch, tag or commit; a pull pins it to the commit it found."""
+    ollama: str | None = None
+    """Name in the local Ollama store ("llama3.2:1b")."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """What the file must be (of its parts in order)."""
+    load: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    template: str | None = None
+    """A chat template used instead of the file's own, or the name of a .jinja file beside the registry."""
+    reasoning: tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]] | None = None
+    """Opening and closing marker of reasoning blocks."""
+    adapters: tuple[Adapter, ...] = ()
+    tags: tuple[str, ...] = ()
+    description: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RegistryEntry:
+        sources = [key for key in ("path", "repo", "ollama") if getattr(self, key) is not None]
+        if len(sources) != 1:
+            given = "none is given" if not sources else "given are " + " and ".join(sources)
+            raise ValueError(f"a model has exactly one source, path, repo or ollama; {given}")
+        if self.repo is None and (self.file is not None or self.revision is not None):
+            raise ValueError("file and revision belong to a repo, and there is none")
+        return self
+
+    @property
+    def source(self) -> str:
+        """The source for people: "hub OWNER/NAME FILE", "ollama NAME" or the path."""
+        if self.repo is not None:
+            return " ".join(filter(None, ("hub", self.repo, self.file, self.revision and f"@ {self.revision}")))
+        return f"ollama {self.ollama}" if self.ollama is not None else str(self.path)
+
+
+class Registry(BaseModel):
+    """All models of one registry file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: Path
+    models: dict[str, RegistryEntry]
+
+
+def read_registry(file: Path) -> Registry:
+    """Reads and validates the whole file; a file that is not there is an empty registry.
+
+    Raises SettingsError naming the file, the model and the key, with the nearest known key.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Registry(file=file, models={})
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}.") from None
+    return parse_registry(text, file)
+
+
+def parse_registry(text: str, file: Path) -> Registry:
+    """The registry in `text`; `file` is named in errors. Raises SettingsError."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}.") from None
+    return Registry(file=file, models={name: _entry(name, table, file) for name, table in tables.items()})
+
+
+def _entry(name: str, table: Any, file: Path) -> RegistryEntry:
+    where = f"{file}, model {name!r}"
+    if not NAME.match(name):
+        raise SettingsError(f"{where}: a model's name has letters, digits and . _ : + - only, and begins with one.")
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where}: expected a table [{name}] with its source, found {table!r}.")
+    _refuse_unknown(where, table, RegistryEntry, name)
+    load = table.get("load", {})
+    if isinstance(load, dict):
+        _refuse_unknown(f"{where}, load", load, LoadSettings, name)
+    try:
+        entry = RegistryEntry.model_validate(table)
+        LoadSettings.model_validate(entry.load)
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {_first(error)}.") from None
+    try:
+        check(entry.parameters, "models.toml")
+    except ParameterError as error:
+        raise SettingsError(f"{where}, parameters: {error}") from None
+    return entry
+
+
+def _refuse_unknown(where: str, table: dict[str, Any], model: type[BaseModel], name: str) -> None:
+    for key, value in table.items():
+        if key in model.model_fields:
+            continue
+        if isinstance(value, dict) and model is RegistryEntry:
+            whole = f"{name}.{key}"
+            raise SettingsError(
+                f"{where}: unknown table [{whole}]. {suggest(key, model.model_fields)} "
+                f'A model name with a dot is quoted: ["{whole}"].'
+            )
+        if key in LoadSettings.model_fields and model is RegistryEntry:
+            raise SettingsError(f"{where}: {key!r} is a load setting; it belongs under [{name}.load].")
+        if key in Parameters.model_fields:
+            raise SettingsError(f"{where}: {key!r} is a generation parameter; it belongs under [{name}.parameters].")
+        raise SettingsError(f"{where}: unknown key {key!r}. {suggest(key, model.model_fields)}")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key} is {first['input']!r}: {message}" if key else message
