@@ -46,7 +46,7 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.EXPANDING: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
     RunStatus.ACTIVE: frozenset({RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED}),
     RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
-    RunStatus.JUDGING: frozenset({RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
+    RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
     RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING}),
     RunStatus.STOPPED: frozenset({RunStatus.ACTIVE}),
     RunStatus.CANCELLED: frozenset(),

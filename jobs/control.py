@@ -1,0 +1,128 @@
+"""What a person, or the dispatcher, does to a whole run: pause, resume, cancel, retry, stop, remove.
+
+Every move is one compare-and-set on the run, followed by idempotent writes to its jobs: a call that is interrupted is
+finished by calling it again, or by the dispatcher (`settle`). A job that was running gets a new fence, so that its
+worker can commit nothing more; workers look every second and stop what they lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.errors import UsageError
+from jobs.database import Database, Row
+from jobs.documents import Run
+from jobs.ownership import close_attempt
+from jobs.records import AttemptEnd
+from jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
+
+BATCH = 5_000
+"""Jobs changed by one write, so that no write takes longer than an operation may."""
+
+
+async def pause(run: Run, database: Database) -> Run:
+    """No job of the run is claimed any more, and what runs stops within seconds. Raises UsageError."""
+    moved = await move(run, RunStatus.PAUSED, database, reason="paused")
+    await settle(moved, database)
+    return moved
+
+
+async def resume(run: Run, database: Database) -> Run:
+    """A paused or stopped run goes on where it was. Raises UsageError."""
+    if run.status in (RunStatus.DONE, RunStatus.JUDGING):
+        raise UsageError(f"Run {run.name!r} is {run.status}: there is nothing to resume.")
+    return await move(run, RunStatus.ACTIVE, database)
+
+
+async def cancel(run: Run, database: Database) -> Run:
+    """Ends the run for good: what is not done becomes CANCELLED. Raises UsageError."""
+    moved = await move(run, RunStatus.CANCELLED, database, reason="cancelled")
+    await settle(moved, database)
+    return moved
+
+
+async def stop(run: Run, reason: str, database: Database) -> Run:
+    """The run ends itself, for example after too many failures; `retry` or `resume` makes it go on."""
+    moved = await move(run, RunStatus.STOPPED, database, reason=reason)
+    await settle(moved, database)
+    return moved
+
+
+async def retry(run: Run, database: Database, *, reason: str | None = None) -> int:
+    """Gives every DEAD job (of that reason's beginning, where one is given) a fresh start; returns how many.
+
+    The turns a job has committed stay. A run that was DONE or STOPPED works again.
+    """
+    if run.status is RunStatus.CANCELLED:
+        raise UsageError(f"Run {run.name!r} was cancelled and cannot work again. Enqueue a new one.")
+    query: Row = {"run": run.id, "status": JobStatus.DEAD}
+    if reason is not None:
+        query["$expr"] = {"$eq": [{"$indexOfCP": ["$reason", {"$literal": reason}]}, 0]}
+    fresh: Row = {"status": JobStatus.PENDING, "reason": None, "due_at": "$$NOW", "suspect": False, "finished_at": None}
+    fresh |= {"tries": 0, "lapses": 0, "crashes": 0, "fence": {"$add": ["$fence", 1]}}
+    changed = await database.jobs.update_many(query, [{"$set": fresh}])
+    current = await Run.get(run.id) or run
+    if current.status is RunStatus.STOPPED or (current.status is RunStatus.DONE and changed.modified_count):
+        await move(current, RunStatus.ACTIVE, database)
+    return changed.modified_count
+
+
+async def remove(run: Run, database: Database) -> int:
+    """Deletes a run that works no more, with its jobs and scores; returns the number of jobs. Raises UsageError."""
+    if run.status not in TERMINAL_RUNS:
+        raise UsageError(f"Run {run.name!r} is {run.status}. Cancel it first: `nightjar run cancel {run.name}`.")
+    await database.raw["scores"].delete_many({"run": run.id})
+    deleted = await database.jobs.delete_many({"run": run.id})
+    await database.runs.delete_one({"_id": run.id})
+    return deleted.deleted_count
+
+
+async def set_priority(run: Run, priority: int, database: Database) -> None:
+    """Jobs of a run with a higher number go first."""
+    await database.runs.update_one({"_id": run.id}, {"$set": {"priority": priority}})
+
+
+async def move(run: Run, to: RunStatus, database: Database, *, reason: str | None = None) -> Run:
+    """One compare-and-set of a run's status along a legal move; moving to where it already is changes nothing.
+
+    Raises UsageError where the move is not legal from the status that the database holds.
+    """
+    legal = [status for status, targets in RUN_MOVES.items() if to in targets]
+    change: Row = {"status": to, "status_reason": {"$literal": reason}}
+    change["finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
+    if to in WORKING_RUNS:
+        change["planned"] = False
+    await database.runs.update_one({"_id": run.id, "status": {"$in": legal}}, [{"$set": change}])
+    current = await Run.get(run.id)
+    if current is None:
+        raise UsageError(f"Run {run.name!r} was removed.")
+    if current.status is not to:
+        raise UsageError(f"Run {run.name!r} is {current.status} and cannot become {to}.")
+    return current
+
+
+async def settle(run: Run, database: Database) -> None:
+    """Makes a run's jobs agree with its status: nothing runs in a run that does not work. Idempotent."""
+    if run.status is RunStatus.CANCELLED:
+        ended: Row = {"status": JobStatus.CANCELLED, "reason": "cancelled", "finished_at": "$$NOW"}
+        await _change_open(run, [JobStatus.RUNNING, JobStatus.PENDING], ended, database)
+    elif run.status in (RunStatus.PAUSED, RunStatus.STOPPED):
+        await _change_open(run, [JobStatus.RUNNING], {"status": JobStatus.PENDING, "due_at": "$$NOW"}, database)
+
+
+async def _change_open(run: Run, statuses: list[JobStatus], change: Row, database: Database) -> None:
+    update: list[dict[str, Any]] = [
+        {
+            "$set": {
+                **change,
+                "fence": {"$add": ["$fence", 1]},
+                "owner": None,
+                "lease_until": None,
+                "attempts": close_attempt(AttemptEnd.RELEASED, f"the run was {run.status.lower()}"),
+            }
+        }
+    ]
+    for status in statuses:
+        query: Row = {"run": run.id, "status": status}
+        while ids := [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).limit(BATCH)]:
+            await database.jobs.update_many({**query, "_id": {"$in": ids}}, update)

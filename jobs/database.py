@@ -1,0 +1,104 @@
+"""The connection to MongoDB, the one place where the truth lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from beanie import init_beanie
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from config.errors import ServiceError, SettingsError
+from jobs.documents import ALL
+
+Row = dict[str, Any]
+OPERATION_TIMEOUT_S = 10
+"""No single operation may take longer than this; a server that goes away is waited for that long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A connected database. Reads go through beanie's documents, hot writes through the raw collections."""
+
+    client: AsyncMongoClient[Row]
+    raw: AsyncDatabase[Row]
+
+    @property
+    def jobs(self) -> AsyncCollection[Row]:
+        return self.raw["jobs"]
+
+    @property
+    def runs(self) -> AsyncCollection[Row]:
+        return self.raw["runs"]
+
+    @property
+    def workers(self) -> AsyncCollection[Row]:
+        return self.raw["workers"]
+
+    @property
+    def leases(self) -> AsyncCollection[Row]:
+        """Named leases, see `jobs.leases`."""
+        return self.raw["leases"]
+
+    async def now(self) -> datetime:
+        """The server's clock, the only one that leases and backoff are measured on."""
+        answer = await self.raw.command("hello")
+        moment: datetime = answer["localTime"]
+        return moment
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def connect(url: SecretStr, name: str, *, timeout_s: float = 5) -> Database:
+    """Connects, checks that the server answers, and makes the indexes.
+
+    Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer.
+    """
+    try:
+        client: AsyncMongoClient[Row] = AsyncMongoClient(
+            url.get_secret_value(),
+            tz_aware=True,
+            appname="nightjar",
+            serverSelectionTimeoutMS=int(timeout_s * 1000),
+            connectTimeoutMS=int(timeout_s * 1000),
+            timeoutMS=OPERATION_TIMEOUT_S * 1000,
+        )
+    except PyMongoError as error:
+        raise SettingsError(f"The MongoDB address for {address(url)} is not valid: {_short(error)}.") from None
+    try:
+        await client.admin.command("ping")
+        await init_beanie(database=client[name], document_models=list(ALL))
+    except PyMongoError as error:
+        await client.close()
+        raise ServiceError(
+            f"MongoDB at {address(url)} cannot be used: {_short(error)}. Check NIGHTJAR_MONGO_URL and that the "
+            "server runs; without that setting Nightjar starts a server of its own."
+        ) from None
+    return Database(client=client, raw=client[name])
+
+
+def address(url: SecretStr) -> str:
+    """Host and port of a server's URL, without the user, the password and the options."""
+    rest = url.get_secret_value().partition("://")[2] or url.get_secret_value()
+    return rest.rpartition("@")[2].partition("/")[0].partition("?")[0] or "(no host)"
+
+
+def _short(error: PyMongoError) -> str:
+    """The first clause of a driver's message; the rest repeats timeouts and topology."""
+    text = str(error).split(" (configured timeouts", 1)[0].split(", Timeout:", 1)[0].split(", full error:", 1)[0]
+    return f"{type(error).__name__}: {text}".rstrip(".")

@@ -1,0 +1,68 @@
+"""Finding a run, a suite or a job by what a person types: its name, its id, or the beginning of its id."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from config.errors import UnknownNameError, UsageError
+from jobs.database import Database
+from jobs.documents import Job, Run, SuiteVersion
+
+PREFIX_CHARS = 6
+"""The beginning of an id must be at least this long to be taken for one."""
+
+
+async def find_run(name: str, database: Database) -> Run:
+    """The run of that name or id. Raises UnknownNameError with the nearest names."""
+    run = await Run.find_one({"name": name}) or await Run.get(name) or await _by_prefix(Run, name)
+    if run is None:
+        raise UnknownNameError("run", name, await _names(database.runs), "See `nightjar run list`.")
+    return run
+
+
+async def find_suite(name: str, database: Database) -> SuiteVersion:
+    """The newest version of a suite, or the one given as NAME@VERSION or by its digest. Raises UnknownNameError."""
+    base, at, version = name.rpartition("@")
+    if at and version.isdecimal():
+        found = await SuiteVersion.find_one({"name": base, "version": int(version)})
+    else:
+        found = await SuiteVersion.find({"name": name}).sort("-version").first_or_none()
+    found = found or await SuiteVersion.get(name) or await _by_prefix(SuiteVersion, name)
+    if found is None:
+        known = await _names(database.raw["suites"])
+        raise UnknownNameError(
+            "suite", name, known, "See `nightjar suite list`, or import one: `nightjar suite import`."
+        )
+    return found
+
+
+async def find_job(run: Run, name: str, database: Database) -> Job:
+    """A job of a run, by its id or as SEQUENCE, SEQUENCE:MODEL or SEQUENCE:MODEL:REPEAT. Raises UnknownNameError."""
+    job = await Job.find_one({"_id": name, "run": run.id}) or await _by_prefix(Job, name, {"run": run.id})
+    if job is not None:
+        return job
+    sequence, _, rest = name.partition(":")
+    model, _, repeat = rest.rpartition(":") if rest.rpartition(":")[2].isdecimal() else (rest, "", "")
+    query: dict[str, Any] = {"run": run.id, "sequence": sequence}
+    if model:
+        query["model"] = model
+    if repeat:
+        query["repeat"] = int(repeat)
+    job = await Job.find(query).sort("+order").first_or_none()
+    if job is None:
+        raise UnknownNameError(f"job in run {run.name!r}", name, run.sequences)
+    return job
+
+
+async def _names(collection: Any) -> list[str]:
+    return [str(name) for name in await collection.distinct("name")]
+
+
+async def _by_prefix(kind: type[Any], prefix: str, query: dict[str, Any] | None = None) -> Any:
+    if len(prefix) < PREFIX_CHARS or not re.fullmatch("[0-9a-f]+", prefix):
+        return None
+    found = await kind.find({**(query or {}), "_id": {"$regex": f"^{prefix}"}}).limit(2).to_list()
+    if len(found) > 1:
+        raise UsageError(f"{prefix!r} begins the ids of several {kind.Settings.name}. Give more of the id.")
+    return found[0] if found else None

@@ -1,0 +1,163 @@
+"""Who works on a job: claim, renew, commit, release, fail. Each is one find-and-update on the raw collection.
+
+A job's `fence` grows with every claim and with every act that takes the job away; whoever holds an older number can
+change nothing. Leases are measured on MongoDB's clock (`$$NOW`), so hosts may disagree about the time by minutes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
+
+from config.errors import LeaseLostError
+from jobs.database import Database, Row
+from jobs.documents import Job
+from jobs.patience import patiently
+from jobs.records import AttemptEnd, TurnRecord
+from jobs.retry import Again, Dead, Decision
+from jobs.states import JobStatus
+
+ATTEMPTS_KEPT = 20
+
+
+async def claim(
+    job_id: str, worker: str, host: str, lease_s: float, database: Database, *, fence: int | None = None
+) -> Job | None:
+    """PENDING and due -> RUNNING under a new fence; None when somebody else has it, or it is not to be had now.
+
+    `fence` is the one the queue named: a queue entry older than the job's last change claims nothing.
+    """
+    query: Row = {"_id": job_id, "status": JobStatus.PENDING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+    if fence is not None:
+        query["fence"] = fence
+    started: Row = {"fence": {"$add": ["$fence", 1]}, "worker": {"$literal": worker}, "host": {"$literal": host}}
+    started |= {"started_at": "$$NOW", "ended_at": None, "end": None, "error": None, "turns_committed": 0}
+    change: Row = {
+        "status": JobStatus.RUNNING,
+        "fence": {"$add": ["$fence", 1]},
+        "owner": {"$literal": worker},
+        "lease_until": _lease_end(lease_s),
+        "attempts": {"$slice": [{"$concatArrays": ["$attempts", [started]]}, -ATTEMPTS_KEPT]},
+    }
+    found = await _claim_once(query, change, worker, database)
+    return None if found is None else Job.model_validate(found)
+
+
+async def _claim_once(query: Row, change: Row, worker: str, database: Database) -> Row | None:
+    unsure = False
+
+    async def attempt() -> Row | None:
+        nonlocal unsure
+        try:
+            found = await database.jobs.find_one_and_update(
+                query, [{"$set": change}], return_document=ReturnDocument.AFTER
+            )
+            if found is None and unsure and "fence" in query:
+                # The answer to an earlier try was lost: was it ours?
+                ours: Row = {"_id": query["_id"], "owner": worker, "fence": query["fence"] + 1}
+                found = await database.jobs.find_one({**ours, "status": JobStatus.RUNNING})
+        except PyMongoError:
+            unsure = True
+            raise
+        return found
+
+    return await patiently(attempt)
+
+
+async def renew(fences: dict[str, int], worker: str, lease_s: float, database: Database) -> set[str]:
+    """Extends the leases of jobs held by a worker (job id -> fence); returns the ids of those it holds no more."""
+    if not fences:
+        return set()
+    mine: Row = {"_id": {"$in": list(fences)}, "owner": worker, "status": JobStatus.RUNNING}
+    await database.jobs.update_many(mine, [{"$set": {"lease_until": _lease_end(lease_s)}}])
+    return await lost(fences, database)
+
+
+async def lost(fences: dict[str, int], database: Database) -> set[str]:
+    """Those of the jobs (job id -> fence) that are no longer RUNNING under that fence."""
+    if not fences:
+        return set()
+    cursor = database.jobs.find({"_id": {"$in": list(fences)}, "status": JobStatus.RUNNING}, {"fence": 1})
+    held = {row["_id"] async for row in cursor if row["fence"] == fences[row["_id"]]}
+    return set(fences) - held
+
+
+async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: bool) -> None:
+    """Appends a turn, exactly once; the last one makes the job DONE.
+
+    Committing the same turn again, after an answer that was lost, changes nothing. Raises LeaseLostError when the
+    job is no longer this claim's.
+    """
+    query = _held(job) | {"turns_committed": turn.index}
+    change: Row = {
+        "$push": {"turns": turn.model_dump(mode="python")},
+        "$inc": {
+            "turns_committed": 1,
+            "turns_empty": int(turn.draw.empty is not None),
+            "attempts.$[mine].turns_committed": 1,
+        },
+    }
+    if last:
+        change["$set"] = {"status": JobStatus.DONE, "lease_until": None, "attempts.$[mine].end": AttemptEnd.DONE}
+        change["$currentDate"] = {"finished_at": True, "attempts.$[mine].ended_at": True}
+
+    async def attempt() -> None:
+        done = await database.jobs.update_one(query, change, array_filters=[{"mine.fence": job.fence}])
+        if done.matched_count == 0:
+            mine = {f"turns.{turn.index}.fence": job.fence, f"turns.{turn.index}.chain": turn.chain}
+            if await database.jobs.find_one({"_id": job.id, **mine}, {"_id": 1}) is None:
+                raise LeaseLostError(f"Job {job.id} is no longer held under fence {job.fence}: turn {turn.index}.")
+
+    await patiently(attempt)
+
+
+async def release(job: Job, note: str, database: Database) -> bool:
+    """Gives a job back, to be claimed again at once; counts nothing. False when it was already lost."""
+    change: Row = {"due_at": "$$NOW", "attempts": close_attempt(AttemptEnd.RELEASED, note)}
+    return await _give_up(_held(job), JobStatus.PENDING, change, database)
+
+
+async def fail(job: Job, decision: Decision, error: str, database: Database) -> bool:
+    """Applies the decision on an error: another try later, or DEAD. False when the job was already lost."""
+    return await apply_decision(_held(job), decision, AttemptEnd.ERROR, error, database)
+
+
+async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: str, database: Database) -> bool:
+    """Ends the running attempt of the one job that matches `query`, as decided; False when none matches."""
+    change: Row = {"attempts": close_attempt(end, note)}
+    change |= {counter: {"$add": [f"${counter}", 1]} for counter in decision.counted}
+    match decision:
+        case Again():
+            change |= {"due_at": {"$add": ["$$NOW", round(decision.delay_s * 1000)]}}
+            change |= {"suspect": True} if decision.suspect else {}
+            return await _give_up(query, JobStatus.PENDING, change, database)
+        case Dead():
+            change |= {"reason": {"$literal": decision.reason}, "finished_at": "$$NOW"}
+            return await _give_up(query, JobStatus.DEAD, change, database)
+
+
+def close_attempt(end: AttemptEnd, note: str | None) -> dict[str, Any]:
+    """Pipeline expression: `attempts` with the one of the present fence ended, if it is still open."""
+    ended = {"ended_at": "$$NOW", "end": str(end), "error": {"$literal": note}}
+    is_open = {"$and": [{"$eq": ["$$attempt.fence", "$fence"]}, {"$eq": ["$$attempt.end", None]}]}
+    each = {"$cond": [is_open, {"$mergeObjects": ["$$attempt", ended]}, "$$attempt"]}
+    return {"$map": {"input": "$attempts", "as": "attempt", "in": each}}
+
+
+def _held(job: Job) -> Row:
+    return {"_id": job.id, "fence": job.fence, "status": JobStatus.RUNNING}
+
+
+def _lease_end(lease_s: float) -> Row:
+    return {"$add": ["$$NOW", round(lease_s * 1000)]}
+
+
+async def _give_up(query: Row, status: JobStatus, change: Row, database: Database) -> bool:
+    update = [{"$set": {"status": status, "owner": None, "lease_until": None, **change}}]
+
+    async def attempt() -> bool:
+        return (await database.jobs.update_one(query, update)).matched_count == 1
+
+    return await patiently(attempt)
