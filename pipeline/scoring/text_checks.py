@@ -5,6 +5,7 @@ Each public function takes a suite's argument, raises ValueError when it is no g
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,9 @@ from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unsco
 REGEX_DEADLINE_S = 1.0
 PATTERN_CHARS = 4096
 """Longest pattern taken from a suite."""
+PATTERN_REPEATS = 100_000
+"""Largest product of the counted repetitions of a pattern: compiling (a{1000}){1000} takes gigabytes."""
+_COUNTED = regex.compile(r"\{(\d*)(?:,(\d*))?\}")
 
 
 def includes(value: Any) -> ScoreFunction:
@@ -76,6 +80,9 @@ def compile_pattern(value: Any) -> regex.Pattern[str]:
         raise ValueError(f"a regular expression is a text, not {value!r}.")
     if len(value) > PATTERN_CHARS:
         raise ValueError(f"a regular expression of {len(value)} characters; at most {PATTERN_CHARS} are allowed.")
+    counts = (max(int(low or 1), int(high or 1), 1) for low, high in _COUNTED.findall(value))
+    if math.prod(counts) > PATTERN_REPEATS:
+        raise ValueError(f"{value!r} repeats too much: its {{m,n}} multiply to more than {PATTERN_REPEATS}.")
     try:
         return regex.compile(value)
     except (regex.error, RecursionError, OverflowError) as error:
