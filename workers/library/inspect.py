@@ -11,6 +11,7 @@ from typing import Any
 from config.errors import ModelFileError, ParameterError
 from jobs.models import ModelFacts, ModelKind
 from workers.library.digests import DigestCache
+from workers.library.find import ModelEntry
 from workers.library.metadata import LongArray, Metadata, read_metadata
 from workers.library.split import parts_of
 from workers.library.tensor_types import FILE_TYPES, mix
@@ -67,15 +68,16 @@ def read_facts(
     name: str,
     *,
     registry_parameters: Mapping[str, Any] | None = None,
+    template: str | None = None,
     digests: DigestCache | None = None,
 ) -> ModelFacts:
-    """The facts of the model at `path` under `name`. Hashes the file when the cache does not know it (slow, once).
+    """The facts of the model at `path` under `name`; `template` is used instead of the file's own.
 
-    Raises ModelFileError.
+    Hashes the file when the cache does not know it (slow, once). Raises ModelFileError.
     """
     inspection = inspect_file(path)
     digest = (digests or default_digests()).digest(inspection.parts)
-    return facts_of(inspection, name, digest, registry_parameters or {})
+    return facts_of(inspection, name, digest, registry_parameters or {}, template)
 
 
 def default_digests() -> DigestCache:
@@ -85,16 +87,29 @@ def default_digests() -> DigestCache:
     return DigestCache(load_settings().home / "digests.json")
 
 
-def facts_of(inspection: Inspection, name: str, digest: str, registry_parameters: Mapping[str, Any]) -> ModelFacts:
+def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelFacts:
+    """The facts of a model that `find_model` found: `read_facts` with what the registry says of it."""
+    return read_facts(
+        entry.path, entry.name, registry_parameters=entry.parameters, template=entry.template, digests=digests
+    )
+
+
+def facts_of(
+    inspection: Inspection,
+    name: str,
+    digest: str,
+    registry_parameters: Mapping[str, Any] | None = None,
+    template: str | None = None,
+) -> ModelFacts:
     """Facts from metadata that was read already."""
     metadata = inspection.metadata
-    template = metadata.values.get("tokenizer.chat_template")
+    template = template or metadata.values.get("tokenizer.chat_template")
     return ModelFacts(
         name=name,
         digest=digest,
         file_name=inspection.path.name,
         file_bytes=inspection.file_bytes,
-        kind=kind_of(metadata, inspection.path.name),
+        kind=kind_of(metadata, inspection.path.name, template),
         architecture=metadata.architecture,
         parameters=sum(tensor.elements for tensor in metadata.tensors),
         quantisation=quantisation_of(metadata),
@@ -104,18 +119,18 @@ def facts_of(inspection: Inspection, name: str, digest: str, registry_parameters
         template_digest=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
         licence=licence_of(metadata),
         sampling_defaults=sampling_defaults(metadata),
-        registry_parameters=dict(registry_parameters),
+        registry_parameters=dict(registry_parameters or {}),
     )
 
 
-def kind_of(metadata: Metadata, file_name: str) -> ModelKind:
+def kind_of(metadata: Metadata, file_name: str, template: str | None) -> ModelKind:
     """Chat, base or embedding: by architecture and pooling first; the name decides only where nothing else does."""
     pooling = metadata.of_architecture("pooling_type")
     if metadata.architecture in EMBEDDING_ARCHITECTURES or metadata.of_architecture("attention.causal") is False:
         return ModelKind.EMBEDDING
     if isinstance(pooling, int) and pooling > 0:
         return ModelKind.EMBEDDING
-    if isinstance(metadata.values.get("tokenizer.chat_template"), str):
+    if template is not None:
         return ModelKind.CHAT
     if "embed" in f"{metadata.values.get('general.name', '')} {file_name}".lower():
         return ModelKind.EMBEDDING
@@ -129,7 +144,7 @@ def quantisation_of(metadata: Metadata) -> str:
     name = FILE_TYPES.get(file_type) if isinstance(file_type, int) else None
     if name is None:
         return shares
-    return f"{name} ({shares})" if shares else name
+    return f"{name} ({shares})" if "," in shares else name
 
 
 def vocabulary_of(metadata: Metadata) -> int:
