@@ -1,0 +1,144 @@
+"""What is waiting: the dispatcher's and the burst worker's questions to MongoDB. All are answered from indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs.database import Database, Row
+from jobs.retry import Counters, Limits
+from jobs.states import WORKING_RUNS, JobStatus, RunStatus
+
+OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
+LIVE_BEAT_S = 15.0
+"""A worker whose last beat is older than this is not counted on."""
+_DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInWork:
+    """The little of a run that the dispatcher looks at every tick."""
+
+    id: str
+    name: str
+    status: RunStatus
+    priority: int
+    models: tuple[str, ...]
+    """Those that reply and those that judge."""
+    jobs_total: int
+    planned: bool
+    has_rubric: bool
+    fail_on_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lapsed:
+    """A job whose lease ran out."""
+
+    id: str
+    run: str
+    fence: int
+    owner: str | None
+    counters: Counters
+
+
+async def runs_in_work(database: Database) -> list[RunInWork]:
+    """ACTIVE and JUDGING runs, highest priority first, then oldest."""
+    fields = ("name", "status", "priority", "models.name", "judges", "jobs_total", "planned", "fail_on_error")
+    cursor = database.runs.aggregate(
+        [
+            {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
+            {"$sort": {"priority": -1, "created_at": 1}},
+            {"$project": {**dict.fromkeys(fields, 1), "has_rubric": {"$ne": [{"$ifNull": ["$rubric", None]}, None]}}},
+        ]
+    )
+    return [_run_in_work(row) async for row in await cursor]
+
+
+async def due(model: str, run: str, limit: int, database: Database) -> list[tuple[str, int]]:
+    """(id, fence) of PENDING jobs that may start now, in order; suspects are not among them."""
+    query: Row = {"model": model, "status": JobStatus.PENDING, "run": run, "suspect": False, **_DUE}
+    cursor = database.jobs.find(query, {"fence": 1}).sort([("due_at", 1), ("order", 1)]).limit(limit)
+    return [(row["_id"], row["fence"]) async for row in cursor]
+
+
+async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, int]]:
+    """(id, fence) of PENDING suspects of a model in those runs."""
+    query: Row = {"model": model, "status": JobStatus.PENDING, "run": {"$in": list(runs)}, "suspect": True, **_DUE}
+    cursor = database.jobs.find(query, {"fence": 1}).limit(limit)
+    return [(row["_id"], row["fence"]) async for row in cursor]
+
+
+async def lapsed(limit: int, database: Database) -> list[Lapsed]:
+    """RUNNING jobs whose lease is over on MongoDB's clock."""
+    query: Row = {"status": JobStatus.RUNNING, "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
+    return [_lapsed(row) async for row in database.jobs.find(query, _LAPSED_FIELDS).limit(limit)]
+
+
+async def owned(worker: str, database: Database) -> list[Lapsed]:
+    """RUNNING jobs that a worker, now gone, still holds."""
+    query: Row = {"status": JobStatus.RUNNING, "lease_until": {"$type": "date"}, "owner": worker}
+    return [_lapsed(row) async for row in database.jobs.find(query, _LAPSED_FIELDS)]
+
+
+async def limits(run: str, database: Database) -> Limits:
+    """How often a run's jobs may fail."""
+    fields = ("max_tries", "max_lapses", "max_crashes")
+    row = await database.runs.find_one({"_id": run}, dict.fromkeys(fields, 1)) or {}
+    return Limits(
+        max_tries=row.get("max_tries", 3), max_lapses=row.get("max_lapses", 20), max_crashes=row.get("max_crashes", 2)
+    )
+
+
+async def has_open_jobs(run: str, database: Database) -> bool:
+    """True while a job of the run is PENDING or RUNNING."""
+    return await database.jobs.find_one({"run": run, "status": {"$in": OPEN}}, {"_id": 1}) is not None
+
+
+async def dead_jobs(run: str, database: Database) -> int:
+    return await database.jobs.count_documents({"run": run, "status": JobStatus.DEAD})
+
+
+async def model_has_work(model: str, database: Database, *, without: Iterable[str] = ()) -> bool:
+    """True while a run that is being written or worked on has a job for the model, now or after a backoff.
+
+    `without`: runs that the asking worker may not serve.
+    """
+    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, {"judges": model}]}
+    writing = {**wanted, "status": RunStatus.EXPANDING}
+    if await database.runs.find_one(writing, {"_id": 1}) is not None:
+        return True
+    cursor = database.runs.find({**wanted, "status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})
+    runs = [row["_id"] async for row in cursor]
+    query: Row = {"model": model, "status": {"$in": OPEN}, "run": {"$in": runs}}
+    return await database.jobs.find_one(query, {"_id": 1}) is not None
+
+
+async def live_slots(database: Database) -> dict[str, int]:
+    """Slots of the ready workers of each model whose beat is fresh."""
+    fresh = {"$expr": {"$gt": ["$beat_at", {"$subtract": ["$$NOW", round(LIVE_BEAT_S * 1000)]}]}}
+    groups = [{"$match": {"state": "ready", **fresh}}, {"$group": {"_id": "$model", "slots": {"$sum": "$slots"}}}]
+    return {row["_id"]: row["slots"] async for row in await database.workers.aggregate(groups)}
+
+
+_LAPSED_FIELDS = dict.fromkeys(("run", "fence", "owner", "tries", "lapses", "crashes"), 1)
+
+
+def _lapsed(row: Row) -> Lapsed:
+    counters = Counters(tries=row["tries"], lapses=row["lapses"], crashes=row["crashes"])
+    return Lapsed(id=row["_id"], run=row["run"], fence=row["fence"], owner=row["owner"], counters=counters)
+
+
+def _run_in_work(row: Row) -> RunInWork:
+    models = [model["name"] for model in row["models"]] + list(row.get("judges", ()))
+    return RunInWork(
+        id=row["_id"],
+        name=row["name"],
+        status=RunStatus(row["status"]),
+        priority=row["priority"],
+        models=tuple(dict.fromkeys(models)),
+        jobs_total=row["jobs_total"],
+        planned=row["planned"],
+        has_rubric=row["has_rubric"],
+        fail_on_error=row.get("fail_on_error"),
+    )
