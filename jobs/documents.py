@@ -11,7 +11,7 @@ from pymongo import ASCENDING, IndexModel
 
 from jobs.models import LoadFacts, ModelFacts
 from jobs.records import Attempt, TurnRecord
-from jobs.sequences import Sequence
+from jobs.sequences import Mode, Sequence
 from jobs.states import JobKind, JobStatus, RunStatus
 
 
@@ -28,6 +28,8 @@ class SequenceRef(BaseModel):
     digest: str
     document: str
     """`_id` of its SequenceDocument."""
+    turns: int
+    mode: Mode
     tags: tuple[str, ...] = ()
 
 
@@ -254,6 +256,12 @@ class Schedule(Document):
     """The keyword arguments of the enqueue request."""
     last_tick: datetime
     """The newest tick fired or passed over; moved by compare-and-set so that one dispatcher fires a tick."""
+    claimed_tick: datetime | None = None
+    """A tick whose run is being enqueued; any dispatcher may finish it, under the run name that the tick gives."""
+    last_run: str | None = None
+    """Name of the run that the newest fired tick made."""
+    last_error: str | None = None
+    """Why the newest tick could make no run; None where it made one."""
     enabled: bool = True
     created_at: datetime
 

@@ -44,10 +44,13 @@ JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
 
 RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.EXPANDING: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
-    RunStatus.ACTIVE: frozenset({RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED}),
+    RunStatus.ACTIVE: frozenset(
+        {RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.EXPANDING}
+    ),
     RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
     RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
-    RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING}),
-    RunStatus.STOPPED: frozenset({RunStatus.ACTIVE}),
+    RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING}),
+    RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING}),
     RunStatus.CANCELLED: frozenset(),
 }
+"""A run that grows (more models or repeats) is EXPANDING again until its new jobs are written."""
