@@ -1,27 +1,50 @@
-"""Fixtures shared by every test."""
+"""Fixtures for every test: no setting of the developer's reaches a test, and one pair of servers serves the session."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from config import embedded
+from config.embedded import ServiceUrls
+from config.settings import Settings, load_settings
+
 if TYPE_CHECKING:
-    from config.embedded import ServiceUrls
     from jobs.database import Database
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Each test has a home of its own and reads no `.env` or `nightjar.toml` of the project."""
+    for name in list(os.environ):
+        if name.upper().startswith(("NIGHTJAR_", "HF_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NIGHTJAR_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("config.settings.settings_files", lambda: (None, None))
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a home of this test's own."""
+    return Settings(home=tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUrls]:
-    """One embedded MongoDB and Redis for the whole session, under a home of its own."""
-    from config.embedded import down, service_urls
-    from config.settings import Settings
-
-    settings = Settings(home=tmp_path_factory.mktemp("home"), mongo_url=None, redis_url=None)
-    yield service_urls(settings)
-    down(settings)
+    """The URLs of an embedded mongod and redis-server that live as long as the test session."""
+    settings = Settings(home=tmp_path_factory.mktemp("services") / "home", mongo_cache_gb=0.25)
+    try:
+        yield embedded.service_urls(settings)
+    finally:
+        embedded.down(settings)
 
 
 @pytest.fixture
