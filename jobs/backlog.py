@@ -58,7 +58,7 @@ async def runs_in_work(database: Database) -> list[RunInWork]:
 async def due(model: str, run: str, limit: int, database: Database) -> list[tuple[str, int]]:
     """(id, fence) of PENDING jobs that may start now, in order; suspects are not among them."""
     query: Row = {"model": model, "status": JobStatus.PENDING, "run": run, "suspect": False, **_DUE}
-    cursor = database.jobs.find(query, {"fence": 1}).sort([("due_at", 1), ("order", 1)]).limit(limit)
+    cursor = database.jobs.find(query, {"fence": 1}).hint("due").sort([("due_at", 1), ("order", 1)]).limit(limit)
     return [(row["_id"], row["fence"]) async for row in cursor]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,8 +49,8 @@ class Database:
     async def now(self) -> datetime:
         """The server's clock, the only one that leases and backoff are measured on."""
         answer = await self.raw.command("hello")
-        moment: datetime = answer["localTime"]
-        return moment
+        moment: datetime = answer["localTime"]  # naive: commands do not follow the client's tz_aware
+        return moment.replace(tzinfo=UTC)
 
     async def close(self) -> None:
         await self.client.close()
