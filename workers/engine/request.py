@@ -27,6 +27,8 @@ class Request:
     reasoning: tuple[str, str] | None = None
     """Opening and closing marker where the model writes reasoning blocks."""
     reasoning_open: bool = False
+    final: bool = False
+    """No later request will extend this one (a last turn, a judgement): its reply need not be kept in the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)

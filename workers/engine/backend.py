@@ -1,0 +1,57 @@
+"""The seam between the engine and what computes: llama.cpp (`llama.py`) or a script (`fake.py`). Pure.
+
+All methods are called from the engine's thread only, except the tokenizer's, which may be called from any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from workers.engine.request import Request, TokenLogprob, Tokenizer
+from workers.engine.scheduler import Limits
+from workers.engine.slots import Move, Piece
+
+
+class Sampler(Protocol):
+    """One request's sampling state: its random numbers, penalties and grammar belong to it alone."""
+
+    def sample(self, row: int) -> int:
+        """The next id from the logits of a row that `Backend.decode` named."""
+
+    def logprob(self, row: int, token: int) -> TokenLogprob:
+        """Log-probabilities of the unmodified logits of that row, the most likely ids first."""
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    limits: Limits
+    tokenizer: Tokenizer
+
+    def move(self, moves: Sequence[Move]) -> None: ...
+
+    def decode(self, pieces: Sequence[Piece]) -> list[int]:
+        """Computes all pieces in one call; for each piece the row of its last id's logits.
+
+        Raises ModelError; what the cache holds is then unknown until `clear`.
+        """
+
+    def clear(self) -> None:
+        """Empties the cache of every slot."""
+
+    def abort(self) -> None:
+        """Asks a running decode to give up; from any thread. Without effect where the device cannot."""
+
+    def sampler(self, request: Request) -> Sampler:
+        """Raises ParameterError where the request's grammar or schema cannot be used."""
+
+    def piece(self, token: int) -> bytes:
+        """What the token adds to the text; nothing for control tokens."""
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends a reply."""
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,247 @@
+"""An engine that says what a script tells it to: the real scheduler, thread and text handling, no model.
+
+Tokens are bytes (0-255) and a few control tokens; the template is ChatML. Its cache checks that every position is
+written once, in order, and read only where it was written, so that a scheduler's mistake shows at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from config.errors import ModelError
+from jobs.models import LoadFacts, ModelFacts, ModelKind
+from workers.engine.engine import BatchEngine
+from workers.engine.request import Request, TokenLogprob, Tokenizer
+from workers.engine.scheduler import Limits
+from workers.engine.slots import Copy, Move, Piece
+
+BOS, TURN_START, TURN_END = 256, 257, 258
+CONTROLS = {BOS: "<s>", TURN_START: "<|im_start|>", TURN_END: "<|im_end|>"}
+VOCABULARY = 259
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+Script = Callable[[str, int], str]
+"""(prompt text with control tokens written out, seed) -> the reply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong, counted in decode calls from 1."""
+
+    raise_at: int | None = None
+    """This decode raises ModelError."""
+    hang_at: int | None = None
+    """This decode hangs until aborted."""
+    abort_at: int | None = None
+    """This decode ends the process as a crash in native code would (SIGABRT)."""
+
+
+class ByteTokenizer:
+    """One token a byte; control tokens as in `CONTROLS`."""
+
+    bos: int | None = None
+    special_texts = tuple(CONTROLS.values())
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        ids: list[int] = []
+        while text:
+            at, token = min(
+                ((at, token) for token, mark in CONTROLS.items() if parse_special and (at := text.find(mark)) >= 0),
+                default=(len(text), -1),
+            )
+            ids.extend(text[:at].encode("utf-8", "surrogatepass"))
+            if token >= 0:
+                ids.append(token)
+            text = text[at + len(CONTROLS.get(token, "")) :]
+        return ids
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        return bytes(token for token in ids if token < 256).decode("utf-8", "replace")
+
+    def written(self, ids: Sequence[int]) -> str:
+        """Like `detokenize`, with control tokens written out."""
+        return b"".join(CONTROLS[i].encode() if i in CONTROLS else bytes([i]) for i in ids).decode("utf-8", "replace")
+
+
+class ScriptedSampler:
+    def __init__(self, reply: bytes, closed: Callable[[], None]) -> None:
+        self._ids = [*reply, TURN_END]
+        self._at = 0
+        self._closed = closed
+
+    def sample(self, row: int) -> int:
+        token = self._ids[min(self._at, len(self._ids) - 1)]
+        self._at += 1
+        return token
+
+    def logprob(self, row: int, token: int) -> TokenLogprob:
+        return TokenLogprob(token=token, logprob=math.log(0.5), top=((token, math.log(0.5)),))
+
+    def close(self) -> None:
+        self._closed()
+
+
+class ScriptedBackend:
+    """The fake device. `cells` mirrors what llama.cpp would hold; every rule broken is an AssertionError."""
+
+    def __init__(self, script: Script, limits: Limits, *, token_delay_s: float, faults: Faults) -> None:
+        self.limits = limits
+        self.tokenizer: Tokenizer = ByteTokenizer()
+        self.cells: list[list[int]] = [[] for _ in range(limits.slots)]
+        self.decodes = 0
+        self.open_samplers = 0
+        self._script = script
+        self._token_delay_s = token_delay_s
+        self._faults = faults
+        self._aborted = False
+
+    def move(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            if isinstance(move, Copy):
+                assert self.limits.can_copy and move.source != move.target
+                assert move.keep <= len(self.cells[move.source])
+                self.cells[move.target] = self.cells[move.source][: move.keep]
+            else:
+                assert move.keep == 0 or self.limits.can_trim
+                del self.cells[move.slot][move.keep :]
+
+    def decode(self, pieces: Sequence[Piece]) -> list[int]:
+        self.decodes += 1
+        self._misbehave()
+        assert 0 < sum(len(piece.ids) for piece in pieces) <= self.limits.n_batch
+        slots = [piece.slot for piece in pieces]
+        assert slots == sorted(set(slots)), "a slot twice, or out of order"
+        for piece in pieces:
+            cells = self.cells[piece.slot]
+            assert len(cells) == piece.start, "a gap, or a position written twice"
+            cells.extend(piece.ids)
+            assert len(cells) <= self.limits.context
+            reached = min(len(cells), len(piece.work.prompt))
+            assert tuple(cells[:reached]) == piece.work.prompt[:reached], "another prompt's cells"
+        time.sleep(self._token_delay_s * sum(len(piece.ids) for piece in pieces))
+        return list(range(len(pieces)))
+
+    def clear(self) -> None:
+        self.cells = [[] for _ in range(self.limits.slots)]
+        self._aborted = False
+
+    def abort(self) -> None:
+        self._aborted = True
+
+    def sampler(self, request: Request) -> ScriptedSampler:
+        tokenizer = ByteTokenizer()
+        reply = self._script(tokenizer.written(request.prompt), request.seed)
+        self.open_samplers += 1
+        return ScriptedSampler(reply.encode("utf-8", "surrogatepass"), self._sampler_closed)
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def is_end(self, token: int) -> bool:
+        return token == TURN_END
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Letter counts, as unit vectors: alike texts get alike vectors."""
+        return [_unit([float(list(ids).count(token)) for token in range(256)]) for ids in texts]
+
+    def close(self) -> None:
+        assert self.open_samplers == 0, "a sampler was not closed"
+
+    def _sampler_closed(self) -> None:
+        self.open_samplers -= 1
+
+    def _misbehave(self) -> None:
+        faults = self._faults
+        if self.decodes == faults.raise_at:
+            raise ModelError("The scripted backend failed, as it was told to.")
+        if self.decodes == faults.abort_at:
+            os.abort()
+        while self.decodes == faults.hang_at:
+            if self._aborted:
+                raise ModelError("The scripted backend hung, as it was told to, and was aborted.")
+            time.sleep(0.01)
+
+
+class ScriptedEngine(BatchEngine):
+    """An `Engine` for tests: `script(prompt, seed)` gives the replies."""
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        name: str = "scripted",
+        slots: int = 4,
+        context: int = 4096,
+        n_batch: int = 512,
+        token_delay_s: float = 0.0,
+        faults: Faults | None = None,
+        kind: ModelKind = ModelKind.CHAT,
+        digest: str = "0" * 64,
+    ) -> None:
+        limits = Limits(slots=slots, context=context, n_batch=n_batch)
+        self.backend = ScriptedBackend(
+            script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults()
+        )
+        super().__init__(
+            self.backend,
+            facts=scripted_facts(name, context=context, kind=kind, digest=digest),
+            load=_load_facts(limits),
+            chat_template=CHAT_TEMPLATE if kind is ModelKind.CHAT else None,
+            bos_text=CONTROLS[BOS],
+            eos_text=CONTROLS[TURN_END],
+        )
+
+
+def echo(prompt: str, seed: int) -> str:
+    """The default script: a short sentence that differs by seed and by prompt."""
+    words = random.Random(f"{seed}:{prompt}").sample("amber birch cedar dusk ember fern gale heron".split(), 4)  # noqa: S311
+    return f"You wrote {len(prompt)} characters: {' '.join(words)}."
+
+
+def scripted_facts(name: str, *, context: int, kind: ModelKind, digest: str) -> ModelFacts:
+    return ModelFacts(
+        name=name,
+        digest=digest,
+        file_name=f"{name}.gguf",
+        file_bytes=0,
+        kind=kind,
+        architecture="scripted",
+        parameters=0,
+        quantisation="none",
+        vocabulary=VOCABULARY,
+        context_train=context,
+        layers=0,
+    )
+
+
+def _load_facts(limits: Limits) -> LoadFacts:
+    return LoadFacts(
+        device="scripted",
+        offloaded_layers=0,
+        context=limits.context,
+        slots=limits.slots,
+        n_batch=limits.n_batch,
+        n_ubatch=limits.n_batch,
+        threads=1,
+        flash_attention=False,
+        cache_type_k="none",
+        cache_type_v="none",
+        llama_cpp_build="none",
+        llama_cpp_python="none",
+        load_s=0.0,
+    )
+
+
+def _unit(vector: list[float]) -> list[float]:
+    length = math.hypot(*vector) or 1.0
+    return [value / length for value in vector]

@@ -1,0 +1,98 @@
+"""One request's reply while it grows: text, ends and times. Pure; the clock's readings are passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import fmean
+
+from jobs.parameters import FinishReason
+from jobs.records import Timings
+from workers.engine.request import Generation, Request, TokenLogprob
+from workers.engine.text import TextStream
+
+
+class Reply:
+    def __init__(self, request: Request, context: int, piece: Callable[[int], bytes], submitted: float) -> None:
+        self.request = request
+        self.finish_reason: FinishReason | None = None
+        self.ids: list[int] = []
+        self.logprobs: list[TokenLogprob] = []
+        self._context = context
+        self._piece = piece
+        self._text = TextStream(request.parameters.stop)
+        self._submitted = submitted
+        self._started: float | None = None
+        self._first: float | None = None
+        self._last = submitted
+
+    @property
+    def started(self) -> bool:
+        return self._started is not None
+
+    def start(self, now: float) -> None:
+        """Its first token is about to be computed, or another request computes it."""
+        self._started = now
+
+    def overdue(self, now: float) -> bool:
+        """Whether the time limit, which counts from `start`, has passed."""
+        return self._started is not None and now - self._started > self.request.parameters.time_limit_s
+
+    def end_of_generation(self, now: float) -> str:
+        """The model ended its reply. Returns the text that became certain by this."""
+        self._seen(now)
+        return self.finish("stop")
+
+    def take(self, token: int, now: float) -> str:
+        """Adds a token; sets `finish_reason` where it is the last. Returns the text that became certain."""
+        self._seen(now)
+        self.ids.append(token)
+        text = self._text.push(self._piece(token))
+        reason = self._reason()
+        return text + self.finish(reason) if reason is not None else text
+
+    def finish(self, reason: FinishReason) -> str:
+        """Ends the reply. Returns the text that was held back."""
+        assert self.finish_reason is None
+        self.finish_reason = reason
+        return self._text.finish()
+
+    def generation(self, reused_tokens: int, now: float) -> Generation:
+        """The finished reply."""
+        assert self.finish_reason is not None
+        return Generation(
+            token_ids=tuple(self.ids),
+            text=self._text.text,
+            finish_reason=self.finish_reason,
+            stop_string=self._text.stop_string,
+            prompt_tokens=len(self.request.prompt),
+            reused_tokens=reused_tokens,
+            timings=self._timings(now),
+            mean_logprob=fmean(entry.logprob for entry in self.logprobs) if self.logprobs else None,
+            logprobs=tuple(self.logprobs),
+        )
+
+    def _seen(self, now: float) -> None:
+        self._last = now
+        if self._first is None:
+            self._first = now
+
+    def _reason(self) -> FinishReason | None:
+        if self._text.stop_string is not None:
+            return "stop"
+        count = len(self.ids)
+        if count >= self.request.parameters.max_tokens:
+            return "length"
+        full = len(self.request.prompt) + count >= self._context
+        if full:
+            return "context"
+        return "length" if count >= self.request.max_tokens else None
+
+    def _timings(self, now: float) -> Timings:
+        started = self._started if self._started is not None else now
+        prefilled = self._first if self._first is not None else (now if self.started else started)
+        return Timings(
+            queue_s=started - self._submitted,
+            prefill_s=prefilled - started,
+            decode_s=max(0.0, self._last - prefilled) if self._first is not None else 0.0,
+            first_token_s=self._first - self._submitted if self._first is not None else None,
+        )

@@ -1,0 +1,289 @@
+"""Which work runs in which slot, and what each step computes. Pure: no device, no clock.
+
+A step is plan -> (decode) -> commit or abandon. Work waits, gets a slot, maybe follows a leader that computes a
+beginning it shares, computes the rest of its prompt in chunks, and then decodes one id a step until finished.
+Idle slots are the cache: their cells stay until another work needs the slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from workers.engine.prefix import Match, PrefixTree, common_length
+from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the device allows. Tokens unless the name says otherwise."""
+
+    slots: int
+    context: int
+    n_batch: int
+    can_copy: bool = True
+    """One slot's cells may be copied to another."""
+    can_trim: bool = True
+    """The end of a slot's cells may be dropped; where not, a slot is continued exactly or cleared."""
+    min_copy: int = 16
+    """Fewer shared ids than this are computed again: a copy costs more."""
+
+
+class Scheduler:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.slots = [Slot(index) for index in range(limits.slots)]
+        self.waiting: list[Work] = []
+        self.chunk = limits.n_batch
+        """Prefill tokens in one step, at most; the engine adapts it to the device's speed."""
+        self.step_number = 0
+        self._tree = PrefixTree()
+        self._moves: list[Move] = []
+        self._admitted = 0
+
+    @property
+    def running(self) -> list[Work]:
+        return [slot.work for slot in self.slots if slot.work is not None]
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not any(slot.work for slot in self.slots)
+
+    def submit(self, work: Work) -> None:
+        """Puts work in line. Its prompt has 1 to `context` ids."""
+        assert 1 <= len(work.prompt) <= self.limits.context and work.slot is None
+        self.waiting.append(work)
+
+    def plan(self) -> Step:
+        """Admits what can be admitted and says what to move and decode next. Empty where nothing is to do."""
+        self.step_number += 1
+        self._admit()
+        for work in self.running:
+            self._resolve(work)
+        pieces = sorted(self._pieces(), key=lambda piece: piece.slot)
+        moves, self._moves = tuple(self._moves), []
+        return Step(moves=moves, pieces=tuple(pieces))
+
+    def commit(self, step: Step) -> list[Output]:
+        """Books a decoded step. Says who samples from which piece; `push` or `finish` must follow for each."""
+        outputs = []
+        for index, piece in enumerate(step.pieces):
+            slot = self.slots[piece.slot]
+            assert len(slot.cells) == piece.start and slot.work is piece.work
+            slot.cells.extend(piece.ids)
+            slot.last_used = self.step_number
+            piece.work.pending = None
+            if piece.output:
+                twins = self._release_twins(piece.work) if len(slot.cells) == len(piece.work.prompt) else []
+                outputs.append(Output(piece=index, works=(piece.work, *twins)))
+        return outputs
+
+    def abandon_all(self) -> list[Work]:
+        """Drops all running work and every cell, after a decode whose outcome is unknown. Waiting work stays."""
+        dropped = self.running
+        self._moves = []
+        for slot in self.slots:
+            if slot.work is not None:
+                slot.work.leader = None
+                slot.work.slot = slot.work = None
+            slot.cells = []
+            self._tree.remove(slot.index)
+        return dropped
+
+    def push(self, work: Work, token: int) -> None:
+        """The next id of this work, to be decoded in the next step."""
+        assert work.slot is not None and work.pending is None and len(work.slot.cells) < self.limits.context
+        work.pending = token
+
+    def finish(self, work: Work) -> None:
+        """Takes work out, wherever it is. Its cells stay as cache; its followers take over what is there."""
+        slot = work.slot
+        if slot is None:
+            if work in self.waiting:
+                self.waiting.remove(work)
+            return
+        for other in self.running:
+            if other.leader is not work:
+                continue
+            if work.leader is not None:
+                other.leader, other.shared = work.leader, min(other.shared, work.shared)
+            else:
+                other.leader = None
+                self._take(other, slot, min(other.shared, len(slot.cells)))
+        trim = work.final and work.leader is None and self.limits.can_trim
+        keep = min(len(slot.cells), len(work.prompt)) if trim else len(slot.cells)
+        slot.work = work.slot = work.leader = None
+        self._cut(slot, keep)
+        self._tree.put(slot.index, tuple(slot.cells))
+
+    def check_integrity(self) -> None:
+        """Asserts that nothing is lost, held twice or out of bounds."""
+        self._tree.check_integrity()
+        for slot in self.slots:
+            work = slot.work
+            assert len(slot.cells) <= self.limits.context, "more cells than the context"
+            assert work is None or work.slot is slot, "a slot and its work disagree"
+            if work is None:
+                assert self._tree.path(slot.index) == tuple(slot.cells), "an idle slot's path is not its cells"
+            elif work.leader is None:
+                shared = min(len(work.prompt), len(slot.cells))
+                assert tuple(slot.cells[:shared]) == work.prompt[:shared], "cells of another prompt"
+            else:
+                assert work.leader.slot is not None and work.leader is not work, "a leader without a slot"
+        assert all(work.slot is None for work in self.waiting), "a waiting work has a slot"
+        assert len({id(work) for work in self.waiting}) == len(self.waiting), "work waits twice"
+
+    # -- admission ---------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        while self.waiting and any(slot.work is None for slot in self.slots):
+            window = self.waiting[: 2 * self.limits.slots]
+            matches = {id(work): self._tree.match(work.prompt) for work in window}
+            work = self._next(window, matches)
+            for other in window:
+                if other is work:
+                    break
+                other.passed_over += 1
+            self.waiting.remove(work)
+            self._place(work, matches[id(work)], [matches[id(other)] for other in window if other is not work])
+
+    def _next(self, window: list[Work], matches: dict[int, Match]) -> Work:
+        """First come first served, but those that share more come earlier, until someone was passed over too often."""
+        patience = 4 * self.limits.slots
+        if window[0].passed_over >= patience:
+            return window[0]
+        return max(window, key=lambda work: matches[id(work)].length)
+
+    def _place(self, work: Work, match: Match, others: list[Match]) -> None:
+        """Gives work a slot, and its beginning: from the slot itself, by a copy, or from a leader later."""
+        slot = self._choose(work, match, others)
+        self._admitted += 1
+        work.admitted, work.slot, slot.work = self._admitted, slot, work
+        slot.last_used = self.step_number
+        source = self._source(match.slots - {slot.index})
+        if source is None or not self._worth_copying(slot, work, match.length):
+            self._go_on_from(work, self._kept(slot, work))
+        elif _computed(source) >= match.length:
+            self._take(work, source, match.length)
+        else:
+            work.leader, work.shared = source.work, match.length
+        self._tree.put(slot.index, work.prompt)
+
+    def _choose(self, work: Work, match: Match, others: list[Match]) -> Slot:
+        """The slot that holds the beginning, where nothing wanted is lost by it; else the least useful one."""
+        free = [slot for slot in self.slots if slot.work is None]
+        least = min(free, key=lambda slot: (*self._usefulness(slot, 0, others), slot.index))
+        holders = [slot for slot in free if slot.index in match.slots]
+        if not holders or least in holders:
+            return least
+        best = min(holders, key=lambda slot: (len(slot.cells), slot.index))
+        if len(best.cells) - match.length < self.limits.min_copy or not self.limits.can_copy:
+            return best
+        if not self._worth_copying(least, work, match.length):
+            return least
+        return min((least, best), key=lambda s: self._usefulness(s, match.length if s is best else 0, others))
+
+    def _usefulness(self, slot: Slot, kept: int, others: list[Match]) -> tuple[int, int]:
+        """What waiting works would lose with the cells from `kept` on, then how lately the slot was used."""
+        if not slot.cells:
+            return (0, -1)
+        lost = [match.length - kept for match in others if match.slots == {slot.index}]
+        return (max(0, *lost) if lost else 0, slot.last_used)
+
+    def _worth_copying(self, slot: Slot, work: Work, length: int) -> bool:
+        return self.limits.can_copy and length - self._kept(slot, work) >= self.limits.min_copy
+
+    def _kept(self, slot: Slot, work: Work) -> int:
+        """How many of the slot's own cells this work can go on from. The last prompt id is always computed."""
+        own = common_length(tuple(slot.cells), work.prompt)
+        if not self.limits.can_trim:
+            return own if own == len(slot.cells) < len(work.prompt) else 0
+        return min(own, len(work.prompt) - 1)
+
+    def _source(self, indexes: Iterable[int]) -> Slot | None:
+        """Of these slots, the one that has most computed."""
+        return max((self.slots[i] for i in indexes), key=lambda s: (_computed(s), -s.index), default=None)
+
+    # -- sharing -----------------------------------------------------------------------------------------------------
+
+    def _resolve(self, work: Work) -> None:
+        """Lets a follower go on once its leader has computed what they share."""
+        leader = work.leader
+        if leader is None or leader.leader is not None or self._twins(leader, work):
+            return
+        assert leader.slot is not None
+        if len(leader.slot.cells) >= work.shared:
+            work.leader = None
+            self._take(work, leader.slot, work.shared)
+
+    def _twins(self, leader: Work, work: Work) -> bool:
+        """Whether a leader still computes exactly this prompt, so that its last logits serve both."""
+        assert leader.slot is not None
+        return leader.prompt == work.prompt and len(leader.slot.cells) < len(leader.prompt)
+
+    def _release_twins(self, leader: Work) -> list[Work]:
+        """Followers with the very prompt that is now complete take all its cells and sample from its logits."""
+        assert leader.slot is not None
+        twins = [work for work in self.running if work.leader is leader and work.prompt == leader.prompt]
+        for work in twins:
+            assert work.slot is not None
+            work.leader = None
+            work.reused = len(work.prompt)
+            self._copy(leader.slot, work.slot, len(work.prompt))
+        return twins
+
+    def _take(self, work: Work, source: Slot, length: int) -> None:
+        """Copies a beginning into the work's slot, unless its own cells serve as well."""
+        assert work.slot is not None
+        length = min(length, len(work.prompt) - 1)
+        if not self._worth_copying(work.slot, work, length):
+            self._go_on_from(work, self._kept(work.slot, work))
+            return
+        self._copy(source, work.slot, length)
+        work.reused = length
+
+    def _go_on_from(self, work: Work, keep: int) -> None:
+        assert work.slot is not None
+        work.reused = keep
+        self._cut(work.slot, keep)
+
+    def _copy(self, source: Slot, target: Slot, keep: int) -> None:
+        self._moves.append(Copy(source=source.index, target=target.index, keep=keep))
+        target.cells = source.cells[:keep]
+        source.last_used = self.step_number
+
+    def _cut(self, slot: Slot, keep: int) -> None:
+        if keep < len(slot.cells):
+            self._moves.append(Trim(slot=slot.index, keep=keep))
+            del slot.cells[keep:]
+
+    # -- the step ----------------------------------------------------------------------------------------------------
+
+    def _pieces(self) -> Iterator[Piece]:
+        """One id of everything that decodes, then prompt chunks in the order of admission within the budget."""
+        prefilling: list[Work] = []
+        budget = self.limits.n_batch
+        for work in self.running:
+            slot = work.slot
+            assert slot is not None
+            if work.pending is not None:
+                budget -= 1
+                yield Piece(slot=slot.index, start=len(slot.cells), ids=(work.pending,), output=True, work=work)
+            elif work.leader is None and len(slot.cells) < len(work.prompt):
+                prefilling.append(work)
+        budget = min(budget, self.chunk)
+        for work in sorted(prefilling, key=lambda work: work.admitted):
+            if budget <= 0:
+                return
+            slot = work.slot
+            assert slot is not None
+            start = len(slot.cells)
+            ids = work.prompt[start : start + budget]
+            budget -= len(ids)
+            whole = start + len(ids) == len(work.prompt)
+            yield Piece(slot=slot.index, start=start, ids=ids, output=whole, work=work)
+
+
+def _computed(slot: Slot) -> int:
+    """Cells that hold what the slot's path says; a follower has none yet."""
+    return 0 if slot.work is not None and slot.work.leader is not None else len(slot.cells)

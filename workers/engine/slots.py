@@ -1,0 +1,91 @@
+"""Slots: places in the KV cache, and the work that occupies them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from workers.engine.prefix import Ids
+
+
+@dataclass(eq=False)
+class Work:
+    """One request on its way through the scheduler. Lengths are derived from its slot's cells."""
+
+    id: str
+    prompt: Ids
+    final: bool = False
+    """No later prompt will extend this one: its reply's cells are worth nothing once it ends."""
+    slot: Slot | None = None
+    leader: Work | None = None
+    """Computes a beginning that this work shares; until it is there, this work waits in its slot."""
+    shared: int = 0
+    """Ids to take over from the leader."""
+    reused: int = 0
+    """Prompt ids taken from the cache instead of being computed."""
+    pending: int | None = None
+    """The last sampled id, not yet in the cache."""
+    passed_over: int = 0
+    admitted: int = 0
+    """Order of admission."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """A resident conversation's place in the KV cache; cell i holds position i."""
+
+    index: int
+    cells: list[int] = field(default_factory=list)
+    work: Work | None = None
+    last_used: int = 0
+    """Step number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """The first `keep` cells of `source` become all of `target`."""
+
+    source: int
+    target: int
+    keep: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trim:
+    """Cells from `keep` on are dropped."""
+
+    slot: int
+    keep: int
+
+
+Move = Copy | Trim
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Ids to decode in one slot from position `start`; with `output`, logits of the last one are wanted."""
+
+    slot: int
+    start: int
+    ids: Ids
+    output: bool
+    work: Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Moves, in this order, then one decode of all pieces, by ascending slot."""
+
+    moves: tuple[Move, ...]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(piece.ids) for piece in self.pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """These works sample from the logits of `piece`: its own and those whose whole prompt it computed."""
+
+    piece: int
+    works: tuple[Work, ...]
