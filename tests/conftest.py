@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Each test has a home of its own and reads no `.env` or `nightjar.toml` of the project."""
     for name in list(os.environ):
-        if name.upper().startswith(("NIGHTJAR_", "HF_")):
+        if name.upper().startswith("NIGHTJAR_") or name in ("HF_TOKEN", "HF_ENDPOINT"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NIGHTJAR_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("config.settings.settings_files", lambda: (None, None))

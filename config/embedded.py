@@ -1,0 +1,145 @@
+"""MongoDB and Redis: the configured URLs, else real servers of our own, shared by every command that has this home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from config import mongod, redis_server
+from config.errors import OutputError, ServiceError
+from config.files import private_folder
+from config.programs import Kind
+from config.server_log import LARGEST
+from config.servers import Place, is_up, keep_log_small, process_of, read_record, start, stop
+from config.settings import Settings
+
+LOCK_S = 120.0
+"""Longer than one server may take to start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceUrls:
+    mongo: SecretStr
+    redis: SecretStr
+    embedded_mongo: bool
+    embedded_redis: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStatus:
+    """An embedded server as `nightjar services status` shows it."""
+
+    name: str
+    state: str
+    """up, down (never started or stopped), dead (it should be up)."""
+    address: str | None
+    pid: int | None
+    version: str | None
+    data: Path
+    log: Path
+    size_bytes: int
+    since: str | None
+
+
+def service_urls(settings: Settings) -> ServiceUrls:
+    """The URLs to use; starts what is embedded and not up. Raises ServiceError or OutputError."""
+    return ServiceUrls(
+        mongo=settings.mongo_url or _ensure(mongod, settings),
+        redis=settings.redis_url or _ensure(redis_server, settings),
+        embedded_mongo=settings.mongo_url is None,
+        embedded_redis=settings.redis_url is None,
+    )
+
+
+def up(settings: Settings) -> list[ServerStatus]:
+    """Starts the embedded servers that are not up."""
+    service_urls(settings)
+    return status(settings)
+
+
+def down(settings: Settings) -> list[str]:
+    """Stops the embedded servers cleanly and waits; their names, without those that were not running."""
+    if not _services(settings.home).is_dir():
+        return []
+    with _lock(settings.home):
+        return [kind.name for kind in _kinds(settings) if stop(kind, Place.of(kind, settings.home))]
+
+
+def status(settings: Settings) -> list[ServerStatus]:
+    """The embedded servers; none for a server that has a URL. Starts nothing."""
+    return [_status(kind, Place.of(kind, settings.home)) for kind in _kinds(settings)]
+
+
+def _kinds(settings: Settings) -> list[Kind]:
+    kinds: list[tuple[Kind, SecretStr | None]] = [(mongod, settings.mongo_url), (redis_server, settings.redis_url)]
+    return [kind for kind, url in kinds if url is None]
+
+
+def _ensure(kind: Kind, settings: Settings) -> SecretStr:
+    place = Place.of(kind, settings.home)
+    record = read_record(place)
+    if record is None or not is_up(kind, place, record):
+        with _lock(settings.home):
+            record = read_record(place)
+            if record is None or not is_up(kind, place, record):  # another command may have been first
+                record = start(kind, place, settings)
+    if place.log.stat().st_size > LARGEST:
+        with _lock(settings.home):
+            keep_log_small(place, record)
+    return SecretStr(kind.url(record.port, record.password))
+
+
+def _services(home: Path) -> Path:
+    return home.resolve() / "services"
+
+
+@contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    file = private_folder(_services(home)) / "lock"
+    try:
+        with FileLock(file, timeout=LOCK_S, mode=0o600):
+            yield
+    except Timeout:
+        raise ServiceError(
+            f"Another command has been starting or stopping the embedded servers for {LOCK_S:.0f} s: it holds {file}. "
+            "Wait for it, or end it and try again."
+        ) from None
+    except PermissionError as error:
+        raise OutputError(
+            f"{file} cannot be locked: {error.strerror}. Set NIGHTJAR_HOME to a folder of yours."
+        ) from None
+
+
+def _status(kind: Kind, place: Place) -> ServerStatus:
+    record = read_record(place)
+    alive = is_up(kind, place, record)
+    process = process_of(record, place)
+    expected = record is not None and record.since is not None
+    return ServerStatus(
+        name=kind.name,
+        state="up" if alive else "dead" if expected else "down",
+        address=f"127.0.0.1:{record.port}" if record else None,
+        pid=process.pid if process else None,
+        version=record.version if record else None,
+        data=place.data,
+        log=place.log,
+        size_bytes=_size(place.data),
+        since=record.since if record and alive else None,
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes on disk of what is in the folder. The server makes and removes files meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_blocks * 512
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,103 @@
+"""The names of the settings in each of their sources, and the nearest name to one that is not known. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from config.errors import SettingsError
+
+PREFIX = "NIGHTJAR_"
+KeyPath = tuple[str, ...]
+
+
+def key_paths(model: type[BaseModel]) -> Iterator[KeyPath]:
+    """Every settable key: `("home",)`, `("model", "context")`, ..."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from ((name, *rest) for rest in key_paths(field.annotation))
+        else:
+            yield (name,)
+
+
+def variable(path: KeyPath) -> str:
+    """The environment variable of a key: `("model", "context")` is NIGHTJAR_MODEL__CONTEXT."""
+    return PREFIX + "__".join(path).upper()
+
+
+def dotted(path: KeyPath) -> str:
+    """The TOML name of a key: `("model", "context")` is model.context."""
+    return ".".join(path)
+
+
+def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str) -> None:
+    """Raises SettingsError for a NIGHTJAR_* name that is no setting."""
+    known = {variable(path): path for path in paths}
+    for name in names:
+        if not name.upper().startswith(PREFIX) or name.upper() in known:
+            continue
+        inner = _under(tuple(name.upper().removeprefix(PREFIX).lower().split("__")), known.values())
+        if inner:
+            shown = ", ".join(variable(path) for path in inner[:3])
+            raise SettingsError(
+                f"{name} ({source}) is a table, not a setting: each of its keys is a variable of its own, "
+                f"such as {shown}. Unset {name} and set those."
+            )
+        raise SettingsError(
+            f"{name} ({source}) is not a setting of Nightjar. {_nearest(name, known)} "
+            "Correct or unset it; config/nightjar.example.toml lists them all."
+        )
+
+
+def check_table(table: Mapping[str, Any], paths: Iterable[KeyPath], source: str) -> None:
+    """Raises SettingsError for a TOML key, at any depth, that is no setting."""
+    known = {dotted(path): path for path in paths}
+    for path, value in _leaves(table, ()):
+        if dotted(path) in known:
+            continue
+        inner = _under(path, known.values())
+        if inner and value == {}:
+            continue  # an empty [model] says nothing
+        if inner:
+            raise SettingsError(
+                f"{dotted(path)} in {source} is a table of settings, not a value: write [{dotted(path)}] and below it "
+                f"keys such as {', '.join(p[-1] for p in inner[:3])}."
+            )
+        raise SettingsError(
+            f"{dotted(path)} in {source} is not a setting of Nightjar. {_nearest(dotted(path), known)} "
+            "Correct or remove it; config/nightjar.example.toml lists them all."
+        )
+
+
+def _leaves(table: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _under(path: KeyPath, known: Iterable[KeyPath]) -> list[KeyPath]:
+    return [other for other in known if len(other) > len(path) and other[: len(path)] == path]
+
+
+def _nearest(name: str, known: Mapping[str, KeyPath]) -> str:
+    def likeness(other: str) -> float:
+        """1.0 for a name that differs in its separators only; a flat name is compared to a nested key's last part."""
+        leaf = "".join(known[other][-1].split("_"))
+        wanted = _bare(name)
+        whole = difflib.SequenceMatcher(None, wanted, _bare(other)).ratio()
+        return max(whole, 0.98 * difflib.SequenceMatcher(None, wanted, leaf).ratio())
+
+    best = max(sorted(known), key=likeness)
+    if likeness(best) >= 0.6:
+        return f"Did you mean {best}?"
+    return "Known: " + ", ".join(sorted(known)) + "."
+
+
+def _bare(name: str) -> str:
+    upper = name.upper().removeprefix(PREFIX)
+    return "".join(character for character in upper.lower() if character.isalnum())

@@ -1,0 +1,73 @@
+"""Takes secrets out of what is about to be written. Pure but for the secrets that `remember` was given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretBytes, SecretStr
+
+HIDDEN = "***"
+_SECRET_KEY = re.compile(r"token(?!i[sz])|passw|pwd|secret|api_?key|authoriz|credential|cookie", re.IGNORECASE)
+_PATTERNS = (
+    # scheme://user:password@ ; up to the last @ of the word, since passwords are often pasted unquoted
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:@/\"'<>]*):[^\s\"'<>]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
+    (re.compile(r"\b([\w-]*(?:password|passwd|secret|token|api_?key)=)[^\s&\"',;)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic) +[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{HIDDEN}"),
+)
+_MAX_DEPTH = 12
+_remembered: set[str] = set()
+
+
+def remember(secret: SecretStr | None) -> None:
+    """From now on this secret, and the password in it when it is a URL, is hidden wherever it occurs."""
+    if secret is None:
+        return
+    text = secret.get_secret_value()
+    candidates = {text}
+    if "://" in text:
+        try:
+            password = urlsplit(text).password
+        except ValueError:
+            password = None
+        candidates = {password, unquote(password)} if password else set()
+    _remembered.update(candidate for candidate in candidates if len(candidate) >= 4)
+
+
+def redact_text(text: str) -> str:
+    """The text with URL passwords, tokens and every remembered secret hidden."""
+    for secret in sorted(_remembered, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact(value: Any, *, secret: bool = False, depth: int = 0) -> Any:
+    """Plain data without secrets: numbers, strings, lists, dicts. Under a key that names a secret only numbers stay."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, SecretStr | SecretBytes) or depth > _MAX_DEPTH:
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {
+            redact_text(str(key)): redact(item, secret=secret or names_secret(str(key)), depth=depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | Set):
+        return [redact(item, secret=secret, depth=depth + 1) for item in value]
+    if secret:
+        return HIDDEN
+    if isinstance(value, str):
+        return redact_text(value)
+    return redact_text(str(value) if isinstance(value, Path | date | BaseException) else repr(value))
+
+
+def names_secret(key: str) -> bool:
+    """True for keys such as hf_token, password, MONGO_PASSWORD; false for tokenizer."""
+    return _SECRET_KEY.search(key) is not None

@@ -1,0 +1,64 @@
+"""What an embedded server wrote before it ended, told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from config.errors import NightjarError, OutputError, ServiceError
+from config.programs import Kind
+
+LARGEST = 16 * 2**20
+"""Bytes after which a log is put aside; one older log is kept."""
+
+
+def keep_small(log: Path) -> bool:
+    """Puts a log that has grown too large aside as `NAME.1`. True when it did."""
+    if not log.exists() or log.stat().st_size < LARGEST:
+        return False
+    log.replace(log.with_name(log.name + ".1"))
+    return True
+
+
+def said_since(log: Path, start: int) -> list[str]:
+    """The lines written since the log had `start` bytes, a mongod's JSON made readable; at most the last 100."""
+    try:
+        with log.open("rb") as file:
+            file.seek(start)
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [_readable(line) for line in text.splitlines()[-100:] if line.strip()]
+
+
+def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tuple[str | None, str]) -> NightjarError:
+    """Why the server ended at its start: an OutputError for a full disk, else a ServiceError with its last lines."""
+    end = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    last = " | ".join(_worst(lines)) or "nothing"
+    if any("No space left on device" in line for line in lines):
+        return OutputError(
+            f"{kind.title} cannot start: the disk of {log.parent.parent} is full. "
+            f"Make room, or set NIGHTJAR_HOME to another disk. Its log {log} ends with: {last}"
+        )
+    before, now = versions
+    changed = (
+        f"Its data were last used by {kind.program} {before}, this is {now}. " if before not in (None, now) else ""
+    )
+    return ServiceError(f"{kind.title} {end} at its start. {changed}Its log {log} ends with: {last}")
+
+
+def _worst(lines: list[str]) -> list[str]:
+    """The last lines that tell of trouble, else the last lines."""
+    signs = ("error", "fatal", "fail", "can't", "cannot", "invalid", "# ", "bad ")
+    return ([line for line in lines if any(sign in line.lower() for sign in signs)] or lines)[-4:]
+
+
+def _readable(line: str) -> str:
+    try:
+        entry: Any = json.loads(line)
+        text = f"{entry['msg']} {json.dumps(entry['attr']) if entry.get('attr') else ''}"
+    except (ValueError, TypeError, KeyError):
+        text = line
+    return "".join(character for character in text if character.isprintable())[:400].strip()

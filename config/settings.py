@@ -1,0 +1,216 @@
+"""What can be set, and the only reader of the environment.
+
+Sources, the first that has a key wins: environment (NIGHTJAR_*), `.env`, `nightjar.toml`, default. Both files are
+looked for in the current folder, then in the project, where `config/nightjar.toml` is the last place for the TOML.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from config.errors import SettingsError
+from config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
+from config.load_settings import LoadSettings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+_SECRETS = {"mongo_url", "redis_url", "hf_token"}
+
+
+def project_folder() -> Path:
+    """The checkout that holds this package, else the current folder."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def _in_project(path: Path) -> Path:
+    try:
+        return project_folder() / path.expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ValueError(str(error)) from None
+
+
+def _url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
+    def check(url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in schemes or not parts.netloc:
+            raise ValueError(
+                f"a URL that begins with {' or '.join(s + '://' for s in schemes)} and names a host "
+                "(unset it altogether to use the embedded server)"
+            )
+        return url
+
+    return check
+
+
+ProjectPath = Annotated[Path, AfterValidator(_in_project)]
+MongoUrl = Annotated[SecretStr, AfterValidator(_url("mongodb", "mongodb+srv"))]
+RedisUrl = Annotated[SecretStr, AfterValidator(_url("redis", "rediss"))]
+
+
+class Settings(BaseSettings):
+    """All settings. Constructed directly it reads no environment and no file: `load_settings` does."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file_encoding="utf-8",
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    home: ProjectPath = Path(".nightjar")
+    """Everything Nightjar writes by itself. Relative paths are relative to the project."""
+    models_dir: ProjectPath = Path("models")
+    reports_dir: ProjectPath = Field(default_factory=lambda data: data["home"] / "reports")
+    models_file: ProjectPath = Path(__file__).resolve().parent / "models.toml"
+
+    mongo_url: MongoUrl | None = None
+    """None: an embedded mongod."""
+    mongo_database: str = Field("nightjar", pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    redis_url: RedisUrl | None = None
+    """None: an embedded redis-server."""
+    mongo_cache_gb: float = Field(0.5, ge=0.25, le=1024)
+    """WiredTiger cache of the embedded mongod."""
+    embedded_ports: str | None = Field(None, pattern=r"^[0-9]{1,5}-[0-9]{1,5}$")
+    """`first-last`: ports the embedded servers may take; None: any free one."""
+
+    model: LoadSettings = LoadSettings()
+
+    lease_s: float = Field(30, ge=1, le=3600)
+    """A job whose worker has not renewed it for this long goes back to PENDING."""
+    beat_s: float = Field(2, ge=0.1, le=60)
+    drain_s: float = Field(30, ge=0, le=86_400)
+    """Time for running turns to finish after SIGTERM."""
+
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+    debug: bool = False
+    offline: bool = False
+    """Never go to the model hub."""
+    hf_token: SecretStr | None = Field(None, validation_alias=AliasChoices("hf_token", "nightjar_hf_token"))
+    hf_endpoint: str | None = Field(None, validation_alias=AliasChoices("hf_endpoint", "nightjar_hf_endpoint"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+class _Discovered(Settings):
+    """Settings from the environment and the files that were found."""
+
+    model_config = SettingsConfigDict(dotenv_filtering="only_existing")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, settings_files()[1])
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process. Raises SettingsError for an unknown key or a value out of its range."""
+    dotenv, toml = settings_files()
+    variables = {"environment": dict(os.environ), str(dotenv): _read_dotenv(dotenv)}
+    table = _read_toml(toml)
+    paths = list(key_paths(Settings))
+    for source, names in variables.items():
+        check_variables(names, paths, source)
+    check_table(table, paths, str(toml))
+    try:
+        found = _Discovered(_env_file=dotenv)
+    except ValidationError as error:
+        raise SettingsError(" ".join(_explain(error, variables, table, str(toml)))) from None
+    return Settings.model_construct(_fields_set=set(found.model_fields_set), **dict(found))
+
+
+def settings_files() -> tuple[Path | None, Path | None]:
+    """The `.env` and the TOML file in use; None where there is none."""
+    project = project_folder()
+    dotenv = [Path.cwd() / ".env", project / ".env"]
+    toml = [Path.cwd() / "nightjar.toml", project / "nightjar.toml", project / "config" / "nightjar.toml"]
+    return next(filter(Path.exists, dotenv), None), next(filter(Path.exists, toml), None)
+
+
+def _read_dotenv(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        return {name: value or "" for name, value in dotenv_values(path).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}. Mend or remove it.") from None
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}. Mend or remove it.") from None
+
+
+def _explain(
+    error: ValidationError, variables: Mapping[str, Mapping[str, str]], table: Mapping[str, Any], toml: str
+) -> Iterator[str]:
+    """One sentence for each key with a bad value: name, source, value (never a secret's) and what is allowed."""
+    known = set(key_paths(Settings))
+    reasons: dict[KeyPath, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        place = tuple(str(part) for part in detail["loc"])
+        path = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in known or n == 0)
+        reasons.setdefault(path, []).append(
+            detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        )
+    for path, messages in reasons.items():
+        name, source, value = _origin(path, variables, table, toml)
+        shown = "" if path[-1] in _SECRETS else f" = {value!r}"
+        yield f"{name}{shown} ({source}) is not allowed: it must be {' or '.join(dict.fromkeys(messages))}."
+
+
+def _origin(
+    path: KeyPath, variables: Mapping[str, Mapping[str, str]], table: Mapping[str, Any], toml: str
+) -> tuple[str, str, Any]:
+    """(name, source, value) of the key in the first source that has it."""
+    wanted = {variable(path), path[-1].upper()} if path[-1].startswith("hf_") else {variable(path)}
+    for source, values in variables.items():
+        for name, value in values.items():
+            if name.upper() in wanted:
+                return name, source, value
+    found: Any = table
+    for key in path:
+        found = found[key]
+    return dotted(path), toml, found
