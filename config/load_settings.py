@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 CacheType = Literal["f16", "q8_0", "q4_0"]
 Auto = Literal["auto"]
+Positive = Annotated[int, Field(ge=1)]
 
 
 class LoadSettings(BaseModel):
@@ -17,7 +18,7 @@ class LoadSettings(BaseModel):
 
     context: int | None = Field(None, ge=16)
     """Tokens per conversation; None: what the file declares, at most 8192."""
-    slots: int | Auto = "auto"
+    slots: Positive | Auto = "auto"
     """Conversations at once; auto: as many as fit, at most 8 on a CPU and 32 on a GPU."""
     gpu_layers: int = Field(-1, ge=-1)
     """Layers offloaded; -1: all."""
@@ -25,11 +26,11 @@ class LoadSettings(BaseModel):
     offload_kv: bool = True
     mmap: bool = True
     mlock: bool = False
-    n_batch: int | Auto = "auto"
+    n_batch: Positive | Auto = "auto"
     """Tokens per decode call; auto: 512 on a CPU, 2048 on a GPU."""
-    n_ubatch: int | Auto = "auto"
+    n_ubatch: Positive | Auto = "auto"
     """Tokens per device micro-batch; auto: 256 on a CPU, 512 on a GPU."""
-    threads: int | Auto = "auto"
+    threads: Positive | Auto = "auto"
     """auto: the cores this process may use."""
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
