@@ -179,6 +179,11 @@ class Job(Document):
                 name="leases",
                 partialFilterExpression={"status": "RUNNING"},
             ),
+            IndexModel(
+                [(key, ASCENDING) for key in ("run", "tries", "lapses", "crashes", "fence")],
+                name="retried",
+                partialFilterExpression={"fence": {"$gt": 1}},
+            ),
         ]
 
 
@@ -211,7 +216,11 @@ class WorkerState(Document):
     waiting: int = 0
     tokens_per_s: float = 0.0
     """Decoded tokens over the last beats."""
+    turns_per_s: float = 0.0
+    """Committed turns over the last two minutes."""
     reused_tokens: int = 0
+    wasted_tokens: int = 0
+    """Generated for turns that were never committed."""
     process_peak_bytes: int | None = None
     gpu_peak_bytes: int | None = None
     gpu_utilisation: float | None = None

@@ -1,0 +1,113 @@
+"""A worker's beat: what `nightjar status` shows of it, written every few seconds on MongoDB's clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from jobs.database import Database, Row
+from jobs.models import LoadFacts
+from workers.engine.request import EngineStats
+from workers.held import ENGINE_STUCK_S
+from workers.meters import GpuMeter, process_peak_bytes
+
+LONGEST_BEAT_S = 5.0
+"""Others call a worker stalled that has not been heard of for three of these."""
+RATE_WINDOW_S = 10.0
+TURN_WINDOW_S = 120.0
+_log = structlog.get_logger()
+
+
+@dataclass
+class Tally:
+    """What the worker's conversations have done since it started."""
+
+    turns_done: int = 0
+    wasted_tokens: int = 0
+    """Generated for turns that were never committed."""
+
+
+class Beat:
+    """Holds what is known of this worker, and writes it. `state` and `reason` are set by whoever knows."""
+
+    def __init__(
+        self, *, worker: str, host: str, pid: int, model: str, beat_s: float, tally: Tally, database: Database
+    ) -> None:
+        self.state = "loading"
+        self.reason: str | None = None
+        self.load: LoadFacts | None = None
+        self.stats: Callable[[], EngineStats] = EngineStats
+        self.meter = GpuMeter(None)
+        self._identity: Row = {"host": host, "pid": pid, "model": model}
+        self._worker = worker
+        self._beat_s = min(beat_s, LONGEST_BEAT_S)
+        self._tally = tally
+        self._database = database
+        self._tokens = _Rate(RATE_WINDOW_S)
+        self._turns = _Rate(TURN_WINDOW_S)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beats until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self.write()
+            except PyMongoError as error:
+                _log.warning("beat_not_written", error=type(error).__name__)
+            try:
+                await asyncio.wait_for(stop.wait(), self._beat_s)
+            except TimeoutError:
+                continue
+
+    async def write(self) -> None:
+        """One beat."""
+        fields = {key: {"$literal": value} for key, value in self._fields().items()}
+        fields |= {"beat_at": "$$NOW", "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
+        await self._database.workers.update_one({"_id": self._worker}, [{"$set": fields}], upsert=True)
+
+    async def leave(self) -> None:
+        """Takes the worker off the list: it ended as it should."""
+        await self._database.workers.delete_one({"_id": self._worker})
+
+    def _fields(self) -> Row:
+        stats = self.stats()
+        stuck = self.state == "ready" and stats.last_step_age_s > ENGINE_STUCK_S
+        gpu = self.meter.read()
+        return self._identity | {
+            "state": "stalled" if stuck else self.state,
+            "reason": f"the engine has made no step for {stats.last_step_age_s:.0f} s" if stuck else self.reason,
+            "load": None if self.load is None else self.load.model_dump(mode="json"),
+            "device": "" if self.load is None else self.load.device,
+            "slots": stats.slots,
+            "slots_used": stats.slots_used,
+            "waiting": stats.waiting,
+            "tokens_per_s": self._tokens.per_s(stats.decode_tokens),
+            "turns_per_s": self._turns.per_s(self._tally.turns_done),
+            "reused_tokens": stats.reused_tokens,
+            "wasted_tokens": self._tally.wasted_tokens,
+            "process_peak_bytes": process_peak_bytes(),
+            "gpu_peak_bytes": gpu.peak_bytes,
+            "gpu_utilisation": gpu.utilisation,
+            "gpu_energy_j": gpu.energy_j,
+        }
+
+
+class _Rate:
+    """Growth of a counter per second, over the last `window_s`."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def per_s(self, count: int) -> float:
+        now = monotonic()
+        self._samples.append((now, count))
+        while len(self._samples) > 2 and self._samples[1][0] < now - self._window_s:
+            self._samples.popleft()
+        began, first = self._samples[0]
+        return (count - first) / (now - began) if now > began else 0.0

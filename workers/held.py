@@ -1,0 +1,196 @@
+"""The jobs this process holds: it claims them, keeps their leases alive, and drops those it has lost.
+
+Conversations are tasks of the process, not of arq: whatever becomes of Redis, they run on and commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from config.errors import NightjarError
+from jobs import ownership
+from jobs.database import Database
+from jobs.documents import Job, Run
+from jobs.patience import is_transient
+from workers.engine.request import EngineStats
+from workers.runbook import Runbook
+
+LOOK_AHEAD = 2
+"""Jobs held beyond the slots, so that a free slot need not wait for a claim."""
+WATCH_EVERY_S = 1.0
+ENGINE_STUCK_S = 20.0
+"""Leases are renewed while the engine has completed a step within this long."""
+_log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class Hold:
+    """A claimed job and what this process does with it."""
+
+    job: Job
+    run: Run
+    request: str | None = None
+    """Id of the request that the engine holds for it at present."""
+    lost: bool = False
+    """Somebody else owns the job now: nothing may be written any more."""
+    stop_after_turn: bool = False
+    task: asyncio.Task[None] | None = None
+    since: float = field(default_factory=monotonic)
+
+
+Work = Callable[[Hold], Awaitable[None]]
+
+
+class HeldJobs:
+    """Claims what fits, runs it with `work`, and watches over leases. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        work: Work,
+        runbook: Runbook,
+        stats: Callable[[], EngineStats],
+        worker: str,
+        host: str,
+        lease_s: float,
+        places: int,
+        database: Database,
+    ) -> None:
+        self._work = work
+        self._runbook = runbook
+        self._stats = stats
+        self._worker = worker
+        self._host = host
+        self._lease_s = lease_s
+        self._places = places
+        self._database = database
+        self._holds: dict[str, Hold] = {}
+        self._claiming = 0
+        self._changed = asyncio.Event()
+        self.open = True
+        """False: nothing is claimed, because the worker drains or runs a suspect alone."""
+
+    def __len__(self) -> int:
+        return len(self._holds)
+
+    @property
+    def free(self) -> int:
+        """Jobs that may be claimed now."""
+        return self._places - len(self._holds) - self._claiming if self.open else 0
+
+    @property
+    def idle(self) -> bool:
+        return not self._holds and not self._claiming
+
+    async def offer(self, job_id: str, fence: int | None, *, alone: bool = False) -> bool:
+        """Claims the job if it is to be had, and starts it. `alone` claims although the intake is closed."""
+        if job_id in self._holds or (self.free < 1 and not alone):
+            return False
+        self._claiming += 1
+        try:
+            job_run = await self._claim(job_id, fence)
+        finally:
+            self._claiming -= 1
+            self._changed.set()
+        if job_run is None:
+            return False
+        hold = Hold(job=job_run[0], run=job_run[1])
+        if job_id in self._holds:  # an earlier claim of this process lapsed unnoticed
+            self.drop(self._holds[job_id], "claimed again")
+        self._holds[job_id] = hold
+        hold.task = asyncio.create_task(self._run(hold), name=f"job-{job_id}")
+        return True
+
+    async def _claim(self, job_id: str, fence: int | None) -> tuple[Job, Run] | None:
+        row = await self._database.jobs.find_one({"_id": job_id, "status": "PENDING"}, {"run": 1})
+        run = None if row is None else await self._runbook.admit(row["run"])
+        if run is None:
+            return None
+        job = await ownership.claim(job_id, self._worker, self._host, self._lease_s, self._database, fence=fence)
+        return None if job is None else (job, run)
+
+    async def _run(self, hold: Hold) -> None:
+        try:
+            await self._work(hold)
+        finally:
+            if self._holds.get(hold.job.id) is hold:
+                del self._holds[hold.job.id]
+            self._changed.set()
+
+    def drop(self, hold: Hold, why: str) -> None:
+        """Stops a job that belongs to somebody else now; nothing of it is written."""
+        _log.info("job_dropped", job=hold.job.id, run=hold.job.run, why=why)
+        hold.lost = True
+        self._cancel(hold)
+
+    def _cancel(self, hold: Hold) -> None:
+        if hold.task is not None and hold.task is not asyncio.current_task():
+            hold.task.cancel()
+
+    async def renew_leases(self) -> None:
+        """Extends the leases of the jobs that are in good hands; call every third of a lease."""
+        stats = self._stats()
+        fences = {id_: hold.job.fence for id_, hold in self._holds.items() if self._in_good_hands(hold, stats)}
+        self._drop_lost(await ownership.renew(fences, self._worker, self._lease_s, self._database), fences)
+
+    async def watch(self) -> None:
+        """Drops what a pause, a cancel or another owner took away; call every second."""
+        fences = {job_id: hold.job.fence for job_id, hold in self._holds.items()}
+        self._drop_lost(await ownership.lost(fences, self._database), fences)
+        idle_runs = await self._runbook.refresh({hold.job.run for hold in self._holds.values()})
+        for hold in [hold for hold in self._holds.values() if hold.job.run in idle_runs]:
+            self._cancel(hold)  # claimed just as the run was paused: it goes back to PENDING
+
+    def _in_good_hands(self, hold: Hold, stats: EngineStats) -> bool:
+        if hold.request is None:  # between two turns
+            return True
+        return hold.request in stats.holding and stats.last_step_age_s < ENGINE_STUCK_S
+
+    def _drop_lost(self, lost: set[str], fences: dict[str, int]) -> None:
+        for job_id in lost:
+            hold = self._holds.get(job_id)
+            if hold is not None and hold.job.fence == fences[job_id]:
+                self.drop(hold, "its fence changed")
+
+    async def wait_idle(self) -> None:
+        """Returns when nothing is held or being claimed."""
+        while not self.idle:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def drain(self, deadline_s: float) -> None:
+        """Claims nothing more, lets running turns end, then releases every job; no try is counted."""
+        self.open = False
+        for hold in self._holds.values():
+            hold.stop_after_turn = True
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self.wait_idle()
+        except TimeoutError:
+            for hold in list(self._holds.values()):
+                self._cancel(hold)
+            await self.wait_idle()
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Renews and watches until `stop` is set; a MongoDB that is away is waited for."""
+        next_renewal = 0.0
+        while not stop.is_set():
+            try:
+                if monotonic() >= next_renewal:
+                    await self.renew_leases()
+                    next_renewal = monotonic() + self._lease_s / 3
+                await self.watch()
+            except (PyMongoError, NightjarError) as error:
+                if isinstance(error, PyMongoError) and not is_transient(error):
+                    raise
+                _log.warning("leases_not_renewed", error=str(error))
+            try:
+                await asyncio.wait_for(stop.wait(), min(WATCH_EVERY_S, self._lease_s / 3))
+            except TimeoutError:
+                continue

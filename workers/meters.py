@@ -1,0 +1,80 @@
+"""What a worker measures of itself: its memory, and its GPU's memory, work and energy where NVML tells."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger()
+
+
+def process_peak_bytes() -> int:
+    """The most memory this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuReading:
+    """None where the card or its driver does not tell."""
+
+    peak_bytes: int | None = None
+    utilisation: float | None = None
+    """Mean share of time busy since the meter began, 0..1."""
+    energy_j: float | None = None
+    """Used since the meter began."""
+
+
+class GpuMeter:
+    """Samples one card, by UUID. Without a card every reading is None."""
+
+    def __init__(self, uuid: str | None) -> None:
+        self._card: Any = None
+        self._peak: int | None = None
+        self._busy: list[float] = []
+        self._first_energy: float | None = None
+        if uuid is not None:
+            import pynvml
+
+            try:
+                pynvml.nvmlInit()
+                self._card = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+                self._first_energy = self._energy()
+            except pynvml.NVMLError as error:
+                _log.warning("gpu_meter_unavailable", gpu=uuid, error=str(error))
+
+    def read(self) -> GpuReading:
+        """Takes a sample and returns the totals since the beginning."""
+        if self._card is None:
+            return GpuReading()
+        import pynvml
+
+        used = _maybe(lambda: int(pynvml.nvmlDeviceGetMemoryInfo(self._card).used))
+        if used is not None:
+            self._peak = max(self._peak or 0, used)
+        busy = _maybe(lambda: float(pynvml.nvmlDeviceGetUtilizationRates(self._card).gpu) / 100)
+        if busy is not None:
+            self._busy.append(busy)
+        energy = self._energy()
+        spent = None if energy is None or self._first_energy is None else energy - self._first_energy
+        mean = sum(self._busy) / len(self._busy) if self._busy else None
+        return GpuReading(peak_bytes=self._peak, utilisation=mean, energy_j=spent)
+
+    def _energy(self) -> float | None:
+        import pynvml
+
+        return _maybe(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card) / 1000)
+
+
+def _maybe(read: Any) -> Any:
+    """A reading, or None where this card does not support it."""
+    import pynvml
+
+    try:
+        return read()
+    except pynvml.NVMLError:
+        return None

@@ -1,0 +1,107 @@
+"""The runs this worker serves: their frozen contents, whether they work at present, and which it must refuse."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from time import monotonic
+
+import structlog
+
+from jobs.database import Database, Row
+from jobs.documents import PublishedModel, Run, SequenceDocument
+from jobs.models import LoadFacts, ModelFacts
+from jobs.patience import patiently
+from jobs.sequences import Sequence
+from jobs.states import WORKING_RUNS
+
+FRESH_S = 1.0
+"""How old the knowledge of a run's status may be when a job of it is claimed."""
+SEQUENCES_KEPT = 512
+_log = structlog.get_logger()
+
+
+class Runbook:
+    """Reads and caches runs and sequences. A run that fixed another file under this model's name is refused."""
+
+    def __init__(self, database: Database, facts: ModelFacts, load: LoadFacts) -> None:
+        self._database = database
+        self._facts = facts
+        self._load = load
+        self._runs: dict[str, Run] = {}
+        self._seen: dict[str, float] = {}
+        self._sequences: OrderedDict[str, Sequence] = OrderedDict()
+        self.refused: dict[str, str] = {}
+        """Run id -> why this worker does not serve it."""
+
+    async def admit(self, run_id: str) -> Run | None:
+        """The run, if it works at present and holds this very model file; else None."""
+        if run_id in self.refused:
+            return None
+        if run_id not in self._runs:
+            run = await patiently(lambda: Run.get(run_id))
+            if run is None or not await self._same_file(run):
+                return None
+            self._runs[run_id] = run
+            self._seen[run_id] = monotonic()
+        elif monotonic() - self._seen[run_id] > FRESH_S:
+            await self.refresh([run_id])
+        run = self._runs.get(run_id)
+        return run if run is not None and run.status in WORKING_RUNS else None
+
+    async def refresh(self, run_ids: Iterable[str]) -> set[str]:
+        """Reads the status of runs anew; returns those that do not work at present."""
+        wanted = set(run_ids)
+        if not wanted:
+            return set()
+        found = {row["_id"]: row async for row in self._database.runs.find({"_id": {"$in": list(wanted)}}, _LIVE)}
+        for run_id in wanted:
+            if run_id not in found:
+                self._runs.pop(run_id, None)
+            elif run_id in self._runs:
+                self._runs[run_id] = self._runs[run_id].model_copy(update=found[run_id])
+                self._seen[run_id] = monotonic()
+        return {run_id for run_id in wanted if run_id not in found or found[run_id]["status"] not in WORKING_RUNS}
+
+    async def sequence(self, document_id: str) -> Sequence:
+        """A sequence by its document's id."""
+        if document_id not in self._sequences:
+            document = await patiently(lambda: SequenceDocument.get(document_id))
+            assert document is not None, "sequences are immutable and never removed while a run needs them"
+            self._sequences[document_id] = document.sequence
+            if len(self._sequences) > SEQUENCES_KEPT:
+                self._sequences.popitem(last=False)
+        self._sequences.move_to_end(document_id)
+        return self._sequences[document_id]
+
+    async def publish(self, worker: str) -> None:
+        """Tells the pipeline this model's facts."""
+        document: Row = {"facts": self._facts.model_dump(mode="json"), "published_by": worker}
+        models = self._database.raw[PublishedModel.get_collection_name()]
+        name = self._facts.name
+        update = [{"$set": {**{key: {"$literal": value} for key, value in document.items()}, "published_at": "$$NOW"}}]
+        await patiently(lambda: models.update_one({"_id": name}, update, upsert=True))
+
+    async def _same_file(self, run: Run) -> bool:
+        """Fixes the model's file for the run where nobody did; False where another file was fixed."""
+        name, mine = self._facts.name, self._facts.digest
+        if all(model.name != name for model in run.models):
+            return name in run.judges
+        unset = {"_id": run.id, "models": {"$elemMatch": {"name": name, "digest": None}}}
+        ours = {"models.$.digest": mine, "models.$.facts": self._facts.model_dump(mode="json")}
+        await patiently(lambda: self._database.runs.update_one(unset, {"$set": ours}))
+        same = {"_id": run.id, "models": {"$elemMatch": {"name": name, "digest": mine}}}
+        load = {"$push": {"models.$.loads": {"$each": [self._load.model_dump(mode="json")], "$slice": -50}}}
+        if (await patiently(lambda: self._database.runs.update_one(same, load))).matched_count:
+            return True
+        stored = await patiently(lambda: self._database.runs.find_one({"_id": run.id}, {"models": 1})) or {"models": []}
+        other = next((model["digest"] for model in stored["models"] if model["name"] == name), "?")
+        self.refused[run.id] = (
+            f"run {run.name!r} was begun with another file under the name {name!r}: it fixed SHA-256 {other}, this "
+            f"worker loaded {mine}. Load that file, or enqueue a new run"
+        )
+        _log.error("run_refused", run=run.id, reason=self.refused[run.id])
+        return False
+
+
+_LIVE = {"status": 1, "status_reason": 1, "max_tries": 1, "max_lapses": 1, "max_crashes": 1}
