@@ -79,13 +79,19 @@ def name_of_file(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._:+-]+", "-", stem(path.name)).lstrip("._:+-") or "model"
 
 
+def path_bases(settings: Settings) -> tuple[Path, ...]:
+    """Folders that relative paths of the registry are looked up in, first one first."""
+    folder = settings.models_file.absolute().parent
+    project = folder.parent if folder.name == "config" else folder
+    return settings.models_dir.absolute(), project, folder
+
+
 def resolve_path(text: str, settings: Settings) -> Path:
     """Where a registry path leads: absolute, or under `models/`, the project or the registry's folder."""
     path = Path(text).expanduser()
     if path.is_absolute():
         return path
-    registry_dir = settings.models_file.absolute().parent
-    candidates = [base / path for base in (settings.models_dir, registry_dir.parent, registry_dir)]
+    candidates = [base / path for base in path_bases(settings)]
     return next((candidate for candidate in candidates if candidate.exists()), candidates[0]).absolute()
 
 
@@ -123,7 +129,7 @@ def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry
         path=path,
         load=LoadSettings.model_validate({**settings.model.model_dump(), **entry.load}),
         parameters=entry.parameters,
-        template=_template(name, entry, settings),
+        template=resolve_template(name, entry, settings),
         reasoning=entry.reasoning,
         tags=entry.tags,
         adapters=tuple((resolve_path(adapter.path, settings), adapter.scale) for adapter in entry.adapters),
@@ -146,7 +152,8 @@ def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:
     )
 
 
-def _template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
+def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
+    """The registry's template text, read from its file where a file is named. Raises SettingsError."""
     if entry.template is None or not entry.template.endswith(".jinja"):
         return entry.template
     file = settings.models_file.absolute().parent / entry.template

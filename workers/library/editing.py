@@ -1,0 +1,102 @@
+"""Changes to `models.toml` that keep comments and order; the result is validated as a whole before it is written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from filelock import FileLock
+from tomlkit import TOMLDocument
+
+from config.errors import OutputError, SettingsError, UsageError
+from workers.library.registry import NAME, parse_registry, read_registry
+
+
+def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
+    """Adds a model at the end. Raises UsageError where the name is taken or unfit, SettingsError for bad content."""
+    if not NAME.match(name):
+        raise UsageError(f"{name!r} cannot be a model's name: letters, digits and . _ : + - only; see --name.")
+
+    def edit(document: TOMLDocument) -> None:
+        if name in document:
+            raise UsageError(f"{file} has a model {name!r} already. Choose another --name, or remove that one first.")
+        if document.body and not document.as_string().endswith("\n\n"):
+            document.add(tomlkit.nl())
+        document.add(name, _table(table))
+
+    _edit(file, edit)
+
+
+def remove_entry(file: Path, name: str) -> None:
+    """Takes a model off the registry; nothing happens where it is not on it."""
+
+    def edit(document: TOMLDocument) -> None:
+        document.pop(name, None)
+
+    _edit(file, edit)
+
+
+def update_entry(file: Path, name: str, values: Mapping[str, Any]) -> None:
+    """Sets keys of a model, tables (`load`) key by key; a value of None removes the key."""
+
+    def edit(document: TOMLDocument) -> None:
+        _merge(document[name], values)
+
+    _edit(file, edit)
+
+
+def _merge(table: Any, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if value is None:
+            table.pop(key, None)
+        elif isinstance(value, Mapping):
+            if key not in table:
+                table[key] = tomlkit.table()
+            _merge(table[key], value)
+        else:
+            table[key] = value
+
+
+def _table(values: Mapping[str, Any]) -> Any:
+    table = tomlkit.table()
+    _merge(table, values)
+    return table
+
+
+def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
+    read_registry(file)  # a file that is broken already is reported, not overwritten
+    with _locked(file):
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        document = tomlkit.parse(text)
+        change(document)
+        changed = document.as_string().rstrip("\n") + "\n"
+        try:
+            parse_registry(changed, file)
+        except SettingsError as error:
+            raise SettingsError(f"{error} Nothing was written.") from None
+        _replace(file, changed)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=10):
+            yield
+    except OSError as error:
+        raise OutputError(f"{file} cannot be changed: {error.strerror or error}.") from None
+
+
+def _replace(file: Path, text: str) -> None:
+    mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False, encoding="utf-8") as new:
+        new.write(text)
+        new.flush()
+        os.fsync(new.fileno())
+    os.chmod(new.name, mode)
+    os.replace(new.name, file)

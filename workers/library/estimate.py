@@ -1,0 +1,123 @@
+"""Memory a model takes as it is loaded, counted as llama.cpp allocates it. Pure.
+
+Weights and KV are exact counts of tensors (a test holds them within 3 % of llama.cpp's own figures); the compute
+buffer is a formula fitted to what llama.cpp reserves for the llama architecture, and an upper bound is not promised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from config.load_settings import CacheType
+from workers.library.shape import Shape
+
+CELLS_STEP = 256
+"""llama.cpp rounds a slot's context up to a multiple of this."""
+ELEMENT_BYTES: dict[CacheType, Fraction] = {"f16": Fraction(2), "q8_0": Fraction(34, 32), "q4_0": Fraction(18, 32)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes, on the device and in the host's memory. On a CPU everything is the host's."""
+
+    weights: int
+    kv: int
+    compute: int
+    host_weights: int = 0
+    host_kv: int = 0
+
+    @property
+    def device(self) -> int:
+        return self.weights + self.kv + self.compute
+
+    @property
+    def host(self) -> int:
+        return self.host_weights + self.host_kv
+
+    @property
+    def total(self) -> int:
+        return self.device + self.host
+
+
+def kv_bytes_per_token(shape: Shape, k: CacheType = "f16", v: CacheType = "f16") -> int:
+    """KV of one token over all layers."""
+    return _layers_kv(shape, range(shape.layers), k, v)
+
+
+def kv_bytes(shape: Shape, *, context: int, slots: int, k: CacheType = "f16", v: CacheType = "f16") -> int:
+    """KV of all slots, each of `context` tokens, and their recurrent state."""
+    return slots * (cells(context) * kv_bytes_per_token(shape, k, v) + shape.state_bytes)
+
+
+def cells(context: int) -> int:
+    """KV cells of one slot."""
+    return -(-context // CELLS_STEP) * CELLS_STEP
+
+
+def compute_bytes(shape: Shape, *, context: int, n_ubatch: int, flash_attention: bool) -> int:
+    """The scratch of one micro-batch: the widest of logits, attention and feed-forward."""
+    wide = 4 * shape.width
+    logits = 4 * shape.vocabulary + 2 * wide
+    mask = 6 * cells(context) if flash_attention else 4 * (shape.heads + 1) * cells(context)
+    attention = mask + (5 if flash_attention else 7) * wide
+    feed_forward = 8 * shape.hidden + 3 * wide + 4 * cells(context)
+    return n_ubatch * max(logits, attention, feed_forward)
+
+
+def memory(
+    shape: Shape,
+    *,
+    context: int,
+    slots: int,
+    n_ubatch: int,
+    gpu_layers: int | Literal["all"] = "all",
+    k: CacheType = "f16",
+    v: CacheType = "f16",
+    flash_attention: bool = True,
+    offload_kv: bool = True,
+) -> Memory:
+    """What loading takes with the last `gpu_layers` layers on the device; the output counts as one, as in llama.cpp."""
+    every = shape.layers + 1
+    offloaded = every if gpu_layers == "all" else min(gpu_layers, every)
+    first = max(every - offloaded, 0)
+    on_device = range(min(first, shape.layers), shape.layers)
+    output = (shape.output_bytes + (shape.input_bytes if shape.tied else 0)) if offloaded else 0
+    device_weights = output + sum(shape.layer_bytes[layer] for layer in on_device)
+    host_weights = shape.weights_bytes - device_weights + (shape.input_bytes if shape.tied and offloaded else 0)
+    all_kv = kv_bytes(shape, context=context, slots=slots, k=k, v=v)
+    device_kv = slots * cells(context) * _layers_kv(shape, on_device, k, v) if offload_kv else 0
+    if offload_kv and len(on_device) == shape.layers:
+        device_kv = all_kv  # the recurrent state goes where the layers are
+    return Memory(
+        weights=device_weights,
+        kv=device_kv,
+        compute=compute_bytes(shape, context=context, n_ubatch=n_ubatch, flash_attention=flash_attention),
+        host_weights=host_weights,
+        host_kv=all_kv - device_kv,
+    )
+
+
+def memory_on_cpu(
+    shape: Shape,
+    *,
+    context: int,
+    slots: int,
+    n_ubatch: int,
+    k: CacheType = "f16",
+    v: CacheType = "f16",
+    flash_attention: bool = True,
+) -> Memory:
+    """What loading takes in the host's memory alone."""
+    return Memory(
+        weights=shape.weights_bytes,
+        kv=kv_bytes(shape, context=context, slots=slots, k=k, v=v),
+        compute=compute_bytes(shape, context=context, n_ubatch=n_ubatch, flash_attention=flash_attention),
+    )
+
+
+def _layers_kv(shape: Shape, layers: range, k: CacheType, v: CacheType) -> int:
+    k_bytes = sum(shape.k_widths[layer] for layer in layers) * ELEMENT_BYTES[k]
+    v_bytes = sum(shape.v_widths[layer] for layer in layers) * ELEMENT_BYTES[v]
+    return int(k_bytes + v_bytes)

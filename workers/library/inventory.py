@@ -1,0 +1,148 @@
+"""Every model this project knows or holds, and the state each is in on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import NightjarError
+from jobs.models import ModelKind
+from workers.library.find import entry_path, resolve_template, shelf_files
+from workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
+from workers.library.partial import is_downloading, partial_bytes
+from workers.library.registry import RegistryEntry, read_registry
+from workers.library.usage import last_used
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+class ModelState(StrEnum):
+    AVAILABLE = "available"
+    """Known, and not on this machine."""
+    DOWNLOADING = "downloading"
+    READY = "ready"
+    LOADED = "loaded"
+    """Served by a worker now."""
+    FAILED = "failed"
+    """Its file is missing or broken, or a worker could not load it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One model as `nightjar model list` shows it."""
+
+    name: str
+    state: ModelState
+    reason: str | None = None
+    kind: ModelKind | None = None
+    """None where there is no file to look into."""
+    source: str
+    path: Path | None = None
+    file_bytes: int | None = None
+    disk_bytes: int = 0
+    """What it takes under `models/`, partial downloads included; 0 for files elsewhere."""
+    quantisation: str | None = None
+    last_used: datetime | None = None
+    loaded_on: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    registered: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What the workers' beats say of a model."""
+
+    workers: tuple[str, ...] = ()
+    failure: str | None = None
+    last_beat: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    name: str
+    entry: RegistryEntry | None
+    path: Path | None = None
+    problem: str | None = None
+    folder: Path = field(default_factory=Path)
+
+
+def inventory(settings: Settings, serving: Mapping[str, Serving] | None = None) -> list[Held]:
+    """Registry entries and unregistered files under `models/`, by name. `serving`: by model name."""
+    known = sorted(_known(settings), key=lambda item: item.name)
+    served = serving or {}
+    return [_with_serving(_held(item, settings), served.get(item.name)) for item in known]
+
+
+def _known(settings: Settings) -> Iterator[_Known]:
+    registry = read_registry(settings.models_file)
+    taken: set[Path] = set()
+    for name, entry in registry.models.items():
+        folder = settings.models_dir / name
+        try:
+            path = entry_path(name, entry, settings)
+        except NightjarError as error:
+            yield _Known(name=name, entry=entry, problem=str(error), folder=folder)
+            continue
+        taken.add(path.resolve())
+        yield _Known(name=name, entry=entry, path=path, folder=folder)
+    for name, path in shelf_files(settings.models_dir).items():
+        if path.resolve() not in taken and name not in registry.models:
+            yield _Known(name=name, entry=None, path=path, folder=settings.models_dir / name)
+
+
+def _held(known: _Known, settings: Settings) -> Held:
+    entry = known.entry
+    held = Held(
+        name=known.name,
+        state=ModelState.READY,
+        source=entry.source if entry else "models/",
+        path=known.path,
+        last_used=last_used(settings.home, known.name),
+        tags=entry.tags if entry else (),
+        registered=entry is not None,
+        disk_bytes=partial_bytes(known.folder),
+    )
+    if known.path is None:
+        return _not_here(held, known)
+    try:
+        inspection = inspect_file(known.path)
+        template = resolve_template(known.name, entry, settings) if entry else None
+        return _inspected(held, inspection, template, settings)
+    except NightjarError as error:
+        return replace(held, state=ModelState.FAILED, reason=str(error))
+
+
+def _not_here(held: Held, known: _Known) -> Held:
+    if is_downloading(known.folder):
+        return replace(held, state=ModelState.DOWNLOADING)
+    fetched = known.entry is not None and known.entry.repo is not None
+    return replace(held, state=ModelState.AVAILABLE if fetched else ModelState.FAILED, reason=known.problem)
+
+
+def _inspected(held: Held, inspection: Inspection, template: str | None, settings: Settings) -> Held:
+    metadata = inspection.metadata
+    inside = inspection.path.resolve().is_relative_to(settings.models_dir.resolve())
+    own_template = metadata.values.get("tokenizer.chat_template")
+    return replace(
+        held,
+        kind=kind_of(metadata, inspection.path.name, template or own_template),
+        file_bytes=inspection.file_bytes,
+        disk_bytes=held.disk_bytes + (inspection.file_bytes if inside else 0),
+        quantisation=quantisation_of(metadata).partition(" (")[0],
+    )
+
+
+def _with_serving(held: Held, serving: Serving | None) -> Held:
+    if serving is None:
+        return held
+    used = max((moment for moment in (held.last_used, serving.last_beat) if moment), default=None)
+    if serving.workers:
+        return replace(held, state=ModelState.LOADED, loaded_on=serving.workers, last_used=used)
+    if serving.failure is not None and held.state is ModelState.READY:
+        return replace(held, state=ModelState.FAILED, reason=serving.failure, last_used=used)
+    return replace(held, last_used=used)

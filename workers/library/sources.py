@@ -1,0 +1,75 @@
+"""What a person writes for a model's source, read into the keys of a registry entry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config.errors import UsageError
+from workers.library.find import name_of_file, path_bases
+from workers.library.split import stem
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_REPO = re.compile(
+    r"^(?:hf://|hf\.co/|https?://[^/]+/)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)"
+    r"(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source and the name it suggests."""
+
+    name: str
+    keys: dict[str, Any] = field(default_factory=dict)
+    """Keys of a registry entry: path | repo, revision, file | ollama."""
+
+    @property
+    def is_local(self) -> bool:
+        return "repo" not in self.keys
+
+
+def read_source(text: str, settings: Settings) -> Source:
+    """FILE.gguf | OWNER/REPO[@REVISION][:FILE or quantisation] | ollama:NAME. Raises UsageError."""
+    if text.startswith("ollama:"):
+        name = text.removeprefix("ollama:")
+        return Source(name=name.replace("/", "-"), keys={"ollama": name})
+    path = Path(text).expanduser()
+    if path.is_file():
+        return Source(name=name_of_file(path), keys={"path": portable_path(path, settings)})
+    match = _REPO.match(text)
+    written_as_path = text.startswith((".", "/", "~")) or (text.lower().endswith(".gguf") and ":" not in text)
+    if match and not written_as_path:
+        return Source(name=_repo_name(match["repo"]), keys=_repo_keys(match))
+    raise UsageError(
+        f"{text!r} is no model source: there is no such file, and it is neither OWNER/REPO on the hub "
+        "(optionally with @REVISION and :FILE or :QUANTISATION) nor ollama:NAME."
+    )
+
+
+def portable_path(path: Path, settings: Settings) -> str:
+    """The path as the registry keeps it: relative to `models/` or to the project where it lies inside one of them."""
+    whole = path.absolute()
+    for base in path_bases(settings):
+        if whole.is_relative_to(base):
+            return whole.relative_to(base).as_posix()
+    return str(whole)
+
+
+def _repo_name(repo: str) -> str:
+    name = repo.partition("/")[2]
+    return re.sub(r"[-_.]?gguf$", "", name, flags=re.IGNORECASE).lower() or name.lower()
+
+
+def _repo_keys(match: re.Match[str]) -> dict[str, Any]:
+    keys: dict[str, Any] = {"repo": match["repo"]}
+    if match["revision"]:
+        keys["revision"] = match["revision"]
+    if match["file"]:
+        file = match["file"]
+        keys["file"] = file if file.lower().endswith(".gguf") else f"*{stem(file)}*.gguf"
+    return keys

@@ -1,0 +1,32 @@
+"""When each model was last loaded on this host."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+
+def mark_used(home: Path, name: str) -> None:
+    """Notes that the model was loaded now: a file's time, so that processes never write over each other."""
+    file = _file(home, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file)
+
+
+def last_used(home: Path, name: str) -> datetime | None:
+    """When the model was last loaded on this host; None where nobody did."""
+    try:
+        return datetime.fromtimestamp(_file(home, name).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def forget(home: Path, name: str) -> None:
+    _file(home, name).unlink(missing_ok=True)
+
+
+def _file(home: Path, name: str) -> Path:
+    return home / "models-used" / quote(name, safe="")
