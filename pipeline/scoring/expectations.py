@@ -13,7 +13,8 @@ from config.errors import suggest
 from pipeline.scoring.answer_checks import choice, numeric
 from pipeline.scoring.json_checks import is_json, json_schema
 from pipeline.scoring.scorer import PASS, FunctionScorer, ScoreFunction
-from pipeline.scoring.text_checks import count_words, equals, excludes, includes, limit, matches
+from pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
+from pipeline.scoring.words import count_words
 
 Check = Callable[[Any], ScoreFunction]
 

@@ -108,11 +108,6 @@ def limit(count: Callable[[str], int], unit: str, *, at_most: bool) -> Callable[
     return build
 
 
-def count_words(text: str) -> int:
-    """Words: runs between white space that hold a letter or a digit."""
-    return sum(any(char.isalnum() for char in word) for word in text.split())
-
-
 def _texts(value: Any, check: str) -> tuple[list[str], bool, Callable[[str], str]]:
     """The texts of an argument, whether one of them is enough, and how texts are made comparable."""
     options = dict(value) if isinstance(value, dict) else {"all": value}

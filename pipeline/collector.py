@@ -1,0 +1,198 @@
+"""Transcripts -> scores -> report. Collecting writes nothing; closing a run stores both, again and again alike."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pymongo.errors import BulkWriteError
+
+from config.errors import UnknownNameError
+from jobs.database import Database
+from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from jobs.identity import digest
+from jobs.states import JobKind, RunStatus
+from pipeline.report.assemble import assemble
+from pipeline.report.data import ModelInput, Provenance, RunReport, WorkerFacts
+from pipeline.scoring.sheet import CHECKS_METRIC, Line, is_check, metric_scales, score_job, turn_lines
+from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
+
+_log = structlog.get_logger()
+
+DUPLICATE_KEY = 11000
+BATCH_SCORES = 5000
+
+
+async def collect(run_id: str, database: Database, *, closing: bool = False) -> RunReport:
+    """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError.
+
+    `closing` says that all work is done and the run is about to be DONE.
+    """
+    run = await Run.get(run_id)
+    if run is None:
+        raise UnknownNameError("run", run_id, [])
+    suite = await SuiteVersion.get(run.suite)
+    ids = await database.jobs.distinct("sequence_document", {"run": run.id})
+    found = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
+    by_id = {document.sequence.id: document.sequence for document in found}
+    sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
+    jobs = [job async for job in _jobs(run.id, database)]
+    for job in jobs:
+        score_job(sheet[job.sequence], by_id[job.sequence], job)
+    now = utc_now()
+    if closing:
+        run = run.model_copy(update={"status": RunStatus.DONE, "finished_at": now})
+    return assemble(
+        provenance=_provenance(run, suite),
+        models=await _models(run, jobs, database),
+        sequences=[by_id[name] for name in run.sequences if name in by_id],
+        jobs=jobs,
+        lines={name: [_names(lines) for lines in turns] for name, turns in sheet.items()},
+        scales=metric_scales(),
+        now=now,
+        version=importlib.metadata.version("nightjar"),
+    )
+
+
+async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
+    """Stores the scores of a finished run and writes its report (HTML and JSON); the paths. May be called again.
+
+    Raises OutputError when the folder cannot be written; the scores are stored by then.
+    """
+    from config.settings import load_settings
+    from pipeline.report.write import write
+
+    run_id = run if isinstance(run, str) else run.id
+    report = await collect(run_id, database, closing=True)
+    stored = await store_scores(report, database)
+    paths = write(report, ["html", "json"], reports_dir or load_settings().reports_dir)
+    _log.info("report_written", run=run_id, scores=stored, paths=[str(path) for path in paths])
+    return paths
+
+
+async def store_scores(report: RunReport, database: Database) -> int:
+    """Stores every score once, by the digest of job, turn and scorer; those of another scorer version are replaced."""
+    scores = database.raw["scores"]
+    run_id = report.provenance.id
+    lines = {sequence.id: turn_lines(sequence) for sequence in report.sequences}
+    current = {line.digest for turns in lines.values() for turn in turns for line in turn}
+    await scores.delete_many({"run": run_id, "scorer_digest": {"$nin": sorted(current)}})
+    batch: list[dict[str, Any]] = []
+    stored = 0
+    for job in report.jobs:
+        batch += _score_documents(run_id, job, lines[job.sequence])
+        if len(batch) >= BATCH_SCORES:
+            stored += await _insert_new(scores, batch)
+            batch = []
+    return stored + await _insert_new(scores, batch)
+
+
+def _score_documents(run_id: str, job: JobRow, lines: Sequence[Sequence[Line]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "_id": digest(job.id, turn.index, line.name),
+            "run": run_id,
+            "job": job.id,
+            "turn": turn.index,
+            "scorer": line.name,
+            "value": score.value,
+            "state": score.state.value,
+            "answer": score.answer,
+            "reason": score.reason,
+            "scorer_digest": line.digest,
+        }
+        for turn in job.turns
+        for line in lines[turn.index]
+        if (score := turn.scores.get(line.name)) is not None
+    ]
+
+
+async def _insert_new(scores: Any, documents: Sequence[Mapping[str, Any]]) -> int:
+    """Inserts what is not there; a committed turn never changes, so what is there is equal."""
+    if not documents:
+        return 0
+    try:
+        await scores.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        details = error.details or {}
+        if any(failure["code"] != DUPLICATE_KEY for failure in details["writeErrors"]):
+            raise
+        return int(details["nInserted"])
+    return len(documents)
+
+
+async def _jobs(run_id: str, database: Database) -> AsyncIterator[JobRow]:
+    """The reply jobs of a run, read with a projection, in the run's order."""
+    reader = RowReader()
+    order = await database.jobs.find({"run": run_id, "kind": JobKind.REPLY}, {"order": 1}).to_list()
+    ids = [row["_id"] for row in sorted(order, key=lambda row: row["order"])]
+    for at in range(0, len(ids), 500):
+        part = ids[at : at + 500]
+        cursor = await database.jobs.aggregate([{"$match": {"_id": {"$in": part}}}, *PIPELINE_STAGES])
+        rows = {raw["_id"]: reader.job(raw) async for raw in cursor}
+        for job_id in part:
+            if job_id in rows:
+                yield rows[job_id]
+
+
+async def _models(run: Run, jobs: Sequence[JobRow], database: Database) -> list[ModelInput]:
+    ids: dict[str, set[str]] = {model.name: set() for model in run.models}
+    for job in jobs:
+        ids[job.model].update(turn.worker for turn in job.turns)
+    everyone = sorted(set().union(*ids.values()))
+    workers = {raw["_id"]: _worker(raw) async for raw in database.workers.find({"_id": {"$in": everyone}})}
+    return [
+        ModelInput(
+            name=model.name,
+            digest=model.digest,
+            facts=model.facts,
+            loads=tuple(model.loads),
+            workers=tuple(workers[name] for name in sorted(ids[model.name]) if name in workers),
+        )
+        for model in run.models
+    ]
+
+
+def _worker(raw: Mapping[str, Any]) -> WorkerFacts:
+    return WorkerFacts(
+        id=raw["_id"],
+        device=raw.get("device", ""),
+        process_peak_bytes=raw.get("process_peak_bytes"),
+        gpu_peak_bytes=raw.get("gpu_peak_bytes"),
+        gpu_utilisation=raw.get("gpu_utilisation"),
+        gpu_energy_j=raw.get("gpu_energy_j"),
+    )
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    """Names of a turn's scores, the share of its checks included."""
+    names = [line.name for line in lines]
+    return [CHECKS_METRIC, *names] if any(is_check(name) for name in names) else names
+
+
+def _provenance(run: Run, suite: SuiteVersion | None) -> Provenance:
+    return Provenance(
+        id=run.id,
+        name=run.name,
+        status=run.status,
+        status_reason=run.status_reason,
+        suite_name=run.suite_name,
+        suite_version=run.suite_version,
+        suite_digest=run.suite,
+        suite_source=suite.source if suite else None,
+        suite_licence=suite.licence if suite else None,
+        primary_metric=suite.primary_metric if suite else None,
+        repeats=run.repeats,
+        seed=run.seed,
+        date=run.date,
+        set_parameters=run.set_parameters,
+        set_model_parameters=run.set_model_parameters,
+        judges=tuple(run.judges),
+        content=run.content,
+        nightjar_version=run.nightjar_version,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+    )

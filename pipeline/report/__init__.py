@@ -1,0 +1,1 @@
+"""The report of a run: data (pure), charts as data, and renderers."""

@@ -1,0 +1,93 @@
+"""Puts a report together from a run's scored jobs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport
+from pipeline.report.group import Group, GroupTally
+from pipeline.report.notices import notices
+from pipeline.report.resources import resources
+from pipeline.report.sampling import differences, parameter_uses
+from pipeline.scoring.scorer import Scale
+from pipeline.transcripts import JobRow
+
+Key = TypeVar("Key", str, int)
+LineNames = Mapping[str, Sequence[Sequence[str]]]
+"""Sequence id -> for every turn, the names of the scores it should have."""
+
+
+def assemble(
+    *,
+    provenance: Provenance,
+    models: Sequence[ModelInput],
+    sequences: Sequence[PromptSequence],
+    jobs: Sequence[JobRow],
+    lines: LineNames,
+    scales: Mapping[str, Scale],
+    now: datetime,
+    version: str,
+) -> RunReport:
+    """The report; jobs come scored (`pipeline.scoring.sheet.score_job`) and in the run's order."""
+    order = list(scales)
+    reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, order) for model in models)
+    return RunReport(
+        provenance=provenance,
+        generated_at=now,
+        generated_by=version,
+        notices=notices(provenance, reports, jobs, differences(jobs)),
+        models=reports,
+        sequences=tuple(sequences),
+        jobs=tuple(jobs),
+        scales=MappingProxyType(dict(scales)),
+    )
+
+
+def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, order: Sequence[str]) -> ModelReport:
+    total = GroupTally()
+    tags: dict[str, GroupTally] = {}
+    by_sequence: dict[str, GroupTally] = {}
+    turns: dict[int, GroupTally] = {}
+    repeats: dict[int, GroupTally] = {}
+    for job in jobs:
+        around = [total, by_sequence.setdefault(job.sequence, GroupTally())]
+        around.append(repeats.setdefault(job.repeat, GroupTally()))
+        around += [tags.setdefault(tag, GroupTally()) for tag in job.tags]
+        for tally in around:
+            tally.begin(job)
+        _turns(job, around, turns, lines.get(job.sequence, ()))
+    return ModelReport(
+        input=model,
+        total=total.group(order),
+        by_tag=_groups(tags.items(), order),
+        by_sequence=_groups(by_sequence.items(), order),
+        by_turn=_groups(sorted(turns.items()), order),
+        by_repeat=_groups(sorted(repeats.items()), order),
+        resources=resources(model),
+        parameters=parameter_uses(jobs),
+    )
+
+
+def _turns(
+    job: JobRow, around: Sequence[GroupTally], turns: dict[int, GroupTally], lines: Sequence[Sequence[str]]
+) -> None:
+    there = {turn.index: turn for turn in job.turns}
+    for index in range(job.turns_total):
+        at_turn = turns.get(index)
+        if at_turn is None:
+            at_turn = turns[index] = GroupTally()
+        at_turn.begin(job)
+        turn = there.get(index)
+        for tally in (*around, at_turn):
+            if turn is not None:
+                tally.add(job, turn)
+            else:
+                tally.miss(job, lines[index] if index < len(lines) else ())
+
+
+def _groups(tallies: Iterable[tuple[Key, GroupTally]], order: Sequence[str]) -> Mapping[Key, Group]:
+    return MappingProxyType({key: tally.group(order) for key, tally in tallies})

@@ -1,0 +1,80 @@
+"""The report as CSV: one row per turn, those that are missing included. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from pipeline.report.data import RunReport
+from pipeline.report.safe import cell
+from pipeline.transcripts import JobRow, TurnRow
+
+COLUMNS = (
+    "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "
+    "degenerate prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s first_token_s "
+    "mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
+).split()
+
+Cell = str | int | float | None
+
+
+def render_csv(report: RunReport) -> Iterator[str]:
+    """Rows as text, header first; `score.NAME` columns follow, and `unscored` with the reasons. RFC 4180, UTF-8."""
+    names = list(dict.fromkeys(name for job in report.jobs for turn in job.turns for name in turn.scores))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([*COLUMNS, *(f"score.{name}" for name in names), "unscored"])
+    for job in report.jobs:
+        for row in _rows(report.provenance.name, job, names):
+            writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[list[Cell]]:
+    there = {turn.index: turn for turn in job.turns}
+    for index in range(job.turns_total):
+        turn = there.get(index)
+        head: list[Cell] = [run, job.model, job.sequence, " ".join(job.tags), job.repeat, index]
+        head += [turn.name if turn else None, job.status.value, job.reason]
+        if turn is None:
+            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names))
+            yield [*head, *blank, f"not generated: {job.missing_reason}"]
+        else:
+            yield [*head, *_turn(turn), *_scores(turn, names)]
+
+
+def _turn(turn: TurnRow) -> list[Cell]:
+    return [
+        turn.prompt,
+        turn.reply,
+        turn.reasoning,
+        turn.finish_reason,
+        turn.empty,
+        turn.degenerate,
+        turn.prompt_tokens,
+        turn.reused_tokens,
+        turn.reply_tokens,
+        turn.reasoning_tokens,
+        turn.queue_s,
+        turn.prefill_s,
+        turn.decode_s,
+        turn.first_token_s,
+        turn.mean_logprob,
+        turn.seed,
+        turn.draws,
+        turn.policy,
+        " ".join(map(str, turn.dropped_turns)),
+        turn.reprefill_reason,
+        turn.worker,
+        turn.committed_at.isoformat(),
+    ]
+
+
+def _scores(turn: TurnRow, names: Sequence[str]) -> list[Cell]:
+    values: list[Cell] = [turn.scores[name].value if name in turn.scores else None for name in names]
+    reasons = [f"{name}: {score.reason}" for name, score in turn.scores.items() if score.value is None]
+    return [*values, "; ".join(reasons) or None]

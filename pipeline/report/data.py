@@ -1,0 +1,162 @@
+"""The report of a run as plain data. Pure: no I/O, no clock; every renderer starts from `RunReport`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from jobs.sequences import Sequence as PromptSequence
+from jobs.states import TERMINAL_RUNS, RunStatus
+from pipeline.report.group import Group
+from pipeline.scoring.scorer import Scale
+from pipeline.transcripts import JobRow
+
+SCHEMA_VERSION = "1.0"
+"""Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a run was: enough to say what the numbers are numbers of."""
+
+    id: str
+    name: str
+    status: RunStatus
+    status_reason: str | None
+    suite_name: str
+    suite_version: int
+    suite_digest: str
+    suite_source: str | None
+    suite_licence: str | None
+    primary_metric: str | None
+    repeats: int
+    seed: int
+    date: str
+    set_parameters: Mapping[str, Any]
+    set_model_parameters: Mapping[str, Mapping[str, Any]]
+    judges: tuple[str, ...]
+    content: str
+    nightjar_version: str
+    created_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def partial(self) -> bool:
+        """The run may still change."""
+        return self.status not in TERMINAL_RUNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerFacts:
+    """What a worker process measured of itself, since it started; None where it cannot be measured."""
+
+    id: str
+    device: str
+    process_peak_bytes: int | None
+    gpu_peak_bytes: int | None
+    gpu_utilisation: float | None
+    gpu_energy_j: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """A model of the run, as the collector read it."""
+
+    name: str
+    digest: str | None
+    facts: ModelFacts | None
+    loads: tuple[LoadFacts, ...]
+    workers: tuple[WorkerFacts, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a model took. `reasons` says of every None why it is one."""
+
+    load_s: float | None
+    process_peak_bytes: int | None
+    gpu_peak_bytes: int | None
+    gpu_utilisation: float | None
+    gpu_energy_j: float | None
+    probe: SpeedProbe | None
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterUse:
+    """One value of a parameter, where it came from, and for how many turns."""
+
+    value: Any
+    source: str
+    turns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport:
+    """Everything about one model: as a whole and by tag, sequence, turn (0, 1, ...) and repeat."""
+
+    input: ModelInput
+    total: Group
+    by_tag: Mapping[str, Group]
+    by_sequence: Mapping[str, Group]
+    by_turn: Mapping[int, Group]
+    by_repeat: Mapping[int, Group]
+    resources: Resources
+    parameters: Mapping[str, tuple[ParameterUse, ...]]
+
+    @property
+    def name(self) -> str:
+        return self.input.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A line the reader must not miss."""
+
+    level: Literal["warning", "info"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    provenance: Provenance
+    generated_at: datetime
+    generated_by: str
+    """Nightjar's version that made the report."""
+    notices: tuple[Notice, ...]
+    models: tuple[ModelReport, ...]
+    sequences: tuple[PromptSequence, ...]
+    """In suite order."""
+    jobs: tuple[JobRow, ...]
+    """In the run's order."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """Of every metric that occurs."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """In order of first appearance."""
+        return tuple(dict.fromkeys(tag for sequence in self.sequences for tag in sequence.tags))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that occur, in the order they are shown."""
+        seen = {name for model in self.models for name in model.total.metrics}
+        return tuple(name for name in self.scales if name in seen)
+
+    @property
+    def headline(self) -> str | None:
+        """The metric the report leads with: the suite's primary one, else the first that has a better end."""
+        metrics = self.metrics
+        if self.provenance.primary_metric in metrics:
+            return self.provenance.primary_metric
+        return next((name for name in metrics if self.scales[name].worst is not None), None)
+
+    def quality_metrics(self) -> tuple[str, ...]:
+        """Metrics with a better end; the others describe."""
+        return tuple(name for name in self.metrics if self.scales[name].worst is not None)
+
+    def jobs_of(self, model: str, sequence: str) -> Sequence[JobRow]:
+        return [job for job in self.jobs if job.model == model and job.sequence == sequence]

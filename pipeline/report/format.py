@@ -1,0 +1,69 @@
+"""Numbers for people: few digits, units, and a dash for what is not there. Pure."""
+
+from __future__ import annotations
+
+from pipeline.report.metric import Metric
+from pipeline.scoring.scorer import Scale
+
+ABSENT = "\u2013"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """About three significant digits; thousands set off by a thin space."""
+    if value is None:
+        return ABSENT
+    if value == 0:
+        return "0"
+    size = abs(value)
+    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else digits
+    return f"{value:,.{places}f}".replace(",", "\u2009")
+
+
+def whole(value: int | None) -> str:
+    return ABSENT if value is None else f"{value:,}".replace(",", "\u2009")
+
+
+def percent(value: float | None) -> str:
+    return ABSENT if value is None else f"{value * 100:.0f}\u2009%"
+
+
+def seconds(value: float | None) -> str:
+    """12 ms, 1.24 s, 3 min 05 s."""
+    if value is None:
+        return ABSENT
+    if value < 0.9995:
+        return f"{value * 1000:.0f}\u2009ms" if value >= 0.001 or value == 0 else "<1\u2009ms"
+    if value < 90:
+        return f"{number(value)}\u2009s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}\u2009h\u2009{minutes:02d}\u2009min" if hours else f"{minutes}\u2009min\u2009{rest:02d}\u2009s"
+
+
+def size(value: int | None) -> str:
+    """Bytes in powers of 1024."""
+    if value is None:
+        return ABSENT
+    amount, unit = float(value), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{number(amount)}\u2009{unit}" if unit != "B" else f"{value}\u2009B"
+
+
+def metric(value: Metric | None, scale: Scale) -> str:
+    """A metric's mean on its scale."""
+    if value is None or value.mean is None:
+        return ABSENT
+    return percent(value.mean) if scale.unit in ("pass", "share") else number(value.mean)
+
+
+def metric_title(value: Metric) -> str:
+    """What stands beside every mean: n, unscored, failed, and why there is no number."""
+    parts = [f"{value.n} sequences, {value.values} turns"]
+    for count, word in ((value.worst, "counted as worst"), (value.unscored, "unscored"), (value.failed, "failed")):
+        parts += [f"{count} {word}"] if count else []
+    parts += [f"{value.missing} missing"] if value.missing else []
+    parts += [value.reason] if value.reason else []
+    return ", ".join(parts)

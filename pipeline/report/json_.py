@@ -1,0 +1,179 @@
+"""The report as JSON: docs/report.schema.json. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pipeline.report.data import SCHEMA_VERSION, ModelReport, Provenance, RunReport
+from pipeline.report.group import Counts, Group
+from pipeline.scoring.scorer import Score
+from pipeline.transcripts import JobRow, TurnRow
+
+
+def render_json(report: RunReport) -> Iterator[str]:
+    """The document in pieces: its head, then the jobs one by one. ASCII only, so that no terminal is steered by it."""
+    head = json.dumps(head_of(report), default=encode, indent=1, allow_nan=False)
+    yield head.removesuffix("\n}") + ',\n "jobs": ['
+    for number, job in enumerate(report.jobs):
+        yield (",\n  " if number else "\n  ") + json.dumps(job_of(job), default=encode, allow_nan=False)
+    yield "\n ]\n}\n"
+
+
+def head_of(report: RunReport) -> dict[str, Any]:
+    """Everything but the jobs."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "generated_at": report.generated_at,
+        "generated_by": f"nightjar {report.generated_by}",
+        "partial": report.provenance.partial,
+        "notices": [asdict(notice) for notice in report.notices],
+        "run": _run(report.provenance),
+        "scales": {name: {**asdict(scale)} for name, scale in report.scales.items() if name in report.metrics},
+        "models": [_model(model) for model in report.models],
+    }
+
+
+def job_of(job: JobRow) -> dict[str, Any]:
+    """One job with its transcript."""
+    return {
+        "id": job.id,
+        "sequence": job.sequence,
+        "sequence_digest": job.sequence_digest,
+        "model": job.model,
+        "repeat": job.repeat,
+        "tags": job.tags,
+        "status": job.status.value,
+        "reason": job.reason,
+        "turns_total": job.turns_total,
+        "tries": job.tries,
+        "lapses": job.lapses,
+        "crashes": job.crashes,
+        "attempts": job.attempts,
+        "turns": [_turn(turn) for turn in job.turns],
+    }
+
+
+def encode(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in a report")
+
+
+def _run(run: Provenance) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": run.status.value,
+        "status_reason": run.status_reason,
+        "suite": {
+            "name": run.suite_name,
+            "version": run.suite_version,
+            "digest": run.suite_digest,
+            "source": run.suite_source,
+            "licence": run.suite_licence,
+            "primary_metric": run.primary_metric,
+        },
+        "repeats": run.repeats,
+        "seed": run.seed,
+        "date": run.date,
+        "set_parameters": run.set_parameters,
+        "set_model_parameters": run.set_model_parameters,
+        "judges": run.judges,
+        "content": run.content,
+        "nightjar_version": run.nightjar_version,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+    }
+
+
+def _model(model: ModelReport) -> dict[str, Any]:
+    facts = model.input.facts
+    return {
+        "name": model.name,
+        "digest": model.input.digest,
+        "facts": facts.model_dump(mode="json") if facts else None,
+        "loads": [load.model_dump(mode="json") for load in model.input.loads],
+        **_group(model.total),
+        "resources": {
+            **{key: value for key, value in asdict(model.resources).items() if key not in ("probe", "reasons")},
+            "probe": model.resources.probe.model_dump(mode="json") if model.resources.probe else None,
+            "reasons": dict(model.resources.reasons),
+        },
+        "parameters": {name: [asdict(use) for use in uses] for name, uses in model.parameters.items()},
+        "by_tag": {tag: _group(group) for tag, group in model.by_tag.items()},
+        "by_sequence": {name: _group(group) for name, group in model.by_sequence.items()},
+        "by_turn": {str(turn): _group(group) for turn, group in model.by_turn.items()},
+        "by_repeat": {str(repeat): _group(group) for repeat, group in model.by_repeat.items()},
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    metrics = {name: {k: v for k, v in asdict(metric).items() if k != "name"} for name, metric in group.metrics.items()}
+    return {**_counts(group.counts), "throughput": asdict(group.speed), "metrics": metrics}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "jobs": dict(counts.jobs),
+        "turns": counts.turns,
+        "turns_expected": counts.turns_expected,
+        "turns_missing": counts.turns_missing,
+        "failed": counts.failed,
+        "empty": counts.empty,
+        "degenerate": counts.degenerate,
+        "truncated_length": counts.truncated_length,
+        "truncated_context": counts.truncated_context,
+        "timeout": counts.timeout,
+        "redrawn": counts.redrawn,
+        "dropped": counts.dropped,
+        "tokens": {
+            "prompt": counts.prompt_tokens,
+            "reused": counts.reused_tokens,
+            "reply": counts.reply_tokens,
+            "reasoning": counts.reasoning_tokens,
+        },
+        "failures": dict(counts.failures),
+    }
+
+
+def _turn(turn: TurnRow) -> dict[str, Any]:
+    return {
+        "index": turn.index,
+        "name": turn.name,
+        "prompt": turn.prompt,
+        "reply": turn.reply,
+        "reasoning": turn.reasoning,
+        "prompt_tokens": turn.prompt_tokens,
+        "reused_tokens": turn.reused_tokens,
+        "reply_tokens": turn.reply_tokens,
+        "reasoning_tokens": turn.reasoning_tokens,
+        "finish_reason": turn.finish_reason,
+        "empty": turn.empty,
+        "degenerate": turn.degenerate,
+        "queue_s": turn.queue_s,
+        "prefill_s": turn.prefill_s,
+        "decode_s": turn.decode_s,
+        "first_token_s": turn.first_token_s,
+        "mean_logprob": turn.mean_logprob,
+        "seed": turn.seed,
+        "draws": turn.draws,
+        "policy": turn.policy,
+        "dropped_turns": turn.dropped_turns,
+        "reprefill_reason": turn.reprefill_reason,
+        "system_merged": turn.system_merged,
+        "parameters": turn.parameters,
+        "sources": turn.sources,
+        "worker": turn.worker,
+        "committed_at": turn.committed_at,
+        "scores": {name: _score(score) for name, score in turn.scores.items()},
+    }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {"value": score.value, "state": score.state.value, "answer": score.answer, "reason": score.reason}

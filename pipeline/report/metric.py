@@ -1,0 +1,104 @@
+"""A metric: scores of many turns brought to one number, its doubt and what is missing. Pure.
+
+The unit of analysis is the sequence: turns are reduced first, then repeats, and only then sequences are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.scoring.scorer import Score, ScoreState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """`mean` over sequences; None where no sequence has a value, and then `reason` says why."""
+
+    name: str
+    mean: float | None
+    n: int
+    """Sequences with a value."""
+    stderr: float | None
+    """Standard error of the mean over sequences; None under two sequences."""
+    values: int
+    """Turns with a value."""
+    worst: int
+    """Of those, model failures counted at the scale's worst."""
+    unscored: int
+    failed: int
+    """Turns whose scorer raised."""
+    missing: int
+    """Turns that were never generated."""
+    reason: str | None = None
+
+
+class MetricTally:
+    """Gathers one metric of one group, turn by turn."""
+
+    __slots__ = ("_cells", "failed", "missing", "missing_reason", "name", "reason", "unscored", "values", "worst")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._cells: dict[tuple[str, int], list[float]] = {}
+        self.values = self.worst = self.unscored = self.failed = self.missing = 0
+        self.reason: str | None = None
+        self.missing_reason: str | None = None
+
+    def add(self, sequence: str, repeat: int, score: Score) -> None:
+        if score.value is None:
+            if score.state is ScoreState.FAILED:
+                self.failed += 1
+            else:
+                self.unscored += 1
+            self.reason = self.reason or score.reason
+            return
+        self.values += 1
+        self.worst += score.state is ScoreState.WORST
+        cell = self._cells.get((sequence, repeat))
+        if cell is None:
+            self._cells[sequence, repeat] = [score.value, 1]
+        else:
+            cell[0] += score.value
+            cell[1] += 1
+
+    def miss(self, reason: str) -> None:
+        """A turn that was not generated."""
+        self.missing += 1
+        self.missing_reason = self.missing_reason or reason
+
+    def sequence_means(self) -> dict[str, float]:
+        """One value per sequence: the mean over repeats of the mean over turns."""
+        repeats: dict[str, list[float]] = {}
+        for (sequence, _), (total, count) in self._cells.items():
+            repeats.setdefault(sequence, []).append(total / count)
+        return {sequence: sum(means) / len(means) for sequence, means in repeats.items()}
+
+    def metric(self) -> Metric:
+        means = list(self.sequence_means().values())
+        return Metric(
+            name=self.name,
+            mean=sum(means) / len(means) if means else None,
+            n=len(means),
+            stderr=standard_error(means),
+            values=self.values,
+            worst=self.worst,
+            unscored=self.unscored,
+            failed=self.failed,
+            missing=self.missing,
+            reason=None if means else self._why(),
+        )
+
+    def _why(self) -> str:
+        if self.reason:
+            return f"not scored: {self.reason}"
+        return f"not generated: {self.missing_reason}" if self.missing else "nothing to score"
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of independent values; None under two."""
+    if len(values) < 2:
+        return None
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))

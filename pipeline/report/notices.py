@@ -1,0 +1,102 @@
+"""What a reader must know before any number: unlike sampling, an unfinished run, failures, what is missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.states import RunStatus
+from pipeline.report.data import ModelReport, Notice, Provenance
+from pipeline.report.sampling import Difference
+from pipeline.transcripts import JobRow
+
+MISSING_LIMIT = 0.05
+"""A model with a larger share of its turns missing gets no rank."""
+
+
+def notices(
+    provenance: Provenance, models: Sequence[ModelReport], jobs: Sequence[JobRow], differences: Sequence[Difference]
+) -> tuple[Notice, ...]:
+    """In order of weight; unlike sampling is always the first line."""
+    lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
+    lines += [line for model in models for line in (_failed(model), _missing(model), _empty(model))]
+    lines.append(_repeated(provenance, models))
+    return tuple(line for line in lines if line is not None)
+
+
+def missing_share(model: ModelReport) -> float:
+    """Share of the expected turns of ended jobs that are not there."""
+    counts = model.total.counts
+    return counts.turns_missing / counts.turns_expected if counts.turns_expected else 0.0
+
+
+def _sampled(differences: Sequence[Difference]) -> Notice | None:
+    if not differences:
+        return None
+    told = "; ".join(
+        f"{difference.parameter} "
+        + " / ".join(f"{_short(value)} ({model})" for model, value in difference.values.items())
+        for difference in differences
+    )
+    return _warn(f"The models were sampled differently, so differences between them may come from that: {told}.")
+
+
+def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
+    if not provenance.partial:
+        return None
+    left = sum(not job.finished for job in jobs)
+    return _warn(
+        f"Partial report: the run is {provenance.status.value} and {left} of {len(jobs)} jobs are not finished. "
+        "Numbers will change."
+    )
+
+
+def _stopped(provenance: Provenance) -> Notice | None:
+    if provenance.status not in (RunStatus.STOPPED, RunStatus.CANCELLED):
+        return None
+    return _warn(f"The run was {provenance.status.value.lower()}: {provenance.status_reason or 'no reason recorded'}.")
+
+
+def _failed(model: ModelReport) -> Notice | None:
+    failed = model.total.counts.failed
+    if not failed:
+        return None
+    jobs = sum(model.total.counts.jobs.values())
+    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; the reasons are under Failures.")
+
+
+def _missing(model: ModelReport) -> Notice | None:
+    share = missing_share(model)
+    if share <= MISSING_LIMIT:
+        return None
+    return _warn(f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank.")
+
+
+def _empty(model: ModelReport) -> Notice | None:
+    counts = model.total.counts
+    bad = counts.empty + counts.degenerate
+    if not bad:
+        return None
+    return Notice(
+        level="info",
+        text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
+        "they count as the worst value wherever there is one.",
+    )
+
+
+def _repeated(provenance: Provenance, models: Sequence[ModelReport]) -> Notice | None:
+    greedy = [model.name for model in models if any(use.value == 0 for use in model.parameters.get("temperature", ()))]
+    if provenance.repeats < 2 or not greedy:
+        return None
+    return Notice(
+        level="info",
+        text=f"{', '.join(greedy)}: {provenance.repeats} repeats at temperature 0 give the same reply each time.",
+    )
+
+
+def _warn(text: str) -> Notice:
+    return Notice(level="warning", text=text)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,64 @@
+"""Renders a report and writes its files: all of them or none, never half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from config.errors import OutputError
+from pipeline.report.data import RunReport
+from pipeline.report.safe import slug
+
+Format = Literal["html", "json", "csv", "md"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+
+def render(report: RunReport, form: str) -> str:
+    """The whole report in one of FORMATS."""
+    return "".join(_pieces(report, form))
+
+
+def write(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Writes `<run>.<format>` for every format; the paths, in that order.
+
+    Raises OutputError when the folder cannot be made or written or the disk is full; then no file has changed.
+    """
+    stem = slug(report.provenance.name, report.provenance.id)
+    paths = [folder / f"{stem}.{form}" for form in dict.fromkeys(formats)]
+    drafts: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            drafts.append(folder / f".{path.name}.{secrets.token_hex(4)}")
+            _fill(drafts[-1], _pieces(report, path.suffix[1:]))
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"The report cannot be written to {folder}: {error.strerror or error}. "
+            "Give another folder with --out DIR, or make room there; nothing was changed."
+        ) from None
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+    return paths
+
+
+def _pieces(report: RunReport, form: str) -> Iterator[str]:
+    from pipeline.report.csv_ import render_csv
+    from pipeline.report.html import render_html
+    from pipeline.report.json_ import render_json
+    from pipeline.report.markdown import render_markdown
+
+    renderers = {"html": render_html, "json": render_json, "csv": render_csv, "md": render_markdown}
+    return renderers[form](report)
+
+
+def _fill(path: Path, pieces: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())

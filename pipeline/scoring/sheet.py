@@ -1,0 +1,120 @@
+"""Which scorers a turn has, and their scores. Pure.
+
+Every turn has the measures; a turn with expectations has their checks, and `checks`, the share of them that is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.identity import digest
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.scoring.expectations import CHECKS, expectation_scorer
+from pipeline.scoring.measures import MEASURES
+from pipeline.scoring.scorer import PASS, Context, Direction, FunctionScorer, Scale, Score, ScoreState, apply, unscored
+from pipeline.transcripts import JobRow, TurnRow
+
+VERSION = 1
+"""Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""
+CHECKS_METRIC = "checks"
+SHARE_MET = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One scorer of a turn. `name` is unique in the turn: the second check of a kind is "includes#2"."""
+
+    scorer: FunctionScorer
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.scorer.name
+
+
+MEASURE_LINES = tuple(Line(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
+
+
+def metric_of(line_name: str) -> str:
+    """The metric that a line counts for: "includes#2" for includes."""
+    return line_name.partition("#")[0]
+
+
+def is_check(line_name: str) -> bool:
+    """Whether a line comes from an expectation."""
+    return metric_of(line_name) in CHECKS
+
+
+def metric_scales() -> dict[str, Scale]:
+    """Metric name -> scale, for every metric that rule scorers can give, in the order they are shown."""
+    return {
+        CHECKS_METRIC: SHARE_MET,
+        **dict.fromkeys(CHECKS, PASS),
+        **{scorer.name: scorer.scale for scorer in MEASURES},
+    }
+
+
+def turn_lines(sequence: PromptSequence) -> tuple[tuple[Line, ...], ...]:
+    """The lines of every turn of a sequence, compiled once. Raises ValueError for a check that cannot be made."""
+    return tuple(_expectations(sequence, turn) + MEASURE_LINES for turn in range(len(sequence.turns)))
+
+
+def score(lines: Sequence[Line], context: Context) -> dict[str, Score]:
+    """The scores of one turn by line name; `checks` comes first where there are expectations."""
+    scores = {line.name: apply(line.scorer, context) for line in lines}
+    checks = [scores[line.name] for line in lines if is_check(line.name)]
+    return {CHECKS_METRIC: share_met(checks), **scores} if checks else scores
+
+
+def share_met(checks: Sequence[Score]) -> Score:
+    """The share of checks met; unscored when any of them has no value."""
+    missing = [check for check in checks if check.value is None]
+    if missing:
+        return unscored(f"{len(missing)} of {len(checks)} checks have no value: {missing[0].reason}")
+    worst = checks[0].state is ScoreState.WORST
+    unmet = [check.reason for check in checks if check.reason]
+    return Score(
+        value=sum(check.value or 0.0 for check in checks) / len(checks),
+        state=ScoreState.WORST if worst else ScoreState.SCORED,
+        reason="; ".join(dict.fromkeys(unmet)) or None,
+    )
+
+
+def score_job(lines: Sequence[Sequence[Line]], sequence: PromptSequence, job: JobRow) -> None:
+    """Scores every committed turn of a job, in place: `turn.scores` is set."""
+    history: tuple[tuple[str, str], ...] = ()
+    for turn in job.turns:
+        turn.scores.update(score(lines[turn.index], context_of(sequence, turn, history)))
+        if sequence.mode is not Mode.INDEPENDENT:
+            history = (*history, (turn.prompt, turn.reply))
+
+
+def context_of(sequence: PromptSequence, turn: TurnRow, history: tuple[tuple[str, str], ...]) -> Context:
+    """The scorers' view of one turn."""
+    return Context(
+        prompt=turn.prompt,
+        reply=turn.reply,
+        history=history,
+        turn=turn.index,
+        system=sequence.system,
+        reference=sequence.turns[turn.index].reference,
+        failure=turn.failure,
+        finish_reason=turn.finish_reason,
+        reply_tokens=turn.reply_tokens,
+        mean_logprob=turn.mean_logprob,
+        first_token_s=turn.first_token_s,
+        decode_s=turn.decode_s,
+    )
+
+
+def _expectations(sequence: PromptSequence, turn: int) -> tuple[Line, ...]:
+    seen: dict[str, int] = {}
+    lines = []
+    for expectation in sequence.turns[turn].expect:
+        number = seen[expectation.check] = seen.get(expectation.check, 0) + 1
+        name = expectation.check if number == 1 else f"{expectation.check}#{number}"
+        scorer = expectation_scorer(expectation.check, expectation.value, name=name)
+        lines.append(Line(scorer=scorer, digest=digest("check", expectation.check, expectation.value, VERSION)))
+    return tuple(lines)

@@ -1,0 +1,179 @@
+"""The jobs of a run as a report reads them: small frozen rows made from raw documents. Pure.
+
+Plain dataclasses instead of the documents' models: a report reads 100,000 turns, and validating each again
+costs more than all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobs.states import TERMINAL_JOBS, JobStatus
+from pipeline.scoring.scorer import Score
+
+PROJECTION: dict[str, Any] = {
+    "turns.draws.reply_ids": 0,
+    "turns.draws.raw_text": 0,
+    "turns.prompt_digest": 0,
+    "turns.chain": 0,
+    "payload": 0,
+}
+"""What a report does not read of a job document; the number of reply ids is put in as `reply_tokens`."""
+
+PIPELINE_STAGES: list[dict[str, Any]] = [
+    {
+        "$set": {
+            "reply_tokens": {"$map": {"input": "$turns", "as": "t", "in": {"$size": {"$first": "$$t.draws.reply_ids"}}}}
+        }
+    },
+    {"$project": PROJECTION},
+]
+"""Stages after the match: ids are counted on the server and never sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnRow:
+    """A committed turn. Seconds and tokens as in `jobs.records`."""
+
+    index: int
+    name: str | None
+    prompt: str
+    reply: str
+    reasoning: str
+    prompt_tokens: int
+    reused_tokens: int
+    reply_tokens: int
+    reasoning_tokens: int
+    finish_reason: str
+    empty: str | None
+    degenerate: str | None
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+    first_token_s: float | None
+    mean_logprob: float | None
+    draws: int
+    seed: int
+    policy: str
+    dropped_turns: tuple[int, ...]
+    reprefill_reason: str | None
+    system_merged: bool
+    parameters: Mapping[str, Any]
+    sources: Mapping[str, str]
+    worker: str
+    committed_at: datetime
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> str | None:
+        """Why this is a model failure; None where it is not."""
+        if self.empty is not None:
+            return f"empty reply: {self.empty}"
+        return f"degenerate reply: {self.degenerate}" if self.degenerate is not None else None
+
+    @property
+    def total_s(self) -> float:
+        return self.queue_s + self.prefill_s + self.decode_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRow:
+    """A reply job with its committed turns."""
+
+    id: str
+    sequence: str
+    sequence_digest: str
+    sequence_document: str
+    model: str
+    repeat: int
+    tags: tuple[str, ...]
+    status: JobStatus
+    reason: str | None
+    turns_total: int
+    tries: int
+    lapses: int
+    crashes: int
+    attempts: tuple[Mapping[str, Any], ...]
+    turns: tuple[TurnRow, ...]
+
+    @property
+    def finished(self) -> bool:
+        return self.status in TERMINAL_JOBS
+
+    @property
+    def missing_reason(self) -> str:
+        """Why turns of this job are not there."""
+        if not self.finished:
+            return f"job is {self.status.value}"
+        return f"{self.status.value}: {self.reason or 'no reason recorded'}"
+
+
+class RowReader:
+    """Makes rows; equal prompts, parameters and sources of different jobs share one object."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._values: dict[str, Mapping[str, Any]] = {}
+
+    def job(self, raw: Mapping[str, Any]) -> JobRow:
+        """A row of a raw job document read through PIPELINE_STAGES."""
+        tokens = raw["reply_tokens"]
+        return JobRow(
+            id=raw["_id"],
+            sequence=self._text(raw["sequence"]),
+            sequence_digest=self._text(raw["sequence_digest"]),
+            sequence_document=self._text(raw["sequence_document"]),
+            model=self._text(raw["model"]),
+            repeat=raw["repeat"],
+            tags=tuple(self._text(tag) for tag in raw["tags"]),
+            status=JobStatus(raw["status"]),
+            reason=raw.get("reason"),
+            turns_total=raw["turns_total"],
+            tries=raw["tries"],
+            lapses=raw["lapses"],
+            crashes=raw["crashes"],
+            attempts=tuple(raw["attempts"]),
+            turns=tuple(self._turn(turn, tokens[at]) for at, turn in enumerate(raw["turns"])),
+        )
+
+    def _turn(self, raw: Mapping[str, Any], reply_tokens: int) -> TurnRow:
+        draw = raw["draws"][0]
+        timings = draw["timings"]
+        return TurnRow(
+            index=raw["index"],
+            name=raw.get("name"),
+            prompt=self._text(raw["prompt"]),
+            reply=draw["reply"],
+            reasoning=draw.get("reasoning", ""),
+            prompt_tokens=raw["prompt_tokens"],
+            reused_tokens=raw["reused_tokens"],
+            reply_tokens=reply_tokens,
+            reasoning_tokens=draw.get("reasoning_tokens", 0),
+            finish_reason=self._text(draw["finish_reason"]),
+            empty=draw.get("empty"),
+            degenerate=draw.get("degenerate"),
+            queue_s=timings["queue_s"],
+            prefill_s=timings["prefill_s"],
+            decode_s=timings["decode_s"],
+            first_token_s=timings.get("first_token_s"),
+            mean_logprob=draw.get("mean_logprob"),
+            draws=len(raw["draws"]),
+            seed=draw["seed"],
+            policy=self._text(raw["policy"]),
+            dropped_turns=tuple(raw.get("dropped_turns", ())),
+            reprefill_reason=raw.get("reprefill_reason"),
+            system_merged=raw.get("system_merged", False),
+            parameters=self._value(raw["parameters"]),
+            sources=self._value(raw["sources"]),
+            worker=self._text(raw["worker"]),
+            committed_at=raw["committed_at"],
+        )
+
+    def _text(self, text: str) -> str:
+        return self._texts.setdefault(text, text)
+
+    def _value(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._values.setdefault(repr(value), value)
