@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from workers.engine.request import Request, TokenLogprob, Tokenizer
+from workers.engine.request import Request, Tokenizer, TokenLogprob
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Move, Piece
 
@@ -26,8 +26,11 @@ class Sampler(Protocol):
 
 
 class Backend(Protocol):
-    limits: Limits
-    tokenizer: Tokenizer
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
 
     def move(self, moves: Sequence[Move]) -> None: ...
 

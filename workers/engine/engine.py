@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from config.errors import ContextError, ModelError
+from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts
 from jobs.parameters import FinishReason
 from workers.engine.backend import Backend, Sampler
@@ -180,7 +182,7 @@ class BatchEngine:
         def work() -> None:
             try:
                 vectors = self._backend.embed(texts)
-            except Exception as error:  # noqa: BLE001  # handed to the caller
+            except Exception as error:  # handed to the caller
                 loop.call_soon_threadsafe(_settle, future, None, error)
             else:
                 loop.call_soon_threadsafe(_settle, future, vectors, None)
@@ -256,7 +258,7 @@ class BatchEngine:
             while self._obey():
                 self._step()
                 self._flush()
-        except BaseException as error:  # noqa: BLE001  # every waiting caller must hear of it
+        except BaseException as error:  # every waiting caller must hear of it
             self._failure = error
             log.exception("engine_failed", model=self.facts.name)
             self._end_all(error)
@@ -281,7 +283,7 @@ class BatchEngine:
         request = ticket.request
         try:
             sampler = self._backend.sampler(request)
-        except Exception as error:  # noqa: BLE001  # this request's own fault; the others go on
+        except Exception as error:  # this request's own fault; the others go on
             self._events.append((ticket, "", error))
             return
         work = Work(request.id, request.prompt, final=request.final)
@@ -305,7 +307,7 @@ class BatchEngine:
             return
         try:
             rows = self._backend.decode(step.pieces)
-        except Exception as error:  # noqa: BLE001  # fails what runs; waiting requests go on
+        except Exception as error:  # fails what runs; waiting requests go on
             self._abandon(error)
             return
         outputs = self._scheduler.commit(step)
@@ -328,15 +330,12 @@ class BatchEngine:
             token = run.sampler.sample(row)
             if run.ticket.request.parameters.top_logprobs:
                 run.reply.logprobs.append(run.sampler.logprob(row, token))
-        except Exception as error:  # noqa: BLE001  # this request's own fault; the others go on
+        except Exception as error:  # this request's own fault; the others go on
             self._fail(run, error)
             return
         if not run.reply.started:
             run.reply.start(now)
-        if self._backend.is_end(token):
-            text = run.reply.end_of_generation(now)
-        else:
-            text = run.reply.take(token, now)
+        text = run.reply.end_of_generation(now) if self._backend.is_end(token) else run.reply.take(token, now)
         if run.reply.finish_reason is not None:
             self._retire(run, text, run.reply.generation(run.work.reused, now))
             return
@@ -414,3 +413,17 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.set_exception(error)
     else:
         future.set_result(value)
+
+
+async def load(
+    path: Path, *, name: str, settings: LoadSettings, facts: ModelFacts, gpu: str | None = None
+) -> BatchEngine:
+    """Loads a model, in a thread. `gpu` "none" means the CPU alone.
+
+    Raises ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
+    """
+    from workers.engine.loading import open_engine
+
+    engine = await asyncio.to_thread(open_engine, path, settings, facts, gpu)
+    log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
+    return engine

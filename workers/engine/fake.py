@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from config.errors import ModelError
 from jobs.models import LoadFacts, ModelFacts, ModelKind
 from workers.engine.engine import BatchEngine
-from workers.engine.request import Request, TokenLogprob, Tokenizer
+from workers.engine.request import Request, Tokenizer, TokenLogprob
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Copy, Move, Piece
 
@@ -80,7 +80,7 @@ class ScriptedSampler:
         self._closed = closed
 
     def sample(self, row: int) -> int:
-        token = self._ids[min(self._at, len(self._ids) - 1)]
+        token: int = self._ids[min(self._at, len(self._ids) - 1)]
         self._at += 1
         return token
 
@@ -108,7 +108,8 @@ class ScriptedBackend:
     def move(self, moves: Sequence[Move]) -> None:
         for move in moves:
             if isinstance(move, Copy):
-                assert self.limits.can_copy and move.source != move.target
+                assert self.limits.can_copy
+                assert move.source != move.target
                 assert move.keep <= len(self.cells[move.source])
                 self.cells[move.target] = self.cells[move.source][: move.keep]
             else:
@@ -189,9 +190,7 @@ class ScriptedEngine(BatchEngine):
         digest: str = "0" * 64,
     ) -> None:
         limits = Limits(slots=slots, context=context, n_batch=n_batch)
-        self.backend = ScriptedBackend(
-            script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults()
-        )
+        self.backend = ScriptedBackend(script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults())
         super().__init__(
             self.backend,
             facts=scripted_facts(name, context=context, kind=kind, digest=digest),

@@ -96,7 +96,9 @@ class PrefixTree:
                 assert child.label[0] == first, "a child under a wrong id"
                 assert child.slots <= node.slots, "a child's slot is missing above it"
         for slot, ids in self._paths.items():
-            assert self.match(ids).length == len(ids) and slot in self.match(ids).slots, f"slot {slot}: path lost"
+            match = self.match(ids)
+            assert match.length == len(ids), f"slot {slot}: path cut short"
+            assert slot in match.slots, f"slot {slot}: path lost"
 
     def _nodes(self, node: _Node) -> Iterator[_Node]:
         for child in node.children.values():

@@ -51,7 +51,8 @@ class Scheduler:
 
     def submit(self, work: Work) -> None:
         """Puts work in line. Its prompt has 1 to `context` ids."""
-        assert 1 <= len(work.prompt) <= self.limits.context and work.slot is None
+        assert 1 <= len(work.prompt) <= self.limits.context
+        assert work.slot is None
         self.waiting.append(work)
 
     def plan(self) -> Step:
@@ -69,7 +70,8 @@ class Scheduler:
         outputs = []
         for index, piece in enumerate(step.pieces):
             slot = self.slots[piece.slot]
-            assert len(slot.cells) == piece.start and slot.work is piece.work
+            assert slot.work is piece.work
+            assert len(slot.cells) == piece.start
             slot.cells.extend(piece.ids)
             slot.last_used = self.step_number
             piece.work.pending = None
@@ -84,15 +86,17 @@ class Scheduler:
         self._moves = []
         for slot in self.slots:
             if slot.work is not None:
-                slot.work.leader = None
-                slot.work.slot = slot.work = None
+                slot.work.leader = slot.work.slot = None
+                slot.work = None
             slot.cells = []
             self._tree.remove(slot.index)
         return dropped
 
     def push(self, work: Work, token: int) -> None:
         """The next id of this work, to be decoded in the next step."""
-        assert work.slot is not None and work.pending is None and len(work.slot.cells) < self.limits.context
+        assert work.slot is not None
+        assert work.pending is None
+        assert len(work.slot.cells) < self.limits.context
         work.pending = token
 
     def finish(self, work: Work) -> None:
@@ -129,7 +133,8 @@ class Scheduler:
                 shared = min(len(work.prompt), len(slot.cells))
                 assert tuple(slot.cells[:shared]) == work.prompt[:shared], "cells of another prompt"
             else:
-                assert work.leader.slot is not None and work.leader is not work, "a leader without a slot"
+                assert work.leader is not work, "a work leads itself"
+                assert work.leader.slot is not None, "a leader without a slot"
         assert all(work.slot is None for work in self.waiting), "a waiting work has a slot"
         assert len({id(work) for work in self.waiting}) == len(self.waiting), "work waits twice"
 

@@ -1,0 +1,425 @@
+"""llama.cpp, typed and thin: the only importer of `llama_cpp`. Everything here belongs to one thread at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as llama
+import numpy as np
+import numpy.typing as npt
+import structlog
+from llama_cpp._ggml import libggml
+from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+from config.errors import ModelError, ModelFileError, ParameterError
+from config.logging import llama_log
+from workers.engine.request import Request, TokenLogprob
+from workers.engine.sampling import Stage, remembered_tokens, stages
+from workers.engine.scheduler import Limits
+from workers.engine.slots import Copy, Move, Piece
+
+BUILD = f"llama.cpp {llama.llama_version().decode()}"
+BINDING: str = llama.__version__
+CELL_PADDING = 256
+"""llama.cpp rounds each sequence's cells up to this."""
+CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+_GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
+_ERROR = 4  # ggml.h: enum ggml_log_level
+_recent_errors: deque[str] = deque(maxlen=3)
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: Any) -> None:
+    line = text.decode("utf-8", "replace")
+    if level == _ERROR and line.strip():
+        _recent_errors.append(line.strip())
+    if structlog.is_configured():
+        llama_log(level, line)
+
+
+llama.llama_log_set(_log, None)  # `_log` lives as long as the module: without it the process would crash
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextSettings:
+    """Everything resolved; `context` counts tokens per slot."""
+
+    context: int
+    slots: int
+    n_batch: int
+    n_ubatch: int
+    threads: int
+    flash_attention: bool
+    offload_kv: bool
+    cache_type_k: str
+    cache_type_v: str
+    min_copy: int = 16
+    embeddings: bool = False
+
+
+class LlamaModel:
+    """A loaded model file, with its vocabulary."""
+
+    def __init__(self, path: Path, *, gpu_layers: int, mmap: bool, mlock: bool) -> None:
+        """Raises ModelFileError where llama.cpp cannot load the file."""
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
+        _recent_errors.clear()
+        self.handle = llama.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            reason = "; ".join(_recent_errors) or "llama.cpp gave no reason"
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}: {reason}. The file may be truncated, or newer than this llama.cpp."
+            )
+        self.vocab = llama.llama_model_get_vocab(self.handle)
+        self.tokenizer = LlamaTokenizer(self.vocab)
+
+    @property
+    def layers(self) -> int:
+        return int(llama.llama_model_n_layer(self.handle))
+
+    @property
+    def embedding_width(self) -> int:
+        return int(llama.llama_model_n_embd(self.handle))
+
+    @property
+    def can_share(self) -> bool:
+        """Whether the cache of one sequence can be trimmed and copied at any position."""
+        fixed_state = llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        return not fixed_state and llama.llama_model_n_swa(self.handle) == 0
+
+    @property
+    def generates(self) -> bool:
+        return bool(llama.llama_model_has_decoder(self.handle))
+
+    @property
+    def chat_template(self) -> str | None:
+        found = llama.llama_model_chat_template(self.handle, None)
+        return found.decode("utf-8", "replace") if found else None
+
+    def close(self) -> None:
+        if self.handle:
+            llama.llama_model_free(self.handle)
+            self.handle = None
+
+
+class LlamaTokenizer:
+    """The model's own tokenizer; safe from any thread."""
+
+    def __init__(self, vocab: Any) -> None:
+        self._vocab = vocab
+        self.size = int(llama.llama_vocab_n_tokens(vocab))
+        self._pieces: list[bytes | None] = [None] * self.size
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "surrogatepass")
+        room = len(data) + 16
+        while True:
+            buffer = (llama.llama_token * room)()
+            count = llama.llama_tokenize(self._vocab, data, len(data), buffer, room, False, parse_special)
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        return b"".join(self.piece(token) for token in ids).decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """What the token adds to the text; nothing for control tokens."""
+        known = self._pieces[token]
+        if known is None:
+            known = self._pieces[token] = self._render(token, special=False)
+        return known
+
+    def written(self, token: int) -> bytes:
+        """The token's text, control tokens written out."""
+        return self._render(token, special=True)
+
+    def is_end(self, token: int) -> bool:
+        return token in self._ends
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        return frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(self._vocab, i))
+
+    @cached_property
+    def bos(self) -> int | None:
+        if not llama.llama_vocab_get_add_bos(self._vocab):
+            return None
+        return _token_or_none(llama.llama_vocab_bos(self._vocab))
+
+    @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        controls = (i for i in range(self.size) if llama.llama_vocab_is_control(self._vocab, i))
+        return tuple(text for i in controls if (text := self.written(i).decode("utf-8", "replace")))
+
+    @cached_property
+    def bos_text(self) -> str:
+        return self._text_of(llama.llama_vocab_bos(self._vocab))
+
+    @cached_property
+    def eos_text(self) -> str:
+        return self._text_of(llama.llama_vocab_eos(self._vocab))
+
+    def _text_of(self, token: int) -> str:
+        return "" if _token_or_none(token) is None else self.written(token).decode("utf-8", "replace")
+
+    def _render(self, token: int, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+
+class LlamaBackend:
+    """A context over a model: the KV cache of all slots, one batch, the samplers' logits. See `Backend`."""
+
+    def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
+        """Raises ModelError where the context cannot be made (out of memory, mostly)."""
+        self.model = model
+        self.tokenizer = model.tokenizer
+        self.piece = model.tokenizer.piece
+        self.is_end = model.tokenizer.is_end
+        self.limits = Limits(
+            slots=settings.slots,
+            context=settings.context,
+            n_batch=settings.n_batch,
+            can_copy=model.can_share and settings.slots > 1,
+            can_trim=model.can_share,
+            min_copy=settings.min_copy,
+        )
+        _recent_errors.clear()
+        self._ctx = llama.llama_init_from_model(model.handle, _context_params(settings))
+        if not self._ctx:
+            reason = "; ".join(_recent_errors) or "llama.cpp gave no reason"
+            raise ModelError(
+                f"llama.cpp cannot make a context of {settings.slots} x {settings.context} tokens: {reason}. "
+                "Load it with fewer slots or a smaller context."
+            )
+        self._memory = llama.llama_get_memory(self._ctx)
+        self._batch = _Batch(settings.n_batch)
+        self._width = model.tokenizer.size
+        self._aborted = False
+        self._on_abort = llama.ggml_abort_callback(lambda _: self._aborted)
+        llama.llama_set_abort_callback(self._ctx, self._on_abort, None)
+
+    def move(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            if isinstance(move, Copy):
+                # Copies between streams are whole; a partial range would abort the process.
+                llama.llama_memory_seq_cp(self._memory, move.source, move.target, -1, -1)
+                slot = move.target
+            else:
+                slot = move.slot
+            if not llama.llama_memory_seq_rm(self._memory, slot, move.keep or -1, -1):
+                raise ModelError(f"The cache of slot {slot} cannot be trimmed to {move.keep} tokens.")
+
+    def decode(self, pieces: Sequence[Piece]) -> list[int]:
+        rows = self._batch.fill(pieces)
+        code = llama.llama_decode(self._ctx, self._batch.struct)
+        if code == 0:
+            return rows
+        self._aborted = False
+        meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
+        raise ModelError(
+            f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
+            f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {'; '.join(_recent_errors)}".rstrip()
+        )
+
+    def clear(self) -> None:
+        llama.llama_memory_clear(self._memory, False)
+        self._aborted = False
+
+    def abort(self) -> None:
+        self._aborted = True
+
+    def sampler(self, request: Request) -> LlamaSampler:
+        return LlamaSampler(self, request)
+
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
+        """The logits of a row, in place: valid until the next decode."""
+        pointer = llama.llama_get_logits_ith(self._ctx, row)
+        if not pointer:
+            raise ModelError(f"llama.cpp has no logits for row {row} of the batch.")
+        return np.ctypeslib.as_array(pointer, shape=(self._width,))
+
+    def sample(self, chain: Any, row: int) -> int:
+        """Draws and accepts the next token."""
+        return int(llama.llama_sampler_sample(chain, self._ctx, row))
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        raise ModelError("This model generates text; embeddings need an embedding model.")
+
+    def close(self) -> None:
+        if self._ctx:
+            llama.llama_free(self._ctx)
+            self._ctx = None
+        self.model.close()
+
+
+class LlamaSampler:
+    """A chain of llama.cpp's samplers for one request."""
+
+    def __init__(self, backend: LlamaBackend, request: Request) -> None:
+        self._backend = backend
+        self._parameters = request.parameters
+        context = backend.limits.context
+        params = llama.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._chain = llama.llama_sampler_chain_init(params)
+        for stage in stages(request.parameters, request.seed, context):
+            llama.llama_sampler_chain_add(self._chain, _sampler(stage, backend.model))
+        remembered = remembered_tokens(request.parameters, context)
+        for token in request.prompt[-remembered:] if remembered else ():
+            llama.llama_sampler_accept(self._chain, token)
+
+    def sample(self, row: int) -> int:
+        return self._backend.sample(self._chain, row)
+
+    def logprob(self, row: int, token: int) -> TokenLogprob:
+        return top_logprobs(self._backend.logits(row), token, self._parameters.top_logprobs)
+
+    def close(self) -> None:
+        if self._chain:
+            llama.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+class _Batch:
+    """A llama_batch over numpy arrays, so that a step's tokens are written with a few assignments."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._pos = np.zeros(size, np.int32)
+        self._count = np.ones(size, np.int32)
+        self._seq = np.zeros(size, np.int32)
+        self._output = np.zeros(size, np.int8)
+        self._seq_pointers = self._seq.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
+        self.struct = llama.llama_batch()
+        self.struct.token = self._token.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.struct.pos = self._pos.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.struct.n_seq_id = self._count.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.struct.seq_id = self._seq_pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
+        self.struct.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, pieces: Sequence[Piece]) -> list[int]:
+        """Writes the pieces one after the other; returns the index of each one's last token."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        outputs: list[int] = []
+        rows: list[int] = []
+        for piece in pieces:
+            count = len(piece.ids)
+            tokens.extend(piece.ids)
+            positions.extend(range(piece.start, piece.start + count))
+            slots.extend([piece.slot] * count)
+            outputs.extend([0] * (count - 1))
+            outputs.append(piece.output)
+            rows.append(len(tokens) - 1)
+        n = len(tokens)
+        self._token[:n], self._pos[:n], self._seq[:n], self._output[:n] = tokens, positions, slots, outputs
+        self.struct.n_tokens = n
+        return rows
+
+
+def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> TokenLogprob:
+    """Natural logarithms of the softmax of unmodified logits."""
+    peak = float(logits.max())
+    normaliser = peak + float(np.log(np.exp(logits - peak, dtype=np.float32).sum(dtype=np.float64)))
+    count = min(top, len(logits))
+    best = np.argpartition(logits, -count)[-count:]
+    best = best[np.lexsort((best, -logits[best]))]
+    return TokenLogprob(
+        token=token,
+        logprob=float(logits[token]) - normaliser,
+        top=tuple((int(i), float(logits[i]) - normaliser) for i in best),
+    )
+
+
+def grammar_of_schema(schema: dict[str, Any]) -> str:
+    """GBNF for a JSON Schema. Raises ParameterError where it cannot be expressed."""
+    try:
+        return str(json_schema_to_gbnf(json.dumps(schema)))
+    except Exception as error:
+        raise ParameterError(f"Parameter 'json_schema' cannot be turned into a grammar: {error}.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    description: str
+    free_bytes: int
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that this build of llama.cpp can use, as far as this process may see them."""
+    if not llama.llama_supports_gpu_offload():
+        return []
+    found = []
+    for index in range(libggml.ggml_backend_dev_count()):
+        device = _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t(index))
+        if _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p(device)) != _GPU_DEVICE:
+            continue
+        description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p(device))
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p(device), ctypes.byref(free), ctypes.byref(total))
+        found.append(Gpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
+    return found
+
+
+def _ggml(name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(libggml, name)
+    function.restype = result
+    return function(*arguments)
+
+
+def _context_params(settings: ContextSettings) -> Any:
+    params = llama.llama_context_default_params()
+    params.n_ctx = settings.slots * padded_cells(settings.context)
+    params.n_seq_max = settings.slots
+    params.n_batch = settings.n_batch
+    params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
+    params.n_threads = params.n_threads_batch = settings.threads
+    params.flash_attn_type = int(settings.flash_attention)
+    params.offload_kqv = params.op_offload = settings.offload_kv
+    params.type_k, params.type_v = CACHE_TYPES[settings.cache_type_k], CACHE_TYPES[settings.cache_type_v]
+    params.kv_unified = False
+    params.swa_full = False
+    params.no_perf = True
+    params.embeddings = settings.embeddings
+    return params
+
+
+def padded_cells(context: int) -> int:
+    """Cells llama.cpp really allots for one slot of `context` tokens."""
+    return -(-context // CELL_PADDING) * CELL_PADDING
+
+
+def _token_or_none(token: int) -> int | None:
+    return int(token) if token >= 0 else None
+
+
+def _sampler(stage: Stage, model: LlamaModel) -> Any:
+    arguments: tuple[Any, ...] = stage.arguments
+    if stage.name == "logit_bias":
+        (pairs,) = arguments
+        biases = (llama.llama_logit_bias * len(pairs))(*(llama.llama_logit_bias(*pair) for pair in pairs))
+        return llama.llama_sampler_init_logit_bias(model.tokenizer.size, len(pairs), biases)
+    if stage.name == "penalties":
+        return llama.llama_sampler_init_penalties(model.tokenizer.size, *arguments)
+    if stage.name == "dry":
+        *numbers, texts = arguments
+        breakers = (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts))
+        return llama.llama_sampler_init_dry(model.vocab, *numbers, breakers, len(texts))
+    return getattr(llama, f"llama_sampler_init_{stage.name}")(*arguments)

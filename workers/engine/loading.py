@@ -1,0 +1,109 @@
+"""From settings to a running engine: resolves every "auto" for this machine, checks memory, loads."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.hardware import usable_cores
+from config.load_settings import LoadSettings
+from jobs.models import LoadFacts, ModelFacts
+from workers.engine.device import Device, this_device
+from workers.engine.engine import BatchEngine
+from workers.engine.memory import Budget, cache_shape, check_fit, fitting_slots
+from workers.library.inspect import inspect_file
+
+if TYPE_CHECKING:
+    from workers.engine.llama import ContextSettings
+
+DEFAULT_CONTEXT = 8192
+MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
+BATCH_CPU, BATCH_GPU = 512, 2048
+UBATCH_CPU, UBATCH_GPU = 256, 512
+
+
+def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str | None) -> BatchEngine:
+    """Loads in the calling thread. Raises ModelFileError, ModelFitError, ModelError."""
+    from workers.engine.llama import BINDING, BUILD, LlamaBackend, LlamaModel
+
+    began = time.monotonic()
+    device = this_device(gpu)
+    resolved, kv_bytes = resolve(path, settings, facts, device)
+    layers = 0 if device.is_cpu else settings.gpu_layers
+    model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock)
+    try:
+        backend = LlamaBackend(model, resolved)
+    except BaseException:
+        model.close()
+        raise
+    load = LoadFacts(
+        device=device.described(resolved.threads),
+        device_id=device.id,
+        offloaded_layers=0 if device.is_cpu else (model.layers + 1 if layers < 0 else min(layers, model.layers + 1)),
+        context=resolved.context,
+        slots=resolved.slots,
+        n_batch=resolved.n_batch,
+        n_ubatch=resolved.n_ubatch,
+        threads=resolved.threads,
+        flash_attention=resolved.flash_attention,
+        cache_type_k=resolved.cache_type_k,
+        cache_type_v=resolved.cache_type_v,
+        llama_cpp_build=BUILD,
+        llama_cpp_python=BINDING,
+        load_s=time.monotonic() - began,
+        kv_bytes=kv_bytes,
+        reproducible=settings.reproducible,
+    )
+    return BatchEngine(
+        backend,
+        facts=facts,
+        load=load,
+        chat_template=model.chat_template,
+        bos_text=model.tokenizer.bos_text,
+        eos_text=model.tokenizer.eos_text,
+    )
+
+
+def resolve(
+    path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
+) -> tuple[ContextSettings, int | None]:
+    """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError."""
+    from workers.engine.llama import ContextSettings, padded_cells
+
+    context = settings.context or min(facts.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    most = MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU
+    inspection = inspect_file(path)
+    shape = cache_shape(inspection.metadata.values, inspection.metadata.architecture)
+    slots = most if settings.slots == "auto" else settings.slots
+    kv_bytes = None
+    if shape is not None:
+        per_token = shape.bytes_per_token(settings.cache_type_k, settings.cache_type_v)
+        per_slot = int(per_token * padded_cells(context))
+        budget = Budget(
+            device=device.name,
+            free=device.free_bytes,
+            share=settings.memory_share,
+            model=inspection.file_bytes,
+            cache_per_slot=per_slot,
+        )
+        if settings.slots == "auto":
+            slots = fitting_slots(budget, most)
+        else:
+            check_fit(budget, slots)
+        kv_bytes = slots * per_slot
+    n_batch = (BATCH_CPU if device.is_cpu else BATCH_GPU) if settings.n_batch == "auto" else settings.n_batch
+    n_ubatch = (UBATCH_CPU if device.is_cpu else UBATCH_GPU) if settings.n_ubatch == "auto" else settings.n_ubatch
+    n_batch = max(n_batch, 2 * slots)
+    resolved = ContextSettings(
+        context=context,
+        slots=slots,
+        n_batch=n_batch,
+        n_ubatch=min(n_ubatch, n_batch),
+        threads=usable_cores() if settings.threads == "auto" else settings.threads,
+        flash_attention=settings.flash_attention and not settings.reproducible,
+        offload_kv=settings.offload_kv and not device.is_cpu,
+        cache_type_k=settings.cache_type_k,
+        cache_type_v=settings.cache_type_v,
+    )
+    return resolved, kv_bytes
