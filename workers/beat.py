@@ -66,7 +66,7 @@ class Beat:
 
     async def write(self) -> None:
         """One beat."""
-        fields = {key: {"$literal": value} for key, value in self._fields().items()}
+        fields: Row = {key: {"$literal": value} for key, value in self._fields().items()}
         fields |= {"beat_at": "$$NOW", "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
         await self._database.workers.update_one({"_id": self._worker}, [{"$set": fields}], upsert=True)
 

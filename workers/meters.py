@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+T = TypeVar("T")
 _log = structlog.get_logger()
 
 
@@ -67,10 +69,10 @@ class GpuMeter:
     def _energy(self) -> float | None:
         import pynvml
 
-        return _maybe(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card) / 1000)
+        return _maybe(lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card)) / 1000)
 
 
-def _maybe(read: Any) -> Any:
+def _maybe(read: Callable[[], T]) -> T | None:
     """A reading, or None where this card does not support it."""
     import pynvml
 
