@@ -13,7 +13,12 @@ CHATML = (
 
 
 def write_gguf(
-    path: Path, values: Mapping[str, Any] | None = None, *, architecture: str = "llama", tensors: int = 1, vocab: int = 8
+    path: Path,
+    values: Mapping[str, Any] | None = None,
+    *,
+    architecture: str = "llama",
+    tensors: int = 1,
+    vocab: int = 8,
 ) -> Path:
     """A well-formed GGUF with one small tensor and the given keys; it has facts and cannot be loaded."""
     import gguf
