@@ -1,0 +1,41 @@
+"""Suite x models x repeats -> jobs, in a deterministic order, with deterministic ids. Pure and lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from jobs.documents import SequenceRef
+from jobs.identity import job_id
+from jobs.states import JobKind
+
+MAX_REPEATS = 100_000
+
+
+class JobSpec(NamedTuple):
+    """A job to write. A tuple, since a run may have a million of them."""
+
+    id: str
+    model: str
+    sequence: SequenceRef
+    repeat: int
+    order: int
+
+
+def expand(run_id: str, sequences: Iterable[SequenceRef], models: Iterable[str], repeats: int) -> Iterator[JobSpec]:
+    """Every job of a run, model by model.
+
+    `order` puts the repeats of a sequence, which share their whole first prompt, next to each other. It depends on
+    the sequence's position and the repeat alone, so a run that grows keeps the order of the jobs it has.
+    """
+    listed = list(sequences)
+    for model in models:
+        for position, sequence in enumerate(listed):
+            for repeat in range(repeats):
+                yield JobSpec(
+                    id=job_id(run_id, JobKind.REPLY, sequence.id, model, repeat),
+                    model=model,
+                    sequence=sequence,
+                    repeat=repeat,
+                    order=position * MAX_REPEATS + repeat,
+                )

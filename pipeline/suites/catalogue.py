@@ -1,0 +1,50 @@
+"""Finding a suite by name: an imported one, else one that Nightjar brings along, imported on first use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import structlog
+
+import config
+from config.errors import UnknownNameError
+from jobs.database import Database
+from jobs.documents import SuiteVersion
+from jobs.lookup import find_suite
+from pipeline.suites.content import NAME_PATTERN
+from pipeline.suites.importer import import_suite
+from pipeline.suites.read import read_suite
+
+FOLDER = Path(config.__file__).parent / "suites"
+_log = structlog.get_logger()
+
+
+def bundled() -> dict[str, Path]:
+    """Suites that come with Nightjar: name -> file."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+async def take_suite(name: str, database: Database) -> tuple[SuiteVersion, bool]:
+    """The newest version of a suite (or NAME@VERSION), and whether it was a bundled one, imported just now.
+
+    Raises UnknownNameError with the nearest names, bundled ones among them.
+    """
+    files = bundled()
+    try:
+        return await find_suite(name, database), False
+    except UnknownNameError:
+        if name not in files:
+            known = {*files, *await database.raw["suites"].distinct("name")}
+            remedy = (
+                "" if re.fullmatch(NAME_PATTERN + "|.*@.*", name) else "Names hold letters, digits, '.', '_', '-'. "
+            )
+            remedy += f"Is it a file? Import it first: `nightjar suite import {name}`." if _is_file(name) else ""
+            raise UnknownNameError("suite", name, known, remedy.strip()) from None
+    version, created = await import_suite(read_suite(files[name]), database)
+    _log.info("bundled_suite_imported", suite=name, version=version.version, sequences=len(version.sequences))
+    return version, created
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix.lower() in {".yaml", ".yml", ".json", ".jsonl"}

@@ -1,0 +1,46 @@
+"""What a suite file says, once read and validated, whatever its format. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from jobs.identity import digest
+from jobs.sequences import Sequence, Text, Value
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""Names of suites, runs and schedules: nothing in them can leave a folder."""
+
+
+class SuiteContent(Value):
+    """A whole suite; equal content has an equal digest."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    description: str = ""
+    licence: str | None = None
+    tags: tuple[str, ...] = ()
+    sequences: tuple[Sequence, ...] = Field(min_length=1)
+    rubric: dict[str, Any] | None = None
+    primary_metric: Text | None = None
+    source: str = ""
+    """File name and format it was read from; not part of the content."""
+
+    @property
+    def digest(self) -> str:
+        """Content digest of all but `source`: names, tags and expectations included."""
+        return digest(
+            "suite",
+            self.name,
+            self.description,
+            self.licence,
+            self.tags,
+            [sequence_key(sequence) for sequence in self.sequences],
+            self.rubric,
+            self.primary_metric,
+        )
+
+
+def sequence_key(sequence: Sequence) -> str:
+    """Digest of all of a sequence: the `_id` of its SequenceDocument."""
+    return digest("sequence", sequence.model_dump(mode="json"))

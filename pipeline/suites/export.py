@@ -1,0 +1,79 @@
+"""A suite's content as a native YAML file that imports to the same digest. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from jobs.sequences import Sequence, TurnSpec
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.native_file import FORMAT_VERSION
+from pipeline.suites.variables import escaped
+from pipeline.suites.yaml_text import reads_as_text
+
+_SHARED = ("mode", "system", "parameters")
+
+
+def export_yaml(content: SuiteContent) -> str:
+    """Native YAML. Variables are exported as the sequences they gave; documents with their texts."""
+    sequences = [_sequence(sequence) for sequence in content.sequences]
+    shared = {key: sequences[0][key] for key in _SHARED if all(s[key] == sequences[0][key] for s in sequences)}
+    data: dict[str, Any] = {
+        "nightjar": FORMAT_VERSION,
+        "name": content.name,
+        "description": content.description,
+        "licence": content.licence,
+        "tags": list(content.tags),
+        "rubric": content.rubric,
+        "primary_metric": content.primary_metric,
+        **shared,
+    }
+    own = [{key: value for key, value in sequence.items() if key not in shared} for sequence in sequences]
+    data["sequences"] = [_filled(sequence) for sequence in own]
+    return yaml.dump(_filled(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _sequence(sequence: Sequence) -> dict[str, Any]:
+    return {
+        "id": sequence.id,
+        "tags": list(sequence.tags),
+        "mode": str(sequence.mode),
+        "system": escaped(sequence.system),
+        "parameters": sequence.parameters,
+        "documents": [document.model_dump() for document in sequence.documents],
+        "turns": [_turn(turn) for turn in sequence.turns],
+    }
+
+
+def _turn(turn: TurnSpec) -> Any:
+    data = _filled(
+        {
+            "name": turn.name,
+            "prompt": escaped(turn.prompt),
+            "expect": [{e.check: escaped(e.value)} for e in turn.expect],
+            "reference": escaped(turn.reference),
+            "parameters": turn.parameters,
+        }
+    )
+    return data["prompt"] if data.keys() == {"prompt"} else data
+
+
+def _filled(data: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that say nothing."""
+    return {key: value for key, value in data.items() if value not in (None, "", [], {})}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long texts as blocks, no aliases, and quotes around every text that looks like something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None if reads_as_text(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

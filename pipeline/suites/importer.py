@@ -1,0 +1,108 @@
+"""Storing suites: an immutable version for each content, sequences first, so that a version is never half there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from config.errors import ServiceError, SuiteError
+from jobs.database import Database
+from jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from pipeline.suites.content import SuiteContent, sequence_key
+
+DUPLICATE_KEY = 11000
+BATCH_CHARS = 8 * 2**20
+RACES = 20
+"""Imports of other contents under one name that may come between before we give up."""
+MAX_REFERENCES_CHARS = 10 * 2**20
+"""Size of a suite's list of sequences; MongoDB takes 16 MB a document."""
+
+
+async def import_suite(content: SuiteContent, database: Database) -> tuple[SuiteVersion, bool]:
+    """The stored version with this content, and whether it is new. All or nothing; safe to repeat and to race.
+
+    Raises SuiteError for a suite with more sequences than a document can list.
+    """
+    digest = content.digest
+    if existing := await SuiteVersion.get(digest):
+        return existing, False
+    references = [
+        SequenceRef(
+            id=sequence.id,
+            digest=sequence.digest,
+            document=sequence_key(sequence),
+            turns=len(sequence.turns),
+            mode=sequence.mode,
+            tags=sequence.tags,
+        )
+        for sequence in content.sequences
+    ]
+    if sum(len(reference.model_dump_json()) for reference in references) > MAX_REFERENCES_CHARS:
+        raise SuiteError(f"Suite {content.name!r} has too many sequences to be one suite; split it.")
+    await _store_sequences(content, database)
+    for _ in range(RACES):
+        newest = await SuiteVersion.find({"name": content.name}).sort("-version").first_or_none()
+        version = SuiteVersion(
+            id=digest,
+            name=content.name,
+            version=1 if newest is None else newest.version + 1,
+            description=content.description,
+            licence=content.licence,
+            source=content.source,
+            tags=content.tags,
+            sequences=references,
+            rubric=content.rubric,
+            primary_metric=content.primary_metric,
+            imported_at=utc_now(),
+        )
+        try:
+            await version.insert()
+        except DuplicateKeyError:
+            if existing := await SuiteVersion.get(digest):
+                return existing, False
+        else:
+            return version, True
+    raise ServiceError(f"Suite {content.name!r} is being imported by many at once; try again.")
+
+
+async def load_content(version: SuiteVersion, database: Database) -> SuiteContent:
+    """The content of a stored version, equal to what was imported."""
+    documents = {reference.document for reference in version.sequences}
+    found = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
+    if missing := documents - found.keys():
+        raise ServiceError(
+            f"{len(missing)} sequences of suite {version.name!r} are gone from MongoDB; import it again."
+        )
+    return SuiteContent(
+        name=version.name,
+        description=version.description,
+        licence=version.licence,
+        tags=version.tags,
+        sequences=tuple(found[reference.document] for reference in version.sequences),
+        rubric=version.rubric,
+        primary_metric=version.primary_metric,
+        source=version.source,
+    )
+
+
+async def _store_sequences(content: SuiteContent, database: Database) -> None:
+    """Inserts what is absent; sequences are immutable and named by their content, so what is there is equal."""
+    batch: list[dict[str, Any]] = []
+    chars = 0
+    for sequence in content.sequences:
+        batch.append({"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")})
+        chars += len(sequence.model_dump_json())
+        if chars > BATCH_CHARS or len(batch) == 1000:
+            await _insert_absent(batch, database)
+            batch, chars = [], 0
+    if batch:
+        await _insert_absent(batch, database)
+
+
+async def _insert_absent(rows: list[dict[str, Any]], database: Database) -> None:
+    try:
+        await database.raw["sequences"].insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        if any(problem["code"] != DUPLICATE_KEY for problem in error.details["writeErrors"]):
+            raise

@@ -1,0 +1,71 @@
+"""MT-bench's `question.jsonl`: a question a line, two turns each. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.sequences import Sequence, TurnSpec
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.located import Located
+from pipeline.suites.native_file import Tag, Text
+from pipeline.suites.variables import documents_in
+
+TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+"""FastChat's `temperature_config`."""
+OTHER_TEMPERATURE = 0.7
+MAX_TOKENS = 1024
+"""FastChat's `--max-new-token`."""
+
+
+class Question(BaseModel):
+    """One line. `reference` has a text per turn; an empty one means that there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    question_id: int | Annotated[str, Field(pattern=r"^[\w][\w.-]{0,100}$")]
+    category: Tag
+    turns: list[Text] = Field(min_length=1)
+    reference: list[str] | None = None
+
+
+def read_mt_bench(source: Located, name: str) -> SuiteContent:
+    """One sequence a question, in file order; its category becomes its tag. Raises SuiteError."""
+    sequences: dict[str, Sequence] = {}
+    for index in range(len(source.data)):
+        question = source.validate(Question, (index,))
+        identity = str(question.question_id)
+        if identity in sequences:
+            raise source.error((index, "question_id"), f"two questions have the id {identity}.")
+        references = [text.strip() or None for text in question.reference or ()]
+        if len(references) > len(question.turns):
+            raise source.error((index, "reference"), f"{len(references)} references for {len(question.turns)} turns.")
+        for turn, prompt in enumerate(question.turns):
+            if documents_in(prompt):
+                raise source.error((index, "turns", turn), "{{documents...}} in a prompt is not known in this format.")
+        references += [None] * (len(question.turns) - len(references))
+        sequences[identity] = Sequence(
+            id=identity,
+            turns=tuple(
+                TurnSpec(prompt=prompt, reference=reference)
+                for prompt, reference in zip(question.turns, references, strict=True)
+            ),
+            tags=(question.category,),
+            parameters={
+                "temperature": TEMPERATURES.get(question.category, OTHER_TEMPERATURE),
+                "max_tokens": MAX_TOKENS,
+            },
+        )
+    if not sequences:
+        raise source.error((), "the file holds no question.")
+    return SuiteContent(name=name, description="MT-bench questions", sequences=tuple(sequences.values()))

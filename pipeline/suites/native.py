@@ -1,0 +1,185 @@
+"""The native suite format: a validated file -> the suite's content. Pure but for the documents' texts, passed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.sequences import Document, Expectation, Sequence, TurnSpec
+from pipeline.scoring import expectations
+from pipeline.suites import variables
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.located import Located, Path
+from pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
+from pipeline.suites.variables import Row
+
+MAX_SEQUENCES = 50_000
+ReadText = Callable[[str], str]
+"""Reads a document's file, given as the suite file names it. Raises ValueError with the reason."""
+
+
+def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent:
+    """The content of a `nightjar: 1` file; `name` is used where the file gives none. Raises SuiteError."""
+    suite = source.validate(SuitePart)
+    shared = {part.name: _document(source, ("documents", i), part, read_text) for i, part in enumerate(suite.documents)}
+    if len(shared) < len(suite.documents):
+        raise source.error(("documents",), "two documents have one name.")
+    builder = _Builder(source=source, suite=suite, shared=shared, read_text=read_text)
+    sequences: dict[str, Sequence] = {}
+    for index, part in enumerate(suite.sequences):
+        for sequence in builder.sequences(part, ("sequences", index)):
+            if sequence.id in sequences:
+                raise source.error(("sequences", index, "id"), f"two sequences have the id {sequence.id!r}.")
+            sequences[sequence.id] = sequence
+            if len(sequences) > MAX_SEQUENCES:
+                raise source.error(("sequences", index), f"more than {MAX_SEQUENCES} sequences; split the suite.")
+    builder.check_shared(list(sequences.values()))
+    return SuiteContent(
+        name=suite.name or name,
+        description=suite.description.strip(),
+        licence=suite.licence,
+        tags=tuple(suite.tags),
+        sequences=tuple(sequences.values()),
+        rubric=suite.rubric,
+        primary_metric=suite.primary_metric,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Builder:
+    source: Located
+    suite: SuitePart
+    shared: dict[str, Document]
+    read_text: ReadText
+
+    def sequences(self, part: SequencePart, path: Path) -> Iterator[Sequence]:
+        """One sequence per row of values that differs in what the sequence uses; one where it uses none."""
+        system = part.system if "system" in part.model_fields_set else self.suite.system
+        used = self._names(part, system)
+        rows, rows_path = part.variables, (*path, "variables")
+        if rows is None and self.suite.variables and used & set().union(*self.suite.variables):
+            rows, rows_path = self.suite.variables, ("variables",)
+        if rows is None:
+            self._check_names(part, system, path, set())
+            yield self._sequence(part, system, {}, part.id, path)
+            return
+        if part.variables is not None:
+            self._check_used(part.variables, used, rows_path)
+        seen: list[dict[str, Any]] = []
+        for index, row in enumerate(rows):
+            self._check_names(part, system, path, set(row))
+            values = {name: row[name] for name in used}
+            if values not in seen:
+                seen.append(values)
+                yield self._sequence(part, system, values, self._row_id(part, row, (*rows_path, index), index), path)
+
+    def check_shared(self, sequences: list[Sequence]) -> None:
+        """What the suite offers to its sequences must be used by one of them."""
+        taken = {document.name for sequence in sequences for document in sequence.documents}
+        for index, part in enumerate(self.suite.documents):
+            if part.name not in taken:
+                raise self.source.error(("documents", index), f"no sequence uses the document {part.name!r}.")
+        if self.suite.variables:
+            own = [part for part in self.suite.sequences if part.variables is None]
+            used = set().union(*(self._names(part, self._system(part)) for part in own))
+            self._check_used(self.suite.variables, used, ("variables",))
+
+    def _system(self, part: SequencePart) -> str | None:
+        return part.system if "system" in part.model_fields_set else self.suite.system
+
+    def _names(self, part: SequencePart, system: str | None) -> set[str]:
+        return variables.names_in([system or "", *(_texts(turn) for turn in part.turns)])
+
+    def _check_names(self, part: SequencePart, system: str | None, path: Path, known: set[str]) -> None:
+        places = [((*path, "turns", i), _texts(turn)) for i, turn in enumerate(part.turns)]
+        system_path: Path = (*path, "system") if part.system is not None else ("system",)
+        for place, texts in [(system_path, system or ""), *places]:
+            if unknown := sorted(variables.names_in(texts) - known):
+                raise self.source.error(
+                    place,
+                    f"{{{{{unknown[0]}}}}} names no variable of this sequence. Give it in `variables`, or write "
+                    f"\\{{{{{unknown[0]}}}}} where the braces are meant as text.",
+                )
+
+    def _check_used(self, rows: list[dict[str, Any]], used: set[str], path: Path) -> None:
+        for index, row in enumerate(rows):
+            for name in row:
+                if name not in used and name != "id":
+                    raise self.source.error((*path, index, name), f"no prompt uses the variable {name!r}.")
+
+    def _row_id(self, part: SequencePart, row: Row, path: Path, index: int) -> str:
+        label = variables.written(row["id"]) if "id" in row else str(index + 1)
+        if not re.fullmatch(ROW_PATTERN, label):
+            raise self.source.error((*path, "id"), "a row's id is up to 60 letters, digits and spaces; no bracket, : or /.")
+        return f"{part.id}[{label}]"
+
+    def _sequence(self, part: SequencePart, system: str | None, row: Row, name: str, path: Path) -> Sequence:
+        turns = tuple(self._turn(turn, row, (*path, "turns", i)) for i, turn in enumerate(part.turns))
+        return Sequence(
+            id=name,
+            turns=turns,
+            mode=part.mode or self.suite.mode,
+            system=None if system is None else variables.fill_text(system, row),
+            tags=tuple(dict.fromkeys(part.tags)),
+            documents=self._documents(part, turns, path),
+            parameters={**self.suite.parameters, **part.parameters},
+        )
+
+    def _turn(self, part: TurnPart, row: Row, path: Path) -> TurnSpec:
+        expect = tuple(self._expectation(e, row, (*path, "expect", i)) for i, e in enumerate(part.expect))
+        prompt = variables.fill_text(part.prompt, row)
+        if not prompt.strip():
+            raise self.source.error((*path, "prompt"), "the text is empty once the variables are put in.")
+        return TurnSpec(
+            prompt=prompt,
+            name=part.name,
+            expect=expect,
+            reference=None if part.reference is None else variables.fill_text(part.reference, row),
+            parameters=part.parameters,
+        )
+
+    def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
+        value = variables.fill(expectation.value, row)
+        try:
+            expectations.validate(expectation.check, value)
+        except ValueError as error:
+            raise self.source.error((*path, expectation.check), str(error)) from None
+        return Expectation(check=expectation.check, value=value)
+
+    def _documents(self, part: SequencePart, turns: tuple[TurnSpec, ...], path: Path) -> tuple[Document, ...]:
+        given: dict[str, Document] = {}
+        for index, item in enumerate(part.documents):
+            here = (*path, "documents", index)
+            if item.name in given:
+                raise self.source.error(here, f"two documents have the name {item.name!r}.")
+            given[item.name] = self._given(item, here)
+        for index, turn in enumerate(turns):
+            for name in sorted(variables.documents_in(turn.prompt)):
+                if name not in given and name not in self.shared:
+                    raise self.source.error((*path, "turns", index), f"there is no document {name!r}.")
+                given.setdefault(name, self.shared.get(name) or given[name])
+        return tuple(given.values())
+
+    def _given(self, item: DocumentPart, path: Path) -> Document:
+        if item.text is not None or item.file is not None:
+            return _document(self.source, path, item, self.read_text)
+        if item.name not in self.shared:
+            raise self.source.error(path, f"the suite has no document {item.name!r}; give its `text` or `file`.")
+        return self.shared[item.name]
+
+
+def _texts(turn: TurnPart) -> list[Any]:
+    return [turn.prompt, turn.reference or "", *(expectation.value for expectation in turn.expect)]
+
+
+def _document(source: Located, path: Path, part: DocumentPart, read_text: ReadText) -> Document:
+    if part.text is not None:
+        return Document(name=part.name, text=part.text)
+    if part.file is None:
+        raise source.error(path, f"the document {part.name!r} has neither `text` nor `file`.")
+    try:
+        return Document(name=part.name, text=read_text(part.file))
+    except ValueError as error:
+        raise source.error((*path, "file"), str(error)) from None

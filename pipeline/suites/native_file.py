@@ -1,0 +1,174 @@
+"""The native suite format, field by field: what a `nightjar: 1` file may say. Pure.
+
+`docs/suite.schema.json` is made from these models (`published_schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+
+from config.errors import ParameterError
+from jobs.parameters import Parameters, check
+from jobs.sequences import Expectation, Mode
+from pipeline.scoring.expectations import known_checks
+from pipeline.suites.content import NAME_PATTERN
+
+FORMAT_VERSION = 1
+SCHEMA_ID = "nightjar-suite-1"
+TAG_PATTERN = r"^[^\W_][\w .,'()&+!?#-]{0,99}$"
+"""Tags: letters and digits of any script, spaces, and a little punctuation; no colon, slash or control."""
+ROW_PATTERN = r"[\w .,'()&+!?#-]{1,60}"
+ID_PATTERN = rf"{TAG_PATTERN[:-1]}(\[{ROW_PATTERN}\])?$"
+"""Sequence ids: as tags; with the row in brackets, where variables made a sequence."""
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the text is empty.")
+    return text
+
+
+def _parameters(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("must be a mapping of parameters, such as {temperature: 0.7}.")
+    try:
+        check(value, "the suite")
+    except ParameterError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _turn(value: Any) -> Any:
+    return {"prompt": value} if isinstance(value, str) else value
+
+
+def _document(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("a variable's value is a text, a number, true or false.")
+    return value
+
+
+def _expectation(value: Any) -> Any:
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ValueError("each expectation is one check with its argument, such as `includes: fox`.")
+    ((name, argument),) = value.items()
+    return Expectation.model_construct(check=name, value=argument)
+
+
+def _rubric(value: dict[str, Any]) -> dict[str, Any]:
+    criteria = value.get("criteria")
+    if not isinstance(criteria, list) or not criteria:
+        raise ValueError("a rubric has `criteria`: a list of mappings, each with a `name`.")
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in criteria]
+    if not all(isinstance(name, str) and name.strip() for name in names) or len(set(names)) < len(names):
+        raise ValueError("each of a rubric's criteria needs a `name` of its own.")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
+ParameterMap = Annotated[dict[str, Any], PlainValidator(_parameters, json_schema_input_type=Parameters)]
+Expect = Annotated[
+    Any,
+    BeforeValidator(_expectation),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {name: {"description": about} for name, about in known_checks().items()},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    ),
+]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Cell = Annotated[Any, PlainValidator(_cell, json_schema_input_type=bool | int | float | str)]
+Rows = Annotated[list[dict[VariableName, Cell]], Field(min_length=1)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DocumentPart(Part):
+    """A text given to the model. A prompt puts it in by `{{documents.name}}`; otherwise it stands before turn 1.
+
+    In a sequence, a name alone takes a document of the suite.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    text: Text | None = None
+    file: Text | None = Field(None, description="A UTF-8 text file beside the suite file or in a folder below it.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DocumentPart:
+        if self.text is not None and self.file is not None:
+            raise ValueError("a document has either `text` or `file`, not both.")
+        return self
+
+
+class TurnPart(Part):
+    """One prompt. A plain text is short for a turn with nothing but a prompt."""
+
+    prompt: Text
+    name: Text | None = None
+    expect: list[Expect] = Field(default=[], description="What the reply is checked for.")
+    reference: Text | None = Field(None, description="A good reply, for scorers and judges.")
+    parameters: ParameterMap = Field(default={})
+
+
+Document = Annotated[DocumentPart, BeforeValidator(_document, json_schema_input_type=Text | DocumentPart)]
+Turn = Annotated[TurnPart, BeforeValidator(_turn, json_schema_input_type=Text | TurnPart)]
+
+
+class SequencePart(Part):
+    """Turns that share one conversation. What is given here goes before the suite's own."""
+
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
+    turns: list[Turn] = Field(min_length=1)
+    tags: list[Tag] = []
+    mode: Annotated[Mode | None, Field(strict=False)] = None
+    system: Text | None = None
+    parameters: ParameterMap = Field(default={})
+    documents: list[Document] = []
+    variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
+
+
+class SuitePart(Part):
+    """A whole suite file."""
+
+    nightjar: Literal[1] = Field(description="Version of this format.")
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = Field(None, description="Default: the file's name.")
+    description: str = ""
+    licence: Text | None = None
+    tags: list[Tag] = []
+    mode: Annotated[Mode, Field(strict=False)] = Mode.CHAT
+    system: Text | None = None
+    parameters: ParameterMap = Field(default={})
+    documents: list[DocumentPart] = []
+    variables: Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")
+    rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
+    primary_metric: Text | None = None
+    sequences: list[SequencePart] = Field(min_length=1)
+
+
+def published_schema() -> dict[str, Any]:
+    """JSON Schema of a native suite file, for editors and other tools."""
+    schema = SuitePart.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID} | schema

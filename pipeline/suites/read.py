@@ -1,0 +1,125 @@
+"""Reading a suite file of any known format from disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from config.errors import SuiteError, UsageError, suggest
+from pipeline.suites.content import NAME_PATTERN, SuiteContent
+from pipeline.suites.json_text import parse_json, parse_json_lines
+from pipeline.suites.located import Located, suite_error
+from pipeline.suites.mt_bench import read_mt_bench
+from pipeline.suites.native import read_native
+from pipeline.suites.storybench import read_storybench
+from pipeline.suites.yaml_text import parse_yaml
+
+MAX_FILE_BYTES = 32 * 2**20
+MAX_DOCUMENT_BYTES = 4 * 2**20
+MAX_SEQUENCE_CHARS = 4 * 2**20
+"""Characters of one sequence; MongoDB takes 16 MB, and a character may be 4 bytes."""
+
+
+class Format(StrEnum):
+    NATIVE = "nightjar"
+    MT_BENCH = "mt-bench"
+    STORYBENCH = "storybench"
+
+
+def read_suite(path: Path, format: str | None = None, name: str | None = None) -> SuiteContent:
+    """The validated content of a suite file.
+
+    `format`: one of `Format`, guessed from the content where None. `name` replaces the suite's own name.
+    Raises SuiteError that names file, line and field; UsageError for an unknown format or a bad name.
+    """
+    if format is not None and format not in list(Format):
+        raise UsageError(f"There is no suite format {format!r}. {suggest(format, list(Format), 'format')}")
+    if name is not None and not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"The name {name!r} is not allowed: use letters, digits, '.', '_' and '-', at most 100.")
+    source, kind = _locate(path, None if format is None else Format(format))
+    default_name = name or _name_of(path)
+    match kind:
+        case Format.NATIVE:
+            content = read_native(source, default_name, lambda file: _document_text(path, file))
+        case Format.MT_BENCH:
+            content = read_mt_bench(source, default_name)
+        case Format.STORYBENCH:
+            content = read_storybench(source, default_name)
+    for sequence in content.sequences:
+        if len(sequence.model_dump_json()) > MAX_SEQUENCE_CHARS:
+            raise suite_error(path.name, None, f"sequence {sequence.id!r} is larger than {MAX_SEQUENCE_CHARS:,} bytes.")
+    renamed = {} if name is None else {"name": name}
+    return content.model_copy(update={"source": f"{path.name} ({kind})", **renamed})
+
+
+def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
+    text = _text(path, path.name, MAX_FILE_BYTES)
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl" or format is Format.MT_BENCH:
+        source = parse_json_lines(text, path.name)
+    elif suffix == ".json" or format is Format.STORYBENCH:
+        source = parse_json(text, path.name)
+    else:
+        source = parse_yaml(text, path.name)
+    kind = format or _guess(source.data)
+    if kind is None:
+        raise suite_error(
+            path.name,
+            None,
+            "this is no suite that Nightjar knows by its looks. Name its format with --format: "
+            f"{', '.join(Format)}. A native suite begins with `nightjar: 1`.",
+        )
+    return source, kind
+
+
+def _guess(data: object) -> Format | None:
+    if isinstance(data, Mapping) and "nightjar" in data:
+        return Format.NATIVE
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) and "question_id" in row for row in data):
+        return Format.MT_BENCH
+    if isinstance(data, Mapping) and data and all(_is_prompt_list(value) for value in data.values()):
+        return Format.STORYBENCH
+    return None
+
+
+def _is_prompt_list(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(x, Mapping) and "text" in x for x in value)
+
+
+def _text(path: Path, shown: str, limit: int) -> str:
+    if path.exists() and not path.is_file():
+        raise SuiteError(f"{path} is not a file.")
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(raw) > limit:
+        raise suite_error(shown, None, f"larger than {limit // 2**20} MiB.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise suite_error(shown, line, "not UTF-8 text. Save the file as UTF-8.") from None
+
+
+def _document_text(suite_file: Path, name: str) -> str:
+    """A document beside the suite file or below. Raises ValueError: nothing else on the disk may be read."""
+    folder = suite_file.resolve().parent
+    target = (folder / name).resolve()
+    if not target.is_relative_to(folder) or target == folder:
+        raise ValueError(f"{name!r} lies outside the suite file's folder; documents must be inside it.")
+    try:
+        text = _text(target, name, MAX_DOCUMENT_BYTES)
+    except SuiteError as error:
+        raise ValueError(str(error)) from None
+    if not text.strip():
+        raise ValueError(f"{name!r} is empty.")
+    return text
+
+
+def _name_of(path: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100]
+    return name or "suite"
