@@ -66,15 +66,16 @@ def down(settings: Settings) -> list[str]:
     if not _services(settings.home).is_dir():
         return []
     with _lock(settings.home):
-        return [kind.name for kind in _kinds(settings) if stop(kind, Place.of(kind, settings.home))]
+        return [kind.name for kind in embedded_kinds(settings) if stop(kind, Place.of(kind, settings.home))]
 
 
 def status(settings: Settings) -> list[ServerStatus]:
     """The embedded servers; none for a server that has a URL. Starts nothing."""
-    return [_status(kind, Place.of(kind, settings.home)) for kind in _kinds(settings)]
+    return [_status(kind, Place.of(kind, settings.home)) for kind in embedded_kinds(settings)]
 
 
-def _kinds(settings: Settings) -> list[Kind]:
+def embedded_kinds(settings: Settings) -> list[Kind]:
+    """The servers that no URL is set for."""
     kinds: list[tuple[Kind, SecretStr | None]] = [(mongod, settings.mongo_url), (redis_server, settings.redis_url)]
     return [kind for kind, url in kinds if url is None]
 

@@ -1,0 +1,34 @@
+"""`nightjar doctor`: is this machine ready, and if not, what to do."""
+
+from __future__ import annotations
+
+import typer
+
+from scripts.output import Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine and say what to do; exit code 1 on a problem. Example: nightjar doctor"""
+    from dataclasses import asdict
+
+    from config.logging import configure
+    from config.settings import load_settings
+    from scripts.checks import all_checks
+    from scripts.output import emit_json, plain
+    from scripts.session import run_async
+
+    settings = load_settings()
+    configure(settings)
+    checks = run_async(all_checks(settings))
+    if as_json:
+        emit_json({"checks": [asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            print(plain(f"{check.state:8} {check.name:14} {check.found}"))
+            if check.remedy:
+                print(plain(f"{'':23} {check.remedy}"))
+    if any(check.state == "problem" for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,89 @@
+"""How MongoDB and Redis are doing, the embedded and the configured ones alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from config.errors import NightjarError
+
+if TYPE_CHECKING:
+    from config.embedded import ServerStatus
+    from config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerView:
+    """One server. What does not apply, or is not known, is None."""
+
+    name: str
+    kind: str
+    """embedded, or configured (by NIGHTJAR_MONGO_URL, NIGHTJAR_REDIS_URL)."""
+    state: str
+    """up, down (not started), dead (it should be up), unreachable."""
+    address: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    data: str | None = None
+    size_bytes: int | None = None
+    since: str | None = None
+    reason: str | None = None
+    """Why it is not up."""
+
+
+async def server_views(settings: Settings) -> list[ServerView]:
+    """MongoDB, then Redis. Starts nothing; an unreachable server takes at most 5 s."""
+    from config.embedded import status
+
+    embedded = {found.name: _embedded(found) for found in status(settings)}
+    return [
+        embedded.get("mongo") or await _configured_mongo(settings),
+        embedded.get("redis") or await _configured_redis(settings),
+    ]
+
+
+def as_rows(views: list[ServerView]) -> list[dict[str, Any]]:
+    """For `--json`."""
+    return [asdict(view) for view in views]
+
+
+def _embedded(found: ServerStatus) -> ServerView:
+    reasons = {
+        "down": "Not started; a command that needs it starts it, and so does: nightjar services up",
+        "dead": f"It ended by itself: look into {found.log}. To start it again: nightjar services up",
+    }
+    return ServerView(
+        name=found.name, kind="embedded", state=found.state, address=found.address, pid=found.pid,
+        version=found.version, data=str(found.data), size_bytes=found.size_bytes, since=found.since,
+        reason=reasons.get(found.state),
+    )  # fmt: skip
+
+
+async def _configured_mongo(settings: Settings) -> ServerView:
+    from jobs.database import address, connect
+
+    assert settings.mongo_url is not None
+    where = address(settings.mongo_url)
+    try:
+        async with await connect(settings.mongo_url, settings.mongo_database) as database:
+            version = (await database.raw.command("buildInfo")).get("version")
+    except NightjarError as error:
+        return ServerView(name="mongo", kind="configured", state="unreachable", address=where, reason=str(error))
+    return ServerView(name="mongo", kind="configured", state="up", address=where, version=version)
+
+
+async def _configured_redis(settings: Settings) -> ServerView:
+    from jobs.database import address
+    from jobs.queue import Doorbell
+
+    assert settings.redis_url is not None
+    where = address(settings.redis_url)
+    try:
+        doorbell = await Doorbell.connect(settings.redis_url)
+    except NightjarError as error:
+        return ServerView(name="redis", kind="configured", state="unreachable", address=where, reason=str(error))
+    try:
+        version = (await doorbell.redis.info("server")).get("redis_version")
+    finally:
+        await doorbell.close()
+    return ServerView(name="redis", kind="configured", state="up", address=where, version=version)
