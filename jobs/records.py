@@ -41,12 +41,30 @@ class Draw(Record):
     raw_text: str
     """Text of `reply_ids` up to a stop string: what the history hands to the template."""
     finish_reason: FinishReason
+    stop_string: str | None = None
+    """The stop string that ended it; `reply_ids` may hold its tokens."""
     reasoning_tokens: int = 0
     empty: str | None = None
     """Reason, where the reply has no visible text ("no text", "reasoning block never closed")."""
     degenerate: str | None = None
     """Reason, where the reply is degenerate ("3 tokens, min_tokens is 10", "20-token span 5 times running")."""
     mean_logprob: float | None = None
+    timings: Timings
+
+
+class Summary(Record):
+    """What the model wrote in place of something that did not fit the context, as a generation of its own."""
+
+    turns: tuple[int, ...] = ()
+    """The turns it stands for; none where it stands for a document."""
+    document: str | None = None
+    text: str
+    tokens_before: int
+    """Tokens of what it stands for."""
+    tokens_after: int
+    prompt_digest: str
+    seed: int
+    finish_reason: FinishReason
     timings: Timings
 
 
@@ -66,6 +84,8 @@ class TurnRecord(Record):
     """Why the prompt was tokenised anew instead of extending the last turn's ids; None where it extends."""
     policy: Policy
     dropped_turns: tuple[int, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    """Made for this turn (policy summarise); later turns go on using them."""
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]

@@ -1,0 +1,196 @@
+"""Special tokens stand in a template's own text only, never in what a person or a model wrote. Pure.
+
+Before rendering, whatever in a message's content could be read as a control token is put between two private-use
+characters that occur nowhere else in the conversation. They wrap the text and replace nothing, so that a template's own
+tests on content (`in`, `split`) see what they would have seen. After rendering they are taken out again and their
+places kept; a control token found in the text that touches such a place is plain text, any other is real.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from workers.engine.request import Tokenizer
+
+_PRIVATE_USE = range(0xF0000, 0xFFFFD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """A prompt's text; `guarded` are the places in it that must not become control tokens. `plain`: all of it."""
+
+    text: str
+    guarded: tuple[tuple[int, int], ...] = ()
+    plain: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Wraps and unwraps the texts of one conversation."""
+
+    left: str
+    right: str
+    specials: tuple[str, ...]
+
+    @classmethod
+    def choose(cls, specials: Iterable[str], texts: Iterable[str]) -> Guard:
+        """A pair of private-use characters that stand in none of `texts`."""
+        used = {c for text in texts for c in text if ord(c) in _PRIVATE_USE}
+        free = (chr(c) for c in _PRIVATE_USE if chr(c) not in used)
+        return cls(left=next(free), right=next(free), specials=tuple(s for s in specials if s))
+
+    def wrap(self, content: str, allowed: str = "") -> str:
+        """`content` with every possible control token wrapped, but for those written inside `allowed`."""
+        specials = tuple(s for s in self.specials if s not in allowed) if allowed else self.specials
+        spans = _merged([*_occurrences(content, specials), *_edges(content, specials)])
+        parts, at = [], 0
+        for start, end in spans:
+            parts += [content[at:start], self.left, content[start:end], self.right]
+            at = end
+        return "".join([*parts, content[at:]])
+
+    def unwrap(self, rendered: str) -> Rendering:
+        """The text without the wrapping characters, and where the wrapped places are.
+
+        A template that splits content may leave one of the two alone: a place without an end ends at once.
+        """
+        parts = re.split(f"([{self.left}{self.right}])", rendered)
+        spans: list[tuple[int, int]] = []
+        text, start = "", None
+        for part in parts:
+            if part == self.left:
+                start = len(text)
+            elif part == self.right:
+                if start is not None and start < len(text):
+                    spans.append((start, len(text)))
+                start = None
+            else:
+                text += part
+        return Rendering(text=text, guarded=tuple(spans))
+
+
+def encode(tokenizer: Tokenizer, rendering: Rendering, start: int = 0) -> list[int]:
+    """Ids of the text from `start` on, which must be a border between tokens. In one piece where nothing collides."""
+    text = rendering.text[start:]
+    if not text:
+        return []
+    if rendering.plain:
+        return _inside(tokenizer, text, parse_special=False) if start else tokenizer.tokenize(text, parse_special=False)
+    spans = tuple((a - start, b - start) for a, b in rendering.guarded if b > start)
+    real, collides = _control_tokens(text, tokenizer.special_texts, spans)
+    leading = not start or (bool(real) and real[0][0] == 0)
+    if not collides:
+        return tokenizer.tokenize(text, parse_special=True) if leading else _inside(tokenizer, text)
+    ids: list[int] = []
+    at = 0
+    for begin, end in [*real, (len(text), len(text))]:
+        if at < begin:
+            between = text[at:begin]
+            whole = at > 0 or leading
+            ids += tokenizer.tokenize(between, parse_special=False) if whole else _inside(tokenizer, between, False)
+        if begin < end:
+            ids += tokenizer.tokenize(text[begin:end], parse_special=True)
+        at = end
+    return ids
+
+
+def _inside(tokenizer: Tokenizer, text: str, parse_special: bool = True) -> list[int]:
+    """Ids of text that goes on from plain text: without the space some tokenizers put before a beginning."""
+    anchor = tokenizer.tokenize("\n", parse_special=False)
+    both = tokenizer.tokenize("\n" + text, parse_special=parse_special)
+    if both[: len(anchor)] == anchor:
+        return both[len(anchor) :]
+    return tokenizer.tokenize(text, parse_special=parse_special)
+
+
+def _control_tokens(
+    text: str, specials: tuple[str, ...], guarded: tuple[tuple[int, int], ...]
+) -> tuple[list[tuple[int, int]], bool]:
+    """Places of the real control tokens, and whether any other reads like one."""
+    pattern, by_start = _index(specials)
+    ends = [b for _, b in guarded]
+    real: list[tuple[int, int]] = []
+    collides, at = False, 0
+    while found := pattern.search(text, at):
+        begin = found.start()
+        at = begin + 1
+        for special in by_start.get(text[begin], ()):
+            if not text.startswith(special, begin):
+                continue
+            end = begin + len(special)
+            nearest = bisect_left(ends, begin + 1)
+            if nearest < len(guarded) and guarded[nearest][0] < end:
+                collides = True
+                continue
+            real.append((begin, end))
+            at = end
+            break
+    return real, collides
+
+
+@lru_cache(maxsize=8)
+def _index(specials: tuple[str, ...]) -> tuple[re.Pattern[str], Mapping[str, tuple[str, ...]]]:
+    longest_first = sorted((s for s in specials if s), key=len, reverse=True)
+    by_start: dict[str, tuple[str, ...]] = {}
+    for special in longest_first:
+        by_start[special[0]] = (*by_start.get(special[0], ()), special)
+    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)"), by_start
+
+
+@lru_cache(maxsize=8)
+def _parts(specials: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], int]:
+    """The true beginnings and ends of control tokens, and the longest."""
+    begins = frozenset(s[:k] for s in specials for k in range(1, len(s)))
+    ends = frozenset(s[k:] for s in specials for k in range(1, len(s)))
+    return begins, ends, max([0, *map(len, specials)])
+
+
+def _occurrences(content: str, specials: tuple[str, ...]) -> list[tuple[int, int]]:
+    pattern, _ = _index(specials)
+    spans, at = [], 0
+    while found := pattern.search(content, at):
+        spans.append(found.span())
+        at = found.start() + 1
+    return spans
+
+
+def _edges(content: str, specials: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Beginnings of control tokens at the end of content and ends of them at its start, whitespace aside: the
+    template's text next to them might complete one."""
+    begins, ends, longest = _parts(specials)
+    spans = []
+    for first, last in {(0, len(content)), (len(content) - len(content.lstrip()), len(content.rstrip()))}:
+        for length in range(1, min(longest, last - first + 1)):
+            if content[last - length : last] in begins:
+                spans.append((last - length, last))
+            if content[first : first + length] in ends:
+                spans.append((first, first + length))
+        if 0 < last - first < longest and any(content[first:last] in s for s in specials):
+            spans.append((first, last))
+    return spans
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def guard_messages(guard: Guard, messages: list[dict[str, Any]], markers: str) -> list[dict[str, Any]]:
+    """Messages with wrapped texts. What an assistant wrote keeps its reasoning markers readable."""
+    return [
+        {
+            key: value if key == "role" else guard.wrap(value, markers if message["role"] == "assistant" else "")
+            for key, value in message.items()
+        }
+        for message in messages
+    ]

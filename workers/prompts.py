@@ -1,0 +1,128 @@
+"""The text of a prompt: which messages a turn sees, and how they are written out. Pure.
+
+Chat: the model's template. Completion: system text, prompts and raw replies follow one another, a blank line before
+each prompt unless the text already ends with a line break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from config.errors import TemplateError
+from jobs.records import TurnRecord
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from workers.engine.request import Tokenizer
+from workers.guards import Guard, Rendering, guard_messages
+from workers.reasoning import Markers, split
+from workers.templates import ChatTemplate, Message, merge_system
+
+SEPARATOR = "\n\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What all turns of one job share. `template` is None in completion mode, `context` is in tokens."""
+
+    sequence: PromptSequence
+    tokenizer: Tokenizer
+    context: int
+    template: ChatTemplate | None
+    bos_text: str = ""
+
+    @property
+    def markers(self) -> Markers | None:
+        return self.template.markers if self.template else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """Summaries that stand for what did not fit: of turns (as one text) and of documents by name."""
+
+    turns: tuple[int, ...] = ()
+    summary: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A rendered prompt. `system_merged`: the template refuses system messages; it went into the first user turn."""
+
+    rendering: Rendering
+    system_merged: bool = False
+
+
+def open_conversation(
+    sequence: PromptSequence, *, template: ChatTemplate | None, tokenizer: Tokenizer, context: int, bos_text: str = ""
+) -> Conversation:
+    """Raises TemplateError where a chat is wanted of a model that has no chat template."""
+    if sequence.mode is Mode.COMPLETION:
+        template = None
+    elif template is None:
+        raise TemplateError(
+            f"Sequence {sequence.id!r} is a {sequence.mode} sequence, but the model has no chat template. For a base "
+            "model set `mode: completion` in the suite; for a chat model whose file lost its template, name one in "
+            "models.toml (template = FILE)."
+        )
+    return Conversation(sequence=sequence, template=template, tokenizer=tokenizer, context=context, bos_text=bos_text)
+
+
+def write(conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression) -> Written:
+    """The prompt of `turn`, after the turns in `history`."""
+    if conversation.template is None:
+        return Written(rendering=Rendering(text=_continued(conversation, turn, history, compression), plain=True))
+    messages = _messages(conversation, turn, history, compression)
+    template = conversation.template
+    merged = messages[0]["role"] == "system" and not template.takes_system
+    if merged:
+        messages = merge_system(messages)
+    guard = Guard.choose(
+        conversation.tokenizer.special_texts, [template.source, *(text for m in messages for text in m.values())]
+    )
+    markers = template.markers
+    allowed = markers.open + markers.close + markers.lead if markers else ""
+    rendered = template.render(guard_messages(guard, messages, allowed))
+    return Written(rendering=guard.unwrap(rendered), system_merged=merged)
+
+
+def user_text(conversation: Conversation, turn: int, compression: Compression) -> str:
+    """What the user says in `turn`: documents put in, and before it the summary of the turns it stands after."""
+    text = conversation.sequence.prompt_text(turn, dict(compression.documents))
+    if compression.turns and turn == max(compression.turns) + 1:
+        return f"Summary of our conversation so far: {compression.summary}{SEPARATOR}{text}"
+    return text
+
+
+def _messages(
+    conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression
+) -> list[Message]:
+    sequence = conversation.sequence
+    messages: list[Message] = [{"role": "system", "content": sequence.system}] if sequence.system else []
+    for record in history:
+        messages.append({"role": "user", "content": user_text(conversation, record.index, compression)})
+        messages.append(_reply(conversation, record))
+    return [*messages, {"role": "user", "content": user_text(conversation, turn, compression)}]
+
+
+def _reply(conversation: Conversation, record: TurnRecord) -> Message:
+    """A past reply as the template wants it: thoughts written out in the content, or in a field of their own."""
+    template, raw = conversation.template, record.draw.raw_text
+    assert template is not None
+    if not template.reasoning_in_fields:
+        return {"role": "assistant", "content": raw}
+    if not record.draw.reasoning:
+        return {"role": "assistant", "content": split(raw, template.markers).reply}
+    return {"role": "assistant", "content": record.draw.reply, "reasoning_content": record.draw.reasoning}
+
+
+def _continued(conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression) -> str:
+    parts = [conversation.sequence.system or ""]
+    for record in history:
+        parts += [user_text(conversation, record.index, compression), record.draw.raw_text]
+    parts.append(user_text(conversation, turn, compression))
+    text = ""
+    for number, part in enumerate(parts):
+        is_prompt = number % 2 == 1
+        text += (SEPARATOR if is_prompt and text and not text.endswith("\n") else "") + part
+    return text

@@ -1,0 +1,86 @@
+"""How large the result of a template's operation can get, computed before it is done. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+TOO_LARGE = 1 << 62
+MAX_BITS = 65_536
+"""Of an integer."""
+PADDED = frozenset("batch center expandtabs indent ljust rjust slice tojson wordwrap zfill".split())
+"""Methods and filters whose result grows with a number or a text they are given."""
+_WIDE_FIELD = re.compile(r"\d{5,}|%[^a-zA-Z%]*\*|\{[^{}]*[:!][^{}]*\{")
+
+
+def growth(name: str, subject: Any, args: tuple[Any, ...], size: int = 0) -> int:
+    """An upper bound of the result's size in characters, members or bits; 0 where it cannot outgrow what was given.
+
+    `name` is an operator, a filter or a method, `subject` its left side, `size` the deep size of all it is given.
+    """
+    if name in _OPERATORS:
+        return _OPERATORS[name](subject, args[0])
+    if name == "%":
+        return _formatted(subject, size) if isinstance(subject, str) else 0
+    if name == "replace" and isinstance(subject, str) and len(args) >= 2:
+        return _replaced(subject, str(args[0]), str(args[1]))
+    if name == "join":
+        return _joined(subject, args, size)
+    if name in ("format", "format_map") and isinstance(subject, str):
+        return _formatted(subject, size)
+    if name in PADDED:
+        return size * _widest(args)
+    return 0
+
+
+def _widest(args: tuple[Any, ...]) -> int:
+    widths = [abs(a) if isinstance(a, int) else len(a) if isinstance(a, str) else 1 for a in args]
+    return max([1, *widths])
+
+
+def _replaced(subject: str, old: str, new: str) -> int:
+    return len(subject) + subject.count(old) * len(new)
+
+
+def _joined(subject: Any, args: tuple[Any, ...], size: int) -> int:
+    """As the method `sep.join(items)` and as the filter `items | join(sep, attribute)`."""
+    texts = [len(v) for v in (subject, *args) if isinstance(v, str)]
+    counts = [len(v) for v in (subject, *args) if hasattr(v, "__len__")]
+    return size + max([0, *texts]) * max([0, *counts])
+
+
+def _formatted(form: str, size: int) -> int:
+    if _WIDE_FIELD.search(form):
+        return TOO_LARGE
+    fields = form.count("{") + form.count("%")
+    return len(form) + fields * (size + (10_000 if re.search(r"\d{2}", form) else 100))
+
+
+def _add(left: Any, right: Any) -> int:
+    return len(left) + len(right) if hasattr(left, "__len__") and hasattr(right, "__len__") else 0
+
+
+def _multiply(left: Any, right: Any) -> int:
+    if isinstance(left, int) and isinstance(right, int):
+        return _bits(left.bit_length() + right.bit_length())
+    for many, times in ((left, right), (right, left)):
+        if hasattr(many, "__len__") and isinstance(times, int):
+            return len(many) * max(0, times)
+    return 0
+
+
+def _power(left: Any, right: Any) -> int:
+    if isinstance(left, int) and isinstance(right, int) and right > 0:
+        return _bits(left.bit_length() * right)
+    return 0
+
+
+def _bits(bits: int) -> int:
+    return TOO_LARGE if bits > MAX_BITS else 0
+
+
+def _none(left: Any, right: Any) -> int:
+    return 0
+
+
+_OPERATORS = {"+": _add, "-": _none, "*": _multiply, "/": _none, "//": _none, "**": _power}

@@ -1,0 +1,198 @@
+"""A model's own chat template: rendering a conversation exactly as the model was trained to see it. Pure.
+
+The reference is transformers' `apply_chat_template`; docs/templates.md tells how the two were compared. Rendering
+happens in a metered sandbox (`workers.template_sandbox`); the date a template sees is the run's, never the clock's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import jinja2
+
+from config.errors import TemplateError
+from jobs.identity import digest
+from workers.reasoning import Markers, detect
+from workers.template_sandbox import (
+    BASE_WORK,
+    MAX_OBJECT,
+    WORK_PER_UNIT_OF_INPUT,
+    LimitError,
+    Meter,
+    RefusalError,
+    Sandbox,
+)
+
+Message = dict[str, Any]
+REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."
+_PROBE = "nightjar-probe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dialect:
+    """How a template wants its messages: content as typed parts, an (empty) list of tools where it loops over them."""
+
+    typed: bool
+    tools: bool
+
+    def message(self, message: Message) -> Message:
+        given = dict(message)
+        if "reasoning_content" in given:  # older templates read other names
+            thoughts = given["reasoning_content"]
+            given = {"thinking": thoughts, "reasoning": thoughts, **given}
+        if self.typed and isinstance(given.get("content"), str):
+            given["content"] = [{"type": "text", "text": given["content"]}]
+        return given
+
+
+class ChatTemplate:
+    """A compiled chat template. Raises TemplateError, with the template's line, where it does not compile or render.
+
+    `date` is an ISO date. `extra` are further variables the template may read (`enable_thinking`, say). Not to be
+    rendered from two threads at once.
+    """
+
+    def __init__(
+        self,
+        source: str | Mapping[str, str] | Sequence[Mapping[str, str]],
+        *,
+        bos_text: str = "",
+        eos_text: str = "",
+        date: str,
+        extra: Mapping[str, Any] | None = None,
+        reasoning: tuple[str, str] | None = None,
+    ) -> None:
+        self.source = choose(source)
+        self._variables = {"bos_token": bos_text, "eos_token": eos_text, **(extra or {})}
+        self._sandbox = Sandbox(datetime.fromisoformat(date))
+        self._registered = Markers(open=reasoning[0], close=reasoning[1]) if reasoning else None
+        try:
+            self._template = self._sandbox.from_string(self.source)
+        except (jinja2.TemplateError, LimitError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
+            line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError | SyntaxError) else ""
+            raise TemplateError(f"The chat template does not compile{line}: {_words(error)}. {REMEDY}") from None
+
+    @property
+    def digest(self) -> str:
+        """Digest of the template's text."""
+        return digest(self.source)
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """The conversation's text, as the template writes messages of {role, content, ...}."""
+        return self._render(messages, self._dialect, add_generation_prompt)
+
+    def _render(self, messages: Sequence[Message], dialect: _Dialect, add_generation_prompt: bool = True) -> str:
+        given = [dialect.message(message) for message in messages]
+        size = sum(len(value) for message in messages for value in message.values() if isinstance(value, str))
+        self._sandbox.meter = Meter(BASE_WORK + WORK_PER_UNIT_OF_INPUT * (size + 16 * len(given)))
+        variables = {
+            "messages": given,
+            "tools": [] if dialect.tools else None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self._variables,
+        }
+        parts: list[str] = []
+        total = 0
+        try:
+            for part in self._template.generate(variables):
+                parts.append(part)
+                total += len(part)
+                if total > MAX_OBJECT:
+                    raise LimitError(f"it writes more than {MAX_OBJECT:,} characters")
+        except Exception as error:  # whatever a template raises is the template's
+            raise TemplateError(_failure(error)) from None
+        return "".join(parts)
+
+    @cached_property
+    def markers(self) -> Markers | None:
+        """How the model writes reasoning: as the registry says, else as the template's text and rendering show."""
+        thinking = [
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "a", "reasoning_content": "r"},
+        ]
+        return self._registered or detect(self.source) or detect(self._tried(thinking))
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether a system message arrives in the text; some templates raise on one, some drop it."""
+        return _PROBE in self._tried([{"role": "system", "content": _PROBE}, {"role": "user", "content": "u"}])
+
+    @cached_property
+    def reasoning_in_fields(self) -> bool:
+        """Whether past thoughts belong into fields of their own (`reasoning_content`, `thinking`).
+
+        So it is where the template knows such a field and does not itself take thoughts out of the content.
+        """
+        if self.markers is None or not re.search(r"reasoning_content|\bthinking\b|message\.reasoning\b", self.source):
+            return False
+        thoughts, reply = f"{_PROBE}-thoughts", f"{_PROBE}-reply"
+        written = f"{self.markers.open}{thoughts}{self.markers.close}{reply}"
+        past = [
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": written},
+            {"role": "user", "content": "v"},
+        ]
+        text = self._tried(past)
+        return reply not in text or thoughts in text
+
+    @cached_property
+    def _dialect(self) -> _Dialect:
+        """The first way of giving messages in which a user's text arrives; the plain one where none does."""
+        dialects = [_Dialect(typed=typed, tools=tools) for tools in (False, True) for typed in (False, True)]
+        for dialect in dialects:
+            try:
+                if _PROBE in self._render([{"role": "user", "content": _PROBE}], dialect):
+                    return dialect
+            except TemplateError:
+                continue
+        return dialects[0]
+
+    def _tried(self, messages: list[Message]) -> str:
+        try:
+            return self.render(messages)
+        except TemplateError:
+            return ""
+
+
+def choose(source: str | Mapping[str, str] | Sequence[Mapping[str, str]]) -> str:
+    """The text of the template named "default" (else the first) where several are given, as text, mapping or list."""
+    if isinstance(source, str):
+        if not re.match(r"\s*(\[\s*\{\s*\"|\{\s*\")", source):
+            return source
+        try:
+            return choose(json.loads(source))
+        except ValueError:
+            return source
+    named = source if isinstance(source, Mapping) else {str(t["name"]): t["template"] for t in source}
+    if not named:
+        raise TemplateError(f"The file names no chat template. {REMEDY}")
+    return named.get("default") or next(iter(named.values()))
+
+
+def merge_system(messages: Sequence[Message]) -> list[Message]:
+    """The system message put before the first user message's text, two line breaks between."""
+    system, first, *rest = messages
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+def _failure(error: Exception) -> str:
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<template>"]
+    where = f" (line {lines[-1]})" if lines else ""
+    if isinstance(error, RefusalError):
+        return f"The chat template refuses this conversation{where}: {_words(error)}. {REMEDY}"
+    if isinstance(error, LimitError):
+        return f"The chat template was stopped{where}: {_words(error)}. {REMEDY}"
+    return f"The chat template cannot render this conversation{where}: {_words(error)}. {REMEDY}"
+
+
+def _words(error: BaseException) -> str:
+    text = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
+    return text[:500] if text else type(error).__name__

@@ -1,0 +1,133 @@
+"""What is asked for a turn, and what is recorded of it: plan -> request; generations -> record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from jobs.identity import chain_digest
+from jobs.parameters import Resolved, Source, resolve
+from jobs.records import Draw, Summary, TurnRecord
+from jobs.sequences import Sequence as PromptSequence
+from workers.conversation import PromptPlan
+from workers.engine.request import Generation, Request
+from workers.prompts import Conversation
+from workers.reasoning import reasoning_tokens, split, written_text
+from workers.replies import degenerate, empty
+
+
+class RunParameters(Protocol):
+    """What of a run shapes parameters (`jobs.documents.Run` has it)."""
+
+    set_parameters: dict[str, Any]
+    set_model_parameters: dict[str, dict[str, Any]]
+
+
+class SamplingFacts(Protocol):
+    """What of a model shapes parameters (`jobs.models.ModelFacts` has it)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sampling_defaults(self) -> Mapping[str, Any]: ...
+
+
+def turn_parameters(
+    run: RunParameters,
+    facts: SamplingFacts,
+    registry_parameters: Mapping[str, Any],
+    sequence: PromptSequence,
+    turn: int,
+) -> Resolved:
+    """The parameters of one turn, each with the layer it came from. Raises ParameterError."""
+    return resolve(
+        [
+            (Source.GGUF, facts.sampling_defaults),
+            (Source.REGISTRY, registry_parameters),
+            (Source.SUITE, sequence.parameters),
+            (Source.TURN, sequence.turns[turn].parameters),
+            (Source.SET, run.set_parameters),
+            (Source.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
+        ]
+    )
+
+
+def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolved, *, id: str, seed: int) -> Request:
+    """The engine's request for one draw of a turn."""
+    markers = conversation.markers
+    return Request(
+        id=id,
+        prompt=plan.ids,
+        max_tokens=plan.max_tokens,
+        parameters=resolved.values,
+        seed=seed,
+        reasoning=markers.pair if markers else None,
+        reasoning_open=plan.reasoning_open,
+    )
+
+
+def turn_draw(
+    conversation: Conversation, plan: PromptPlan, resolved: Resolved, generation: Generation, *, seed: int
+) -> Draw:
+    """A generation, its reasoning taken out, checked for emptiness and degeneration."""
+    markers, tokenizer, ids = conversation.markers, conversation.tokenizer, generation.token_ids
+    raw = written_text(ids, generation.text, markers, tokenizer)
+    parts = split(raw, markers, opened=plan.reasoning_open)
+    thought = reasoning_tokens(ids, parts, markers, tokenizer)
+    nothing = empty(parts.reply, unclosed=parts.unclosed)
+    spoiled = degenerate(ids, reasoning_tokens=thought, min_tokens=resolved.values.min_tokens)
+    finish = generation.finish_reason
+    if finish == "length" and plan.max_tokens < resolved.values.max_tokens:
+        finish = "context"
+    return Draw(
+        seed=seed,
+        reply=parts.reply,
+        reasoning=parts.reasoning,
+        reply_ids=ids,
+        raw_text=raw,
+        finish_reason=finish,
+        stop_string=generation.stop_string,
+        reasoning_tokens=thought,
+        empty=nothing,
+        degenerate=None if nothing else spoiled,
+        mean_logprob=generation.mean_logprob,
+        timings=generation.timings,
+    )
+
+
+def turn_record(
+    conversation: Conversation,
+    plan: PromptPlan,
+    resolved: Resolved,
+    draws: Sequence[Draw],
+    first: Generation,
+    history: Sequence[TurnRecord],
+    *,
+    summaries: Sequence[Summary] = (),
+    fence: int,
+    worker: str,
+    now: datetime,
+) -> TurnRecord:
+    """The committed form of a turn. `first` is the generation of the first draw: its prompt counts are recorded."""
+    return TurnRecord(
+        index=plan.turn,
+        name=conversation.sequence.turns[plan.turn].name,
+        prompt=plan.prompt,
+        draws=tuple(draws),
+        prompt_tokens=first.prompt_tokens,
+        reused_tokens=first.reused_tokens,
+        prompt_digest=plan.prompt_digest,
+        reprefill_reason=plan.reprefill_reason,
+        policy=plan.policy,
+        dropped_turns=plan.dropped_turns,
+        summaries=tuple(summaries),
+        system_merged=plan.system_merged,
+        parameters=resolved.values.model_dump(mode="json"),
+        sources=resolved.sources,
+        chain=chain_digest(history[-1].chain if history else "", plan.turn, plan.prompt, draws[0].reply_ids),
+        fence=fence,
+        worker=worker,
+        committed_at=now,
+    )
