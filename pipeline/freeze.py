@@ -1,0 +1,139 @@
+"""A request frozen to a run; and how a run asked for again compares with the one that exists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from config.errors import RunConflictError, UsageError
+from jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
+from jobs.identity import default_run_seed, digest
+from jobs.states import RunStatus
+from pipeline.request import EnqueueRequest, expand_name, readable_name
+
+MAX_JOBS = 5_000_000
+
+
+def freeze(
+    request: EnqueueRequest,
+    suite: SuiteVersion,
+    sequences: Sequence[SequenceRef],
+    *,
+    identity: str,
+    now: datetime,
+    version: str,
+) -> Run:
+    """The run that a request asks for, EXPANDING. `identity`: 32 random hexadecimal characters."""
+    day = request.tick or now
+    models = tuple(dict.fromkeys(request.models))
+    name = request.name or readable_name(suite.name, models, now, identity[:6])
+    jobs_total = _bounded(len(sequences) * len(models) * request.repeats)
+    run = Run(
+        id=identity,
+        name=expand_name(name, day),
+        status=RunStatus.EXPANDING,
+        suite=suite.id,
+        suite_name=suite.name,
+        suite_version=suite.version,
+        sequences=[sequence.id for sequence in sequences],
+        models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        repeats=request.repeats,
+        seed=default_run_seed(suite.name) if request.seed is None else request.seed,
+        set_parameters=request.set_parameters,
+        set_model_parameters=request.set_model_parameters,
+        date=f"{day:%Y-%m-%d}",
+        priority=request.priority,
+        max_tries=request.max_tries,
+        fail_on_error=request.fail_on_error,
+        jobs_total=jobs_total,
+        schedule=request.schedule,
+        tick=request.tick,
+        nightjar_version=version,
+        content="",
+        created_at=now,
+    )
+    run.content = content_digest(run)
+    return run
+
+
+def grown(existing: Run, wanted: Run) -> Run | None:
+    """The existing run with the wanted one's new models and repeats; None when it has them all.
+
+    Raises RunConflictError for a run that is in no state to grow.
+    """
+    names = {model.name for model in existing.models}
+    new = [model for model in wanted.models if model.name not in names]
+    repeats = max(existing.repeats, wanted.repeats)
+    if not new and repeats == existing.repeats:
+        return None
+    if existing.status not in (RunStatus.ACTIVE, RunStatus.DONE, RunStatus.STOPPED):
+        remedy = {
+            RunStatus.PAUSED: f"Resume it first: `nightjar run resume {existing.name}`.",
+            RunStatus.JUDGING: "Wait until it is done.",
+        }.get(existing.status, "Give a new run another --name.")
+        raise RunConflictError(f"Run {existing.name!r} is {existing.status} and cannot grow now. {remedy}")
+    models = [*existing.models, *new]
+    sets = existing.set_model_parameters | {
+        model.name: wanted.set_model_parameters[model.name]
+        for model in new
+        if model.name in wanted.set_model_parameters
+    }
+    jobs_total = _bounded(len(existing.sequences) * len(models) * repeats)
+    larger: Run = existing.model_copy(
+        update={
+            "models": models,
+            "repeats": repeats,
+            "set_model_parameters": sets,
+            "jobs_total": jobs_total,
+            "status": RunStatus.EXPANDING,
+        }
+    )
+    return larger
+
+
+def content_digest(run: Run) -> str:
+    """Digest of all that must agree when a run's name is used again; models and repeats may grow."""
+    return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version)
+
+
+def differences(old: Run, new: Run) -> list[str]:
+    """What forbids taking `new` for `old`: one phrase a difference, "seed is 7, was 3"."""
+    found = []
+    if old.suite != new.suite:
+        found.append(f"the suite is {_suite(new)}, was {_suite(old)}")
+    if old.sequences != new.sequences and old.suite == new.suite:
+        found.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
+    if old.seed != new.seed:
+        found.append(f"the seed is {new.seed}, was {old.seed}")
+    found += _changes(old.set_parameters, new.set_parameters, "")
+    before = {model.name: model for model in old.models}
+    for model in new.models:
+        if model.name in before:
+            name = model.name
+            was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
+            found += _changes(was, now, f"{name}:")
+            if model.path != before[name].path:
+                found.append(f"the file of {name} is {model.path}, was {before[name].path}")
+    if old.nightjar_version != new.nightjar_version:
+        found.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")
+    return found
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> list[str]:
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return [f"--set {prefix}{key} is {_value(new, key)}, was {_value(old, key)}" for key in keys]
+
+
+def _value(layer: Mapping[str, Any], key: str) -> str:
+    return repr(layer[key]) if key in layer else "not set"
+
+
+def _suite(run: Run) -> str:
+    return f"{run.suite_name}@{run.suite_version} ({run.suite[:8]})"
+
+
+def _bounded(jobs_total: int) -> int:
+    if jobs_total > MAX_JOBS:
+        raise UsageError(f"{jobs_total:,} jobs in one run; at most {MAX_JOBS:,} are allowed. Split it into runs.")
+    return jobs_total

@@ -1,0 +1,83 @@
+"""What can be said of a run before anything is generated: unknown models, unfit models, repeats that repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from config.errors import ModelError, UnknownNameError
+from jobs.database import Database
+from jobs.documents import PublishedModel, Run, SequenceRef
+from jobs.models import ModelFacts, ModelKind
+from jobs.parameters import Parameters
+from jobs.sequences import Mode
+from pipeline.request import EnqueueRequest
+
+DEFAULT_TEMPERATURE: float = Parameters().temperature
+
+
+async def check_models(
+    request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
+) -> dict[str, ModelFacts]:
+    """What is known of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
+    rows = database.raw["models"].find({"_id": {"$in": list(request.models)}})
+    facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
+    for model in request.models:
+        if model in facts and model not in request.paths:
+            check_kind(facts[model], sequences)
+        elif model not in request.known_models and model not in request.paths:
+            known = {*request.known_models, *await database.raw["models"].distinct("_id")}
+            remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."
+            raise UnknownNameError("model", model, known, remedy)
+    return facts
+
+
+def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
+    """Raises ModelError when a model of this kind cannot answer a sequence of this mode."""
+    modes = {sequence.mode: sequence.id for sequence in sequences}
+    chats = [identity for mode, identity in modes.items() if mode is not Mode.COMPLETION]
+    if facts.kind is ModelKind.EMBEDDING:
+        raise ModelError(
+            f"{facts.name!r} is an embedding model ({facts.architecture}): it writes no replies. Choose a chat model."
+        )
+    if facts.kind is ModelKind.BASE and chats:
+        raise ModelError(
+            f"{facts.name!r} has no chat template, and sequence {chats[0]!r} is a chat. Use `mode: completion` in the "
+            "suite, or give the model a template of its own (`template` in models.toml)."
+        )
+
+
+async def warnings(
+    run: Run, sequences: Sequence[SequenceRef], facts: Mapping[str, ModelFacts], database: Database
+) -> list[str]:
+    """Things that are allowed and probably not meant: repeats of a sequence that is sampled at temperature 0."""
+    if run.repeats < 2:
+        return []
+    documents = sorted({sequence.document for sequence in sequences})
+    fields = {"sequence.parameters.temperature": 1, "sequence.turns.parameters.temperature": 1}
+    rows = [row async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields)]
+    found = []
+    for model in run.models:
+        below, above = _layers(run, model.name, facts.get(model.name))
+        greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)
+        if greedy:
+            found.append(
+                f"{greedy} of {len(rows)} sequences are generated at temperature 0 on {model.name}: their "
+                f"{run.repeats} repeats will be the same text. Use --repeats 1 or --set temperature=0.7."
+            )
+    return found
+
+
+def _layers(run: Run, model: str, facts: ModelFacts | None) -> tuple[float, float | None]:
+    """The temperature below the suite's, and the one that overrides it."""
+    below = DEFAULT_TEMPERATURE
+    if facts is not None:
+        below = {**facts.sampling_defaults, **facts.registry_parameters}.get("temperature", below)
+    layers = {**run.set_parameters, **run.set_model_parameters.get(model, {})}
+    return below, layers.get("temperature")
+
+
+def _is_greedy(sequence: Mapping[str, Any], below: float, above: float | None) -> bool:
+    own = sequence.get("parameters", {}).get("temperature", below)
+    turns = [turn.get("parameters", {}).get("temperature", own) for turn in sequence["turns"]]
+    return above == 0 if above is not None else all(temperature == 0 for temperature in turns)
