@@ -70,8 +70,8 @@ def check_fit(budget: Budget, slots: int) -> None:
         return
     raise ModelFitError(
         f"The model does not fit {budget.device}: it needs {_gib(budget.model)} for the weights, {_gib(needed)} for "
-        f"the KV cache ({slots} slots of {_gib(budget.cache_per_slot)}) and about {_gib(OVERHEAD_BYTES)} to compute, and "
-        f"may use {_gib(int(budget.free * budget.share))} ({budget.share:.0%} of {_gib(budget.free)} free). "
+        f"the KV cache ({slots} slots of {_gib(budget.cache_per_slot)}) and about {_gib(OVERHEAD_BYTES)} to compute; "
+        f"it may use {_gib(int(budget.free * budget.share))} ({budget.share:.0%} of {_gib(budget.free)} free). "
         "Lower `slots` or `context`, set `cache_type_k` and `cache_type_v` to q8_0, take a smaller quantisation, "
         "or raise `memory_share`."
     )

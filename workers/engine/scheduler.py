@@ -49,6 +49,11 @@ class Scheduler:
     def idle(self) -> bool:
         return not self.waiting and not any(slot.work for slot in self.slots)
 
+    @property
+    def pending_moves(self) -> int:
+        """Moves decided since the last plan; until they are made, the device's cells differ."""
+        return len(self._moves)
+
     def submit(self, work: Work) -> None:
         """Puts work in line. Its prompt has 1 to `context` ids."""
         assert 1 <= len(work.prompt) <= self.limits.context

@@ -1,0 +1,248 @@
+"""The scheduler against a device that checks every rule: no slot leaks, no cell is shared, every request ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.engine.fake import Faults, ScriptedBackend
+from workers.engine.scheduler import Limits, Scheduler
+from workers.engine.slots import Copy, Work
+
+
+@dataclass
+class Bench:
+    """Runs a scheduler on the checking device; each work generates `replies[id]` tokens."""
+
+    limits: Limits
+    replies: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(self.limits)
+        self.device = ScriptedBackend(lambda *_: "", self.limits, token_delay_s=0, faults=Faults())
+        self.ended: list[str] = []
+        self.works: dict[str, Work] = {}
+        self.generated: dict[str, int] = {}
+        self.computed = 0
+        self.copies = 0
+
+    def submit(self, name: str, prompt: tuple[int, ...], reply: int, *, final: bool = False) -> Work:
+        work = self.works[name] = Work(name, prompt, final=final)
+        self.replies[name] = reply
+        self.generated[name] = 0
+        self.scheduler.submit(work)
+        return work
+
+    def cancel(self, name: str) -> None:
+        if name not in self.ended:
+            self.scheduler.finish(self.works[name])
+            self.ended.append(name)
+
+    def step(self) -> None:
+        step = self.scheduler.plan()
+        self.device.move(step.moves)
+        self.copies += sum(isinstance(move, Copy) for move in step.moves)
+        if step.pieces:
+            self.device.decode(step.pieces)
+        for piece in step.pieces:
+            self.computed += len(piece.ids) if piece.start < len(piece.work.prompt) else 0
+        for output in self.scheduler.commit(step):
+            for work in output.works:
+                self._sample(work)
+        self.check()
+
+    def _sample(self, work: Work) -> None:
+        self.generated[work.id] += 1
+        room = self.limits.context - len(work.prompt)
+        if self.generated[work.id] >= min(self.replies[work.id], room + 1):
+            self.scheduler.finish(work)
+            self.ended.append(work.id)
+        else:
+            self.scheduler.push(work, 1000 + self.generated[work.id])
+
+    def run(self) -> int:
+        """Steps until idle; returns how many were needed."""
+        for count in range(100_000):
+            if self.scheduler.idle:
+                return count
+            self.step()
+        raise AssertionError("requests remain that never end")
+
+    def check(self) -> None:
+        self.scheduler.check_integrity()
+        for slot in self.scheduler.slots:
+            if not self.scheduler.pending_moves:
+                assert self.device.cells[slot.index] == slot.cells, "the scheduler and the device disagree"
+
+
+def ids(text: str) -> tuple[int, ...]:
+    return tuple(text.encode())
+
+
+prompts = st.lists(
+    st.sampled_from([ids("rubric " * 6), ids("system "), ids("a"), ids("b"), ids("cd")]), min_size=1
+).map(lambda parts: tuple(i for part in parts for i in part)[:120])
+requests = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_size=1, max_size=24)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    requests=requests,
+    slots=st.integers(1, 5),
+    n_batch=st.integers(6, 40),
+    min_copy=st.integers(1, 20),
+    shares=st.booleans(),
+    arrivals=st.lists(st.integers(0, 3), max_size=24),
+    cancels=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 23)), max_size=6),
+)
+def test_every_request_ends_and_no_cell_is_held_twice(
+    requests: list[tuple[tuple[int, ...], int, bool]],
+    slots: int,
+    n_batch: int,
+    min_copy: int,
+    shares: bool,
+    arrivals: list[int],
+    cancels: list[tuple[int, int]],
+) -> None:
+    """Whatever comes, joins late or is cancelled: everything ends, and the cache is what the scheduler thinks."""
+    limits = Limits(
+        slots=slots, context=128, n_batch=n_batch, can_copy=shares and slots > 1, can_trim=shares, min_copy=min_copy
+    )
+    bench = Bench(limits)
+    for number, (prompt, reply, final) in enumerate(requests):
+        for _ in range(arrivals[number] if number < len(arrivals) else 0):
+            bench.step()
+        bench.submit(str(number), prompt, reply, final=final)
+        for at, which in cancels:
+            if at == number and which <= number:
+                bench.cancel(str(which))
+    bench.step()
+    for _, which in cancels:
+        if which < len(requests):
+            bench.cancel(str(which))
+    bench.run()
+    assert sorted(bench.ended) == sorted(bench.works)
+    assert all(slot.work is None for slot in bench.scheduler.slots)
+
+
+@settings(max_examples=30, deadline=None)
+@given(requests=requests, slots=st.integers(2, 4))
+def test_nobody_is_passed_over_for_ever(requests: list[tuple[tuple[int, ...], int, bool]], slots: int) -> None:
+    """Sharing goes first, but the first in line is passed over at most 4 times per slot."""
+    bench = Bench(Limits(slots=slots, context=128, n_batch=32))
+    stranger = bench.submit("stranger", ids("zzzz"), 1)
+    for number, (prompt, reply, final) in enumerate(requests * 3):
+        bench.submit(str(number), prompt, reply, final=final)
+    bench.run()
+    assert stranger.passed_over <= 4 * slots
+
+
+def test_identical_prompts_are_computed_once() -> None:
+    """Eight arrive together: one leads, the others sample from its last logits; nothing is computed twice."""
+    bench = Bench(Limits(slots=8, context=256, n_batch=64))
+    for number in range(8):
+        bench.submit(str(number), ids("p" * 200), 5)
+    bench.run()
+    assert bench.computed == 200
+    assert bench.copies == 7
+    assert [bench.works[str(n)].reused for n in range(8)] == [0] + [200] * 7
+
+
+def test_shared_beginning_is_computed_once() -> None:
+    """Judge-shaped: one rubric, four replies, seven criteria each, through five slots."""
+    bench = Bench(Limits(slots=5, context=512, n_batch=64))
+    rubric, replies = "R" * 200, [letter * 40 for letter in "abcd"]
+    for reply in replies:
+        for criterion in range(7):
+            bench.submit(f"{reply[0]}{criterion}", ids(f"{rubric}{reply}criterion {criterion}"), 4, final=True)
+    bench.run()
+    distinct = 200 + 4 * 40 + 4 * (len("criterion ") + 7)
+    assert bench.computed <= distinct * 1.1
+
+
+def test_later_turns_go_on_from_what_is_there() -> None:
+    """A second turn that extends the first computes only what is new."""
+    bench = Bench(Limits(slots=2, context=256, n_batch=64))
+    first = bench.submit("1", ids("hello there"), 4)
+    bench.run()
+    reply = (1001, 1002, 1003)
+    second = bench.submit("2", first.prompt + reply + ids(" and then?"), 2)
+    bench.run()
+    assert second.reused == len(first.prompt) + len(reply)
+    assert bench.computed == len(first.prompt) + len(" and then?")
+
+
+def test_long_prompts_stall_nobody_for_more_than_a_chunk() -> None:
+    """A decoding slot gets its token in every step of another's prefill."""
+    bench = Bench(Limits(slots=2, context=1024, n_batch=16))
+    bench.submit("talker", ids("hi"), 60)
+    bench.step()
+    bench.submit("reader", tuple(range(700)), 1)
+    before = bench.generated["talker"]
+    for _ in range(20):
+        bench.step()
+    assert bench.generated["talker"] == before + 20
+
+
+def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
+    """The next in line gets the cancelled one's slot at the very next plan."""
+    bench = Bench(Limits(slots=1, context=64, n_batch=16))
+    bench.submit("long", ids("aaaa"), 50)
+    bench.submit("next", ids("bbbb"), 1)
+    for _ in range(3):
+        bench.step()
+    bench.cancel("long")
+    bench.step()
+    assert "next" in bench.ended
+
+
+def test_cancelled_leader_leaves_its_work_to_the_followers() -> None:
+    """What a leader had computed is taken over; the rest is computed by one of them."""
+    bench = Bench(Limits(slots=3, context=512, n_batch=50))
+    for name in ("leader", "second", "third"):
+        bench.submit(name, ids("q" * 200), 3)
+    bench.step()
+    bench.step()
+    bench.cancel("leader")
+    bench.run()
+    assert bench.computed <= 200 + 2 * 100
+
+
+def test_models_without_sharing_still_continue_a_conversation() -> None:
+    """A recurrent state can only be extended exactly or cleared."""
+    bench = Bench(Limits(slots=2, context=256, n_batch=64, can_copy=False, can_trim=False))
+    first = bench.submit("1", ids("hello there, who are you"), 4)
+    bench.run()
+    exact = bench.submit("2", (*first.prompt, 1001, 1002, 1003, *ids(" go on")), 2)
+    bench.run()
+    bench.submit("3", ids("hello there, who am I then"), 2)
+    bench.run()
+    assert exact.reused == len(first.prompt) + 3
+    assert bench.works["3"].reused == 0
+
+
+def test_idle_prefixes_that_are_wanted_stay() -> None:
+    """A free slot whose beginning a waiting request needs is not given to a stranger while another is free."""
+    bench = Bench(Limits(slots=3, context=256, n_batch=64))
+    for letter in "abc":
+        bench.submit(letter, ids(letter * 100), 1)
+        bench.run()
+    bench.submit("stranger", ids("z" * 50), 1)
+    bench.submit("again", ids("a" * 100 + "more"), 1)
+    bench.run()
+    assert bench.works["again"].reused >= 100
+
+
+def test_after_a_failed_decode_nothing_is_believed() -> None:
+    """What ran is dropped with every cell; what waits goes on."""
+    bench = Bench(Limits(slots=1, context=64, n_batch=16))
+    running = bench.submit("running", ids("aaaa"), 9)
+    bench.submit("waiting", ids("aaaa"), 1)
+    bench.step()
+    assert bench.scheduler.abandon_all() == [running]
+    bench.device.clear()
+    bench.ended.append("running")
+    bench.run()
+    assert bench.works["waiting"].reused == 0
