@@ -11,6 +11,7 @@
     +-- ModelError               a model that cannot do what is asked of it
     |   +-- ModelFileError       unreadable, truncated or not a GGUF
     |   +-- ModelFitError        too large for this machine (with the numbers)
+    |   +-- EngineError          the engine failed under a request (decode error, no progress); transient
     |   +-- TemplateError        no chat template, or one that cannot render this conversation
     +-- ContextError             a prompt that does not fit the context (with the numbers)
     +-- OutputError              a folder or file that cannot be written, a full disk
@@ -74,6 +75,10 @@ class ModelFileError(ModelError):
 
 class ModelFitError(ModelError):
     pass
+
+
+class EngineError(ModelError):
+    transient = True
 
 
 class TemplateError(ModelError):
