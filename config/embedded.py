@@ -13,8 +13,10 @@ from config import mongod, redis_server
 from config.errors import OutputError, ServiceError
 from config.files import private_folder
 from config.programs import Kind
+from config.redact import remember
 from config.server_log import LARGEST
-from config.servers import Place, is_up, keep_log_small, process_of, read_record, start, stop
+from config.server_record import Place, is_up, process_of, read_record
+from config.servers import keep_log_small, start, stop
 from config.settings import Settings
 
 LOCK_S = 120.0
@@ -83,15 +85,17 @@ def embedded_kinds(settings: Settings) -> list[Kind]:
 def _ensure(kind: Kind, settings: Settings) -> SecretStr:
     place = Place.of(kind, settings.home)
     record = read_record(place)
-    if record is None or not is_up(kind, place, record):
+    if record is None or not is_up(place, record):
         with _lock(settings.home):
             record = read_record(place)
-            if record is None or not is_up(kind, place, record):  # another command may have been first
+            if record is None or not is_up(place, record):  # another command may have been first
                 record = start(kind, place, settings)
     if place.log.stat().st_size > LARGEST:
         with _lock(settings.home):
             keep_log_small(place, record)
-    return SecretStr(kind.url(record.port, record.password))
+    url = SecretStr(kind.url(record.port, record.password))
+    remember(url)
+    return url
 
 
 def _services(home: Path) -> Path:
@@ -119,8 +123,8 @@ def _lock(home: Path) -> Iterator[None]:
 
 def _status(kind: Kind, place: Place) -> ServerStatus:
     record = read_record(place)
-    alive = is_up(kind, place, record)
     process = process_of(record, place)
+    alive = is_up(place, record)
     expected = record is not None and record.since is not None
     return ServerStatus(
         name=kind.name,

@@ -33,7 +33,7 @@ def said_since(log: Path, start: int) -> list[str]:
     return [_readable(line) for line in text.splitlines()[-100:] if line.strip()]
 
 
-def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tuple[str | None, str]) -> NightjarError:
+def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tuple[str, str]) -> NightjarError:
     """Why the server ended at its start: an OutputError for a full disk, else a ServiceError with its last lines."""
     end = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     last = " | ".join(_worst(lines)) or "nothing"
@@ -43,9 +43,7 @@ def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tu
             f"Make room, or set NIGHTJAR_HOME to another disk. Its log {log} ends with: {last}"
         )
     before, now = versions
-    changed = (
-        f"Its data were last used by {kind.program} {before}, this is {now}. " if before not in (None, now) else ""
-    )
+    changed = "" if before == now else f"Its data were last used by {kind.program} {before}, this is {now}. "
     return ServiceError(f"{kind.title} {end} at its start. {changed}Its log {log} ends with: {last}")
 
 

@@ -1,9 +1,8 @@
-"""One embedded server: its process, and the record through which other commands find it."""
+"""Starts and stops one embedded server."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -11,15 +10,15 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import ServiceError
-from config.files import private_folder, write_private
-from config.programs import Kind, find_program
+from config.files import private_folder
+from config.programs import Kind, Program, find_program
 from config.server_log import explain_end, keep_small, said_since
+from config.server_record import Place, Record, process_of, read_record, write_record
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,39 +29,6 @@ START_S = 60.0
 STOP_S = 30.0
 _children: list[subprocess.Popen[bytes]] = []
 """Servers that this process started. They outlive it, so nobody waits for them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a server keeps its things."""
-
-    data: Path
-    log: Path
-    record: Path
-
-    @classmethod
-    def of(cls, kind: Kind, home: Path) -> Place:
-        home = home.resolve()
-        return cls(
-            data=home / kind.name,
-            log=home / "logs" / f"{kind.program}.log",
-            record=home / "services" / f"{kind.name}.json",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What is known of a server. Port and password outlive the process: clients come back to the same address."""
-
-    port: int
-    password: str
-    version: str
-    binary: str
-    pid: int | None = None
-    created: float | None = None
-    """When the process was created, as the system tells; proof that the pid is still the same process."""
-    since: str | None = None
-    """When the server was ready; None: not (yet) running."""
 
 
 class _PortTakenError(Exception):
@@ -76,45 +42,6 @@ class _EndedError(Exception):
         self.code = code
 
 
-def read_record(place: Place) -> Record | None:
-    """The record; None when there is none or it cannot be understood."""
-    try:
-        return Record(**json.loads(place.record.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def write_record(place: Place, record: Record) -> None:
-    write_private(place.record, json.dumps(asdict(record), indent=1))
-
-
-def process_of(record: Record | None, place: Place) -> psutil.Process | None:
-    """The living process of the record: after a reboot the same pid may be somebody else's."""
-    import psutil
-
-    if record is None or record.pid is None:
-        return None
-    try:
-        process = psutil.Process(record.pid)
-        same = record.created is not None and abs(process.create_time() - record.created) < 2
-        # The clock may have been set since; the folder that the process runs in is proof as well.
-        if process.status() != psutil.STATUS_ZOMBIE and (same or Path(process.cwd()) == place.data):
-            return process
-    except psutil.Error:
-        pass
-    return None
-
-
-def is_up(kind: Kind, place: Place, record: Record | None) -> bool:
-    """True when the recorded process lives, is ready and answers."""
-    if record is None or record.since is None or process_of(record, place) is None:
-        return False
-    try:
-        return kind.answers(record.port, record.password)
-    except OSError:
-        return False
-
-
 def start(kind: Kind, place: Place, settings: Settings) -> Record:
     """Starts the server and waits until it serves. Call it under the lock. Raises ServiceError or OutputError."""
     program = find_program(kind)
@@ -124,10 +51,10 @@ def start(kind: Kind, place: Place, settings: Settings) -> Record:
     stop_leftovers(kind, place, last)
     password = last.password if last else secrets.token_urlsafe(32)
     for port in _ports(last.port if last else None, settings):
-        record = Record(port=port, password=password, version=program.version, binary=str(program.path))
+        record = Record(port=port, password=password, version=last.version if last else program.version)
         write_record(place, record)
         try:
-            return _launch(kind, place, record, last, settings)
+            return _launch(kind, place, record, program, settings)
         except _PortTakenError:
             continue
     where = f"in {settings.embedded_ports} (NIGHTJAR_EMBEDDED_PORTS)" if settings.embedded_ports else "on 127.0.0.1"
@@ -184,7 +111,9 @@ def _ports(last: int | None, settings: Settings) -> Iterator[int]:
         candidates = list(range(int(first), int(end) + 1))
     else:
         candidates = [0] * 5
-    for port in ([last] if last else []) + candidates:
+    if last is not None and (not settings.embedded_ports or last in candidates):
+        candidates.insert(0, last)
+    for port in candidates:
         try:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -195,9 +124,9 @@ def _ports(last: int | None, settings: Settings) -> Iterator[int]:
         yield free
 
 
-def _launch(kind: Kind, place: Place, record: Record, last: Record | None, settings: Settings) -> Record:
+def _launch(kind: Kind, place: Place, record: Record, program: Program, settings: Settings) -> Record:
     command = kind.command(
-        Path(record.binary), data=place.data, log=place.log,
+        program.path, data=place.data, log=place.log,
         port=record.port, password=record.password, cache_gb=settings.mongo_cache_gb,
     )  # fmt: skip
     keep_small(place.log)
@@ -217,14 +146,12 @@ def _launch(kind: Kind, place: Place, record: Record, last: Record | None, setti
         lines = said_since(place.log, log_start)
         if any("already in use" in line for line in lines):
             raise _PortTakenError from None
-        raise explain_end(
-            kind, place.log, lines, ended.code, (last.version if last else None, record.version)
-        ) from None
+        raise explain_end(kind, place.log, lines, ended.code, (record.version, program.version)) from None
     except BaseException:
         child.terminate()
         child.wait()
         raise
-    record = replace(record, since=datetime.now(UTC).isoformat(timespec="seconds"))
+    record = replace(record, version=program.version, since=datetime.now(UTC).isoformat(timespec="seconds"))
     write_record(place, record)
     return record
 
@@ -238,6 +165,17 @@ def _created(pid: int) -> float | None:
         return None
 
 
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens there: a password must not go to whoever was faster."""
+    import psutil
+
+    try:
+        sockets = psutil.Process(pid).net_connections("tcp4")
+    except psutil.Error:
+        return False
+    return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
+
+
 def _wait_until_ready(kind: Kind, record: Record, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
@@ -245,7 +183,7 @@ def _wait_until_ready(kind: Kind, record: Record, child: subprocess.Popen[bytes]
         if code is not None:
             raise _EndedError(code)
         with contextlib.suppress(OSError):
-            if kind.answers(record.port, record.password) and child.poll() is None:
+            if _listens(child.pid, record.port) and kind.answers(record.port, record.password):
                 return
         time.sleep(0.02)
     raise ServiceError(

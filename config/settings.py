@@ -7,12 +7,12 @@ looked for in the current folder, then in the project, where `config/nightjar.to
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
@@ -47,11 +47,7 @@ def _in_project(path: Path) -> Path:
 
 def _url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
     def check(url: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(url.get_secret_value())
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme not in schemes or not parts.netloc:
+        if not re.match(rf"({'|'.join(map(re.escape, schemes))})://[^/?#\s]", url.get_secret_value()):
             raise ValueError(
                 f"a URL that begins with {' or '.join(s + '://' for s in schemes)} and names a host "
                 "(unset it altogether to use the embedded server)"
