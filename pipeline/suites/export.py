@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from jobs.sequences import Sequence, TurnSpec
+from jobs.sequences import Mode, Sequence, TurnSpec
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.native_file import FORMAT_VERSION
 from pipeline.suites.variables import escaped
@@ -29,8 +29,11 @@ def export_yaml(content: SuiteContent) -> str:
         "primary_metric": content.primary_metric,
         **shared,
     }
-    own = [{key: value for key, value in sequence.items() if key not in shared} for sequence in sequences]
-    data["sequences"] = [_filled(sequence) for sequence in own]
+    usual = {"mode": str(Mode.CHAT)} | shared
+    data["sequences"] = [
+        _filled({key: value for key, value in sequence.items() if (key, value) not in usual.items()})
+        for sequence in sequences
+    ]
     return yaml.dump(_filled(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
