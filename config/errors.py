@@ -8,6 +8,7 @@
     |   +-- RunConflictError     the run exists with other content (with the difference)
     |   +-- ParameterError       a generation parameter out of its range
     +-- ServiceError             MongoDB or Redis missing, unreachable or refusing
+    +-- HubError                 the model hub unreachable or refusing, or a download that is not what was promised
     +-- ModelError               a model that cannot do what is asked of it
     |   +-- ModelFileError       unreadable, truncated or not a GGUF
     |   +-- ModelFitError        too large for this machine (with the numbers)
@@ -63,6 +64,10 @@ class ParameterError(UsageError):
 
 class ServiceError(NightjarError):
     transient = True
+
+
+class HubError(NightjarError):
+    pass
 
 
 class ModelError(NightjarError):
