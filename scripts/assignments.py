@@ -1,0 +1,18 @@
+"""`--set key=value` and `--set MODEL:key=value`, as given on a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobs.parameters import parse_assignment
+
+
+def read_assignments(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Values for all models, and values by model; a later one wins. Raises ParameterError."""
+    everywhere: dict[str, Any] = {}
+    by_model: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        model, key, value = parse_assignment(text)
+        (everywhere if model is None else by_model.setdefault(model, {}))[key] = value
+    return everywhere, by_model

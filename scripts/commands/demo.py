@@ -1,0 +1,28 @@
+"""`nightjar demo`: the main job on the bundled model, with nothing set up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None)
+
+SUITE = "story-starters"
+MODEL = "nightjar-demo"
+
+
+@app.command(
+    help="The main job on the bundled model, with embedded services and nothing set up.\n\nExample: nightjar demo"
+)
+def demo(
+    repeats: Annotated[int, typer.Option(help="How often each sequence is generated.")] = 2,
+) -> None:
+    from scripts.commands.evaluate import Evaluation, run_evaluation
+    from scripts.session import run_async
+
+    print(f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {repeats} times each sequence.", flush=True)
+    wanted = Evaluation(
+        suite=SUITE, models=[MODEL], options={"repeats": repeats}, formats=["html", "json", "csv", "md"]
+    )
+    run_async(run_evaluation(wanted))

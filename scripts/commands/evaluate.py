@@ -1,0 +1,161 @@
+"""`nightjar eval`: evaluate models on a suite, everything in one terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts.evaluation import WorkerFlags
+from scripts.output import Json, console, emit_json, plain, table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from jobs.documents import Run
+    from pipeline.report.data import RunReport
+    from scripts.session import Session
+
+app = typer.Typer(rich_markup_mode=None)
+
+Suite = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
+Models = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
+Sets = Annotated[list[str], typer.Option("--set", help="key=value or MODEL:key=value; repeatable.")]
+Only = Annotated[list[str], typer.Option("--only", help="Take only this tag or sequence; repeatable.")]
+Formats = Annotated[list[str], typer.Option("--format", "-f", help="html, json, csv or md; repeatable.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one call evaluates and where its report goes."""
+
+    suite: str
+    """Name or file."""
+    models: list[str]
+    """Names or GGUF files."""
+    suite_format: str | None = None
+    assignments: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of the enqueue request; None means its default."""
+    flags: WorkerFlags = field(default_factory=WorkerFlags)
+    formats: list[str] = field(default_factory=lambda: ["html"])
+    out: Path | None = None
+    as_json: bool = False
+
+
+@app.command(
+    help="Evaluate models on a suite, everything in one terminal.\n\n"
+    "Example: nightjar eval --suite story-starters --model ~/models/some-model-Q4_K_M.gguf"
+)
+def evaluate(
+    suite: Suite,
+    model: Models,
+    suite_format: Annotated[str | None, typer.Option(help="native, mt-bench or storybench.")] = None,
+    repeats: Annotated[int, typer.Option(help="How often each sequence is generated.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Run seed; default: from the suite's name.")] = None,
+    set_: Sets = [],  # noqa: B006  # typer copies it
+    only: Only = [],  # noqa: B006
+    limit: Annotated[int | None, typer.Option(help="Take only the first N sequences.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
+    slots: Annotated[int | None, typer.Option(help="Conversations at once; default: as many as fit.")] = None,
+    format_: Formats = ["html"],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.")] = None,
+    as_json: Json = False,
+) -> None:
+    from scripts.session import run_async
+
+    evaluation = Evaluation(
+        suite=suite,
+        models=model,
+        suite_format=suite_format,
+        assignments=set_,
+        options={"repeats": repeats, "seed": seed, "only": tuple(only), "limit": limit, "name": name},
+        flags=WorkerFlags(gpu=gpu, slots=slots),
+        formats=format_,
+        out=out,
+        as_json=as_json,
+    )
+    run_async(run_evaluation(evaluation))
+
+
+async def run_evaluation(wanted: Evaluation) -> None:
+    """From a suite and models to the report's path. Raises any NightjarError; exit code 1 when a job failed."""
+    from pipeline.producer import enqueue
+    from pipeline.report.write import check_formats
+    from pipeline.request import make_request
+    from scripts.assignments import read_assignments
+    from scripts.evaluation import finish, take_models, take_suite
+    from scripts.session import open_session
+
+    check_formats(wanted.formats)
+    everywhere, by_model = read_assignments(wanted.assignments)
+    async with open_session(redis=True) as session:
+        entries = await take_models(wanted.models, session)
+        request = make_request(
+            suite=await take_suite(wanted.suite, wanted.suite_format, session),
+            models=tuple(entry.name for entry in entries),
+            paths={entry.name: str(entry.path) for entry in entries},
+            set_parameters=everywhere,
+            set_model_parameters=by_model,
+            **{key: value for key, value in wanted.options.items() if value is not None},
+        )
+        enqueued = await enqueue(request, session.database)
+        for warning in enqueued.warnings:
+            console().print(plain(f"Note: {warning}"), style="yellow")
+        await _generate(enqueued.run, entries, wanted.flags, session, quiet=wanted.as_json)
+        report, paths = await finish(enqueued.run, wanted.formats, wanted.out or session.settings.reports_dir, session)
+        show(enqueued.run, report, paths, as_json=wanted.as_json)
+        if any(model_report.total.counts.failed for model_report in report.models):
+            raise SystemExit(1)
+
+
+async def _generate(run: Run, entries: list[Any], flags: WorkerFlags, session: Session, *, quiet: bool) -> None:
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    from scripts.evaluation import Progress, generate
+
+    screen = Console(stderr=True)
+    if not quiet:
+        screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("turns")]
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=screen, disable=quiet) as bar:
+        tasks = {entry.name: bar.add_task(plain(entry.name), total=None) for entry in entries}
+
+        def watch(now: Progress) -> None:
+            bar.update(tasks[now.model], completed=now.committed, total=now.total)
+
+        try:
+            await generate(run, entries, flags, session, watch)
+        except asyncio.CancelledError:
+            _say_how_to_go_on(bar, run)
+            raise
+
+
+def _say_how_to_go_on(bar: Bar, run: Run) -> None:
+    bar.stop()
+    bar.console.print(
+        f"Stopped. What was generated is kept: the same command with --name {plain(run.name)} goes on, "
+        f"`nightjar report {plain(run.name)}` shows what there is, `nightjar run cancel {plain(run.name)}` ends it.",
+        highlight=False,
+        markup=False,
+    )
+
+
+def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> None:
+    """The short table and where the report is."""
+    from pipeline.report.summary import summary_rows
+
+    if as_json:
+        emit_json({"run": {"id": run.id, "name": run.name}, "reports": [str(path) for path in paths]})
+        return
+    columns, rows = summary_rows(report)
+    console().print(table(None, columns, rows))
+    for path in paths:
+        print(f"Report: {plain(str(path))}")

@@ -1,0 +1,194 @@
+"""The main job in one terminal: import, enqueue, dispatch, generate model after model, judge, report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config.errors import ModelError
+from jobs.states import TERMINAL_RUNS, RunStatus
+from scripts.children import Child
+
+if TYPE_CHECKING:
+    from jobs.documents import Run
+    from pipeline.report.data import RunReport
+    from pipeline.suites.content import SuiteContent
+    from scripts.session import Session
+    from workers.library.find import ModelEntry
+
+POLL_S = 0.3
+CLOSING_S = 120.0
+"""At most this long for scoring and the dispatcher's own report after the last job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands. Turns of jobs that died count as not committed."""
+
+    model: str
+    committed: int
+    total: int
+    failed_jobs: int
+
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerFlags:
+    """How the workers of an evaluation are started."""
+
+    gpu: str | None = None
+    slots: int | None = None
+
+    def arguments(self, model: str) -> list[str]:
+        flags = ["worker", "--model", model, "--burst"]
+        if self.gpu is not None:
+            flags += ["--gpu", self.gpu]
+        if self.slots is not None:
+            flags += ["--slots", str(self.slots)]
+        return flags
+
+
+async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry]:
+    """Finds the models by name or path and publishes their facts, so that the producer knows them.
+
+    Raises UnknownNameError, ModelFileError.
+    """
+    from jobs.publishing import publish_model
+    from workers.library.find import find_model
+    from workers.library.inspect import entry_facts
+
+    entries = []
+    for name in names:
+        entry = find_model(name, session.settings)
+        facts = await asyncio.to_thread(entry_facts, entry)
+        await publish_model(session.database, facts, by="eval")
+        entries.append(entry)
+    return entries
+
+
+async def take_suite(name_or_file: str, format_: str | None, session: Session) -> str:
+    """The name of the suite to enqueue, NAME@VERSION; a file is imported first. Raises SuiteError."""
+    content = read_if_file(name_or_file, format_)
+    if content is None:
+        return name_or_file
+    from pipeline.suites.importer import import_suite
+
+    version, _ = await import_suite(content, session.database)
+    return f"{version.name}@{version.version}"
+
+
+def read_if_file(name_or_file: str, format_: str | None) -> SuiteContent | None:
+    """The content of a suite file; None where the text is a name. Raises SuiteError."""
+    from pipeline.suites.read import read_suite
+
+    path = Path(name_or_file).expanduser()
+    return read_suite(path, format_) if path.is_file() or "/" in name_or_file else None
+
+
+async def generate(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags, session: Session, watch: Watch) -> None:
+    """Generates the run's replies: one model after the other, each with one worker per GPU.
+
+    Raises ModelError with the worker's last words when a model's workers end and leave it unfinished.
+    """
+    async with _dispatching(session):
+        for entry in entries:
+            await _generate_model(run, entry, flags, session, watch)
+        await _closed(run, session)
+
+
+async def _generate_model(run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch) -> None:
+    if not await _open_jobs(run, entry.name, session):
+        return
+    reference = str(entry.path) if _is_bare(entry, session) else entry.name
+    log = session.settings.home / "logs" / f"worker-{run.name}-{entry.name}.log"
+    child = await Child.start(flags.arguments(reference), log)
+    try:
+        while child.process.returncode is None:
+            watch(await progress(run, entry.name, session))
+            await asyncio.wait([asyncio.ensure_future(child.process.wait())], timeout=POLL_S)
+        watch(await progress(run, entry.name, session))
+    finally:
+        await child.stop(session.settings.drain_s + 5)
+    if await _open_jobs(run, entry.name, session):
+        raise ModelError(
+            f"The worker of model {entry.name!r} ended (exit code {child.process.returncode}) before its work was "
+            f"done. Its log {child.log} ends with:\n{child.last_words()}\nRun {run.name!r} keeps what was generated; "
+            f"the same command with --name {run.name} goes on."
+        )
+
+
+def _is_bare(entry: ModelEntry, session: Session) -> bool:
+    """No registry or models folder knows the name: workers must be given the file."""
+    from config.errors import NightjarError
+    from workers.library.find import find_model
+
+    try:
+        return find_model(entry.name, session.settings).path != entry.path
+    except NightjarError:
+        return True
+
+
+async def progress(run: Run, model: str, session: Session) -> Progress:
+    """Committed turns of one model, from the index alone."""
+    groups: list[dict[str, Any]] = [
+        {"$match": {"run": run.id, "model": model}},
+        {"$group": {"_id": "$status", "jobs": {"$sum": 1}, "committed": {"$sum": "$turns_committed"}}},
+    ]
+    rows = [row async for row in await session.database.jobs.aggregate(groups, hint="status")]
+    total = await _turns(run, session)
+    failed = sum(row["jobs"] for row in rows if row["_id"] == "DEAD")
+    return Progress(model=model, committed=sum(r["committed"] for r in rows), total=total, failed_jobs=failed)
+
+
+async def _turns(run: Run, session: Session) -> int:
+    """Turns one model has to write in this run."""
+    from jobs.documents import SuiteVersion
+
+    suite = await SuiteVersion.get(run.suite)
+    taken = set(run.sequences)
+    return run.repeats * sum(s.turns for s in suite.sequences if s.id in taken) if suite else 0
+
+
+async def _open_jobs(run: Run, model: str, session: Session) -> bool:
+    query = {"run": run.id, "model": model, "status": {"$in": ["PENDING", "RUNNING"]}}
+    return await session.database.jobs.find_one(query, {"_id": 1}) is not None
+
+
+@asynccontextmanager
+async def _dispatching(session: Session) -> AsyncIterator[None]:
+    from pipeline.dispatcher import Dispatcher
+
+    stop = asyncio.Event()
+    task = asyncio.create_task(Dispatcher(session.database, session.doorbell, session.settings).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _closed(run: Run, session: Session) -> None:
+    """Waits until the dispatcher has moved the run to its end."""
+    from jobs.documents import Run as RunDocument
+
+    deadline = asyncio.get_running_loop().time() + CLOSING_S
+    while asyncio.get_running_loop().time() < deadline:
+        now = await RunDocument.get(run.id)
+        if now is None or now.status in TERMINAL_RUNS or now.status is RunStatus.PAUSED:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
+    """Collects the run and writes its report files."""
+    from pipeline.collector import collect
+    from pipeline.report.write import write
+
+    report = await collect(run.id, session.database)
+    return report, await asyncio.to_thread(write, report, formats, out)
