@@ -99,5 +99,4 @@ def _nearest(name: str, known: Mapping[str, KeyPath]) -> str:
 
 
 def _bare(name: str) -> str:
-    upper = name.upper().removeprefix(PREFIX)
-    return "".join(character for character in upper.lower() if character.isalnum())
+    return "".join(character for character in name.lower() if character.isalnum()).removeprefix("nightjar")

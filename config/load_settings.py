@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 class LoadSettings(BaseModel):
     """Settings a model is loaded with. "auto" is decided on the worker, for its device, and recorded."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     context: int | None = Field(None, ge=16)
     """Tokens per conversation; None: what the file declares, at most 8192."""

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         hide_input_in_errors=True,
         validate_default=True,
+        allow_inf_nan=False,
     )
 
     home: ProjectPath = Path(".nightjar")
@@ -186,6 +187,8 @@ def _explain(
     known = set(key_paths(Settings))
     reasons: dict[KeyPath, list[str]] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == "default_factory_not_called":
+            continue  # follows from another error
         place = tuple(str(part) for part in detail["loc"])
         path = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in known or n == 0)
         reasons.setdefault(path, []).append(
