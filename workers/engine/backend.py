@@ -5,7 +5,7 @@ All methods are called from the engine's thread only, except the tokenizer's, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from workers.engine.request import Request, Tokenizer, TokenLogprob
@@ -37,7 +37,7 @@ class Backend(Protocol):
     def decode(self, pieces: Sequence[Piece]) -> list[int]:
         """Computes all pieces in one call; for each piece the row of its last id's logits.
 
-        Raises ModelError; what the cache holds is then unknown until `clear`.
+        Raises EngineError; what the cache holds is then unknown until `clear`.
         """
 
     def clear(self) -> None:
@@ -49,8 +49,8 @@ class Backend(Protocol):
     def sampler(self, request: Request) -> Sampler:
         """Raises ParameterError where the request's grammar or schema cannot be used."""
 
-    def piece(self, token: int) -> bytes:
-        """What the token adds to the text; nothing for control tokens."""
+    def pieces(self, request: Request) -> Callable[[int], bytes]:
+        """What tokens add to this reply's text: nothing for control tokens, unless they are its reasoning markers."""
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends a reply."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from config.errors import ModelError
+from config.errors import EngineError
 from jobs.models import LoadFacts, ModelFacts, ModelKind
 from workers.engine.engine import BatchEngine
 from workers.engine.request import Request, Tokenizer, TokenLogprob
@@ -39,7 +39,7 @@ class Faults:
     """What goes wrong, counted in decode calls from 1."""
 
     raise_at: int | None = None
-    """This decode raises ModelError."""
+    """This decode raises EngineError."""
     hang_at: int | None = None
     """This decode hangs until aborted."""
     abort_at: int | None = None
@@ -145,8 +145,8 @@ class ScriptedBackend:
         self.open_samplers += 1
         return ScriptedSampler(reply.encode("utf-8", "surrogatepass"), self._sampler_closed)
 
-    def piece(self, token: int) -> bytes:
-        return bytes([token]) if token < 256 else b""
+    def pieces(self, request: Request) -> Callable[[int], bytes]:
+        return lambda token: bytes([token]) if token < 256 else b""
 
     def is_end(self, token: int) -> bool:
         return token == TURN_END
@@ -164,12 +164,12 @@ class ScriptedBackend:
     def _misbehave(self) -> None:
         faults = self._faults
         if self.decodes == faults.raise_at:
-            raise ModelError("The scripted backend failed, as it was told to.")
+            raise EngineError("The scripted backend failed, as it was told to.")
         if self.decodes == faults.abort_at:
             os.abort()
         while self.decodes == faults.hang_at:
             if self._aborted:
-                raise ModelError("The scripted backend hung, as it was told to, and was aborted.")
+                raise EngineError("The scripted backend hung, as it was told to, and was aborted.")
             time.sleep(0.01)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import structlog
 from llama_cpp._ggml import libggml
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from config.errors import ModelError, ModelFileError, ParameterError
+from config.errors import EngineError, ModelError, ModelFileError, ParameterError
 from config.logging import llama_log
+from jobs.parameters import Parameters
+from workers.engine.guide import Guide
+from workers.engine.guided import GuidedSampler
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import Stage, remembered_tokens, stages
 from workers.engine.scheduler import Limits
@@ -30,6 +33,8 @@ BINDING: str = llama.__version__
 CELL_PADDING = 256
 """llama.cpp rounds each sequence's cells up to this."""
 CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+MOST_GRAMMARS = 32
+"""Parsed grammars kept, oldest out first."""
 _GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
 _ERROR = 4  # ggml.h: enum ggml_log_level
 _recent_errors: deque[str] = deque(maxlen=3)
@@ -189,7 +194,6 @@ class LlamaBackend:
         """Raises ModelError where the context cannot be made (out of memory, mostly)."""
         self.model = model
         self.tokenizer = model.tokenizer
-        self.piece = model.tokenizer.piece
         self.is_end = model.tokenizer.is_end
         self.limits = Limits(
             slots=settings.slots,
@@ -210,9 +214,16 @@ class LlamaBackend:
         self._memory = llama.llama_get_memory(self._ctx)
         self._batch = _Batch(settings.n_batch)
         self._width = model.tokenizer.size
-        self._aborted = False
-        self._on_abort = llama.ggml_abort_callback(lambda _: self._aborted)
-        llama.llama_set_abort_callback(self._ctx, self._on_abort, None)
+        self._candidates = Candidates(self._width)
+        self._grammars: dict[str, Chain] = {}
+        self._abort_text = ctypes.create_string_buffer(2)
+        self._listen_for_abort()
+
+    def _listen_for_abort(self) -> None:
+        """llama.cpp asks after every node whether to abort. A Python callback would wait for the interpreter's lock
+        each time; `strlen` of a buffer that `abort` writes into answers without it: 0 goes on, 1 aborts."""
+        asked = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+        llama.llama_set_abort_callback(self._ctx, asked, ctypes.cast(self._abort_text, ctypes.c_void_p))
 
     def move(self, moves: Sequence[Move]) -> None:
         for move in moves:
@@ -223,45 +234,79 @@ class LlamaBackend:
             else:
                 slot = move.slot
             if not llama.llama_memory_seq_rm(self._memory, slot, move.keep or -1, -1):
-                raise ModelError(f"The cache of slot {slot} cannot be trimmed to {move.keep} tokens.")
+                raise EngineError(f"The cache of slot {slot} cannot be trimmed to {move.keep} tokens.")
 
     def decode(self, pieces: Sequence[Piece]) -> list[int]:
         rows = self._batch.fill(pieces)
+        self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
             return rows
-        self._aborted = False
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
-        raise ModelError(
+        raise EngineError(
             f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
             f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {'; '.join(_recent_errors)}".rstrip()
         )
 
     def clear(self) -> None:
         llama.llama_memory_clear(self._memory, False)
-        self._aborted = False
 
     def abort(self) -> None:
-        self._aborted = True
+        self._abort_text.value = b"1"
 
     def sampler(self, request: Request) -> LlamaSampler:
         return LlamaSampler(self, request)
+
+    def grammar(self, parameters: Parameters) -> Chain | None:
+        """A fresh copy of the request's grammar; each text is parsed once. Raises ParameterError."""
+        text = parameters.grammar
+        if text is None and parameters.json_schema is None:
+            return None
+        name = "grammar" if text is not None else "json_schema"
+        text = grammar_of_schema(json.dumps(parameters.json_schema)) if text is None else text
+        if text not in self._grammars:
+            handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
+            if not handle:
+                raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
+            if len(self._grammars) >= MOST_GRAMMARS:
+                self._grammars.pop(next(iter(self._grammars))).close()
+            self._grammars[text] = Chain(handle)
+        return self._grammars[text].copy()
+
+    def pieces(self, request: Request) -> Callable[[int], bytes]:
+        """What tokens add to the text; reasoning markers show even where they are control tokens."""
+        hidden = {
+            token: self.tokenizer.written(token)
+            for marker in request.reasoning or ()
+            for token in self.tokenizer.tokenize(marker, parse_special=True)
+            if not self.tokenizer.piece(token)
+        }
+        if not hidden:
+            return self.tokenizer.piece
+        return lambda token: hidden.get(token) or self.tokenizer.piece(token)
+
+    def candidates(self, row: int) -> Candidates:
+        """One row's logits for samplers applied by hand; valid until the next call."""
+        return self._candidates.of(self.logits(row))
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """The logits of a row, in place: valid until the next decode."""
         pointer = llama.llama_get_logits_ith(self._ctx, row)
         if not pointer:
-            raise ModelError(f"llama.cpp has no logits for row {row} of the batch.")
+            raise EngineError(f"llama.cpp has no logits for row {row} of the batch.")
         return np.ctypeslib.as_array(pointer, shape=(self._width,))
 
-    def sample(self, chain: Any, row: int) -> int:
+    def sample(self, chain: Chain, row: int) -> int:
         """Draws and accepts the next token."""
-        return int(llama.llama_sampler_sample(chain, self._ctx, row))
+        return int(llama.llama_sampler_sample(chain.handle, self._ctx, row))
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         raise ModelError("This model generates text; embeddings need an embedding model.")
 
     def close(self) -> None:
+        for grammar in self._grammars.values():
+            grammar.close()
+        self._grammars.clear()
         if self._ctx:
             llama.llama_free(self._ctx)
             self._ctx = None
@@ -269,31 +314,99 @@ class LlamaBackend:
 
 
 class LlamaSampler:
-    """A chain of llama.cpp's samplers for one request."""
+    """One request's sampling: a chain of llama.cpp's samplers, guided where a grammar or a budget asks for it."""
 
     def __init__(self, backend: LlamaBackend, request: Request) -> None:
+        """Raises ParameterError where the grammar or schema cannot be used."""
         self._backend = backend
-        self._parameters = request.parameters
-        context = backend.limits.context
-        params = llama.llama_sampler_chain_default_params()
-        params.no_perf = True
-        self._chain = llama.llama_sampler_chain_init(params)
-        for stage in stages(request.parameters, request.seed, context):
-            llama.llama_sampler_chain_add(self._chain, _sampler(stage, backend.model))
-        remembered = remembered_tokens(request.parameters, context)
-        for token in request.prompt[-remembered:] if remembered else ():
-            llama.llama_sampler_accept(self._chain, token)
+        self._top = request.parameters.top_logprobs
+        grammar = backend.grammar(request.parameters)
+        self._chain = _chain(backend.model, request, backend.limits.context)
+        self._guided: GuidedSampler | None = None
+        if grammar is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
+            tokenizer = backend.tokenizer
+            self._guided = GuidedSampler(
+                self._chain,
+                grammar,
+                Guide(request.reasoning, opened=request.reasoning_open, budget=request.parameters.reasoning_budget),
+                piece=backend.pieces(request),
+                is_end=backend.is_end,
+                tokenize=lambda text: tokenizer.tokenize(text.decode("utf-8", "replace"), parse_special=True),
+            )
 
     def sample(self, row: int) -> int:
-        return self._backend.sample(self._chain, row)
+        if self._guided is None:
+            return self._backend.sample(self._chain, row)
+        return self._guided.sample(self._backend.candidates(row))
 
     def logprob(self, row: int, token: int) -> TokenLogprob:
-        return top_logprobs(self._backend.logits(row), token, self._parameters.top_logprobs)
+        return top_logprobs(self._backend.logits(row), token, self._top)
 
     def close(self) -> None:
-        if self._chain:
-            llama.llama_sampler_free(self._chain)
-            self._chain = None
+        if self._guided is not None:
+            self._guided.close()
+        else:
+            self._chain.close()
+
+
+class Chain:
+    """A llama.cpp sampler (or chain of them) that this object owns."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def accept(self, token: int) -> None:
+        llama.llama_sampler_accept(self.handle, token)
+
+    def copy(self) -> Chain:
+        return Chain(llama.llama_sampler_clone(self.handle))
+
+    def close(self) -> None:
+        if self.handle:
+            llama.llama_sampler_free(self.handle)
+            self.handle = None
+
+
+class Candidates:
+    """The whole vocabulary with the logits of one row, for samplers that are applied by hand."""
+
+    def __init__(self, size: int) -> None:
+        self._data = np.zeros(size, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        self._ids = np.arange(size, dtype=np.int32)
+        self._pointer = ctypes.cast(self._data.ctypes.data, llama.llama_token_data_p)
+        self._array = llama.llama_token_data_array()
+        self._logits: npt.NDArray[np.float32] = np.zeros(size, np.float32)
+
+    def of(self, logits: npt.NDArray[np.float32]) -> Candidates:
+        self._logits = logits
+        return self
+
+    def refill(self) -> None:
+        """Undoes what samplers did."""
+        self._data["id"] = self._ids
+        self._data["logit"] = self._logits
+        self._array.data, self._array.size = self._pointer, len(self._data)
+        self._array.selected, self._array.sorted = -1, False
+
+    def apply(self, sampler: Chain) -> None:
+        llama.llama_sampler_apply(sampler.handle, ctypes.byref(self._array))
+
+    def draw(self, chain: Chain) -> int:
+        """What the chain selects; it is not accepted yet."""
+        self.apply(chain)
+        assert self._array.selected >= 0, "the last sampler of a chain selects"
+        return int(self._array.data[self._array.selected].id)
+
+    @property
+    def any_left(self) -> bool:
+        return bool(np.isfinite(self._data["logit"]).any())
+
+    def allowed(self, grammar: Chain, token: int) -> bool:
+        """Whether the grammar lets this one token come next."""
+        one = llama.llama_token_data(token, 0.0, 0.0)
+        array = llama.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
+        llama.llama_sampler_apply(grammar.handle, ctypes.byref(array))
+        return bool(one.logit == 0.0)
 
 
 class _Batch:
@@ -348,12 +461,25 @@ def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> Token
     )
 
 
-def grammar_of_schema(schema: dict[str, Any]) -> str:
+@lru_cache(maxsize=64)
+def grammar_of_schema(schema: str) -> str:
     """GBNF for a JSON Schema. Raises ParameterError where it cannot be expressed."""
     try:
-        return str(json_schema_to_gbnf(json.dumps(schema)))
+        return str(json_schema_to_gbnf(schema))
     except Exception as error:
         raise ParameterError(f"Parameter 'json_schema' cannot be turned into a grammar: {error}.") from None
+
+
+def _chain(model: LlamaModel, request: Request, context: int) -> Chain:
+    params = llama.llama_sampler_chain_default_params()
+    params.no_perf = True
+    chain = Chain(llama.llama_sampler_chain_init(params))
+    for stage in stages(request.parameters, request.seed, context):
+        llama.llama_sampler_chain_add(chain.handle, _sampler(stage, model))
+    remembered = remembered_tokens(request.parameters, context)
+    for token in request.prompt[-remembered:] if remembered else ():
+        chain.accept(token)
+    return chain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jobs.models import LoadFacts, ModelFacts
+from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.parameters import FinishReason, Parameters
 from jobs.records import Timings
 
@@ -71,6 +71,8 @@ class EngineStats:
     requests_done: int = 0
     holding: frozenset[str] = field(default_factory=frozenset)
     """Ids of the requests waiting or running."""
+    failure: str | None = None
+    """Why the engine has stopped for good; None while it works."""
 
 
 class Tokenizer(Protocol):
@@ -96,11 +98,13 @@ class Engine(Protocol):
 
     facts: ModelFacts
     load: LoadFacts
-    tokenizer: Tokenizer
     chat_template: str | None
     """The file's `tokenizer.chat_template`, not rendered."""
     bos_text: str
     eos_text: str
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
 
     async def generate(self, request: Request) -> Generation:
         """Waits for the reply. Cancelling the awaiting task frees the slot within one step."""
@@ -112,6 +116,9 @@ class Engine(Protocol):
         """One pooled embedding per token sequence; for embedding models only."""
 
     def stats(self) -> EngineStats: ...
+
+    async def probe(self) -> SpeedProbe:
+        """Measures speed by fixed work and records it in `load`; nothing else should run."""
 
     async def close(self) -> None:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""

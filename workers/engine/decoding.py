@@ -1,0 +1,226 @@
+"""The decode thread: takes requests in, steps the scheduler, samples, and hands results out in one call a step."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from config.errors import EngineError
+from jobs.parameters import FinishReason
+from workers.engine.backend import Backend, Sampler
+from workers.engine.reply import Reply
+from workers.engine.scheduler import Scheduler
+from workers.engine.slots import Step, Work
+from workers.engine.ticket import Outcome, Ticket
+
+log = structlog.get_logger()
+
+STEP_GOAL_S = 0.5
+"""Prefill chunks adapt so that a step takes about this long at most."""
+FIRST_CHUNK = 64
+"""Prefill tokens of the first steps, before the device's speed is known."""
+
+Event = tuple[Ticket, str, Outcome | None]
+"""Text that became certain, and the outcome where this is the end."""
+
+
+@dataclass(eq=False)
+class Run:
+    """A request inside the thread."""
+
+    ticket: Ticket
+    work: Work
+    reply: Reply
+    sampler: Sampler
+
+
+@dataclass
+class Counters:
+    """Since load. Tokens unless the name says otherwise."""
+
+    steps: int = 0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    reused_tokens: int = 0
+    requests_done: int = 0
+    last_step: float = field(default_factory=time.monotonic)
+    step_began: float | None = None
+    """While a decode runs."""
+
+
+class DecodeThread:
+    """Owns backend and scheduler. `tell` is called from outside; everything else happens in the thread."""
+
+    def __init__(self, backend: Backend, deliver: Callable[[list[Event]], None]) -> None:
+        self.scheduler = Scheduler(backend.limits)
+        self.counters = Counters()
+        self.failure: BaseException | None = None
+        self._backend = backend
+        self._deliver = deliver
+        self._runs: dict[int, Run] = {}
+        self._events: list[Event] = []
+        self._wake = threading.Condition()
+        self._inbox: list[Callable[[], None]] = []
+        self._closing = False
+        self.scheduler.chunk = min(FIRST_CHUNK, backend.limits.n_batch)
+        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self._thread.start()
+
+    def tell(self, command: Callable[[], None]) -> None:
+        """Has a command run in the thread, before its next step."""
+        with self._wake:
+            self._inbox.append(command)
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Cancels what runs and waits for the thread; not for one that hangs in a decode that was given up."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self.failure is None:
+            self._thread.join()
+
+    def accept(self, ticket: Ticket, submitted: float) -> None:
+        """Command: takes a request in."""
+        request = ticket.request
+        try:
+            sampler = self._backend.sampler(request)
+        except Exception as error:  # this request's own fault; the others go on
+            self._events.append((ticket, "", error))
+            return
+        work = Work(request.id, request.prompt, final=request.final)
+        reply = Reply(request, self._backend.limits.context, self._backend.pieces(request), submitted)
+        self._runs[id(work)] = Run(ticket, work, reply, sampler)
+        self.scheduler.submit(work)
+
+    def drop(self, ticket: Ticket) -> None:
+        """Command: cancels a request."""
+        for run in list(self._runs.values()):
+            if run.ticket is ticket:
+                self._end(run, "cancelled", time.monotonic())
+
+    def _serve(self) -> None:
+        try:
+            while self._obey():
+                self._step()
+                self._flush()
+            for run in list(self._runs.values()):
+                self._end(run, "cancelled", time.monotonic())
+        except BaseException as error:  # every waiting caller must hear of it
+            self.failure = error
+            log.exception("engine_failed")
+            for run in list(self._runs.values()):
+                self._retire(run, "", EngineError(f"The engine stopped: {error!r}. Restart the worker."))
+        self._flush()
+        self._backend.close()
+
+    def _obey(self) -> bool:
+        """Waits for something to do and takes in what was asked. False when the engine is to close."""
+        with self._wake:
+            while not self._closing and not self._inbox and self.scheduler.idle:
+                self._wake.wait()
+            commands, self._inbox = self._inbox, []
+        if commands and not self._runs:
+            self.counters.last_step = time.monotonic()
+        for command in commands:
+            command()
+        return not self._closing
+
+    def _step(self) -> None:
+        step = self.scheduler.plan()
+        if step.moves:
+            self._backend.move(step.moves)
+        if not step.pieces:
+            assert step.moves or self.scheduler.idle, "work remains and none of it can go on"
+            return
+        began = self._start(step)
+        try:
+            rows = self._backend.decode(step.pieces)
+        except Exception as error:  # fails what runs; waiting requests go on
+            self._abandon(error)
+            return
+        finally:
+            self.counters.step_began = None
+        outputs = self.scheduler.commit(step)
+        now = time.monotonic()
+        for output in outputs:
+            for work in output.works:
+                self._sample(self._runs[id(work)], rows[output.piece], now)
+        self._count(step, now - began, now)
+        for run in [run for run in self._runs.values() if run.reply.overdue(now)]:
+            self._end(run, "timeout", now)
+
+    def _start(self, step: Step) -> float:
+        now = self.counters.step_began = time.monotonic()
+        for piece in step.pieces:
+            reply = self._runs[id(piece.work)].reply
+            if not reply.started:
+                reply.start(now)
+        return now
+
+    def _sample(self, run: Run, row: int, now: float) -> None:
+        request = run.ticket.request
+        try:
+            token = run.sampler.sample(row)
+            if request.parameters.top_logprobs:
+                run.reply.logprobs.append(run.sampler.logprob(row, token))
+        except Exception as error:  # this request's own fault; the others go on
+            self._retire(run, "", error)
+            return
+        if not run.reply.started:
+            run.reply.start(now)
+        ends = self._backend.is_end(token) and not request.ignore_end
+        text = run.reply.end_of_generation(now) if ends else run.reply.take(token, now)
+        if run.reply.finish_reason is not None:
+            self._retire(run, text, run.reply.generation(run.work.reused, now))
+            return
+        self.scheduler.push(run.work, token)
+        if text and run.ticket.streaming:
+            self._events.append((run.ticket, text, None))
+
+    def _end(self, run: Run, reason: FinishReason, now: float) -> None:
+        text = run.reply.finish(reason)
+        self._retire(run, text, run.reply.generation(run.work.reused, now))
+
+    def _retire(self, run: Run, text: str, outcome: Outcome) -> None:
+        self.scheduler.finish(run.work)
+        del self._runs[id(run.work)]
+        run.sampler.close()
+        self.counters.requests_done += 1
+        self.counters.reused_tokens += run.work.reused
+        self._events.append((run.ticket, text, outcome))
+
+    def _abandon(self, error: Exception) -> None:
+        """The decode failed: what ran fails with it, and the cache starts anew."""
+        log.error("decode_failed", error=str(error), running=len(self.scheduler.running))
+        for work in self.scheduler.abandon_all():
+            self._retire(self._runs[id(work)], "", error)
+        self._backend.clear()
+
+    def _count(self, step: Step, took_s: float, now: float) -> None:
+        counters = self.counters
+        decoded = sum(1 for piece in step.pieces if piece.start >= len(piece.work.prompt))
+        prefilled = step.tokens - decoded
+        counters.steps += 1
+        counters.decode_tokens += decoded
+        counters.prefill_tokens += prefilled
+        counters.last_step = now
+        if prefilled:
+            self._adapt(prefilled, took_s)
+
+    def _adapt(self, prefilled: int, took_s: float) -> None:
+        """Keeps a step near its goal: a slow device gets smaller chunks, a fast one whole batches."""
+        scheduler = self.scheduler
+        if took_s > STEP_GOAL_S and prefilled > 16:
+            scheduler.chunk = max(16, int(prefilled * STEP_GOAL_S / took_s))
+        elif took_s < STEP_GOAL_S / 2:
+            scheduler.chunk = min(self._backend.limits.n_batch, scheduler.chunk * 2)
+
+    def _flush(self) -> None:
+        if self._events:
+            events, self._events = self._events, []
+            self._deliver(events)

@@ -1,0 +1,82 @@
+"""Sampling under a grammar and a reasoning budget, over what `llama.py` offers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from config.errors import EngineError
+from workers.engine.guide import Guide, Phase
+
+if TYPE_CHECKING:
+    from workers.engine.llama import Candidates, Chain
+
+
+class GuidedSampler:
+    """Draws first and asks the grammar about the drawn token only; the whole vocabulary is masked when it refuses.
+
+    The text is the same as with the mask put on first wherever the first draw is allowed, at a small part of the cost.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        grammar: Chain | None,
+        guide: Guide,
+        *,
+        piece: Callable[[int], bytes],
+        is_end: Callable[[int], bool],
+        tokenize: Callable[[bytes], list[int]],
+    ) -> None:
+        self._chain = chain
+        self._grammar = grammar
+        self._guide = guide
+        self._piece = piece
+        self._is_end = is_end
+        self._tokenize = tokenize
+        self._forced: deque[int] = deque()
+
+    def sample(self, candidates: Candidates) -> int:
+        """The next token; `candidates` hold the row's logits."""
+        token = self._forced_token()
+        if token is None:
+            token = self._drawn(candidates)
+        self._chain.accept(token)
+        self._guide.push(self._piece(token))
+        return token
+
+    def close(self) -> None:
+        self._chain.close()
+        if self._grammar is not None:
+            self._grammar.close()
+
+    def _forced_token(self) -> int | None:
+        if not self._forced and (rest := self._guide.rest_of_marker):
+            self._forced.extend(self._tokenize(rest))
+        return self._forced.popleft() if self._forced else None
+
+    def _drawn(self, candidates: Candidates) -> int:
+        candidates.refill()
+        token = candidates.draw(self._chain)
+        if self._grammar is None:
+            return token
+        piece = self._piece(token)
+        if rest := self._guide.runs_over(piece):
+            self._forced.extend(self._tokenize(rest))
+            return self._forced.popleft()
+        ends = self._is_end(token)
+        if self._guide.phase is Phase.THINKING or (self._guide.free(piece) and not ends):
+            return token
+        if not candidates.allowed(self._grammar, token):
+            token = self._masked(candidates, self._grammar)
+        if not self._is_end(token):
+            self._grammar.accept(token)
+        return token
+
+    def _masked(self, candidates: Candidates, grammar: Chain) -> int:
+        candidates.refill()
+        candidates.apply(grammar)
+        if not candidates.any_left:
+            raise EngineError("The grammar allows no token of this model's vocabulary here.")
+        return candidates.draw(self._chain)

@@ -1,0 +1,64 @@
+"""A submitted request, seen from asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import Any
+
+from workers.engine.request import Generation, Request
+
+Outcome = Generation | BaseException
+
+
+class Ticket:
+    """Await it for the finished Generation; a streaming one may be iterated for its text first.
+
+    Cancelling whoever awaits, or leaving the iteration early, cancels the request.
+    """
+
+    def __init__(
+        self, request: Request, streaming: bool, loop: asyncio.AbstractEventLoop, cancel: Callable[[Ticket], None]
+    ) -> None:
+        self.request = request
+        self.streaming = streaming
+        self.done: asyncio.Future[Generation] = loop.create_future()
+        self._texts: deque[str] = deque()
+        self._more = asyncio.Event()
+        self._cancel = cancel
+
+    def __await__(self) -> Generator[Any, None, Generation]:
+        return self._result().__await__()
+
+    async def _result(self) -> Generation:
+        try:
+            return await asyncio.shield(self.done)
+        except asyncio.CancelledError:
+            self._cancel(self)
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        assert self.streaming, "submit with streaming=True to iterate"
+        try:
+            while not self.done.done() or self._texts:
+                while self._texts:
+                    yield self._texts.popleft()
+                self._more.clear()
+                if not self.done.done():
+                    await self._more.wait()
+            self.done.result()
+        finally:
+            self._cancel(self)
+
+    def deliver(self, text: str, outcome: Outcome | None) -> None:
+        """Called in the event loop."""
+        if text and self.streaming:
+            self._texts.append(text)
+        if outcome is not None and not self.done.done():
+            if isinstance(outcome, BaseException):
+                self.done.set_exception(outcome)
+                self.done.exception()  # a caller that went away must not make asyncio complain
+            else:
+                self.done.set_result(outcome)
+        self._more.set()
