@@ -32,8 +32,11 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(*, redis: bool = False) -> AsyncIterator[Session]:
-    """Starts the embedded servers where no URL is set, connects, and closes again. Raises ServiceError."""
+async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIterator[Session]:
+    """Starts the embedded servers where no URL is set, connects, and closes again. Raises ServiceError.
+
+    A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only.
+    """
     from config.embedded import service_urls
     from config.logging import configure
     from config.settings import load_settings
@@ -41,7 +44,8 @@ async def open_session(*, redis: bool = False) -> AsyncIterator[Session]:
     from jobs.queue import Doorbell
 
     settings = load_settings()
-    configure(settings)
+    quiet = not service and settings.log_level == "info"
+    configure(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
     urls = await asyncio.to_thread(service_urls, settings)
     async with await connect(urls.mongo, settings.mongo_database) as database:
         doorbell = await Doorbell.connect(urls.redis) if redis else None
