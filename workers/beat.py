@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-import structlog
-from pymongo.errors import PyMongoError
-
 from jobs.database import Database, Row
 from jobs.models import LoadFacts
+from jobs.patience import every
 from workers.engine.request import EngineStats
 from workers.held import ENGINE_STUCK_S
 from workers.meters import GpuMeter, process_peak_bytes
@@ -21,7 +19,6 @@ LONGEST_BEAT_S = 5.0
 """Others call a worker stalled that has not been heard of for three of these."""
 RATE_WINDOW_S = 10.0
 TURN_WINDOW_S = 120.0
-_log = structlog.get_logger()
 
 
 @dataclass
@@ -36,33 +33,23 @@ class Tally:
 class Beat:
     """Holds what is known of this worker, and writes it. `state` and `reason` are set by whoever knows."""
 
-    def __init__(
-        self, *, worker: str, host: str, pid: int, model: str, beat_s: float, tally: Tally, database: Database
-    ) -> None:
+    def __init__(self, *, worker: str, host: str, pid: int, model: str, beat_s: float, database: Database) -> None:
         self.state = "loading"
         self.reason: str | None = None
         self.load: LoadFacts | None = None
         self.stats: Callable[[], EngineStats] = EngineStats
         self.meter = GpuMeter(None)
+        self.tally = Tally()
         self._identity: Row = {"host": host, "pid": pid, "model": model}
         self._worker = worker
         self._beat_s = min(beat_s, LONGEST_BEAT_S)
-        self._tally = tally
         self._database = database
         self._tokens = _Rate(RATE_WINDOW_S)
         self._turns = _Rate(TURN_WINDOW_S)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beats until `stop` is set."""
-        while not stop.is_set():
-            try:
-                await self.write()
-            except PyMongoError as error:
-                _log.warning("beat_not_written", error=type(error).__name__)
-            try:
-                await asyncio.wait_for(stop.wait(), self._beat_s)
-            except TimeoutError:
-                continue
+        await every(self._beat_s, self.write, stop, name="beat")
 
     async def write(self) -> None:
         """One beat."""
@@ -87,9 +74,9 @@ class Beat:
             "slots_used": stats.slots_used,
             "waiting": stats.waiting,
             "tokens_per_s": self._tokens.per_s(stats.decode_tokens),
-            "turns_per_s": self._turns.per_s(self._tally.turns_done),
+            "turns_per_s": self._turns.per_s(self.tally.turns_done),
             "reused_tokens": stats.reused_tokens,
-            "wasted_tokens": self._tally.wasted_tokens,
+            "wasted_tokens": self.tally.wasted_tokens,
             "process_peak_bytes": process_peak_bytes(),
             "gpu_peak_bytes": gpu.peak_bytes,
             "gpu_utilisation": gpu.utilisation,

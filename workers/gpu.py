@@ -23,18 +23,23 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """Where one worker process runs; `card` None is the CPU, or Metal where there is no NVIDIA card to choose."""
+    """Where one worker process runs. Without a card: the CPU alone, or whatever llama.cpp finds (Metal, say)."""
 
-    card: Card | None
+    card: Card | None = None
+    cpu_only: bool = False
 
     @property
     def gpu(self) -> str | None:
-        """For the engine: the card's UUID, "none" for the CPU."""
-        return NONE if self.card is None else self.card.uuid
+        """For the engine: the card's UUID, "none" for the CPU alone, None where nothing was chosen."""
+        if self.card is not None:
+            return self.card.uuid
+        return NONE if self.cpu_only else None
 
     def environment(self) -> dict[str, str]:
         """What the process must find in its environment before anything touches CUDA."""
-        return {"CUDA_VISIBLE_DEVICES": "" if self.card is None else self.card.uuid, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        if self.gpu is None:
+            return {}
+        return {"CUDA_VISIBLE_DEVICES": "" if self.card is None else self.card.uuid}
 
 
 def list_cards() -> list[Card]:
@@ -59,13 +64,13 @@ def list_cards() -> list[Card]:
 def choose(wanted: str | None, cards: Sequence[Card]) -> list[Pin]:
     """One pin for each worker process to start.
 
-    `wanted`: None takes every card, or the CPU where there is none; "none" the CPU; else a comma-separated list of
-    indices, UUIDs or beginnings of UUIDs. Raises UsageError, with the list, for a card that is not there.
+    `wanted`: None takes every card, or what llama.cpp finds where there is none; "none" the CPU; else a comma-separated
+    list of indices, UUIDs or beginnings of UUIDs. Raises UsageError, with the list, for a card that is not there.
     """
     if wanted is None:
-        return [Pin(card=card) for card in cards] or [Pin(card=None)]
+        return [Pin(card=card) for card in cards] or [Pin()]
     if wanted.lower() == NONE:
-        return [Pin(card=None)]
+        return [Pin(cpu_only=True)]
     pins = [Pin(card=_find(name.strip(), cards)) for name in wanted.split(",")]
     if len({pin.gpu for pin in pins}) < len(pins):
         raise UsageError(f"--gpu {wanted}: the same card is named twice.")

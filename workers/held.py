@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
-from pymongo.errors import PyMongoError
 
-from config.errors import NightjarError
 from jobs import ownership
 from jobs.database import Database
 from jobs.documents import Job, Run
-from jobs.patience import is_transient
+from jobs.patience import every
 from workers.engine.request import EngineStats
 from workers.runbook import Runbook
 
@@ -40,6 +38,8 @@ class Hold:
     lost: bool = False
     """Somebody else owns the job now: nothing may be written any more."""
     stop_after_turn: bool = False
+    accompanied: bool = False
+    """Other jobs were held while this one was: a crash need not be its doing."""
     task: asyncio.Task[None] | None = None
     since: float = field(default_factory=monotonic)
 
@@ -82,7 +82,9 @@ class HeldJobs:
     @property
     def free(self) -> int:
         """Jobs that may be claimed now."""
-        return self._places - len(self._holds) - self._claiming if self.open else 0
+        if not self.open or self._stats().failure is not None:
+            return 0
+        return self._places - len(self._holds) - self._claiming
 
     @property
     def idle(self) -> bool:
@@ -104,6 +106,9 @@ class HeldJobs:
         if job_id in self._holds:  # an earlier claim of this process lapsed unnoticed
             self.drop(self._holds[job_id], "claimed again")
         self._holds[job_id] = hold
+        if len(self._holds) > 1:
+            for each in self._holds.values():
+                each.accompanied = True
         hold.task = asyncio.create_task(self._run(hold), name=f"job-{job_id}")
         return True
 
@@ -179,18 +184,7 @@ class HeldJobs:
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Renews and watches until `stop` is set; a MongoDB that is away is waited for."""
-        next_renewal = 0.0
-        while not stop.is_set():
-            try:
-                if monotonic() >= next_renewal:
-                    await self.renew_leases()
-                    next_renewal = monotonic() + self._lease_s / 3
-                await self.watch()
-            except (PyMongoError, NightjarError) as error:
-                if isinstance(error, PyMongoError) and not is_transient(error):
-                    raise
-                _log.warning("leases_not_renewed", error=str(error))
-            try:
-                await asyncio.wait_for(stop.wait(), min(WATCH_EVERY_S, self._lease_s / 3))
-            except TimeoutError:
-                continue
+        watch_s, renew_s = min(WATCH_EVERY_S, self._lease_s / 3), self._lease_s / 3
+        await asyncio.gather(
+            every(watch_s, self.watch, stop, name="watch"), every(renew_s, self.renew_leases, stop, name="renew_leases")
+        )

@@ -9,7 +9,7 @@ from time import monotonic
 import structlog
 
 from jobs.database import Database, Row
-from jobs.documents import PublishedModel, Run, SequenceDocument
+from jobs.documents import Run, SequenceDocument
 from jobs.models import LoadFacts, ModelFacts
 from jobs.patience import patiently
 from jobs.sequences import Sequence
@@ -73,14 +73,6 @@ class Runbook:
                 self._sequences.popitem(last=False)
         self._sequences.move_to_end(document_id)
         return self._sequences[document_id]
-
-    async def publish(self, worker: str) -> None:
-        """Tells the pipeline this model's facts."""
-        document: Row = {"facts": self._facts.model_dump(mode="json"), "published_by": worker}
-        models = self._database.raw[PublishedModel.get_collection_name()]
-        name = self._facts.name
-        update = [{"$set": {**{key: {"$literal": value} for key, value in document.items()}, "published_at": "$$NOW"}}]
-        await patiently(lambda: models.update_one({"_id": name}, update, upsert=True))
 
     async def _same_file(self, run: Run) -> bool:
         """Fixes the model's file for the run where nobody did; False where another file was fixed."""

@@ -1,0 +1,29 @@
+"""`nightjar dispatcher`: keep the queues topped up from MongoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import typer
+
+from scripts.session import open_session, run_async
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: nightjar dispatcher")
+def dispatcher() -> None:
+    """Rings for due jobs, takes back lapsed leases, fires schedules and closes runs. Any number may run."""
+    run_async(_dispatch())
+
+
+async def _dispatch() -> None:
+    from pipeline.dispatcher import Dispatcher
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with open_session(redis=True) as session:
+        await Dispatcher(session.database, session.doorbell, session.settings).run(stop)

@@ -1,0 +1,55 @@
+"""`nightjar worker`: generate replies, one process a GPU."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scripts.session import open_session, run_async
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: nightjar worker --model llama-3.1-8b --gpu 0")
+def worker(
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or path of a GGUF file.")],
+    gpu: Annotated[
+        str | None, typer.Option(help="UUIDs or indices, comma-separated, or `none`; all cards when not given.")
+    ] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Conversations at once.")] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when no run has work for the model any more.")] = False,
+    single: Annotated[bool, typer.Option("--single", hidden=True, help="Be the process of one pinned card.")] = False,
+    started_ms: Annotated[int, typer.Option(hidden=True)] = 0,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Loads one model and generates the replies of its jobs: one supervised process for each card."""
+    if single:
+        code = run_async(_serve(model, gpu, slots, burst, started_ms, parent))
+    else:
+        code = run_async(_supervise(model, gpu, slots, burst))
+    sys.exit(code)
+
+
+async def _serve(
+    model: str, gpu: str | None, slots: int | None, burst: bool, started_ms: int, parent: int | None
+) -> int:
+    from workers.main import WorkerOptions, serve
+
+    options = WorkerOptions(model=model, gpu=gpu, slots=slots, burst=burst, started_ms=started_ms, parent=parent)
+    async with open_session(service=True) as session:
+        return await serve(options, session.settings, session.database, session.urls.redis)
+
+
+async def _supervise(model: str, gpu: str | None, slots: int | None, burst: bool) -> int:
+    from config.settings import load_settings
+    from workers.gpu import choose, list_cards
+    from workers.library.find import find_model
+    from workers.supervisor import Supervisor
+
+    find_model(model, load_settings())  # a wrong name fails here, before anything is started
+    pins = choose(gpu, list_cards())
+    arguments = ["--model", model, *(["--slots", str(slots)] if slots else []), *(["--burst"] if burst else [])]
+    async with open_session(service=True) as session:
+        return await Supervisor(arguments, pins, session.database, burst=burst).run()

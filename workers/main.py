@@ -1,0 +1,249 @@
+"""A worker process from start to end: the composition root behind `nightjar worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+
+from config.errors import NightjarError, UsageError
+from config.logging import bind_process
+from config.settings import Settings
+from jobs import backlog, leases
+from jobs.database import Database
+from jobs.models import ModelKind
+from jobs.patience import every
+from jobs.publishing import publish_model
+from jobs.queue import listen
+from workers.beat import Beat
+from workers.engine.engine import load
+from workers.engine.request import Engine
+from workers.gpu import NONE
+from workers.held import LOOK_AHEAD, HeldJobs
+from workers.library.find import ModelEntry, find_model
+from workers.library.inspect import entry_facts
+from workers.meters import GpuMeter
+from workers.runbook import Runbook
+from workers.suspects import Suspects
+from workers.tasks import Desk, run_job
+
+BURST_POLL_S = 0.5
+ORPHAN_POLL_S = 1.0
+ENGINE_POLL_S = 1.0
+CARD_LEASE_S = 30.0
+CANNOT = 3
+"""Exit code of a worker whose model does not load, or that every run refuses: another one would fare no better."""
+BROKEN = 70
+"""Exit code of a worker that broke after it was ready: another one may do better."""
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """What a worker process is told."""
+
+    model: str
+    """Name or path."""
+    gpu: str | None = None
+    """UUID, or "none" for the CPU; the environment is already pinned to it. None: whatever llama.cpp finds."""
+    slots: int | None = None
+    burst: bool = False
+    """Ends when no working run has a job for the model any more."""
+    started_ms: int
+    """Last part of the worker's id, chosen by the supervisor so that it knows the id too."""
+    parent: int | None = None
+    """Process id of the supervisor; when it is gone the worker drains."""
+
+
+def worker_id(pid: int, started_ms: int) -> str:
+    """`host:pid:start` of a worker process on this host."""
+    return f"{socket.gethostname()}:{pid}:{started_ms}"
+
+
+Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Engine]]
+
+
+async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> Engine:
+    """Reads the file's facts, hashing it the first time, and loads it with llama.cpp. Raises ModelError."""
+    facts = await asyncio.to_thread(entry_facts, entry)
+    wanted = entry.load if options.slots is None else entry.load.model_copy(update={"slots": options.slots})
+    return await load(entry.path, name=entry.name, settings=wanted, facts=facts, gpu=options.gpu)
+
+
+async def serve(
+    options: WorkerOptions, settings: Settings, database: Database, redis: SecretStr, *, loader: Loader = load_engine
+) -> int:
+    """Runs one worker process until it is told to end; returns the exit code."""
+    entry = find_model(options.model, settings)
+    worker = worker_id(os.getpid(), options.started_ms)
+    bind_process(worker=worker, model=entry.name)
+    beat = Beat(
+        worker=worker, host=socket.gethostname(), pid=os.getpid(), model=entry.name, beat_s=settings.beat_s,
+        database=database,
+    )  # fmt: skip
+    ended = asyncio.Event()
+    beating = asyncio.create_task(beat.run(ended))
+    try:
+        await _take_card(options.gpu, worker, database)
+        engine = await loader(entry, options, settings)
+    except NightjarError as error:
+        ended.set()
+        await beating
+        beat.state, beat.reason = "failed", str(error)
+        await beat.write()
+        _log.error("model_not_loaded", error=str(error))
+        return CANNOT
+    try:
+        return await WorkerProcess(options, settings, entry, engine, beat, database, redis).run(worker)
+    finally:
+        ended.set()
+        await beating
+        await beat.leave()
+        await leases.give_back(card_lease(options.gpu), worker, database)
+        if engine.stats().failure is None:  # a thread that hangs in native code cannot be joined
+            await engine.close()
+
+
+class WorkerProcess:
+    """The loaded worker, from ready to drained."""
+
+    def __init__(
+        self, options: WorkerOptions, settings: Settings, entry: ModelEntry, engine: Engine, beat: Beat,
+        database: Database, redis: SecretStr,
+    ) -> None:  # fmt: skip
+        self._options = options
+        self._settings = settings
+        self._entry = entry
+        self._engine = engine
+        self._beat = beat
+        self._database = database
+        self._redis = redis
+        self._stop = asyncio.Event()
+        self._failed = False
+
+    async def run(self, worker: str) -> int:
+        """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
+        self._listen_to_signals()
+        await self._become_ready(worker)
+        self._runbook = Runbook(self._database, self._engine.facts, self._engine.load)
+        held = self._held(worker)
+        ended = asyncio.Event()
+        bell = asyncio.create_task(self._listen(held))
+        tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
+        await self._wait_for_end([bell, *tasks])
+        self._beat.state = "draining"
+        bell.cancel()
+        await held.drain(self._settings.drain_s)
+        ended.set()
+        await asyncio.gather(bell, *tasks, return_exceptions=True)
+        _log.info("worker_ended", turns=self._beat.tally.turns_done)
+        if self._failed:
+            return BROKEN
+        return CANNOT if self._options.burst and self._runbook.refused else 0
+
+    def _held(self, worker: str) -> HeldJobs:
+        desk = Desk(
+            engine=self._engine, entry=self._entry, runbook=self._runbook, worker=worker, tally=self._beat.tally,
+            database=self._database,
+        )  # fmt: skip
+        return HeldJobs(
+            work=lambda hold: run_job(hold, desk),
+            runbook=self._runbook,
+            stats=self._engine.stats,
+            worker=worker,
+            host=socket.gethostname(),
+            lease_s=self._settings.lease_s,
+            places=self._engine.load.slots + LOOK_AHEAD,
+            database=self._database,
+        )
+
+    async def _become_ready(self, worker: str) -> None:
+        await publish_model(self._database, self._engine.facts, by=worker)
+        if self._engine.facts.kind is not ModelKind.EMBEDDING:
+            await self._engine.probe()
+        self._beat.load, self._beat.stats, self._beat.state = self._engine.load, self._engine.stats, "ready"
+        gpu = self._options.gpu
+        self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
+        await self._beat.write()
+        _log.info("worker_ready", slots=self._engine.load.slots, device=self._engine.load.device)
+
+    async def _listen(self, held: HeldJobs) -> None:
+        places = self._engine.load.slots + LOOK_AHEAD
+        await listen(self._redis, self._engine.facts.name, start=held.offer, free=lambda: held.free, most=places)
+
+    def _chores(self, held: HeldJobs, worker: str, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        model = self._engine.facts.name
+        chores = [
+            held.keep(ended),
+            Suspects(model, worker, held, self._database).run(self._stop),
+            every(ENGINE_POLL_S, self._watch_engine, self._stop, name="engine"),
+            every(CARD_LEASE_S / 3, lambda: _take_card(self._options.gpu, worker, self._database), ended, name="card"),
+        ]
+        if self._options.parent is not None:
+            chores.append(every(ORPHAN_POLL_S, self._watch_parent, self._stop, name="parent"))
+        if self._options.burst:
+            chores.append(every(BURST_POLL_S, lambda: self._watch_backlog(held), self._stop, name="backlog"))
+        return chores
+
+    async def _wait_for_end(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Returns when the worker is to stop; an error in one of its tasks stops it too."""
+        stopped = asyncio.create_task(self._stop.wait())
+        waiting: set[asyncio.Task[Any]] = {stopped, *tasks}
+        while not self._stop.is_set():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                if (error := task.exception()) is not None:
+                    _log.error("worker_broken", error=str(error), exc_info=error)
+                    self._failed = True
+                    self._stop.set()
+        stopped.cancel()
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def end(signum: signal.Signals) -> None:
+            if self._stop.is_set():
+                os._exit(128 + signum)
+            _log.info("draining", signal=signum.name, deadline_s=self._settings.drain_s)
+            self._stop.set()
+
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, end, signum)
+
+    async def _watch_engine(self) -> None:
+        if (failure := self._engine.stats().failure) is not None:
+            _log.error("engine_stopped", error=failure)
+            self._failed = True
+            self._stop.set()
+
+    async def _watch_parent(self) -> None:
+        if os.getppid() != self._options.parent:
+            _log.warning("supervisor_gone")
+            self._stop.set()
+
+    async def _watch_backlog(self, held: HeldJobs) -> None:
+        model = self._engine.facts.name
+        if self._runbook.refused:
+            self._beat.reason = next(iter(self._runbook.refused.values()))
+        if held.idle and not await backlog.model_has_work(model, self._database, without=self._runbook.refused):
+            self._stop.set()
+
+
+def card_lease(gpu: str | None) -> str:
+    """The lease on a card, so that two workers never share one by accident."""
+    return f"gpu:{gpu}"
+
+
+async def _take_card(gpu: str | None, worker: str, database: Database) -> None:
+    """Takes or keeps the card's lease. Raises UsageError where another worker has it."""
+    if gpu in (None, NONE) or await leases.acquire(card_lease(gpu), worker, CARD_LEASE_S, database):
+        return
+    holder = await leases.holder(card_lease(gpu), database)
+    raise UsageError(f"GPU {gpu} belongs to worker {holder}: one worker a card. End that worker, or pin another card.")

@@ -1,0 +1,175 @@
+"""One worker process a card: starts them pinned, restarts them with backoff, and tells what became of their jobs.
+
+A process that dies of a fatal signal leaves suspects behind; one that was killed from outside leaves jobs that are
+nobody's fault. Both are given back at once, without waiting for their leases to lapse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic, time
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from config.errors import NightjarError
+from jobs import backlog
+from jobs.backlog import Lapsed
+from jobs.database import Database
+from jobs.documents import utc_now
+from jobs.ownership import apply_decision
+from jobs.records import AttemptEnd
+from jobs.retry import Again, Decision, Fault, decide
+from jobs.states import JobStatus
+from workers.gpu import Pin
+from workers.main import BROKEN, CANNOT, worker_id
+from workers.meters import memory_kills
+
+WRONG_USAGE = 2
+
+STDERR_BYTES = 16_384
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+STEADY_S = 60.0
+"""A process that ran this long starts its backoff anew."""
+BURST_STARTS = 8
+"""In burst mode, somebody waits: after this many deaths the work is given up."""
+CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP})
+_log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class Child:
+    """A worker process of one pin."""
+
+    pin: Pin
+    process: asyncio.subprocess.Process
+    worker: str
+    began: float
+    memory_kills: int
+    stderr: bytes = b""
+    """The last of what it wrote."""
+
+
+class Supervisor:
+    """Runs a worker process for every pin until told to end."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        pins: Sequence[Pin],
+        database: Database,
+        *,
+        burst: bool,
+        command: Sequence[str] = (sys.executable, "-m", "scripts", "worker"),
+    ) -> None:
+        self._arguments = arguments
+        self._pins = pins
+        self._database = database
+        self._burst = burst
+        self._command = command
+        self._stop = asyncio.Event()
+        self._children: set[Child] = set()
+
+    async def run(self) -> int:
+        """Returns 0, or 1 where a worker could not do its work."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._pass_on, signum)
+        return max(await asyncio.gather(*(self._keep(pin) for pin in self._pins)))
+
+    def _pass_on(self, signum: signal.Signals) -> None:
+        self._stop.set()
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signum)
+
+    async def _keep(self, pin: Pin) -> int:
+        """Keeps one worker process alive; returns 0 for an end that was asked for or a burst that is over."""
+        pause_s, starts = FIRST_PAUSE_S, 0
+        while not self._stop.is_set():
+            child = await self._start(pin)
+            starts += 1
+            code = await self._wait(child)
+            if code < 0 or code == BROKEN:
+                await self._tell(child, code)
+            if self._stop.is_set() or code == 0:
+                return 0
+            if code in (CANNOT, WRONG_USAGE) or (self._burst and starts >= BURST_STARTS):
+                return 1
+            pause_s = FIRST_PAUSE_S if monotonic() - child.began > STEADY_S else min(LONGEST_PAUSE_S, pause_s * 2)
+            _log.warning("worker_restarts", worker=child.worker, code=code, again_in_s=pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause_s)
+        return 0
+
+    async def _start(self, pin: Pin) -> Child:
+        started_ms = int(time() * 1000)
+        options = ["--single", "--started-ms", str(started_ms), "--parent", str(os.getpid())]
+        options += ["--gpu", pin.gpu] if pin.gpu else []
+        environment = os.environ | pin.environment()
+        if sys.stderr.isatty():
+            environment.setdefault("NIGHTJAR_LOG_FORMAT", "console")
+        process = await asyncio.create_subprocess_exec(
+            *self._command, *self._arguments, *options, env=environment, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+        )  # fmt: skip
+        child = Child(
+            pin=pin, process=process, worker=worker_id(process.pid, started_ms), began=monotonic(),
+            memory_kills=memory_kills(),
+        )  # fmt: skip
+        self._children.add(child)
+        if self._stop.is_set():
+            process.terminate()
+        return child
+
+    async def _wait(self, child: Child) -> int:
+        assert child.process.stderr is not None
+        while data := await child.process.stderr.read(65_536):
+            child.stderr = (child.stderr + data)[-STDERR_BYTES:]
+            sys.stderr.write(data.decode("utf-8", "replace"))
+            sys.stderr.flush()
+        code = await child.process.wait()
+        self._children.discard(child)
+        return code
+
+    async def _tell(self, child: Child, code: int) -> None:
+        """Writes down a death, and gives back what the process held."""
+        end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        for_memory = -code == signal.SIGKILL and memory_kills() > child.memory_kills
+        crashed = -code in CRASH_SIGNALS or for_memory
+        reason = f"died of {end}{' for want of memory' if for_memory else ''}"
+        _log.error("worker_died", worker=child.worker, end=end, crashed=crashed)
+        try:
+            held = await backlog.owned(child.worker, self._database)
+            for job in held:
+                await self._give_back(job, reason, crashed=crashed, alone=len(held) == 1)
+            await self._record(child, reason, [job.id for job in held])
+        except (NightjarError, PyMongoError) as error:
+            _log.warning("death_not_told", worker=child.worker, error=str(error))  # the leases lapse by themselves
+
+    async def _give_back(self, job: Lapsed, reason: str, *, crashed: bool, alone: bool) -> None:
+        decision: Decision = Again(delay_s=0, counted=())
+        if crashed:
+            limits = await backlog.limits(job.run, self._database)
+            fault = Fault.CRASHED_ALONE if alone else Fault.CRASHED
+            decision = decide(fault, f"its worker {reason} while running it alone", job.counters, limits, jitter=0)
+        query = {"_id": job.id, "fence": job.fence, "status": JobStatus.RUNNING}
+        end = AttemptEnd.CRASHED if crashed else AttemptEnd.LAPSED
+        await apply_decision(query, decision, end, f"its worker {reason}", self._database)
+
+    async def _record(self, child: Child, reason: str, held: list[str]) -> None:
+        stderr = child.stderr.decode("utf-8", "replace")
+        await self._database.leases.delete_many({"owner": child.worker})
+        await self._database.workers.update_one(
+            {"_id": child.worker}, {"$set": {"state": "dead", "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}}
+        )
+        await self._database.raw["crashes"].insert_one(
+            {"worker": child.worker, "reason": reason, "held": held, "stderr": stderr, "at": utc_now()}
+        )

@@ -1,0 +1,176 @@
+"""Runs one job, turn by turn: plan the prompt, generate, commit. Errors become a decision on the job."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import structlog
+
+from config.errors import EngineError, LeaseLostError, NightjarError, ServiceError
+from config.logging import bind
+from jobs import ownership
+from jobs.database import Database
+from jobs.documents import Run, utc_now
+from jobs.identity import turn_seed
+from jobs.records import Draw, TurnRecord
+from jobs.retry import Counters, Fault, Limits, decide
+from jobs.sequences import Mode, Sequence
+from workers.beat import Tally
+from workers.conversation import PromptPlan, plan_prompt, replay
+from workers.engine.request import Engine, Generation
+from workers.held import Hold
+from workers.library.find import ModelEntry
+from workers.prompts import Conversation, open_conversation
+from workers.runbook import Runbook
+from workers.templates import ChatTemplate
+from workers.turns import turn_draw, turn_parameters, turn_record, turn_request
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What every job of this worker works with."""
+
+    engine: Engine
+    entry: ModelEntry
+    runbook: Runbook
+    worker: str
+    tally: Tally
+    database: Database
+    _templates: dict[str, ChatTemplate] = field(default_factory=dict)
+    _planner: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="planner"))
+
+    async def plan(self, work: Callable[[], T]) -> T:
+        """Renders and tokenises in one thread of its own: a slow template holds up no lease, and renders alone."""
+        return await asyncio.get_running_loop().run_in_executor(self._planner, work)
+
+    def conversation(self, sequence: Sequence, run: Run) -> Conversation:
+        """Call inside `plan`. Raises TemplateError."""
+        engine = self.engine
+        template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
+        return open_conversation(
+            sequence, template=template, tokenizer=engine.tokenizer, context=engine.load.context,
+            bos_text=engine.bos_text,
+        )  # fmt: skip
+
+    def _template(self, date: str) -> ChatTemplate | None:
+        source = self.entry.template or self.engine.chat_template
+        if source is not None and date not in self._templates:
+            self._templates[date] = ChatTemplate(
+                source, bos_text=self.engine.bos_text, eos_text=self.engine.eos_text, date=date,
+                reasoning=self.entry.reasoning,
+            )  # fmt: skip
+        return self._templates.get(date)
+
+
+async def run_job(hold: Hold, desk: Desk) -> None:
+    """Runs a claimed job to its end, a release or a failure; raises nothing but CancelledError."""
+    bind(run=hold.run.name, job=hold.job.id)
+    try:
+        await _converse(hold, desk)
+    except asyncio.CancelledError:
+        if not hold.lost:
+            await _whole(ownership.release(hold.job, "its worker stopped", desk.database))
+        raise
+    except LeaseLostError as error:
+        _log.warning("lease_lost", error=str(error))
+    except ServiceError as error:
+        _log.warning("job_given_up", error=str(error))  # MongoDB stayed away: the lease lapses by itself
+    except Exception as error:
+        await _fail(hold, desk, error)
+
+
+async def _converse(hold: Hold, desk: Desk) -> None:
+    job = hold.job
+    sequence = await desk.runbook.sequence(job.sequence_document)
+    conversation = await desk.plan(lambda: desk.conversation(sequence, hold.run))
+    history = list(job.turns)
+    previous = await desk.plan(lambda: replay(conversation, history))
+    for turn in range(len(history), job.turns_total):
+        if hold.stop_after_turn:
+            await ownership.release(job, "its worker drained", desk.database)
+            return
+        previous, record = await _turn(hold, desk, conversation, turn, history, previous)
+        try:
+            await _whole(ownership.commit_turn(job, record, desk.database, last=turn + 1 == job.turns_total))
+        except LeaseLostError:
+            desk.tally.wasted_tokens += sum(len(draw.reply_ids) for draw in record.draws)
+            raise
+        desk.tally.turns_done += 1
+        history.append(record)
+
+
+async def _turn(
+    hold: Hold,
+    desk: Desk,
+    conversation: Conversation,
+    turn: int,
+    history: list[TurnRecord],
+    previous: PromptPlan | None,
+) -> tuple[PromptPlan, TurnRecord]:
+    """One turn, redrawn while it is empty and redraws are left; every draw is kept, the first one counts."""
+    job, run, sequence = hold.job, hold.run, conversation.sequence
+    resolved = turn_parameters(run, desk.engine.facts, desk.entry.parameters, sequence, turn)
+    plan = await desk.plan(lambda: plan_prompt(conversation, turn, history, resolved.values, previous))
+    redraws = resolved.values.retry_empty
+    last = turn + 1 == job.turns_total or sequence.mode is Mode.INDEPENDENT
+    draws: list[Draw] = []
+    first: Generation | None = None
+    while not draws or (draws[-1].empty is not None and len(draws) <= redraws):
+        seed = turn_seed(run.seed, job.sequence_digest, job.repeat, turn, len(draws))
+        hold.request = f"{job.id}.{job.fence}.{turn}.{len(draws)}"
+        request = turn_request(conversation, plan, resolved, id=hold.request, seed=seed)
+        try:
+            generation = await desk.engine.generate(replace(request, final=last and redraws == 0))
+        finally:
+            hold.request = None
+        if generation.finish_reason == "cancelled":  # the engine is closing
+            raise asyncio.CancelledError
+        first = first or generation
+        draws.append(turn_draw(conversation, plan, resolved, generation, seed=seed))
+    assert first is not None
+    record = turn_record(
+        conversation, plan, resolved, draws, first, history, fence=job.fence, worker=desk.worker, now=utc_now()
+    )
+    return plan, record
+
+
+async def _fail(hold: Hold, desk: Desk, error: Exception) -> None:
+    job, run = hold.job, hold.run
+    fault = classify(error, alone=not hold.accompanied)
+    text = f"{type(error).__name__}: {error}"
+    counters = Counters(tries=job.tries, lapses=job.lapses, crashes=job.crashes)
+    limits = Limits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
+    decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311
+    expected = fault is Fault.PERMANENT
+    _log.warning("job_failed", error=text, fault=fault, decision=type(decision).__name__, exc_info=not expected)
+    try:
+        await _whole(ownership.fail(job, decision, text, desk.database))
+    except ServiceError as away:
+        _log.warning("job_given_up", error=str(away))
+
+
+def classify(error: Exception, *, alone: bool) -> Fault:
+    """What kind of fault an error is. A failing engine is treated as a crash: any job in it may be the cause."""
+    if isinstance(error, EngineError):
+        return Fault.CRASHED_ALONE if alone else Fault.CRASHED
+    if isinstance(error, NightjarError) and not error.transient:
+        return Fault.PERMANENT
+    return Fault.TRANSIENT
+
+
+async def _whole(write: Coroutine[Any, Any, T]) -> T:
+    """Finishes a write although the task is cancelled meanwhile: all of it happens, or none."""
+    task = asyncio.create_task(write)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
