@@ -58,6 +58,8 @@ class Summary(Record):
     turns: tuple[int, ...] = ()
     """The turns it stands for; none where it stands for a document."""
     document: str | None = None
+    part: int = 0
+    """Long texts are summarised in parts, each on its own; the parts follow one another."""
     text: str
     tokens_before: int
     """Tokens of what it stands for."""

@@ -7,10 +7,10 @@ each prompt unless the text already ends with a line break.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from config.errors import TemplateError
-from jobs.records import TurnRecord
+from jobs.records import Summary, TurnRecord
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
 from workers.engine.request import Tokenizer
@@ -44,12 +44,21 @@ class Compression:
     summary: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
 
+    def and_summary(self, summary: Summary) -> Compression:
+        """With one more summary. A first part replaces what stood for the same before, further parts go on from it."""
+        if summary.document is not None:
+            before = self.documents.get(summary.document, "") if summary.part else ""
+            return replace(self, documents={**self.documents, summary.document: _joined(before, summary.text)})
+        before = self.summary if summary.part else ""
+        return replace(self, turns=summary.turns, summary=_joined(before, summary.text))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """A rendered prompt. `system_merged`: the template refuses system messages; it went into the first user turn."""
 
     rendering: Rendering
+    dropped_turns: tuple[int, ...]
     system_merged: bool = False
 
 
@@ -68,10 +77,18 @@ def open_conversation(
     return Conversation(sequence=sequence, template=template, tokenizer=tokenizer, context=context, bos_text=bos_text)
 
 
-def write(conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression) -> Written:
-    """The prompt of `turn`, after the turns in `history`."""
+def write(
+    conversation: Conversation,
+    turn: int,
+    history: Sequence[TurnRecord],
+    compression: Compression,
+    dropped: tuple[int, ...],
+) -> Written:
+    """The prompt of `turn`, after the turns in `history` that are not dropped."""
+    history = [record for record in history if record.index not in dropped]
     if conversation.template is None:
-        return Written(rendering=Rendering(text=_continued(conversation, turn, history, compression), plain=True))
+        text = _continued(conversation, turn, history, compression)
+        return Written(rendering=Rendering(text=text, plain=True), dropped_turns=dropped)
     messages = _messages(conversation, turn, history, compression)
     template = conversation.template
     merged = messages[0]["role"] == "system" and not template.takes_system
@@ -83,13 +100,13 @@ def write(conversation: Conversation, turn: int, history: Sequence[TurnRecord], 
     markers = template.markers
     allowed = markers.open + markers.close + markers.lead if markers else ""
     rendered = template.render(guard_messages(guard, messages, allowed))
-    return Written(rendering=guard.unwrap(rendered), system_merged=merged)
+    return Written(rendering=guard.unwrap(rendered), dropped_turns=dropped, system_merged=merged)
 
 
 def user_text(conversation: Conversation, turn: int, compression: Compression) -> str:
     """What the user says in `turn`: documents put in, and before it the summary of the turns it stands after."""
     text = conversation.sequence.prompt_text(turn, dict(compression.documents))
-    if compression.turns and turn == max(compression.turns) + 1:
+    if compression.summary and turn == max(compression.turns) + 1:
         return f"Summary of our conversation so far: {compression.summary}{SEPARATOR}{text}"
     return text
 
@@ -126,3 +143,7 @@ def _continued(conversation: Conversation, turn: int, history: Sequence[TurnReco
         is_prompt = number % 2 == 1
         text += (SEPARATOR if is_prompt and text and not text.endswith("\n") else "") + part
     return text
+
+
+def _joined(before: str, text: str) -> str:
+    return f"{before}\n{text}" if before else text

@@ -78,16 +78,13 @@ def turn_draw(
     thought = reasoning_tokens(ids, parts, markers, tokenizer)
     nothing = empty(parts.reply, unclosed=parts.unclosed)
     spoiled = degenerate(ids, reasoning_tokens=thought, min_tokens=resolved.values.min_tokens)
-    finish = generation.finish_reason
-    if finish == "length" and plan.max_tokens < resolved.values.max_tokens:
-        finish = "context"
     return Draw(
         seed=seed,
         reply=parts.reply,
         reasoning=parts.reasoning,
         reply_ids=ids,
         raw_text=raw,
-        finish_reason=finish,
+        finish_reason=generation.finish_reason,
         stop_string=generation.stop_string,
         reasoning_tokens=thought,
         empty=nothing,
