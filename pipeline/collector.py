@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
 from jobs.states import JobKind, RunStatus
 from pipeline.report.assemble import assemble
-from pipeline.report.data import ModelInput, Provenance, RunReport, WorkerFacts
-from pipeline.scoring.sheet import CHECKS_METRIC, Line, is_check, metric_scales, score_job, turn_lines
+from pipeline.report.data import RunReport
+from pipeline.report.inputs import models_of, provenance_of, workers_of
+from pipeline.scoring.sheet import Line, line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
 _log = structlog.get_logger()
@@ -42,15 +43,16 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
     jobs = [job async for job in _jobs(run.id, database)]
     for job in jobs:
         score_job(sheet[job.sequence], by_id[job.sequence], job)
+    states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
     if closing:
         run = run.model_copy(update={"status": RunStatus.DONE, "finished_at": now})
     return assemble(
-        provenance=_provenance(run, suite),
-        models=await _models(run, jobs, database),
+        provenance=provenance_of(run, suite),
+        models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
-        lines={name: [_names(lines) for lines in turns] for name, turns in sheet.items()},
+        lines={name: line_names(turns) for name, turns in sheet.items()},
         scales=metric_scales(),
         now=now,
         version=importlib.metadata.version("nightjar"),
@@ -138,61 +140,5 @@ async def _jobs(run_id: str, database: Database) -> AsyncIterator[JobRow]:
                 yield rows[job_id]
 
 
-async def _models(run: Run, jobs: Sequence[JobRow], database: Database) -> list[ModelInput]:
-    ids: dict[str, set[str]] = {model.name: set() for model in run.models}
-    for job in jobs:
-        ids[job.model].update(turn.worker for turn in job.turns)
-    everyone = sorted(set().union(*ids.values()))
-    workers = {raw["_id"]: _worker(raw) async for raw in database.workers.find({"_id": {"$in": everyone}})}
-    return [
-        ModelInput(
-            name=model.name,
-            digest=model.digest,
-            facts=model.facts,
-            loads=tuple(model.loads),
-            workers=tuple(workers[name] for name in sorted(ids[model.name]) if name in workers),
-        )
-        for model in run.models
-    ]
-
-
-def _worker(raw: Mapping[str, Any]) -> WorkerFacts:
-    return WorkerFacts(
-        id=raw["_id"],
-        device=raw.get("device", ""),
-        process_peak_bytes=raw.get("process_peak_bytes"),
-        gpu_peak_bytes=raw.get("gpu_peak_bytes"),
-        gpu_utilisation=raw.get("gpu_utilisation"),
-        gpu_energy_j=raw.get("gpu_energy_j"),
-    )
-
-
-def _names(lines: Sequence[Line]) -> list[str]:
-    """Names of a turn's scores, the share of its checks included."""
-    names = [line.name for line in lines]
-    return [CHECKS_METRIC, *names] if any(is_check(name) for name in names) else names
-
-
-def _provenance(run: Run, suite: SuiteVersion | None) -> Provenance:
-    return Provenance(
-        id=run.id,
-        name=run.name,
-        status=run.status,
-        status_reason=run.status_reason,
-        suite_name=run.suite_name,
-        suite_version=run.suite_version,
-        suite_digest=run.suite,
-        suite_source=suite.source if suite else None,
-        suite_licence=suite.licence if suite else None,
-        primary_metric=suite.primary_metric if suite else None,
-        repeats=run.repeats,
-        seed=run.seed,
-        date=run.date,
-        set_parameters=run.set_parameters,
-        set_model_parameters=run.set_model_parameters,
-        judges=tuple(run.judges),
-        content=run.content,
-        nightjar_version=run.nightjar_version,
-        created_at=run.created_at,
-        finished_at=run.finished_at,
-    )
+async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:
+    return {raw["_id"]: raw async for raw in database.workers.find({"_id": {"$in": sorted(ids)}})}

@@ -33,8 +33,7 @@ def assemble(
     version: str,
 ) -> RunReport:
     """The report; jobs come scored (`pipeline.scoring.sheet.score_job`) and in the run's order."""
-    order = list(scales)
-    reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, order) for model in models)
+    reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
     return RunReport(
         provenance=provenance,
         generated_at=now,
@@ -47,7 +46,7 @@ def assemble(
     )
 
 
-def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, order: Sequence[str]) -> ModelReport:
+def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:
     total = GroupTally()
     tags: dict[str, GroupTally] = {}
     by_sequence: dict[str, GroupTally] = {}
@@ -62,11 +61,11 @@ def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, order: S
         _turns(job, around, turns, lines.get(job.sequence, ()))
     return ModelReport(
         input=model,
-        total=total.group(order),
-        by_tag=_groups(tags.items(), order),
-        by_sequence=_groups(by_sequence.items(), order),
-        by_turn=_groups(sorted(turns.items()), order),
-        by_repeat=_groups(sorted(repeats.items()), order),
+        total=total.group(scales),
+        by_tag=_groups(tags.items(), scales),
+        by_sequence=_groups(by_sequence.items(), scales),
+        by_turn=_groups(sorted(turns.items()), scales),
+        by_repeat=_groups(sorted(repeats.items()), scales),
         resources=resources(model),
         parameters=parameter_uses(jobs),
     )
@@ -89,5 +88,5 @@ def _turns(
                 tally.miss(job, lines[index] if index < len(lines) else ())
 
 
-def _groups(tallies: Iterable[tuple[Key, GroupTally]], order: Sequence[str]) -> Mapping[Key, Group]:
-    return MappingProxyType({key: tally.group(order) for key, tally in tallies})
+def _groups(tallies: Iterable[tuple[Key, GroupTally]], scales: Mapping[str, Scale]) -> Mapping[Key, Group]:
+    return MappingProxyType({key: tally.group(scales) for key, tally in tallies})

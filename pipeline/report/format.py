@@ -54,9 +54,12 @@ def size(value: int | None) -> str:
 
 def metric(value: Metric | None, scale: Scale) -> str:
     """A metric's mean on its scale."""
-    if value is None or value.mean is None:
-        return ABSENT
-    return percent(value.mean) if scale.unit in ("pass", "share") else number(value.mean)
+    return metric_value(value.mean if value else None, scale)
+
+
+def metric_value(value: float | None, scale: Scale) -> str:
+    """A value on its scale: shares as per cent."""
+    return percent(value) if scale.unit in ("pass", "share") else number(value)
 
 
 def metric_title(value: Metric) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from jobs.states import JobStatus
 from pipeline.report.metric import Metric, MetricTally
+from pipeline.scoring.scorer import Scale
 from pipeline.throughput import Speed, SpeedTally
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -104,13 +105,14 @@ class GroupTally:
         for name in lines:
             self._metric(name.partition("#")[0]).miss(job.missing_reason)
 
-    def group(self, order: Sequence[str]) -> Group:
-        """The group; metrics in the order given."""
-        names = sorted(self.metrics, key=lambda name: order.index(name) if name in order else len(order))
+    def group(self, scales: Mapping[str, Scale]) -> Group:
+        """The group; metrics in the order of the scales."""
+        order = {name: at for at, name in enumerate(scales)}
+        names = sorted(self.metrics, key=lambda name: order.get(name, len(order)))
         return Group(
             counts=self._counts(),
             speed=self._speed.speed(),
-            metrics=MappingProxyType({name: self.metrics[name].metric() for name in names}),
+            metrics=MappingProxyType({name: self.metrics[name].metric(scales.get(name)) for name in names}),
         )
 
     def _metric(self, name: str) -> MetricTally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,9 +30,9 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "generated_at": report.generated_at,
         "generated_by": f"nightjar {report.generated_by}",
         "partial": report.provenance.partial,
-        "notices": [asdict(notice) for notice in report.notices],
+        "notices": [_fields(notice) for notice in report.notices],
         "run": _run(report.provenance),
-        "scales": {name: {**asdict(scale)} for name, scale in report.scales.items() if name in report.metrics},
+        "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "models": [_model(model) for model in report.models],
     }
 
@@ -62,6 +62,8 @@ def encode(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _fields(value)
     raise TypeError(f"{type(value).__name__} has no place in a report")
 
 
@@ -101,11 +103,10 @@ def _model(model: ModelReport) -> dict[str, Any]:
         "loads": [load.model_dump(mode="json") for load in model.input.loads],
         **_group(model.total),
         "resources": {
-            **{key: value for key, value in asdict(model.resources).items() if key not in ("probe", "reasons")},
+            **_fields(model.resources, without="probe"),
             "probe": model.resources.probe.model_dump(mode="json") if model.resources.probe else None,
-            "reasons": dict(model.resources.reasons),
         },
-        "parameters": {name: [asdict(use) for use in uses] for name, uses in model.parameters.items()},
+        "parameters": {name: [_fields(use) for use in uses] for name, uses in model.parameters.items()},
         "by_tag": {tag: _group(group) for tag, group in model.by_tag.items()},
         "by_sequence": {name: _group(group) for name, group in model.by_sequence.items()},
         "by_turn": {str(turn): _group(group) for turn, group in model.by_turn.items()},
@@ -114,8 +115,8 @@ def _model(model: ModelReport) -> dict[str, Any]:
 
 
 def _group(group: Group) -> dict[str, Any]:
-    metrics = {name: {k: v for k, v in asdict(metric).items() if k != "name"} for name, metric in group.metrics.items()}
-    return {**_counts(group.counts), "throughput": asdict(group.speed), "metrics": metrics}
+    metrics = {name: _fields(metric, without="name") for name, metric in group.metrics.items()}
+    return {**_counts(group.counts), "throughput": _fields(group.speed), "metrics": metrics}
 
 
 def _counts(counts: Counts) -> dict[str, Any]:
@@ -177,3 +178,7 @@ def _turn(turn: TurnRow) -> dict[str, Any]:
 
 def _score(score: Score) -> dict[str, Any]:
     return {"value": score.value, "state": score.state.value, "answer": score.answer, "reason": score.reason}
+
+
+def _fields(value: Any, without: str = "") -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name != without}

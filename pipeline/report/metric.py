@@ -5,11 +5,10 @@ The unit of analysis is the sequence: turns are reduced first, then repeats, and
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.scoring.scorer import Score, ScoreState
+from pipeline.scoring.scorer import Scale, Score, ScoreState
+from pipeline.statistics import Interval, mean, share_interval, standard_error, t_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +21,8 @@ class Metric:
     """Sequences with a value."""
     stderr: float | None
     """Standard error of the mean over sequences; None under two sequences."""
+    interval: Interval | None
+    """95 % interval of the mean over sequences; None under five sequences."""
     values: int
     """Turns with a value."""
     worst: int
@@ -75,13 +76,15 @@ class MetricTally:
             repeats.setdefault(sequence, []).append(total / count)
         return {sequence: sum(means) / len(means) for sequence, means in repeats.items()}
 
-    def metric(self) -> Metric:
+    def metric(self, scale: Scale | None) -> Metric:
         means = list(self.sequence_means().values())
+        share = scale is not None and scale.is_share
         return Metric(
             name=self.name,
-            mean=sum(means) / len(means) if means else None,
+            mean=mean(means),
             n=len(means),
             stderr=standard_error(means),
+            interval=share_interval(means, self.values) if share else t_interval(means),
             values=self.values,
             worst=self.worst,
             unscored=self.unscored,
@@ -94,11 +97,3 @@ class MetricTally:
         if self.reason:
             return f"not scored: {self.reason}"
         return f"not generated: {self.missing_reason}" if self.missing else "nothing to score"
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of independent values; None under two."""
-    if len(values) < 2:
-        return None
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))

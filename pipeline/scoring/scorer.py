@@ -31,9 +31,9 @@ class Scale:
     unit: str = ""
 
     @property
-    def binary(self) -> bool:
-        """Pass or fail: 0 or 1."""
-        return (self.worst, self.best, self.unit) == (0.0, 1.0, "pass")
+    def is_share(self) -> bool:
+        """From 0 to 1, more is better: a pass, or a share of passes."""
+        return (self.worst, self.best) == (0.0, 1.0)
 
 
 PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass")

@@ -61,6 +61,12 @@ def turn_lines(sequence: PromptSequence) -> tuple[tuple[Line, ...], ...]:
     return tuple(_expectations(sequence, turn) + MEASURE_LINES for turn in range(len(sequence.turns)))
 
 
+def line_names(turns: Sequence[Sequence[Line]]) -> list[list[str]]:
+    """For every turn the names of the scores it should have, the share of its checks included."""
+    names = [[line.name for line in lines] for lines in turns]
+    return [[CHECKS_METRIC, *turn] if any(map(is_check, turn)) else turn for turn in names]
+
+
 def score(lines: Sequence[Line], context: Context) -> dict[str, Score]:
     """The scores of one turn by line name; `checks` comes first where there are expectations."""
     scores = {line.name: apply(line.scorer, context) for line in lines}
