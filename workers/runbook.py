@@ -8,7 +8,7 @@ from time import monotonic
 
 import structlog
 
-from jobs.database import Database, Row
+from jobs.database import Database
 from jobs.documents import Run, SequenceDocument
 from jobs.models import LoadFacts, ModelFacts
 from jobs.patience import patiently
