@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Set
+from dataclasses import fields, is_dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 HIDDEN = "***"
 _SECRET_KEY = re.compile(r"token(?!i[sz])|passw|pwd|secret|api_?key|authoriz|credential|cookie", re.IGNORECASE)
@@ -17,6 +19,13 @@ _PATTERNS = (
     # scheme://user:password@ ; up to the last @ of the word, since passwords are often pasted unquoted
     (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:@/\"'<>]*):[^\s\"'<>]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
     (re.compile(r"\b([\w-]*(?:password|passwd|secret|token|api_?key)=)[^\s&\"',;)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # 'password': '...' in the text of a dict or of JSON
+    (
+        re.compile(
+            r"""(["'][\w-]*(?:passw|pwd|secret|token(?!i[sz])|api_?key)[\w-]*["']\s*:\s*b?)(["']).*?\2""", re.IGNORECASE
+        ),
+        rf"\1\2{HIDDEN}\2",
+    ),
     (re.compile(r"\b(Bearer|Basic) +[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{HIDDEN}"),
 )
@@ -36,7 +45,8 @@ def remember(secret: SecretStr | None) -> None:
         except ValueError:
             password = None
         candidates = {password, unquote(password)} if password else set()
-    _remembered.update(candidate for candidate in candidates if len(candidate) >= 4)
+    escaped = {form[1:-1] for text in candidates for form in (repr(text), json.dumps(text))}
+    _remembered.update(candidate for candidate in candidates | escaped if len(candidate) >= 4)
 
 
 def redact_text(text: str) -> str:
@@ -54,6 +64,10 @@ def redact(value: Any, *, secret: bool = False, depth: int = 0) -> Any:
         return value
     if isinstance(value, SecretStr | SecretBytes) or depth > _MAX_DEPTH:
         return HIDDEN
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, BaseModel):
+        value = dict(value)
     if isinstance(value, Mapping):
         return {
             redact_text(str(key)): redact(item, secret=secret or names_secret(str(key)), depth=depth + 1)
