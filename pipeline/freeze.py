@@ -113,7 +113,7 @@ def differences(old: Run, new: Run) -> list[str]:
             name = model.name
             was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
             found += _changes(was, now, f"{name}:")
-            if model.path != before[name].path:
+            if None not in (model.path, before[name].path) and model.path != before[name].path:
                 found.append(f"the file of {name} is {model.path}, was {before[name].path}")
     if old.nightjar_version != new.nightjar_version:
         found.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")

@@ -23,7 +23,7 @@ async def check_models(
     rows = database.raw["models"].find({"_id": {"$in": list(request.models)}})
     facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
     for model in request.models:
-        if model in facts and model not in request.paths:
+        if model in facts:
             check_kind(facts[model], sequences)
         elif model not in request.known_models and model not in request.paths:
             known = {*request.known_models, *await database.raw["models"].distinct("_id")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -64,11 +63,6 @@ def make_request(**options: Any) -> EnqueueRequest:
     if fraction is not None and fraction > 1 and fraction != int(fraction):
         raise UsageError(f"--fail-on-error is {fraction}: give a whole number of jobs, or a fraction below 1.")
     return request
-
-
-def request_of(options: Mapping[str, Any]) -> EnqueueRequest:
-    """The request that a schedule keeps."""
-    return make_request(**options)
 
 
 _OPTIONS = {"models": "--model", "set_parameters": "--set", "set_model_parameters": "--set"}

@@ -6,18 +6,28 @@ dispatcher that dies in between leaves the claim, and any other finishes it: the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import structlog
 from cronsim import CronSim, CronSimError
+from pymongo.errors import DuplicateKeyError
 
 from config.errors import NightjarError, RunConflictError, UsageError, suggest
 from jobs.database import Database
 from jobs.documents import Run, Schedule
+from pipeline.preflight import check_models
 from pipeline.producer import enqueue
-from pipeline.request import request_of
+from pipeline.request import make_request
+from pipeline.suites.catalogue import take_suite
+from pipeline.suites.content import NAME_PATTERN
+from pipeline.suites.select import select
+
+MAX_NAME = 60
+"""Characters of a schedule's name; its runs' names are longer."""
 
 _LOOK_BACK = timedelta(hours=26)
 """Longer than any day of any zone: around a change of the clock, ticks found backwards may differ from forwards."""
@@ -73,6 +83,35 @@ def run_name(schedule: str, tick: datetime) -> str:
     return f"{schedule}-{tick.astimezone(UTC):%Y-%m-%d-%H%MZ}"
 
 
+async def add_schedule(name: str, cron: str, timezone: str, options: dict[str, Any], database: Database) -> Schedule:
+    """Stores a schedule whose first tick lies ahead; `options` are those of the enqueue request.
+
+    What enqueuing would refuse now is refused here: an unknown suite or model, a parameter out of its range.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > MAX_NAME:
+        raise UsageError(f"The name {name!r} is not allowed: letters, digits, '.', '_', '-', at most {MAX_NAME}.")
+    check_cron(cron, timezone)
+    request = make_request(**options)
+    suite, _ = await take_suite(request.suite, database)
+    await check_models(request, select(suite.sequences, request.only, request.limit), database)
+    now = await database.now()
+    schedule = Schedule(
+        id=name,
+        cron=cron,
+        timezone=timezone,
+        enqueue=request.model_dump(mode="json", exclude_defaults=True),
+        last_tick=now,
+        created_at=now,
+    )
+    try:
+        await schedule.insert()
+    except DuplicateKeyError:
+        raise UsageError(
+            f"There is a schedule {name!r} already. Remove it first: `nightjar schedule rm {name}`."
+        ) from None
+    return schedule
+
+
 async def fire_due(database: Database, now: datetime | None = None) -> list[Run]:
     """Enqueues the newest due tick of every schedule; returns the runs that this call made."""
     moment = now or await database.now()
@@ -100,7 +139,7 @@ async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run |
     run: Run | None = None
     try:
         options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
-        done = await enqueue(request_of(options), database)
+        done = await enqueue(make_request(**options), database)
         run = done.run if done.created else None
     except RunConflictError:
         _log.info("tick_fired_before", schedule=schedule.id, run=name)

@@ -40,7 +40,7 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
 
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left")
+        result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in rows:
         result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
     return result

@@ -23,7 +23,7 @@ MAX_SEQUENCE_CHARS = 4 * 2**20
 
 
 class Format(StrEnum):
-    NATIVE = "nightjar"
+    NATIVE = "native"
     MT_BENCH = "mt-bench"
     STORYBENCH = "storybench"
 

@@ -1,0 +1,119 @@
+"""`nightjar enqueue`: freeze a run and write its jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts.enqueue_options import (
+    Assignments,
+    FailOnError,
+    Limit,
+    MaxTries,
+    Models,
+    Only,
+    Priority,
+    Repeats,
+    Seed,
+    Suite,
+    request_options,
+)
+from scripts.output import Json, emit_json, plain
+
+if TYPE_CHECKING:
+    from pipeline.producer import Enqueued
+    from pipeline.request import EnqueueRequest
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def enqueue(
+    suite: Suite,
+    model: Models,
+    repeats: Repeats = 1,
+    seed: Seed = None,
+    assignments: Assignments = None,
+    only: Only = None,
+    limit: Limit = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; {date} becomes the day (UTC). The same name is the same run.")
+    ] = None,
+    priority: Priority = 0,
+    max_tries: MaxTries = 3,
+    fail_on_error: FailOnError = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the run's end; exit code 1 when a job failed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Freeze a run and write its jobs; workers take them from there.
+
+    Example: nightjar enqueue --suite story-starters --model nightjar-demo --repeats 3 --name 'nightly-{date}'
+    """
+    from pipeline.request import make_request
+    from scripts.session import run_async
+
+    options = request_options(
+        assignments,
+        suite=suite,
+        models=tuple(model),
+        repeats=repeats,
+        seed=seed,
+        only=only,
+        limit=limit,
+        name=name,
+        priority=priority,
+        max_tries=max_tries,
+        fail_on_error=fail_on_error,
+    )
+    failed = run_async(_enqueue(make_request(**options), wait=wait, as_json=as_json))
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
+    """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
+    from pipeline.producer import enqueue
+    from scripts.enqueue_options import local_models
+    from scripts.run_wait import expansion_bar, wait_for_run
+    from scripts.session import open_session
+
+    async with open_session() as session:
+        request = request.model_copy(update={"known_models": local_models(session.settings)})
+        with expansion_bar() as progress:
+            enqueued = await enqueue(request, session.database, progress=progress)
+        if not as_json:
+            _tell(enqueued)
+        ended = await wait_for_run(enqueued.run, session.database) if wait else None
+        if as_json:
+            emit_json({"run": _row(enqueued) | ({} if ended is None else {"status": ended.run.status, **ended.json()})})
+        elif ended is not None:
+            print(plain(ended.sentence()))
+        return ended is not None and ended.failed
+
+
+def _row(enqueued: Enqueued) -> dict[str, Any]:
+    return {
+        "id": enqueued.run.id,
+        "name": enqueued.run.name,
+        "created": enqueued.created,
+        "jobs_total": enqueued.jobs_total,
+        "jobs_added": enqueued.jobs_added,
+        "warnings": list(enqueued.warnings),
+    }
+
+
+def _tell(enqueued: Enqueued) -> None:
+    run = enqueued.run
+    if enqueued.suite_imported:
+        print(plain(f"Imported the suite {run.suite_name!r} that comes with Nightjar."))
+    if enqueued.created:
+        print(plain(f"Run {run.name!r}: {enqueued.jobs_total} jobs."))
+    elif enqueued.jobs_added:
+        print(plain(f"Run {run.name!r} grew by {enqueued.jobs_added} jobs to {enqueued.jobs_total}."))
+    else:
+        print(plain(f"Nothing to do: run {run.name!r} is there with the same content, {run.status}."))
+    for warning in enqueued.warnings:
+        print(plain(f"Note: {warning}"))

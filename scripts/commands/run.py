@@ -1,0 +1,178 @@
+"""`nightjar run`: list, show, wait for, pause, resume, cancel, retry and remove runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.errors import UsageError
+from scripts.output import Json, console, emit_json, plain, table
+
+if TYPE_CHECKING:
+    from jobs.database import Database
+    from jobs.documents import Run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Runs: one launch each of a suite on models. RUN is a run's name, its id, or the beginning of its id.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """The newest runs with their progress. Example: nightjar run list"""
+    from scripts.run_views import list_runs
+    from scripts.session import open_session, run_async
+
+    async def load() -> list[dict[str, object]]:
+        async with open_session() as session:
+            return await list_runs(limit, session.database)
+
+    rows = run_async(load())
+    if as_json:
+        emit_json({"runs": rows})
+        return
+    columns = ("run", "status", "suite", "models", "done>", "dead>", "jobs>", "created")
+    console().print(table(None, columns, [[row[column.strip(">")] for column in columns] for row in rows]))
+
+
+@app.command()
+def show(
+    name: Name,
+    job: Annotated[
+        str | None, typer.Option("--job", help="A job: its id, or SEQUENCE[:MODEL[:REPEAT]]; shows its attempts.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a run is made of and how it stands. Example: nightjar run show nightly-2026-11-20 --job 81:story:0"""
+    from jobs.lookup import find_job, find_run
+    from scripts.run_views import describe_job, describe_run, print_job, print_run
+    from scripts.session import open_session, run_async
+
+    async def load() -> dict[str, object]:
+        async with open_session() as session:
+            run = await find_run(name, session.database)
+            if job is None:
+                return await describe_run(run, session.database)
+            return describe_job(await find_job(run, job, session.database))
+
+    data = run_async(load())
+    if as_json:
+        emit_json({"run" if job is None else "job": data})
+    elif job is None:
+        print_run(data)
+    else:
+        print_job(data)
+
+
+@app.command()
+def wait(
+    name: Name,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds; then exit code 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Wait for a run's end; exit code 1 when a job failed or the run stopped. Example: nightjar run wait nightly"""
+    from jobs.lookup import find_run
+    from scripts.run_wait import Ended, wait_for_run
+    from scripts.session import open_session, run_async
+
+    async def until() -> Ended:
+        async with open_session() as session:
+            return await wait_for_run(await find_run(name, session.database), session.database, timeout_s=timeout)
+
+    ended = run_async(until())
+    if as_json:
+        emit_json({"run": {"id": ended.run.id, "name": ended.run.name, "status": ended.run.status, **ended.json()}})
+    else:
+        print(plain(ended.sentence()))
+    if ended.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Stop a run's work within seconds; what is done stays. Example: nightjar run pause nightly"""
+    from jobs import control
+
+    run = _change(name, control.pause)
+    print(plain(f"Run {run.name!r} is paused. `nightjar run resume {run.name}` lets it go on."))
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Let a paused or stopped run go on. Example: nightjar run resume nightly"""
+    from jobs import control
+
+    print(plain(f"Run {_change(name, control.resume).name!r} goes on."))
+
+
+@app.command()
+def cancel(name: Name) -> None:
+    """End a run for good; its results stay. Example: nightjar run cancel nightly"""
+    from jobs import control
+
+    run = _change(name, control.cancel)
+    print(plain(f"Run {run.name!r} is cancelled. `nightjar report {run.name}` shows what there is."))
+
+
+@app.command()
+def retry(
+    name: Name,
+    dead: Annotated[bool, typer.Option("--dead", help="Every dead job; also the default.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Only dead jobs whose reason begins so.")] = None,
+) -> None:
+    """Give dead jobs a fresh start, from the turn where they failed. Example: nightjar run retry nightly --dead"""
+    from jobs import control
+    from jobs.lookup import find_run
+    from scripts.session import open_session, run_async
+
+    if dead and reason is not None:
+        raise UsageError("Give either --dead or --reason.")
+
+    async def again() -> int:
+        async with open_session() as session:
+            run = await find_run(name, session.database)
+            return await control.retry(run, session.database, reason=reason)
+
+    count = run_async(again())
+    print(f"{count} jobs are tried again." if count else "No dead job was found to try again.")
+
+
+@app.command()
+def rm(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run that has ended, with its transcripts. Example: nightjar run rm trial-1 --yes"""
+    from jobs import control
+    from jobs.lookup import find_run
+    from scripts.session import open_session, run_async
+
+    async def delete() -> tuple[str, int]:
+        async with open_session() as session:
+            run = await find_run(name, session.database)
+            if not yes:
+                typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
+            return run.name, await control.remove(run, session.database)
+
+    removed, count = run_async(delete())
+    print(plain(f"Removed run {removed!r} with {count} jobs."))
+
+
+def _change(name: str, act: Callable[[Run, Database], Awaitable[Run]]) -> Run:
+    from jobs.lookup import find_run
+    from scripts.session import open_session, run_async
+
+    async def change() -> Run:
+        async with open_session() as session:
+            return await act(await find_run(name, session.database), session.database)
+
+    return run_async(change())

@@ -1,0 +1,200 @@
+"""`nightjar suite`: import, list, show, export and validate suites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.errors import OutputError, UnknownNameError
+from scripts.output import Json, console, emit_json, plain, table
+
+if TYPE_CHECKING:
+    from jobs.documents import SuiteVersion
+    from pipeline.suites.content import SuiteContent
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Suites: named, versioned sets of prompt sequences. The format is described in docs/suites.md.",
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A suite file: native YAML, MT-bench, Storybench.")]
+Name = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or NAME@VERSION.")]
+Format = Annotated[
+    str | None, typer.Option("--format", "-f", help="native, mt-bench or storybench; default: by its looks.")
+]
+
+
+@app.command("import")
+def import_(
+    file: File,
+    format_: Format = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the suite's own, or the file's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
+    from pipeline.suites.importer import import_suite
+    from pipeline.suites.read import read_suite
+    from scripts.session import open_session, run_async
+
+    content = read_suite(file, format_, name)
+
+    async def store() -> tuple[SuiteVersion, bool, int]:
+        async with open_session() as session:
+            version, created = await import_suite(content, session.database)
+            newest = await session.database.raw["suites"].find_one({"name": version.name}, sort=[("version", -1)])
+            return version, created, version.version if newest is None else newest["version"]
+
+    version, created, newest = run_async(store())
+    if as_json:
+        emit_json({"suite": {**_summary(version), "created": created}})
+        return
+    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
+    if newest != version.version:
+        print(f"The newest version is {newest}; name this one {version.name}@{version.version} to use it.")
+
+
+@app.command("list")
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="Every version, not only the newest.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Imported suites, and those that come with Nightjar. Example: nightjar suite list"""
+    from jobs.documents import SuiteVersion
+    from pipeline.suites.catalogue import bundled
+    from scripts.session import open_session, run_async
+
+    async def load() -> list[SuiteVersion]:
+        async with open_session():
+            return await SuiteVersion.find_all().sort("+name", "-version").to_list()
+
+    found = run_async(load())
+    newest: dict[str, SuiteVersion] = {}
+    for version in found:
+        newest.setdefault(version.name, version)
+    waiting = [name for name in bundled() if name not in newest]
+    shown = found if every else list(newest.values())
+    if as_json:
+        emit_json({"suites": [_summary(version) for version in shown], "bundled": waiting})
+        return
+    rows: list[list[Any]] = [
+        [v.name, v.version, len(v.sequences), sum(s.turns for s in v.sequences), ", ".join(v.tags), _day(v)]
+        for v in shown
+    ]
+    rows += [[name, None, None, None, "comes with Nightjar, imported on first use", None] for name in waiting]
+    console().print(table(None, ("suite", "version>", "sequences>", "turns>", "tags", "imported"), rows))
+
+
+@app.command()
+def show(
+    name: Name,
+    sequence: Annotated[str | None, typer.Option("--sequence", help="Show this one with its prompts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A suite's sequences. Example: nightjar suite show story-starters --sequence fox-and-star"""
+    content, version = _load(name)
+    if as_json:
+        emit_json({"suite": _summary(version) | content.model_dump(mode="json", exclude={"name", "tags"})})
+        return
+    if sequence is not None:
+        _show_sequence(content, sequence)
+        return
+    about = "  ".join(text for text in (content.description, f"Licence: {content.licence or 'not given'}.") if text)
+    print(plain(f"{version.name}@{version.version}, {_size(version)}, digest {version.id[:12]}, from {content.source}"))
+    print(plain(about))
+    rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), _shortened(s.turns[0].prompt)] for s in content.sequences]
+    console().print(table(None, ("sequence", "mode", "turns>", "tags", "first prompt"), rows))
+
+
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")] = None,
+) -> None:
+    """A suite as native YAML, with the same digest. Example: nightjar suite export mt-bench --out mt-bench.yaml"""
+    from pipeline.suites.export import export_yaml
+
+    content, _ = _load(name)
+    text = export_yaml(content)
+    if out is None:
+        print(text, end="")
+        return
+    part = out.with_name(out.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{out} cannot be written: {error.strerror}. Choose another file with --out.") from None
+    print(plain(f"Wrote {out}."))
+
+
+@app.command()
+def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
+    """Check a suite file and store nothing. Example: nightjar suite validate my-suite.yaml"""
+    from pipeline.suites.read import read_suite
+
+    content = read_suite(file, format_)
+    turns = sum(len(sequence.turns) for sequence in content.sequences)
+    if as_json:
+        counts = {"sequences": len(content.sequences), "turns": turns}
+        emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
+        return
+    print(plain(f"Fine: suite {content.name!r}, {len(content.sequences)} sequences, {turns} turns, {content.source}."))
+
+
+def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
+    from pipeline.suites.catalogue import take_suite
+    from pipeline.suites.importer import load_content
+    from scripts.session import open_session, run_async
+
+    async def load() -> tuple[SuiteContent, SuiteVersion]:
+        async with open_session() as session:
+            version, _ = await take_suite(name, session.database)
+            return await load_content(version, session.database), version
+
+    return run_async(load())
+
+
+def _show_sequence(content: SuiteContent, name: str) -> None:
+    found = next((s for s in content.sequences if s.id == name), None)
+    if found is None:
+        raise UnknownNameError("sequence", name, [s.id for s in content.sequences])
+    print(plain(f"{found.id}  mode {found.mode}  tags: {', '.join(found.tags) or 'none'}  {found.parameters or ''}"))
+    if found.system:
+        print(plain(f"\n[system]\n{found.system}"))
+    for index, turn in enumerate(found.turns, start=1):
+        print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{found.prompt_text(index - 1)}"))
+        for expectation in turn.expect:
+            print(plain(f"  expects {expectation.check}: {expectation.value}"))
+        if turn.reference:
+            print(plain(f"  reference: {turn.reference}"))
+
+
+def _summary(version: SuiteVersion) -> dict[str, Any]:
+    return {
+        "id": version.id,
+        "name": version.name,
+        "version": version.version,
+        "sequences": len(version.sequences),
+        "turns": sum(s.turns for s in version.sequences),
+        "tags": version.tags,
+        "source": version.source,
+        "imported_at": version.imported_at,
+    }
+
+
+def _size(version: SuiteVersion) -> str:
+    return f"{len(version.sequences)} sequences, {sum(s.turns for s in version.sequences)} turns"
+
+
+def _day(version: SuiteVersion) -> str:
+    return f"{version.imported_at.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:57] + "..."

@@ -1,0 +1,123 @@
+"""Waiting for a run's end, with progress on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from config.errors import UsageError
+from jobs.states import TERMINAL_RUNS, JobStatus, RunStatus
+from scripts.output import plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from jobs.database import Database
+    from jobs.documents import Run
+
+POLL_S = 0.5
+LONG_EXPANSION_JOBS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run stands at its end, or where a limit ended the waiting."""
+
+    run: Run
+    jobs: dict[str, int]
+
+    @property
+    def failed(self) -> bool:
+        """Not at its end, stopped, cancelled, or with a job that failed."""
+        return self.run.status is not RunStatus.DONE or self.jobs[JobStatus.DEAD] > 0
+
+    def json(self) -> dict[str, Any]:
+        return {"status_reason": self.run.status_reason, "jobs": self.jobs}
+
+    def sentence(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.jobs.items() if count)
+        reason = f" ({self.run.status_reason})" if self.run.status_reason else ""
+        more = f" `nightjar report {self.run.name}` shows the results." if self.run.status is RunStatus.DONE else ""
+        return f"Run {self.run.name!r} is {self.run.status}{reason}: {counts or 'no jobs'}.{more}"
+
+
+async def count_jobs(run_id: str, database: Database) -> dict[str, int]:
+    """Jobs of a run by status; every status is there."""
+    groups: list[dict[str, Any]] = [{"$match": {"run": run_id}}, {"$group": {"_id": "$status", "jobs": {"$sum": 1}}}]
+    counts = dict.fromkeys(map(str, JobStatus), 0)
+    async for row in await database.jobs.aggregate(groups, hint="status"):
+        counts[row["_id"]] = row["jobs"]
+    return counts
+
+
+async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None = None) -> Ended:
+    """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on."""
+    from jobs.documents import Run as RunDocument
+
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout_s is None else loop.time() + timeout_s
+    with _bar(run) as bar:
+        while True:
+            current = await RunDocument.get(run.id)
+            if current is None:
+                raise UsageError(f"Run {run.name!r} was removed.")
+            counts = await count_jobs(run.id, database)
+            ended = counts[JobStatus.DONE] + counts[JobStatus.DEAD] + counts[JobStatus.CANCELLED]
+            bar.update(bar.task_ids[0], completed=ended, total=current.jobs_total, hint=await _hint(current, database))
+            halted = current.status in TERMINAL_RUNS or current.status is RunStatus.PAUSED
+            if halted or (deadline is not None and loop.time() >= deadline):
+                return Ended(run=current, jobs=counts)
+            await asyncio.sleep(POLL_S)
+
+
+async def _hint(run: Run, database: Database) -> str:
+    """Why nothing may move; empty where workers are at it."""
+    from jobs.backlog import live_slots
+
+    if run.status is not RunStatus.ACTIVE:
+        return run.status.lower()
+    served = await live_slots(database)
+    missing = [model.name for model in run.models if model.name not in served]
+    return f"no worker for {', '.join(missing)}: nightjar worker --model {missing[0]}" if missing else ""
+
+
+@contextmanager
+def _bar(run: Run) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hint = TextColumn("{task.fields[hint]}", markup=False)
+    with Progress(*columns, hint, console=console, disable=not console.is_terminal) as bar:
+        bar.add_task(plain(run.name), total=run.jobs_total, hint="")
+        try:
+            yield bar
+        except asyncio.CancelledError:
+            bar.stop()
+            name = plain(run.name)
+            console.print(
+                f"Not waiting any more; the run goes on. `nightjar run wait {name}` waits again, `nightjar status` "
+                f"shows it, `nightjar run cancel {name}` ends it.",
+                soft_wrap=True,
+            )
+            raise
+
+
+@contextmanager
+def expansion_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress callback for the producer; it shows a bar on a terminal, for a run with very many jobs."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing jobs", total=None, visible=False)
+
+        def show(written: int, total: int) -> None:
+            visible = bar.console.is_terminal and total > LONG_EXPANSION_JOBS
+            bar.update(task, completed=written, total=total, visible=visible)
+
+        yield show
