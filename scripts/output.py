@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, for scripts.")]
@@ -40,7 +40,8 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
 
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column.endswith(">") else "left"
+        result.add_column(column.removesuffix(">"), justify=justify, overflow="fold")
     for row in rows:
         result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
     return result
