@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 CAPABILITIES = ("chat", "base", "embedding", "judge")
 
 
+def prepared() -> Settings:
+    """The settings, with logging set up by them."""
+    from config.logging import configure
+    from config.settings import load_settings
+
+    settings = load_settings()
+    configure(settings)
+    return settings
+
+
 async def inventory_rows(wanted: str | None) -> list[Held]:
     """The inventory, with what workers serve where MongoDB is up already: listing starts no server."""
-    from config.settings import load_settings
     from workers.library.inventory import inventory
 
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
-    settings = load_settings()
+    settings = prepared()
     rows = inventory(settings, await _serving(settings))
     return [row for row in rows if wanted is None or _has(row, wanted)]
 
@@ -99,7 +108,7 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
             console().print(f"{row.name}: {row.reason}", soft_wrap=True)
 
 
-def describe(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
+def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
     from workers.library.estimate import kv_bytes_per_token
     from workers.library.inspect import entry_facts, inspect_file

@@ -6,43 +6,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import ServiceError
 from scripts.output import Json, plain
 
 if TYPE_CHECKING:
     from workers.library.find import ModelEntry
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Models on this machine: find, fetch, look into, and take off again.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models on this machine: find, fetch, look into.")
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="A registered name, or the path of a .gguf file.")]
+Wanted = Annotated[str | None, typer.Option("--for", help="Only models for: chat, base, embedding, judge.")]
+Quant = Annotated[str | None, typer.Option("--quant", help="Such as Q4_K_M; auto: the best that fits (default).")]
 
 
 @app.command("list")
-def list_models(
-    wanted: Annotated[str | None, typer.Option("--for", help="Only models for: chat, base, embedding, judge.")] = None,
-    as_json: Json = False,
-) -> None:
+def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
     """Every known model with its state, size and use. Example: nightjar model list --for chat"""
     from scripts.model_views import inventory_rows, show_inventory
     from scripts.session import run_async
 
-    held = run_async(inventory_rows(wanted))
-    show_inventory(held, as_json=as_json)
+    show_inventory(run_async(inventory_rows(wanted)), as_json=as_json)
 
 
 @app.command()
 def info(model: Name, as_json: Json = False) -> None:
     """What a model file says of itself, and the memory it takes. Example: nightjar model info nightjar-demo"""
-    from config.settings import load_settings
-    from scripts.model_views import describe, show_info
+    from scripts.model_views import describe, prepared, show_info
     from workers.library.find import find_model
 
-    settings = load_settings()
-    show_info(describe(find_model(model, settings), settings), as_json=as_json)
+    settings = prepared()
+    show_info(describe(find_model(model, settings)), as_json=as_json)
 
 
 @app.command()
@@ -54,25 +46,19 @@ def add(
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
-    from config.settings import load_settings
+    from scripts.model_views import prepared
     from workers.library.editing import add_entry
     from workers.library.find import find_model, resolve_path
     from workers.library.inspect import inspect_file
     from workers.library.sources import read_source
 
-    settings = load_settings()
+    settings = prepared()
     found = read_source(source, settings)
-    keys = dict(found.keys)
-    if tag:
-        keys["tags"] = list(tag)
-    if template:
-        keys["template"] = template
-    if context:
-        keys["load"] = {"context": context}
-    if "path" in keys:
-        inspect_file(resolve_path(keys["path"], settings))
+    extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
+    if "path" in found.keys:
+        inspect_file(resolve_path(found.keys["path"], settings))
     chosen = name or found.name
-    add_entry(settings.models_file, chosen, keys)
+    add_entry(settings.models_file, chosen, {**found.keys, **{key: value for key, value in extra.items() if value}})
     typer.echo(f"Added {chosen} to {settings.models_file}.")
     if not found.is_local:
         typer.echo(f"Fetch it: nightjar model pull {chosen}")
@@ -80,24 +66,83 @@ def add(
     publish(find_model(chosen, settings))
 
 
+@app.command()
+def pull(
+    model: Annotated[str, typer.Argument(help="A registered name, or OWNER/REPO[@REVISION][:FILE].")],
+    name: Annotated[str | None, typer.Option(help="The name to know it by; default: made of the repository's.")] = None,
+    quant: Quant = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; it is pinned to the commit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+) -> None:
+    """Fetch a model from the hub into models/. Example: nightjar model pull Qwen/Qwen3-4B-GGUF --quant Q4_K_M"""
+    from scripts.model_pull import pull_registered, registered_name
+    from scripts.model_views import prepared
+    from workers.library.find import find_model
+
+    settings = prepared()
+    chosen = registered_name(model, name, revision, settings)
+    pulled = pull_registered(chosen, settings, quant, force=force)
+    if pulled.fetched:
+        publish(find_model(chosen, settings))
+
+
+@app.command()
+def verify(model: Name) -> None:
+    """Hash a model's files anew and compare. Example: nightjar model verify llama-3.1-8b"""
+    from scripts.model_pull import verify_model
+    from scripts.model_views import prepared
+    from workers.library.find import find_model
+
+    settings = prepared()
+    if not verify_model(find_model(model, settings), settings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def recommend(
+    ram: Annotated[str | None, typer.Option(help="Memory to plan for, such as 8GB; default: this machine's.")] = None,
+    vram: Annotated[str | None, typer.Option(help="GPU memory to plan for, such as 12GB; 0 for none.")] = None,
+    wanted: Annotated[str | None, typer.Option("--for", help="chat, embedding or judge.")] = None,
+    write: Annotated[str | None, typer.Option(metavar="MODEL", help="Write this one to the registry.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Models that fit this machine, and how. Example: nightjar model recommend --vram 12GB --for judge"""
+    from scripts.model_recommend import recommended, show_recommended, write_recommended
+
+    found = recommended(ram, vram, wanted)
+    if write is not None:
+        write_recommended(found, write)
+        return
+    show_recommended(found, as_json=as_json)
+
+
+@app.command("rm")
+def remove(
+    model: Annotated[str, typer.Argument(help="A name of `nightjar model list`.")],
+    keep_file: Annotated[bool, typer.Option("--keep-file", help="Take it off the list only.")] = False,
+) -> None:
+    """Take a model off the list and delete its file. Example: nightjar model rm story --keep-file"""
+    from scripts.model_views import inventory_rows, prepared
+    from scripts.session import run_async
+    from workers.library.removal import remove as take_off
+
+    rows = run_async(inventory_rows(None))
+    held = next((row for row in rows if row.name == model), None)
+    removed = take_off(model, held, prepared(), keep_file=keep_file)
+    typer.echo(f"Removed {model} from the list." if removed.from_registry else f"Removed {model}.")
+    for file in removed.deleted:
+        typer.echo(f"Deleted {plain(str(file))}.")
+    for file in removed.kept:
+        typer.echo(f"Kept {plain(str(file))}.")
+
+
 def publish(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB; an unreachable server is said, and a worker will publish them."""
+    from config.errors import ServiceError
+    from scripts.model_pull import publish_facts
     from scripts.session import run_async
 
     try:
-        run_async(_publish(entry))
+        run_async(publish_facts(entry))
     except ServiceError as error:
         typer.echo(f"Its facts are not published yet; a worker does so when it loads it. {plain(str(error))}", err=True)
-
-
-async def _publish(entry: ModelEntry) -> None:
-    import asyncio
-    import socket
-
-    from jobs.publishing import publish_model
-    from scripts.session import open_session
-    from workers.library.inspect import entry_facts
-
-    facts = await asyncio.to_thread(entry_facts, entry)
-    async with open_session() as session:
-        await publish_model(session.database, facts, socket.gethostname())

@@ -35,6 +35,10 @@ class DigestCache:
             self._write(key, {"stamp": stamp, "sha256": value})
         return value
 
+    def remember(self, path: Path, value: str) -> None:
+        """Keeps a digest that was computed elsewhere for a file of one part."""
+        self._write(str(path.absolute()), {"stamp": [_stamp(path)], "sha256": value})
+
     def forget(self, path: Path) -> None:
         entries = self._read()
         if entries.pop(str(path.absolute()), None) is not None:

@@ -1,0 +1,198 @@
+"""The model hub through huggingface_hub: what a repository holds, and its files, resumed and checked.
+
+`hf_hub_download` throws an unfinished file away and keeps a cache in the home folder. Files are therefore fetched with
+the library's `http_get`, which resumes, into a part beside the model, and named only when their SHA-256 is right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from config.errors import HubError
+from workers.library.digests import sha256
+from workers.library.hub_errors import Asked, is_passing, translated
+from workers.library.partial import CACHE
+from workers.library.quants import RemoteFile
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_log = structlog.get_logger()
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A repository at one commit."""
+
+    repo: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+    licence: str | None = None
+
+
+class Hub:
+    """One endpoint and token, both from the settings. Every method raises HubError or UnknownNameError."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.offline:
+            raise HubError("NIGHTJAR_OFFLINE is set, so that the hub is not asked. Unset it to fetch models.")
+        _prepare(settings.home)
+        from huggingface_hub import HfApi
+
+        self.endpoint = (settings.hf_endpoint or "https://huggingface.co").rstrip("/")
+        self._token: str | bool = settings.hf_token.get_secret_value() if settings.hf_token else False
+        self._api = HfApi(endpoint=self.endpoint, token=self._token, library_name="nightjar")
+
+    def listing(self, repo: str, revision: str | None) -> Listing:
+        """Files and commit of a repository; `revision` None is its default branch."""
+        with self._errors(repo, revision=revision):
+            info = self._patient(
+                lambda: self._api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
+            )
+        files = tuple(
+            RemoteFile(name=item.rfilename, bytes=item.size or 0, sha256=item.lfs.sha256 if item.lfs else None)
+            for item in info.siblings or []
+        )
+        card = info.card_data.to_dict() if info.card_data else {}
+        return Listing(repo=repo, commit=info.sha or "", files=files, licence=card.get("license"))
+
+    def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
+        """The file as a part in `folder`, whole and checked; resumes what an earlier call left there.
+
+        `advance` is told of bytes.
+        """
+        part = part_of(folder, file)
+        if part.exists() and part.stat().st_size > file.bytes:
+            part.unlink()
+        have = part.stat().st_size if part.exists() else 0
+        advance(have)
+        if have < file.bytes or not part.exists():
+            self._download(listing, file, part, have, advance)
+        _check(listing.repo, file, part)
+        return part
+
+    def _download(
+        self, listing: Listing, file: RemoteFile, part: Path, have: int, advance: Callable[[int], None]
+    ) -> None:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.file_download import get_hf_file_metadata, http_get
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        url = hf_hub_url(listing.repo, file.name, revision=listing.commit, endpoint=self.endpoint)
+        headers = build_hf_headers(token=self._token, library_name="nightjar")
+        with self._errors(listing.repo, file=file.name):
+            found = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))
+            if _host(found.location) != _host(url):
+                headers.pop("authorization", None)  # a signed address elsewhere: the token stays with the hub
+            part.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("ab") as out:
+                http_get(
+                    found.location,
+                    out,
+                    resume_size=have,
+                    headers=headers,
+                    expected_size=file.bytes,
+                    displayed_filename=file.name,
+                    tqdm_class=_progress(advance),
+                )
+                out.flush()
+                os.fsync(out.fileno())
+
+    def _patient(self, call: Callable[[], Any]) -> Any:
+        """Retries what a busy or shaky hub refuses."""
+        retrying = Retrying(
+            retry=retry_if_exception(is_passing),
+            stop=stop_after_attempt(4),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            reraise=True,
+            before_sleep=lambda state: _log.warning("hub_retry", attempt=state.attempt_number),
+        )
+        return retrying(call)
+
+    def _errors(self, repo: str, *, revision: str | None = None, file: str | None = None) -> Any:
+        return translated(
+            Asked(endpoint=self.endpoint, repo=repo, revision=revision, file=file, with_token=bool(self._token)),
+            repositories=lambda: self._similar(repo),
+            revisions=lambda: self._revisions(repo),
+        )
+
+    def _similar(self, repo: str) -> list[str]:
+        """Names to suggest; empty when the hub does not say."""
+        owner, _, name = repo.partition("/")
+        found: list[str] = []
+        for author, search in ((owner, None), (None, name.removesuffix("-GGUF"))):
+            try:
+                found += [model.id for model in self._api.list_models(limit=50, author=author, search=search)]
+            except Exception as error:  # a suggestion is never worth a second error
+                _log.debug("hub_search_failed", reason=str(error))
+        return found
+
+    def _revisions(self, repo: str) -> list[str]:
+        try:
+            references = self._api.list_repo_refs(repo)
+        except Exception as error:
+            _log.debug("hub_refs_failed", reason=str(error))
+            return ["main"]
+        return [reference.name for reference in (*references.branches, *references.tags)]
+
+
+def part_of(folder: Path, file: RemoteFile) -> Path:
+    """Where the unfinished file lies: named by its content, so that a part of another version is never continued."""
+    flat = file.name.replace("/", "--")
+    return folder / CACHE / f"{flat}.{(file.sha256 or str(file.bytes))[:16]}.part"
+
+
+def _check(repo: str, file: RemoteFile, part: Path) -> None:
+    size = part.stat().st_size
+    if size != file.bytes:
+        raise HubError(
+            f"{file.name} of {repo} has {size:,} bytes after the download where {file.bytes:,} were promised. "
+            "Run the command again to fetch the rest."
+        )
+    if file.sha256 is not None and (found := sha256([part])) != file.sha256:
+        part.unlink()
+        raise HubError(
+            f"{file.name} of {repo} was damaged on its way: its SHA-256 is {found[:16]}... and should be "
+            f"{file.sha256[:16]}.... The download was removed; run the command again."
+        )
+
+
+def _prepare(home: Path) -> None:
+    """Keeps the client's own files out of the user's home, and its statistics off. Before its first import."""
+    os.environ["HF_HOME"] = str(home / "hub")
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
+
+
+def _progress(advance: Callable[[int], None]) -> Any:
+    """A stand-in for tqdm that only counts."""
+
+    class Counter:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def __enter__(self) -> Counter:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, count: float | None = 1) -> None:
+            advance(int(count or 0))
+
+        def close(self) -> None:
+            pass
+
+    return Counter
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]

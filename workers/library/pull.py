@@ -1,0 +1,169 @@
+"""Fetching a registered model: chosen, checked against the disk, downloaded, verified, and only then there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from config.errors import HubError, ModelFileError, OutputError
+from workers.library.digests import DigestCache, sha256
+from workers.library.editing import update_entry
+from workers.library.hub import Hub, Listing, part_of
+from workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
+from workers.library.metadata import read_metadata
+from workers.library.partial import CACHE, pulling
+from workers.library.quants import Choice, RemoteFile, choose
+from workers.library.registry import RegistryEntry
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+SPARE_BYTES = 256 * 2**20
+"""Left free on the disk for everything else that writes."""
+_log = structlog.get_logger()
+
+
+class Progress(Protocol):
+    """Told of what is fetched; see `scripts.progress` for the bar."""
+
+    def start(self, label: str, total_bytes: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """A model that is here now."""
+
+    manifest: Manifest
+    path: Path
+    """The first part."""
+    fetched: bool
+    """False where it was here already."""
+
+
+def pull(
+    name: str,
+    entry: RegistryEntry,
+    settings: Settings,
+    *,
+    progress: Progress,
+    quantisation: str | None = None,
+    room_bytes: int | None = None,
+    force: bool = False,
+    ask: Callable[[Settings], Hub] = Hub,
+) -> Pulled:
+    """Fetches a hub model into `models/NAME/` and pins the registry entry to what was fetched.
+
+    Continues an interrupted pull. `room_bytes`: memory to choose a file for. `force` fetches again what is here.
+    Raises HubError, UnknownNameError, UsageError, ModelFitError, ModelFileError, OutputError; then nothing in the
+    folder looks whole that was not whole before.
+    """
+    assert entry.repo is not None, "only hub models are pulled"
+    folder = settings.models_dir / name
+    if not force and not quantisation and (here := _here(folder, entry)) is not None:
+        return here
+    listing = ask(settings).listing(entry.repo, entry.revision)
+    pattern = None if quantisation else entry.file
+    choice = choose(entry.repo, listing.files, pattern=pattern, quantisation=quantisation, room_bytes=room_bytes)
+    _log.info("model_pull", model=name, repo=entry.repo, commit=listing.commit, file=choice.name, bytes=choice.bytes)
+    with pulling(folder, name):
+        parts = _fetch(listing, choice, folder, settings, progress, ask(settings))
+        manifest = _take_over(name, entry, listing, choice, folder, parts)
+    _pin(name, manifest, choice, settings)
+    return Pulled(manifest=manifest, path=folder / manifest.files[0].name, fetched=True)
+
+
+def _here(folder: Path, entry: RegistryEntry) -> Pulled | None:
+    """The model where it was pulled already, whole and of the pinned commit."""
+    manifest = read_manifest(folder)
+    if manifest is None or (entry.revision not in (None, manifest.commit, manifest.revision)):
+        return None
+    sizes = [(folder / file.name, file.bytes) for file in manifest.files]
+    if any(not path.is_file() or path.stat().st_size != size for path, size in sizes):
+        return None
+    return Pulled(manifest=manifest, path=sizes[0][0], fetched=False)
+
+
+def _fetch(
+    listing: Listing, choice: Choice, folder: Path, settings: Settings, progress: Progress, hub: Hub
+) -> list[Path]:
+    check_disk(settings.models_dir, choice.bytes - sum(_have(folder, file) for file in choice.files), listing.repo)
+    progress.start(choice.name, choice.bytes)
+    try:
+        parts = [hub.fetch(listing, file, folder, progress.advance) for file in choice.files]
+        for part in parts:
+            read_metadata(part)
+    except ModelFileError as error:
+        for file in choice.files:
+            part_of(folder, file).unlink(missing_ok=True)
+        raise HubError(f"{listing.repo} serves {choice.name}, and it cannot be used. {error}") from None
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. Make room, and pull again."
+        ) from None
+    return parts
+
+
+def _have(folder: Path, file: RemoteFile) -> int:
+    part = part_of(folder, file)
+    return part.stat().st_size if part.is_file() else 0
+
+
+def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
+    """Raises OutputError, with the numbers, where the disk of `folder` has no room for so much more."""
+    free = shutil.disk_usage(_existing(folder)).free
+    if needed_bytes + SPARE_BYTES > free:
+        raise OutputError(
+            f"There is no room for {what}: {needed_bytes / 1e9:.2f} GB are still to be written to {folder}, "
+            f"{SPARE_BYTES / 1e9:.2f} GB are kept free, and the disk has {free / 1e9:.2f} GB. Nothing was fetched. "
+            "Free some with `nightjar cleanup`, take a smaller file with --quant, or set NIGHTJAR_MODELS_DIR."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _take_over(
+    name: str, entry: RegistryEntry, listing: Listing, choice: Choice, folder: Path, parts: list[Path]
+) -> Manifest:
+    """Names the fetched parts, and writes the manifest last: until then the model is not there."""
+    old = read_manifest(folder)
+    (folder / FILE_NAME).unlink(missing_ok=True)
+    files = []
+    for part, file in zip(parts, choice.files, strict=True):
+        target = folder / file.name.rpartition("/")[2]
+        os.replace(part, target)
+        files.append(PulledFile(name=target.name, bytes=file.bytes, sha256=file.sha256 or sha256([target])))
+    manifest = Manifest(
+        name=name,
+        repo=listing.repo,
+        revision=entry.revision,
+        commit=listing.commit,
+        files=tuple(files),
+        pulled_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_manifest(folder, manifest)
+    for stale in {file.name for file in (old.files if old else ())} - {file.name for file in files}:
+        (folder / stale).unlink(missing_ok=True)
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
+    return manifest
+
+
+def _pin(name: str, manifest: Manifest, choice: Choice, settings: Settings) -> None:
+    """Makes the registry say exactly what was fetched, so that another host gets the same bytes."""
+    folder = settings.models_dir / name
+    cache = DigestCache(settings.home / "digests.json")
+    paths = [folder / file.name for file in manifest.files]
+    if len(paths) == 1:
+        cache.remember(paths[0], manifest.files[0].sha256)
+    pinned = {"file": choice.name, "revision": manifest.commit, "sha256": cache.digest(paths)}
+    update_entry(settings.models_file, name, pinned)

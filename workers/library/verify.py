@@ -1,0 +1,50 @@
+"""Comparing a model's files with what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workers.library.digests import sha256
+from workers.library.find import ModelEntry
+from workers.library.manifest import read_manifest
+from workers.library.metadata import read_metadata
+from workers.library.registry import read_registry
+from workers.library.split import parts_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One comparison. `expected` is None where nothing says what it should be."""
+
+    what: str
+    found: str
+    expected: str | None
+
+    @property
+    def wrong(self) -> bool:
+        return self.expected is not None and self.found != self.expected
+
+
+def verify(
+    entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
+) -> tuple[Verdict, ...]:
+    """Hashes the files anew and compares them with the manifest, else with the registry. Raises ModelFileError."""
+    parts = parts_of(entry.path)
+    for part in parts:
+        read_metadata(part)
+    manifest = read_manifest(entry.path.parent)
+    if manifest is not None:
+        expected = {file.name: file.sha256 for file in manifest.files}
+        return tuple(_verdict(part, expected.get(part.name), advance) for part in parts)
+    known = read_registry(settings.models_file).models.get(entry.name)
+    return (Verdict(what=entry.name, found=sha256(parts, advance=advance), expected=known.sha256 if known else None),)
+
+
+def _verdict(part: Path, expected: str | None, advance: Callable[[int], None] | None) -> Verdict:
+    return Verdict(what=part.name, found=sha256([part], advance=advance), expected=expected)
