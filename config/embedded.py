@@ -14,7 +14,7 @@ from config.errors import OutputError, ServiceError
 from config.files import private_folder
 from config.programs import Kind
 from config.redact import remember
-from config.server_log import LARGEST
+from config.server_log import too_large
 from config.server_record import Place, is_up, process_of, read_record
 from config.servers import keep_log_small, start, stop
 from config.settings import Settings
@@ -90,7 +90,7 @@ def _ensure(kind: Kind, settings: Settings) -> SecretStr:
             record = read_record(place)
             if record is None or not is_up(place, record):  # another command may have been first
                 record = start(kind, place, settings)
-    if place.log.stat().st_size > LARGEST:
+    if too_large(place.log):
         with _lock(settings.home):
             keep_log_small(place, record)
     url = SecretStr(kind.url(record.port, record.password))

@@ -14,9 +14,13 @@ LARGEST = 16 * 2**20
 """Bytes after which a log is put aside; one older log is kept."""
 
 
+def too_large(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > LARGEST
+
+
 def keep_small(log: Path) -> bool:
     """Puts a log that has grown too large aside as `NAME.1`. True when it did."""
-    if not log.exists() or log.stat().st_size < LARGEST:
+    if not too_large(log):
         return False
     log.replace(log.with_name(log.name + ".1"))
     return True

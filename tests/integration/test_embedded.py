@@ -1,0 +1,412 @@
+"""The embedded servers: real processes, real crashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pymongo
+import pymongo.errors
+import pytest
+import redis
+from filelock import FileLock
+from pydantic import SecretStr
+
+from config import embedded, mongod, programs, server_log, servers
+from config.embedded import ServiceUrls, service_urls, status
+from config.errors import OutputError, ServiceError
+from config.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a home whose servers end with the test."""
+    settings = Settings(home=tmp_path / "home", mongo_cache_gb=0.25)
+    yield settings
+    embedded.down(settings)
+
+
+def mongo(urls: ServiceUrls) -> pymongo.MongoClient[dict[str, Any]]:
+    return pymongo.MongoClient(urls.mongo.get_secret_value(), serverSelectionTimeoutMS=3000)
+
+
+def cache(urls: ServiceUrls) -> redis.Redis:
+    return redis.Redis.from_url(urls.redis.get_secret_value())
+
+
+def pids(settings: Settings) -> list[int]:
+    return [found.pid for found in status(settings) if found.pid is not None]
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Servers that run in a folder of this home, known or not."""
+    return [p for p in psutil.process_iter(["cwd"]) if (p.info["cwd"] or "").startswith(str(folder.resolve()))]
+
+
+def record_of(settings: Settings, name: str) -> Path:
+    return settings.home / "services" / f"{name}.json"
+
+
+def change_record(settings: Settings, name: str, **changes: object) -> None:
+    path = record_of(settings, name)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def taken_port() -> socket.socket:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    return taken
+
+
+def program(folder: Path, name: str, body: str, *, version: str = "echo db version v6.0.5") -> None:
+    """A stand-in for a server's program, first on PATH."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then {version}; exit; fi\n{body}\n')
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "bin"
+
+
+def test_both_serve_protected_and_on_loopback_only(home: Settings) -> None:
+    urls = service_urls(home)
+    assert (urls.embedded_mongo, urls.embedded_redis) == (True, True)
+    secrets = {json.loads(record_of(home, name).read_text())["password"] for name in ("mongo", "redis")}
+    assert len(secrets) == 2, "each has credentials of its own"
+
+    with mongo(urls) as client, cache(urls) as kept:
+        options = client.admin.command("getCmdLineOpts")["parsed"]
+        assert options["net"]["compression"] == {"compressors": "disabled"}  # CVE-2025-14847
+        assert options["net"]["bindIp"] == "127.0.0.1"
+        assert options["security"]["authorization"] == "enabled"
+        assert client.admin.command("serverStatus")["storageEngine"]["persistent"]
+        assert kept.config_get("append*") | {"appendonly": "yes", "appendfsync": "everysec"} == kept.config_get(
+            "append*"
+        )
+
+    for found in status(home):
+        assert found.state == "up"
+        process = psutil.Process(found.pid)
+        listening = [s.laddr.ip for s in process.net_connections("inet") if s.status == psutil.CONN_LISTEN]
+        assert listening == ["127.0.0.1"]
+        assert not [s for s in process.net_connections("unix") if s.laddr], "no socket file beside the port"
+        shown = " ".join(process.cmdline()) + str(process.environ())
+        assert not [secret for secret in secrets if secret in shown]
+    for path in home.home.rglob("*"):
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, f"{path} is open to others"
+            assert path.suffix in (".json", ".conf") or not any(s.encode() in path.read_bytes() for s in secrets)
+
+
+def test_nobody_comes_in_without_the_password(home: Settings) -> None:
+    urls = service_urls(home)
+    mongo_port, redis_port = (int((found.address or "").split(":")[1]) for found in status(home))
+    for wrong in (
+        f"mongodb://127.0.0.1:{mongo_port}/?directConnection=true",
+        f"mongodb://nightjar:wrong@127.0.0.1:{mongo_port}/?authSource=admin&directConnection=true",
+    ):
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(wrong, serverSelectionTimeoutMS=3000)
+        with client, pytest.raises(pymongo.errors.OperationFailure, match=r"requires authentication|failed"):
+            client["nightjar"]["jobs"].find_one()
+    # The exception for the first user is closed.
+    client = pymongo.MongoClient("127.0.0.1", mongo_port)
+    with client, pytest.raises(pymongo.errors.OperationFailure, match="requires authentication"):
+        client.admin.command("createUser", "second", pwd="x", roles=["root"])
+    for password in (None, "wrong"):
+        with (
+            redis.Redis(port=redis_port, password=password) as other,
+            pytest.raises((redis.AuthenticationError, redis.ConnectionError)),
+        ):
+            other.ping()
+    assert urls.mongo.get_secret_value() not in repr(urls)
+
+
+START = """
+import sys
+from pathlib import Path
+from config.embedded import service_urls
+from config.settings import Settings
+
+urls = service_urls(Settings(home=Path(sys.argv[1]), mongo_cache_gb=0.25))
+print(urls.mongo.get_secret_value(), urls.redis.get_secret_value())
+"""
+
+
+def test_commands_that_start_together_start_one_pair(home: Settings) -> None:
+    """Three processes at once; their servers outlive them."""
+    commands = [
+        subprocess.Popen([sys.executable, "-c", START, str(home.home)], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    answers = {command.communicate(timeout=60)[0] for command in commands}
+    assert [command.returncode for command in commands] == [0, 0, 0]
+    urls = service_urls(home)
+    assert answers == {f"{urls.mongo.get_secret_value()} {urls.redis.get_secret_value()}\n"}
+    assert sorted(p.pid for p in processes_in(home.home)) == sorted(pids(home))
+    assert len(pids(home)) == 2
+
+
+def test_killed_servers_come_back_with_address_and_data(home: Settings) -> None:
+    urls = service_urls(home)
+    with mongo(urls) as client, cache(urls) as kept:
+        client["nightjar"]["jobs"].with_options(write_concern=pymongo.WriteConcern(j=True)).insert_one({"_id": 1})
+        kept.set("bell", "rung")
+    killed = pids(home)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+        psutil.Process(pid).wait(10)
+    assert [found.state for found in status(home)] == ["dead", "dead"]
+    assert service_urls(home) == urls, "clients that hold the address find the server again"
+    assert not set(killed) & set(pids(home))
+    with mongo(urls) as client, cache(urls) as kept:
+        assert client["nightjar"]["jobs"].find_one() == {"_id": 1}
+        assert kept.get("bell") == b"rung"
+
+
+def test_stopping_is_clean_and_keeps_the_data(home: Settings) -> None:
+    urls = service_urls(home)
+    with mongo(urls) as client:
+        client["nightjar"]["jobs"].insert_one({"_id": 1})
+    running = pids(home)
+    assert embedded.down(home) == ["mongo", "redis"]
+    assert not [pid for pid in running if psutil.pid_exists(pid)]
+    assert [found.state for found in status(home)] == ["down", "down"]
+    assert "shutting down" in (home.home / "logs" / "mongod.log").read_text().lower()
+    assert embedded.down(home) == []
+    with mongo(service_urls(home)) as client:
+        assert client["nightjar"]["jobs"].find_one() == {"_id": 1}
+
+
+def test_a_record_of_before_the_reboot_is_recognised(home: Settings) -> None:
+    """Its pid is somebody else's now: here, this test's own. It is neither believed nor ended."""
+    urls = service_urls(home)
+    embedded.down(home)
+    with taken_port() as elsewhere:  # and its port as well
+        for name in ("mongo", "redis"):
+            now = {"pid": os.getpid(), "created": 1.0, "since": "2020-01-01T00:00:00+00:00"}
+            change_record(home, name, port=elsewhere.getsockname()[1], **now)
+        assert [found.state for found in status(home)] == ["dead", "dead"]
+        with mongo(service_urls(home)) as client:
+            assert client.admin.command("ping")["ok"] == 1
+        assert os.getpid() not in pids(home)
+    assert service_urls(home).mongo != urls.mongo
+
+
+def test_a_slow_server_is_not_killed(home: Settings) -> None:
+    """A stopped process still owns its port: it is up, and its callers meet their own time limits."""
+    urls = service_urls(home)
+    running = pids(home)
+    os.kill(running[1], signal.SIGSTOP)
+    try:
+        assert service_urls(home) == urls
+    finally:
+        os.kill(running[1], signal.SIGCONT)
+    assert pids(home) == running
+
+
+def test_a_server_whose_starter_died_is_replaced(home: Settings) -> None:
+    """Killed between starting the server and telling of it: the server holds the data, and nobody knows its address."""
+    urls = service_urls(home)
+    before = pids(home)
+    for name in ("mongo", "redis"):
+        change_record(home, name, pid=None, created=None, since=None)
+    assert service_urls(home) == urls
+    assert not set(before) & set(pids(home))
+    assert len(processes_in(home.home)) == 2
+
+
+def test_a_removed_home_leaves_no_server_behind(home: Settings) -> None:
+    service_urls(home)
+    before = pids(home)
+    shutil.rmtree(home.home)
+    service_urls(home)
+    assert not [pid for pid in before if psutil.pid_exists(pid) and pid not in pids(home)]
+
+
+def test_a_lost_password_is_named_and_nothing_is_overwritten(home: Settings) -> None:
+    service_urls(home)
+    embedded.down(home)
+    kept = record_of(home, "mongo").read_text()
+    record_of(home, "mongo").unlink()
+    with pytest.raises(ServiceError, match=r"refuses the password in .*mongo\.json.*Put back"):
+        service_urls(home)
+    assert [p for p in processes_in(home.home) if p.name() == "mongod"] == []
+    record_of(home, "mongo").write_text(kept)
+    service_urls(home)
+
+
+def test_a_configured_server_is_not_started(home: Settings) -> None:
+    with_url = Settings(home=home.home, mongo_url=SecretStr("mongodb+srv://u:p@cluster.example/"))
+    urls = service_urls(with_url)
+    assert urls.mongo == with_url.mongo_url
+    assert (urls.embedded_mongo, urls.embedded_redis) == (False, True)
+    assert not (home.home / "mongo").exists()
+    assert [found.name for found in status(with_url)] == ["redis"]
+
+
+def test_a_large_log_is_put_aside_while_its_server_runs(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    service_urls(home)
+    log = home.home / "logs" / "mongod.log"
+    monkeypatch.setattr(server_log, "LARGEST", 1000)
+    service_urls(home)
+    assert log.with_name("mongod.log.1").stat().st_size > 1000
+    deadline = time.monotonic() + 10
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert log.exists(), "mongod goes on in a new file"
+
+
+def test_a_port_taken_in_between_is_tried_anew(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free when looked at, taken when the server binds it; the one who has it is told no secret."""
+    with taken_port() as taken:
+        original = servers._ports
+
+        def unlucky(last: int | None, settings: Settings) -> Iterator[int]:
+            yield taken.getsockname()[1]
+            yield from original(last, settings)
+
+        monkeypatch.setattr(servers, "_ports", unlucky)
+        urls = service_urls(home)
+        taken.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            taken.accept()
+    with mongo(urls) as client, cache(urls) as kept:
+        assert client.admin.command("ping")["ok"] == 1
+        assert kept.ping()
+
+
+def test_no_free_port(home: Settings) -> None:
+    with taken_port() as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(home=home.home, embedded_ports=f"{port}-{port}")
+        with pytest.raises(ServiceError, match=rf"no free port in {port}-{port} \(NIGHTJAR_EMBEDDED_PORTS\)"):
+            service_urls(settings)
+
+
+@pytest.mark.parametrize("inner", ["file/home", "file"])
+def test_a_home_that_cannot_be_made(tmp_path: Path, inner: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutputError, match=r"cannot be written: .*set NIGHTJAR_HOME"):
+        service_urls(Settings(home=tmp_path / inner))
+
+
+def test_a_program_that_is_nowhere(home: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mongod, "wheels", (("no-such-distribution", "mongod"),))
+    expected = r"no mongod on PATH and no package no-such-distribution.*NIGHTJAR_MONGO_URL"
+    with pytest.raises(ServiceError, match=expected):
+        service_urls(home)
+
+
+def test_a_program_without_its_mode_is_made_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some installers drop the mode of files in wheels."""
+    program(tmp_path / "bin", "mongod", "exit 1")
+    (tmp_path / "bin" / "mongod").chmod(0o644)
+    monkeypatch.setattr(programs, "_locate", lambda kind: tmp_path / "bin" / "mongod")
+    assert programs.find_program(mongod).version == "6.0.5"
+
+
+# What the program does when asked for its version, and the remedy in the error.
+BROKEN_PROGRAMS = [
+    (
+        "echo 'error while loading shared libraries: libcurl.so.4: cannot open shared object file' >&2; exit 127",
+        r"libcurl\.so\.4 is missing\. On Debian or Ubuntu: apt-get install libcurl4\. .*NIGHTJAR_MONGO_URL",
+    ),
+    ("kill -ILL $$", "AVX"),
+    ("echo broken >&2; exit 3", r"code 3: broken\."),
+]
+
+
+@pytest.mark.parametrize(("version", "message"), BROKEN_PROGRAMS)
+def test_a_program_that_does_not_run(home: Settings, bin_folder: Path, version: str, message: str) -> None:
+    program(bin_folder, "mongod", "exit 1", version=version)
+    with pytest.raises(ServiceError, match=message):
+        service_urls(home)
+
+
+# How a server ends at its start: the class of the error, and what it says.
+DEATHS = [
+    ("echo Fatal assertion 28595: broken files; exit 14", ServiceError, r"code 14 at its start.*mongod\.log .*28595"),
+    ("echo no last words >/dev/null; exit 1", ServiceError, "ends with: nothing"),
+    ("kill -SEGV $$", ServiceError, "was ended by SIGSEGV"),
+    ("echo 'WiredTiger: No space left on device'; exit 1", OutputError, r"the disk of .* is full\. Make room"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "message"), DEATHS)
+def test_a_server_that_ends_at_its_start(
+    home: Settings, bin_folder: Path, body: str, kind: type[Exception], message: str
+) -> None:
+    program(bin_folder, "mongod", body)
+    with pytest.raises(kind, match=message):
+        service_urls(home)
+
+
+def test_a_server_that_never_answers_is_ended(
+    home: Settings, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(bin_folder, "mongod", "exec sleep 60")
+    monkeypatch.setattr(servers, "START_S", 0.3)
+    with pytest.raises(ServiceError, match=r"did not answer on 127\.0\.0\.1:\d+ within"):
+        service_urls(home)
+    assert processes_in(home.home) == []
+
+
+def test_data_of_another_version_are_named(home: Settings) -> None:
+    """mongod refuses files that a much newer or older one left; the error tells the two versions."""
+    service_urls(home)
+    embedded.down(home)
+    change_record(home, "mongo", version="9.1.0")
+    for _ in range(2):  # the second failure says the same: the record is not touched by the first
+        (home.home / "mongo" / "WiredTiger").write_text("WiredTiger\nWiredTiger 99.0.0: (June 1, 2035)\n")
+        (home.home / "mongo" / "WiredTiger.turtle").write_text("WiredTiger version string\nWiredTiger 99.0.0\n")
+        with pytest.raises(ServiceError, match=r"last used by mongod 9\.1\.0, this is 6\.0\.5.*mongod\.log"):
+            service_urls(home)
+
+
+def test_waiting_for_another_command_has_an_end(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCK_S", 0.1)
+    (home.home / "services").mkdir(parents=True)
+    with FileLock(home.home / "services" / "lock"), pytest.raises(ServiceError, match="Another command"):
+        service_urls(home)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """up, status and down as a person types them; no password is printed."""
+
+    def nightjar(*words: str, code: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    try:
+        assert "not started" in nightjar("services", "status", code=1).lower()
+        table = nightjar("services", "up", code=0)
+        state = {
+            found["name"]: found for found in json.loads(nightjar("services", "status", "--json", code=0))["services"]
+        }
+        for name in ("mongo", "redis"):
+            assert str(state[name]["pid"]) in table
+            assert state[name]["address"] in table
+            password = json.loads((tmp_path / "home" / "services" / f"{name}.json").read_text())["password"]
+            assert password not in table + json.dumps(state)
+    finally:
+        assert "Stopped mongo and redis" in nightjar("services", "down", code=0)
