@@ -23,6 +23,12 @@ class Interval:
     high: float
     method: str
 
+    def within(self, least: float | None, most: float | None) -> Interval:
+        """The interval cut to what values can be."""
+        low = self.low if least is None else max(self.low, least)
+        high = self.high if most is None else min(self.high, most)
+        return Interval(low=low, high=high, method=self.method)
+
 
 def mean(values: Sequence[float]) -> float | None:
     """None of no values."""

@@ -15,7 +15,7 @@ from pipeline.report.data import ModelReport, RunReport
 
 SERIES = 8
 """Colours for models; a ninth model takes the first again."""
-PLOT_WIDTH = 300
+PLOT_WIDTH = 320
 Row = dict[str, Any]
 
 
@@ -297,6 +297,6 @@ def _frame(data: Sequence[Row], height: Any) -> Row:
             "font": "system-ui, sans-serif",
             "view": {"stroke": None},
             "axis": {**axis, **lines, "labelLimit": 130},
-            "axisY": {"grid": False},
+            "axisY": {"grid": False, "minExtent": 96},
         },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.report.metric import Metric
 from pipeline.scoring.scorer import Scale
+from pipeline.statistics import Interval
 
 ABSENT = "\u2013"
 
@@ -60,6 +61,15 @@ def metric(value: Metric | None, scale: Scale) -> str:
 def metric_value(value: float | None, scale: Scale) -> str:
     """A value on its scale: shares as per cent."""
     return percent(value) if scale.unit in ("pass", "share") else number(value)
+
+
+def interval(value: Interval | None, scale: Scale) -> str:
+    """Its ends; nothing where there is none."""
+    if value is None:
+        return ""
+    if scale.unit in ("pass", "share"):
+        return f"{value.low * 100:.0f}\u2013{percent(value.high)}"
+    return f"{number(value.low)}\u2013{number(value.high)}"
 
 
 def metric_title(value: Metric) -> str:

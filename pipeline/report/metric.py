@@ -78,13 +78,12 @@ class MetricTally:
 
     def metric(self, scale: Scale | None) -> Metric:
         means = list(self.sequence_means().values())
-        share = scale is not None and scale.is_share
         return Metric(
             name=self.name,
             mean=mean(means),
             n=len(means),
             stderr=standard_error(means),
-            interval=share_interval(means, self.values) if share else t_interval(means),
+            interval=self._interval(means, scale),
             values=self.values,
             worst=self.worst,
             unscored=self.unscored,
@@ -92,6 +91,12 @@ class MetricTally:
             missing=self.missing,
             reason=None if means else self._why(),
         )
+
+    def _interval(self, means: list[float], scale: Scale | None) -> Interval | None:
+        if scale is None:
+            return t_interval(means)
+        interval = share_interval(means, self.values) if scale.is_share else t_interval(means)
+        return interval.within(scale.least, scale.most) if interval else None
 
     def _why(self) -> str:
         if self.reason:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 
-_CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
-_DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_C1 = re.compile("[\x80-\x9f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""C0 but tab and newline, C1, and marks that turn the direction of text."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~])")
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 """A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection)."""
 
 
 def visible(text: str) -> str:
-    """Control characters as their pictures, direction marks as [U+202E]; tab and newline stay, CR LF is a newline."""
-    text = text.replace("\r\n", "\n").translate(_CONTROLS)
-    return _C1.sub(_named, _DIRECTION.sub(_named, text))
+    """Control characters and direction marks as [U+001B]; tab and newline stay, CR LF becomes a newline."""
+    return _CONTROLS.sub(_named, text.replace("\r\n", "\n"))
 
 
 def cell(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.report import format as fmt
 from pipeline.report.data import ModelReport, RunReport
-from pipeline.report.group import Group
+from pipeline.report.group import Counts, Group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,8 @@ def models_table(report: RunReport) -> Table:
                 *(metric_cell(report, model.total, name) for name in quality),
                 Cell(text=f"{fmt.whole(counts.turns)}", note=f"of {fmt.whole(counts.turns_expected)}"),
                 Cell(text=fmt.whole(counts.failed), note="jobs", alert=counts.failed > 0),
-                Cell(text=fmt.whole(bad), note=f"{counts.empty} empty, {counts.degenerate} degenerate", alert=bad > 0),
-                Cell(text=fmt.whole(cut), note=f"{counts.truncated_length} length, {counts.truncated_context} context"),
+                Cell(text=fmt.whole(bad), note=f"{counts.empty} empty" if bad else "", alert=bad > 0),
+                Cell(text=fmt.whole(cut), note=_cut(counts)),
                 measured(fmt.number, speed.decode_tokens_per_s, "nothing was decoded"),
                 measured(fmt.seconds, speed.first_token_p50_s, "no first token"),
             )
@@ -101,8 +101,8 @@ def sequences_table(report: RunReport) -> Table:
 
 def repeats_table(report: RunReport) -> Table:
     """The headline metric by repeat."""
-    names = [str(repeat) for repeat in sorted({key for model in report.models for key in model.by_repeat})]
-    return _by(report, "repeats", "repeat", names, lambda model, name: model.by_repeat.get(int(name)))
+    names = [str(repeat + 1) for repeat in sorted({key for model in report.models for key in model.by_repeat})]
+    return _by(report, "repeats", "repeat", names, lambda model, name: model.by_repeat.get(int(name) - 1))
 
 
 def turns_table(report: RunReport) -> Table:
@@ -156,15 +156,7 @@ def metric_cell(report: RunReport, group: Group, name: str) -> Cell:
     if value.mean is None:
         return Cell(text=fmt.ABSENT, note=value.reason or "", alert=True)
     scale = report.scales[name]
-    note = ""
-    if value.interval is not None:
-        low, high = value.interval.low, value.interval.high
-        note = (
-            f"{low * 100:.0f}\u2013{fmt.percent(high)}"
-            if scale.is_share
-            else f"{fmt.number(low)}\u2013{fmt.number(high)}"
-        )
-    return Cell(text=fmt.metric(value, scale), note=note, title=fmt.metric_title(value))
+    return Cell(text=fmt.metric(value, scale), note=fmt.interval(value.interval, scale), title=fmt.metric_title(value))
 
 
 def measured(show: Callable[[float], str], value: float | None, reason: str) -> Cell:
@@ -193,9 +185,14 @@ def _by(
 
 
 def _quality(report: RunReport) -> list[str]:
-    """At most four quality metrics, the headline first."""
+    """At most three quality metrics, the headline first."""
     names = [name for name in report.quality_metrics() if name != report.headline]
-    return [*([report.headline] if report.headline else []), *names][:4]
+    return [*([report.headline] if report.headline else []), *names][:3]
+
+
+def _cut(counts: Counts) -> str:
+    parts = ((counts.truncated_length, "by length"), (counts.truncated_context, "by context"))
+    return ", ".join(f"{count} {why}" for count, why in parts if count)
 
 
 def _billions(parameters: int) -> str:

@@ -48,8 +48,8 @@ def _or_unscored(value: float | None, at_least: int) -> Score:
     return unscored(f"the reply has fewer than {at_least} words") if value is None else Score(value=value)
 
 
-_COUNT = Scale(worst=None, best=None, direction=Direction.NONE, unit="words")
-_SHARE = Scale(worst=None, best=None, direction=Direction.NONE, unit="share")
+_COUNT = Scale(worst=None, best=None, direction=Direction.NONE, unit="words", least=0.0)
+_SHARE = Scale(worst=None, best=None, direction=Direction.NONE, unit="share", least=0.0, most=1.0)
 
 MEASURES: tuple[FunctionScorer, ...] = (
     FunctionScorer(name="words", scale=_COUNT, function=_words, help="words of the reply"),

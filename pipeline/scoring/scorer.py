@@ -29,6 +29,9 @@ class Scale:
     best: float | None
     direction: Direction
     unit: str = ""
+    least: float | None = None
+    """No value lies below; where a measure has a floor."""
+    most: float | None = None
 
     @property
     def is_share(self) -> bool:
@@ -36,7 +39,7 @@ class Scale:
         return (self.worst, self.best) == (0.0, 1.0)
 
 
-PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass")
+PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass", least=0.0, most=1.0)
 
 
 class ScoreState(StrEnum):

@@ -19,7 +19,7 @@ from pipeline.transcripts import JobRow, TurnRow
 VERSION = 1
 """Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""
 CHECKS_METRIC = "checks"
-SHARE_MET = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share")
+SHARE_MET = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share", least=0.0, most=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +80,10 @@ def share_met(checks: Sequence[Score]) -> Score:
     if missing:
         return unscored(f"{len(missing)} of {len(checks)} checks have no value: {missing[0].reason}")
     worst = checks[0].state is ScoreState.WORST
-    unmet = [check.reason for check in checks if check.reason]
     return Score(
         value=sum(check.value or 0.0 for check in checks) / len(checks),
         state=ScoreState.WORST if worst else ScoreState.SCORED,
-        reason="; ".join(dict.fromkeys(unmet)) or None,
+        reason=checks[0].reason if worst else None,
     )
 
 

@@ -1,0 +1,68 @@
+"""`nightjar report`: write the report of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.errors import UsageError, suggest
+from scripts.output import Json
+
+if TYPE_CHECKING:
+    from pipeline.report.data import RunReport
+
+app = typer.Typer(add_completion=False)
+
+KNOWN = ("html", "json", "csv", "md")
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Name or id of the run; a partial report of a running one is fine.")],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="html, json, csv or md; may be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
+    from scripts.session import run_async
+
+    chosen = [part for given in formats or ["html"] for part in given.lower().split(",")]
+    for form in chosen:
+        if form not in KNOWN:
+            raise UsageError(f"There is no report format {form!r}. {suggest(form, KNOWN, 'format')}")
+    run_async(_report(run, chosen, out, as_json=as_json))
+
+
+async def _report(name: str, formats: list[str], out: Path | None, *, as_json: bool) -> None:
+    import asyncio
+
+    from jobs.lookup import find_run
+    from pipeline.collector import collect
+    from pipeline.report.write import write
+    from scripts.session import open_session
+
+    async with open_session() as session:
+        run = await find_run(name, session.database)
+        found = await collect(run.id, session.database)
+        folder = out or session.settings.reports_dir
+    paths = await asyncio.to_thread(write, found, formats, folder)
+    _show(found, paths, as_json=as_json)
+
+
+def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
+    from scripts.output import emit_json, plain
+
+    if as_json:
+        run = report.provenance
+        about = {"id": run.id, "name": run.name, "status": run.status.value, "partial": run.partial}
+        notices = [{"level": notice.level, "text": notice.text} for notice in report.notices]
+        emit_json({"run": about, "notices": notices, "files": [str(path) for path in paths]})
+        return
+    for notice in report.notices:
+        print(plain(f"{notice.level}: {notice.text}"))
+    for path in paths:
+        print(path)
