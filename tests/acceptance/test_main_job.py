@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import config
-from tests.acceptance.conftest import Shell
+from tests.shell import Shell
 
 DEMO_MODEL = Path(config.__file__).parent / "models" / "nightjar-demo.gguf"
 QUESTIONS = [
@@ -53,7 +53,9 @@ def test_mt_bench_questions_from_import_to_four_reports(shell: Shell, tmp_path: 
     questions.write_text("\n".join(map(json.dumps, QUESTIONS)) + "\n")
     shell.ok("suite", "import", questions, "--format", "mt-bench", "--name", "mt-bench")
 
-    run = shell.json("enqueue", "--suite", "mt-bench", "--model", "nightjar-demo", "--repeats", "2", "--seed", "7")["run"]
+    run = shell.json("enqueue", "--suite", "mt-bench", "--model", "nightjar-demo", "--repeats", "2", "--seed", "7")[
+        "run"
+    ]
     assert (run["created"], run["jobs_total"], run["jobs_added"]) == (True, 6, 6)
     out = tmp_path / "reports"
     shell.ok(
