@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from config.errors import OutputError, UsageError, suggest
+from config.errors import OutputError, UsageError, suggest, UsageError, suggest
 from pipeline.report.data import RunReport
 from pipeline.report.safe import slug
 
@@ -23,6 +23,26 @@ def check_formats(forms: Sequence[str]) -> None:
             raise UsageError(f"There is no report format {form!r}. {suggest(form, FORMATS, 'format')}")
 
 
+def check_formats(formats: Sequence[str]) -> list[str]:
+    """The formats, each once, "html,csv" taken apart. Raises UsageError with the nearest known one."""
+    chosen = [part.strip().lower() for given in formats for part in given.split(",")]
+    for form in chosen:
+        if form not in FORMATS:
+            raise UsageError(f"There is no report format {form!r}. {suggest(form, FORMATS, 'format')}")
+    return list(dict.fromkeys(chosen))
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError when reports cannot be written to the folder; makes it where it is missing."""
+    probe = folder / f".nightjar-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def render(report: RunReport, form: str) -> str:
     """The whole report in one of FORMATS."""
     return "".join(_pieces(report, form))
@@ -34,7 +54,7 @@ def write(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]
     Raises OutputError when the folder cannot be made or written or the disk is full; then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
-    paths = [folder / f"{stem}.{form}" for form in dict.fromkeys(formats)]
+    paths = [folder / f"{stem}.{form}" for form in check_formats(formats)]
     drafts: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,14 +64,18 @@ def write(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]
         for draft, path in zip(drafts, paths, strict=True):
             draft.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"The report cannot be written to {folder}: {error.strerror or error}. "
-            "Give another folder with --out DIR, or make room there; nothing was changed."
-        ) from None
+        raise _unwritable(folder, error) from None
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
     return paths
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"The report cannot be written to {folder}: {error.strerror or error}. "
+        "Give another folder with --out DIR, or make room there; nothing was changed."
+    )
 
 
 def _pieces(report: RunReport, form: str) -> Iterator[str]:

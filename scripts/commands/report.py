@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import UsageError, suggest
 from scripts.output import Json
 
 if TYPE_CHECKING:
     from pipeline.report.data import RunReport
 
 app = typer.Typer(add_completion=False)
-
-KNOWN = ("html", "json", "csv", "md")
 
 
 @app.command()
@@ -30,11 +27,7 @@ def report(
     """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
     from scripts.session import run_async
 
-    chosen = [part for given in formats or ["html"] for part in given.lower().split(",")]
-    for form in chosen:
-        if form not in KNOWN:
-            raise UsageError(f"There is no report format {form!r}. {suggest(form, KNOWN, 'format')}")
-    run_async(_report(run, chosen, out, as_json=as_json))
+    run_async(_report(run, formats or ["html"], out, as_json=as_json))
 
 
 async def _report(name: str, formats: list[str], out: Path | None, *, as_json: bool) -> None:
@@ -42,14 +35,16 @@ async def _report(name: str, formats: list[str], out: Path | None, *, as_json: b
 
     from jobs.lookup import find_run
     from pipeline.collector import collect
-    from pipeline.report.write import write
+    from pipeline.report.write import check_folder, check_formats, write
     from scripts.session import open_session
 
+    chosen = check_formats(formats)
     async with open_session() as session:
+        folder = out or session.settings.reports_dir
+        check_folder(folder)
         run = await find_run(name, session.database)
         found = await collect(run.id, session.database)
-        folder = out or session.settings.reports_dir
-    paths = await asyncio.to_thread(write, found, formats, folder)
+    paths = await asyncio.to_thread(write, found, chosen, folder)
     _show(found, paths, as_json=as_json)
 
 
