@@ -57,17 +57,15 @@ def show_recommended(found: list[Recommendation], *, as_json: bool) -> None:
     if as_json:
         emit_json({"as_of": as_of, "models": [_row(item) for item in found]})
         return
-    columns = ("Model", "Size>", "Memory>", "Context>", "Slots>", "Speed", "For", "Licence")
+    columns = ("Model", "Size>", "Memory>", "Context>", "Speed", "For", "Licence")
     rows = [
         (
             row["name"],
             size(row["file_bytes"]),
             size(row["memory_bytes"]),
-            f"{row['context']:,}",
-            row["slots"],
+            f"{row['slots']} x {row['context']:,}",
             ", ".join(filter(None, (row["speed"], row["where"]))),
-            ", ".join(row["best_for"])
-            + (f", {row['embedding_dimensions']} dims" if row["embedding_dimensions"] else ""),
+            ", ".join(row["best_for"]) + (f" {row['embedding_dimensions']}" if row["embedding_dimensions"] else ""),
             row["licence"],
         )
         for row in map(_row, found)

@@ -68,11 +68,15 @@ def pull(
     """
     assert entry.repo is not None, "only hub models are pulled"
     folder = settings.models_dir / name
-    if not force and not quantisation and (here := _here(folder, entry)) is not None:
+    here = None if force else _here(folder)
+    if here is not None and not quantisation and entry.revision in (None, here.manifest.commit):
         return here
     listing = ask(settings).listing(entry.repo, entry.revision)
     pattern = None if quantisation else entry.file
     choice = choose(entry.repo, listing.files, pattern=pattern, quantisation=quantisation, room_bytes=room_bytes)
+    if here is not None and here.manifest.commit == listing.commit and _same_files(here.manifest, choice):
+        _pin(name, here.manifest, choice, settings)
+        return here
     _log.info("model_pull", model=name, repo=entry.repo, commit=listing.commit, file=choice.name, bytes=choice.bytes)
     with pulling(folder, name):
         parts = _fetch(listing, choice, folder, settings, progress, ask(settings))
@@ -81,15 +85,19 @@ def pull(
     return Pulled(manifest=manifest, path=folder / manifest.files[0].name, fetched=True)
 
 
-def _here(folder: Path, entry: RegistryEntry) -> Pulled | None:
-    """The model where it was pulled already, whole and of the pinned commit."""
+def _here(folder: Path) -> Pulled | None:
+    """The model where it was pulled already and is whole."""
     manifest = read_manifest(folder)
-    if manifest is None or (entry.revision not in (None, manifest.commit, manifest.revision)):
+    if manifest is None:
         return None
     sizes = [(folder / file.name, file.bytes) for file in manifest.files]
     if any(not path.is_file() or path.stat().st_size != size for path, size in sizes):
         return None
     return Pulled(manifest=manifest, path=sizes[0][0], fetched=False)
+
+
+def _same_files(manifest: Manifest, choice: Choice) -> bool:
+    return [file.name for file in manifest.files] == [file.name.rpartition("/")[2] for file in choice.files]
 
 
 def _fetch(
