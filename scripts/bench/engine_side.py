@@ -1,0 +1,110 @@
+"""The engine plays a workload, as a worker would have it: one task a conversation, text streamed to asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.load_settings import LoadSettings
+from jobs.parameters import Parameters
+from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prompt_trie_size
+from workers.engine.engine import BatchEngine, load
+from workers.engine.request import Request
+from workers.library.inspect import read_facts
+
+
+@dataclass
+class Transcript:
+    """What one conversation submitted and got."""
+
+    prompts: list[Ids] = field(default_factory=list)
+    reply_tokens: int = 0
+    reply_tokens_in_prompts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    outcome: Outcome
+    needed_tokens: int
+    """Distinct beginnings of the submitted prompts, less the replies in them: what had to be computed."""
+    stalls_s: list[float]
+    """How late the event loop was, every 2 ms."""
+
+
+class EngineSide:
+    def __init__(self, engine: BatchEngine) -> None:
+        self.engine = engine
+
+    @classmethod
+    async def load(cls, path: Path, settings: LoadSettings) -> EngineSide:
+        facts = read_facts(path, path.stem)
+        return cls(await load(path, name=path.stem, settings=settings, facts=facts))
+
+    async def run(self, workload: Workload) -> Played:
+        gate = asyncio.Semaphore(workload.at_once)
+        before = self.engine.stats().prefill_tokens
+        stalls: list[float] = []
+        observer = asyncio.create_task(_observe(stalls))
+        began = time.perf_counter()
+        transcripts = await asyncio.gather(*(self._play(chat, workload, gate) for chat in workload.chats))
+        seconds = time.perf_counter() - began
+        observer.cancel()
+        trie = prompt_trie_size([prompt for transcript in transcripts for prompt in transcript.prompts])
+        return Played(
+            outcome=Outcome(
+                seconds=seconds,
+                reply_tokens=sum(transcript.reply_tokens for transcript in transcripts),
+                prompt_tokens_computed=self.engine.stats().prefill_tokens - before,
+            ),
+            needed_tokens=trie - sum(transcript.reply_tokens_in_prompts for transcript in transcripts),
+            stalls_s=stalls,
+        )
+
+    async def decode_rate(self, slots: int, prompt_tokens: int, generated: int) -> float:
+        """Tokens per second delivered as text, with every slot decoding from the first step on."""
+        chats = tuple(
+            Chat(turns=(tuple(300 + (slot * 31 + i * 7) % 1000 for i in range(prompt_tokens)),), seed=slot)
+            for slot in range(slots)
+        )
+        await self.run(Workload(name="prefill", chats=chats, reply_tokens=1, at_once=slots))
+        played = await self.run(Workload(name="decode", chats=chats, reply_tokens=generated, at_once=slots))
+        return played.outcome.tokens_per_s
+
+    async def _play(self, chat: Chat, workload: Workload, gate: asyncio.Semaphore) -> Transcript:
+        transcript, known_reply = Transcript(), 0
+        ids: Ids = ()
+        async with gate:
+            for number, turn in enumerate(chat.turns):
+                ids += turn
+                transcript.prompts.append(ids)
+                transcript.reply_tokens_in_prompts = known_reply
+                request = _request(ids, chat.seed, workload, final=number == len(chat.turns) - 1)
+                ticket = self.engine.start(request, streaming=True)
+                async for _ in ticket:
+                    pass
+                reply = (await ticket).token_ids
+                ids += reply
+                known_reply += len(reply)
+                transcript.reply_tokens += len(reply)
+        return transcript
+
+
+def _request(ids: Ids, seed: int, workload: Workload, *, final: bool) -> Request:
+    return Request(
+        id=f"{workload.name}-{seed}",
+        prompt=ids,
+        max_tokens=workload.reply_tokens,
+        parameters=Parameters(max_tokens=workload.reply_tokens, json_schema=workload.json_schema, **SAMPLING),
+        seed=seed,
+        final=final,
+        ignore_end=workload.json_schema is None,
+    )
+
+
+async def _observe(stalls: list[float]) -> None:
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0.002)
+        stalls.append(time.perf_counter() - before - 0.002)

@@ -1,0 +1,95 @@
+"""What is run: conversations of token ids, made from a seed. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Ids = tuple[int, ...]
+
+SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
+"""The same on all sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat:
+    """`turns` are the ids each turn adds; a turn's prompt is everything before it, replies included."""
+
+    turns: tuple[Ids, ...]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    name: str
+    chats: tuple[Chat, ...]
+    reply_tokens: int
+    at_once: int
+    """Conversations at once; a conversation's turns follow each other."""
+    json_schema: dict[str, Any] | None = None
+
+    @property
+    def turns(self) -> int:
+        return sum(len(chat.turns) for chat in self.chats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one side did with a workload."""
+
+    seconds: float
+    reply_tokens: int
+    prompt_tokens_computed: int | None = None
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.reply_tokens / self.seconds
+
+
+def two_turn_chats(vocabulary: int, at_once: int, *, chats: int = 64) -> Workload:
+    """Short questions after one short system prompt, two turns each."""
+    words = _words(vocabulary, 11)
+    system = words(8)
+    made = tuple(Chat(turns=(system + words(40), words(30)), seed=number) for number in range(chats))
+    return Workload(name="two-turn chats", chats=made, reply_tokens=64, at_once=at_once)
+
+
+def repeats(vocabulary: int, at_once: int, *, sequences: int = 8, times: int = 8) -> Workload:
+    """Every sequence several times over, with other seeds."""
+    words = _words(vocabulary, 12)
+    prompts = [words(800) for _ in range(sequences)]
+    made = tuple(Chat(turns=(prompt,), seed=time) for prompt in prompts for time in range(times))
+    return Workload(name="8 repeats of 800-token prompts", chats=made, reply_tokens=64, at_once=at_once)
+
+
+def judge_shaped(
+    vocabulary: int, at_once: int, *, replies: int = 12, criteria: int = 7, schema: dict[str, Any] | None = None
+) -> Workload:
+    """One rubric, several replies, several criteria each; rubric and reply first, criterion last."""
+    words = _words(vocabulary, 13)
+    rubric, questions = words(1200), [words(15) for _ in range(criteria)]
+    judged = [words(200) for _ in range(replies)]
+    made = tuple(
+        Chat(turns=(rubric + reply + question,), seed=number)
+        for number, (reply, question) in enumerate((r, q) for r in judged for q in questions)
+    )
+    name = "judge-shaped, JSON Schema" if schema else "judge-shaped"
+    return Workload(name=name, chats=made, reply_tokens=60, at_once=at_once, json_schema=schema)
+
+
+def prompt_trie_size(prompts: list[Ids]) -> int:
+    """Distinct beginnings of the submitted prompts: what must be computed at least once."""
+    total = 0
+    previous: Ids = ()
+    for prompt in sorted(prompts):
+        shared = next((i for i, (a, b) in enumerate(zip(prompt, previous, strict=False)) if a != b), None)
+        total += len(prompt) - (min(len(prompt), len(previous)) if shared is None else shared)
+        previous = prompt
+    return total
+
+
+def _words(vocabulary: int, seed: int) -> Callable[[int], Ids]:
+    chooser = random.Random(seed)  # noqa: S311  # a seeded workload is the point
+    return lambda count: tuple(chooser.randrange(300, vocabulary) for _ in range(count))
