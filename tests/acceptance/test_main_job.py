@@ -53,15 +53,12 @@ def test_mt_bench_questions_from_import_to_four_reports(shell: Shell, tmp_path: 
     questions.write_text("\n".join(map(json.dumps, QUESTIONS)) + "\n")
     shell.ok("suite", "import", questions, "--format", "mt-bench", "--name", "mt-bench")
 
-    run = shell.json("enqueue", "--suite", "mt-bench", "--model", "nightjar-demo", "--repeats", "2", "--seed", "7")[
-        "run"
-    ]
+    what = ("--suite", "mt-bench", "--model", "nightjar-demo", "--repeats", "2", "--seed", "7")
+    run = shell.json("enqueue", *what)["run"]
     assert (run["created"], run["jobs_total"], run["jobs_added"]) == (True, 6, 6)
     out = tmp_path / "reports"
-    shell.ok(
-        "eval", "--suite", "mt-bench", "--model", "nightjar-demo", "--repeats", "2", "--seed", "7", "--name", run["name"],
-        *(f for form in ("html", "json", "csv", "md") for f in ("--format", form)), "--out", out,
-    )  # fmt: skip
+    formats = [flag for form in ("html", "json", "csv", "md") for flag in ("--format", form)]
+    shell.ok("eval", *what, "--name", run["name"], *formats, "--out", out)
 
     report = read_report(out)
     turns = [turn for job in report["jobs"] for turn in job["turns"]]
@@ -69,7 +66,8 @@ def test_mt_bench_questions_from_import_to_four_reports(shell: Shell, tmp_path: 
     for job in report["jobs"]:
         first, second = job["turns"]
         known = first["prompt_tokens"] + first["reply_tokens"]
-        assert known - 1 <= second["reused_tokens"] < second["prompt_tokens"], "only the new tokens are computed"
+        # All of it where a repeat had the same conversation before: then its logits are shared.
+        assert known - 1 <= second["reused_tokens"] <= second["prompt_tokens"], "only the new tokens are computed"
     (table,) = out.glob("*.csv")
     with table.open(newline="") as rows:
         assert len(list(csv.DictReader(rows))) == 12
