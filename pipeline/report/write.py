@@ -8,19 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from config.errors import OutputError, UsageError, suggest, UsageError, suggest
+from config.errors import OutputError, UsageError, suggest
 from pipeline.report.data import RunReport
 from pipeline.report.safe import slug
 
 Format = Literal["html", "json", "csv", "md"]
 FORMATS: tuple[str, ...] = get_args(Format)
-
-
-def check_formats(forms: Sequence[str]) -> None:
-    """Raises UsageError for a format that does not exist, before any work is done for it."""
-    for form in forms:
-        if form not in FORMATS:
-            raise UsageError(f"There is no report format {form!r}. {suggest(form, FORMATS, 'format')}")
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
