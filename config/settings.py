@@ -7,9 +7,8 @@ looked for in the current folder, then in the project, where `config/nightjar.to
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +25,7 @@ from pydantic_settings import (
 from config.errors import SettingsError
 from config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
 from config.load_settings import LoadSettings
+from config.urls import check_mongo, check_redis
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -45,21 +45,9 @@ def _in_project(path: Path) -> Path:
         raise ValueError(str(error)) from None
 
 
-def _url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
-    def check(url: SecretStr) -> SecretStr:
-        if not re.match(rf"({'|'.join(map(re.escape, schemes))})://[^/?#\s]", url.get_secret_value()):
-            raise ValueError(
-                f"a URL that begins with {' or '.join(s + '://' for s in schemes)} and names a host "
-                "(unset it altogether to use the embedded server)"
-            )
-        return url
-
-    return check
-
-
 ProjectPath = Annotated[Path, AfterValidator(_in_project)]
-MongoUrl = Annotated[SecretStr, AfterValidator(_url("mongodb", "mongodb+srv"))]
-RedisUrl = Annotated[SecretStr, AfterValidator(_url("redis", "rediss"))]
+MongoUrl = Annotated[SecretStr, AfterValidator(check_mongo)]
+RedisUrl = Annotated[SecretStr, AfterValidator(check_redis)]
 
 
 class Settings(BaseSettings):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+import pymongo
 from beanie import init_beanie
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
@@ -15,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from config.errors import ServiceError, SettingsError
+from config.redact import redact_text
 from jobs.documents import ALL
 
 Row = dict[str, Any]
@@ -69,19 +72,11 @@ async def connect(url: SecretStr, name: str, *, timeout_s: float = 5) -> Databas
 
     Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer.
     """
+    client = _client(url, timeout_s)
     try:
-        client: AsyncMongoClient[Row] = AsyncMongoClient(
-            url.get_secret_value(),
-            tz_aware=True,
-            appname="nightjar",
-            serverSelectionTimeoutMS=int(timeout_s * 1000),
-            connectTimeoutMS=int(timeout_s * 1000),
-            timeoutMS=OPERATION_TIMEOUT_S * 1000,
-        )
-    except PyMongoError as error:
-        raise SettingsError(f"The MongoDB address for {address(url)} is not valid: {_short(error)}.") from None
-    try:
-        await client.admin.command("ping")
+        # The client's timeoutMS overrides serverSelectionTimeoutMS; making indexes may take longer than reaching it.
+        with pymongo.timeout(timeout_s * 0.9):
+            await client.admin.command("ping")
         await init_beanie(database=client[name], document_models=list(ALL))
     except PyMongoError as error:
         await client.close()
@@ -92,13 +87,31 @@ async def connect(url: SecretStr, name: str, *, timeout_s: float = 5) -> Databas
     return Database(client=client, raw=client[name])
 
 
+def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
+    """An unconnected client. An option that the driver would only warn of, such as tsl=true, is an error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return AsyncMongoClient(
+                url.get_secret_value(),
+                tz_aware=True,
+                appname="nightjar",
+                connectTimeoutMS=int(timeout_s * 500),  # one attempt must end in time to tell why it failed
+                timeoutMS=OPERATION_TIMEOUT_S * 1000,
+            )
+    except (PyMongoError, UserWarning, ValueError, OSError) as error:
+        raise SettingsError(
+            f"NIGHTJAR_MONGO_URL, for {address(url)}, is not valid: {redact_text(_short(error))}. Correct it."
+        ) from None
+
+
 def address(url: SecretStr) -> str:
     """Host and port of a server's URL, without the user, the password and the options."""
     rest = url.get_secret_value().partition("://")[2] or url.get_secret_value()
     return rest.rpartition("@")[2].partition("/")[0].partition("?")[0] or "(no host)"
 
 
-def _short(error: PyMongoError) -> str:
+def _short(error: Exception) -> str:
     """The first clause of a driver's message; the rest repeats timeouts and topology."""
     text = str(error).split(" (configured timeouts", 1)[0].split(", Timeout:", 1)[0].split(", full error:", 1)[0]
     return f"{type(error).__name__}: {text}".rstrip(".")

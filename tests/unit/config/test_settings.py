@@ -111,13 +111,27 @@ def test_the_hub_keeps_its_own_variable_names(write: Write, monkeypatch: pytest.
     assert found.hf_endpoint == "https://hub.example"
 
 
-def test_an_address_with_tls_and_srv_passes_unchanged(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    urls = {"MONGO": "mongodb+srv://u:p%40w@cluster.example/?tls=true", "REDIS": "rediss://:p@redis.example:6380/1"}
-    for name, url in urls.items():
-        monkeypatch.setenv(f"NIGHTJAR_{name}_URL", url)
+# Addresses as their makers give them.
+ADDRESSES = [
+    ("mongodb://127.0.0.1", "redis://127.0.0.1"),
+    (
+        "mongodb+srv://u:p%40w@cluster0.ab1cd.mongodb.net/?retryWrites=true&w=majority",
+        "rediss://:p@redis.example:6380/1",
+    ),
+    ("mongodb://u:p!$&'()*+,;=-._~@one:27017,two:27018/admin?replicaSet=rs0&tls=true", "redis://default:p@host:6379"),
+    ("mongodb://[::1]:27017,[fe80::1]/?tls=true", "redis://[::1]:6379/0"),
+    ("mongodb://%2Ftmp%2Fmongodb.sock/db", "rediss://host?ssl_ca_certs=/etc/ca.pem"),
+    ("mongodb://user_1@my_host", "redis://host/"),
+]
+
+
+@pytest.mark.parametrize(("mongo", "redis"), ADDRESSES)
+def test_an_address_passes_unchanged(write: Write, monkeypatch: pytest.MonkeyPatch, mongo: str, redis: str) -> None:
+    monkeypatch.setenv("NIGHTJAR_MONGO_URL", mongo)
+    monkeypatch.setenv("NIGHTJAR_REDIS_URL", redis)
     found = load_settings()
-    assert found.mongo_url == SecretStr(urls["MONGO"])
-    assert found.redis_url == SecretStr(urls["REDIS"])
+    assert found.mongo_url == SecretStr(mongo)
+    assert found.redis_url == SecretStr(redis)
 
 
 # A variable nobody knows, and the one that is meant.
@@ -237,14 +251,27 @@ def test_a_bad_value_in_a_file_names_the_file(write: Write) -> None:
         ("NIGHTJAR_MONGO_URL", "hunter2"),
         ("NIGHTJAR_MONGO_URL", ""),  # an empty address is a mistake, not a wish for the embedded server
         ("NIGHTJAR_MONGO_URL", "mongodb://"),
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hunter2/"),  # the host forgotten
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hun/ter2@host/"),  # a password that is not encoded
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hun@hunter2@host/"),
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hunter2@host:port/"),
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hunter2@host:99999/"),
+        ("NIGHTJAR_MONGO_URL", "mongodb://user:hunter2@[::1/"),
+        ("NIGHTJAR_MONGO_URL", "mongodb://host/ hunter2"),
         ("NIGHTJAR_REDIS_URL", "http://:hunter2@host"),
+        ("NIGHTJAR_REDIS_URL", "redis://:hun#hunter2@host"),
+        ("NIGHTJAR_REDIS_URL", "redis://:hunter2@host:70000/0"),
+        ("NIGHTJAR_REDIS_URL", "redis://:hunter2@one:6379,two:6379/0"),
+        ("NIGHTJAR_REDIS_URL", "redis://:hunter2@host/nightjar"),  # read as database 0 by the driver
     ],
 )
 def test_a_bad_address_is_an_error_that_hides_it(
     write: Write, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=f"{name}.*names a host") as caught:
+    with pytest.raises(
+        SettingsError, match=rf"{name} \(environment\) is not allowed: it must be a URL such as"
+    ) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
 
