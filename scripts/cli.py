@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "Write the report of a run."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
+    "cleanup": ("cleanup", "Clear unfinished downloads, stray files and old logs."),
     "doctor": ("doctor", "Check this machine and say what to do."),
 }
 """Command name -> (module under scripts.commands, one line of help)."""

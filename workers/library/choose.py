@@ -1,0 +1,132 @@
+"""Which model a worker with `--model auto` serves next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.models import ModelKind
+
+Capability = Literal["chat", "embedding", "judge"]
+SWITCH_FACTOR = 4
+"""Another model's backlog, per worker, must be this many times the present one's to leave work behind."""
+LEAST_STAY_S = 300.0
+"""A loaded model is not left for a larger backlog before this time: loading costs more than it brings."""
+IDLE_S = 10.0
+"""A model without waiting jobs is left after this time, so that a refilling queue is not left at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """One model's waiting work, and whether this worker could do it."""
+
+    model: str
+    waiting: int
+    """Jobs that are due."""
+    kind: ModelKind | None
+    """None where nobody has published what it is."""
+    tags: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    """What loading it takes; None where it is not on this host (and may not be fetched)."""
+    workers: int = 0
+    """Live workers of this model, this one not counted."""
+    failure: str | None = None
+    """Why it could not be loaded on this device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """What this worker serves now."""
+
+    model: str
+    loaded_s: float
+    """Seconds since it was loaded."""
+    idle_s: float
+    """Seconds since it last had a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The model to serve, None for none, and why: for the log and for `nightjar status`."""
+
+    model: str | None
+    reason: str
+
+
+def choose_model(
+    backlogs: Iterable[Backlog],
+    *,
+    room_bytes: int,
+    capability: Capability | None = None,
+    present: Present | None = None,
+) -> Choice:
+    """The model with the largest backlog per worker that fits `room_bytes` and has the capability.
+
+    With hysteresis: work that is there is finished first, unless another backlog is `SWITCH_FACTOR` times larger and
+    the present model has been here for `LEAST_STAY_S`; an idle model is kept for `IDLE_S`.
+    """
+    every = list(backlogs)
+    serving = {item.model: item for item in every}
+    able = [item for item in every if _hindrance(item, room_bytes, capability) is None and item.waiting > 0]
+    best = max(able, key=lambda item: (_load(item), _reversed(item.model)), default=None)
+    if present is None:
+        if best is None:
+            return Choice(model=None, reason=_why_none(every, room_bytes, capability))
+        return Choice(model=best.model, reason=f"{best.waiting} jobs wait for it, more per worker than for any other")
+    own = serving.get(present.model)
+    own_waiting = own.waiting if own is not None else 0
+    if best is None or best.model == present.model:
+        return Choice(model=present.model, reason="no other model that fits has more waiting jobs")
+    if own is None or own_waiting == 0:
+        if present.idle_s < IDLE_S:
+            return Choice(model=present.model, reason=f"it has no waiting jobs, for less than {IDLE_S:.0f} s")
+        return Choice(
+            model=best.model, reason=f"{present.model} is done, and {best.waiting} jobs wait for {best.model}"
+        )
+    if present.loaded_s < LEAST_STAY_S or _load(best) < SWITCH_FACTOR * _load(own):
+        return Choice(model=present.model, reason=f"{own_waiting} jobs wait for it")
+    return Choice(
+        model=best.model,
+        reason=f"{best.waiting} jobs wait for {best.model}, {SWITCH_FACTOR} times more per worker than for {own.model}",
+    )
+
+
+def has_capability(kind: ModelKind | None, tags: Iterable[str], capability: Capability | None) -> bool:
+    """Whether a model can be asked for it. An embedding model never chats, and the other way round."""
+    if capability is None:
+        return kind is not None
+    if capability == "embedding":
+        return kind is ModelKind.EMBEDDING
+    if capability == "judge":
+        return kind is ModelKind.CHAT and "judge" in tags
+    return kind in (ModelKind.CHAT, ModelKind.BASE)
+
+
+def _hindrance(item: Backlog, room_bytes: int, capability: Capability | None) -> str | None:
+    """Why this worker cannot serve it; None where it can."""
+    if item.failure is not None:
+        return item.failure
+    if not has_capability(item.kind, item.tags, capability):
+        return f"it is no model for {capability}" if item.kind else "nobody has published what it is"
+    if item.memory_bytes is None:
+        return "it is not on this host"
+    if item.memory_bytes > room_bytes:
+        return f"it takes {item.memory_bytes / 1e9:.1f} GB of the {room_bytes / 1e9:.1f} GB there are"
+    return None
+
+
+def _why_none(every: list[Backlog], room_bytes: int, capability: Capability | None) -> str:
+    waiting = [item for item in every if item.waiting > 0]
+    if not waiting:
+        return "no model has waiting jobs"
+    return "; ".join(f"{item.model}: {_hindrance(item, room_bytes, capability)}" for item in waiting)
+
+
+def _load(item: Backlog) -> float:
+    return item.waiting / (item.workers + 1)
+
+
+def _reversed(name: str) -> tuple[int, ...]:
+    """Sorts names backwards, so that the first in the alphabet wins a tie."""
+    return tuple(-ord(letter) for letter in name)

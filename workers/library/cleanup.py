@@ -1,0 +1,116 @@
+"""What can be cleared away: unfinished downloads, files that belong to no model, models unused for long, old logs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import ModelFileError
+from workers.library.digests import DigestCache
+from workers.library.inventory import Held, ModelState
+from workers.library.manifest import FILE_NAME, read_manifest
+from workers.library.partial import CACHE, is_downloading
+from workers.library.registry import read_registry
+from workers.library.split import parts_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One thing to clear: a file or a folder of ours."""
+
+    path: Path
+    bytes: int
+    why: str
+    model: str | None = None
+    """Its registry entry stays; a pulled model can be fetched again."""
+
+
+def plan_cleanup(
+    settings: Settings,
+    held: Iterable[Held],
+    *,
+    now: datetime,
+    unused_days: int | None = None,
+    log_days: int = 14,
+) -> list[Item]:
+    """What would be cleared. Models loaded or being downloaded are left alone.
+
+    Files of models go only with `unused_days`, and only those the hub can bring again.
+    """
+    rows = list(held)
+    items = [*_partial(settings), *_stray(settings)]
+    if unused_days is not None:
+        items += _unused(settings, rows, now - timedelta(days=unused_days))
+    return [*items, *_logs(settings.home / "logs", now - timedelta(days=log_days))]
+
+
+def clear(items: Iterable[Item], settings: Settings) -> None:
+    """Removes the planned items; one that is gone already is no error."""
+    digests = DigestCache(settings.home / "digests.json")
+    for item in items:
+        if item.path.is_dir():
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            digests.forget(item.path)
+            item.path.unlink(missing_ok=True)
+
+
+def _partial(settings: Settings) -> Iterator[Item]:
+    """Download caches of models that nobody downloads now."""
+    for folder in _folders(settings.models_dir):
+        cache = folder / CACHE
+        if cache.is_dir() and not is_downloading(folder):
+            yield Item(path=cache, bytes=_size(cache), why=f"unfinished download of {folder.name}")
+
+
+def _stray(settings: Settings) -> Iterator[Item]:
+    """Model files in a pulled model's folder that its manifest does not name, and empty folders of unknown models."""
+    known = read_registry(settings.models_file).models
+    for folder in _folders(settings.models_dir):
+        if is_downloading(folder):
+            continue
+        try:
+            manifest = read_manifest(folder)
+        except ModelFileError:
+            continue
+        if manifest is None:
+            names = {item.name for item in folder.iterdir()}
+            if folder.name not in known and CACHE not in names and all(name.startswith(".") for name in names):
+                yield Item(path=folder, bytes=_size(folder), why="an empty model folder")
+            continue
+        named = {file.name for file in manifest.files}
+        for file in folder.glob("*.gguf"):
+            if file.name not in named:
+                yield Item(path=file, bytes=file.stat().st_size, why=f"not part of {manifest.name} as it was pulled")
+
+
+def _unused(settings: Settings, held: list[Held], before: datetime) -> Iterator[Item]:
+    for row in held:
+        folder = settings.models_dir / row.name
+        if row.state is not ModelState.READY or row.path is None or not (folder / FILE_NAME).is_file():
+            continue
+        used = row.last_used or datetime.fromtimestamp((folder / FILE_NAME).stat().st_mtime, before.tzinfo)
+        if used < before:
+            size = sum(part.stat().st_size for part in parts_of(row.path))
+            yield Item(path=folder, bytes=size, why=f"{row.name}, not used since {used:%Y-%m-%d}", model=row.name)
+
+
+def _logs(folder: Path, before: datetime) -> Iterator[Item]:
+    for file in sorted(folder.glob("*.log*")):
+        if datetime.fromtimestamp(file.stat().st_mtime, before.tzinfo) < before:
+            yield Item(path=file, bytes=file.stat().st_size, why="an old log")
+
+
+def _folders(models_dir: Path) -> list[Path]:
+    return sorted(path for path in models_dir.iterdir() if path.is_dir()) if models_dir.is_dir() else []
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
