@@ -32,13 +32,22 @@ from jinja2.visitor import NodeTransformer
 
 from workers.template_growth import growth
 
-MAX_SOURCE = 1_000_000
+MAX_SOURCE = 200_000
 """Characters of a template."""
 MAX_OBJECT = 8_000_000
 """Size of one value, and characters of a rendering."""
-BASE_WORK = 4_000_000
-"""Units of work of one rendering; what the conversation's size adds comes on top."""
-WORK_PER_UNIT_OF_INPUT = 400
+MAX_MEMBERS = 500_000
+"""Members of one value, those of its members included."""
+BASE_WORK = 1_000_000
+WORK_PER_CHARACTER = 12
+WORK_PER_MESSAGE = 2_000
+WORK_PER_PAIR = 20
+"""Units of work allowed: some templates look at every message for each message (docs/templates.md has the figures)."""
+SHALLOW = frozenset(
+    "boolean callable count d default defined false first integer iterable last length mapping none number sameas "
+    "sequence true undefined".split()
+)
+"""Filters and tests that look at no contents."""
 UNSAFE_METHODS = frozenset({"encode", "to_bytes", "from_bytes", "translate", "maketrans"})
 
 
@@ -47,10 +56,11 @@ class LimitError(Exception):
 
 
 class Meter:
-    """Counts one rendering's work down to zero."""
+    """Counts one rendering's work down to zero; more is allowed for a longer conversation."""
 
-    def __init__(self, work: int) -> None:
-        self.left = work
+    def __init__(self, messages: int = 0, characters: int = 0) -> None:
+        self.left = BASE_WORK + characters * WORK_PER_CHARACTER
+        self.left += messages * (WORK_PER_MESSAGE + messages * WORK_PER_PAIR)
 
     def charge(self, units: int) -> None:
         self.left -= units
@@ -58,38 +68,29 @@ class Meter:
             raise LimitError("it takes more steps than a chat template may")
 
     def weigh(self, value: Any) -> int:
-        """Charges a value's deep size and returns it: characters and members, shared parts counted each time."""
-        if isinstance(value, str):
-            size = len(value)
-        elif isinstance(value, list | tuple | dict | set | frozenset | Namespace):
-            size = self._deep(value)
-        elif isinstance(value, range):
-            size = len(value)
-        else:
-            size = 1
-        if size > MAX_OBJECT:
-            raise LimitError(f"it builds a value of more than {MAX_OBJECT:,} characters")
-        self.charge(1 + (size >> 4))
-        return size
+        """Charges a value's deep size and returns it: characters and members, shared parts counted each time.
 
-    def _deep(self, value: Any) -> int:
-        size, waiting = 0, [value]
+        A member costs one unit of work, as do sixteen characters.
+        """
+        characters, members, waiting = 0, 0, [value]
         while waiting:
             item = waiting.pop()
-            size += 1
+            members += 1
             if isinstance(item, str):
-                size += len(item)
+                characters += len(item)
             elif isinstance(item, list | tuple | set | frozenset):
                 waiting.extend(item)
+            elif isinstance(item, range):
+                members += len(item)
             elif isinstance(item, Namespace):
                 waiting.append(item._Namespace__attrs)
             elif isinstance(item, Mapping):
                 waiting.extend(item.keys())
                 waiting.extend(item.values())
-            if size + len(waiting) > MAX_OBJECT:
-                raise LimitError(f"it builds a value of more than {MAX_OBJECT:,} parts")
-        self.charge(size >> 2)
-        return size
+            if members + len(waiting) > MAX_MEMBERS or characters > MAX_OBJECT:
+                raise LimitError(f"it builds a value of more than {MAX_OBJECT:,} characters or {MAX_MEMBERS:,} members")
+        self.charge(members + (characters >> 4))
+        return characters + members
 
 
 class _Metering(NodeTransformer):
@@ -166,7 +167,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, now: datetime) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, ext.loopcontrols])
-        self.meter = Meter(BASE_WORK)
+        self.meter = Meter()
         self.filters = {name: self._guarded(name, function) for name, function in self.filters.items()}
         self.tests = {name: self._guarded(name, function) for name, function in self.tests.items()}
         del self.filters["random"]
@@ -207,6 +208,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _guarded(self, name: str, function: Any) -> Callable[..., Any]:
         """A filter or test that charges for what it is given and returns."""
+        if name in SHALLOW:
+            return function  # type: ignore[no-any-return]
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -232,7 +235,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return value
 
     def _spanned(self, value: Any) -> Any:
-        self.meter.charge(len(value) >> 4 if isinstance(value, str | list | tuple) else 1)
+        if isinstance(value, str | list | tuple):
+            self.meter.charge(len(value) >> 4 if isinstance(value, str) else len(value))
         return value
 
     def _concat(self, parts: list[Any]) -> str:

@@ -20,15 +20,7 @@ import jinja2
 from config.errors import TemplateError
 from jobs.identity import digest
 from workers.reasoning import Markers, detect
-from workers.template_sandbox import (
-    BASE_WORK,
-    MAX_OBJECT,
-    WORK_PER_UNIT_OF_INPUT,
-    LimitError,
-    Meter,
-    RefusalError,
-    Sandbox,
-)
+from workers.template_sandbox import MAX_OBJECT, LimitError, Meter, RefusalError, Sandbox
 
 Message = dict[str, Any]
 REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."
@@ -91,7 +83,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message], dialect: _Dialect, add_generation_prompt: bool = True) -> str:
         given = [dialect.message(message) for message in messages]
         size = sum(len(value) for message in messages for value in message.values() if isinstance(value, str))
-        self._sandbox.meter = Meter(BASE_WORK + WORK_PER_UNIT_OF_INPUT * (size + 16 * len(given)))
+        self._sandbox.meter = Meter(len(given), size)
         variables = {
             "messages": given,
             "tools": [] if dialect.tools else None,
