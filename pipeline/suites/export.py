@@ -12,6 +12,8 @@ from pipeline.suites.native_file import FORMAT_VERSION
 from pipeline.suites.variables import escaped
 from pipeline.suites.yaml_text import reads_as_text
 
+_ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
+"""YAML 1.1 takes these for ends of lines, or drops them, where they are not escaped."""
 _SHARED = ("mode", "system", "parameters")
 
 
@@ -75,7 +77,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None if reads_as_text(text) else '"'
+    quoted = any(char in text for char in _ODD_BREAKS) or not reads_as_text(text)
+    style = '"' if quoted else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

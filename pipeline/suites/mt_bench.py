@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from jobs.sequences import Sequence, TurnSpec
 from pipeline.suites.content import SuiteContent
@@ -28,12 +29,19 @@ MAX_TOKENS = 1024
 """FastChat's `--max-new-token`."""
 
 
+def _identity(value: object) -> str:
+    text = value if isinstance(value, str) else str(value) if type(value) is int else ""
+    if not re.fullmatch(r"\w[\w.-]{0,100}", text):
+        raise ValueError(f"{value!r} is no id: give a whole number, or letters, digits, '.', '_' and '-'.")
+    return text
+
+
 class Question(BaseModel):
     """One line. `reference` has a text per turn; an empty one means that there is none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    question_id: int | Annotated[str, Field(pattern=r"^[\w][\w.-]{0,100}$")]
+    question_id: Annotated[str, PlainValidator(_identity)]
     category: Tag
     turns: list[Text] = Field(min_length=1)
     reference: list[str] | None = None
@@ -44,7 +52,7 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
         question = source.validate(Question, (index,))
-        identity = str(question.question_id)
+        identity = question.question_id
         if identity in sequences:
             raise source.error((index, "question_id"), f"two questions have the id {identity}.")
         references = [text.strip() or None for text in question.reference or ()]

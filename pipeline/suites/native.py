@@ -112,7 +112,9 @@ class _Builder:
     def _row_id(self, part: SequencePart, row: Row, path: Path, index: int) -> str:
         label = variables.written(row["id"]) if "id" in row else str(index + 1)
         if not re.fullmatch(ROW_PATTERN, label):
-            raise self.source.error((*path, "id"), "a row's id is up to 60 letters, digits and spaces; no bracket, : or /.")
+            raise self.source.error(
+                (*path, "id"), "a row's id is up to 60 letters, digits and spaces; no bracket, : or /."
+            )
         return f"{part.id}[{label}]"
 
     def _sequence(self, part: SequencePart, system: str | None, row: Row, name: str, path: Path) -> Sequence:

@@ -35,7 +35,7 @@ def read_suite(path: Path, format: str | None = None, name: str | None = None) -
     Raises SuiteError that names file, line and field; UsageError for an unknown format or a bad name.
     """
     if format is not None and format not in list(Format):
-        raise UsageError(f"There is no suite format {format!r}. {suggest(format, list(Format), 'format')}")
+        raise UsageError(f"There is no suite format {format!r}. {suggest(format, map(str, Format), 'format')}")
     if name is not None and not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"The name {name!r} is not allowed: use letters, digits, '.', '_' and '-', at most 100.")
     source, kind = _locate(path, None if format is None else Format(format))

@@ -146,6 +146,14 @@ def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
     print(plain(f"Fine: suite {content.name!r}, {len(content.sequences)} sequences, {turns} turns, {content.source}."))
 
 
+@app.command()
+def schema() -> None:
+    """The JSON Schema of the native format, for editors. Example: nightjar suite schema > suite.schema.json"""
+    from pipeline.suites.native_file import published_schema
+
+    emit_json(published_schema())
+
+
 def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
     from pipeline.suites.catalogue import take_suite
     from pipeline.suites.importer import load_content

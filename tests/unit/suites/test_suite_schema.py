@@ -1,0 +1,73 @@
+"""The published JSON Schema is in step with the reader, and the suites that come with Nightjar keep to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pipeline.suites.catalogue import bundled
+from pipeline.suites.native_file import published_schema
+from pipeline.suites.read import read_suite
+
+PUBLISHED = Path(__file__).parents[3] / "docs" / "suite.schema.json"
+
+
+def test_the_published_schema_is_the_readers_own() -> None:
+    """When this fails: nightjar suite schema > docs/suite.schema.json"""
+    assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == published_schema()
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(published_schema())
+
+
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_bundled_suites_keep_to_the_schema_and_carry_their_own_name(name: str) -> None:
+    file = bundled()[name]
+    jsonschema.Draft202012Validator(published_schema()).validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    suite = read_suite(file)
+    assert (suite.name, suite.licence) == (name, "MIT")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequences": []},
+        {"mode": "chats"},
+        {"parameters": {"temprature": 1}},
+        {"parameters": {"max_tokens": 0}},
+        {"sequences": [{"id": "a", "turns": [""]}]},
+        {"sequences": [{"id": "a", "turns": [{"prompt": "x", "expect": [{"regx": "a"}]}]}]},
+        {"sequences": [{"id": "a:b", "turns": ["x"]}]},
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]) -> None:
+    suite = {"nightjar": 1, "sequences": [{"id": "a", "turns": ["x"]}]}
+    validator = jsonschema.Draft202012Validator(published_schema())
+    validator.validate(suite)
+    assert not validator.is_valid(suite | change)
+
+
+def test_the_sample_stories_have_three_turns_and_check_their_hero() -> None:
+    suite = read_suite(bundled()["story-starters"])
+    assert len(suite.sequences) >= 5
+    for sequence in suite.sequences:
+        assert len(sequence.turns) == 3
+        heroes = [{text for e in t.expect if e.check == "includes" for text in _texts(e.value)} for t in sequence.turns]
+        hero = set.intersection(*heroes)
+        assert hero, sequence.id
+        assert hero.pop() in sequence.turns[0].prompt
+
+
+def test_every_checkable_sequence_has_a_check() -> None:
+    for sequence in read_suite(bundled()["checkable"]).sequences:
+        assert all(turn.expect for turn in sequence.turns), sequence.id
+
+
+def _texts(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
