@@ -30,6 +30,8 @@ from config.urls import check_mongo, check_redis
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 _SECRETS = {"mongo_url", "redis_url", "hf_token"}
+_SHARED = {"hf_token", "hf_endpoint", "ollama_models"}
+"""Also read under the names that their own tools use."""
 
 
 def project_folder() -> Path:
@@ -95,6 +97,11 @@ class Settings(BaseSettings):
     """Never go to the model hub."""
     hf_token: SecretStr | None = Field(None, validation_alias=AliasChoices("hf_token", "nightjar_hf_token"))
     hf_endpoint: str | None = Field(None, validation_alias=AliasChoices("hf_endpoint", "nightjar_hf_endpoint"))
+
+    pull_on_use: bool = True
+    """A worker may fetch a registered hub model that is not on its host."""
+    ollama_models: Path | None = Field(None, validation_alias=AliasChoices("ollama_models", "nightjar_ollama_models"))
+    """Ollama's store; None: where Ollama puts it by itself."""
 
     @classmethod
     def settings_customise_sources(
@@ -192,7 +199,7 @@ def _origin(
     path: KeyPath, variables: Mapping[str, Mapping[str, str]], table: Mapping[str, Any], toml: str
 ) -> tuple[str, str, Any]:
     """(name, source, value) of the key in the first source that has it."""
-    wanted = {variable(path), path[-1].upper()} if path[-1].startswith("hf_") else {variable(path)}
+    wanted = {variable(path), path[-1].upper()} if path[-1] in _SHARED else {variable(path)}
     for source, values in variables.items():
         for name, value in values.items():
             if name.upper() in wanted:

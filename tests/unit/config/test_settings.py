@@ -302,9 +302,9 @@ def test_the_example_file_lists_every_setting_with_its_default() -> None:
     assert listed == {dotted(path) for path in key_paths(Settings)} - {"hf_token"}
     defaults = Settings().model_dump()
     # No default, or one made of another setting: shown with an example.
-    shown = {"mongo_url", "redis_url", "embedded_ports", "hf_endpoint", "home", "models_dir", "models_file"}
+    shown = {"mongo_url", "redis_url", "embedded_ports", "hf_endpoint", "ollama_models", "home", "models_dir"}
     for path in key_paths(Settings):
-        if dotted(path) not in {*shown, "reports_dir", "hf_token", "model.context"}:
+        if dotted(path) not in {*shown, "models_file", "reports_dir", "hf_token", "model.context"}:
             assert _at(table, path) == _at(defaults, path), dotted(path)
 
 
