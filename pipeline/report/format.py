@@ -15,7 +15,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return ABSENT
     if value == 0:
         return "0"
-    size = abs(value)
+    size = abs(float(f"{value:.3g}"))
     places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else digits
     return f"{value:,.{places}f}".replace(",", "\u2009")
 

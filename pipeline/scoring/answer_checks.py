@@ -9,7 +9,10 @@ import regex
 
 from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed
 
-_NUMBER = regex.compile(r"(?<![\w.])(?<![^\W\d_][-+])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?![\d])")
+_NUMBER = regex.compile(
+    r"(?<![\w.])(?<![^\W\d_][-+])"  # not inside a word: the 2 of GPT-2 is no number
+    r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?!\d)"
+)
 _OPTIONS = ("A", "B", "C", "D", "E")
 
 

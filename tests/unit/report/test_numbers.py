@@ -1,0 +1,216 @@
+"""How turns become numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.parameters import Source
+from jobs.sequences import Sequence
+from jobs.states import JobStatus, RunStatus
+from pipeline.report.assemble import assemble
+from pipeline.report.data import ModelInput, Provenance, RunReport
+from pipeline.report.format import number, seconds, size
+from pipeline.report.metric import MetricTally
+from pipeline.report.safe import slug
+from pipeline.scoring.scorer import PASS, Score, ScoreState
+from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
+from pipeline.transcripts import JobRow, RowReader
+from tests import factories
+
+ONE = Sequence.model_validate(
+    {"id": "one", "turns": [{"prompt": "a", "expect": [{"check": "includes", "value": "fox"}]}, {"prompt": "b"}]}
+)
+TWO = Sequence.model_validate(
+    {"id": "two", "turns": [{"prompt": "c", "expect": [{"check": "includes", "value": "fox"}]}, {"prompt": "d"}]}
+)
+
+
+def row(
+    sequence: Sequence,
+    replies: list[str],
+    *,
+    model: str = "m",
+    repeat: int = 0,
+    status: JobStatus = JobStatus.DONE,
+    **turn: Any,
+) -> JobRow:
+    turns = [factories.turn(sequence=sequence, index=at, reply=reply, **turn) for at, reply in enumerate(replies)]
+    reason = "it broke" if status is JobStatus.DEAD else None
+    raw = factories.job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
+    made = reader.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
+    score_job(turn_lines(sequence), sequence, made)
+    return made
+
+
+reader = RowReader()
+
+
+def report_of(*jobs: JobRow, status: RunStatus = RunStatus.DONE, repeats: int = 1) -> RunReport:
+    run, suite, *_ = factories.synthetic_run(repeats=repeats, status=status)
+    from pipeline.report.inputs import provenance_of
+
+    provenance: Provenance = provenance_of(run, suite)
+    names = dict.fromkeys(job.model for job in jobs)
+    return assemble(
+        provenance=provenance,
+        models=[ModelInput(name=name, digest=None, facts=None, loads=(), workers=()) for name in names],
+        sequences=[ONE, TWO],
+        jobs=jobs,
+        lines={s.id: line_names(turn_lines(s)) for s in (ONE, TWO)},
+        scales=metric_scales(),
+        now=factories.START,
+        version="0",
+    )
+
+
+def test_mean_is_over_sequences() -> None:
+    """Three repeats of one sequence weigh as much as one repeat of another: (1/3 + 1) / 2, not 2/4."""
+    jobs = [row(ONE, [text, "x"], repeat=r) for r, text in enumerate(["fox", "no", "no"])] + [row(TWO, ["fox", "x"])]
+    metric = report_of(*jobs).models[0].total.metrics["includes"]
+    assert metric.mean == pytest.approx((1 / 3 + 1) / 2)
+    assert (metric.n, metric.values) == (2, 4)
+
+
+def test_missing_is_counted_and_is_no_number() -> None:
+    """A dead job's turns lower no mean; they are counted, with the reason."""
+    report = report_of(row(ONE, ["fox", "x"]), row(TWO, [], status=JobStatus.DEAD))
+    total = report.models[0].total
+    assert total.metrics["includes"].mean == 1.0
+    assert (total.metrics["includes"].n, total.metrics["includes"].missing) == (1, 1)
+    assert (total.counts.turns, total.counts.turns_expected, total.counts.turns_missing, total.counts.failed) == (
+        2,
+        4,
+        2,
+        1,
+    )
+    assert total.counts.failures == {"DEAD: it broke": 1}
+
+
+def test_nothing_there_says_why() -> None:
+    """With no value at all the mean is None, with the reason of the first missing turn."""
+    metric = report_of(row(ONE, [], status=JobStatus.DEAD)).models[0].total.metrics["includes"]
+    assert metric.mean is None
+    assert metric.reason == "not generated: DEAD: it broke"
+
+
+def test_model_failure_is_worst() -> None:
+    """An empty reply counts 0 for a check and is counted as such."""
+    metric = report_of(row(ONE, ["fox"]), row(TWO, [""], empty="no text")).models[0].total.metrics["includes"]
+    assert (metric.mean, metric.worst, metric.n) == (0.5, 1, 2)
+
+
+def test_turns_of_unfinished_jobs_are_not_missing() -> None:
+    """A pending job's turns are expected, and not yet missing."""
+    counts = report_of(row(ONE, [], status=JobStatus.PENDING), status=RunStatus.ACTIVE).models[0].total.counts
+    assert (counts.turns_expected, counts.turns_missing) == (2, 0)
+
+
+def test_groups_add_up() -> None:
+    """Tokens by sequence, turn and repeat add up to the model's own."""
+    report = factories.synthetic_report()
+    for model in report.models:
+        for groups in (model.by_sequence, model.by_turn, model.by_repeat):
+            assert sum(group.counts.reply_tokens for group in groups.values()) == model.total.counts.reply_tokens
+            assert sum(group.counts.turns_expected for group in groups.values()) == model.total.counts.turns_expected
+
+
+def notices(*jobs: JobRow, **how: Any) -> list[str]:
+    return [notice.text for notice in report_of(*jobs, **how).notices]
+
+
+def test_unlike_sampling_is_the_first_line() -> None:
+    """Even before the run's being partial; it names parameter, values and models."""
+    lines = notices(
+        row(ONE, ["x"], model="a", parameters={"temperature": 0.2}),
+        row(ONE, ["x"], model="b", parameters={"temperature": 0.9}),
+        row(TWO, [], model="b", status=JobStatus.PENDING),
+        status=RunStatus.ACTIVE,
+    )
+    assert "sampled differently" in lines[0]
+    assert "temperature 0.2 (a) / 0.9 (b)" in lines[0]
+    assert "1 of 3 jobs are not finished" in lines[1]
+
+
+def test_equal_sampling_is_no_notice() -> None:
+    """The same value from another layer is the same sampling."""
+    lines = notices(
+        row(ONE, ["x", "y"], model="a", parameters={"temperature": 0.2}),
+        row(ONE, ["x", "y"], model="b", parameters={"temperature": 0.2}, source=Source.SET),
+    )
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("jobs", "told"),
+    [
+        ([row(ONE, ["fox"]), row(TWO, [], status=JobStatus.DEAD)], "gets no rank"),  # half is missing
+        ([row(ONE, [], status=JobStatus.DEAD)], "1 of 1 jobs failed"),
+        ([row(ONE, [""], empty="no text")], "1 empty and 0 degenerate"),
+    ],
+)
+def test_notice(jobs: list[JobRow], told: str) -> None:
+    """What must not be missed is said before any number."""
+    assert any(told in line for line in notices(*jobs))
+
+
+def test_greedy_repeats_are_told() -> None:
+    """Repeats at temperature 0 add nothing."""
+    assert "temperature 0" in notices(row(ONE, ["x", "y"], parameters={"temperature": 0.0}), repeats=2)[0]
+
+
+def test_unscored_and_failed_are_counted_apart() -> None:
+    """Neither is a number."""
+    tally = MetricTally("m")
+    tally.add("s", 0, Score(value=None, state=ScoreState.UNSCORED, reason="slow"))
+    tally.add("s", 0, Score(value=None, state=ScoreState.FAILED, reason="boom"))
+    metric = tally.metric(PASS)
+    assert (metric.mean, metric.unscored, metric.failed, metric.n) == (None, 1, 1, 0)
+    assert metric.reason == "not scored: slow"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0004, "<1\u2009ms"),
+        (0.0, "0\u2009ms"),
+        (0.0571, "57\u2009ms"),
+        (0.9996, "1.00\u2009s"),
+        (1.239, "1.24\u2009s"),
+        (185, "3\u2009min\u200905\u2009s"),
+        (7260, "2\u2009h\u200901\u2009min"),
+        (None, "\u2013"),
+    ],
+)
+def test_seconds(value: float | None, shown: str) -> None:
+    """Few digits, the right unit."""
+    assert seconds(value) == shown
+
+
+def test_numbers() -> None:
+    """Three digits or so; bytes in powers of 1024."""
+    assert [number(v) for v in (0, 0.12345, 1.234, 12.34, 1234.5, None)] == [
+        "0",
+        "0.123",
+        "1.23",
+        "12.3",
+        "1\u2009234",
+        "\u2013",
+    ]
+    assert [size(v) for v in (12, 2048, 3 * 1024**3, None)] == ["12\u2009B", "2.00\u2009KiB", "3.00\u2009GiB", "\u2013"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nightly-2026-11-20", "nightly-2026-11-20"),
+        ("../../etc/passwd", "etc-passwd-01234567"),  # never out of the folder
+        ("a/b c", "a-b-c-01234567"),
+        ("\u65e5\u672c", "run-01234567"),
+        ("..", "run-01234567"),
+    ],
+)
+def test_slug(name: str, expected: str) -> None:
+    """A harmless name is kept; any other is cleaned and told apart by the run's id."""
+    assert slug(name, "0123456789") == expected

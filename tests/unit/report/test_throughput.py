@@ -1,0 +1,53 @@
+"""Rates, percentiles and busy time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.throughput import SpeedTally, covered_s, percentile
+
+
+def test_rates() -> None:
+    """Two conversations at once: each decodes at 10/s, the machine at 20/s."""
+    tally = SpeedTally()
+    for _ in range(2):
+        tally.add(
+            computed_tokens=100, reply_tokens=21, queue_s=0, prefill_s=0.5, decode_s=2, first_token_s=0.5, ended_at=10
+        )
+    speed = tally.speed()
+    assert speed.prefill_tokens_per_s == 200
+    assert speed.decode_tokens_per_s == 10  # 20 tokens after the first, in 2 s
+    assert speed.busy_s == 2.5
+    assert speed.total_tokens_per_s == 42 / 2.5
+    assert (speed.first_token_p50_s, speed.latency_p95_s) == (0.5, 2.5)
+
+
+def test_nothing_measured_is_none() -> None:
+    """No turn: no number anywhere."""
+    assert set(vars(SpeedTally().speed()).values()) == {None}
+
+
+def test_reused_prompt_has_no_prefill_rate() -> None:
+    """A prompt that lay in the cache as a whole was not computed."""
+    tally = SpeedTally()
+    tally.add(computed_tokens=0, reply_tokens=0, queue_s=0, prefill_s=0.1, decode_s=0, first_token_s=None, ended_at=1)
+    speed = tally.speed()
+    assert (speed.prefill_tokens_per_s, speed.decode_tokens_per_s, speed.first_token_p50_s) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [([], 50, None), ([3], 95, 3), ([1, 2, 3, 4], 50, 2.5), ([4, 1, 3, 2], 25, 1.75), (list(range(101)), 95, 95)],
+)
+def test_percentile(values: list[float], percent: float, expected: float | None) -> None:
+    """As numpy's default."""
+    assert percentile(values, percent) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 10)), max_size=20))
+def test_covered_time(spans: list[tuple[int, int]]) -> None:
+    """The union of intervals, against counting unit cells."""
+    cells = {second for start, length in spans for second in range(start, start + length)}
+    assert covered_s([s for s, _ in spans], [s + n for s, n in spans]) == len(cells)

@@ -1,0 +1,65 @@
+"""Files: all or none, and an error that says what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import OutputError, UsageError
+from pipeline.report import write as module
+from pipeline.report.write import check_folder, check_formats, write
+from tests.factories import synthetic_report
+
+
+def test_writes_what_is_asked(tmp_path: Path) -> None:
+    """One file per format, in that order, in a folder that is made; nothing else lies there."""
+    folder = tmp_path / "deep" / "reports"
+    paths = write(synthetic_report(repeats=1), ["csv", "md", "csv"], folder)
+    assert [path.name for path in paths] == ["nightly-2026-11-20.csv", "nightly-2026-11-20.md"]
+    assert sorted(folder.iterdir()) == sorted(paths)
+
+
+def test_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills in the second format: the old files stay as they were, and no draft is left."""
+    report = synthetic_report(repeats=1)
+    (tmp_path / "nightly-2026-11-20.md").write_text("old")
+
+    def fill(path: Path, pieces: Iterator[str]) -> None:
+        path.write_text(next(pieces))
+        if ".csv." in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_fill", fill)
+    with pytest.raises(OutputError, match=r"No space left on device.*--out DIR"):
+        write(report, ["md", "csv"], tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("nightly-2026-11-20.md", "old")]
+
+
+@pytest.mark.parametrize("kind", ["file in the way", "no right to write"])
+def test_unwritable_folder(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file where the folder should be; no right to write (played: root may write anywhere)."""
+    folder = tmp_path / "reports"
+    if kind == "file in the way":
+        folder.write_text("x")
+    else:
+        monkeypatch.setattr(Path, "touch", _denied)
+        monkeypatch.setattr(module, "_fill", _denied)
+    for act in (lambda: check_folder(folder), lambda: write(synthetic_report(repeats=1), ["md"], folder)):
+        with pytest.raises(OutputError, match=r"cannot be written to .*reports: .*--out DIR"):
+            act()
+    assert not folder.is_dir() or list(folder.iterdir()) == []
+
+
+def test_formats() -> None:
+    """Each once, lists taken apart; an unknown one is told with the nearest."""
+    assert check_formats(["html,CSV", "html"]) == ["html", "csv"]
+    with pytest.raises(UsageError, match=r"'jsn'.*'json'"):
+        check_formats(["jsn"])
+
+
+def _denied(*_: Any, **__: Any) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
