@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence as Many
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from beanie.odm.utils.encoder import Encoder
 
 from jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
 from jobs.identity import chain_digest, digest, job_id, turn_seed
@@ -18,6 +20,9 @@ from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of
 from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import RowReader
+
+if TYPE_CHECKING:
+    from jobs.database import Database
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 HOSTILE = (
@@ -397,3 +402,17 @@ def synthetic_report(*, repeats: int = 2, status: RunStatus = RunStatus.DONE) ->
         now=START + timedelta(hours=3),
         version="0.1.0",
     )
+
+
+async def store(
+    database: Database, *, repeats: int = 2, status: RunStatus = RunStatus.DONE, name: str = "nightly-2026-11-20"
+) -> Run:
+    """Writes the synthetic run to MongoDB."""
+    run, suite, documents, jobs, workers = synthetic_run(repeats=repeats, status=status)
+    run.name = name
+    for document in (suite, run, *documents, *workers):
+        raw = Encoder(to_db=True).encode(document)
+        raw["_id"] = raw.pop("id", raw.get("_id"))
+        await database.raw[document.get_collection_name()].replace_one({"_id": raw["_id"]}, raw, upsert=True)
+    await database.jobs.insert_many(jobs)
+    return run

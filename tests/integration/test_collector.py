@@ -1,0 +1,99 @@
+"""From documents in a real MongoDB to scores and reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import OutputError, UnknownNameError
+from jobs.database import Database
+from jobs.states import RunStatus
+from pipeline.collector import close_run, collect
+from pipeline.report.write import render
+from tests import factories
+
+
+async def scores(database: Database) -> list[dict[str, Any]]:
+    return await database.raw["scores"].find().sort("_id", 1).to_list()
+
+
+async def test_collected_report_is_the_pure_one(database: Database) -> None:
+    """What comes through MongoDB is what the same documents give without it, to the byte."""
+    run = await factories.store(database)
+    report = await collect(run.id, database)
+    expected = json.loads(render(factories.synthetic_report(), "json"))
+    found = json.loads(render(report, "json"))
+    for document in (expected, found):
+        document.pop("generated_at")
+        document.pop("generated_by")
+    assert found == expected
+
+
+async def test_collecting_writes_nothing(database: Database) -> None:
+    """A look at an unfinished run leaves no trace."""
+    run = await factories.store(database, status=RunStatus.ACTIVE)
+    report = await collect(run.id, database)
+    assert report.provenance.partial
+    assert await scores(database) == []
+
+
+async def test_closing_again_changes_nothing(database: Database, tmp_path: Path) -> None:
+    """Scores are stored once however often a run is closed; its report is not partial though the run is JUDGING."""
+    run = await factories.store(database, status=RunStatus.JUDGING)
+    paths = await close_run(run, database, tmp_path)
+    assert [path.name for path in paths] == ["nightly-2026-11-20.html", "nightly-2026-11-20.json"]
+    document = json.loads(paths[1].read_text(encoding="utf-8"))
+    assert (document["partial"], document["run"]["status"]) == (False, "DONE")
+    first = await scores(database)
+    assert first
+    await close_run(run.id, database, tmp_path)
+    assert await scores(database) == first
+
+
+async def test_half_stored_scores_are_completed(database: Database, tmp_path: Path) -> None:
+    """A collector killed in the middle: closing again adds what is missing and replaces what an old version gave."""
+    run = await factories.store(database)
+    await close_run(run, database, tmp_path)
+    complete = await scores(database)
+    await database.raw["scores"].delete_many({"turn": 0})
+    await database.raw["scores"].update_many({"scorer": "words"}, {"$set": {"scorer_digest": "old", "value": -1.0}})
+    await close_run(run, database, tmp_path)
+    assert await scores(database) == complete
+
+
+async def test_stored_scores_say_what_they_are(database: Database, tmp_path: Path) -> None:
+    """A model failure is worst with its reason; what has no value has none."""
+    run = await factories.store(database)
+    await close_run(run, database, tmp_path)
+    stored = await scores(database)
+    assert {score["state"] for score in stored} == {"scored", "worst", "unscored"}
+    assert all(score["value"] == 0 and score["reason"] for score in stored if score["state"] == "worst")
+    assert all(score["value"] is None and score["reason"] for score in stored if score["state"] == "unscored")
+
+
+async def test_unwritable_reports_folder(database: Database, tmp_path: Path) -> None:
+    """The scores are stored, the folder is named, nothing is half-written."""
+    run = await factories.store(database)
+    (tmp_path / "reports").write_text("in the way")
+    with pytest.raises(OutputError, match="reports"):
+        await close_run(run, database, tmp_path / "reports")
+    assert await scores(database)
+
+
+async def test_unknown_run(database: Database) -> None:
+    """No such run: an error of the kind that people see."""
+    with pytest.raises(UnknownNameError):
+        await collect("nope", database)
+
+
+async def test_run_without_jobs(database: Database) -> None:
+    """A run that has not been expanded has a report all the same, in every format."""
+    run = await factories.store(database, status=RunStatus.EXPANDING)
+    await database.jobs.delete_many({})
+    report = await collect(run.id, database)
+    assert "0 of 0 jobs" in report.notices[0].text
+    for form in ("html", "json", "csv", "md"):
+        assert render(report, form)
