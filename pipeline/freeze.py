@@ -27,7 +27,7 @@ def freeze(
     """The run that a request asks for, EXPANDING. `identity`: 32 random hexadecimal characters."""
     day = request.tick or now
     models = tuple(dict.fromkeys(request.models))
-    name = request.name or readable_name(suite.name, models, now, identity[:6])
+    name = request.name or readable_name(suite.name, now, identity[:6])
     jobs_total = _bounded(len(sequences) * len(models) * request.repeats)
     run = Run(
         id=identity,

@@ -88,8 +88,6 @@ def expand_name(template: str, now: datetime) -> str:
     return name
 
 
-def readable_name(suite: str, models: tuple[str, ...], now: datetime, suffix: str) -> str:
-    """A name made for a run that was given none: suite, first model, day, suffix."""
-    model = re.sub(r"[^A-Za-z0-9._-]+", "-", models[0])[:30].strip("-._") or "model"
-    more = f"-and-{len(models) - 1}-more" if len(models) > 1 else ""
-    return f"{suite[:35]}-{model}{more}-{now:%Y%m%d}-{suffix}"
+def readable_name(suite: str, now: datetime, suffix: str) -> str:
+    """A name made for a run that was given none: suite, day, suffix. Short, since people type it."""
+    return f"{suite[:35]}-{now:%m%d}-{suffix}"

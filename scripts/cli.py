@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from config.errors import NightjarError
+from config.errors import NightjarError, UsageError, suggest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
@@ -40,7 +40,9 @@ class LazyCommands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return None
+            if cmd_name.startswith("-"):
+                return None
+            raise UsageError(f"There is no command {cmd_name!r}. {suggest(cmd_name, COMMANDS)} See `nightjar --help`.")
         module_name, help_line = COMMANDS[cmd_name]
         if self.listing:
             return TyperCommand(cmd_name, short_help=help_line, help=help_line)
@@ -85,4 +87,17 @@ def main(argv: list[str] | None = None) -> NoReturn:
             raise
         print(f"nightjar: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        print(
+            f"nightjar: this should not have happened: {what}. The same command with --debug shows where; "
+            "please report that.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     sys.exit(0)

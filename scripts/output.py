@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.table import Table
 
+PIPE_COLUMNS = 160
+"""Width of what is written to a file or a pipe."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, for scripts.")]
 
 # C0 and C1 controls but tab and newline, and the characters that turn the direction of text.
@@ -26,22 +28,26 @@ def plain(text: str) -> str:
 
 
 def console() -> Console:
-    """A console on standard output that takes no markup from text."""
+    """A console on standard output that takes no markup from text; wide where nobody's window limits it."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, emoji=False)
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return Console(markup=False, highlight=False, emoji=False, width=width)
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """A table of plain cells. None shows as "-"; columns whose name ends in ">" are right-aligned."""
+    """A table of plain cells. None shows as "-"; columns whose name ends in ">" are right-aligned.
+
+    The first column names the row and is never folded: it is there to be copied.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
+    for number, column in enumerate(columns):
         justify: JustifyMethod = "right" if column.endswith(">") else "left"
-        result.add_column(column.removesuffix(">"), justify=justify, overflow="fold")
+        result.add_column(column.removesuffix(">"), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
         result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
     return result
