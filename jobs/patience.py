@@ -39,6 +39,10 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
 
     Raises ServiceError when it stays away; any other error passes at once. `attempt` must be safe to repeat.
     """
+
+    async def once() -> T:
+        return await attempt()  # tenacity awaits a coroutine function only, not a lambda that returns a coroutine
+
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_transient),
         stop=stop_after_delay(patience_s),
@@ -47,7 +51,7 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
         reraise=True,
     )
     try:
-        return await retrying(attempt)
+        return await retrying(once)
     except PyMongoError as error:
         if not is_transient(error):
             raise

@@ -32,7 +32,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from config.errors import NightjarError, ServiceError
+from config.errors import NightjarError, ServiceError, SettingsError
+from config.redact import redact_text
 from jobs.database import address
 
 FUNCTION = "start"
@@ -141,6 +142,7 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
         self._free = free
         self._most = most
         self._handed: set[asyncio.Task[None]] = set()
+        self._broken: Exception | None = None
         super().__init__(
             functions=[func(self._hand_over, name=FUNCTION)],
             redis_pool=redis,
@@ -159,6 +161,8 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
         self.in_progress_timeout_s = HANDOVER_S
 
     async def _poll_iteration(self) -> None:
+        if self._broken is not None:
+            raise self._broken
         self.max_jobs = min(self._most, self._free())
         await super()._poll_iteration()
 
@@ -174,6 +178,8 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             await self._start(job_id, fence)
         except (NightjarError, PyMongoError) as error:
             _log.warning("claim_failed", job=job_id, error=str(error))
+        except Exception as error:
+            self._broken = error  # a fault of the program's: arq would log it and go on for ever
 
     async def abandon(self) -> None:
         """Ends arq's own tasks; what they handed over goes on."""
@@ -183,14 +189,22 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
 
 
 def open_redis(url: SecretStr) -> ArqRedis:
-    """An unconnected client with time limits on every call and JSON in place of pickle."""
-    pool = ConnectionPool.from_url(
-        url.get_secret_value(),
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=SOCKET_TIMEOUT_S,
-        health_check_interval=30,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    )
+    """An unconnected client with time limits on every call and JSON in place of pickle.
+
+    No health checks: redis-py 5.3 makes one while it connects, and recurses without end where that one fails.
+    """
+    try:
+        pool = ConnectionPool.from_url(
+            url.get_secret_value(),
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        )
+        pool.make_connection()  # does no I/O, but looks at the options
+    except (ValueError, TypeError, RedisError) as error:
+        raise SettingsError(
+            f"NIGHTJAR_REDIS_URL, for {address(url)}, has an option that is not valid: {redact_text(str(error))}."
+        ) from None
     return ArqRedis(pool, job_serializer=dump, job_deserializer=load)
 
 

@@ -56,6 +56,8 @@ class WorkerOptions:
     slots: int | None = None
     burst: bool = False
     """Ends when no working run has a job for the model any more."""
+    probe: bool = True
+    """Measure the model's speed before serving."""
     started_ms: int
     """Last part of the worker's id, chosen by the supervisor so that it knows the id too."""
     parent: int | None = None
@@ -101,7 +103,10 @@ async def serve(
         _log.error("model_not_loaded", error=str(error))
         return CANNOT
     try:
-        return await WorkerProcess(options, settings, entry, engine, beat, database, redis).run(worker)
+        process = WorkerProcess(options, settings, entry, engine, beat, database, redis)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, process.signalled, signum)
+        return await process.run(worker)
     finally:
         ended.set()
         await beating
@@ -130,7 +135,6 @@ class WorkerProcess:
 
     async def run(self, worker: str) -> int:
         """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
-        self._listen_to_signals()
         await self._become_ready(worker)
         self._runbook = Runbook(self._database, self._engine.facts, self._engine.load)
         held = self._held(worker)
@@ -139,10 +143,10 @@ class WorkerProcess:
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
         await self._wait_for_end([bell, *tasks])
         self._beat.state = "draining"
-        bell.cancel()
+        await _end(bell)
         await held.drain(self._settings.drain_s)
         ended.set()
-        await asyncio.gather(bell, *tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         _log.info("worker_ended", turns=self._beat.tally.turns_done)
         if self._failed:
             return BROKEN
@@ -166,7 +170,7 @@ class WorkerProcess:
 
     async def _become_ready(self, worker: str) -> None:
         await publish_model(self._database, self._engine.facts, by=worker)
-        if self._engine.facts.kind is not ModelKind.EMBEDDING:
+        if self._options.probe and self._engine.facts.kind is not ModelKind.EMBEDDING:
             await self._engine.probe()
         self._beat.load, self._beat.stats, self._beat.state = self._engine.load, self._engine.stats, "ready"
         gpu = self._options.gpu
@@ -205,17 +209,16 @@ class WorkerProcess:
                     self._stop.set()
         stopped.cancel()
 
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
+    def signalled(self, signum: signal.Signals) -> None:
+        """Begins to drain; a second signal ends the process at once."""
+        if self._stop.is_set():
+            os._exit(128 + signum)
+        _log.info("draining", signal=signum.name, deadline_s=self._settings.drain_s)
+        self.drain()
 
-        def end(signum: signal.Signals) -> None:
-            if self._stop.is_set():
-                os._exit(128 + signum)
-            _log.info("draining", signal=signum.name, deadline_s=self._settings.drain_s)
-            self._stop.set()
-
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, end, signum)
+    def drain(self) -> None:
+        """Makes `run` claim nothing more, finish or release what runs, and return."""
+        self._stop.set()
 
     async def _watch_engine(self) -> None:
         if (failure := self._engine.stats().failure) is not None:
@@ -234,6 +237,13 @@ class WorkerProcess:
             self._beat.reason = next(iter(self._runbook.refused.values()))
         if held.idle and not await backlog.model_has_work(model, self._database, without=self._runbook.refused):
             self._stop.set()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels a task that works with Redis, until it ends: redis-py can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
 
 
 def card_lease(gpu: str | None) -> str:

@@ -1,0 +1,137 @@
+"""A run on the scripted engine, inside one process: for tests of workers, dispatcher and status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.embedded import ServiceUrls
+from config.load_settings import LoadSettings
+from config.settings import Settings
+from jobs.database import Database
+from jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from jobs.identity import job_id
+from jobs.queue import Doorbell
+from jobs.sequences import Sequence, TurnSpec
+from jobs.states import JobKind, JobStatus, RunStatus
+from pipeline.dispatcher import Dispatcher
+from workers.beat import Beat
+from workers.engine.fake import ScriptedEngine
+from workers.library.find import ModelEntry
+from workers.main import WorkerOptions, WorkerProcess
+
+MODEL = "scripted"
+
+
+async def make_run(
+    run_id: str, *, sequences: int = 4, turns: int = 2, model: str = MODEL, status: RunStatus = RunStatus.ACTIVE,
+    **changes: Any,
+) -> Run:  # fmt: skip
+    """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model."""
+    contents = [
+        Sequence(id=f"s{n}", turns=tuple(TurnSpec(prompt=f"sequence {n}, turn {t}") for t in range(turns)))
+        for n in range(sequences)
+    ]
+    now = utc_now()
+    for content in contents:
+        await SequenceDocument(id=content.digest, sequence=content).save()
+    refs = [SequenceRef(id=c.id, digest=c.digest, document=c.digest, turns=turns, mode=c.mode) for c in contents]
+    if await SuiteVersion.get(f"suite-{run_id}") is None:
+        await SuiteVersion(
+            id=f"suite-{run_id}", name=f"suite-{run_id}", version=1, source="test", sequences=refs, imported_at=now
+        ).insert()
+    fields: dict[str, Any] = {
+        "id": run_id, "name": run_id, "status": status, "suite": f"suite-{run_id}", "suite_name": f"suite-{run_id}",
+        "suite_version": 1, "sequences": [c.id for c in contents], "models": [RunModel(name=model)], "repeats": 1,
+        "seed": 7, "date": "2026-11-21", "nightjar_version": "0", "content": "c", "created_at": now,
+        "jobs_total": sequences,
+    }  # fmt: skip
+    run = await Run(**(fields | changes)).insert()
+    for order, content in enumerate(contents):
+        await Job(
+            id=job_id(run_id, JobKind.REPLY, content.id, model, 0), run=run_id, model=model, sequence=content.id,
+            sequence_digest=content.digest, sequence_document=content.digest, repeat=0, order=order, due_at=now,
+            turns_total=turns, created_at=now,
+        ).insert()  # fmt: skip
+    return run
+
+
+@dataclass
+class Worker:
+    """A running worker process object, inside this process."""
+
+    process: WorkerProcess
+    engine: ScriptedEngine
+    beat: Beat
+    task: asyncio.Task[int]
+
+
+@dataclass
+class Bench:
+    """Servers, settings and a dispatcher; starts workers."""
+
+    database: Database
+    doorbell: Doorbell
+    settings: Settings
+    services: ServiceUrls
+    dispatcher: Dispatcher
+
+    @contextlib.asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(self.dispatcher.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, engine: ScriptedEngine, *, burst: bool = False, probe: bool = False, name: str = "host:1:1"
+    ) -> AsyncIterator[Worker]:
+        """A worker on that engine; drained at the end."""
+        model = engine.facts.name
+        entry = ModelEntry(
+            name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
+        )
+        beat = Beat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
+        options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
+        process = WorkerProcess(options, self.settings, entry, engine, beat, self.database, self.services.redis)
+        ended = asyncio.Event()
+        beating = asyncio.create_task(beat.run(ended))
+        task = asyncio.create_task(process.run(name))
+        try:
+            yield Worker(process=process, engine=engine, beat=beat, task=task)
+        finally:
+            process.drain()
+            await task
+            ended.set()
+            await beating
+            await engine.close()
+
+
+async def until(check: Callable[[], Any], *, within_s: float = 20) -> Any:
+    """Waits for a truth, or fails."""
+    end = time.monotonic() + within_s
+    while True:
+        value = check()
+        if hasattr(value, "__await__"):
+            value = await value
+        if value:
+            return value
+        assert time.monotonic() < end, "it did not come about in time"
+        await asyncio.sleep(0.02)
+
+
+async def statuses(run_id: str) -> dict[JobStatus, int]:
+    """Jobs of a run by status."""
+    counts: dict[JobStatus, int] = {}
+    for job in await Job.find({"run": run_id}).to_list():
+        counts[job.status] = counts.get(job.status, 0) + 1
+    return counts
