@@ -252,7 +252,7 @@ class ScoreDocument(Document):
 
     class Settings:
         name = "scores"
-        indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer", ASCENDING)])]
+        indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer_digest", ASCENDING)])]
 
 
 class Schedule(Document):
