@@ -14,6 +14,7 @@ from config.errors import UnknownNameError
 from jobs.database import Database
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
+from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind, RunStatus
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
@@ -25,6 +26,7 @@ _log = structlog.get_logger()
 
 DUPLICATE_KEY = 11000
 BATCH_SCORES = 5000
+BATCH_JOBS = 200
 
 
 async def collect(run_id: str, database: Database, *, closing: bool = False) -> RunReport:
@@ -36,13 +38,13 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
     if run is None:
         raise UnknownNameError("run", run_id, [])
     suite = await SuiteVersion.get(run.suite)
-    ids = await database.jobs.distinct("sequence_document", {"run": run.id})
-    found = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
-    by_id = {document.sequence.id: document.sequence for document in found}
+    by_id = await _sequences(run, suite, database)
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    jobs = [job async for job in _jobs(run.id, database)]
-    for job in jobs:
+    jobs = []
+    async for job in _jobs(run.id, database):
         score_job(sheet[job.sequence], by_id[job.sequence], job)
+        jobs.append(job)
+    jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
     if closing:
@@ -126,18 +128,22 @@ async def _insert_new(scores: Any, documents: Sequence[Mapping[str, Any]]) -> in
     return len(documents)
 
 
+async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:
+    """The run's sequences by id; from its jobs when the suite is gone."""
+    if suite is not None:
+        ids = [ref.document for ref in suite.sequences if ref.id in set(run.sequences)]
+    else:
+        ids = await database.jobs.distinct("sequence_document", {"run": run.id})
+    found = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
+    return {document.sequence.id: document.sequence for document in found}
+
+
 async def _jobs(run_id: str, database: Database) -> AsyncIterator[JobRow]:
-    """The reply jobs of a run, read with a projection, in the run's order."""
+    """The reply jobs of a run as they come: one pass, with a projection."""
     reader = RowReader()
-    order = await database.jobs.find({"run": run_id, "kind": JobKind.REPLY}, {"order": 1}).to_list()
-    ids = [row["_id"] for row in sorted(order, key=lambda row: row["order"])]
-    for at in range(0, len(ids), 500):
-        part = ids[at : at + 500]
-        cursor = await database.jobs.aggregate([{"$match": {"_id": {"$in": part}}}, *PIPELINE_STAGES])
-        rows = {raw["_id"]: reader.job(raw) async for raw in cursor}
-        for job_id in part:
-            if job_id in rows:
-                yield rows[job_id]
+    match = {"$match": {"run": run_id, "kind": JobKind.REPLY}}
+    async for raw in await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS):
+        yield reader.job(raw)
 
 
 async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:

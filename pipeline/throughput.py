@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.transcripts import TurnRow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
@@ -40,30 +42,20 @@ class SpeedTally:
         self._first, self._total, self._queue = array("d"), array("d"), array("d")
         self._starts, self._ends = array("d"), array("d")
 
-    def add(
-        self,
-        *,
-        computed_tokens: int,
-        reply_tokens: int,
-        queue_s: float,
-        prefill_s: float,
-        decode_s: float,
-        first_token_s: float | None,
-        ended_at: float,
-    ) -> None:
+    def add(self, turn: TurnRow, ended_at: float) -> None:
         """`ended_at`: POSIX seconds at which the turn was committed."""
-        if prefill_s > 0:
-            self._prefill_tokens += computed_tokens
-            self._prefill_s += prefill_s
-        if decode_s > 0:
-            self._decode_tokens += max(reply_tokens - 1, 0)
-            self._decode_s += decode_s
-        if first_token_s is not None:
-            self._first.append(first_token_s)
-        self._reply_tokens += reply_tokens
-        self._queue.append(queue_s)
-        self._total.append(queue_s + prefill_s + decode_s)
-        self._starts.append(ended_at - prefill_s - decode_s)
+        if turn.prefill_s > 0:
+            self._prefill_tokens += turn.prompt_tokens - turn.reused_tokens
+            self._prefill_s += turn.prefill_s
+        if turn.decode_s > 0:
+            self._decode_tokens += max(turn.reply_tokens - 1, 0)
+            self._decode_s += turn.decode_s
+        if turn.first_token_s is not None:
+            self._first.append(turn.first_token_s)
+        self._reply_tokens += turn.reply_tokens
+        self._queue.append(turn.queue_s)
+        self._total.append(turn.total_s)
+        self._starts.append(ended_at - turn.prefill_s - turn.decode_s)
         self._ends.append(ended_at)
 
     def speed(self) -> Speed:

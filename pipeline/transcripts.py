@@ -90,6 +90,8 @@ class JobRow:
     model: str
     repeat: int
     tags: tuple[str, ...]
+    order: int
+    """Position in the run's expansion."""
     status: JobStatus
     reason: str | None
     turns_total: int
@@ -129,6 +131,7 @@ class RowReader:
             model=self._text(raw["model"]),
             repeat=raw["repeat"],
             tags=tuple(self._text(tag) for tag in raw["tags"]),
+            order=raw["order"],
             status=JobStatus(raw["status"]),
             reason=raw.get("reason"),
             turns_total=raw["turns_total"],

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from jobs.sequences import Sequence as PromptSequence
 from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport
-from pipeline.report.group import Group, GroupTally
+from pipeline.report.group import Group, GroupTally, reading
 from pipeline.report.notices import notices
 from pipeline.report.resources import resources
 from pipeline.report.sampling import differences, parameter_uses
@@ -81,9 +81,10 @@ def _turns(
             at_turn = turns[index] = GroupTally()
         at_turn.begin(job)
         turn = there.get(index)
+        read = reading(turn) if turn is not None else None
         for tally in (*around, at_turn):
-            if turn is not None:
-                tally.add(job, turn)
+            if read is not None:
+                tally.add(job, read)
             else:
                 tally.miss(job, lines[index] if index < len(lines) else ())
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from jobs.states import JobStatus
 from pipeline.report.metric import Metric, MetricTally
-from pipeline.scoring.scorer import Scale
+from pipeline.scoring.scorer import Scale, Score
 from pipeline.throughput import Speed, SpeedTally
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -56,14 +56,31 @@ class Group:
     metrics: Mapping[str, Metric]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A committed turn as a group takes it, worked out once for all the groups it belongs to."""
+
+    turn: TurnRow
+    ended_at: float
+    scores: tuple[tuple[str, Score], ...]
+    """(metric, score)."""
+
+
+def reading(turn: TurnRow) -> Reading:
+    scores = tuple((name.partition("#")[0], score) for name, score in turn.scores.items())
+    return Reading(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
+
+
 class GroupTally:
     """Gathers a group. A job is begun once in each group it belongs to, then each of its turns is added."""
 
     def __init__(self) -> None:
         self._jobs: Counter[str] = Counter()
-        self._turns: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._speed = SpeedTally()
+        self._turns = self._expected = self._missing = self._empty = self._degenerate = self._redrawn = 0
+        self._dropped = self._prompt = self._reused = self._reply = self._reasoning = 0
         self.metrics: dict[str, MetricTally] = {}
 
     def begin(self, job: JobRow) -> None:
@@ -71,39 +88,37 @@ class GroupTally:
         if job.status in (JobStatus.DEAD, JobStatus.CANCELLED):
             self._failures[f"{job.status.value}: {job.reason or 'no reason recorded'}"] += 1
 
-    def add(self, job: JobRow, turn: TurnRow) -> None:
+    def add(self, job: JobRow, read: Reading) -> None:
         """A committed turn and its scores."""
-        count = self._turns
-        count["turns"] += 1
-        count["expected"] += 1
-        count["prompt_tokens"] += turn.prompt_tokens
-        count["reused_tokens"] += turn.reused_tokens
-        count["reply_tokens"] += turn.reply_tokens
-        count["reasoning_tokens"] += turn.reasoning_tokens
-        count[turn.finish_reason] += 1
-        if turn.failure is not None:
-            count["empty" if turn.empty is not None else "degenerate"] += 1
-            self._failures[turn.failure] += 1
-        count["redrawn"] += turn.draws > 1
-        count["dropped"] += bool(turn.dropped_turns)
-        self._speed.add(
-            computed_tokens=turn.prompt_tokens - turn.reused_tokens,
-            reply_tokens=turn.reply_tokens,
-            queue_s=turn.queue_s,
-            prefill_s=turn.prefill_s,
-            decode_s=turn.decode_s,
-            first_token_s=turn.first_token_s,
-            ended_at=turn.committed_at.timestamp(),
-        )
-        for name, score in turn.scores.items():
-            self._metric(name.partition("#")[0]).add(job.sequence, job.repeat, score)
+        turn = read.turn
+        self._turns += 1
+        self._expected += 1
+        self._prompt += turn.prompt_tokens
+        self._reused += turn.reused_tokens
+        self._reply += turn.reply_tokens
+        self._reasoning += turn.reasoning_tokens
+        self._ends[turn.finish_reason] += 1
+        self._redrawn += turn.draws > 1
+        self._dropped += bool(turn.dropped_turns)
+        if (failure := turn.failure) is not None:
+            self._empty += turn.empty is not None
+            self._degenerate += turn.empty is None
+            self._failures[failure] += 1
+        self._speed.add(turn, read.ended_at)
+        key = (job.sequence, job.repeat)
+        for name, score in read.scores:
+            tally = self.metrics.get(name)
+            if tally is None:
+                tally = self.metrics[name] = MetricTally(name)
+            tally.add(key, score)
 
     def miss(self, job: JobRow, lines: Iterable[str]) -> None:
         """A turn that is not there, with the names of the scores it would have had."""
-        self._turns["expected"] += 1
-        self._turns["missing"] += job.finished
-        for name in lines:
-            self._metric(name.partition("#")[0]).miss(job.missing_reason)
+        self._expected += 1
+        self._missing += job.finished
+        for line in lines:
+            name = line.partition("#")[0]
+            self.metrics.setdefault(name, MetricTally(name)).miss(job.missing_reason)
 
     def group(self, scales: Mapping[str, Scale]) -> Group:
         """The group; metrics in the order of the scales."""
@@ -115,29 +130,22 @@ class GroupTally:
             metrics=MappingProxyType({name: self.metrics[name].metric(scales.get(name)) for name in names}),
         )
 
-    def _metric(self, name: str) -> MetricTally:
-        tally = self.metrics.get(name)
-        if tally is None:
-            tally = self.metrics[name] = MetricTally(name)
-        return tally
-
     def _counts(self) -> Counts:
-        count = self._turns
         return Counts(
             jobs=MappingProxyType(dict(self._jobs)),
-            turns=count["turns"],
-            turns_expected=count["expected"],
-            turns_missing=count["missing"],
-            empty=count["empty"],
-            degenerate=count["degenerate"],
-            truncated_length=count["length"],
-            truncated_context=count["context"],
-            timeout=count["timeout"],
-            redrawn=count["redrawn"],
-            dropped=count["dropped"],
-            prompt_tokens=count["prompt_tokens"],
-            reused_tokens=count["reused_tokens"],
-            reply_tokens=count["reply_tokens"],
-            reasoning_tokens=count["reasoning_tokens"],
+            turns=self._turns,
+            turns_expected=self._expected,
+            turns_missing=self._missing,
+            empty=self._empty,
+            degenerate=self._degenerate,
+            truncated_length=self._ends["length"],
+            truncated_context=self._ends["context"],
+            timeout=self._ends["timeout"],
+            redrawn=self._redrawn,
+            dropped=self._dropped,
+            prompt_tokens=self._prompt,
+            reused_tokens=self._reused,
+            reply_tokens=self._reply,
+            reasoning_tokens=self._reasoning,
             failures=MappingProxyType(dict(self._failures.most_common())),
         )

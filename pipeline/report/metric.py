@@ -47,7 +47,8 @@ class MetricTally:
         self.reason: str | None = None
         self.missing_reason: str | None = None
 
-    def add(self, sequence: str, repeat: int, score: Score) -> None:
+    def add(self, key: tuple[str, int], score: Score) -> None:
+        """`key`: sequence and repeat."""
         if score.value is None:
             if score.state is ScoreState.FAILED:
                 self.failed += 1
@@ -57,9 +58,9 @@ class MetricTally:
             return
         self.values += 1
         self.worst += score.state is ScoreState.WORST
-        cell = self._cells.get((sequence, repeat))
+        cell = self._cells.get(key)
         if cell is None:
-            self._cells[sequence, repeat] = [score.value, 1]
+            self._cells[key] = [score.value, 1]
         else:
             cell[0] += score.value
             cell[1] += 1

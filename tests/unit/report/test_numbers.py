@@ -163,8 +163,8 @@ def test_greedy_repeats_are_told() -> None:
 def test_unscored_and_failed_are_counted_apart() -> None:
     """Neither is a number."""
     tally = MetricTally("m")
-    tally.add("s", 0, Score(value=None, state=ScoreState.UNSCORED, reason="slow"))
-    tally.add("s", 0, Score(value=None, state=ScoreState.FAILED, reason="boom"))
+    tally.add(("s", 0), Score(value=None, state=ScoreState.UNSCORED, reason="slow"))
+    tally.add(("s", 0), Score(value=None, state=ScoreState.FAILED, reason="boom"))
     metric = tally.metric(PASS)
     assert (metric.mean, metric.unscored, metric.failed, metric.n) == (None, 1, 1, 0)
     assert metric.reason == "not scored: slow"

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.throughput import SpeedTally, covered_s, percentile
+from pipeline.transcripts import RowReader, TurnRow
+from tests import factories
+
+
+def turn(**timings: Any) -> TurnRow:
+    raw = factories.turn(prompt_tokens=timings.pop("prompt_tokens", 100), reused_tokens=timings.pop("reused_tokens", 0))
+    tokens = timings.pop("reply_tokens", 0)
+    raw["draws"][0]["timings"] = {"queue_s": 0.0, "first_token_s": None, **timings}
+    (row,) = RowReader().job({**factories.job(turns=[raw]), "reply_tokens": [tokens]}).turns
+    return row
 
 
 def test_rates() -> None:
     """Two conversations at once: each decodes at 10/s, the machine at 20/s."""
     tally = SpeedTally()
     for _ in range(2):
-        tally.add(
-            computed_tokens=100, reply_tokens=21, queue_s=0, prefill_s=0.5, decode_s=2, first_token_s=0.5, ended_at=10
-        )
+        tally.add(turn(reply_tokens=21, prefill_s=0.5, decode_s=2.0, first_token_s=0.5), 10)
     speed = tally.speed()
     assert speed.prefill_tokens_per_s == 200
     assert speed.decode_tokens_per_s == 10  # 20 tokens after the first, in 2 s
@@ -32,7 +42,7 @@ def test_nothing_measured_is_none() -> None:
 def test_reused_prompt_has_no_prefill_rate() -> None:
     """A prompt that lay in the cache as a whole was not computed."""
     tally = SpeedTally()
-    tally.add(computed_tokens=0, reply_tokens=0, queue_s=0, prefill_s=0.1, decode_s=0, first_token_s=None, ended_at=1)
+    tally.add(turn(reused_tokens=100, prefill_s=0.1, decode_s=0.0), 1)
     speed = tally.speed()
     assert (speed.prefill_tokens_per_s, speed.decode_tokens_per_s, speed.first_token_p50_s) == (None, None, None)
 
