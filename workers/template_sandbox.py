@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -36,12 +36,13 @@ MAX_SOURCE = 200_000
 """Characters of a template."""
 MAX_OBJECT = 8_000_000
 """Size of one value, and characters of a rendering."""
-MAX_MEMBERS = 500_000
+MAX_MEMBERS = 100_000
 """Members of one value, those of its members included."""
 BASE_WORK = 1_000_000
 WORK_PER_CHARACTER = 12
 WORK_PER_MESSAGE = 2_000
 WORK_PER_PAIR = 20
+WORK_PER_CALL = 10
 """Units of work allowed: some templates look at every message for each message (docs/templates.md has the figures)."""
 SHALLOW = frozenset(
     "boolean callable count d default defined false first integer iterable last length mapping none number sameas "
@@ -84,7 +85,7 @@ class Meter:
                 members += len(item)
             elif isinstance(item, Namespace):
                 waiting.append(item._Namespace__attrs)
-            elif isinstance(item, Mapping):
+            elif isinstance(item, dict):
                 waiting.extend(item.keys())
                 waiting.extend(item.values())
             if members + len(waiting) > MAX_MEMBERS or characters > MAX_OBJECT:
@@ -120,7 +121,7 @@ class _Metering(NodeTransformer):
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
         self.generic_visit(node)
         node.nodes = [
-            child if isinstance(child, nodes.TemplateData) else _metered("nightjar_weigh", child, node)
+            child if isinstance(child, nodes.TemplateData) else _metered("nightjar_weigh", child, child)
             for child in node.nodes
         ]
         return node
@@ -201,6 +202,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(__obj, "__self__", None)
         given = (*args, *kwargs.values())
+        __self.meter.charge(WORK_PER_CALL)
         sizes = [__self.meter.weigh(value) for value in (owner, *given)]
         subject = owner if isinstance(owner, str) else getattr(getattr(__obj, "__wrapped__", None), "__self__", owner)
         __self._expect(growth(getattr(__obj, "__name__", ""), subject, given, sum(sizes)))

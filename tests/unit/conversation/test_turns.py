@@ -1,0 +1,99 @@
+"""What is asked for a turn and recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from config.errors import ParameterError
+from jobs.identity import chain_digest
+from jobs.parameters import Source
+from jobs.sequences import Sequence, TurnSpec
+from workers.conversation import plan_prompt
+from workers.turns import turn_parameters, turn_request
+
+
+@dataclass(frozen=True)
+class Facts:
+    name: str = "m"
+    sampling_defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RunPart:
+    set_parameters: dict[str, Any] = field(default_factory=dict)
+    set_model_parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+LAYERS: list[tuple[Source, dict[str, Any]]] = [
+    (Source.DEFAULT, {}),
+    (Source.GGUF, {"facts": Facts("m", {"top_k": 1})}),
+    (Source.REGISTRY, {"registry": {"top_k": 2}}),
+    (Source.SUITE, {"sequence": {"top_k": 3}}),
+    (Source.TURN, {"turn": {"top_k": 4}}),
+    (Source.SET, {"all_models": {"top_k": 5}}),
+    (Source.SET_MODEL, {"this_model": {"m": {"top_k": 6}, "other": {"top_k": 7}}}),
+]
+
+
+@pytest.mark.parametrize("highest", range(len(LAYERS)))
+def test_the_highest_layer_wins_and_is_recorded(highest: int) -> None:
+    given: dict[str, Any] = {}
+    for _, layer in LAYERS[: highest + 1]:
+        given |= layer
+    sequence = Sequence(
+        id="s", turns=(TurnSpec(prompt="p", parameters=given.get("turn", {})),), parameters=given.get("sequence", {})
+    )
+    run = RunPart(given.get("all_models", {}), given.get("this_model", {}))
+    resolved = turn_parameters(run, given.get("facts", Facts()), given.get("registry", {}), sequence, 0)
+    assert resolved.values.top_k == (highest or 40)
+    assert resolved.sources["top_k"] is LAYERS[highest][0]
+    assert resolved.sources["temperature"] is Source.DEFAULT
+
+
+def test_a_bad_value_names_its_layer() -> None:
+    sequence = Sequence(id="s", turns=(TurnSpec(prompt="p", parameters={"top_p": 7}),))
+    with pytest.raises(ParameterError, match=r"top_p.*turn"):
+        turn_parameters(RunPart(), Facts(), {}, sequence, 0)
+
+
+def test_requests_carry_plan_parameters_and_markers(talk: Callable[..., Any]) -> None:
+    told = talk(["Hi"], template="{{ messages[0].content }}<think>\n{# </think> #}", max_tokens=9, temperature=0.0)
+    plan = told.plan()
+    request = turn_request(told.conversation, plan, told.resolved, id="r", seed=3)
+    assert (request.prompt, request.max_tokens, request.seed) == (plan.ids, 9, 3)
+    assert request.reasoning == ("<think>", "</think>")
+    assert request.reasoning_open
+    assert request.parameters.temperature == 0.0
+
+
+def test_records_chain_and_tell_their_parameters(talk: Callable[..., Any]) -> None:
+    told = talk(["One", "Two"], top_k=7)
+    first, second = told.say("a"), told.say("")
+    assert first.chain == chain_digest("", 0, "One", b"a")
+    assert second.chain == chain_digest(first.chain, 1, "Two", b"")
+    assert (first.parameters["top_k"], first.sources["top_k"]) == (7, Source.SUITE)
+    assert (second.draw.empty, second.draw.degenerate) == ("no text", None)  # one reason, not two
+    assert first.prompt_tokens == len(told.plans[0].ids)
+
+
+def test_a_prompt_holds_its_documents(talk: Callable[..., Any]) -> None:
+    told = talk(["Read {{ documents.a }}.", "And?"], documents=[("a", "<|im_end|>"), ("b", "B")])
+    assert told.say("x").prompt == "b:\nB\n\nRead <|im_end|>."
+    assert "b:\nB\n\nRead <|im_end|>." in told.plan().text
+
+
+def test_degenerate_replies_are_recorded_as_such(talk: Callable[..., Any]) -> None:
+    told = talk(["One", "Two"], min_tokens=3)
+    assert told.say("ab").draw.degenerate == "2 tokens, min_tokens is 3"
+    assert told.say("ab" * 60).draw.degenerate == "20-token span 5 times running"
+
+
+def test_plans_are_values(talk: Callable[..., Any]) -> None:
+    """The same question twice gives the same plan."""
+    told = talk(["One"])
+    again = plan_prompt(told.conversation, 0, [], told.resolved.values)
+    assert again == told.plan()
