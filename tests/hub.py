@@ -33,6 +33,8 @@ class Faults:
     cut_after: int | None = None
     """Bytes of a body after which the connection is closed."""
     cuts: int = 0
+    stall_after: int | None = None
+    """Bytes of a body after which nothing more comes until `LocalHub.go_on` is set."""
     short_by: int = 0
     """Bytes missing from an otherwise sound answer: Content-Length agrees with the short body."""
     corrupt: bool = False
@@ -62,6 +64,7 @@ class LocalHub:
         self.repositories: dict[str, Repository] = {}
         self.faults = Faults()
         self.seen: list[Seen] = []
+        self.go_on = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.hub = self  # type: ignore[attr-defined]
         self._server.daemon_threads = True
@@ -90,6 +93,7 @@ class LocalHub:
         try:
             yield self
         finally:
+            self.go_on.set()
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
@@ -199,12 +203,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = content[start : len(content) - faults.short_by]
         if faults.cut_after is not None and faults.cuts != 0:
             faults.cuts -= 1
-            self._cut(status, body, headers, faults.cut_after)
+            self._break(status, body, headers, faults.cut_after, stall=False)
+        elif faults.stall_after is not None:
+            self._break(status, body, headers, faults.stall_after, stall=True)
         else:
             self._send(status, body, headers)
 
-    def _cut(self, status: int, body: bytes, headers: dict[str, str], after: int) -> None:
-        """Promises the whole body and closes the connection in the middle of it."""
+    def _break(self, status: int, body: bytes, headers: dict[str, str], after: int, *, stall: bool) -> None:
+        """Promises the whole body and sends its beginning only."""
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -212,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[:after])
         self.wfile.flush()
+        if stall:
+            self.hub.go_on.wait(60)
         self.close_connection = True
 
     def _commit(self, repository: Repository, revision: str) -> str | None:

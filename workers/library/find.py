@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from config.errors import ModelFileError, SettingsError, UnknownNameError
 from config.load_settings import LoadSettings
 from workers.library.manifest import read_manifest
+from workers.library.ollama import find_ollama, ollama_names
 from workers.library.registry import Registry, RegistryEntry, read_registry
 from workers.library.split import is_later_part, parts_of, stem
 
@@ -37,7 +38,7 @@ class ModelEntry:
 
 
 def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
-    """A registry name, a file in `models/` by name, or a path to a .gguf that no registry knows.
+    """A registry name, a file in `models/` by name, a model of the Ollama store, or a path that no registry knows.
 
     Load settings: the defaults of `settings.model`, over them those of the registry. Raises UnknownNameError with the
     nearest names, and ModelFileError where the name is known and its file is not there.
@@ -48,13 +49,16 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     shelf = shelf_files(settings.models_dir)
     if name_or_path in shelf:
         return _bare(name_or_path, shelf[name_or_path], settings)
+    if name_or_path.removeprefix("ollama:") in (stored := ollama_names(settings)):
+        name = name_or_path.removeprefix("ollama:")
+        return entry_of(name, RegistryEntry(ollama=name), settings)
     if looks_like_path(name_or_path):
         path = Path(name_or_path).expanduser()
         return _of_path(path, registry, settings)
     raise UnknownNameError(
         "model",
         name_or_path,
-        [*registry.models, *shelf],
+        [*registry.models, *shelf, *stored],
         "`nightjar model list` shows all, `nightjar model add` makes one known, or give the path of a .gguf file.",
     )
 
@@ -99,6 +103,8 @@ def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
     """The file of a registry entry. Raises ModelFileError with the remedy where it is not on this machine."""
     if entry.repo is not None:
         return pulled_path(name, entry, settings)
+    if entry.ollama is not None:
+        return find_ollama(entry.ollama, settings).path
     assert entry.path is not None
     path = resolve_path(entry.path, settings)
     if not path.is_file():
@@ -122,17 +128,23 @@ def pulled_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
 
 
 def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry:
-    entry = registry.models[name]
-    path = parts_of(entry_path(name, entry, settings))[0]
+    return entry_of(name, registry.models[name], settings)
+
+
+def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
+    """What can be loaded of a registry entry. Raises ModelFileError where its file is not on this machine."""
+    stored = find_ollama(entry.ollama, settings) if entry.ollama is not None else None
+    given = {"context": stored.context} if stored is not None and stored.context else {}
+    adapters = [(resolve_path(adapter.path, settings), adapter.scale) for adapter in entry.adapters]
     return ModelEntry(
         name=name,
-        path=path,
-        load=LoadSettings.model_validate({**settings.model.model_dump(), **entry.load}),
-        parameters=entry.parameters,
-        template=resolve_template(name, entry, settings),
+        path=stored.path if stored is not None else parts_of(entry_path(name, entry, settings))[0],
+        load=LoadSettings.model_validate({**settings.model.model_dump(), **given, **entry.load}),
+        parameters={**(stored.parameters if stored is not None else {}), **entry.parameters},
+        template=resolve_template(name, entry, settings) or (stored.template if stored is not None else None),
         reasoning=entry.reasoning,
         tags=entry.tags,
-        adapters=tuple((resolve_path(adapter.path, settings), adapter.scale) for adapter in entry.adapters),
+        adapters=(*((path, 1.0) for path in (stored.adapters if stored is not None else ())), *adapters),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from config.errors import NightjarError
 from jobs.models import ModelKind
-from workers.library.find import entry_path, resolve_template, shelf_files
+from workers.library.find import entry_of, entry_path, shelf_files
 from workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
+from workers.library.ollama import TAG, find_ollama, ollama_names
 from workers.library.partial import is_downloading, partial_bytes
-from workers.library.registry import RegistryEntry, read_registry
+from workers.library.registry import Registry, RegistryEntry, read_registry
 from workers.library.usage import last_used
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class _Known:
     entry: RegistryEntry | None
     path: Path | None = None
     problem: str | None = None
-    folder: Path = field(default_factory=Path)
+    folder: Path | None = None
+    """Its own folder under `models/`."""
+    registered: bool = False
 
 
 def inventory(settings: Settings, serving: Mapping[str, Serving] | None = None) -> list[Held]:
@@ -86,13 +89,27 @@ def _known(settings: Settings) -> Iterator[_Known]:
         try:
             path = entry_path(name, entry, settings)
         except NightjarError as error:
-            yield _Known(name=name, entry=entry, problem=str(error), folder=folder)
+            yield _Known(name=name, entry=entry, problem=str(error), folder=folder, registered=True)
             continue
         taken.add(path.resolve())
-        yield _Known(name=name, entry=entry, path=path, folder=folder)
+        yield _Known(name=name, entry=entry, path=path, folder=folder, registered=True)
     for name, path in shelf_files(settings.models_dir).items():
         if path.resolve() not in taken and name not in registry.models:
             yield _Known(name=name, entry=None, path=path, folder=settings.models_dir / name)
+    yield from _stored_by_ollama(settings, registry)
+
+
+def _stored_by_ollama(settings: Settings, registry: Registry) -> Iterator[_Known]:
+    """Models of the Ollama store that the registry does not know."""
+    registered = {entry.ollama for entry in registry.models.values()}
+    for name in ollama_names(settings):
+        if name in registry.models or {name, name.removesuffix(f":{TAG}")} & registered:
+            continue
+        entry = RegistryEntry(ollama=name)
+        try:
+            yield _Known(name=name, entry=entry, path=find_ollama(name, settings).path)
+        except NightjarError as error:
+            yield _Known(name=name, entry=entry, problem=str(error))
 
 
 def _held(known: _Known, settings: Settings) -> Held:
@@ -104,21 +121,21 @@ def _held(known: _Known, settings: Settings) -> Held:
         path=known.path,
         last_used=last_used(settings.home, known.name),
         tags=entry.tags if entry else (),
-        registered=entry is not None,
-        disk_bytes=partial_bytes(known.folder),
+        registered=known.registered,
+        disk_bytes=partial_bytes(known.folder) if known.folder else 0,
     )
     if known.path is None:
         return _not_here(held, known)
     try:
         inspection = inspect_file(known.path)
-        template = resolve_template(known.name, entry, settings) if entry else None
+        template = entry_of(known.name, entry, settings).template if entry else None
         return _inspected(held, inspection, template, settings)
     except NightjarError as error:
         return replace(held, state=ModelState.FAILED, reason=str(error))
 
 
 def _not_here(held: Held, known: _Known) -> Held:
-    if is_downloading(known.folder):
+    if known.folder is not None and is_downloading(known.folder):
         return replace(held, state=ModelState.DOWNLOADING)
     fetched = known.entry is not None and known.entry.repo is not None
     return replace(held, state=ModelState.AVAILABLE if fetched else ModelState.FAILED, reason=known.problem)

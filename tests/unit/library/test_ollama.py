@@ -1,0 +1,213 @@
+"""A local Ollama store: names, files, parameters, and its templates in Jinja."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ModelFileError, UnknownNameError
+from config.load_settings import LoadSettings
+from config.settings import Settings
+from jobs.models import ModelKind
+from tests.gguf_files import write_gguf
+from workers.library.editing import add_entry
+from workers.library.find import find_model
+from workers.library.go_template import Untranslatable, to_jinja
+from workers.library.inventory import ModelState, inventory
+from workers.library.ollama import find_ollama, ollama_names
+from workers.templates import ChatTemplate
+
+CHATML = """{{- if .System }}<|im_start|>system
+{{ .System }}<|im_end|>
+{{ end }}{{- if .Prompt }}<|im_start|>user
+{{ .Prompt }}<|im_end|>
+{{ end }}<|im_start|>assistant
+{{ .Response }}<|im_end|>
+"""
+BY_MESSAGE = """{{- range $i, $_ := .Messages }}
+{{- $last := eq (len (slice $.Messages $i)) 1 }}
+{{- if or (eq .Role "user") (eq .Role "system") }}<|start|>{{ .Role }}<|sep|>{{ .Content }}<|end|>
+{{- if $last }}<|start|>assistant<|sep|>{{ end }}
+{{- else if eq .Role "assistant" }}<|start|>assistant<|sep|>
+{{- if .ToolCalls }}{{ range .ToolCalls }}{{ .Function.Name }}{{ end }}{{ else }}{{ .Content }}{{ end }}
+{{- if not $last }}<|end|>{{ end }}
+{{- end }}
+{{- end }}"""
+PLAIN = "{{ if .System }}{{ .System }}\n\n{{ end }}Question: {{ .Prompt }}\nAnswer:"
+"""Before responses were part of templates: Ollama puts them at the end."""
+SYSTEM = {"role": "system", "content": "Be brief."}
+TURNS = [
+    {"role": "user", "content": 'One {{ "}}" }}?'},
+    {"role": "assistant", "content": "1"},
+    {"role": "user", "content": "Two?"},
+]
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "text"),
+    [
+        (CHATML, TURNS[:1], '<|im_start|>user\nOne {{ "}}" }}?<|im_end|>\n<|im_start|>assistant\n'),
+        (
+            CHATML,
+            [SYSTEM, *TURNS],
+            "<|im_start|>system\nBe brief.<|im_end|>\n"
+            '<|im_start|>user\nOne {{ "}}" }}?<|im_end|>\n<|im_start|>assistant\n1<|im_end|>\n'
+            "<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            BY_MESSAGE,
+            [SYSTEM, *TURNS],
+            '<|start|>system<|sep|>Be brief.<|end|><|start|>user<|sep|>One {{ "}}" }}?<|end|>'
+            "<|start|>assistant<|sep|>1<|end|><|start|>user<|sep|>Two?<|end|><|start|>assistant<|sep|>",
+        ),
+        (PLAIN, [SYSTEM, TURNS[2]], "Be brief.\n\nQuestion: Two?\nAnswer:"),
+        (PLAIN, TURNS, 'Question: One {{ "}}" }}?\nAnswer:1Question: Two?\nAnswer:'),
+        # whitespace is trimmed where a dash stands, and only there
+        ("a {{- if .Prompt }} b {{ .Prompt }} {{- end }} c", TURNS[2:], "a b Two? c"),
+        # a comment, a literal in back quotes, comparisons, a variable that changes
+        (
+            "{{/* note */}}{{ $n := 0 }}{{ range .Messages }}{{ $n = len .Content }}{{ end }}"
+            "{{ if and (gt $n 3) (ne $n 5) }}{{ `long` }}{{ else }}short{{ end }}",
+            TURNS[2:],
+            "long",
+        ),
+    ],
+)
+def test_templates_render_as_ollama_renders_them(template: str, messages: list[dict[str, str]], text: str) -> None:
+    """Through Nightjar's own sandbox; what a user types is never taken for template text."""
+    assert ChatTemplate(to_jinja(template), date="2026-01-01").render(messages) == text
+
+
+def test_a_system_text_of_the_store_is_the_default() -> None:
+    """It stands in where the conversation brings none."""
+    template = ChatTemplate(to_jinja(CHATML, 'Speak "softly".'), date="2026-01-01")
+    assert template.render(TURNS[2:]).startswith('<|im_start|>system\nSpeak "softly".<|im_end|>')
+    assert template.render([SYSTEM, TURNS[2]]).startswith("<|im_start|>system\nBe brief.")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ template `other` . }}",  # another template
+        "{{ if .Prompt }}",  # no end
+        "{{ end }}",
+        "{{ .Prompt | printf `%q` }}",  # a function without counterpart
+        "{{ .A.B.C }}",
+        '{{ "\\x41" }}',  # an escape of Go's own
+        "{{ range .Messages }}{{ else with . }}{{ end }}",
+    ],
+)
+def test_what_has_no_translation_is_refused_as_a_whole(template: str) -> None:
+    """Never half a template."""
+    with pytest.raises(Untranslatable):
+        to_jinja(template)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "ollama" / "blobs").mkdir(parents=True)
+    return tmp_path / "ollama"
+
+
+@pytest.fixture
+def project(tmp_path: Path, store: Path) -> Settings:
+    (store / "manifests").mkdir()
+    return Settings.model_validate(
+        {
+            "home": tmp_path / "home",
+            "models_dir": tmp_path / "models",
+            "models_file": tmp_path / "models.toml",
+            "ollama_models": store,
+            "model": LoadSettings(slots=2),
+        }
+    )
+
+
+def put(store: Path, name: str, **layers: Any) -> None:
+    """A model in the store as Ollama keeps it: a manifest, and a blob for each layer."""
+    described = []
+    for kind, content in layers.items():
+        data = content if isinstance(content, bytes) else content.encode()
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        (store / "blobs" / digest.replace(":", "-")).write_bytes(data)
+        media = f"application/vnd.ollama.image.{kind}"
+        described.append({"mediaType": media, "digest": digest, "size": len(data)})
+    manifest = store / "manifests" / name
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(json.dumps({"schemaVersion": 2, "layers": described}))
+
+
+def gguf(folder: Path) -> bytes:
+    return write_gguf(folder / "m.gguf", {"llama.context_length": 2048}).read_bytes()
+
+
+def test_a_model_of_the_store_is_used_in_place(project: Settings, store: Path, tmp_path: Path) -> None:
+    """By its name, with its template, parameters and context; what Nightjar has no word for is left out."""
+    options = {
+        "temperature": 0.3,
+        "stop": ["<|im_end|>"],
+        "num_ctx": 4096,
+        "num_predict": -1,
+        "mirostat": 2,
+        "top_p": 9,
+    }
+    name = "registry.ollama.ai/library/story/1b"
+    put(store, name, model=gguf(tmp_path), template=CHATML, params=json.dumps(options), system="Tell tales.")
+    entry = find_model("story:1b", project)
+    assert entry.path.parent == store / "blobs"
+    assert entry.parameters == {"temperature": 0.3, "stop": ["<|im_end|>"]}
+    assert (entry.load.context, entry.load.slots) == (4096, 2)
+    assert entry.template is not None
+    assert "Tell tales." in ChatTemplate(entry.template, date="2026-01-01").render(TURNS[2:])
+    assert find_model("ollama:story:1b", project) == entry
+    [held] = inventory(project)
+    assert (held.name, held.source, held.state, held.kind) == ("story:1b", "ollama story:1b", "ready", ModelKind.CHAT)
+    assert not held.registered
+
+
+def test_a_registry_entry_goes_before_the_store(project: Settings, store: Path, tmp_path: Path) -> None:
+    """Its own settings, parameters and template; and the store's model is not listed twice."""
+    put(store, "registry.ollama.ai/library/story/latest", model=gguf(tmp_path), template=CHATML, params='{"top_k": 9}')
+    load = {"context": 512}
+    keys = {"ollama": "story", "template": "{{ messages }}", "load": load, "parameters": {"top_p": 0.5}}
+    add_entry(project.models_file, "mine", keys)
+    entry = find_model("mine", project)
+    assert (entry.load.context, entry.template) == (512, "{{ messages }}")
+    assert entry.parameters == {"top_k": 9, "top_p": 0.5}
+    assert [held.name for held in inventory(project)] == ["mine"]
+
+
+def test_names_as_ollama_shows_them(project: Settings, store: Path) -> None:
+    """The host and the library are left out, other hosts and owners are not."""
+    for name in ("registry.ollama.ai/library/a/latest", "registry.ollama.ai/me/b/q4", "hf.co/org/repo/Q8_0"):
+        put(store, name)
+    assert sorted(ollama_names(project)) == ["a:latest", "hf.co/org/repo:Q8_0", "me/b:q4"]
+
+
+def test_a_damaged_store(project: Settings, store: Path, tmp_path: Path) -> None:
+    """A manifest that is none, a blob that is gone, an unknown name: one paragraph each, and the list still lists."""
+    put(store, "registry.ollama.ai/library/gone/1", model=gguf(tmp_path))
+    for blob in (store / "blobs").iterdir():
+        blob.unlink()
+    put(store, "registry.ollama.ai/library/odd/1", template="x")
+    broken = store / "manifests" / "registry.ollama.ai/library/broken"
+    broken.mkdir()
+    (broken / "1").write_text("{")
+    for name, says in (("gone:1", "is not there"), ("odd:1", "names 0 model files"), ("broken:1", "no manifest")):
+        with pytest.raises(ModelFileError, match=says):
+            find_ollama(name, project)
+    with pytest.raises(UnknownNameError, match="Did you mean 'gone:1'"):
+        find_ollama("gon:1", project)
+    assert {held.name: held.state for held in inventory(project)} == dict.fromkeys(
+        ["broken:1", "gone:1", "odd:1"], ModelState.FAILED
+    )
+
+
+def test_no_store_is_no_error(tmp_path: Path) -> None:
+    """A machine without Ollama."""
+    settings = Settings.model_validate({"home": tmp_path, "ollama_models": tmp_path / "none"})
+    assert ollama_names(settings) == {}
