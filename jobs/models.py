@@ -79,4 +79,8 @@ class LoadFacts(BaseModel):
     load_s: float
     kv_bytes: int | None = None
     reproducible: bool = False
+    reproducible_alone: bool = False
+    """This device's results depend on the batch: each decode holds one conversation, and nothing is shared."""
+    reproducible_cost: float | None = None
+    """Share of the decode speed, all slots, that `reproducible` takes: 0.2 is a fifth slower."""
     probe: SpeedProbe | None = None

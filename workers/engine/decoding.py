@@ -92,7 +92,7 @@ class DecodeThread:
         except Exception as error:  # this request's own fault; the others go on
             self._events.append((ticket, "", error))
             return
-        work = Work(request.id, request.prompt, final=request.final)
+        work = Work(request.id, request.prompt, final=request.final, replies=request.replies)
         reply = Reply(request, self._backend.limits.context, self._backend.pieces(request), submitted)
         self._runs[id(work)] = Run(ticket, work, reply, sampler)
         self.scheduler.submit(work)
@@ -209,7 +209,7 @@ class DecodeThread:
         counters.decode_tokens += decoded
         counters.prefill_tokens += prefilled
         counters.last_step = now
-        if prefilled:
+        if prefilled and not self._backend.limits.alone:
             self._adapt(prefilled, took_s)
 
     def _adapt(self, prefilled: int, took_s: float) -> None:

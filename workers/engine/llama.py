@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from llama_cpp._ggml import libggml
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llama_cpp.llama_grammar import SchemaConverter
 
 from config.errors import EngineError, ModelError, ModelFileError, ParameterError
 from config.logging import llama_log
@@ -26,6 +26,7 @@ from workers.engine.guided import GuidedSampler
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import Stage, remembered_tokens, stages
 from workers.engine.scheduler import Limits
+from workers.engine.schema import enforceable
 from workers.engine.slots import Copy, Move, Piece
 
 BUILD = f"llama.cpp {llama.llama_version().decode()}"
@@ -33,6 +34,8 @@ BINDING: str = llama.__version__
 CELL_PADDING = 256
 """llama.cpp rounds each sequence's cells up to this."""
 CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+JSON_CHARACTER = r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
+"""GBNF: what may stand inside a JSON string."""
 MOST_GRAMMARS = 32
 """Parsed grammars kept, oldest out first."""
 _GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
@@ -163,7 +166,8 @@ class LlamaTokenizer:
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
-        controls = (i for i in range(self.size) if llama.llama_vocab_is_control(self._vocab, i))
+        parsed = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN  # what parse_special recognises
+        controls = (i for i in range(self.size) if llama.llama_vocab_get_attr(self._vocab, i) & parsed)
         return tuple(text for i in controls if (text := self.written(i).decode("utf-8", "replace")))
 
     @cached_property
@@ -304,13 +308,17 @@ class LlamaBackend:
         raise ModelError("This model generates text; embeddings need an embedding model.")
 
     def close(self) -> None:
+        self.free()
+        self.model.close()
+
+    def free(self) -> None:
+        """Frees the context; the model stays."""
         for grammar in self._grammars.values():
             grammar.close()
         self._grammars.clear()
         if self._ctx:
             llama.llama_free(self._ctx)
             self._ctx = None
-        self.model.close()
 
 
 class LlamaSampler:
@@ -462,12 +470,30 @@ def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> Token
 
 
 @lru_cache(maxsize=64)
-def grammar_of_schema(schema: str) -> str:
-    """GBNF for a JSON Schema. Raises ParameterError where it cannot be expressed."""
+def grammar_of_schema(text: str) -> str:
+    """GBNF for a JSON Schema. Raises ParameterError where it cannot be enforced."""
+    schema = enforceable(json.loads(text))
+    converter = _SchemaConverter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
     try:
-        return str(json_schema_to_gbnf(schema))
+        converter.visit(converter.resolve_refs(schema, ""), "")
     except Exception as error:
-        raise ParameterError(f"Parameter 'json_schema' cannot be turned into a grammar: {error}.") from None
+        raise ParameterError(f"Parameter 'json_schema' cannot be turned into a grammar: {error!r}.") from None
+    return str(converter.format_grammar())
+
+
+class _SchemaConverter(SchemaConverter):  # type: ignore[misc]  # the library is untyped
+    """The library's converter, but no control characters in strings, and lengths without one rule a character."""
+
+    def visit(self, schema: dict[str, Any], name: str) -> str:
+        if schema.get("type") == "string" and "pattern" not in schema and "format" not in schema:
+            length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
+            if not {"enum", "const"} & set(schema):
+                rule = rf'"\"" {self._add_rule("char", JSON_CHARACTER)}{length} "\"" space'
+                return str(self._add_rule(f"{name}-text" if name else "root", rule))
+        return str(super().visit(schema, name))
+
+    def _add_rule(self, name: str, rule: str) -> str:
+        return str(super()._add_rule(name, JSON_CHARACTER if name == "char" else rule))
 
 
 def _chain(model: LlamaModel, request: Request, context: int) -> Chain:

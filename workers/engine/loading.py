@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from config.hardware import usable_cores
 from config.load_settings import LoadSettings
@@ -15,9 +18,12 @@ from workers.engine.memory import Budget, cache_shape, check_fit, fitting_slots
 from workers.library.inspect import inspect_file
 
 if TYPE_CHECKING:
-    from workers.engine.llama import ContextSettings
+    from workers.engine.llama import ContextSettings, LlamaBackend
+
+log = structlog.get_logger()
 
 DEFAULT_CONTEXT = 8192
+PROBE_CONTEXT = 256
 MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
 BATCH_CPU, BATCH_GPU = 512, 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
@@ -34,6 +40,8 @@ def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str 
     model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock)
     try:
         backend = LlamaBackend(model, resolved)
+        load_s = time.monotonic() - began
+        cost = _make_reproducible(backend, resolved, settings) if settings.reproducible else None
     except BaseException:
         model.close()
         raise
@@ -51,9 +59,11 @@ def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str 
         cache_type_v=resolved.cache_type_v,
         llama_cpp_build=BUILD,
         llama_cpp_python=BINDING,
-        load_s=time.monotonic() - began,
+        load_s=load_s,
         kv_bytes=kv_bytes,
         reproducible=settings.reproducible,
+        reproducible_alone=backend.limits.alone,
+        reproducible_cost=cost,
     )
     return BatchEngine(
         backend,
@@ -63,6 +73,30 @@ def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str 
         bos_text=model.tokenizer.bos_text,
         eos_text=model.tokenizer.eos_text,
     )
+
+
+def _make_reproducible(backend: LlamaBackend, resolved: ContextSettings, settings: LoadSettings) -> float:
+    """Probes the device and restricts the backend as it needs. Returns the share of the speed this costs."""
+    from workers.engine.llama import LlamaBackend
+    from workers.engine.reproducible import decode_rate, differences
+
+    found = differences(backend)
+    backend.limits = replace(backend.limits, replay=True)
+    if found:
+        backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False)
+    fast_settings = replace(resolved, context=PROBE_CONTEXT, flash_attention=settings.flash_attention)
+    fast = LlamaBackend(backend.model, fast_settings)
+    usual = decode_rate(fast)
+    fast.free()
+    rate = decode_rate(backend)
+    log.info(
+        "reproducible",
+        differences=found,
+        one_conversation_per_decode=bool(found),
+        tokens_per_s=round(rate, 1),
+        tokens_per_s_otherwise=round(usual, 1),
+    )
+    return max(0.0, 1 - rate / usual)
 
 
 def resolve(

@@ -29,6 +29,8 @@ class Request:
     reasoning_open: bool = False
     final: bool = False
     """No later request will extend this one (a last turn, a judgement): its reply need not be kept in the cache."""
+    replies: tuple[tuple[int, int], ...] = ()
+    """Where replies of earlier turns stand in the prompt, [start, end): `reproducible` recomputes those id by id."""
     ignore_end: bool = False
     """Goes on past end-of-generation tokens up to `max_tokens`: for measuring speed by equal work."""
 

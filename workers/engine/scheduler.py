@@ -7,7 +7,7 @@ Idle slots are the cache: their cells stay until another work needs the slot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workers.engine.prefix import Match, PrefixTree, common_length
@@ -27,6 +27,10 @@ class Limits:
     """The end of a slot's cells may be dropped; where not, a slot is continued exactly or cleared."""
     min_copy: int = 16
     """Fewer shared ids than this are computed again: a copy costs more."""
+    replay: bool = False
+    """Earlier replies inside a prompt are computed id by id, as they were at first."""
+    alone: bool = False
+    """One slot per decode, in turns: for devices whose results depend on what else is in the batch."""
 
 
 class Scheduler:
@@ -269,29 +273,32 @@ class Scheduler:
 
     # -- the step ----------------------------------------------------------------------------------------------------
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> list[Piece]:
         """One id of everything that decodes, then prompt chunks in the order of admission within the budget."""
-        prefilling: list[Work] = []
-        budget = self.limits.n_batch
-        for work in self.running:
-            slot = work.slot
-            assert slot is not None
-            if work.pending is not None:
-                budget -= 1
-                yield Piece(slot=slot.index, start=len(slot.cells), ids=(work.pending,), output=True, work=work)
-            elif work.leader is None and len(slot.cells) < len(work.prompt):
-                prefilling.append(work)
-        budget = min(budget, self.chunk)
-        for work in sorted(prefilling, key=lambda work: work.admitted):
+        ready = [work for work in self.running if work.leader is None]
+        if self.limits.alone:
+            turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
+            return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
+        pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
+        budget = min(self.limits.n_batch - len(pieces), self.chunk)
+        for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
             if budget <= 0:
-                return
-            slot = work.slot
-            assert slot is not None
-            start = len(slot.cells)
-            ids = work.prompt[start : start + budget]
-            budget -= len(ids)
-            whole = start + len(ids) == len(work.prompt)
-            yield Piece(slot=slot.index, start=start, ids=ids, output=whole, work=work)
+                break
+            pieces.append(self._piece(work, budget))
+            budget -= len(pieces[-1].ids)
+        return pieces
+
+    def _piece(self, work: Work, most: int) -> Piece:
+        """The next ids of a work: the one it sampled, or a chunk of its prompt."""
+        slot = work.slot
+        assert slot is not None
+        start = len(slot.cells)
+        if work.pending is not None:
+            return Piece(slot=slot.index, start=start, ids=(work.pending,), output=True, work=work)
+        if self.limits.replay:
+            most = min(most, work.same_way(start))
+        ids = work.prompt[start : start + most]
+        return Piece(slot=slot.index, start=start, ids=ids, output=start + len(ids) == len(work.prompt), work=work)
 
 
 def _computed(slot: Slot) -> int:

@@ -15,6 +15,8 @@ class Work:
     prompt: Ids
     final: bool = False
     """No later prompt will extend this one: its reply's cells are worth nothing once it ends."""
+    replies: tuple[tuple[int, int], ...] = ()
+    """Where earlier replies stand in the prompt: [start, end)."""
     slot: Slot | None = None
     leader: Work | None = None
     """Computes a beginning that this work shares; until it is there, this work waits in its slot."""
@@ -27,6 +29,15 @@ class Work:
     passed_over: int = 0
     admitted: int = 0
     """Order of admission."""
+
+    def same_way(self, start: int) -> int:
+        """How many prompt ids from `start` may be computed together as they were at first: 1 inside a reply."""
+        for first, end in self.replies:
+            if start < first:
+                return first - start
+            if start < end:
+                return 1
+        return len(self.prompt) - start
 
 
 @dataclass(eq=False)

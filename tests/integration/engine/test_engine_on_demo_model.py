@@ -1,0 +1,256 @@
+"""The engine on the bundled model: real llama.cpp, one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ContextError, ModelFileError, ModelFitError, ParameterError
+from config.load_settings import LoadSettings
+from jobs.parameters import Parameters
+from workers.engine.engine import BatchEngine, load
+from workers.engine.request import Generation, Request
+from workers.library.inspect import read_facts
+
+DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "score": {"type": "integer", "minimum": 1, "maximum": 10},
+        "why": {"type": "string", "maxLength": 20},
+    },
+    "required": ["score", "why"],
+    "additionalProperties": False,
+}
+
+
+async def opened(**settings: Any) -> BatchEngine:
+    known = {"threads": 1, "slots": 4, "context": 512} | settings
+    return await load(DEMO, name="demo", settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
+
+
+@pytest.fixture(name="engine")
+async def an_engine() -> AsyncIterator[BatchEngine]:
+    engine = await opened()
+    yield engine
+    engine.check_integrity()
+    await engine.close()
+
+
+def asked(engine: BatchEngine, text: str, *, max_tokens: int = 40, seed: int = 1, **more: Any) -> Request:
+    written = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    fields = {name: more.pop(name) for name in ("reasoning", "reasoning_open", "final") if name in more}
+    return Request(
+        id=text,
+        prompt=tuple(engine.tokenizer.tokenize(written, parse_special=True)),
+        max_tokens=max_tokens,
+        parameters=Parameters(max_tokens=max_tokens, **more),
+        seed=seed,
+        **fields,
+    )
+
+
+async def test_many_at_once_each_get_their_own_reply(engine: BatchEngine) -> None:
+    """Twenty requests through four slots; what is shared is copied, and every slot is free in the end."""
+    requests = [
+        asked(engine, f"Tell me a story about a fox named {name}.", seed=n) for n, name in enumerate("ABCDE" * 4)
+    ]
+    replies = await asyncio.gather(*(engine.generate(request) for request in requests))
+    assert all(reply.text for reply in replies)
+    assert sum(reply.reused_tokens for reply in replies) > 0
+    stats = engine.stats()
+    assert (stats.slots_used, stats.waiting, stats.requests_done) == (0, 0, 20)
+
+
+async def test_text_is_that_of_the_ids_and_streams_in_whole(engine: BatchEngine) -> None:
+    request = asked(engine, "Tell me a story.")
+    streamed = "".join([text async for text in engine.stream(request)])
+    whole = await engine.generate(request)
+    assert streamed == whole.text == engine.tokenizer.detokenize(whole.token_ids)
+
+
+async def test_end_of_turn_ends_the_reply(engine: BatchEngine) -> None:
+    reply = await engine.generate(asked(engine, "Tell me a story.", max_tokens=400, temperature=0))
+    assert reply.finish_reason == "stop"
+    assert "<|im_end|>" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"max_tokens": 3}, "length"),
+        ({"max_tokens": 400, "time_limit_s": 0.000001}, "timeout"),
+    ],
+)
+async def test_limits(engine: BatchEngine, parameters: dict[str, Any], reason: str) -> None:
+    reply = await engine.generate(asked(engine, "Tell me a story.", **parameters))
+    assert reply.finish_reason == reason
+
+
+async def test_stop_strings_never_leak(engine: BatchEngine) -> None:
+    whole = await engine.generate(asked(engine, "Tell me a story.", temperature=0, max_tokens=60))
+    stop = whole.text[30:36]
+    cut = await engine.generate(asked(engine, "Tell me a story.", temperature=0, max_tokens=60, stop=(stop,)))
+    assert cut.text == whole.text[: whole.text.index(stop)]
+    assert (cut.finish_reason, cut.stop_string) == ("stop", stop)
+
+
+async def test_a_prompt_may_fill_the_context_to_the_last_token(engine: BatchEngine) -> None:
+    """One token more is refused, with the numbers."""
+    full = Request(id="full", prompt=(300,) * 512, max_tokens=10, parameters=Parameters(), seed=1)
+    reply = await engine.generate(full)
+    assert (reply.finish_reason, len(reply.token_ids)) == ("context", 1)
+    with pytest.raises(ContextError, match=r"513 tokens.*512"):
+        await engine.generate(Request(id="over", prompt=(300,) * 513, max_tokens=1, parameters=Parameters(), seed=1))
+
+
+async def test_a_reply_may_use_all_that_remains(engine: BatchEngine) -> None:
+    request = Request(
+        id="tight", prompt=(300,) * 500, max_tokens=12, parameters=Parameters(max_tokens=100), seed=1, ignore_end=True
+    )
+    reply = await engine.generate(request)
+    assert (reply.finish_reason, len(reply.token_ids)) == ("context", 12)
+
+
+async def test_later_turns_compute_only_what_is_new(engine: BatchEngine) -> None:
+    first = asked(engine, "Tell me a story about a fox named Mira.")
+    reply = await engine.generate(first)
+    rest = tuple(engine.tokenizer.tokenize("<|im_end|>\n<|im_start|>user\nGo on.<|im_end|>\n", parse_special=True))
+    second = Request(
+        id="2", prompt=first.prompt + reply.token_ids + rest, max_tokens=8, parameters=Parameters(), seed=1
+    )
+    answer = await engine.generate(second)
+    assert answer.reused_tokens >= len(first.prompt) + len(reply.token_ids) - 1
+
+
+async def test_json_schema_is_always_valid(engine: BatchEngine) -> None:
+    """Ended verdicts parse and have the required keys; plain requests beside them are not disturbed."""
+    plain = asked(engine, "Tell me a story.", seed=7)
+    before = await engine.generate(plain)
+    verdicts = [
+        asked(engine, "Judge it.", seed=n, max_tokens=120, json_schema=SCHEMA, temperature=1.5) for n in range(24)
+    ]
+    *replies, between = await asyncio.gather(*(engine.generate(request) for request in [*verdicts, plain]))
+    assert between.finish_reason == before.finish_reason
+    ended = [reply for reply in replies if reply.finish_reason == "stop"]
+    assert len(ended) >= 20
+    for reply in ended:
+        verdict = json.loads(reply.text)
+        assert set(verdict) == {"score", "why"}
+        assert 1 <= verdict["score"] <= 10
+
+
+async def test_reasoning_ends_at_its_budget_and_the_schema_begins_after_it(engine: BatchEngine) -> None:
+    request = asked(
+        engine,
+        "Judge it.",
+        max_tokens=150,
+        json_schema=SCHEMA,
+        reasoning_budget=6,
+        reasoning=("<think>", "</think>"),
+        reasoning_open=True,
+    )
+    reply = await engine.generate(request)
+    thought, _, answer = reply.text.partition("</think>")
+    assert len(engine.tokenizer.tokenize(thought, parse_special=False)) <= 8
+    assert set(json.loads(answer)) == {"score", "why"}
+
+
+async def test_log_probabilities_are_those_of_the_model(engine: BatchEngine) -> None:
+    """Greedy text takes the most likely token each time, and the mean is that of the entries."""
+    reply = await engine.generate(asked(engine, "Tell me a story.", temperature=0, top_logprobs=3, max_tokens=10))
+    assert [entry.token for entry in reply.logprobs] == [entry.top[0][0] for entry in reply.logprobs]
+    assert all(entry.top[0][1] >= entry.top[1][1] >= entry.top[2][1] for entry in reply.logprobs)
+    assert reply.mean_logprob is not None
+    assert reply.mean_logprob == pytest.approx(sum(e.logprob for e in reply.logprobs) / len(reply.logprobs))
+    assert reply.mean_logprob < 0
+
+
+async def test_a_bad_grammar_fails_its_own_request_only(engine: BatchEngine) -> None:
+    good = asyncio.ensure_future(engine.generate(asked(engine, "Tell me a story.")))
+    with pytest.raises(ParameterError, match="grammar"):
+        await engine.generate(asked(engine, "x", grammar="root ::= undefined-rule"))
+    with pytest.raises(ParameterError, match="json_schema"):
+        await engine.generate(asked(engine, "x", json_schema={"type": "no such type"}))
+    assert (await good).text
+
+
+async def test_cancelling_frees_the_slot() -> None:
+    engine = await opened(slots=1)
+    long = asyncio.ensure_future(engine.generate(asked(engine, "Tell me a story.", max_tokens=400)))
+    await asyncio.sleep(0.02)
+    assert engine.stats().holding == {"Tell me a story."}
+    long.cancel()
+    reply = await asyncio.wait_for(engine.generate(asked(engine, "Hello.", max_tokens=2)), 10)
+    assert reply.text
+    assert engine.stats().slots_used == 0
+    await engine.close()
+
+
+async def test_same_seed_same_text_with_one_slot_and_flash_attention_off() -> None:
+    texts = []
+    for _ in range(2):
+        engine = await opened(slots=1, flash_attention=False)
+        texts.append([(await engine.generate(asked(engine, "Tell me a story.", seed=s))).text for s in (1, 2, 1)])
+        await engine.close()
+    assert texts[0] == texts[1]
+    assert texts[0][0] == texts[0][2]
+    assert texts[0][0] != texts[0][1]
+
+
+async def test_reproducible_texts_do_not_depend_on_company() -> None:
+    """32 two-turn conversations at once equal the same ones one at a time, resumed ones included."""
+    engine = await opened(slots=8, reproducible=True)
+    assert engine.load.flash_attention is False
+    assert engine.load.reproducible_cost is not None
+
+    async def conversation(number: int) -> tuple[str, str]:
+        first = asked(engine, f"Tell me a story about hero {number % 20}.", seed=number, max_tokens=24)
+        one = await engine.generate(first)
+        return one.text, (await engine.generate(_second(engine, first, one, number))).text
+
+    together = await asyncio.gather(*(conversation(number) for number in range(32)))
+    apart = [await conversation(number) for number in range(32)]
+    assert together == apart
+    await engine.close()
+
+
+def _second(engine: BatchEngine, first: Request, reply: Generation, seed: int) -> Request:
+    rest = engine.tokenizer.tokenize(
+        "<|im_end|>\n<|im_start|>user\nGo on.<|im_end|>\n<|im_start|>assistant\n", parse_special=True
+    )
+    start = len(first.prompt)
+    return Request(
+        id=f"{first.id}/2",
+        prompt=first.prompt + reply.token_ids + tuple(rest),
+        max_tokens=24,
+        parameters=Parameters(max_tokens=24),
+        seed=seed,
+        replies=((start, start + len(reply.token_ids)),),
+    )
+
+
+async def test_speed_probe_is_recorded(engine: BatchEngine) -> None:
+    """Scaled to the context, as recorded."""
+    probe = await engine.probe()
+    assert engine.load.probe == probe
+    assert probe.prompt_tokens + probe.generated_tokens <= 512
+    assert probe.slots == 4
+    assert min(probe.prefill_tokens_per_s, probe.decode_tokens_per_s, probe.all_slots_decode_tokens_per_s) > 0
+
+
+async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(DEMO.read_bytes()[:500_000])
+    with pytest.raises(ModelFileError, match=r"cut\.gguf"):
+        await load(cut, name="cut", settings=LoadSettings(), facts=read_facts(DEMO, "demo"), gpu="none")
+
+
+async def test_a_cache_that_does_not_fit_is_refused_with_the_numbers() -> None:
+    with pytest.raises(ModelFitError, match=r"KV cache \(4 slots of .*GiB"):
+        await opened(context=50_000_000)

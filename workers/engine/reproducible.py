@@ -1,0 +1,125 @@
+"""The start-up probe behind `reproducible`: does a conversation's result depend on what else is computed with it?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from config.errors import ModelError
+from workers.engine.slots import Copy, Piece, Work
+
+if TYPE_CHECKING:
+    from workers.engine.llama import LlamaBackend
+
+Logits = list[npt.NDArray[np.float32]]
+
+PROMPT_TOKENS, REPLY_TOKENS = 160, 8
+CHUNKS = (7, 33, 64)
+TIMED_STEPS = 24
+
+
+def differences(backend: LlamaBackend) -> list[str]:
+    """In which circumstances logits differ by a bit from those of the conversation computed alone; empty: in none.
+
+    Leaves the cache empty. Raises ModelError where not even the same work gives the same result twice.
+    """
+    probe = _Probe(backend)
+    alone = probe.conversation(0, probe.prompt_tokens)
+    if not _equal(alone, probe.conversation(0, probe.prompt_tokens)):
+        raise ModelError(
+            "`reproducible` is not possible here: this device gives other results each time it computes the same "
+            "conversation alone. Load the model without `reproducible`, or on the CPU (`--gpu none`)."
+        )
+    found = [
+        f"chunks of {size}" for size in CHUNKS if size < probe.prompt_tokens and not _equal(alone, probe.again(size))
+    ]
+    if backend.limits.slots > 1:
+        found += ["a full batch"] if not all(_equal(alone, got) for got in probe.together()) else []
+        found += ["joining others"] if not _equal(alone, probe.joining()) else []
+        if backend.limits.can_copy:
+            found += ["a copied beginning"] if not _equal(alone, probe.copied()) else []
+    backend.clear()
+    return found
+
+
+def decode_rate(backend: LlamaBackend) -> float:
+    """Tokens per second with every slot decoding, together or alone, over a few steps. Leaves the cache empty."""
+    probe = _Probe(backend)
+    slots = range(backend.limits.slots)
+    groups = [[slot] for slot in slots] if backend.limits.alone else [list(slots)]
+    began = time.perf_counter()
+    for step in range(TIMED_STEPS + 1):
+        if step == 1:
+            began = time.perf_counter()
+        for group in groups:
+            backend.decode([probe.piece(slot, step, [300 % probe.vocabulary]) for slot in group])
+            backend.logits(0)
+    seconds = time.perf_counter() - began
+    backend.clear()
+    return TIMED_STEPS * backend.limits.slots / seconds
+
+
+class _Probe:
+    """One conversation with a fixed prompt and reply, computed in several ways."""
+
+    def __init__(self, backend: LlamaBackend) -> None:
+        self._backend = backend
+        self.vocabulary = backend.tokenizer.size
+        self.prompt_tokens = min(PROMPT_TOKENS, backend.limits.context - REPLY_TOKENS)
+        self._ids = [position * 7919 % self.vocabulary for position in range(self.prompt_tokens + REPLY_TOKENS)]
+
+    def piece(self, slot: int, start: int, ids: Sequence[int]) -> Piece:
+        return Piece(slot=slot, start=start, ids=tuple(ids), output=True, work=Work("probe", tuple(ids)))
+
+    def conversation(self, slot: int, chunk: int) -> Logits:
+        """Alone: the prompt in chunks, then the reply id by id."""
+        self._backend.clear()
+        chunk = min(chunk, self._backend.limits.n_batch)
+        rows = [row for piece in self._pieces(slot, 0, chunk) for row in self._decode([piece])]
+        return rows[-REPLY_TOKENS - 1 :]
+
+    def again(self, chunk: int) -> Logits:
+        return self.conversation(self._backend.limits.slots - 1, chunk)
+
+    def together(self) -> list[Logits]:
+        """The same conversation in all slots at once, chunk by chunk."""
+        self._backend.clear()
+        slots = self._backend.limits.slots
+        chunk = max(1, self._backend.limits.n_batch // slots)
+        steps = zip(*(self._pieces(slot, 0, chunk) for slot in range(slots)), strict=True)
+        rows = [self._decode(step) for step in steps][-REPLY_TOKENS - 1 :]
+        return [[row[slot] for row in rows] for slot in range(slots)]
+
+    def joining(self) -> Logits:
+        """Its prompt is computed while another conversation decodes."""
+        self._backend.clear()
+        self._decode([self.piece(0, 0, self._ids[3:9])])
+        got: Logits = []
+        for number, piece in enumerate(self._pieces(1, 0, 48)):
+            got.append(self._decode([self.piece(0, 6 + number, [self._ids[number]]), piece])[1])
+        return got[-REPLY_TOKENS - 1 :]
+
+    def copied(self) -> Logits:
+        """Its beginning comes from another slot, which had gone on."""
+        shared = self.prompt_tokens // 2
+        self.conversation(0, self.prompt_tokens)
+        self._backend.move([Copy(source=0, target=1, keep=shared)])
+        return [row for piece in self._pieces(1, shared, 64) for row in self._decode([piece])][-REPLY_TOKENS - 1 :]
+
+    def _pieces(self, slot: int, start: int, chunk: int) -> Iterator[Piece]:
+        for at in range(start, self.prompt_tokens, chunk):
+            yield self.piece(slot, at, self._ids[at : min(at + chunk, self.prompt_tokens)])
+        for at in range(self.prompt_tokens, self.prompt_tokens + REPLY_TOKENS):
+            yield self.piece(slot, at, [self._ids[at]])
+
+    def _decode(self, pieces: Sequence[Piece]) -> Logits:
+        rows = self._backend.decode(pieces)
+        return [self._backend.logits(row).copy() for row in rows]
+
+
+def _equal(one: Logits, other: Logits) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
