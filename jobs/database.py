@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import pymongo
-from beanie import init_beanie
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
@@ -18,7 +17,6 @@ from pymongo.errors import PyMongoError
 
 from config.errors import ServiceError, SettingsError
 from config.redact import redact_text
-from jobs.documents import ALL
 
 Row = dict[str, Any]
 OPERATION_TIMEOUT_S = 10
@@ -67,17 +65,20 @@ class Database:
         await self.close()
 
 
-async def connect(url: SecretStr, name: str, *, timeout_s: float = 5) -> Database:
-    """Connects, checks that the server answers, and makes the indexes.
+async def connect(url: SecretStr, name: str, *, timeout_s: float = 5, documents: bool = True) -> Database:
+    """Connects, checks that the server answers, and makes the documents of `jobs.documents` and their indexes usable.
+
+    `documents=False` leaves that out, for a quick look through the raw collections.
 
     Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer.
     """
     client = _client(url, timeout_s)
     try:
         # The client's timeoutMS overrides serverSelectionTimeoutMS; making indexes may take longer than reaching it.
-        with pymongo.timeout(timeout_s * 0.9):
+        with pymongo.timeout(timeout_s * 0.8):
             await client.admin.command("ping")
-        await init_beanie(database=client[name], document_models=list(ALL))
+        if documents:
+            await _init_documents(client[name])
     except PyMongoError as error:
         await client.close()
         raise ServiceError(
@@ -96,13 +97,21 @@ def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
                 url.get_secret_value(),
                 tz_aware=True,
                 appname="nightjar",
-                connectTimeoutMS=int(timeout_s * 500),  # one attempt must end in time to tell why it failed
+                connectTimeoutMS=int(timeout_s * 400),  # one attempt must end in time to tell why it failed
                 timeoutMS=OPERATION_TIMEOUT_S * 1000,
             )
     except (PyMongoError, UserWarning, ValueError, OSError) as error:
         raise SettingsError(
             f"NIGHTJAR_MONGO_URL, for {address(url)}, is not valid: {redact_text(_short(error))}. Correct it."
         ) from None
+
+
+async def _init_documents(raw: AsyncDatabase[Row]) -> None:
+    from beanie import init_beanie
+
+    from jobs.documents import ALL
+
+    await init_beanie(database=raw, document_models=list(ALL))
 
 
 def address(url: SecretStr) -> str:

@@ -17,6 +17,7 @@ from config.settings import Settings
 from jobs import backlog, control, leases
 from jobs.backlog import RunInWork
 from jobs.database import Database
+from jobs.dispatchers import mark_dispatcher
 from jobs.documents import Run
 from jobs.ownership import apply_decision
 from jobs.patience import every
@@ -30,6 +31,7 @@ from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
+MARK_EVERY_S = 2.0
 KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
@@ -56,6 +58,7 @@ class Dispatcher:
         _log.info("dispatcher_started", dispatcher=self._name)
         chores: list[tuple[float, Callable[[], Awaitable[None]]]] = [
             (RING_EVERY_S, self.ring),
+            (MARK_EVERY_S, self.mark),
             (KEEP_HOUSE_EVERY_S, self.take_back),
             (KEEP_HOUSE_EVERY_S, self.advance),
             (KEEP_HOUSE_EVERY_S, self.fire),
@@ -69,11 +72,16 @@ class Dispatcher:
 
     async def tick(self) -> None:
         """Everything once."""
+        await self.mark()
         await self.take_back()
         await self.finish_expansions()
         await self.fire()
         await self.advance()
         await self.ring()
+
+    async def mark(self) -> None:
+        """Leaves a sign of life for `nightjar status`."""
+        await mark_dispatcher(self._name, self._database)
 
     async def ring(self) -> None:
         """Tops up every model's queue with its window of due jobs."""

@@ -1,0 +1,315 @@
+"""How everything stands: what `nightjar status` shows. A few queries, all answered from indexes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobs.database import Database, Row
+from jobs.dispatchers import dispatcher_is_live
+from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
+from jobs.waiting import ModelWait, explain
+
+STALLED_AFTER_S = 15.0
+DEAD_AFTER_S = 60.0
+FORGOTTEN_AFTER_S = 3600.0
+"""A dead or failed worker is shown for this long."""
+RECENT_RUNS = 10
+DEAD_ROWS = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceState:
+    ok: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueView:
+    """Jobs of one model that wait, and why. `reason` is None where nothing is wrong: they are about to start."""
+
+    model: str
+    waiting: int
+    reason: str | None
+    stalled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerView:
+    id: str
+    host: str
+    device: str
+    model: str
+    state: str
+    """loading, ready, draining, stalled, dead, failed."""
+    reason: str | None
+    slots_used: int
+    slots: int
+    waiting: int
+    tokens_per_s: float
+    turns_per_s: float
+    wasted_tokens: int
+    beat_age_s: float
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("loading", "ready", "draining")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    id: str
+    name: str
+    suite: str
+    status: RunStatus
+    reason: str | None
+    priority: int
+    jobs_total: int
+    jobs: dict[str, int]
+    """By status; every status is there."""
+    turns: dict[str, int]
+    """committed, empty."""
+    retries: int
+    """Tries, lapses and crashes of its jobs."""
+    eta_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadView:
+    """DEAD jobs of one run and model with one kind of reason; `example` is one of the reasons, whole."""
+
+    run: str
+    model: str
+    kind: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    services: dict[str, ServiceState]
+    queues: list[QueueView] = field(default_factory=list)
+    workers: list[WorkerView] = field(default_factory=list)
+    runs: list[RunView] = field(default_factory=list)
+    dead: list[DeadView] = field(default_factory=list)
+
+    @property
+    def stalled(self) -> bool:
+        """Work waits that nothing here will ever start, or a service is missing."""
+        return any(not service.ok for service in self.services.values()) or any(queue.stalled for queue in self.queues)
+
+
+async def read_overview(database: Database, redis: ServiceState, *, run_id: str | None = None) -> Overview:
+    """The overview of the runs at work and the newest others, or of one run."""
+    runs = await _runs(database, run_id)
+    ids = [row["_id"] for row in runs]
+    counts = await _counts(ids, database)
+    workers = await _workers(database)
+    retries = await _retries(ids, database)
+    queues = await _queues(runs, counts, workers, redis, database)
+    etas = _etas(runs, counts, workers)
+    return Overview(
+        services={"mongo": ServiceState(ok=True), "redis": redis},
+        queues=queues,
+        workers=workers,
+        runs=[_run_view(row, counts, retries.get(row["_id"], 0), etas.get(row["_id"])) for row in runs],
+        dead=await _dead([run for run in runs if _count(counts, run["_id"], JobStatus.DEAD)], database),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    jobs: int
+    committed: int
+    empty: int
+
+
+_Counts = Mapping[str, Mapping[tuple[str, str], _Group]]
+"""Run id -> (status, model) -> group."""
+
+
+async def _runs(database: Database, run_id: str | None) -> list[Row]:
+    fields = dict.fromkeys(("name", "suite_name", "status", "status_reason", "priority", "jobs_total", "created_at"), 1)
+    if run_id is not None:
+        return [row async for row in database.runs.find({"_id": run_id}, fields)]
+    open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}}, fields)
+    ended = database.runs.find({"status": {"$in": sorted(TERMINAL_RUNS)}}, fields)
+    found = [row async for row in open_.sort([("priority", -1), ("created_at", 1)])]
+    return found + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
+
+
+async def _counts(run_ids: Sequence[str], database: Database) -> _Counts:
+    groups: list[Row] = [
+        {"$match": {"run": {"$in": list(run_ids)}}},
+        {
+            "$group": {
+                "_id": {"run": "$run", "status": "$status", "model": "$model"},
+                "jobs": {"$sum": 1},
+                "committed": {"$sum": "$turns_committed"},
+                "empty": {"$sum": "$turns_empty"},
+            }
+        },
+    ]
+    counts: dict[str, dict[tuple[str, str], _Group]] = defaultdict(dict)
+    async for row in await database.jobs.aggregate(groups, hint="status"):
+        key = row["_id"]
+        group = _Group(jobs=row["jobs"], committed=row["committed"], empty=row["empty"])
+        counts[key["run"]][key["status"], key["model"]] = group
+    return counts
+
+
+async def _workers(database: Database) -> list[WorkerView]:
+    age = {"$divide": [{"$subtract": ["$$NOW", "$beat_at"]}, 1000]}
+    steps: list[Row] = [{"$set": {"age": age}}, {"$match": {"age": {"$lt": FORGOTTEN_AFTER_S}}}, {"$sort": {"_id": 1}}]
+    return [_worker_view(row) async for row in await database.workers.aggregate(steps)]
+
+
+def _worker_view(row: Row) -> WorkerView:
+    age, state = max(0.0, row["age"]), row["state"]
+    if state not in ("failed", "dead"):
+        state = "dead" if age > DEAD_AFTER_S else "stalled" if age > STALLED_AFTER_S else state
+    quiet = state in ("dead", "stalled", "failed")
+    return WorkerView(
+        id=row["_id"],
+        host=row["host"],
+        device=row["device"],
+        model=row["model"],
+        state=state,
+        reason=row.get("reason") or (f"no beat for {age:.0f} s" if quiet and age > STALLED_AFTER_S else None),
+        slots_used=0 if quiet else row["slots_used"],
+        slots=row["slots"],
+        waiting=0 if quiet else row["waiting"],
+        tokens_per_s=0.0 if quiet else row["tokens_per_s"],
+        turns_per_s=0.0 if quiet else row.get("turns_per_s", 0.0),
+        wasted_tokens=row.get("wasted_tokens", 0),
+        beat_age_s=age,
+    )
+
+
+async def _retries(run_ids: Sequence[str], database: Database) -> dict[str, int]:
+    failures = {"$add": ["$tries", "$lapses", "$crashes"]}
+    groups: list[Row] = [
+        {"$match": {"run": {"$in": list(run_ids)}, "fence": {"$gt": 1}}},
+        {"$group": {"_id": "$run", "retries": {"$sum": failures}}},
+    ]
+    return {row["_id"]: row["retries"] async for row in await database.jobs.aggregate(groups, hint="retried")}
+
+
+async def _queues(
+    runs: Sequence[Row], counts: _Counts, workers: Sequence[WorkerView], redis: ServiceState, database: Database
+) -> list[QueueView]:
+    open_runs = [run for run in runs if run["status"] not in TERMINAL_RUNS]
+    waiting: dict[str, dict[str, int]] = defaultdict(dict)
+    for run in open_runs:
+        for (status, model), group in counts.get(run["_id"], {}).items():
+            if status == JobStatus.PENDING:
+                waiting[model][run["_id"]] = group.jobs
+    if not waiting:
+        return []
+    status_of = {run["_id"]: RunStatus(run["status"]) for run in open_runs}
+    dispatching = await dispatcher_is_live(database)
+    views = []
+    for model, by_run in sorted(waiting.items()):
+        working = [run_id for run_id in by_run if status_of[run_id] in WORKING_RUNS]
+        wait = ModelWait(
+            statuses=frozenset(status_of[run_id] for run_id in by_run),
+            earliest_due=await _earliest_due(model, working, database),
+            now=await database.now(),
+            only_suspects=await _only_suspects(model, by_run, working, database),
+            worker_states={worker.id: (worker.state, worker.reason) for worker in workers if worker.model == model},
+            free_slots=sum(w.slots - w.slots_used for w in workers if w.model == model and w.state == "ready"),
+            redis_reason=redis.reason if not redis.ok else None,
+            dispatching=dispatching,
+        )
+        reason, stalled = explain(wait)
+        views.append(QueueView(model=model, waiting=sum(by_run.values()), reason=reason, stalled=stalled))
+    return views
+
+
+async def _earliest_due(model: str, run_ids: Sequence[str], database: Database) -> datetime | None:
+    moments: list[datetime] = []
+    for run_id in run_ids:
+        query = {"model": model, "status": JobStatus.PENDING, "run": run_id}
+        row = await database.jobs.find_one(query, {"due_at": 1}, sort=[("due_at", 1)], hint="due")
+        if row is not None:
+            moments.append(row["due_at"])
+    return min(moments, default=None)
+
+
+async def _only_suspects(model: str, by_run: Mapping[str, int], run_ids: Sequence[str], database: Database) -> bool:
+    query = {"run": {"$in": list(run_ids)}, "fence": {"$gt": 1}, "crashes": {"$gt": 0}}
+    suspects = {"model": model, "status": JobStatus.PENDING, "suspect": True}
+    found = await database.jobs.count_documents({**query, **suspects}, hint="retried")
+    return found > 0 and found == sum(by_run[run_id] for run_id in run_ids)
+
+
+def _etas(runs: Sequence[Row], counts: _Counts, workers: Sequence[WorkerView]) -> dict[str, float]:
+    """Seconds until each working run is generated, its models' turns shared by priority; unknown where nothing runs."""
+    rates: dict[str, float] = defaultdict(float)
+    for worker in workers:
+        rates[worker.model] += worker.turns_per_s
+    ahead: dict[str, float] = defaultdict(float)
+    etas: dict[str, float] = {}
+    for run in runs:
+        if run["status"] not in WORKING_RUNS:
+            continue
+        left = _turns_left(counts.get(run["_id"], {}))
+        for model, turns in left.items():
+            ahead[model] += turns
+        waits = [ahead[model] / rates[model] if rates[model] > 0 else None for model in left]
+        known = [wait for wait in waits if wait is not None]
+        if left and len(known) == len(waits):
+            etas[run["_id"]] = max(known)
+    return etas
+
+
+def _turns_left(groups: Mapping[tuple[str, str], _Group]) -> dict[str, float]:
+    """Turns still to be made per model, from the mean of the run's finished jobs; none before one is finished."""
+    left: dict[str, float] = {}
+    for model in {model for _, model in groups}:
+        done = groups.get((JobStatus.DONE, model))
+        open_ = [groups[key] for key in ((JobStatus.PENDING, model), (JobStatus.RUNNING, model)) if key in groups]
+        jobs = sum(group.jobs for group in open_)
+        if jobs and done is not None and done.jobs:
+            left[model] = max(1.0, jobs * done.committed / done.jobs - sum(group.committed for group in open_))
+        elif jobs:
+            return {}
+    return left
+
+
+def _run_view(row: Row, counts: _Counts, retries: int, eta_s: float | None) -> RunView:
+    groups = counts.get(row["_id"], {}).values()
+    return RunView(
+        id=row["_id"],
+        name=row["name"],
+        suite=row["suite_name"],
+        status=RunStatus(row["status"]),
+        reason=row.get("status_reason"),
+        priority=row["priority"],
+        jobs_total=row["jobs_total"],
+        jobs={str(status): _count(counts, row["_id"], status) for status in JobStatus},
+        turns={"committed": sum(g.committed for g in groups), "empty": sum(g.empty for g in groups)},
+        retries=retries,
+        eta_s=eta_s,
+    )
+
+
+def _count(counts: _Counts, run_id: str, status: JobStatus) -> int:
+    return sum(group.jobs for key, group in counts.get(run_id, {}).items() if key[0] == status)
+
+
+async def _dead(runs: Sequence[Row], database: Database) -> list[DeadView]:
+    views: dict[tuple[str, str, str], list[Any]] = {}
+    for run in runs:
+        cursor = database.jobs.find({"run": run["_id"], "status": JobStatus.DEAD}, {"model": 1, "reason": 1})
+        async for row in cursor.limit(DEAD_ROWS):
+            reason = row["reason"] or "no reason recorded"
+            entry = views.setdefault((run["name"], row["model"], reason.partition(":")[0]), [0, reason])
+            entry[0] += 1
+    return [
+        DeadView(run=run, model=model, kind=kind, count=count, example=example)
+        for (run, model, kind), (count, example) in sorted(views.items())
+    ]

@@ -1,0 +1,60 @@
+"""Why jobs wait. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.states import WORKING_RUNS, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelWait:
+    """What bears on the waiting jobs of one model."""
+
+    statuses: frozenset[RunStatus]
+    """Of the runs the jobs belong to."""
+    earliest_due: datetime | None
+    """Of those in working runs."""
+    now: datetime
+    only_suspects: bool
+    worker_states: Mapping[str, tuple[str, str | None]]
+    """Worker id -> (state, reason), of this model's workers."""
+    free_slots: int
+    redis_reason: str | None
+    """None: Redis is well."""
+    dispatching: bool
+
+
+def explain(wait: ModelWait) -> tuple[str | None, bool]:
+    """The reason in words, None where the jobs are about to start; and whether they would wait for ever."""
+    if not wait.statuses & WORKING_RUNS:
+        if wait.statuses == {RunStatus.EXPANDING}:
+            return "the run is being written", False
+        return "paused", False
+    if wait.redis_reason is not None:
+        return "redis down", True
+    states = [state for state, _ in wait.worker_states.values()]
+    if "ready" not in states:
+        return _no_worker(wait)
+    if not wait.dispatching:
+        return "no dispatcher runs", True
+    if wait.earliest_due is not None and wait.earliest_due > wait.now:
+        return f"backoff until {wait.earliest_due:%H:%M:%S} UTC", False
+    if wait.only_suspects:
+        return "suspect: they run one at a time", False
+    return ("all slots are busy", False) if wait.free_slots <= 0 else (None, False)
+
+
+def _no_worker(wait: ModelWait) -> tuple[str, bool]:
+    states = dict(wait.worker_states.values())
+    if "loading" in states:
+        return "worker is loading", False
+    for state in ("stalled", "failed", "dead"):
+        if state in states:
+            detail = f": {states[state]}" if states[state] else ""
+            return f"no worker for model; the last one is {state}{detail}", True
+    if "draining" in states:
+        return "no worker for model; the last one is draining", True
+    return "no worker for model", True

@@ -1,0 +1,149 @@
+"""`nightjar status`: services, queues, runs and workers at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts.output import Json, console, emit_json, table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from jobs.database import Database
+    from jobs.overview import Overview
+
+app = typer.Typer()
+WATCH_S = 2.0
+RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
+WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "beat>")
+
+
+@app.command(epilog="Example: nightjar status --watch")
+def status(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run: its name or id.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every two seconds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How everything stands, and why what waits is waiting. Exit code 1 when work waits that nothing will start."""
+    from scripts.session import run_async
+
+    sys.exit(run_async(_watch(run, as_json) if watch else _once(run, as_json)))
+
+
+async def _once(run: str | None, as_json: bool) -> int:
+    overview = await _read(run)
+    if as_json:
+        emit_json(_as_json(overview))
+    else:
+        console().print(_tables(overview))
+    return int(overview.stalled)
+
+
+async def _watch(run: str | None, as_json: bool) -> int:
+    from rich.live import Live
+
+    if as_json:
+        while True:
+            emit_json(_as_json(await _read(run)))
+            await asyncio.sleep(WATCH_S)
+    with Live(console=console(), refresh_per_second=4) as live:
+        while True:
+            live.update(_tables(await _read(run)))
+            await asyncio.sleep(WATCH_S)
+
+
+async def _read(name: str | None) -> Overview:
+    """The overview; a server that is away is part of the answer."""
+    from config.embedded import service_urls
+    from config.errors import ServiceError
+    from config.logging import configure
+    from config.settings import load_settings
+    from jobs.database import connect
+    from jobs.overview import Overview, ServiceState
+
+    settings = load_settings()
+    configure(settings)
+    try:
+        urls = await asyncio.to_thread(service_urls, settings)
+        redis = asyncio.create_task(_redis(urls.redis))
+        async with await connect(urls.mongo, settings.mongo_database, documents=name is not None) as database:
+            return await _overview(name, database, await redis)
+    except ServiceError as error:
+        unknown = ServiceState(ok=False, reason="not asked: MongoDB comes first")
+        return Overview(services={"mongo": ServiceState(ok=False, reason=str(error)), "redis": unknown})
+
+
+async def _overview(name: str | None, database: Database, redis: Any) -> Overview:
+    from jobs.overview import read_overview
+
+    if name is None:
+        return await read_overview(database, redis)
+    from jobs.lookup import find_run
+
+    return await read_overview(database, redis, run_id=(await find_run(name, database)).id)
+
+
+async def _redis(url: Any) -> Any:
+    from config.errors import ServiceError
+    from jobs.overview import ServiceState
+    from jobs.queue import Doorbell
+
+    try:
+        doorbell = await Doorbell.connect(url)
+    except ServiceError as error:
+        return ServiceState(ok=False, reason=str(error))
+    await doorbell.close()
+    return ServiceState(ok=True)
+
+
+def _as_json(overview: Overview) -> dict[str, Any]:
+    return dataclasses.asdict(overview) | {"stalled": overview.stalled}
+
+
+def _tables(overview: Overview) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    def add(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            parts.append(table(title, columns, rows))
+
+    parts: list[Any] = [Text(f"{name}: {'ok' if s.ok else s.reason}") for name, s in overview.services.items()]
+    add("Runs", RUN_COLUMNS, [_run_row(run) for run in overview.runs])
+    add("Waiting", ("model", "jobs>", "why"), [(queue.model, queue.waiting, queue.reason) for queue in overview.queues])
+    add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])
+    dead_rows = [(dead.run, dead.model, dead.count, dead.example[:160]) for dead in overview.dead]
+    add("Dead jobs", ("run", "model", "jobs>", "reason"), dead_rows)
+    if not overview.runs and all(service.ok for service in overview.services.values()):
+        parts.append(Text("No run yet: `nightjar demo` makes one, `nightjar enqueue` your own."))
+    return Group(*parts)
+
+
+def _run_row(run: Any) -> tuple[Any, ...]:
+    total = sum(run.jobs.values())
+    ended = total - run.jobs["PENDING"] - run.jobs["RUNNING"]
+    share = f"{100 * ended / total:.0f}" if total else None
+    status = f"{run.status} ({run.reason})" if run.reason and run.reason != run.status.lower() else str(run.status)
+    return (
+        run.name, status, run.jobs["DONE"], run.jobs["PENDING"] + run.jobs["RUNNING"], run.jobs["DEAD"], share,
+        run.turns["committed"], run.turns["empty"], run.retries, None if run.eta_s is None else _duration(run.eta_s),
+    )  # fmt: skip
+
+
+def _worker_row(worker: Any) -> tuple[Any, ...]:
+    state = f"{worker.state}: {worker.reason}" if worker.reason else worker.state
+    return (
+        worker.id, worker.model, worker.device, state, f"{worker.slots_used}/{worker.slots}",
+        f"{worker.tokens_per_s:.0f}", f"{worker.beat_age_s:.0f} s",
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds_left = divmod(rest, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds_left:02} s"
