@@ -84,15 +84,17 @@ def evaluate(
 async def run_evaluation(wanted: Evaluation) -> None:
     """From a suite and models to the report's path. Raises any NightjarError; exit code 1 when a job failed."""
     from pipeline.producer import enqueue
-    from pipeline.report.write import check_formats
+    from pipeline.report.write import check_folder, check_formats
     from pipeline.request import make_request
     from scripts.assignments import read_assignments
     from scripts.evaluation import finish, take_models, take_suite
     from scripts.session import open_session
 
-    check_formats(wanted.formats)
+    formats = check_formats(wanted.formats)
     everywhere, by_model = read_assignments(wanted.assignments)
     async with open_session(redis=True) as session:
+        out = wanted.out or session.settings.reports_dir
+        check_folder(out)
         entries = await take_models(wanted.models, session)
         request = make_request(
             suite=await take_suite(wanted.suite, wanted.suite_format, session),
@@ -106,7 +108,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
         for warning in enqueued.warnings:
             console().print(plain(f"Note: {warning}"), style="yellow")
         await _generate(enqueued.run, entries, wanted.flags, session, quiet=wanted.as_json)
-        report, paths = await finish(enqueued.run, wanted.formats, wanted.out or session.settings.reports_dir, session)
+        report, paths = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         if any(model_report.total.counts.failed for model_report in report.models):
             raise SystemExit(1)
