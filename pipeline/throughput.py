@@ -58,6 +58,22 @@ class SpeedTally:
         self._starts.append(ended_at - turn.prefill_s - turn.decode_s)
         self._ends.append(ended_at)
 
+    def merge(self, other: SpeedTally) -> None:
+        """Adds what another tally gathered of other turns."""
+        self._prefill_tokens += other._prefill_tokens
+        self._decode_tokens += other._decode_tokens
+        self._reply_tokens += other._reply_tokens
+        self._prefill_s += other._prefill_s
+        self._decode_s += other._decode_s
+        for mine, theirs in (
+            (self._first, other._first),
+            (self._total, other._total),
+            (self._queue, other._queue),
+            (self._starts, other._starts),
+            (self._ends, other._ends),
+        ):
+            mine.extend(theirs)
+
     def speed(self) -> Speed:
         busy = covered_s(self._starts, self._ends)
         return Speed(

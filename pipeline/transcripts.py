@@ -34,6 +34,9 @@ PIPELINE_STAGES: list[dict[str, Any]] = [
 """Stages after the match: ids are counted on the server and never sent."""
 
 
+RECENT_VALUES = 40
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnRow:
     """A committed turn. Seconds and tokens as in `jobs.records`."""
@@ -118,7 +121,7 @@ class RowReader:
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
-        self._values: dict[str, Mapping[str, Any]] = {}
+        self._values: list[Mapping[str, Any]] = []
 
     def job(self, raw: Mapping[str, Any]) -> JobRow:
         """A row of a raw job document read through PIPELINE_STAGES."""
@@ -179,4 +182,9 @@ class RowReader:
         return self._texts.setdefault(text, text)
 
     def _value(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._values.setdefault(repr(value), value)
+        """An equal value met before, of the newest few: a run has few different ones, and hashing costs more."""
+        for known in reversed(self._values[-RECENT_VALUES:]):
+            if known == value:
+                return known
+        self._values.append(value)
+        return value

@@ -47,46 +47,50 @@ def assemble(
 
 
 def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:
-    total = GroupTally()
-    tags: dict[str, GroupTally] = {}
-    by_sequence: dict[str, GroupTally] = {}
+    cells: dict[tuple[str, int], GroupTally] = {}
+    tags: dict[str, tuple[str, ...]] = {}
     turns: dict[int, GroupTally] = {}
-    repeats: dict[int, GroupTally] = {}
     for job in jobs:
-        around = [total, by_sequence.setdefault(job.sequence, GroupTally())]
-        around.append(repeats.setdefault(job.repeat, GroupTally()))
-        around += [tags.setdefault(tag, GroupTally()) for tag in job.tags]
-        for tally in around:
-            tally.begin(job)
-        _turns(job, around, turns, lines.get(job.sequence, ()))
+        cell = cells.setdefault((job.sequence, job.repeat), GroupTally())
+        cell.begin(job)
+        tags[job.sequence] = job.tags
+        _turns(job, cell, turns, lines.get(job.sequence, ()))
+    total = GroupTally()
+    by_tag: dict[str, GroupTally] = {}
+    by_sequence: dict[str, GroupTally] = {}
+    by_repeat: dict[int, GroupTally] = {}
+    for (sequence, repeat), cell in cells.items():
+        around = [by_tag.setdefault(tag, GroupTally()) for tag in tags[sequence]]
+        around.append(by_sequence.setdefault(sequence, GroupTally()))
+        around.append(by_repeat.setdefault(repeat, GroupTally()))
+        for group in (total, *around):
+            group.merge(cell)
     return ModelReport(
         input=model,
         total=total.group(scales),
-        by_tag=_groups(tags.items(), scales),
+        by_tag=_groups(by_tag.items(), scales),
         by_sequence=_groups(by_sequence.items(), scales),
         by_turn=_groups(sorted(turns.items()), scales),
-        by_repeat=_groups(sorted(repeats.items()), scales),
+        by_repeat=_groups(sorted(by_repeat.items()), scales),
         resources=resources(model),
         parameters=parameter_uses(jobs),
     )
 
 
-def _turns(
-    job: JobRow, around: Sequence[GroupTally], turns: dict[int, GroupTally], lines: Sequence[Sequence[str]]
-) -> None:
+def _turns(job: JobRow, cell: GroupTally, turns: dict[int, GroupTally], lines: Sequence[Sequence[str]]) -> None:
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
-        at_turn = turns.get(index)
-        if at_turn is None:
-            at_turn = turns[index] = GroupTally()
+        at_turn = turns.setdefault(index, GroupTally())
         at_turn.begin(job)
         turn = there.get(index)
-        read = reading(turn) if turn is not None else None
-        for tally in (*around, at_turn):
-            if read is not None:
-                tally.add(job, read)
-            else:
-                tally.miss(job, lines[index] if index < len(lines) else ())
+        if turn is None:
+            expected = lines[index] if index < len(lines) else ()
+            cell.miss(job, expected)
+            at_turn.miss(job, expected)
+        else:
+            read = reading(turn)
+            cell.add(job, read)
+            at_turn.add(job, read)
 
 
 def _groups(tallies: Iterable[tuple[Key, GroupTally]], scales: Mapping[str, Scale]) -> Mapping[Key, Group]:

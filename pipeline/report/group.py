@@ -71,6 +71,9 @@ def reading(turn: TurnRow) -> Reading:
     return Reading(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
 
 
+_SUMS = ("_turns _expected _missing _empty _degenerate _redrawn _dropped _prompt _reused _reply _reasoning").split()
+
+
 class GroupTally:
     """Gathers a group. A job is begun once in each group it belongs to, then each of its turns is added."""
 
@@ -119,6 +122,17 @@ class GroupTally:
         for line in lines:
             name = line.partition("#")[0]
             self.metrics.setdefault(name, MetricTally(name)).miss(job.missing_reason)
+
+    def merge(self, other: GroupTally) -> None:
+        """Adds a group of other jobs: cheaper than adding each turn to every group it belongs to."""
+        self._jobs.update(other._jobs)
+        self._ends.update(other._ends)
+        self._failures.update(other._failures)
+        self._speed.merge(other._speed)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, tally in other.metrics.items():
+            self.metrics.setdefault(name, MetricTally(name)).merge(tally)
 
     def group(self, scales: Mapping[str, Scale]) -> Group:
         """The group; metrics in the order of the scales."""

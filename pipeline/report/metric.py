@@ -65,6 +65,23 @@ class MetricTally:
             cell[0] += score.value
             cell[1] += 1
 
+    def merge(self, other: MetricTally) -> None:
+        """Adds what another tally gathered of other turns."""
+        self.values += other.values
+        self.worst += other.worst
+        self.unscored += other.unscored
+        self.failed += other.failed
+        self.missing += other.missing
+        self.reason = self.reason or other.reason
+        self.missing_reason = self.missing_reason or other.missing_reason
+        for key, (total, count) in other._cells.items():
+            cell = self._cells.get(key)
+            if cell is None:
+                self._cells[key] = [total, count]
+            else:
+                cell[0] += total
+                cell[1] += count
+
     def miss(self, reason: str) -> None:
         """A turn that was not generated."""
         self.missing += 1

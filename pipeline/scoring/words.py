@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
-import regex
-
-_WORD = regex.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 @lru_cache(maxsize=8)  # several scorers ask for the words of the same reply, one after another
