@@ -16,15 +16,34 @@ from pipeline.transcripts import JobRow, TurnRow
 
 def render_json(report: RunReport) -> Iterator[str]:
     """The document in pieces: its head, then the jobs one by one. ASCII only, so that no terminal is steered by it."""
-    head = json.dumps(head_of(report), default=encode, indent=1, allow_nan=False)
-    yield head.removesuffix("\n}") + ',\n "jobs": ['
+    sets = _ParameterSets()
+    for turn in (turn for job in report.jobs for turn in job.turns):
+        sets.number(turn)
+    head = {**head_of(report), "parameter_sets": sets.all}
+    encoder = json.JSONEncoder(default=encode, allow_nan=False)
+    yield json.dumps(head, default=encode, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "jobs": ['
     for number, job in enumerate(report.jobs):
-        yield (",\n  " if number else "\n  ") + json.dumps(job_of(job), default=encode, allow_nan=False)
+        yield (",\n  " if number else "\n  ") + encoder.encode(job_of(job, sets))
     yield "\n ]\n}\n"
 
 
+class _ParameterSets:
+    """The different sets of generation parameters, each written once; turns refer to them by number."""
+
+    def __init__(self) -> None:
+        self.all: list[dict[str, Any]] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+
+    def number(self, turn: TurnRow) -> int:
+        key = (id(turn.parameters), id(turn.sources))  # rows of equal values share one object
+        if key not in self._numbers:
+            self._numbers[key] = len(self.all)
+            self.all.append({"values": turn.parameters, "sources": turn.sources})
+        return self._numbers[key]
+
+
 def head_of(report: RunReport) -> dict[str, Any]:
-    """Everything but the jobs."""
+    """Everything but the parameter sets and the jobs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "generated_at": report.generated_at,
@@ -37,7 +56,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
     }
 
 
-def job_of(job: JobRow) -> dict[str, Any]:
+def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
     """One job with its transcript."""
     return {
         "id": job.id,
@@ -53,7 +72,7 @@ def job_of(job: JobRow) -> dict[str, Any]:
         "lapses": job.lapses,
         "crashes": job.crashes,
         "attempts": job.attempts,
-        "turns": [_turn(turn) for turn in job.turns],
+        "turns": [_turn(turn, sets) for turn in job.turns],
     }
 
 
@@ -143,7 +162,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
     }
 
 
-def _turn(turn: TurnRow) -> dict[str, Any]:
+def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
     return {
         "index": turn.index,
         "name": turn.name,
@@ -168,8 +187,7 @@ def _turn(turn: TurnRow) -> dict[str, Any]:
         "dropped_turns": turn.dropped_turns,
         "reprefill_reason": turn.reprefill_reason,
         "system_merged": turn.system_merged,
-        "parameters": turn.parameters,
-        "sources": turn.sources,
+        "parameter_set": sets.number(turn),
         "worker": turn.worker,
         "committed_at": turn.committed_at,
         "scores": {name: _score(score) for name, score in turn.scores.items()},
