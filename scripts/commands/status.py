@@ -59,6 +59,8 @@ async def _watch(run: str | None, as_json: bool) -> int:
 
 async def _read(name: str | None) -> Overview:
     """The overview; a server that is away is part of the answer."""
+    from pymongo.errors import PyMongoError
+
     from config.embedded import service_urls
     from config.errors import ServiceError
     from config.logging import configure
@@ -73,7 +75,7 @@ async def _read(name: str | None) -> Overview:
         redis = asyncio.create_task(_redis(urls.redis))
         async with await connect(urls.mongo, settings.mongo_database, documents=name is not None) as database:
             return await _overview(name, database, await redis)
-    except ServiceError as error:
+    except (ServiceError, PyMongoError) as error:
         unknown = ServiceState(ok=False, reason="not asked: MongoDB comes first")
         return Overview(services={"mongo": ServiceState(ok=False, reason=str(error)), "redis": unknown})
 

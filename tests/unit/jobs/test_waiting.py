@@ -1,0 +1,49 @@
+"""Why jobs wait, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.states import RunStatus
+from jobs.waiting import ModelWait, explain
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+READY = {"w": ("ready", None)}
+WELL = ModelWait(
+    statuses=frozenset({RunStatus.ACTIVE}), earliest_due=NOW, now=NOW, only_suspects=False, worker_states=READY,
+    free_slots=2, redis_reason=None, dispatching=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "stalled"),
+    [
+        ({}, None, False),
+        ({"free_slots": 0}, "all slots are busy", False),
+        ({"statuses": frozenset({RunStatus.PAUSED})}, "paused", False),
+        ({"statuses": frozenset({RunStatus.EXPANDING})}, "the run is being written", False),
+        # a paused run beside a working one does not make the model's jobs paused
+        ({"statuses": frozenset({RunStatus.PAUSED, RunStatus.ACTIVE})}, None, False),
+        ({"redis_reason": "refused"}, "redis down", True),
+        ({"worker_states": {}}, "no worker for model", True),
+        ({"worker_states": {"w": ("loading", None)}}, "worker is loading", False),
+        (
+            {"worker_states": {"w": ("failed", "not a GGUF")}},
+            "no worker for model; the last one is failed: not a GGUF",
+            True,
+        ),
+        ({"worker_states": {"w": ("dead", None)}}, "no worker for model; the last one is dead", True),
+        ({"worker_states": {"w": ("draining", None)}}, "no worker for model; the last one is draining", True),
+        # one ready worker is enough, whatever the others do
+        ({"worker_states": {"a": ("dead", None), "b": ("ready", None)}}, None, False),
+        ({"dispatching": False}, "no dispatcher runs", True),
+        ({"earliest_due": NOW + timedelta(minutes=1)}, "backoff until 03:01:00 UTC", False),
+        ({"only_suspects": True}, "suspect: they run one at a time", False),
+    ],
+)
+def test_reason(change: dict[str, Any], reason: str | None, stalled: bool) -> None:
+    assert explain(replace(WELL, **change)) == (reason, stalled)
