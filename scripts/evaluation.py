@@ -55,17 +55,17 @@ class WorkerFlags:
 
 
 async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry]:
-    """Finds the models by name or path and publishes their facts, so that the producer knows them.
+    """Finds the models by name or path, fetches what may be fetched, and publishes their facts for the producer.
 
-    Raises UnknownNameError, ModelFileError.
+    Raises UnknownNameError, ModelFileError, HubError.
     """
     from jobs.publishing import publish_model
-    from workers.library.find import find_model
+    from scripts.model_pull import obtained
     from workers.library.inspect import entry_facts
 
     entries = []
     for name in names:
-        entry = find_model(name, session.settings)
+        entry = await asyncio.to_thread(obtained, name, session.settings)
         facts = await asyncio.to_thread(entry_facts, entry)
         await publish_model(session.database, facts, by="eval")
         entries.append(entry)

@@ -47,11 +47,10 @@ def registered_name(model: str, name: str | None, revision: str | None, settings
 
 def pull_registered(name: str, settings: Settings, quantisation: str | None, *, force: bool = False) -> Pulled:
     """Pulls with a bar and says what came. Raises the errors of `workers.library.pull`."""
-    from workers.library.hardware import room_of, this_machine
+    from workers.library.obtain import memory_for_models
     from workers.library.pull import pull
     from workers.library.registry import read_registry
 
-    room = room_of(this_machine())
     entry = read_registry(settings.models_file).models[name]
     with bar() as progress:
         pulled = pull(
@@ -60,12 +59,19 @@ def pull_registered(name: str, settings: Settings, quantisation: str | None, *, 
             settings,
             progress=progress,
             quantisation=quantisation,
-            room_bytes=int(max(room.gpu, room.host) * settings.model.memory_share),
+            room_bytes=memory_for_models(settings),
             force=force,
         )
     what = "Fetched" if pulled.fetched else "Already here:"
     print(f"{what} {plain(name)}: {plain(str(pulled.path))}, {pulled.manifest.repo} at {pulled.manifest.commit[:12]}.")
     return pulled
+
+
+def obtained(name: str, settings: Settings) -> ModelEntry:
+    """The model, fetched with a bar where it is the hub's, not here and may be fetched. Raises as `obtain` does."""
+    from workers.library.obtain import obtain
+
+    return obtain(name, settings, bar)
 
 
 def verify_model(entry: ModelEntry, settings: Settings) -> bool:

@@ -27,8 +27,10 @@ from workers.engine.engine import load
 from workers.engine.request import Engine
 from workers.gpu import NONE
 from workers.held import LOOK_AHEAD, HeldJobs
+from workers.library.fallback import smaller
 from workers.library.find import ModelEntry, find_model
 from workers.library.inspect import entry_facts
+from workers.library.usage import mark_used
 from workers.meters import GpuMeter
 from workers.runbook import Runbook
 from workers.suspects import Suspects
@@ -73,10 +75,20 @@ Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Engine]]
 
 
 async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> Engine:
-    """Reads the file's facts, hashing it the first time, and loads it with llama.cpp. Raises ModelError."""
+    """Reads the file's facts, hashing it the first time, and loads it with llama.cpp.
+
+    Where memory was the reason that it failed, it is tried once more with smaller settings. Raises ModelError.
+    """
     facts = await asyncio.to_thread(entry_facts, entry)
     wanted = entry.load if options.slots is None else entry.load.model_copy(update={"slots": options.slots})
-    return await load(entry.path, name=entry.name, settings=wanted, facts=facts, gpu=options.gpu)
+    try:
+        return await load(entry.path, name=entry.name, settings=wanted, facts=facts, gpu=options.gpu)
+    except ModelFitError as error:
+        second = smaller(wanted, facts.context_train)
+        if second is None:
+            raise
+        _log.warning("model_loaded_smaller", given_up=second.given_up, reason=str(error))
+    return await load(entry.path, name=entry.name, settings=second.settings, facts=facts, gpu=options.gpu)
 
 
 async def serve(
@@ -170,6 +182,7 @@ class WorkerProcess:
 
     async def _become_ready(self, worker: str) -> None:
         await publish_model(self._database, self._engine.facts, by=worker)
+        await asyncio.to_thread(mark_used, self._settings.home, self._engine.facts.name)
         if self._options.probe and self._engine.facts.kind is not ModelKind.EMBEDDING:
             await self._engine.probe()
         self._beat.load, self._beat.stats, self._beat.state = self._engine.load, self._engine.stats, "ready"

@@ -44,11 +44,11 @@ async def _serve(
 
 async def _supervise(model: str, gpu: str | None, slots: int | None, burst: bool) -> int:
     from config.settings import load_settings
+    from scripts.model_pull import obtained
     from workers.gpu import choose, list_cards
-    from workers.library.find import find_model
     from workers.supervisor import Supervisor
 
-    find_model(model, load_settings())  # a wrong name fails here, before anything is started
+    obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
     pins = choose(gpu, list_cards())
     arguments = ["--model", model, *(["--slots", str(slots)] if slots else []), *(["--burst"] if burst else [])]
     async with open_session(service=True) as session:

@@ -142,7 +142,7 @@ def test_a_pulled_model_runs(nightjar: Run, hub: LocalHub, tmp_path: Path) -> No
     hub.repositories["acme/Tale-GGUF"] = Repository(files={"tale-Q8_0.gguf": DEMO.read_bytes()})
     nightjar("model", "pull", "acme/Tale-GGUF", "--name", "tale")
     suite = tmp_path / "suite.yaml"
-    suite.write_text("name: two\nsequences:\n  - id: one\n    turns:\n      - prompt: Tell me a story about a fox.\n")
+    suite.write_text("nightjar: 1\nname: two\nsequences:\n  - id: one\n    turns:\n      - prompt: Tell me a story about a fox.\n")
     nightjar("eval", "--suite", str(suite), "--model", "tale", "--set", "max_tokens=8", "--gpu", "none", "--slots", "1")
     tale = rows(nightjar)["tale"]
     assert tale["state"] in ("ready", "loaded")

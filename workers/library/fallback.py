@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.load_settings import LoadSettings
+from workers.library.fit import DEFAULT_CONTEXT
 
 LEAST_CONTEXT = 1024
 
@@ -17,17 +18,18 @@ class Smaller:
     given_up: str
 
 
-def smaller(settings: LoadSettings, *, context: int, slots: int) -> Smaller | None:
+def smaller(settings: LoadSettings, context_train: int) -> Smaller | None:
     """What to try once after a load failed for lack of memory; None where nothing is left to give up.
 
-    `context` and `slots` are what the failed load had resolved to. Slots and micro-batches go first, and a quantised
-    cache: replies stay the same in length; the context shrinks only where one slot is left.
+    Slots go first, and a quantised cache: replies stay the same in length. The context shrinks only where one slot was
+    asked for, or where `auto` found no room for one.
     """
     changes: dict[str, object] = {}
     given_up: list[str] = []
-    if slots > 1:
-        changes["slots"] = max(1, slots // 4)
-        given_up.append(f"{changes['slots']} instead of {slots} slots")
+    context = settings.context or min(context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    if settings.slots != "auto" and settings.slots > 1:
+        changes["slots"] = max(1, settings.slots // 4)
+        given_up.append(f"{changes['slots']} instead of {settings.slots} slots")
     elif context > LEAST_CONTEXT:
         changes["context"] = max(LEAST_CONTEXT, context // 2)
         given_up.append(f"a context of {changes['context']:,} instead of {context:,} tokens")

@@ -191,15 +191,15 @@ def test_recommendations() -> None:
 
 def test_smaller_settings_for_a_second_try() -> None:
     """Slots and the cache go first, the context last; with nothing left there is no second try."""
-    first = smaller(LoadSettings(), context=8192, slots=8)
+    first = smaller(LoadSettings(slots=8), 8192)
     assert first is not None
     assert (first.settings.slots, first.settings.context, first.settings.cache_type_k) == (2, None, "q8_0")
     assert first.given_up == "2 instead of 8 slots, a q8_0 cache instead of f16"
-    second = smaller(LoadSettings(cache_type_k="q8_0"), context=8192, slots=1)
+    second = smaller(LoadSettings(cache_type_k="q8_0"), 131072)
     assert second is not None
-    assert second.settings.context == 4096
-    assert smaller(LoadSettings(cache_type_k="q8_0"), context=1024, slots=1) is None
-    kept = smaller(LoadSettings(reproducible=True), context=8192, slots=4)
+    assert (second.settings.slots, second.settings.context) == ("auto", 4096)
+    assert smaller(LoadSettings(cache_type_k="q8_0", context=1024, slots=1), 8192) is None
+    kept = smaller(LoadSettings(reproducible=True, slots=4), 8192)
     assert kept is not None
     assert kept.settings.cache_type_k == "f16"  # needs flash attention, which is off
 

@@ -1,0 +1,46 @@
+"""A model that is named in a run and not on this host yet: fetched on first use, where that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from config.errors import ModelFileError
+from workers.library.find import ModelEntry, find_model
+from workers.library.hardware import room_of, this_machine
+from workers.library.manifest import read_manifest
+from workers.library.pull import Progress, pull
+from workers.library.registry import read_registry
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_log = structlog.get_logger()
+
+
+def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContextManager[Progress]]) -> ModelEntry:
+    """`find_model`, and a pull before it where the registry knows the hub's repository and the model is not here.
+
+    `progress` is opened for a pull only. Raises what `find_model` and `pull` raise; without `pull_on_use` a model that
+    is not here stays an error that names the command to fetch it.
+    """
+    try:
+        return find_model(name, settings)
+    except ModelFileError:
+        entry = read_registry(settings.models_file).models.get(name)
+        missing = entry is not None and entry.repo is not None and read_manifest(settings.models_dir / name) is None
+        if entry is None or not missing or settings.offline or not settings.pull_on_use:
+            raise
+    _log.info("model_pulled_on_use", model=name, repo=entry.repo)
+    with progress() as shown:
+        pull(name, entry, settings, progress=shown, room_bytes=memory_for_models(settings))
+    return find_model(name, settings)
+
+
+def memory_for_models(settings: Settings) -> int:
+    """Bytes a model may take on this machine: the share of its best GPU's memory, or of its own where that is more."""
+    room = room_of(this_machine())
+    return int(max(room.gpu, room.host) * settings.model.memory_share)
