@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from config.errors import NightjarError, UsageError
+from config.errors import ModelFitError, NightjarError, UsageError
 from config.logging import bind_process
 from config.settings import Settings
 from jobs import backlog, leases
@@ -92,10 +92,16 @@ async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Setti
 
 
 async def serve(
-    options: WorkerOptions, settings: Settings, database: Database, redis: SecretStr, *, loader: Loader = load_engine
+    options: WorkerOptions,
+    settings: Settings,
+    database: Database,
+    redis: SecretStr,
+    *,
+    find: Callable[[str, Settings], ModelEntry] = find_model,
+    loader: Loader = load_engine,
 ) -> int:
-    """Runs one worker process until it is told to end; returns the exit code."""
-    entry = find_model(options.model, settings)
+    """Runs one worker process until it is told to end; returns the exit code. Raises UnknownNameError."""
+    entry = find(options.model, settings)
     worker = worker_id(os.getpid(), options.started_ms)
     bind_process(worker=worker, model=entry.name)
     beat = Beat(
