@@ -97,7 +97,8 @@ def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
                 url.get_secret_value(),
                 tz_aware=True,
                 appname="nightjar",
-                connectTimeoutMS=int(timeout_s * 400),  # one attempt must end in time to tell why it failed
+                journal=True,  # what was acknowledged survives a kill -9 of mongod
+                connectTimeoutMS=int(timeout_s * 1000),
                 timeoutMS=OPERATION_TIMEOUT_S * 1000,
             )
     except (PyMongoError, UserWarning, ValueError, OSError) as error:
@@ -122,5 +123,7 @@ def address(url: SecretStr) -> str:
 
 def _short(error: Exception) -> str:
     """The first clause of a driver's message; the rest repeats timeouts and topology."""
+    if "No servers found yet" in str(error):
+        return "no answer to the first connection"
     text = str(error).split(" (configured timeouts", 1)[0].split(", Timeout:", 1)[0].split(", full error:", 1)[0]
     return f"{type(error).__name__}: {text}".rstrip(".")

@@ -200,7 +200,7 @@ def open_redis(url: SecretStr) -> ArqRedis:
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        pool.make_connection()  # does no I/O, but looks at the options
+        pool.make_connection()  # type: ignore[no-untyped-call]  # does no I/O, but looks at the options
     except (ValueError, TypeError, RedisError) as error:
         raise SettingsError(
             f"NIGHTJAR_REDIS_URL, for {address(url)}, has an option that is not valid: {redact_text(str(error))}."
