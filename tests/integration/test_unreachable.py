@@ -21,6 +21,7 @@ from config import mongod, redis_server
 from config.embedded import ServiceUrls
 from config.errors import NightjarError, ServiceError, SettingsError
 from config.programs import find_program
+from jobs.database import address as host_and_port
 from jobs.database import connect
 from jobs.queue import Doorbell
 
@@ -90,22 +91,18 @@ def address(bound: socket.socket) -> str:
     return f"127.0.0.1:{bound.getsockname()[1]}"
 
 
-def port_of(url: SecretStr) -> str:
-    return url.get_secret_value().rpartition("@")[2].partition("/")[0]
-
-
 async def test_wrong_credentials(services: ServiceUrls) -> None:
-    mongo = await failure("mongo", f"mongodb://nightjar:{PASSWORD}@{port_of(services.mongo)}/?authSource=admin")
-    assert port_of(services.mongo) in mongo
+    mongo = await failure("mongo", f"mongodb://nightjar:{PASSWORD}@{host_and_port(services.mongo)}/?authSource=admin")
+    assert host_and_port(services.mongo) in mongo
     assert "Authentication failed" in mongo
-    redis = await failure("redis", f"redis://:{PASSWORD}@{port_of(services.redis)}/0")
-    assert port_of(services.redis) in redis
+    redis = await failure("redis", f"redis://:{PASSWORD}@{host_and_port(services.redis)}/0")
+    assert host_and_port(services.redis) in redis
     assert "password" in redis.lower()
 
 
 async def test_no_credentials(services: ServiceUrls) -> None:
-    assert "requires authentication" in await failure("mongo", f"mongodb://{port_of(services.mongo)}/")
-    assert "Authentication required" in await failure("redis", f"redis://{port_of(services.redis)}/0")
+    assert "requires authentication" in await failure("mongo", f"mongodb://{host_and_port(services.mongo)}/")
+    assert "Authentication required" in await failure("redis", f"redis://{host_and_port(services.redis)}/0")
 
 
 # Slips in options that a driver lets pass: read as "no TLS", or as nothing.
@@ -249,11 +246,11 @@ async def test_every_way_of_not_being_there(
                 f"mongodb://{tls_mongo}/?tls=true&tlsCAFile={certificates.stranger}",
                 "certificate verify failed",
             ),
-            ("mongo", f"mongodb://{port_of(services.mongo)}/?tls=true", "ssl"),
+            ("mongo", f"mongodb://{host_and_port(services.mongo)}/?tls=true", "ssl"),
             ("redis", f"rediss://127.0.0.1:{plain_redis}/0", "time"),
         ]
         texts = await asyncio.gather(*(failure(server, url) for server, url, _ in cases))
         gc.collect()
     for (_, url, said), text in zip(cases, texts, strict=True):
-        assert port_of(SecretStr(url)).rpartition("/")[2] in text, url
+        assert host_and_port(SecretStr(url)) in text, url
         assert said in text.lower(), f"{url}: {text}"
