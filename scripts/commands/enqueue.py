@@ -108,12 +108,17 @@ def _row(enqueued: Enqueued) -> dict[str, Any]:
 def _tell(enqueued: Enqueued) -> None:
     run = enqueued.run
     if enqueued.suite_imported:
-        print(plain(f"Imported the suite {run.suite_name!r} that comes with Nightjar."))
+        _say(f"Imported the suite {run.suite_name!r} that comes with Nightjar.")
     if enqueued.created:
-        print(plain(f"Run {run.name!r}: {enqueued.jobs_total} jobs."))
+        _say(f"Run {run.name!r}: {enqueued.jobs_total} jobs.")
     elif enqueued.jobs_added:
-        print(plain(f"Run {run.name!r} grew by {enqueued.jobs_added} jobs to {enqueued.jobs_total}."))
+        _say(f"Run {run.name!r} grew by {enqueued.jobs_added} jobs to {enqueued.jobs_total}.")
     else:
-        print(plain(f"Nothing to do: run {run.name!r} is there with the same content, {run.status}."))
+        _say(f"Nothing to do: run {run.name!r} is there with the same content, {run.status}.")
     for warning in enqueued.warnings:
-        print(plain(f"Note: {warning}"))
+        _say(f"Note: {warning}")
+
+
+def _say(text: str) -> None:
+    """Prints at once: with --wait, the run's name is wanted long before the end."""
+    print(plain(text), flush=True)
