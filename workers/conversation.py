@@ -17,7 +17,7 @@ from jobs.parameters import Parameters, Policy
 from jobs.records import TurnRecord
 from jobs.sequences import Mode
 from workers.prompt_ids import MUTE, NOT_REBUILT, TRIMMED, extended_ids, whole_ids
-from workers.prompts import Compression, Conversation, Written, user_text, write
+from workers.prompts import Compression, Conversation, Written, write
 from workers.reasoning import is_open
 
 REPLY_SHARE = 4
@@ -187,7 +187,7 @@ def _build(asked: Asked, dropped: tuple[int, ...]) -> PromptPlan:
     ids, reason = _ids(asked, written, MUTE if written.dropped_turns != dropped else None)
     return PromptPlan(
         turn=asked.turn,
-        prompt=user_text(conversation, asked.turn, asked.compression),
+        prompt=written.prompt,
         ids=tuple(ids),
         text=written.rendering.text,
         max_tokens=max(1, min(asked.parameters.max_tokens, context - len(ids))),

@@ -58,6 +58,8 @@ class Written:
     """A rendered prompt. `system_merged`: the template refuses system messages; it went into the first user turn."""
 
     rendering: Rendering
+    prompt: str
+    """What the user says in this turn."""
     dropped_turns: tuple[int, ...]
     system_merged: bool = False
 
@@ -86,10 +88,12 @@ def write(
 ) -> Written:
     """The prompt of `turn`, after the turns in `history` that are not dropped."""
     history = [record for record in history if record.index not in dropped]
+    turns = [*(record.index for record in history), turn]
+    said = [_said(conversation, number, compression, dropped) for number in turns]
     if conversation.template is None:
-        text = _continued(conversation, turn, history, compression)
-        return Written(rendering=Rendering(text=text, plain=True), dropped_turns=dropped)
-    messages = _messages(conversation, turn, history, compression)
+        text = _continued(conversation, said, history)
+        return Written(rendering=Rendering(text=text, plain=True), prompt=said[-1], dropped_turns=dropped)
+    messages = _messages(conversation, said, history)
     template = conversation.template
     merged = messages[0]["role"] == "system" and not template.takes_system
     if merged:
@@ -100,26 +104,26 @@ def write(
     markers = template.markers
     allowed = markers.open + markers.close + markers.lead if markers else ""
     rendered = template.render(guard_messages(guard, messages, allowed))
-    return Written(rendering=guard.unwrap(rendered), dropped_turns=dropped, system_merged=merged)
+    rendering = guard.unwrap(rendered)
+    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, system_merged=merged)
 
 
-def user_text(conversation: Conversation, turn: int, compression: Compression) -> str:
-    """What the user says in `turn`: documents put in, and before it the summary of the turns it stands after."""
+def _said(conversation: Conversation, turn: int, compression: Compression, dropped: Sequence[int]) -> str:
+    """What the user says in `turn`: documents put in, and the summary before it in the first turn that goes on."""
     text = conversation.sequence.prompt_text(turn, dict(compression.documents))
-    if compression.summary and turn == max(compression.turns) + 1:
-        return f"Summary of our conversation so far: {compression.summary}{SEPARATOR}{text}"
-    return text
+    if not compression.summary or turn <= max(compression.turns):
+        return text
+    if any(n not in dropped for n in range(max(compression.turns) + 1, turn)):
+        return text
+    return f"Summary of our conversation so far: {compression.summary}{SEPARATOR}{text}"
 
 
-def _messages(
-    conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression
-) -> list[Message]:
-    sequence = conversation.sequence
-    messages: list[Message] = [{"role": "system", "content": sequence.system}] if sequence.system else []
-    for record in history:
-        messages.append({"role": "user", "content": user_text(conversation, record.index, compression)})
-        messages.append(_reply(conversation, record))
-    return [*messages, {"role": "user", "content": user_text(conversation, turn, compression)}]
+def _messages(conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord]) -> list[Message]:
+    system = conversation.sequence.system
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    for text, record in zip(said, history, strict=False):
+        messages += [{"role": "user", "content": text}, _reply(conversation, record)]
+    return [*messages, {"role": "user", "content": said[-1]}]
 
 
 def _reply(conversation: Conversation, record: TurnRecord) -> Message:
@@ -133,15 +137,12 @@ def _reply(conversation: Conversation, record: TurnRecord) -> Message:
     return {"role": "assistant", "content": record.draw.reply, "reasoning_content": record.draw.reasoning}
 
 
-def _continued(conversation: Conversation, turn: int, history: Sequence[TurnRecord], compression: Compression) -> str:
-    parts = [conversation.sequence.system or ""]
-    for record in history:
-        parts += [user_text(conversation, record.index, compression), record.draw.raw_text]
-    parts.append(user_text(conversation, turn, compression))
-    text = ""
-    for number, part in enumerate(parts):
-        is_prompt = number % 2 == 1
-        text += (SEPARATOR if is_prompt and text and not text.endswith("\n") else "") + part
+def _continued(conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord]) -> str:
+    text = conversation.sequence.system or ""
+    for number, prompt in enumerate(said):
+        text += (SEPARATOR if text and not text.endswith("\n") else "") + prompt
+        if number < len(history):
+            text += history[number].draw.raw_text
     return text
 
 

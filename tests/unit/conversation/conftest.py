@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.parameters import Resolved, Source, resolve
-from jobs.records import Timings, TurnRecord
+from jobs.records import Summary, Timings, TurnRecord
 from jobs.sequences import Document, Mode, TurnSpec
 from jobs.sequences import Sequence as PromptSequence
 from workers.conversation import PromptPlan, plan_prompt
@@ -39,11 +39,18 @@ class Talk:
         return plan_prompt(self.conversation, len(self.history), self.history, resolved.values, previous)
 
     def say(
-        self, reply: str, *, ids: Sequence[int] | None = None, stop: str | None = None, **parameters: Any
+        self,
+        reply: str,
+        *,
+        ids: Sequence[int] | None = None,
+        stop: str | None = None,
+        plan: PromptPlan | None = None,
+        summaries: Sequence[Summary] = (),
+        **parameters: Any,
     ) -> TurnRecord:
         """The next turn with this reply; `ids` where the reply was generated as other ids than its text's."""
         resolved = self._resolved(parameters)
-        plan = self.plan(**parameters)
+        plan = plan or self.plan(**parameters)
         generation = Generation(
             token_ids=tuple(reply.encode("utf-8", "surrogatepass")) if ids is None else tuple(ids),
             text=reply,
@@ -55,7 +62,16 @@ class Talk:
         )
         draw = turn_draw(self.conversation, plan, resolved, generation, seed=1)
         record = turn_record(
-            self.conversation, plan, resolved, [draw], generation, self.history, fence=1, worker="w", now=NOW
+            self.conversation,
+            plan,
+            resolved,
+            [draw],
+            generation,
+            self.history,
+            summaries=summaries,
+            fence=1,
+            worker="w",
+            now=NOW,
         )
         self.plans.append(plan)
         self.history.append(record)

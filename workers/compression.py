@@ -1,0 +1,200 @@
+"""Policy summarise: what to compress when a prompt does not fit, and how the model is asked to. Pure.
+
+Compressed are old exchanges (the first turn stays, the latest goes last) in blocks of about 1,500 tokens into 200, and
+documents in parts of about 1,500 tokens into 100 each; what has most tokens goes first, until the prompt fits. Each
+part is a generation of its own. What cannot be saved so is trimmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from config.errors import ContextError
+from jobs.parameters import Parameters, Policy, Resolved
+from jobs.records import Summary
+from jobs.sequences import Mode, TurnSpec
+from jobs.sequences import Sequence as PromptSequence
+from workers.conversation import Asked, PromptPlan, draft, plan_prompt
+from workers.engine.request import Generation, Tokenizer
+from workers.prompts import Conversation, open_conversation
+from workers.replies import is_visible
+from workers.turns import turn_draw
+
+PART_TOKENS = 1_500
+HISTORY_TOKENS = 200
+DOCUMENT_TOKENS = 100
+THINKING_TOKENS = 1_024
+"""Added for models that reason before they write."""
+ASK_HISTORY = (
+    "Summarise the following conversation in at most {words} words. Keep names, facts, and what was asked for and "
+    "decided. Write the summary only.\n\n{text}"
+)
+ASK_DOCUMENT = (
+    "Summarise the following text in at most {words} words. Keep names, numbers and facts. Write the summary only."
+    "\n\n{text}"
+)
+ASK_BASE = "{text}\n\nSummary in at most {words} words:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One generation that summarises `text`."""
+
+    text: str
+    tokens: int
+    conversation: Conversation
+    plan: PromptPlan
+    resolved: Resolved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be compressed next: turns or a document."""
+
+    turns: tuple[int, ...] = ()
+    document: str | None = None
+    target: int
+    parts: tuple[Part, ...]
+
+
+def decide(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
+    """The plan of the turn where it fits or nothing more can be compressed; else what to compress first."""
+    plan = draft(asked)
+    if plan.fits:
+        return plan
+    if asked.parameters.policy is Policy.SUMMARISE:
+        try:
+            task = _task(asked, plan, resolved)
+        except ContextError:  # a context too small to summarise anything in
+            task = None
+        if task is not None:
+            return task
+    return plan_prompt(
+        asked.conversation, asked.turn, asked.history, asked.parameters, asked.previous, asked.compression
+    )
+
+
+def summary(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:
+    """The record of one part's generation. Where the model wrote nothing, the text's beginning stands for it."""
+    part = task.parts[number]
+    tokenizer = part.conversation.tokenizer
+    draw = turn_draw(part.conversation, part.plan, part.resolved, generation, seed=seed)
+    text = draw.reply.strip()
+    if not is_visible(text):
+        text = next(_cut(part.text, task.target, tokenizer))
+    return Summary(
+        turns=task.turns,
+        document=task.document,
+        part=number,
+        text=text,
+        tokens_before=part.tokens,
+        tokens_after=len(tokenizer.tokenize(text, parse_special=False)),
+        prompt_digest=part.plan.prompt_digest,
+        seed=seed,
+        finish_reason=generation.finish_reason,
+        timings=generation.timings,
+    )
+
+
+def _task(asked: Asked, plan: PromptPlan, resolved: Resolved) -> Task | None:
+    history, documents = _old_exchanges(asked, plan), _documents(asked)
+    if history is None and not documents:
+        return None
+    document = max(documents, key=lambda name: documents[name], default=None)
+    if document is not None and (history is None or documents[document] > _count(asked, history[1])):
+        text = next(d.text for d in asked.conversation.sequence.documents if d.name == document)
+        parts = _parts(asked, text, DOCUMENT_TOKENS, ASK_DOCUMENT, resolved)
+        return Task(document=document, target=DOCUMENT_TOKENS, parts=parts)
+    assert history is not None
+    turns, text = history
+    parts = _parts(asked, text, HISTORY_TOKENS, ASK_HISTORY, resolved)
+    return Task(turns=turns, target=HISTORY_TOKENS, parts=parts)
+
+
+def _old_exchanges(asked: Asked, plan: PromptPlan) -> tuple[tuple[int, ...], str] | None:
+    """The turns the next summary stands for, those of the last one included, and their text."""
+    compressed = asked.compression.turns
+    left = [record for record in asked.history[1:] if record.index not in plan.dropped_turns]
+    if not left:
+        return None
+    text = f"Earlier: {asked.compression.summary}\n\n" if asked.compression.summary else ""
+    taken = []
+    for record in left[:-1] or left:
+        prompt = asked.conversation.sequence.prompt_text(record.index, dict(asked.compression.documents))
+        text += f"User: {prompt}\n\nAssistant: {record.draw.reply}\n\n"
+        taken.append(record.index)
+        if _count(asked, text) >= PART_TOKENS:
+            break
+    return tuple(sorted({*compressed, *taken})), text.rstrip()
+
+
+def _documents(asked: Asked) -> dict[str, int]:
+    """Tokens of each document that is not compressed yet and longer than its summary may be."""
+    sizes = {
+        document.name: _count(asked, document.text)
+        for document in asked.conversation.sequence.documents
+        if document.name not in asked.compression.documents
+    }
+    return {name: size for name, size in sizes.items() if size > DOCUMENT_TOKENS}
+
+
+def _parts(asked: Asked, text: str, target: int, question: str, resolved: Resolved) -> tuple[Part, ...]:
+    most = min(PART_TOKENS, asked.conversation.context // 2)
+    pieces = _cut(text, most, asked.conversation.tokenizer)
+    return tuple(_part(asked, piece, target, question, resolved) for piece in pieces)
+
+
+def _part(asked: Asked, text: str, target: int, question: str, resolved: Resolved) -> Part:
+    told = asked.conversation
+    mode = Mode.CHAT if told.template else Mode.COMPLETION
+    words = target * 3 // 4
+    prompt = (question if told.template else ASK_BASE).format(words=words, text=text)
+    conversation = open_conversation(
+        PromptSequence(id=f"{told.sequence.id}: summary", mode=mode, turns=(TurnSpec(prompt=prompt),)),
+        template=told.template,
+        tokenizer=told.tokenizer,
+        context=told.context,
+        bos_text=told.bos_text,
+    )
+    asking = Resolved(values=_parameters(resolved.values, target, thinks=told.markers is not None), sources={})
+    return Part(
+        text=text,
+        tokens=_count(asked, text),
+        conversation=conversation,
+        plan=plan_prompt(conversation, 0, (), asking.values),
+        resolved=asking,
+    )
+
+
+def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
+    """The turn's sampling; its own ends, structure and redraws do not concern a summary."""
+    return given.model_copy(
+        update={
+            "max_tokens": target + (THINKING_TOKENS if thinks else 0),
+            "min_tokens": 0,
+            "stop": (),
+            "grammar": None,
+            "json_schema": None,
+            "retry_empty": 0,
+            "policy": Policy.FULL,
+        }
+    )
+
+
+def _cut(text: str, most: int, tokenizer: Tokenizer) -> Iterator[str]:
+    """Pieces of at most about `most` tokens, cut at blanks where there are any near."""
+    while text:
+        ids = tokenizer.tokenize(text, parse_special=False)
+        if len(ids) <= most:
+            yield text
+            return
+        end = max(1, len(tokenizer.detokenize(ids[:most]).rstrip("\ufffd")))
+        blank = max(text.rfind(" ", end // 2, end), text.rfind("\n", end // 2, end))
+        end = blank + 1 if blank > 0 else end
+        yield text[:end]
+        text = text[end:]
+
+
+def _count(asked: Asked, text: str) -> int:
+    return len(asked.conversation.tokenizer.tokenize(text, parse_special=False))

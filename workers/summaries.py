@@ -1,0 +1,50 @@
+"""Plans a turn, asking the model for summaries where policy summarise wants them (`workers.compression` decides)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from jobs.parameters import Resolved
+from jobs.records import Summary
+from workers.compression import decide, summary
+from workers.conversation import Asked, PromptPlan
+from workers.engine.request import Generation, Request
+from workers.turns import turn_request
+
+T = TypeVar("T")
+
+
+class Think(Protocol):
+    """Runs pure work (rendering, tokenising), in a thread perhaps."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
+async def plan_turn(
+    asked: Asked,
+    resolved: Resolved,
+    generate: Callable[[Request], Awaitable[Generation]],
+    think: Think,
+    *,
+    id: str,
+    seed: int,
+) -> tuple[PromptPlan, tuple[Summary, ...]]:
+    """The plan of a turn and the summaries made for it, which belong on its record.
+
+    `seed` is the turn's; summaries take the numbers after it. Raises as `plan_prompt` does.
+    """
+    made: list[Summary] = []
+    while True:
+        decision = await think(partial(decide, asked, resolved))
+        if isinstance(decision, PromptPlan):
+            return decision, tuple(made)
+        for number, part in enumerate(decision.parts):
+            own_seed = (seed + 1 + len(made)) & 0x7FFF_FFFF
+            request = turn_request(
+                part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made)}", seed=own_seed
+            )
+            made.append(summary(decision, number, await generate(request), seed=own_seed))
+            asked = replace(asked, compression=asked.compression.and_summary(made[-1]))
