@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ def test_bundled_suites_keep_to_the_schema_and_carry_their_own_name(name: str) -
     jsonschema.Draft202012Validator(published_schema()).validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     suite = read_suite(file)
     assert (suite.name, suite.licence) == (name, "MIT")
+
+
+def test_the_examples_of_the_documentation_are_suites(tmp_path: Path) -> None:
+    """The first block is a whole file, the others are sequences or parts of one."""
+    whole, *parts = re.findall(r"```yaml\n(.*?)```", (PUBLISHED.parent / "suites.md").read_text(encoding="utf-8"), re.S)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "contract.txt").write_text("Signed by nobody.", encoding="utf-8")
+    texts = [whole, *("nightjar: 1\nsequences:\n" + ("" if "- id:" in p else "  - id: x\n") + p for p in parts)]
+    assert len(texts) == 3
+    for text in texts:
+        (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+        assert read_suite(tmp_path / "suite.yaml").sequences
 
 
 @pytest.mark.parametrize(
