@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.scoring.scorer import Scale, Score, ScoreState
-from pipeline.statistics import Interval, mean, share_interval, standard_error, t_interval
+from pipeline.statistics.intervals import Interval, mean, share_interval, standard_error, t_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,113 @@
+"""Differences between two series of the same sequences. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, standard_error, t_interval
+
+EXACT_SEQUENCES = 16
+"""Up to so many differences all sign patterns are tried; above, a seeded sample of them."""
+SAMPLED_FLIPS = 20_000
+SEED = 20_251_121
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """`first` minus `second` over the sequences that both have. None where there is too little to say it."""
+
+    n: int
+    difference: float | None
+    """Mean of the differences."""
+    interval: Interval | None
+    """95 %, Student's t."""
+    p_t: float | None
+    """Paired t test, two-sided."""
+    p_flip: float | None
+    """Sign-flip test of the mean, two-sided."""
+    p_mcnemar: float | None
+    """Exact McNemar test; only where every sequence has one pass or fail on both sides."""
+    effect: float | None
+    """Mean difference over the standard deviation of the differences (Cohen's d_z)."""
+    wins: int
+    ties: int
+    losses: int
+
+    @property
+    def p(self) -> float | None:
+        """The larger of the t and the sign-flip test's: a verdict needs both."""
+        return None if self.p_t is None or self.p_flip is None else max(self.p_t, self.p_flip)
+
+
+def compare(first: Mapping[str, float], second: Mapping[str, float], *, single_binary: bool = False) -> Paired:
+    """Compares sequence by sequence. `single_binary` says that each value is one pass (1) or fail (0)."""
+    shared = sorted(first.keys() & second.keys())
+    differences = [first[key] - second[key] for key in shared]
+    error = standard_error(differences)
+    enough = len(differences) >= SMALLEST_INTERVAL and error is not None
+    centre = math.fsum(differences) / len(differences) if differences else None
+    return Paired(
+        n=len(differences),
+        difference=centre,
+        interval=t_interval(differences),
+        p_t=t_test(differences) if enough else None,
+        p_flip=sign_flip_test(differences) if enough else None,
+        p_mcnemar=mcnemar(differences) if enough and single_binary else None,
+        effect=centre / (error * math.sqrt(len(differences))) if centre is not None and error else None,
+        wins=sum(d > 0 for d in differences),
+        ties=sum(d == 0 for d in differences),
+        losses=sum(d < 0 for d in differences),
+    )
+
+
+def t_test(differences: Sequence[float]) -> float:
+    """Two-sided p of Student's paired t test; 1 where every difference is 0, 0 where all are one other number."""
+    from scipy.special import stdtr
+
+    centre = math.fsum(differences) / len(differences)
+    error = standard_error(differences) or 0.0
+    if error == 0:
+        return 1.0 if centre == 0 else 0.0
+    return float(2 * stdtr(len(differences) - 1, -abs(centre / error)))
+
+
+def sign_flip_test(differences: Sequence[float], seed: int = SEED) -> float:
+    """Two-sided p of the mean when each difference could as well have had the other sign.
+
+    Exact up to EXACT_SEQUENCES differences; above, SAMPLED_FLIPS random sign patterns and the data's own
+    (Phipson and Smyth 2010), so that p is never 0.
+    """
+    import numpy as np
+
+    values = np.asarray(differences, dtype=float)
+    values = values[values != 0]
+    if values.size == 0:
+        return 1.0
+    seen = abs(values.sum()) * (1 - 1e-9)
+    if values.size <= EXACT_SEQUENCES:
+        patterns = (np.arange(2**values.size)[:, None] >> np.arange(values.size)) & 1
+        return float(np.mean(np.abs((2 * patterns - 1) @ values) >= seen))
+    signs = np.random.default_rng(seed).integers(0, 2, size=(SAMPLED_FLIPS, values.size), dtype=np.int8)
+    extreme = int(np.count_nonzero(np.abs((2 * signs - 1) @ values) >= seen))
+    return (extreme + 1) / (SAMPLED_FLIPS + 1)
+
+
+def mcnemar(differences: Sequence[float]) -> float:
+    """Two-sided exact McNemar test: of the pairs that differ, as many should go each way."""
+    from scipy.special import bdtr
+
+    up, down = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    return min(1.0, float(2 * bdtr(min(up, down), up + down, 0.5))) if up + down else 1.0
+
+
+def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Holm's adjusted p-values (Holm 1979); None stays None and is not counted."""
+    there = sorted((p, name) for name, p in p_values.items() if p is not None)
+    adjusted: dict[str, float | None] = dict.fromkeys(p_values)
+    largest = 0.0
+    for rank, (p, name) in enumerate(there):
+        largest = max(largest, min(1.0, p * (len(there) - rank)))
+        adjusted[name] = largest
+    return adjusted

@@ -1,0 +1,60 @@
+"""What a number of sequences can show. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pipeline.statistics.intervals import standard_error
+
+ALPHA = 0.05
+POWER = 0.8
+MOST_SEQUENCES = 1_000_000
+
+
+def detectable_difference(differences: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> float | None:
+    """The smallest mean difference that a paired t test would find with that power, given these differences' spread.
+
+    None under three sequences or without spread.
+    """
+    error = standard_error(differences)
+    if len(differences) < 3 or not error:
+        return None
+    low, high = 0.0, 1.0
+    while power_of(high, len(differences), alpha) < power:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power_of(middle, len(differences), alpha) < power else (low, middle)
+    return high * error * math.sqrt(len(differences))
+
+
+def sequences_needed(differences: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> int | None:
+    """How many sequences would show a difference as large as this one with that power; None where none would do."""
+    error = standard_error(differences)
+    centre = math.fsum(differences) / len(differences) if differences else 0.0
+    if not error or centre == 0:
+        return None
+    effect = abs(centre) / (error * math.sqrt(len(differences)))
+    high = 3
+    while power_of(effect, high, alpha) < power:
+        high *= 2
+        if high > MOST_SEQUENCES:
+            return None
+    low = max(high // 2, 2)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if power_of(effect, middle, alpha) < power else (low, middle)
+    return high
+
+
+def power_of(effect: float, n: int, alpha: float = ALPHA) -> float:
+    """Power of the two-sided one-sample (paired) t test for an effect size of d_z, from the noncentral t."""
+    from scipy.special import nctdtr, stdtrit
+
+    freedom = n - 1
+    quantile = float(stdtrit(freedom, 1 - alpha / 2))
+    away = effect * math.sqrt(n)
+    if away > 37:  # the noncentral t's tail is 0 to all digits, and scipy's gives nan
+        return 1.0
+    return float(1 - nctdtr(freedom, away, quantile) + nctdtr(freedom, away, -quantile))

@@ -1,0 +1,116 @@
+"""Win rates and Bradley-Terry strengths from comparisons of models on the same sequences. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from pipeline.statistics.intervals import Interval, share_interval
+from pipeline.statistics.spread import SEED, SMALLEST_BOOTSTRAP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRIOR = 0.1
+"""Of a tie added to each pair, so that a model that wins always has a finite strength."""
+RESAMPLES = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinRate:
+    """Share of sequences on which the first model is better; a tie is half a win."""
+
+    first: str
+    second: str
+    n: int
+    share: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """Bradley-Terry strength: natural log odds against the average model. Interval over sequences, from ten on."""
+
+    model: str
+    strength: float
+    interval: Interval | None
+
+
+def win_rates(values: Mapping[str, Mapping[str, float]]) -> list[WinRate]:
+    """Of every pair of models (model -> sequence -> value, more is better) with a sequence in common."""
+    rates = []
+    for first, second in combinations(values, 2):
+        shared = sorted(values[first].keys() & values[second].keys())
+        if not shared:
+            continue
+        points = [_point(values[first][key], values[second][key]) for key in shared]
+        share = math.fsum(points) / len(points)
+        interval = share_interval(points, len(points))
+        rates.append(WinRate(first=first, second=second, n=len(points), share=share, interval=interval))
+    return rates
+
+
+def bradley_terry(values: Mapping[str, Mapping[str, float]], seed: int = SEED) -> list[Strength]:
+    """Strengths over the sequences that all models have, strongest first; empty without two models and a sequence."""
+    import numpy as np
+
+    models = list(values)
+    shared = sorted(set.intersection(*(set(series) for series in values.values()))) if len(models) > 1 else []
+    if not shared:
+        return []
+    points = np.zeros((len(shared), len(models), len(models)))
+    for at, key in enumerate(shared):
+        for i, j in combinations(range(len(models)), 2):
+            points[at, i, j] = _point(values[models[i]][key], values[models[j]][key])
+            points[at, j, i] = 1 - points[at, i, j]
+    found = _fit(points.sum(axis=0))
+    spread = _resampled(points, seed) if len(shared) >= SMALLEST_BOOTSTRAP else None
+    strengths = [
+        Strength(model=model, strength=float(found[at]), interval=_interval(spread, at))
+        for at, model in enumerate(models)
+    ]
+    return sorted(strengths, key=lambda strength: -strength.strength)
+
+
+def _point(first: float, second: float) -> float:
+    return 0.5 if first == second else float(first > second)
+
+
+def _fit(wins: NDArray[Any]) -> NDArray[Any]:
+    """Zermelo's iteration (Newman 2023's form), centred; `wins[i, j]`: how often i beat j."""
+    import numpy as np
+
+    wins = wins + PRIOR / 2 * (1 - np.eye(len(wins)))
+    strength: NDArray[Any] = np.ones(len(wins))
+    for _ in range(500):
+        beside = strength[None, :] / (strength[:, None] + strength[None, :])
+        against = 1 / (strength[:, None] + strength[None, :])
+        step = (wins * beside).sum(axis=1) / (wins.T * against).sum(axis=1)
+        new = np.sqrt(strength * step)  # half a step: updating all at once would swing back and forth
+        new /= np.exp(np.log(new).mean())
+        moved = np.abs(np.log(new) - np.log(strength)).max()
+        strength = new
+        if moved < 1e-9:
+            break
+    result: NDArray[Any] = np.log(strength)
+    return result
+
+
+def _resampled(points: NDArray[Any], seed: int) -> NDArray[Any]:
+    import numpy as np
+
+    source = np.random.default_rng(seed)
+    picks = source.integers(0, len(points), size=(RESAMPLES, len(points)))
+    return np.array([_fit(points[pick].sum(axis=0)) for pick in picks])
+
+
+def _interval(spread: NDArray[Any] | None, at: int) -> Interval | None:
+    import numpy as np
+
+    if spread is None:
+        return None
+    low, high = np.quantile(spread[:, at], [0.025, 0.975])
+    return Interval(low=float(low), high=float(high), method="bootstrap")
