@@ -99,11 +99,13 @@ class Supervisor:
             code = await self._wait(child)
             if code < 0 or code == BROKEN:
                 await self._tell(child, code)
-            if self._stop.is_set() or code == 0:
+            if self._stop.is_set() or (code == 0 and self._burst):
                 return 0
             if code in (CANNOT, WRONG_USAGE) or (self._burst and starts >= BURST_STARTS):
                 return 1
-            pause_s = FIRST_PAUSE_S if monotonic() - child.began > STEADY_S else min(LONGEST_PAUSE_S, pause_s * 2)
+            own_fault = code > 0 or -code in CRASH_SIGNALS
+            steady = monotonic() - child.began > STEADY_S
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2) if own_fault and not steady else FIRST_PAUSE_S
             _log.warning("worker_restarts", worker=child.worker, code=code, again_in_s=pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)

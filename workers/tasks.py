@@ -21,12 +21,13 @@ from jobs.records import Draw, TurnRecord
 from jobs.retry import Counters, Fault, Limits, decide
 from jobs.sequences import Mode, Sequence
 from workers.beat import Tally
-from workers.conversation import PromptPlan, plan_prompt, replay
-from workers.engine.request import Engine, Generation
+from workers.conversation import PromptPlan, ask, replay
+from workers.engine.request import Engine, Generation, Request
 from workers.held import Hold
 from workers.library.find import ModelEntry
 from workers.prompts import Conversation, open_conversation
 from workers.runbook import Runbook
+from workers.summaries import plan_turn
 from workers.templates import ChatTemplate
 from workers.turns import turn_draw, turn_parameters, turn_record, turn_request
 
@@ -118,28 +119,40 @@ async def _turn(
     """One turn, redrawn while it is empty and redraws are left; every draw is kept, the first one counts."""
     job, run, sequence = hold.job, hold.run, conversation.sequence
     resolved = turn_parameters(run, desk.engine.facts, desk.entry.parameters, sequence, turn)
-    plan = await desk.plan(lambda: plan_prompt(conversation, turn, history, resolved.values, previous))
+    name = f"{job.id}.{job.fence}.{turn}"
+    seed = turn_seed(run.seed, job.sequence_digest, job.repeat, turn)
+    asked = ask(conversation, turn, history, resolved.values, previous)
+    plan, summaries = await plan_turn(
+        asked, resolved, lambda request: _generate(hold, desk, request), desk.plan, id=name, seed=seed
+    )
     redraws = resolved.values.retry_empty
-    last = turn + 1 == job.turns_total or sequence.mode is Mode.INDEPENDENT
+    final = redraws == 0 and (turn + 1 == job.turns_total or sequence.mode is Mode.INDEPENDENT)
     draws: list[Draw] = []
     first: Generation | None = None
     while not draws or (draws[-1].empty is not None and len(draws) <= redraws):
         seed = turn_seed(run.seed, job.sequence_digest, job.repeat, turn, len(draws))
-        hold.request = f"{job.id}.{job.fence}.{turn}.{len(draws)}"
-        request = turn_request(conversation, plan, resolved, id=hold.request, seed=seed)
-        try:
-            generation = await desk.engine.generate(replace(request, final=last and redraws == 0))
-        finally:
-            hold.request = None
-        if generation.finish_reason == "cancelled":  # the engine is closing
-            raise asyncio.CancelledError
+        request = turn_request(conversation, plan, resolved, id=f"{name}.{len(draws)}", seed=seed)
+        generation = await _generate(hold, desk, replace(request, final=final))
         first = first or generation
         draws.append(turn_draw(conversation, plan, resolved, generation, seed=seed))
     assert first is not None
     record = turn_record(
-        conversation, plan, resolved, draws, first, history, fence=job.fence, worker=desk.worker, now=utc_now()
-    )
+        conversation, plan, resolved, draws, first, history, summaries=summaries, fence=job.fence, worker=desk.worker,
+        now=utc_now(),
+    )  # fmt: skip
     return plan, record
+
+
+async def _generate(hold: Hold, desk: Desk, request: Request) -> Generation:
+    """A generation, watched over while it lasts."""
+    hold.request = request.id
+    try:
+        generation = await desk.engine.generate(request)
+    finally:
+        hold.request = None
+    if generation.finish_reason == "cancelled":  # the engine is closing
+        raise asyncio.CancelledError
+    return generation
 
 
 async def _fail(hold: Hold, desk: Desk, error: Exception) -> None:

@@ -1,0 +1,100 @@
+"""`nightjar worker` on the scripted engine: `python -m tests.acceptance.chaos.scripted_worker`, run by the fault tests.
+
+Each generation is written into a ledger before it begins. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
+poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from config.load_settings import LoadSettings
+from config.settings import Settings
+from scripts.session import open_session
+from workers.engine.fake import ScriptedEngine, echo
+from workers.gpu import Pin
+from workers.library.find import ModelEntry
+from workers.main import WorkerOptions, serve
+from workers.supervisor import Supervisor
+
+MODEL = "scripted"
+KNOBS: dict[str, Any] = json.loads(os.environ.get("CHAOS", "{}"))
+
+
+def script(ledger: int) -> Callable[[str, int], str]:
+    """Replies like `echo`, after a line in the ledger."""
+
+    def reply(prompt: str, seed: int) -> str:
+        os.write(ledger, f"{time.time()} {seed}\n".encode())
+        poison = KNOBS.get("poison")
+        if poison is not None and poison in prompt:
+            ctypes.string_at(0)
+        return echo(prompt, seed)
+
+    return reply
+
+
+def find(name: str, settings: Settings) -> ModelEntry:
+    return ModelEntry(
+        name=name, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
+    )
+
+
+async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedEngine:
+    ledger = os.open(KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return ScriptedEngine(
+        script(ledger), name=entry.name, slots=KNOBS.get("slots", 6), token_delay_s=KNOBS.get("token_delay_s", 0.0)
+    )
+
+
+def take_out_the_fence() -> None:
+    """The negative control: commits whatever the fence, the owner and the turns that are there already."""
+    from jobs import ownership
+    from jobs.patience import patiently
+
+    async def lost(fences: dict[str, int], database: Any) -> set[str]:
+        return set()
+
+    async def commit_turn(job: Any, turn: Any, database: Any, *, last: bool) -> None:
+        change: dict[str, Any] = {
+            "$push": {"turns": turn.model_dump(mode="python")},
+            "$inc": {"turns_committed": 1},
+            "$set": {"status": "DONE" if last else "RUNNING"},
+        }
+        await patiently(lambda: database.jobs.update_one({"_id": job.id}, change))
+
+    ownership.lost = lost
+    ownership.commit_turn = commit_turn
+
+
+async def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--single", action="store_true")
+    parser.add_argument("--started-ms", type=int, default=0)
+    parser.add_argument("--parent", type=int)
+    parser.add_argument("--burst", action="store_true")
+    given = parser.parse_args(arguments)
+    if KNOBS.get("no_fence"):
+        take_out_the_fence()
+    async with open_session() as session:
+        if not given.single:
+            command = (sys.executable, "-m", "tests.acceptance.chaos.scripted_worker")
+            burst = ["--burst"] if given.burst else []
+            return await Supervisor(burst, [Pin()], session.database, burst=given.burst, command=command).run()
+        options = WorkerOptions(
+            model=MODEL, burst=given.burst, probe=False, started_ms=given.started_ms, parent=given.parent
+        )
+        return await serve(options, session.settings, session.database, session.urls.redis, find=find, loader=load)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))
