@@ -71,6 +71,20 @@ def down(settings: Settings) -> list[str]:
         return [kind.name for kind in embedded_kinds(settings) if stop(kind, Place.of(kind, settings.home))]
 
 
+def revive(settings: Settings) -> list[str]:
+    """Starts again, at the old address, what should be up and has died; what was stopped stays so. Their names."""
+    revived = []
+    for kind in embedded_kinds(settings):
+        place = Place.of(kind, settings.home)
+        if not _died(place):
+            continue
+        with _lock(settings.home):
+            if _died(place):  # no other command was first
+                start(kind, place, settings)
+                revived.append(kind.name)
+    return revived
+
+
 def status(settings: Settings) -> list[ServerStatus]:
     """The embedded servers; none for a server that has a URL. Starts nothing."""
     return [_status(kind, Place.of(kind, settings.home)) for kind in embedded_kinds(settings)]
@@ -96,6 +110,11 @@ def _ensure(kind: Kind, settings: Settings) -> SecretStr:
     url = SecretStr(kind.url(record.port, record.password))
     remember(url)
     return url
+
+
+def _died(place: Place) -> bool:
+    record = read_record(place)
+    return record is not None and record.since is not None and not is_up(place, record)
 
 
 def _services(home: Path) -> Path:
@@ -125,10 +144,9 @@ def _status(kind: Kind, place: Place) -> ServerStatus:
     record = read_record(place)
     process = process_of(record, place)
     alive = is_up(place, record)
-    expected = record is not None and record.since is not None
     return ServerStatus(
         name=kind.name,
-        state="up" if alive else "dead" if expected else "down",
+        state="up" if alive else "dead" if _died(place) else "down",
         address=f"127.0.0.1:{record.port}" if record else None,
         pid=process.pid if process else None,
         version=record.version if record else None,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jobs.queue import Doorbell
 
 T = TypeVar("T")
+REVIVE_S = 2.0
+"""How often a command looks whether the embedded servers still live."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,31 @@ async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIt
     urls = await asyncio.to_thread(service_urls, settings)
     async with await connect(urls.mongo, settings.mongo_database) as database:
         doorbell = await Doorbell.connect(urls.redis) if redis else None
+        keeper = asyncio.create_task(_keep_embedded_up(settings))
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)
         finally:
+            keeper.cancel()
             if doorbell is not None:
                 await doorbell.close()
+
+
+async def _keep_embedded_up(settings: Settings) -> None:
+    """A night's run must not end with an embedded server that the system killed. Nothing to do for servers by URL."""
+    import structlog
+
+    from config.embedded import embedded_kinds, revive
+    from config.errors import NightjarError
+
+    while embedded_kinds(settings):
+        await asyncio.sleep(REVIVE_S)
+        try:
+            revived = await asyncio.to_thread(revive, settings)
+        except NightjarError as error:
+            structlog.get_logger().warning("embedded_server_away", error=str(error))
+        else:
+            if revived:
+                structlog.get_logger().warning("embedded_server_revived", servers=revived)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from config import embedded, mongod, programs, server_log, servers
 from config.embedded import ServiceUrls, service_urls, status
 from config.errors import OutputError, ServiceError
 from config.settings import Settings
+from scripts import session
 
 
 @pytest.fixture
@@ -142,6 +144,7 @@ import sys
 from pathlib import Path
 from config.embedded import service_urls
 from config.settings import Settings
+from scripts import session
 
 urls = service_urls(Settings(home=Path(sys.argv[1]), mongo_cache_gb=0.25))
 print(urls.mongo.get_secret_value(), urls.redis.get_secret_value())
@@ -177,6 +180,36 @@ def test_killed_servers_come_back_with_address_and_data(home: Settings) -> None:
     with mongo(urls) as client, cache(urls) as kept:
         assert client["nightjar"]["jobs"].find_one() == {"_id": 1}
         assert kept.get("bell") == b"rung"
+
+
+def test_only_what_died_is_revived(home: Settings) -> None:
+    assert embedded.revive(home) == [], "never started"
+    urls = service_urls(home)
+    assert embedded.revive(home) == []
+    killed = pids(home)[1]
+    os.kill(killed, signal.SIGKILL)
+    psutil.Process(killed).wait(10)
+    assert embedded.revive(home) == ["redis"]
+    with cache(urls) as kept:
+        assert kept.ping()
+    embedded.down(home)
+    assert embedded.revive(home) == [], "stopped on purpose"
+
+
+async def test_a_long_command_revives_what_it_needs(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mongod is killed in the middle of the night; the same connection goes on."""
+    monkeypatch.setattr(session, "REVIVE_S", 0.1)
+    async with session.open_session() as opened:
+        await opened.database.jobs.insert_one({"_id": "kept"})
+        os.kill(pids(home)[0], signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        found = None
+        while found is None and time.monotonic() < deadline:
+            try:
+                found = await opened.database.jobs.find_one({"_id": "kept"})
+            except pymongo.errors.PyMongoError:
+                await asyncio.sleep(0.1)
+        assert found is not None
 
 
 def test_stopping_is_clean_and_keeps_the_data(home: Settings) -> None:
