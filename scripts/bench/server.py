@@ -21,7 +21,7 @@ import sys, json, time, xllamacpp
 wanted = json.loads(sys.argv[1])
 params = xllamacpp.CommonParams()
 params.model.path = wanted["model"]
-params.hostname, params.port = "127.0.0.1", wanted["port"]
+params.hostnames, params.port = ["127.0.0.1"], wanted["port"]
 params.n_parallel, params.n_ctx = wanted["slots"], wanted["slots"] * wanted["context"]
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = wanted["threads"]
 params.warmup = False

@@ -55,6 +55,10 @@ class Backend(Protocol):
     def is_end(self, token: int) -> bool:
         """Whether the token ends a reply."""
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]: ...
+    def whole(self, text: str) -> list[int]:
+        """Ids of a plain text with the control tokens that the model wants around one; from any thread."""
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Pooled embeddings as unit vectors; each text fits the context. Raises ModelError where it cannot."""
 
     def close(self) -> None: ...

@@ -86,8 +86,12 @@ class BatchEngine:
             await texts.aclose()  # type: ignore[attr-defined]  # it is an async generator
 
     async def embed(self, texts: list[list[int]]) -> list[list[float]]:
-        """One pooled embedding per token sequence; for embedding models only."""
+        """One pooled embedding, a unit vector, per token sequence (of `tokenize`); for embedding models only."""
         self._check_open()
+        if self.facts.kind is not ModelKind.EMBEDDING:
+            raise ModelError(f"{self.facts.name!r} generates text; embeddings need an embedding model.")
+        for number, ids in enumerate(texts):
+            self._check_length(len(ids), f"Text {number}")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[list[float]]] = loop.create_future()
 
@@ -103,9 +107,8 @@ class BatchEngine:
         return await future
 
     def tokenize(self, text: str) -> list[int]:
-        """Ids of a plain text, with BOS where the model wants one; control tokens written in it stay text."""
-        bos = self.tokenizer.bos
-        return ([] if bos is None else [bos]) + self.tokenizer.tokenize(text, parse_special=False)
+        """Ids of a plain text, with the control tokens the model wants around one; such tokens inside stay text."""
+        return self._backend.whole(text)
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenize(text))
@@ -155,15 +158,18 @@ class BatchEngine:
 
     def _check(self, request: Request) -> None:
         self._check_open()
-        context = self._backend.limits.context
         if self.facts.kind is ModelKind.EMBEDDING:
             raise ModelError(f"{self.facts.name!r} is an embedding model; it cannot generate text.")
-        if not request.prompt:
-            raise ContextError("The prompt has no tokens; give it at least one.")
-        if len(request.prompt) > context:
+        self._check_length(len(request.prompt), "The prompt")
+
+    def _check_length(self, tokens: int, what: str) -> None:
+        context = self._backend.limits.context
+        if not tokens:
+            raise ContextError(f"{what} has no tokens; give it at least one.")
+        if tokens > context:
             raise ContextError(
-                f"The prompt has {len(request.prompt)} tokens and the context holds {context}. "
-                "Shorten the prompt, or load the model with a larger `context`."
+                f"{what} has {tokens} tokens and the context holds {context}. "
+                "Shorten it, or load the model with a larger `context`."
             )
 
     def _check_open(self) -> None:

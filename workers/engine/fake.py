@@ -151,6 +151,9 @@ class ScriptedBackend:
     def is_end(self, token: int) -> bool:
         return token == TURN_END
 
+    def whole(self, text: str) -> list[int]:
+        return self.tokenizer.tokenize(text, parse_special=False)
+
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         """Letter counts, as unit vectors: alike texts get alike vectors."""
         return [_unit([float(list(ids).count(token)) for token in range(256)]) for ids in texts]

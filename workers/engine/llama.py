@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import Stage, remembered_tokens, stages
 from workers.engine.scheduler import Limits
 from workers.engine.schema import enforceable
-from workers.engine.slots import Copy, Move, Piece
+from workers.engine.slots import Copy, Move, Piece, Work
 
 BUILD = f"llama.cpp {llama.llama_version().decode()}"
 BINDING: str = llama.__version__
@@ -40,6 +40,7 @@ MOST_GRAMMARS = 32
 """Parsed grammars kept, oldest out first."""
 _GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
 _ERROR = 4  # ggml.h: enum ggml_log_level
+_NOBODY = Work("embedding", ())
 _recent_errors: deque[str] = deque(maxlen=3)
 
 
@@ -128,11 +129,18 @@ class LlamaTokenizer:
         self._pieces: list[bytes | None] = [None] * self.size
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return self._ids(text, add_special=False, parse_special=parse_special)
+
+    def whole(self, text: str) -> list[int]:
+        """Ids of a plain text with the control tokens the model wants around one (BOS; CLS and SEP)."""
+        return self._ids(text, add_special=True, parse_special=False)
+
+    def _ids(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 16
         while True:
             buffer = (llama.llama_token * room)()
-            count = llama.llama_tokenize(self._vocab, data, len(data), buffer, room, False, parse_special)
+            count = llama.llama_tokenize(self._vocab, data, len(data), buffer, room, add_special, parse_special)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
@@ -218,6 +226,7 @@ class LlamaBackend:
         self._memory = llama.llama_get_memory(self._ctx)
         self._batch = _Batch(settings.n_batch)
         self._width = model.tokenizer.size
+        self._embeds = settings.embeddings
         self._candidates = Candidates(self._width)
         self._grammars: dict[str, Chain] = {}
         self._abort_text = ctypes.create_string_buffer(2)
@@ -304,8 +313,39 @@ class LlamaBackend:
         """Draws and accepts the next token."""
         return int(llama.llama_sampler_sample(chain.handle, self._ctx, row))
 
+    def whole(self, text: str) -> list[int]:
+        return self.tokenizer.whole(text)
+
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        raise ModelError("This model generates text; embeddings need an embedding model.")
+        """As many texts in one call as there are slots and room in the batch."""
+        if not self._embeds:
+            raise ModelError("This model generates text; embeddings need an embedding model.")
+        vectors: list[list[float]] = []
+        for group in batches(texts, self.limits.slots, self.limits.n_batch):
+            vectors += self._embed_together(group)
+        return vectors
+
+    def _embed_together(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        if self._memory:
+            self.clear()
+        self._batch.fill(
+            [Piece(slot=n, start=0, ids=tuple(ids), output=True, work=_NOBODY) for n, ids in enumerate(texts)]
+        )
+        self._batch.want_all()
+        compute = llama.llama_decode if self._memory else llama.llama_encode
+        code = compute(self._ctx, self._batch.struct)
+        if code != 0:
+            why = "; ".join(_recent_errors)
+            raise EngineError(f"Embedding {len(texts)} texts failed with code {code}. {why}".rstrip())
+        return [self._vector(slot) for slot in range(len(texts))]
+
+    def _vector(self, slot: int) -> list[float]:
+        """The pooled embedding as a unit vector."""
+        pointer = llama.llama_get_embeddings_seq(self._ctx, slot)
+        if not pointer:
+            raise ModelError("The model's metadata names no pooling (mean, cls or last); it cannot embed texts.")
+        vector = np.ctypeslib.as_array(pointer, shape=(self.model.embedding_width,)).astype(np.float64)
+        return [float(value) for value in vector / (np.linalg.norm(vector) or 1.0)]
 
     def close(self) -> None:
         self.free()
@@ -454,6 +494,10 @@ class _Batch:
         self.struct.n_tokens = n
         return rows
 
+    def want_all(self) -> None:
+        """Every token's output is wanted, as pooling does."""
+        self._output[: self.struct.n_tokens] = 1
+
 
 def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> TokenLogprob:
     """Natural logarithms of the softmax of unmodified logits."""
@@ -551,6 +595,18 @@ def _context_params(settings: ContextSettings) -> Any:
     params.no_perf = True
     params.embeddings = settings.embeddings
     return params
+
+
+def batches(texts: Sequence[Sequence[int]], most: int, tokens: int) -> Iterator[list[Sequence[int]]]:
+    """Groups in order, of at most this many texts and tokens; each text fits by itself."""
+    group: list[Sequence[int]] = []
+    for text in texts:
+        if group and (len(group) == most or sum(map(len, group)) + len(text) > tokens):
+            yield group
+            group = []
+        group.append(text)
+    if group:
+        yield group
 
 
 def padded_cells(context: int) -> int:

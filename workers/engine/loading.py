@@ -11,7 +11,7 @@ import structlog
 
 from config.hardware import usable_cores
 from config.load_settings import LoadSettings
-from jobs.models import LoadFacts, ModelFacts
+from jobs.models import LoadFacts, ModelFacts, ModelKind
 from workers.engine.device import Device, this_device
 from workers.engine.engine import BatchEngine
 from workers.engine.memory import Budget, cache_shape, check_fit, fitting_slots
@@ -129,6 +129,9 @@ def resolve(
     n_batch = (BATCH_CPU if device.is_cpu else BATCH_GPU) if settings.n_batch == "auto" else settings.n_batch
     n_ubatch = (UBATCH_CPU if device.is_cpu else UBATCH_GPU) if settings.n_ubatch == "auto" else settings.n_ubatch
     n_batch = max(n_batch, 2 * slots)
+    if facts.kind is ModelKind.EMBEDDING:
+        # A text is attended to as a whole; and llama.cpp aborts the process where the slots do not divide the batch.
+        n_batch = n_ubatch = -(-max(n_batch, context) // slots) * slots
     resolved = ContextSettings(
         context=context,
         slots=slots,
@@ -139,5 +142,6 @@ def resolve(
         offload_kv=settings.offload_kv and not device.is_cpu,
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
+        embeddings=facts.kind is ModelKind.EMBEDDING,
     )
     return resolved, kv_bytes

@@ -1,0 +1,127 @@
+"""Embeddings from tiny models built here: batched as well as alone, pooled as their metadata says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from config.errors import ContextError, ModelError
+from config.load_settings import LoadSettings
+from jobs.models import ModelKind
+from jobs.parameters import Parameters
+from scripts.bench.models import TINY, build
+from workers.engine.engine import BatchEngine, load
+from workers.engine.request import Request
+from workers.library.inspect import read_facts
+
+MEAN, CLS, LAST = 1, 2, 3
+WIDTH, CONTEXT, FEED = 32, 128, 64
+WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] fox hen owl ran sat the a in on hut"
+
+
+def an_encoder(folder: Path, pooling: int) -> Path:
+    """A BERT of two layers with random weights: no KV cache, every token sees every other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "encoder.gguf"
+    writer, random = gguf.GGUFWriter(path, "bert"), np.random.default_rng(1)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(FEED)
+    writer.add_block_count(2)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-6)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType(pooling))
+    words = [word if word.startswith("[") else f"\u2581{word}" for word in WORDS.split()]
+    writer.add_tokenizer_model("bert")
+    writer.add_token_type_count(2)
+    writer.add_token_list(words)
+    writer.add_token_types([3 if word.startswith("[") else 1 for word in words])
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_sep_token_id(3)
+    writer.add_eos_token_id(3)
+    writer.add_pad_token_id(0)
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (len(words), WIDTH),
+        "position_embd.weight": (CONTEXT, WIDTH),
+        "token_types.weight": (2, WIDTH),
+        "token_embd_norm.weight": (WIDTH,),
+        "token_embd_norm.bias": (WIDTH,),
+    }
+    for layer in range(2):
+        for name, rows, columns in (
+            *((f"attn_{part}", WIDTH, WIDTH) for part in ("q", "k", "v", "output")),
+            ("ffn_up", FEED, WIDTH),
+            ("ffn_down", WIDTH, FEED),
+        ):
+            shapes |= {f"blk.{layer}.{name}.weight": (rows, columns), f"blk.{layer}.{name}.bias": (rows,)}
+        for name in ("attn_output_norm", "layer_output_norm"):
+            shapes |= {f"blk.{layer}.{name}.weight": (WIDTH,), f"blk.{layer}.{name}.bias": (WIDTH,)}
+    for name, shape in shapes.items():
+        values = np.ones(shape) if name.endswith("norm.weight") else random.normal(0, 0.3, shape)
+        writer.add_tensor(name, values.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def a_decoder(folder: Path, pooling: int) -> Path:
+    return build(TINY, folder, extra={"llama.pooling_type": pooling})
+
+
+async def opened(path: Path) -> BatchEngine:
+    facts = read_facts(path, "tiny")
+    assert facts.kind is ModelKind.EMBEDDING
+    return await load(path, name="tiny", settings=LoadSettings(threads=1, slots=3, context=64), facts=facts, gpu="none")
+
+
+@pytest.mark.parametrize(
+    ("make", "pooling"), [(an_encoder, MEAN), (an_encoder, CLS), (a_decoder, MEAN), (a_decoder, LAST)]
+)
+async def test_a_text_has_the_same_embedding_alone_and_among_others(tmp_path: Path, make: Any, pooling: int) -> None:
+    engine = await opened(make(tmp_path, pooling))
+    texts = [[2, 5, 6, 3], [2, 5, 7, 3], [2, *[8] * 58, 3], [2, 9, 10, 11, 3], [2, 5, 6, 3]]
+    together = await engine.embed(texts)
+    alone = [(await engine.embed([text]))[0] for text in texts]
+    for one, other in zip(together, alone, strict=True):
+        assert np.dot(one, other) > 0.999
+        assert np.dot(one, one) == pytest.approx(1)
+    assert np.dot(together[0], together[4]) > 0.999
+    assert np.dot(together[0], together[1]) < 0.999
+    await engine.close()
+
+
+async def test_pooling_is_that_of_the_metadata(tmp_path: Path) -> None:
+    """The first token's vector is not the mean of all."""
+    found = {}
+    for pooling in (MEAN, CLS):
+        engine = await opened(an_encoder(tmp_path / str(pooling), pooling))
+        (found[pooling],) = await engine.embed([[2, 5, 6, 3]])
+        await engine.close()
+    assert np.dot(found[MEAN], found[CLS]) < 0.99
+
+
+async def test_texts_get_the_control_tokens_the_model_wants(tmp_path: Path) -> None:
+    """BERT wants CLS and SEP around a text; such tokens written in it stay text."""
+    engine = await opened(an_encoder(tmp_path, MEAN))
+    ids = engine.tokenize("the fox ran")
+    assert (ids[0], ids[-1]) == (2, 3)
+    assert engine.count_tokens("the fox ran") == len(ids) == 5
+    assert 3 not in engine.tokenize("fox [SEP] fox")[1:-1]
+    await engine.close()
+
+
+async def test_an_embedding_model_does_not_generate_and_texts_must_fit(tmp_path: Path) -> None:
+    engine = await opened(an_encoder(tmp_path, MEAN))
+    with pytest.raises(ModelError, match="embedding model"):
+        await engine.generate(Request(id="1", prompt=(5,), max_tokens=1, parameters=Parameters(), seed=1))
+    with pytest.raises(ContextError, match=r"Text 1 has 65 tokens.*64"):
+        await engine.embed([[5], [5] * 65])
+    await engine.close()
