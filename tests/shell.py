@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,26 @@ class Shell:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The finished command, whatever its exit code."""
         return subprocess.run(
             [sys.executable, "-m", "scripts", *map(str, arguments)],
             cwd=self.folder,
-            env=self.environ(environment),
+            env=self.environ(env),
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
             check=False,
         )
 
-    def environ(self, more: dict[str, str] | None = None) -> dict[str, str]:
+    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment a command runs in."""
         bare = {key: value for key, value in os.environ.items() if not key.startswith("NIGHTJAR_")}
-        return bare | {"PYTHONPATH": str(PROJECT)} | self.environment | (more or {})
+        return bare | {"PYTHONPATH": str(PROJECT)} | self.environment | dict(more or {})
 
-    def ok(self, *arguments: str | Path, **environment: str) -> str:
+    def ok(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
         """Standard output of a command that must succeed."""
-        done = self.run(*arguments, **environment)
+        done = self.run(*arguments, env=env)
         assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -48,9 +49,9 @@ class Shell:
         """What a reading command prints with --json."""
         return json.loads(self.ok(*arguments, "--json"))
 
-    def refused(self, *arguments: str | Path, code: int = 2, **environment: str) -> str:
+    def refused(self, *arguments: str | Path, code: int = 2, env: Mapping[str, str] | None = None) -> str:
         """The error of a command that must fail with that exit code: one paragraph, no traceback."""
-        done = self.run(*arguments, **environment)
+        done = self.run(*arguments, env=env)
         assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return " ".join(done.stderr.split())

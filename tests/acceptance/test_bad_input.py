@@ -146,7 +146,7 @@ def test_a_server_that_cannot_be_reached(shell: Shell, name: str) -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     scheme = "mongodb" if "MONGO" in name else "redis"
-    error = shell.refused(*EVAL, *DEMO, code=1, **{name: f"{scheme}://user:hush-hush@127.0.0.1:{port}/"})
+    error = shell.refused(*EVAL, *DEMO, code=1, env={name: f"{scheme}://user:hush-hush@127.0.0.1:{port}/"})
     assert f"127.0.0.1:{port}" in error
     assert "hush-hush" not in error
 
@@ -157,7 +157,7 @@ def test_no_free_port_for_an_embedded_server(shell: Shell, tmp_path: Path) -> No
         taken.listen()
         port = taken.getsockname()[1]
         ports = {"NIGHTJAR_EMBEDDED_PORTS": f"{port}-{port}", "NIGHTJAR_HOME": str(tmp_path / "home")}
-        assert "no free port" in shell.refused("run", "list", code=1, **ports)
+        assert "no free port" in shell.refused("run", "list", code=1, env=ports)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,6 @@ def test_no_free_port_for_an_embedded_server(shell: Shell, tmp_path: Path) -> No
     [("NIGHTJAR_MODEL_CONTEXT", "NIGHTJAR_MODEL__CONTEXT"), ("NIGHTJAR_MONGO_URI", "NIGHTJAR_MONGO_URL")],
 )
 def test_a_misspelt_setting(shell: Shell, name: str, nearest: str) -> None:
-    error = shell.refused("run", "list", **{name: "4096"})
+    error = shell.refused("run", "list", env={name: "4096"})
     assert name in error
     assert nearest in error

@@ -85,7 +85,7 @@ def test_one_slot_and_one_seed_give_the_same_texts_again(shell: Shell, tmp_path:
         shell.ok(
             "eval", "--suite", "story-starters", "--limit", "3", "--model", "nightjar-demo", "--seed", "7",
             "--slots", "1", "--format", "json", "--out", out, "--set", "temperature=0.8",
-            NIGHTJAR_MODEL__FLASH_ATTENTION="false",
+            env={"NIGHTJAR_MODEL__FLASH_ATTENTION": "false"},
         )  # fmt: skip
         seen.append(texts(read_report(out)))
     assert seen[0] == seen[1]

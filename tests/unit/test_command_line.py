@@ -1,0 +1,67 @@
+"""The command line as a whole: help without heavy imports, and errors of one paragraph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from scripts import cli
+from scripts.cli import COMMANDS, main
+
+HEAVY = "arq beanie huggingface_hub jinja2 jsonschema llama_cpp numpy psutil pymongo redis scipy vl_convert".split()
+LOOK = f"""
+import sys
+from scripts import cli
+for name in cli.COMMANDS:
+    try:
+        cli.app([name, "--help"], prog_name="nightjar")
+    except SystemExit as end:
+        assert not end.code, name
+    heavy = [module for module in {HEAVY} if module in sys.modules]
+    assert not heavy, f"nightjar {{name}} --help imports {{heavy}}"
+"""
+
+
+def test_no_help_waits_for_a_heavy_import() -> None:
+    """`--help` of every command stays quick: what takes long to import is imported where it is used."""
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f"Usage: nightjar {name}" in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One example each, so that nobody has to guess the first call; a group's commands have theirs."""
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown = capsys.readouterr().out
+    assert "xample" in shown or "Commands:" in shown
+
+
+def test_an_error_nobody_thought_of_is_one_paragraph(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback reaches the user only with --debug."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit) as end:
+        main(["status"])
+    shown = capsys.readouterr().err
+    assert end.value.code == 1
+    assert "ZeroDivisionError: division by zero" in shown
+    assert "--debug" in shown
+    assert "Traceback" not in shown
+    with pytest.raises(ZeroDivisionError):
+        main(["status", "--debug"])
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["enqueu"])
+    assert end.value.code == 2
+    assert "'enqueue'" in capsys.readouterr().err
