@@ -16,7 +16,7 @@ from jobs.identity import ids_digest
 from jobs.parameters import Parameters, Policy
 from jobs.records import TurnRecord
 from jobs.sequences import Mode
-from workers.prompt_ids import MUTE, NOT_REBUILT, TRIMMED, extended_ids, whole_ids
+from workers.prompt_ids import MUTE, NOT_REBUILT, REWRITES_REPLIES, TRIMMED, TRIMS_REPLIES, extended_ids, whole_ids
 from workers.prompts import Compression, Conversation, Written, write
 from workers.reasoning import is_open
 
@@ -39,6 +39,8 @@ class PromptPlan:
     fits: bool
     """Whether the prompt and the room kept for the reply fit the context."""
     dropped_turns: tuple[int, ...] = ()
+    bare_replies: tuple[int, ...] = ()
+    """Turns whose replies were given without the blanks they begin with: the template writes its own."""
     system_merged: bool = False
     reasoning_open: bool = False
     reprefill_reason: str | None = None
@@ -91,7 +93,7 @@ def plan_prompt(
     droppable = [record.index for record in asked.history[1:] if record.index not in plan.dropped_turns]
     if parameters.policy is Policy.FULL or not droppable:
         raise context_error(asked, plan)
-    return _trimmed(asked, plan.dropped_turns, droppable)
+    return _trimmed(asked, plan, droppable)
 
 
 def ask(
@@ -120,7 +122,8 @@ def draft(asked: Asked) -> PromptPlan:
     """The prompt with nothing left out but what earlier turns left out; it may not fit."""
     last = asked.history[-1] if asked.history else None
     dropped = asked.previous.dropped_turns if asked.previous else last.dropped_turns if last else ()
-    return _build(asked, tuple(sorted({*dropped, *asked.compression.turns})))
+    bare = asked.previous.bare_replies if asked.previous else ()
+    return _build(asked, tuple(sorted({*dropped, *asked.compression.turns})), bare)
 
 
 def replay(conversation: Conversation, history: Sequence[TurnRecord]) -> PromptPlan | None:
@@ -160,11 +163,12 @@ def context_error(asked: Asked, plan: PromptPlan) -> ContextError:
     )
 
 
-def _trimmed(asked: Asked, left_out: tuple[int, ...], droppable: list[int]) -> PromptPlan:
+def _trimmed(asked: Asked, tried: PromptPlan, droppable: list[int]) -> PromptPlan:
     """Drops the fewest oldest exchanges that make the prompt fit; the first turn stays. Halves the range each time."""
 
     def build(count: int) -> PromptPlan:
-        plan = _build(replace(asked, previous=None), tuple(sorted({*left_out, *droppable[:count]})))
+        dropped = tuple(sorted({*tried.dropped_turns, *droppable[:count]}))
+        plan = _build(replace(asked, previous=None), dropped, tried.bare_replies)
         return replace(plan, reprefill_reason=TRIMMED)
 
     low, high = 1, len(droppable)
@@ -181,10 +185,17 @@ def _trimmed(asked: Asked, left_out: tuple[int, ...], droppable: list[int]) -> P
     return best
 
 
-def _build(asked: Asked, dropped: tuple[int, ...]) -> PromptPlan:
+def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> PromptPlan:
     conversation, context = asked.conversation, asked.conversation.context
-    written = _written(asked, dropped)
-    ids, reason = _ids(asked, written, MUTE if written.dropped_turns != dropped else None)
+    written = _written(asked, dropped, bare)
+    ids, reason = _ids(asked, written)
+    if reason in (TRIMS_REPLIES, REWRITES_REPLIES) and asked.history[-1].draw.raw_text[:1].isspace():
+        without = _written(asked, dropped, (*bare, asked.turn - 1))
+        own_ids, none = _ids(asked, without)
+        if none is None:
+            written, ids, reason = without, own_ids, None
+    if reason is not None and written.dropped_turns != dropped:
+        reason = MUTE
     return PromptPlan(
         turn=asked.turn,
         prompt=written.prompt,
@@ -194,6 +205,7 @@ def _build(asked: Asked, dropped: tuple[int, ...]) -> PromptPlan:
         policy=asked.parameters.policy,
         fits=len(ids) + asked.room <= context,
         dropped_turns=written.dropped_turns,
+        bare_replies=written.bare_replies,
         system_merged=written.system_merged,
         reasoning_open=is_open(written.rendering.text, conversation.markers),
         reprefill_reason=reason,
@@ -201,18 +213,19 @@ def _build(asked: Asked, dropped: tuple[int, ...]) -> PromptPlan:
     )
 
 
-def _written(asked: Asked, dropped: tuple[int, ...]) -> Written:
+def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
     """The rendered prompt; where a template refuses empty replies, their exchanges are left out too."""
     try:
-        return write(asked.conversation, asked.turn, asked.history, asked.compression, dropped)
+        return write(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare)
     except TemplateError:
         mute = {record.index for record in asked.history if record.draw.empty} - {*dropped}
         if not mute:
             raise
-    return write(asked.conversation, asked.turn, asked.history, asked.compression, tuple(sorted({*dropped, *mute})))
+    without = tuple(sorted({*dropped, *mute}))
+    return write(asked.conversation, asked.turn, asked.history, asked.compression, without, bare)
 
 
-def _ids(asked: Asked, written: Written, mute: str | None) -> tuple[list[int], str | None]:
+def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:
     """Ids, and why they do not extend the ones before (None where they do, or nothing was before)."""
     if not asked.history:
         return whole_ids(asked.conversation, written), None
@@ -220,5 +233,5 @@ def _ids(asked: Asked, written: Written, mute: str | None) -> tuple[list[int], s
         return whole_ids(asked.conversation, written), NOT_REBUILT
     ids, reason = extended_ids(asked.conversation, written, asked.previous, asked.history[-1], asked.compression)
     if ids is None:
-        return whole_ids(asked.conversation, written), mute or reason
+        return whole_ids(asked.conversation, written), reason
     return ids, None

@@ -61,6 +61,8 @@ class Written:
     prompt: str
     """What the user says in this turn."""
     dropped_turns: tuple[int, ...]
+    bare_replies: tuple[int, ...]
+    """Turns whose replies were given without the blanks they begin with: the template writes its own."""
     system_merged: bool = False
 
 
@@ -85,15 +87,17 @@ def write(
     history: Sequence[TurnRecord],
     compression: Compression,
     dropped: tuple[int, ...],
+    bare: tuple[int, ...] = (),
 ) -> Written:
-    """The prompt of `turn`, after the turns in `history` that are not dropped."""
+    """The prompt of `turn`, after the turns in `history` that are not dropped; `bare` becomes `bare_replies`."""
     history = [record for record in history if record.index not in dropped]
     turns = [*(record.index for record in history), turn]
     said = [_said(conversation, number, compression, dropped) for number in turns]
     if conversation.template is None:
         text = _continued(conversation, said, history)
-        return Written(rendering=Rendering(text=text, plain=True), prompt=said[-1], dropped_turns=dropped)
-    messages = _messages(conversation, said, history)
+        rendering = Rendering(text=text, plain=True)
+        return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=())
+    messages = _messages(conversation, said, history, bare)
     template = conversation.template
     merged = messages[0]["role"] == "system" and not template.takes_system
     if merged:
@@ -105,7 +109,7 @@ def write(
     allowed = markers.open + markers.close + markers.lead if markers else ""
     rendered = template.render(guard_messages(guard, messages, allowed))
     rendering = guard.unwrap(rendered)
-    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, system_merged=merged)
+    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
 
 
 def _said(conversation: Conversation, turn: int, compression: Compression, dropped: Sequence[int]) -> str:
@@ -118,18 +122,22 @@ def _said(conversation: Conversation, turn: int, compression: Compression, dropp
     return f"Summary of our conversation so far: {compression.summary}{SEPARATOR}{text}"
 
 
-def _messages(conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord]) -> list[Message]:
+def _messages(
+    conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord], bare: Sequence[int]
+) -> list[Message]:
     system = conversation.sequence.system
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     for text, record in zip(said, history, strict=False):
-        messages += [{"role": "user", "content": text}, _reply(conversation, record)]
+        messages += [{"role": "user", "content": text}, _reply(conversation, record, record.index in bare)]
     return [*messages, {"role": "user", "content": said[-1]}]
 
 
-def _reply(conversation: Conversation, record: TurnRecord) -> Message:
+def _reply(conversation: Conversation, record: TurnRecord, bare: bool) -> Message:
     """A past reply as the template wants it: thoughts written out in the content, or in a field of their own."""
     template, raw = conversation.template, record.draw.raw_text
     assert template is not None
+    if bare:
+        raw = raw.lstrip()
     if not template.reasoning_in_fields:
         return {"role": "assistant", "content": raw}
     if not record.draw.reasoning:

@@ -34,7 +34,16 @@ NO_EMPTY = CHAT_TEMPLATE.replace(
     "{{ '<|im_start|>' +", "{% if not message['content'] %}{{ raise_exception('empty') }}{% endif %}{{ '<|im_start|>' +"
 )
 WITH_BOS = "{{ bos_token }}" + CHAT_TEMPLATE
-TEMPLATES = [CHAT_TEMPLATE, TRIMMING, STRIPPING, NO_SYSTEM, DROPS_SYSTEM, NO_EMPTY, None]
+TEMPLATES = [
+    CHAT_TEMPLATE,
+    CHAT_TEMPLATE.replace("message['content']", "' ' + message['content']"),
+    TRIMMING,
+    STRIPPING,
+    NO_SYSTEM,
+    DROPS_SYSTEM,
+    NO_EMPTY,
+    None,
+]
 
 
 class AddsBos(ByteTokenizer):
@@ -83,6 +92,19 @@ def test_reasons_for_tokenising_anew(
     plan = told.plan()
     assert plan.reprefill_reason == reason
     assert written(plan.ids).replace("«start»", "<|im_start|>").replace("«end»", "<|im_end|>") == plan.text
+
+
+def test_a_reply_whose_first_blank_the_template_writes_itself(talk: Talks, written: Written) -> None:
+    """Given back without it, so that the history says exactly what was generated, on every later turn."""
+    template = "{% for m in messages %}{{ m.role[0] + ': ' + m.content + '\n' }}{% endfor %}a:"
+    told = talk(["one", "two", "three", "four"], template=template)
+    for reply in (" 1", "2", " 3"):
+        told.say(reply)
+    assert written(told.plan().ids) == "u: one\na: 1\nu: two\na: 2\nu: three\na: 3\nu: four\na:"
+    assert [record.reprefill_reason for record in told.history[1:]] == [None, prompt_ids.REWRITES_REPLIES]
+    assert told.plan().reprefill_reason is None
+    assert told.plan().bare_replies == (0, 2)
+    assert replay(told.conversation, told.history) == told.plans[-1]
 
 
 def test_a_stop_string_inside_a_token(talk: Talks) -> None:
