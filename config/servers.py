@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from config.errors import ServiceError
+from config.errors import OutputError, ServiceError
 from config.files import private_folder
 from config.programs import Kind, Program, find_program
 from config.server_log import explain_end, keep_small, said_since
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 START_S = 60.0
 """A mongod that was killed replays its journal before it listens."""
 STOP_S = 30.0
+SPARE_BYTES = 32 * 2**20
+"""What must be free on the disk for a server to start."""
 _children: list[subprocess.Popen[bytes]] = []
 """Servers that this process started. They outlive it, so nobody waits for them."""
 
@@ -47,6 +50,7 @@ def start(kind: Kind, place: Place, settings: Settings) -> Record:
     program = find_program(kind)
     for folder in (place.data, place.log.parent, place.record.parent):
         private_folder(folder)
+    _check_room(kind, place)
     last = read_record(place)
     stop_leftovers(kind, place, last)
     password = last.password if last else secrets.token_urlsafe(32)
@@ -86,6 +90,17 @@ def stop_leftovers(kind: Kind, place: Place, record: Record | None) -> None:
             found[process.pid] = process
     for process in found.values():
         _end(kind, process)
+
+
+def _check_room(kind: Kind, place: Place) -> None:
+    """A mongod that runs out of disk ends in the middle of its work: better not to begin."""
+    needed = SPARE_BYTES if any(place.data.iterdir()) else kind.first_bytes + SPARE_BYTES
+    free = shutil.disk_usage(place.data).free
+    if free < needed:
+        raise OutputError(
+            f"{kind.title} cannot start: the disk of {place.data} has {free / 2**20:.0f} MiB free and it needs "
+            f"{needed / 2**20:.0f}. Make room, or set NIGHTJAR_HOME to a folder on another disk."
+        )
 
 
 def _end(kind: Kind, process: psutil.Process) -> None:

@@ -332,6 +332,15 @@ def test_no_free_port(home: Settings) -> None:
             service_urls(settings)
 
 
+def test_a_disk_that_is_nearly_full(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal alone would fill it, and mongod would end in the middle of a run."""
+    usage = shutil.disk_usage(home.home.parent)._replace(free=300 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OutputError, match=r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Make room"):
+        service_urls(home)
+    assert processes_in(home.home) == []
+
+
 @pytest.mark.parametrize("inner", ["file/home", "file"])
 def test_a_home_that_cannot_be_made(tmp_path: Path, inner: str) -> None:
     (tmp_path / "file").write_text("not a folder")
