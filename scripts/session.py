@@ -67,15 +67,19 @@ async def _keep_embedded_up(settings: Settings) -> None:
     from config.embedded import embedded_kinds, revive
     from config.errors import NightjarError
 
+    log, said = structlog.get_logger(), ""
     while embedded_kinds(settings):
         await asyncio.sleep(REVIVE_S)
         try:
             revived = await asyncio.to_thread(revive, settings)
         except NightjarError as error:
-            structlog.get_logger().warning("embedded_server_away", error=str(error))
+            if str(error) != said:  # a full disk stays full all night
+                log.warning("embedded_server_away", error=str(error))
+            said = str(error)
         else:
+            said = ""
             if revived:
-                structlog.get_logger().warning("embedded_server_revived", servers=revived)
+                log.warning("embedded_server_revived", servers=revived)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
