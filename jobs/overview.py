@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from jobs.database import Database, Row
 from jobs.dispatchers import dispatcher_is_live
 from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
@@ -112,12 +114,21 @@ async def read_overview(database: Database, redis: ServiceState, *, run_id: str 
     queues = await _queues(runs, counts, workers, redis, database)
     etas = _etas(runs, counts, workers)
     return Overview(
-        services={"mongo": ServiceState(ok=True), "redis": redis},
+        services={"mongo": await _takes_writes(database), "redis": redis},
         queues=queues,
         workers=workers,
         runs=[_run_view(row, counts, retries.get(row["_id"], 0), etas.get(row["_id"])) for row in runs],
         dead=await _dead([run for run in runs if _count(counts, run["_id"], JobStatus.DEAD)], database),
     )
+
+
+async def _takes_writes(database: Database) -> ServiceState:
+    """A server that answers reads may still refuse writes, on a full disk say."""
+    try:
+        await database.leases.update_one({"_id": "write-check"}, [{"$set": {"at": "$$NOW"}}], upsert=True)
+    except PyMongoError as error:
+        return ServiceState(ok=False, reason=f"MongoDB answers, but refuses writes: {error}")
+    return ServiceState(ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)

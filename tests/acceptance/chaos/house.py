@@ -52,7 +52,8 @@ class House:
     workers: int
     knobs: dict[str, Any]
     settings: dict[str, str] = field(default_factory=dict)
-    supervised: bool = True
+    test_commands: bool = False
+    """Start mongod so that it can be told to fail."""
     mongo_port: int = field(default_factory=free_port)
     redis_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class House:
             (self.folder / "mongo").mkdir(exist_ok=True)
             program = str(find_program(mongod).path)
             options = ["--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
+            options += ["--setParameter", "enableTestCommands=1"] if self.test_commands else []
             return [program, "--dbpath", str(self.folder / "mongo"), "--port", str(self.mongo_port), *options]
         if name == "redis":
             program = str(find_program(redis_server).path)
@@ -236,13 +238,13 @@ async def endure(
     chance.shuffle(plan)
     end = time.monotonic() + limit_s
     for step, kind in zip(steps, plan, strict=True):
-        await _wait_for(database, step, end)
+        await wait_for_turns(database, step, end)
         await striker.strike(kind)
-    await _wait_for(database, total, end)
+    await wait_for_turns(database, total, end)
     return striker.counts
 
 
-async def _wait_for(database: Database, turns: int, end: float) -> None:
+async def wait_for_turns(database: Database, turns: int, end: float) -> None:
     while await committed(database) < turns:
         assert time.monotonic() < end, f"too slow: {await committed(database)} of {turns} turns"
         await asyncio.sleep(0.05)

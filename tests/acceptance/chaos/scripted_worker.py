@@ -1,7 +1,8 @@
 """`nightjar worker` on the scripted engine: `python -m tests.acceptance.chaos.scripted_worker`, run by the fault tests.
 
 Each generation is written into a ledger before it begins. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
-poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control).
+poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control), die_at_claim (a
+file with the number of claims before or after which the process still has to be killed).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -76,6 +78,31 @@ def take_out_the_fence() -> None:
     ownership.commit_turn = commit_turn
 
 
+def die_at_claims(left: Path) -> None:
+    """Every other claim is the process's last act, or its last but the answer, as long as the file has a number."""
+    from jobs import ownership
+
+    claim = ownership.claim
+
+    def deaths_left() -> int:
+        return int(left.read_text() or "1")
+
+    def die() -> None:
+        left.write_text(str(deaths_left() - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    async def dangerous(*arguments: Any, **options: Any) -> Any:
+        deaths = deaths_left()
+        if deaths > 0 and deaths % 2:
+            die()
+        claimed = await claim(*arguments, **options)
+        if deaths > 0 and claimed is not None:
+            die()
+        return claimed
+
+    ownership.claim = dangerous
+
+
 async def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--single", action="store_true")
@@ -85,6 +112,8 @@ async def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if KNOBS.get("no_fence"):
         take_out_the_fence()
+    if "die_at_claim" in KNOBS:
+        die_at_claims(Path(KNOBS["die_at_claim"]))
     async with open_session() as session:
         if not given.single:
             command = (sys.executable, "-m", "tests.acceptance.chaos.scripted_worker")
