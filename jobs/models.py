@@ -16,6 +16,17 @@ class ModelKind(StrEnum):
     EMBEDDING = "embedding"
 
 
+class AdapterFacts(BaseModel):
+    """A LoRA adapter applied to a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_name: str
+    digest: str
+    """SHA-256 of the file."""
+    scale: float
+
+
 class ModelFacts(BaseModel):
     """A model file's own facts; equal on every host that holds the same file."""
 
@@ -23,7 +34,8 @@ class ModelFacts(BaseModel):
 
     name: str
     digest: str
-    """SHA-256 of the file (of its parts in order, for a split file), 64 hexadecimal characters."""
+    """SHA-256 of the file (of its parts in order, for a split file), 64 hexadecimal characters. With adapters: of the
+    file's digest and theirs with their scales, since together they are another model."""
     file_name: str
     file_bytes: int
     kind: ModelKind
@@ -40,6 +52,7 @@ class ModelFacts(BaseModel):
     """Of the file's `general.sampling.*`, under Nightjar's parameter names."""
     registry_parameters: dict[str, Any] = Field(default_factory=dict)
     """Of models.toml, on the host that published these facts."""
+    adapters: tuple[AdapterFacts, ...] = ()
 
 
 class SpeedProbe(BaseModel):

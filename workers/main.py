@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -81,14 +82,15 @@ async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Setti
     """
     facts = await asyncio.to_thread(entry_facts, entry)
     wanted = entry.load if options.slots is None else entry.load.model_copy(update={"slots": options.slots})
+    how = partial(load, entry.path, name=entry.name, facts=facts, gpu=options.gpu, adapters=entry.adapters)
     try:
-        return await load(entry.path, name=entry.name, settings=wanted, facts=facts, gpu=options.gpu)
+        return await how(settings=wanted)
     except ModelFitError as error:
         second = smaller(wanted, facts.context_train)
         if second is None:
             raise
         _log.warning("model_loaded_smaller", given_up=second.given_up, reason=str(error))
-    return await load(entry.path, name=entry.name, settings=second.settings, facts=facts, gpu=options.gpu)
+    return await how(settings=second.settings)
 
 
 async def serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +214,20 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
 
 
 async def load(
-    path: Path, *, name: str, settings: LoadSettings, facts: ModelFacts, gpu: str | None = None
+    path: Path,
+    *,
+    name: str,
+    settings: LoadSettings,
+    facts: ModelFacts,
+    gpu: str | None = None,
+    adapters: Sequence[tuple[Path, float]] = (),
 ) -> BatchEngine:
-    """Loads a model, in a thread. `gpu` "none" means the CPU alone.
+    """Loads a model with its LoRA adapters, in a thread. `gpu` "none" means the CPU alone.
 
     Raises ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
     """
     from workers.engine.loading import open_engine
 
-    engine = await asyncio.to_thread(open_engine, path, settings, facts, gpu)
+    engine = await asyncio.to_thread(open_engine, path, settings, facts, gpu, adapters)
     log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
     return engine

@@ -88,6 +88,7 @@ class LlamaModel:
             raise ModelFileError(
                 f"llama.cpp cannot load {path}: {reason}. The file may be truncated, or newer than this llama.cpp."
             )
+        self.adapters: list[tuple[Any, float]] = []
         self.vocab = llama.llama_model_get_vocab(self.handle)
         self.tokenizer = LlamaTokenizer(self.vocab)
 
@@ -114,9 +115,20 @@ class LlamaModel:
         found = llama.llama_model_chat_template(self.handle, None)
         return found.decode("utf-8", "replace") if found else None
 
+    def add_adapter(self, path: Path, scale: float) -> None:
+        """Puts a LoRA adapter on every context made from now on. Raises ModelFileError where it does not fit."""
+        _recent_errors.clear()
+        adapter = llama.llama_adapter_lora_init(self.handle, str(path).encode())
+        if not adapter:
+            raise ModelFileError(
+                f"llama.cpp cannot put the adapter {path} on this model: "
+                f"{'; '.join(_recent_errors) or 'it gave no reason'}. It may have been made for another model."
+            )
+        self.adapters.append((adapter, scale))
+
     def close(self) -> None:
         if self.handle:
-            llama.llama_model_free(self.handle)
+            llama.llama_model_free(self.handle)  # and its adapters
             self.handle = None
 
 
@@ -223,6 +235,7 @@ class LlamaBackend:
                 f"llama.cpp cannot make a context of {settings.slots} x {settings.context} tokens: {reason}. "
                 "Load it with fewer slots or a smaller context."
             )
+        _set_adapters(self._ctx, model.adapters)
         self._memory = llama.llama_get_memory(self._ctx)
         self._batch = _Batch(settings.n_batch)
         self._width = model.tokenizer.size
@@ -590,7 +603,8 @@ def _context_params(settings: ContextSettings) -> Any:
     params.flash_attn_type = int(settings.flash_attention)
     params.offload_kqv = params.op_offload = settings.offload_kv
     params.type_k, params.type_v = CACHE_TYPES[settings.cache_type_k], CACHE_TYPES[settings.cache_type_v]
-    params.kv_unified = False
+    # Separate streams decode distinct contexts faster, but would pool the mean of the last piece of a text only.
+    params.kv_unified = settings.embeddings
     params.swa_full = False
     params.no_perf = True
     params.embeddings = settings.embeddings
@@ -631,3 +645,12 @@ def _sampler(stage: Stage, model: LlamaModel) -> Any:
         breakers = (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts))
         return llama.llama_sampler_init_dry(model.vocab, *numbers, breakers, len(texts))
     return getattr(llama, f"llama_sampler_init_{stage.name}")(*arguments)
+
+
+def _set_adapters(context: Any, adapters: Sequence[tuple[Any, float]]) -> None:
+    if not adapters:
+        return
+    handles = (llama.llama_adapter_lora_p_ctypes * len(adapters))(*(adapter for adapter, _ in adapters))
+    scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+    if llama.llama_set_adapters_lora(context, handles, len(adapters), scales) != 0:
+        raise ModelError("llama.cpp cannot apply these LoRA adapters together.")

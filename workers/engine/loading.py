@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,14 @@ BATCH_CPU, BATCH_GPU = 512, 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
 
 
-def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str | None) -> BatchEngine:
-    """Loads in the calling thread. Raises ModelFileError, ModelFitError, ModelError."""
+def open_engine(
+    path: Path,
+    settings: LoadSettings,
+    facts: ModelFacts,
+    gpu: str | None,
+    adapters: Sequence[tuple[Path, float]] = (),
+) -> BatchEngine:
+    """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
     from workers.engine.llama import BINDING, BUILD, LlamaBackend, LlamaModel
 
     began = time.monotonic()
@@ -39,6 +46,8 @@ def open_engine(path: Path, settings: LoadSettings, facts: ModelFacts, gpu: str 
     layers = 0 if device.is_cpu else settings.gpu_layers
     model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock)
     try:
+        for adapter, scale in adapters:
+            model.add_adapter(adapter, scale)
         backend = LlamaBackend(model, resolved)
         load_s = time.monotonic() - began
         cost = _make_reproducible(backend, resolved, settings) if settings.reproducible else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ModelFileError, ParameterError
-from jobs.models import ModelFacts, ModelKind
+from jobs.models import AdapterFacts, ModelFacts, ModelKind
 from workers.library.digests import DigestCache
 from workers.library.find import ModelEntry
 from workers.library.metadata import LongArray, Metadata, read_metadata
@@ -89,9 +89,29 @@ def default_digests() -> DigestCache:
 
 def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelFacts:
     """The facts of a model that `find_model` found: `read_facts` with what the registry says of it."""
-    return read_facts(
-        entry.path, entry.name, registry_parameters=entry.parameters, template=entry.template, digests=digests
+    cache = digests or default_digests()
+    facts = read_facts(
+        entry.path, entry.name, registry_parameters=entry.parameters, template=entry.template, digests=cache
     )
+    if not entry.adapters:
+        return facts
+    adapters = tuple(adapter_facts(path, scale, facts, cache) for path, scale in entry.adapters)
+    together = [facts.digest, *(f"{adapter.digest} {adapter.scale!r}" for adapter in adapters)]
+    digest = hashlib.sha256("\n".join(together).encode()).hexdigest()
+    return facts.model_copy(update={"adapters": adapters, "digest": digest})
+
+
+def adapter_facts(path: Path, scale: float, model: ModelFacts, digests: DigestCache) -> AdapterFacts:
+    """A LoRA adapter's facts. Raises ModelFileError: missing, broken, no adapter, or one of another architecture."""
+    metadata = read_metadata(path)
+    kind = metadata.values.get("adapter.type")
+    if kind != "lora":
+        raise ModelFileError(f"{path}, an adapter of {model.name}, is no LoRA adapter (adapter.type is {kind!r}).")
+    if metadata.architecture != model.architecture:
+        raise ModelFileError(
+            f"{path} adapts models of the architecture {metadata.architecture}; {model.name} is {model.architecture}."
+        )
+    return AdapterFacts(file_name=path.name, digest=digests.digest([path]), scale=scale)
 
 
 def facts_of(

@@ -1,0 +1,106 @@
+"""LoRA adapters of a registry entry: what a model with them is, and that llama.cpp applies them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config.errors import ModelFileError
+from config.load_settings import LoadSettings
+from config.settings import Settings
+from jobs.parameters import Parameters
+from tests.gguf_files import write_gguf, write_llama
+from workers.engine.engine import load
+from workers.engine.request import Request
+from workers.library.digests import DigestCache
+from workers.library.find import find_model
+from workers.library.inspect import entry_facts
+
+WIDTH, RANK = 64, 4
+
+
+def write_lora(path: Path, *, architecture: str = "llama", width: int = WIDTH) -> Path:
+    """A strong random adapter of the first layer's query and of the output."""
+    import gguf
+
+    random = np.random.default_rng(3)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(RANK))
+    for name in ("blk.0.attn_q.weight", "blk.0.ffn_down.weight"):
+        inner = width if "attn" in name else 2 * width
+        writer.add_tensor(f"{name}.lora_a", random.standard_normal((RANK, inner)).astype(np.float32))
+        writer.add_tensor(f"{name}.lora_b", random.standard_normal((width, RANK)).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Settings:
+    (tmp_path / "models").mkdir()
+    write_llama(tmp_path / "models" / "m.gguf", width=WIDTH)
+    write_lora(tmp_path / "models" / "style.gguf")
+    return Settings.model_validate(
+        {"home": tmp_path, "models_dir": tmp_path / "models", "models_file": tmp_path / "models.toml"}
+    )
+
+
+def register(settings: Settings, adapters: str) -> None:
+    settings.models_file.write_text(f'[m]\npath = "m.gguf"\nadapters = [{adapters}]\n')
+
+
+async def reply(settings: Settings) -> tuple[str, tuple[int, ...]]:
+    """The model's digest and its greedy reply."""
+    entry = find_model("m", settings)
+    facts = entry_facts(entry, DigestCache(settings.home / "d.json"))
+    how = LoadSettings(threads=1, slots=1)
+    engine = await load(entry.path, name="m", settings=how, facts=facts, gpu="none", adapters=entry.adapters)
+    try:
+        parameters = Parameters(temperature=0)
+        prompt = tuple(engine.tokenizer.tokenize("Once upon a time", parse_special=False))
+        done = await engine.generate(Request(id="r", prompt=prompt, max_tokens=12, parameters=parameters, seed=1))
+    finally:
+        await engine.close()
+    return facts.digest, done.token_ids
+
+
+async def test_an_adapter_makes_another_model(project: Settings) -> None:
+    """Another digest and another reply; at scale 0 the reply of the model alone, under a digest of its own."""
+    register(project, "")
+    plain = await reply(project)
+    register(project, '{path = "style.gguf"}')
+    adapted = await reply(project)
+    register(project, '{path = "style.gguf", scale = 0.0}')
+    muted = await reply(project)
+    assert adapted[1] != plain[1]
+    assert muted[1] == plain[1]
+    assert len({plain[0], adapted[0], muted[0]}) == 3
+
+
+def test_adapters_are_part_of_the_facts(project: Settings) -> None:
+    """File, digest and scale, as a run records them."""
+    register(project, '{path = "style.gguf", scale = 0.5}')
+    [adapter] = entry_facts(find_model("m", project), DigestCache(project.home / "d.json")).adapters
+    assert (adapter.file_name, adapter.scale, len(adapter.digest)) == ("style.gguf", 0.5, 64)
+
+
+async def test_adapters_that_do_not_fit(project: Settings) -> None:
+    """Missing, no adapter, of another architecture, of another width: one paragraph naming the file."""
+    models = project.models_dir
+    write_gguf(models / "plain.gguf")
+    write_lora(models / "other.gguf", architecture="qwen2")
+    cache = DigestCache(project.home / "d.json")
+    for file, says in (("none", "There is no file"), ("plain", "is no LoRA adapter"), ("other", "qwen2; m is llama")):
+        register(project, f'{{path = "{file}.gguf"}}')
+        with pytest.raises(ModelFileError, match=says):
+            entry_facts(find_model("m", project), cache)
+    write_lora(models / "wide.gguf", width=2 * WIDTH)
+    register(project, '{path = "wide.gguf"}')
+    with pytest.raises(ModelFileError, match=r"cannot put the adapter .*wide\.gguf on this model"):
+        await reply(project)
