@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from config.errors import UsageError
-from jobs.states import TERMINAL_RUNS, JobStatus, RunStatus
+from jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
 from scripts.output import plain
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LONG_EXPANSION_JOBS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run stands at its end, or where a limit ended the waiting."""
+    """How a run stands: at its end, or where a limit ended the waiting."""
 
     run: Run
     jobs: dict[str, int]
@@ -54,23 +55,32 @@ async def count_jobs(run_id: str, database: Database) -> dict[str, int]:
 
 
 async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None = None) -> Ended:
-    """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on."""
-    from jobs.documents import Run as RunDocument
+    """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on.
+
+    A MongoDB that is away for a moment is waited for; ServiceError when it stays away.
+    """
+    from jobs.patience import patiently
 
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
     with _bar(run) as bar:
         while True:
-            current = await RunDocument.get(run.id)
-            if current is None:
-                raise UsageError(f"Run {run.name!r} was removed.")
-            counts = await count_jobs(run.id, database)
-            ended = counts[JobStatus.DONE] + counts[JobStatus.DEAD] + counts[JobStatus.CANCELLED]
-            bar.update(bar.task_ids[0], completed=ended, total=current.jobs_total, hint=await _hint(current, database))
-            halted = current.status in TERMINAL_RUNS or current.status is RunStatus.PAUSED
+            now, hint = await patiently(partial(_look, run, database))
+            ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
+            bar.update(bar.task_ids[0], completed=ended, total=now.run.jobs_total, hint=hint)
+            halted = now.run.status in TERMINAL_RUNS or now.run.status is RunStatus.PAUSED
             if halted or (deadline is not None and loop.time() >= deadline):
-                return Ended(run=current, jobs=counts)
+                return now
             await asyncio.sleep(POLL_S)
+
+
+async def _look(run: Run, database: Database) -> tuple[Ended, str]:
+    from jobs.documents import Run as RunDocument
+
+    current = await RunDocument.get(run.id)
+    if current is None:
+        raise UsageError(f"Run {run.name!r} was removed.")
+    return Ended(run=current, jobs=await count_jobs(run.id, database)), await _hint(current, database)
 
 
 async def _hint(run: Run, database: Database) -> str:
