@@ -105,7 +105,7 @@ async def test_pooling_is_that_of_the_metadata(tmp_path: Path) -> None:
         engine = await opened(an_encoder(tmp_path / str(pooling), pooling))
         (found[pooling],) = await engine.embed([[2, 5, 6, 3]])
         await engine.close()
-    assert np.dot(found[MEAN], found[CLS]) < 0.99
+    assert np.dot(found[MEAN], found[CLS]) < 0.999
 
 
 async def test_texts_get_the_control_tokens_the_model_wants(tmp_path: Path) -> None:
