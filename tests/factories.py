@@ -16,10 +16,10 @@ from jobs.parameters import Source, resolve
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
 from pipeline.report.assemble import assemble
-from pipeline.report.data import RunReport
+from pipeline.report.data import ModelInput, RunReport
 from pipeline.report.inputs import models_of, provenance_of
 from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
-from pipeline.transcripts import RowReader
+from pipeline.transcripts import JobRow, RowReader
 
 if TYPE_CHECKING:
     from jobs.database import Database
@@ -401,6 +401,47 @@ def synthetic_report(*, repeats: int = 2, status: RunStatus = RunStatus.DONE) ->
         scales=metric_scales(),
         now=START + timedelta(hours=3),
         version="0.1.0",
+    )
+
+
+READER = RowReader()
+
+
+def row(
+    sequence: Sequence,
+    replies: Many[str],
+    *,
+    model: str = "m",
+    repeat: int = 0,
+    status: JobStatus = JobStatus.DONE,
+    **each: Any,
+) -> JobRow:
+    """A scored job with these replies; `each` goes to every turn."""
+    turns = [turn(sequence=sequence, index=at, reply=reply, **each) for at, reply in enumerate(replies)]
+    reason = "it broke" if status is JobStatus.DEAD else None
+    raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
+    made = READER.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
+    score_job(turn_lines(sequence), sequence, made)
+    return made
+
+
+def report_of(
+    jobs: Many[JobRow], about: Many[Sequence], *, status: RunStatus = RunStatus.DONE, repeats: int = 1
+) -> RunReport:
+    """The report of these jobs, of models about which nothing else is known."""
+    run, suite, *_ = synthetic_run(repeats=repeats, status=status)
+    return assemble(
+        provenance=provenance_of(run, suite),
+        models=[
+            ModelInput(name=name, digest=None, facts=None, loads=(), workers=())
+            for name in dict.fromkeys(job.model for job in jobs)
+        ],
+        sequences=about,
+        jobs=jobs,
+        lines={sequence.id: line_names(turn_lines(sequence)) for sequence in about},
+        scales=metric_scales(),
+        now=START,
+        version="0",
     )
 
 

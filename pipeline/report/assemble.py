@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from jobs.sequences import Sequence as PromptSequence
-from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport
+from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport, headline, occurring
 from pipeline.report.group import Group, GroupTally, reading
 from pipeline.report.notices import notices
+from pipeline.report.ranking import ranking
 from pipeline.report.resources import resources
 from pipeline.report.sampling import differences, parameter_uses
 from pipeline.scoring.scorer import Scale
@@ -34,6 +35,7 @@ def assemble(
 ) -> RunReport:
     """The report; jobs come scored (`pipeline.scoring.sheet.score_job`) and in the run's order."""
     reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
+    first = headline(occurring(reports, scales), scales, provenance.primary_metric)
     return RunReport(
         provenance=provenance,
         generated_at=now,
@@ -43,6 +45,7 @@ def assemble(
         sequences=tuple(sequences),
         jobs=tuple(jobs),
         scales=MappingProxyType(dict(scales)),
+        ranking=ranking(reports, first, scales[first]) if first is not None else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.sequences import Sequence as PromptSequence
@@ -13,6 +13,9 @@ from jobs.states import TERMINAL_RUNS, RunStatus
 from pipeline.report.group import Group
 from pipeline.scoring.scorer import Scale
 from pipeline.transcripts import JobRow
+
+if TYPE_CHECKING:
+    from pipeline.report.ranking import Ranking
 
 SCHEMA_VERSION = "1.0"
 """Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""
@@ -133,7 +136,9 @@ class RunReport:
     jobs: tuple[JobRow, ...]
     """In the run's order."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
-    """Of every metric that occurs."""
+    """Of every metric there can be, in the order they are shown."""
+    ranking: Ranking | None = None
+    """By the headline metric; None where none has a better end."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -143,16 +148,12 @@ class RunReport:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that occur, in the order they are shown."""
-        seen = {name for model in self.models for name in model.total.metrics}
-        return tuple(name for name in self.scales if name in seen)
+        return occurring(self.models, self.scales)
 
     @property
     def headline(self) -> str | None:
         """The metric the report leads with: the suite's primary one, else the first that has a better end."""
-        metrics = self.metrics
-        if self.provenance.primary_metric in metrics:
-            return self.provenance.primary_metric
-        return next((name for name in metrics if self.scales[name].worst is not None), None)
+        return headline(self.metrics, self.scales, self.provenance.primary_metric)
 
     def quality_metrics(self) -> tuple[str, ...]:
         """Metrics with a better end; the others describe."""
@@ -160,3 +161,16 @@ class RunReport:
 
     def jobs_of(self, model: str, sequence: str) -> Sequence[JobRow]:
         return [job for job in self.jobs if job.model == model and job.sequence == sequence]
+
+
+def occurring(models: Sequence[ModelReport], scales: Mapping[str, Scale]) -> tuple[str, ...]:
+    """The metrics that the models have, in the order of the scales."""
+    seen = {name for model in models for name in model.total.metrics}
+    return tuple(name for name in scales if name in seen)
+
+
+def headline(metrics: Sequence[str], scales: Mapping[str, Scale], primary: str | None) -> str | None:
+    """The suite's primary metric, else the first that has a better end."""
+    if primary in metrics:
+        return primary
+    return next((name for name in metrics if scales[name].worst is not None), None)

@@ -10,22 +10,22 @@ ABSENT = "\u2013"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """About three significant digits; thousands set off by a thin space."""
+    """About three significant digits; thousands set off by a narrow no-break space."""
     if value is None:
         return ABSENT
     if value == 0:
         return "0"
     size = abs(float(f"{value:.3g}"))
     places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else digits
-    return f"{value:,.{places}f}".replace(",", "\u2009")
+    return f"{value:,.{places}f}".replace(",", "\u202f")
 
 
 def whole(value: int | None) -> str:
-    return ABSENT if value is None else f"{value:,}".replace(",", "\u2009")
+    return ABSENT if value is None else f"{value:,}".replace(",", "\u202f")
 
 
 def percent(value: float | None) -> str:
-    return ABSENT if value is None else f"{value * 100:.0f}\u2009%"
+    return ABSENT if value is None else f"{value * 100:.0f}\u202f%"
 
 
 def seconds(value: float | None) -> str:
@@ -33,12 +33,12 @@ def seconds(value: float | None) -> str:
     if value is None:
         return ABSENT
     if value < 0.9995:
-        return f"{value * 1000:.0f}\u2009ms" if value >= 0.001 or value == 0 else "<1\u2009ms"
+        return f"{value * 1000:.0f}\u202fms" if value >= 0.001 or value == 0 else "<1\u202fms"
     if value < 90:
-        return f"{number(value)}\u2009s"
+        return f"{number(value)}\u202fs"
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}\u2009h\u2009{minutes:02d}\u2009min" if hours else f"{minutes}\u2009min\u2009{rest:02d}\u2009s"
+    return f"{hours}\u202fh\u202f{minutes:02d}\u202fmin" if hours else f"{minutes}\u202fmin\u202f{rest:02d}\u202fs"
 
 
 def size(value: int | None) -> str:
@@ -50,7 +50,7 @@ def size(value: int | None) -> str:
         if amount < 1024 or unit == "TiB":
             break
         amount /= 1024
-    return f"{number(amount)}\u2009{unit}" if unit != "B" else f"{value}\u2009B"
+    return f"{number(amount)}\u202f{unit}" if unit != "B" else f"{value}\u202fB"
 
 
 def metric(value: Metric | None, scale: Scale) -> str:

@@ -15,7 +15,9 @@ from markupsafe import Markup
 
 from pipeline.report import format as fmt
 from pipeline.report import machine_tables, tables
-from pipeline.report.charts import SERIES, Chart, charts
+from pipeline.report.answer import answer
+from pipeline.report.chart import SERIES, Chart
+from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
 from pipeline.report.safe import visible
 from pipeline.report.svg import draw
@@ -69,22 +71,6 @@ def render_html(report: RunReport) -> Iterator[str]:
             jobs_shown=len(shown),
             fmt=fmt,
         )
-    )
-
-
-def answer(report: RunReport) -> str:
-    """What the run says, in one or two sentences."""
-    name = report.headline
-    if name is None:
-        return (
-            "The suite has no checks, so nothing here says which model is better; below is how they write and how fast."
-        )
-    scored = [(model, model.total.metrics[name]) for model in report.models if name in model.total.metrics]
-    there = sorted(((m.mean, model.name) for model, m in scored if m.mean is not None), reverse=True)
-    if not there:
-        return f"No turn has a value for {name} yet."
-    return (
-        f"{name}: " + ", ".join(f"{model} {fmt.metric_value(mean, report.scales[name])}" for mean, model in there) + "."
     )
 
 

@@ -52,6 +52,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "notices": [_fields(notice) for notice in report.notices],
         "run": _run(report.provenance),
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
+        "ranking": report.ranking,
         "models": [_model(model) for model in report.models],
     }
 

@@ -169,4 +169,4 @@ def _bytes(value: float) -> str:
 
 
 def _energy(value: float) -> str:
-    return f"{fmt.number(value / 3600)}\u2009Wh"
+    return f"{fmt.number(value / 3600)}\u202fWh"

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from jobs.states import RunStatus
 from pipeline.report.data import ModelReport, Notice, Provenance
 from pipeline.report.sampling import Difference
+from pipeline.report.series import MISSING_LIMIT, missing_turns
 from pipeline.transcripts import JobRow
-
-MISSING_LIMIT = 0.05
-"""A model with a larger share of its turns missing gets no rank."""
 
 
 def notices(
@@ -21,12 +19,6 @@ def notices(
     lines += [line for model in models for line in (_failed(model), _missing(model), _empty(model))]
     lines.append(_repeated(provenance, models))
     return tuple(line for line in lines if line is not None)
-
-
-def missing_share(model: ModelReport) -> float:
-    """Share of the expected turns of ended jobs that are not there."""
-    counts = model.total.counts
-    return counts.turns_missing / counts.turns_expected if counts.turns_expected else 0.0
 
 
 def _sampled(differences: Sequence[Difference]) -> Notice | None:
@@ -65,7 +57,7 @@ def _failed(model: ModelReport) -> Notice | None:
 
 
 def _missing(model: ModelReport) -> Notice | None:
-    share = missing_share(model)
+    share = missing_turns(model)
     if share <= MISSING_LIMIT:
         return None
     return _warn(f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank.")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.report import format as fmt
+from pipeline.report.answer import amount, difference, verdict_words
 from pipeline.report.data import ModelReport, RunReport
 from pipeline.report.group import Counts, Group
+from pipeline.report.ranking import Pair, Ranking
+from pipeline.scoring.scorer import Scale
+from pipeline.statistics.intervals import Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]])
 def models_table(report: RunReport) -> Table:
     """The answer: one row per model."""
     quality = _quality(report)
+    ranked = report.ranking is not None and len(report.models) > 1
     rows = []
     for at, model in enumerate(report.models):
         counts, speed = model.total.counts, model.total.speed
@@ -49,7 +54,8 @@ def models_table(report: RunReport) -> Table:
         rows.append(
             (
                 name_cell(model, at),
-                *(metric_cell(report, model.total, name) for name in quality),
+                *([_rank_cell(report.ranking, model.name)] if ranked else []),
+                *(_quality_cell(report, model, name) for name in quality),
                 Cell(text=f"{fmt.whole(counts.turns)}", note=f"of {fmt.whole(counts.turns_expected)}"),
                 Cell(text=fmt.whole(counts.failed), note="jobs", alert=counts.failed > 0),
                 Cell(text=fmt.whole(bad), note=f"{counts.empty} empty" if bad else "", alert=bad > 0),
@@ -58,8 +64,38 @@ def models_table(report: RunReport) -> Table:
                 measured(fmt.seconds, speed.first_token_p50_s, "no first token"),
             )
         )
-    columns = ("model", *(f"{name}>" for name in quality), "turns>", "failed>", "empty or degenerate>", "cut off>")
+    columns = (
+        "model",
+        *(["rank>"] if ranked else []),
+        *(f"{name}>" for name in quality),
+        "turns>",
+        "failed>",
+        "empty or degenerate>",
+        "cut off>",
+    )
     return Table(id="models", columns=(*columns, "tokens/s>", "first token>"), rows=tuple(rows))
+
+
+def pairs_table(report: RunReport) -> Table:
+    """Each pair of ranked models by the headline metric: difference, doubt, verdict."""
+    ranking = report.ranking
+    assert ranking is not None
+    scale = report.scales[ranking.metric]
+    rows = [
+        (
+            Cell(text=f"{pair.first} against {pair.second}"),
+            Cell(text=difference(pair, scale), note=_difference_interval(pair, scale)),
+            Cell(text=f"{pair.paired.wins} / {pair.paired.ties} / {pair.paired.losses}"),
+            measured(fmt.number, pair.p_adjusted, "too few sequences"),
+            Cell(text=verdict_words(pair)),
+            Cell(text=amount(pair.detectable, scale).lstrip("+"))
+            if pair.detectable
+            else Cell(text=fmt.ABSENT, note="no spread"),
+        )
+        for pair in ranking.pairs
+    ]
+    columns = ("models", "difference>", "better / equal / worse>", "p, adjusted>", "verdict", "could be seen>")
+    return Table(id="pairs", columns=columns, rows=tuple(rows))
 
 
 def metrics_table(report: RunReport) -> Table:
@@ -162,6 +198,30 @@ def metric_cell(report: RunReport, group: Group, name: str) -> Cell:
 def measured(show: Callable[[float], str], value: float | None, reason: str) -> Cell:
     """A measurement, or why there is none."""
     return Cell(text=fmt.ABSENT, note=reason) if value is None else Cell(text=show(value))
+
+
+def _quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
+    """A metric; for the headline of a model with something missing also its bounds."""
+    cell = metric_cell(report, model.total, name)
+    places = report.ranking.places if report.ranking and report.ranking.metric == name else ()
+    place = next((place for place in places if place.model == model.name), None)
+    if place is None or place.to_worst is None or place.to_best is None or place.to_best == place.to_worst:
+        return cell
+    bounds = Interval(low=min(place.to_worst, place.to_best), high=max(place.to_worst, place.to_best), method="bounds")
+    within = f"{fmt.interval(bounds, report.scales[name])} by what is missing"
+    return replace(cell, note=f"{cell.note}; {within}" if cell.note else within)
+
+
+def _rank_cell(ranking: Ranking | None, model: str) -> Cell:
+    place = next((place for place in ranking.places if place.model == model), None) if ranking else None
+    if place is None or place.rank is None:
+        return Cell(text=fmt.ABSENT, note=place.reason or "" if place else "no value", alert=True)
+    return Cell(text=str(place.rank))
+
+
+def _difference_interval(pair: Pair, scale: Scale) -> str:
+    found = pair.paired.interval
+    return f"{amount(found.low, scale)} to {amount(found.high, scale)}" if found else "too few sequences"
 
 
 def _by(

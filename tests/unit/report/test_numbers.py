@@ -9,14 +9,12 @@ import pytest
 from jobs.parameters import Source
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
-from pipeline.report.assemble import assemble
-from pipeline.report.data import ModelInput, Provenance, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.format import number, seconds, size
 from pipeline.report.metric import MetricTally
 from pipeline.report.safe import slug
 from pipeline.scoring.scorer import PASS, Score, ScoreState
-from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
-from pipeline.transcripts import JobRow, RowReader
+from pipeline.transcripts import JobRow
 from tests import factories
 
 ONE = Sequence.model_validate(
@@ -27,42 +25,11 @@ TWO = Sequence.model_validate(
 )
 
 
-def row(
-    sequence: Sequence,
-    replies: list[str],
-    *,
-    model: str = "m",
-    repeat: int = 0,
-    status: JobStatus = JobStatus.DONE,
-    **turn: Any,
-) -> JobRow:
-    turns = [factories.turn(sequence=sequence, index=at, reply=reply, **turn) for at, reply in enumerate(replies)]
-    reason = "it broke" if status is JobStatus.DEAD else None
-    raw = factories.job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
-    made = reader.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
-    score_job(turn_lines(sequence), sequence, made)
-    return made
+row = factories.row
 
 
-reader = RowReader()
-
-
-def report_of(*jobs: JobRow, status: RunStatus = RunStatus.DONE, repeats: int = 1) -> RunReport:
-    run, suite, *_ = factories.synthetic_run(repeats=repeats, status=status)
-    from pipeline.report.inputs import provenance_of
-
-    provenance: Provenance = provenance_of(run, suite)
-    names = dict.fromkeys(job.model for job in jobs)
-    return assemble(
-        provenance=provenance,
-        models=[ModelInput(name=name, digest=None, facts=None, loads=(), workers=()) for name in names],
-        sequences=[ONE, TWO],
-        jobs=jobs,
-        lines={s.id: line_names(turn_lines(s)) for s in (ONE, TWO)},
-        scales=metric_scales(),
-        now=factories.START,
-        version="0",
-    )
+def report_of(*jobs: JobRow, **how: Any) -> RunReport:
+    return factories.report_of(jobs, [ONE, TWO], **how)
 
 
 def test_mean_is_over_sequences() -> None:
@@ -173,13 +140,13 @@ def test_unscored_and_failed_are_counted_apart() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (0.0004, "<1\u2009ms"),
-        (0.0, "0\u2009ms"),
-        (0.0571, "57\u2009ms"),
-        (0.9996, "1.00\u2009s"),
-        (1.239, "1.24\u2009s"),
-        (185, "3\u2009min\u200905\u2009s"),
-        (7260, "2\u2009h\u200901\u2009min"),
+        (0.0004, "<1\u202fms"),
+        (0.0, "0\u202fms"),
+        (0.0571, "57\u202fms"),
+        (0.9996, "1.00\u202fs"),
+        (1.239, "1.24\u202fs"),
+        (185, "3\u202fmin\u202f05\u202fs"),
+        (7260, "2\u202fh\u202f01\u202fmin"),
         (None, "\u2013"),
     ],
 )
@@ -195,10 +162,10 @@ def test_numbers() -> None:
         "0.123",
         "1.23",
         "12.3",
-        "1\u2009234",
+        "1\u202f234",
         "\u2013",
     ]
-    assert [size(v) for v in (12, 2048, 3 * 1024**3, None)] == ["12\u2009B", "2.00\u2009KiB", "3.00\u2009GiB", "\u2013"]
+    assert [size(v) for v in (12, 2048, 3 * 1024**3, None)] == ["12\u202fB", "2.00\u202fKiB", "3.00\u202fGiB", "\u2013"]
 
 
 @pytest.mark.parametrize(

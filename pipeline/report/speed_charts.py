@@ -1,0 +1,92 @@
+"""Charts of how fast it was written: tokens per second, waiting. Pure."""
+
+from __future__ import annotations
+
+from pipeline.report import format as fmt
+from pipeline.report.chart import Chart, Row, colour, frame, offset
+from pipeline.report.data import RunReport
+
+
+def speed(report: RunReport) -> Chart | None:
+    """Generated tokens per second: the probe, and this run."""
+    data: list[Row] = []
+    for model in report.models:
+        probe = model.resources.probe
+        for kind, value in (
+            ("probe, one at a time", probe.decode_tokens_per_s if probe else None),
+            (f"probe, {probe.slots} at once" if probe else "", probe.all_slots_decode_tokens_per_s if probe else None),
+            ("this run, all together", model.total.speed.total_tokens_per_s),
+        ):
+            if value is not None:
+                data.append({"model": model.name, "kind": kind, "rate": value, "shown": fmt.number(value)})
+    if not data:
+        return None
+    place = {"y": {"field": "kind", "type": "nominal", "title": None, "sort": None}, **offset(report)}
+    rate = {"field": "rate", "type": "quantitative", "axis": {"title": None, "tickCount": 4}}
+    layers = [
+        {"mark": {"type": "bar"}, "encoding": {**place, "x": rate, "color": colour(report)}},
+        {
+            "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10, "color": "var(--muted)"},
+            "encoding": {**place, "x": rate, "text": {"field": "shown"}},
+        },
+    ]
+    return Chart(
+        id="speed",
+        title="Tokens per second",
+        note="Generated tokens per second. The probe is the same fixed work for every model.",
+        alternative="Tokens per second. " + "; ".join(f"{r['model']}, {r['kind']}: {r['shown']}" for r in data),
+        spec={**frame(data, height={"step": 17}), "layer": layers},
+        columns=("measured as", "model", "tokens/s"),
+        rows=tuple((r["kind"], r["model"], r["shown"]) for r in data),
+    )
+
+
+def latency(report: RunReport) -> Chart | None:
+    """Median and 95th percentile until the first token and the whole reply."""
+    data: list[Row] = []
+    for model in report.models:
+        speed = model.total.speed
+        pairs = (
+            ("first token", speed.first_token_p50_s, speed.first_token_p95_s),
+            ("whole reply", speed.latency_p50_s, speed.latency_p95_s),
+        )
+        data += [
+            {
+                "model": model.name,
+                "what": what,
+                "p50": p50,
+                "p95": p95,
+                "shown": fmt.seconds(p50),
+                "late": fmt.seconds(p95),
+            }
+            for what, p50, p95 in pairs
+            if p50 is not None
+        ]
+    if not data:
+        return None
+    place = {"y": {"field": "what", "type": "nominal", "title": None, "sort": None}, **offset(report)}
+    scale: Row = {"type": "quantitative", "axis": {"title": "seconds", "tickCount": 5}}
+    layers = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
+            "encoding": {**place, "x": {"field": "p50", **scale}, "x2": {"field": "p95"}, "color": colour(report)},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1},
+            "encoding": {**place, "x": {"field": "p50", **scale}, "color": colour(report)},
+        },
+        {
+            "mark": {"type": "tick", "thickness": 2, "size": 10},
+            "encoding": {**place, "x": {"field": "p95", **scale}, "color": colour(report)},
+        },
+    ]
+    return Chart(
+        id="latency",
+        title="Waiting",
+        note="From submission: the dot is the median, the end of the line the 95th percentile.",
+        alternative="Waiting times. "
+        + "; ".join(f"{r['model']}, {r['what']}: median {r['shown']}, 95th percentile {r['late']}" for r in data),
+        spec={**frame(data, height={"step": 20}), "layer": layers},
+        columns=("until", "model", "median", "95th percentile"),
+        rows=tuple((r["what"], r["model"], r["shown"], r["late"]) for r in data),
+    )

@@ -1,0 +1,120 @@
+"""Ranks: who is better beyond doubt, who cannot be told apart, who gets no rank."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from jobs.sequences import Sequence
+from jobs.states import JobStatus
+from pipeline.report.answer import answer
+from pipeline.report.data import RunReport
+from pipeline.report.ranking import Verdict
+from tests import factories
+
+SEQUENCES = [
+    Sequence.model_validate(
+        {"id": f"s{at}", "turns": [{"prompt": "a", "expect": [{"check": "includes", "value": "fox"}]}] * 4}
+    )
+    for at in range(12)
+]
+
+
+def run_of(shares: dict[str, float], *, dead: dict[str, int] | None = None, count: int = 12) -> RunReport:
+    """A run in which each model passes about its share of checks; `dead`: models whose first jobs failed."""
+    return factories.report_of(
+        [
+            factories.row(sequence, replies(model, share, sequence), model=model, status=JobStatus.DONE)
+            if at >= (dead or {}).get(model, 0)
+            else factories.row(sequence, [], model=model, status=JobStatus.DEAD)
+            for model, share in shares.items()
+            for at, sequence in enumerate(SEQUENCES[:count])
+        ],
+        SEQUENCES[:count],
+    )
+
+
+def replies(model: str, share: float, sequence: Sequence) -> list[str]:
+    source = random.Random(f"{model} {sequence.id}")
+    return ["fox" if source.random() < share else "no" for _ in range(4)]
+
+
+def ranks(report: RunReport) -> dict[str, int | None]:
+    assert report.ranking is not None
+    return {place.model: place.rank for place in report.ranking.places}
+
+
+def test_clear_difference_makes_a_rank() -> None:
+    """A model that passes nearly always against one that hardly does, over twelve sequences."""
+    report = run_of({"weak": 0.1, "strong": 0.95})
+    assert ranks(report) == {"strong": 1, "weak": 2}
+    assert answer(report).startswith("By checks, strong (")
+    assert " is better than weak (" in answer(report)
+
+
+def test_doubt_makes_a_group() -> None:
+    """Two alike share rank 1, and the answer says what would go unseen."""
+    report = run_of({"a": 0.6, "b": 0.62})
+    assert ranks(report) == {"a": 1, "b": 1}
+    assert "can't be told apart over 12 sequences" in answer(report)
+    assert "would go unseen" in answer(report)
+
+
+def test_group_ahead_of_a_third() -> None:
+    """Two leaders alike, one behind both."""
+    report = run_of({"a": 0.9, "b": 0.92, "c": 0.1})
+    assert ranks(report) == {"a": 1, "b": 1, "c": 3}
+    assert "behind them c (" in answer(report)
+
+
+def test_few_sequences_rank_nobody_apart() -> None:
+    """Four sequences: whatever the means, nothing is claimed."""
+    report = run_of({"weak": 0.0, "strong": 1.0}, count=4)
+    assert set(ranks(report).values()) == {1}
+    assert "At least 5 sequences are needed" in answer(report)
+
+
+def test_much_missing_gets_no_rank() -> None:
+    """One job of twelve dead is 8 %: no rank, the reason, and bounds with the missing as worst and as best."""
+    report = run_of({"whole": 0.5, "holed": 0.9}, dead={"holed": 1})
+    assert ranks(report) == {"whole": 1, "holed": None}
+    assert report.ranking is not None
+    place = report.ranking.places[-1]
+    assert place.reason == "8% missing"
+    assert place.to_worst is not None
+    assert place.to_best is not None
+    assert place.to_best - place.to_worst == pytest.approx(1 / 12)
+    assert "Without a rank: holed (8% missing)" in answer(report)
+
+
+def test_unranked_model_costs_the_others_nothing() -> None:
+    """The sequences an unranked model lacks still count for the others."""
+    report = run_of({"a": 0.5, "b": 0.6, "holed": 0.9}, dead={"holed": 3})
+    assert report.ranking is not None
+    assert report.ranking.sequences == 12
+    assert len(report.ranking.pairs) == 1
+
+
+def test_nobody_can_be_ranked() -> None:
+    """Everything failed: no rank, said in words."""
+    report = run_of({"a": 1.0, "b": 1.0}, dead={"a": 12, "b": 12})
+    assert set(ranks(report).values()) == {None}
+    assert answer(report).startswith("No model can be ranked by checks: a (")
+
+
+def test_one_model_has_an_answer() -> None:
+    """No comparison to make: its value and its interval."""
+    assert "over 12 sequences, 95" in answer(run_of({"only": 0.5}))
+
+
+def test_pairs_are_adjusted_together() -> None:
+    """Three models are three comparisons: no adjusted p below its own."""
+    report = run_of({"a": 0.3, "b": 0.5, "c": 0.7})
+    assert report.ranking is not None
+    assert len(report.ranking.pairs) == 3
+    for pair in report.ranking.pairs:
+        assert pair.p_adjusted is not None
+        assert pair.paired.p is not None
+        assert pair.p_adjusted >= pair.paired.p
+        assert (pair.needed is None) == (pair.verdict is not Verdict.CANNOT_TELL)
