@@ -25,7 +25,7 @@ from pydantic_settings import (
 from config.errors import SettingsError
 from config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
 from config.load_settings import LoadSettings
-from config.urls import check_mongo, check_redis
+from config.urls import check_mongo, check_ports, check_redis
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """None: an embedded redis-server."""
     mongo_cache_gb: float = Field(0.5, ge=0.25, le=1024)
     """WiredTiger cache of the embedded mongod."""
-    embedded_ports: str | None = Field(None, pattern=r"^[0-9]{1,5}-[0-9]{1,5}$")
+    embedded_ports: Annotated[str, AfterValidator(check_ports)] | None = None
     """`first-last`: ports the embedded servers may take; None: any free one."""
 
     model: LoadSettings = LoadSettings()
@@ -186,9 +186,8 @@ def _explain(
             continue  # follows from another error
         place = tuple(str(part) for part in detail["loc"])
         path = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in known or n == 0)
-        reasons.setdefault(path, []).append(
-            detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        )
+        allowed = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        reasons.setdefault(path, []).append(allowed.replace("String should match pattern", "text that matches"))
     for path, messages in reasons.items():
         name, source, value = _origin(path, variables, table, toml)
         shown = "" if path[-1] in _SECRETS else f" = {value!r}"

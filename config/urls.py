@@ -38,6 +38,14 @@ def check_redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def check_ports(ports: str) -> str:
+    """`first-last` unchanged. Raises ValueError for what is no range of ports."""
+    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", ports)
+    if found is None or not 0 < int(found[1]) <= int(found[2]) < 65536:
+        raise ValueError("two ports, the first and the last, such as 27500-27599")
+    return ports
+
+
 def _ports_exist(found: re.Match[str]) -> bool:
     ports = re.findall(r":(\d{1,5})(?=[,/?]|$)", found[0].rpartition("@")[2])
     return all(0 < int(port) < 65536 for port in ports)

@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except NightjarError as error:
         if debug:
             raise
-        print(f"nightjar: {error}", file=sys.stderr)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
@@ -94,10 +94,16 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if debug:
             raise
         what = f"{type(error).__name__}: {error}".rstrip(": ")
-        print(
-            f"nightjar: this should not have happened: {what}. The same command with --debug shows where; "
-            "please report that.",
-            file=sys.stderr,
+        _complain(
+            f"this should not have happened: {what}. The same command with --debug shows where; please report that."
         )
         sys.exit(1)
     sys.exit(0)
+
+
+def _complain(text: str) -> None:
+    """An error for a person: without secrets, and without what a file or a model could do to the terminal."""
+    from config.redact import redact_text
+    from scripts.output import plain
+
+    print(f"nightjar: {plain(redact_text(text))}", file=sys.stderr)

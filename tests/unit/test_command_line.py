@@ -7,12 +7,14 @@ import sys
 
 import pytest
 
+from config.errors import NightjarError
 from scripts import cli
 from scripts.cli import COMMANDS, main
 
 HEAVY = "arq beanie huggingface_hub jinja2 jsonschema llama_cpp numpy psutil pymongo redis scipy vl_convert".split()
 LOOK = f"""
 import sys
+from config.errors import NightjarError
 from scripts import cli
 for name in cli.COMMANDS:
     try:
@@ -65,3 +67,18 @@ def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureF
         main(["enqueu"])
     assert end.value.code == 2
     assert "'enqueue'" in capsys.readouterr().err
+
+
+def test_an_error_holds_neither_secrets_nor_terminal_controls(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names come from files and models, addresses from drivers."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise NightjarError("cannot reach mongodb://user:hunter2@host/ for model \x1b[2Jx")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit) as end:
+        main(["status"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "nightjar: cannot reach mongodb://user:***@host/ for model [2Jx\n"

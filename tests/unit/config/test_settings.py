@@ -221,8 +221,10 @@ BAD_VALUES = [
     ("NIGHTJAR_LEASE_S", "0", "greater than or equal to 1"),
     ("NIGHTJAR_LEASE_S", "nan", "finite number"),
     ("NIGHTJAR_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
-    ("NIGHTJAR_MONGO_DATABASE", "a/b", "match pattern"),
-    ("NIGHTJAR_EMBEDDED_PORTS", "27000", "match pattern"),
+    ("NIGHTJAR_MONGO_DATABASE", "a/b", "it must be text that matches"),
+    ("NIGHTJAR_EMBEDDED_PORTS", "27000", "such as 27500-27599"),
+    ("NIGHTJAR_EMBEDDED_PORTS", "27000-26000", "such as 27500-27599"),  # the wrong way round
+    ("NIGHTJAR_EMBEDDED_PORTS", "65000-66000", "such as 27500-27599"),
     ("NIGHTJAR_HOME", "~nobody-of-that-name/x", "home directory"),
 ]
 
