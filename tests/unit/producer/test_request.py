@@ -84,15 +84,10 @@ def test_a_name_that_could_leave_its_folder_is_refused(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suite", "models", "name"),
-    [
-        ("stories", ("llama",), "stories-llama-20261121-abcdef"),
-        ("stories", ("qwen3:8b", "x"), "stories-qwen3-8b-and-1-more-20261121-abcdef"),
-        ("s" * 100, ("m" * 200,), f"{'s' * 35}-{'m' * 30}-20261121-abcdef"),
-        ("s", ("::",), "s-model-20261121-abcdef"),
-    ],
+    ("suite", "name"),
+    [("stories", "stories-1121-abcdef"), ("s" * 100, f"{'s' * 35}-1121-abcdef")],
 )
-def test_a_made_up_name_is_readable_and_allowed(suite: str, models: tuple[str, ...], name: str) -> None:
-    made = readable_name(suite, models, NOW, "abcdef")
+def test_a_made_up_name_is_readable_and_allowed(suite: str, name: str) -> None:
+    made = readable_name(suite, NOW, "abcdef")
     assert made == name
     assert expand_name(made, NOW) == made
