@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from workers.engine.request import Tokenizer
 
+LONGEST = 256
+"""Characters of a control token that might be completed across a border."""
 _PRIVATE_USE = range(0xF0000, 0xFFFFD)
 
 
@@ -112,46 +114,52 @@ def _control_tokens(
     text: str, specials: tuple[str, ...], guarded: tuple[tuple[int, int], ...]
 ) -> tuple[list[tuple[int, int]], bool]:
     """Places of the real control tokens, and whether any other reads like one."""
-    pattern, by_start = _index(specials)
+    pattern = _index(specials)
+    known = frozenset(specials)
+
+    def shorter(special: str) -> Iterator[str]:
+        return (special[:k] for k in range(1, len(special)) if special[:k] in known)
+
     ends = [b for _, b in guarded]
     real: list[tuple[int, int]] = []
     collides, at = False, 0
     while found := pattern.search(text, at):
         begin = found.start()
         at = begin + 1
-        for special in by_start.get(text[begin], ()):
-            if not text.startswith(special, begin):
-                continue
-            end = begin + len(special)
-            nearest = bisect_left(ends, begin + 1)
-            if nearest < len(guarded) and guarded[nearest][0] < end:
-                collides = True
-                continue
+        nearest = bisect_left(ends, begin + 1)
+        wall = guarded[nearest][0] if nearest < len(guarded) else len(text)
+        end = found.end()
+        if end > wall:  # typed by somebody; a shorter one may still stand before it
+            collides = True
+            end = max((begin + len(s) for s in shorter(found.group()) if begin + len(s) <= wall), default=begin)
+        if end > begin:
             real.append((begin, end))
             at = end
-            break
     return real, collides
 
 
 @lru_cache(maxsize=8)
-def _index(specials: tuple[str, ...]) -> tuple[re.Pattern[str], Mapping[str, tuple[str, ...]]]:
-    longest_first = sorted((s for s in specials if s), key=len, reverse=True)
-    by_start: dict[str, tuple[str, ...]] = {}
-    for special in longest_first:
-        by_start[special[0]] = (*by_start.get(special[0], ()), special)
-    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)"), by_start
+def _index(specials: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches any control token, the longest where several begin alike. Grouped by their first two characters, so that
+    text with many of the first costs little."""
+    groups: dict[str, list[str]] = {}
+    for special in sorted(filter(None, specials), key=len, reverse=True):
+        groups.setdefault(special[:2], []).append(re.escape(special[2:]))
+    longest_first = sorted(groups, key=len, reverse=True)
+    return re.compile("|".join(f"{re.escape(key)}(?:{'|'.join(groups[key])})" for key in longest_first) or "(?!)")
 
 
 @lru_cache(maxsize=8)
 def _parts(specials: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], int]:
-    """The true beginnings and ends of control tokens, and the longest."""
+    """The true beginnings and ends of control tokens, and the longest; real ones are far below `LONGEST`."""
+    specials = tuple(s for s in specials if len(s) <= LONGEST)
     begins = frozenset(s[:k] for s in specials for k in range(1, len(s)))
     ends = frozenset(s[k:] for s in specials for k in range(1, len(s)))
     return begins, ends, max([0, *map(len, specials)])
 
 
 def _occurrences(content: str, specials: tuple[str, ...]) -> list[tuple[int, int]]:
-    pattern, _ = _index(specials)
+    pattern = _index(specials)
     spans, at = [], 0
     while found := pattern.search(content, at):
         spans.append(found.span())
