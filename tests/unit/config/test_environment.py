@@ -1,0 +1,38 @@
+"""The environment has one reader."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import config
+
+ROOT = Path(config.__file__).parent.parent
+ALLOWED = {
+    "config/settings.py",  # the reader
+    "scripts/train_demo_model.py",  # quiets the tokenizer library; not part of the pipeline
+    "workers/supervisor.py",  # hands it on to the worker processes
+    "workers/library/hub.py",  # tells the hub's library where its files belong, before it is imported
+}
+NAMES = {"environ", "environb", "getenv", "getenvb", "putenv"}
+
+
+def uses(path: Path) -> set[str]:
+    """What the file takes from os to get at the environment, whether as `os.environ` or imported by name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            found.update(alias.name for alias in node.names)
+    return found & NAMES
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    rooms = [
+        path for room in ("config", "jobs", "pipeline", "workers", "scripts") for path in (ROOT / room).rglob("*.py")
+    ]
+    assert len(rooms) > 50
+    guilty = {str(path.relative_to(ROOT)) for path in rooms if uses(path)}
+    assert guilty <= ALLOWED
+    assert "config/settings.py" in guilty, "the search finds what it looks for"
