@@ -14,6 +14,7 @@ from config.errors import NightjarError, UsageError, suggest
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
     "eval": ("evaluate", "Evaluate models on a suite, everything in one terminal."),
+    "try": ("try_", "One prompt, straight from a model to the terminal."),
     "suite": ("suite", "Import, list, show, export and validate suites."),
     "model": ("model", "Models on this machine."),
     "enqueue": ("enqueue", "Freeze a run and write its jobs."),

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 DEFAULT_CONTEXT = 8192
 PROBE_CONTEXT = 256
+PARAMETERS_PER_THREAD = 10_000_000
 MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
 BATCH_CPU, BATCH_GPU = 512, 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
@@ -146,7 +147,7 @@ def resolve(
         slots=slots,
         n_batch=n_batch,
         n_ubatch=min(n_ubatch, n_batch),
-        threads=usable_cores() if settings.threads == "auto" else settings.threads,
+        threads=_useful_threads(facts) if settings.threads == "auto" else settings.threads,
         flash_attention=settings.flash_attention and not settings.reproducible,
         offload_kv=settings.offload_kv and not device.is_cpu,
         cache_type_k=settings.cache_type_k,
@@ -154,3 +155,8 @@ def resolve(
         embeddings=facts.kind is ModelKind.EMBEDDING,
     )
     return resolved, kv_bytes
+
+
+def _useful_threads(facts: ModelFacts) -> int:
+    """The cores this process may use, but no more than a small model's layers can keep busy between two barriers."""
+    return max(1, min(usable_cores(), facts.parameters // PARAMETERS_PER_THREAD))
