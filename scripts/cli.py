@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Services, queues, runs and workers at a glance."),
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry and remove runs."),
     "report": ("report", "Write the report of a run."),
+    "compare": ("compare", "Compare runs or models, with gates."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files and old logs."),

@@ -1,0 +1,199 @@
+"""Two models, or one model on two nights, sequence by sequence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from config.errors import UnknownNameError, UsageError
+from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.ranking import Pair, judged
+from pipeline.report.series import series_of
+from pipeline.scoring.scorer import Direction, Scale
+from pipeline.statistics.intervals import mean
+from pipeline.statistics.paired import compare, holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A model of a run."""
+
+    report: RunReport
+    model: ModelReport
+
+    @property
+    def name(self) -> str:
+        return f"{self.report.provenance.name}:{self.model.name}"
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Sequence id -> digest of all that reaches the model."""
+        return {sequence.id: sequence.digest for sequence in self.report.sequences}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricComparison:
+    """`other` against `base` over the sequences both have; the pair is turned so that more is better."""
+
+    metric: str
+    scale: Scale
+    base: float | None
+    other: float | None
+    differences: tuple[float, ...]
+    """One per shared sequence."""
+    pair: Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostComparison:
+    """Speed or memory of both sides; None where it was not measured."""
+
+    name: str
+    base: float | None
+    other: float | None
+    more_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    base: Side
+    other: Side
+    shared: int
+    only_base: tuple[str, ...]
+    """Sequences (ids) that only the base has, by content."""
+    only_other: tuple[str, ...]
+    notices: tuple[str, ...]
+    metrics: tuple[MetricComparison, ...]
+    """With a better end; p-values are adjusted over them (Holm)."""
+    measures: tuple[MetricComparison, ...]
+    costs: tuple[CostComparison, ...]
+
+
+def sides(report: RunReport, model: str | None) -> list[Side]:
+    """The models of an operand RUN[:MODEL]. Raises UnknownNameError."""
+    chosen = [one for one in report.models if model is None or one.name == model]
+    if not chosen:
+        raise UnknownNameError(f"model in run {report.provenance.name!r}", model or "", [m.name for m in report.models])
+    return [Side(report=report, model=one) for one in chosen]
+
+
+def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Side]]:
+    """Which models to compare: the two there are, else those of one name. Raises UsageError when none fit."""
+    if len(base) == len(other) == 1:
+        return [(base[0], other[0])]
+    if len(base) == 1:
+        return [(base[0], side) for side in other if side != base[0]]
+    pairs = [(one, two) for one in base for two in other if one.model.name == two.model.name]
+    if not pairs:
+        raise UsageError(
+            f"{base[0].report.provenance.name} and {other[0].report.provenance.name} have no model of one name. "
+            "Say which to compare: RUN:MODEL RUN:MODEL."
+        )
+    return pairs
+
+
+def compare_sides(base: Side, other: Side) -> Comparison:
+    """Aligns by sequence digest, compares every metric both have. Raises UsageError when no sequence is shared."""
+    here, there = base.digests, other.digests
+    shared = set(here.values()) & set(there.values())
+    if not shared:
+        raise UsageError(f"{base.name} and {other.name} share no sequence, so there is nothing to compare.")
+    scales = {name: scale for name, scale in base.report.scales.items() if name in other.report.scales}
+    found = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
+    quality = [one for one in found if one.scale.direction is not Direction.NONE]
+    adjusted = holm({one.metric: one.pair.paired.p for one in quality})
+    return Comparison(
+        base=base,
+        other=other,
+        shared=len(shared),
+        only_base=tuple(name for name, digest in here.items() if digest not in shared),
+        only_other=tuple(name for name, digest in there.items() if digest not in shared),
+        notices=tuple(_notices(base, other)),
+        metrics=tuple(_adjusted(one, adjusted[one.metric]) for one in quality),
+        measures=tuple(one for one in found if one.scale.direction is Direction.NONE),
+        costs=_costs(base.model, other.model),
+    )
+
+
+def _both_have(base: Side, other: Side, metric: str) -> bool:
+    return metric in base.model.total.metrics and metric in other.model.total.metrics
+
+
+def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricComparison:
+    first, second = (series_of(side.model, metric, scale, side.digests) for side in (base, other))
+    before, after = first.better(), second.better()
+    shared = sorted(before.keys() & after.keys())
+    differences = tuple(after[key] - before[key] for key in shared)
+    binary = scale.unit == "pass" and _single(base, metric) and _single(other, metric)
+    paired = compare(after, before, single_binary=binary)
+    return MetricComparison(
+        metric=metric,
+        scale=scale,
+        base=mean([first.values[key] for key in shared]),
+        other=mean([second.values[key] for key in shared]),
+        differences=differences,
+        pair=judged(other.name, base.name, paired, None, differences),
+    )
+
+
+def _adjusted(one: MetricComparison, p: float | None) -> MetricComparison:
+    return replace(one, pair=judged(one.pair.first, one.pair.second, one.pair.paired, p, one.differences))
+
+
+def _single(side: Side, metric: str) -> bool:
+    """Whether every sequence has exactly one value."""
+    groups = [group.metrics.get(metric) for group in side.model.by_sequence.values()]
+    return all(found is None or found.values <= 1 for found in groups)
+
+
+def _notices(base: Side, other: Side) -> list[str]:
+    one, two = base.report.provenance, other.report.provenance
+    told = []
+    if one.seed != two.seed:
+        told.append(f"The runs have different seeds ({one.seed}, {two.seed}): replies are not paired draw by draw.")
+    told += [
+        f"{side.name} is not finished; its numbers will change."
+        for side in (base, other)
+        if side.report.provenance.partial
+    ]
+    if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
+        told.append("The model's file changed between the two.")
+    differ = [
+        name
+        for name, uses in base.model.parameters.items()
+        if _values(uses) != _values(other.model.parameters.get(name, ()))
+    ]
+    if differ:
+        told.append(f"They were sampled differently: {', '.join(differ)}.")
+    return told
+
+
+def _values(uses: Sequence[object]) -> set[str]:
+    return {repr(getattr(use, "value", None)) for use in uses}
+
+
+def _costs(base: ModelReport, other: ModelReport) -> tuple[CostComparison, ...]:
+    one, two = base.resources, other.resources
+    return (
+        CostComparison(
+            name="probe: decode, tokens/s",
+            base=one.probe.decode_tokens_per_s if one.probe else None,
+            other=two.probe.decode_tokens_per_s if two.probe else None,
+            more_is_better=True,
+        ),
+        CostComparison(
+            name="probe: prefill, tokens/s",
+            base=one.probe.prefill_tokens_per_s if one.probe else None,
+            other=two.probe.prefill_tokens_per_s if two.probe else None,
+            more_is_better=True,
+        ),
+        CostComparison(
+            name="process memory, bytes",
+            base=one.process_peak_bytes,
+            other=two.process_peak_bytes,
+            more_is_better=False,
+        ),
+        CostComparison(
+            name="GPU memory, bytes", base=one.gpu_peak_bytes, other=two.gpu_peak_bytes, more_is_better=False
+        ),
+    )
