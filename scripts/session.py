@@ -35,14 +35,20 @@ class Session:
 
 @asynccontextmanager
 async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIterator[Session]:
-    """Starts the embedded servers where no URL is set, connects, and closes again. Raises ServiceError.
+    """Starts the embedded servers where no URL is set, connects, and closes again.
+
+    Raises ServiceError, also when MongoDB goes away in between.
 
     A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only.
     """
+    from pymongo.errors import PyMongoError
+
     from config.embedded import service_urls
+    from config.errors import ServiceError
     from config.logging import configure
     from config.settings import load_settings
-    from jobs.database import connect
+    from jobs.database import address, connect
+    from jobs.patience import is_transient
     from jobs.queue import Doorbell
 
     settings = load_settings()
@@ -54,6 +60,13 @@ async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIt
         keeper = asyncio.create_task(_keep_embedded_up(settings))
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)
+        except PyMongoError as error:
+            if not is_transient(error):
+                raise
+            raise ServiceError(
+                f"MongoDB at {address(urls.mongo)} went away while this command worked ({type(error).__name__}). "
+                "What was written stays written; give the command again."
+            ) from error
         finally:
             keeper.cancel()
             if doorbell is not None:
