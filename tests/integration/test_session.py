@@ -1,0 +1,27 @@
+"""What a command says when MongoDB goes away under it."""
+
+from __future__ import annotations
+
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from config.embedded import ServiceUrls
+from config.errors import ServiceError
+from scripts.session import open_session
+
+
+@pytest.fixture(autouse=True)
+def _session_servers(services: ServiceUrls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.embedded.service_urls", lambda settings: services)
+
+
+async def test_a_server_that_goes_away_is_named_with_what_to_do() -> None:
+    with pytest.raises(ServiceError, match=r"MongoDB at 127\.0\.0\.1:\d+ went away.*AutoReconnect.*again"):
+        async with open_session():
+            raise AutoReconnect("connection closed")
+
+
+async def test_a_request_that_was_wrong_is_not_hidden() -> None:
+    with pytest.raises(OperationFailure):
+        async with open_session():
+            raise OperationFailure("unknown operator", 2)
