@@ -43,6 +43,11 @@ class Database:
         return self.raw["workers"]
 
     @property
+    def worker_records(self) -> AsyncCollection[Row]:
+        """The last beat of workers that ended; reports read their memory, GPU use and energy."""
+        return self.raw["worker_records"]
+
+    @property
     def leases(self) -> AsyncCollection[Row]:
         """Named leases, see `jobs.leases`."""
         return self.raw["leases"]

@@ -147,4 +147,7 @@ async def _jobs(run_id: str, database: Database) -> AsyncIterator[JobRow]:
 
 
 async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:
-    return {raw["_id"]: raw async for raw in database.workers.find({"_id": {"$in": sorted(ids)}})}
+    """The newest beat of each worker, whether it still runs or has ended."""
+    wanted = {"_id": {"$in": sorted(ids)}}
+    ended = {raw["_id"]: raw async for raw in database.worker_records.find(wanted)}
+    return ended | {raw["_id"]: raw async for raw in database.workers.find(wanted)}

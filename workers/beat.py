@@ -58,8 +58,10 @@ class Beat:
         await self._database.workers.update_one({"_id": self._worker}, [{"$set": fields}], upsert=True)
 
     async def leave(self) -> None:
-        """Takes the worker off the list: it ended as it should."""
-        await self._database.workers.delete_one({"_id": self._worker})
+        """Takes the worker off the list: it ended as it should. What it measured is kept for reports."""
+        last = await self._database.workers.find_one_and_delete({"_id": self._worker})
+        if last is not None:
+            await self._database.worker_records.replace_one({"_id": self._worker}, last, upsert=True)
 
     def _fields(self) -> Row:
         stats = self.stats()
