@@ -165,8 +165,8 @@ def _devices() -> Iterator[Check]:
     if cards and not usable:
         remedy = (
             "This build cannot use the cards. Build it again with CUDA: "
-            "CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps --no-binary llama-cpp-python "
-            f"llama-cpp-python=={metadata.version('llama-cpp-python')}"
+            'CMAKE_ARGS="-DGGML_CUDA=on" .venv/bin/pip install --no-build-isolation --no-deps --force-reinstall '
+            f"--no-binary llama-cpp-python llama-cpp-python=={metadata.version('llama-cpp-python')}"
         )
         yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
     else:

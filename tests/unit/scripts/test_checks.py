@@ -170,4 +170,4 @@ async def test_a_card_that_this_build_cannot_use(settings: Settings, monkeypatch
     show_gpus(monkeypatch, [CARD], [])
     check = (await found(settings))["llama.cpp"]
     assert check.state == "warning"
-    assert "CMAKE_ARGS=-DGGML_CUDA=on" in (check.remedy or "")
+    assert 'CMAKE_ARGS="-DGGML_CUDA=on"' in (check.remedy or "")
