@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,8 +26,8 @@ from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 _log = structlog.get_logger()
 
 DUPLICATE_KEY = 11000
-BATCH_SCORES = 5000
-BATCH_JOBS = 200
+BATCH_SCORES = 2000
+BATCH_JOBS = 100
 
 
 async def collect(run_id: str, database: Database, *, closing: bool = False) -> RunReport:
@@ -40,16 +41,17 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    jobs = []
-    async for job in _jobs(run.id, database):
-        score_job(sheet[job.sequence], by_id[job.sequence], job)
-        jobs.append(job)
+    jobs: list[JobRow] = []
+    async for batch in _job_batches(run.id, database):
+        await asyncio.to_thread(_score, batch, sheet, by_id)
+        jobs += batch
     jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
     if closing:
         run = run.model_copy(update={"status": RunStatus.DONE, "finished_at": now})
-    return assemble(
+    return await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
+        assemble,
         provenance=provenance_of(run, suite),
         models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
@@ -72,7 +74,8 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     run_id = run if isinstance(run, str) else run.id
     report = await collect(run_id, database, closing=True)
     stored = await store_scores(report, database)
-    paths = write(report, ["html", "json"], reports_dir or load_settings().reports_dir)
+    folder = reports_dir or load_settings().reports_dir
+    paths = await asyncio.to_thread(write, report, ["html", "json"], folder)
     _log.info("report_written", run=run_id, scores=stored, paths=[str(path) for path in paths])
     return paths
 
@@ -138,12 +141,22 @@ async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -
     return {document.sequence.id: document.sequence for document in found}
 
 
-async def _jobs(run_id: str, database: Database) -> AsyncIterator[JobRow]:
+async def _job_batches(run_id: str, database: Database) -> AsyncIterator[list[JobRow]]:
     """The reply jobs of a run as they come: one pass, with a projection."""
     reader = RowReader()
     match = {"$match": {"run": run_id, "kind": JobKind.REPLY}}
-    async for raw in await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS):
-        yield reader.job(raw)
+    cursor = await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS)
+    while batch := await cursor.to_list(BATCH_JOBS):
+        yield [reader.job(raw) for raw in batch]
+
+
+def _score(
+    jobs: Iterable[JobRow],
+    sheet: Mapping[str, Sequence[Sequence[Line]]],
+    sequences: Mapping[str, PromptSequence],
+) -> None:
+    for job in jobs:
+        score_job(sheet[job.sequence], sequences[job.sequence], job)
 
 
 async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:
