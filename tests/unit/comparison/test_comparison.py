@@ -1,0 +1,191 @@
+"""Two sides, sequence by sequence, and the gates on them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from config.errors import UnknownNameError, UsageError
+from jobs.sequences import Sequence
+from jobs.states import JobStatus
+from pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides
+from pipeline.gates import Gate, GateKind, GateResult, Outcome, check_comparison, check_report, failed, parse_gate
+from pipeline.report.data import RunReport
+from pipeline.report.ranking import Verdict
+from tests import factories
+
+
+def sequence(number: int, turns: int = 4) -> Sequence:
+    expect = [{"check": "includes", "value": "fox"}]
+    return Sequence.model_validate({"id": f"s{number}", "turns": [{"prompt": f"p{number}", "expect": expect}] * turns})
+
+
+def night(
+    share: float, *, numbers: range = range(12), model: str = "m", turns: int = 4, dead: int = 0, **each: Any
+) -> RunReport:
+    """A run of one model that passes about its share of checks."""
+    about = [sequence(number, turns) for number in numbers]
+    jobs = []
+    for at, one in enumerate(about):
+        source = random.Random(f"{share} {one.id}")
+        replies = ["fox" if source.random() < share else "no" for _ in range(turns)]
+        status = JobStatus.DEAD if at < dead else JobStatus.DONE
+        jobs.append(factories.row(one, [] if at < dead else replies, model=model, status=status, **each))
+    return factories.report_of(jobs, about)
+
+
+def held(base: RunReport, other: RunReport) -> Comparison:
+    ((one, two),) = pair_up(sides(base, None), sides(other, None))
+    return compare_sides(one, two)
+
+
+def verdicts(comparison: Comparison) -> dict[str, Verdict]:
+    return {one.metric: one.pair.verdict for one in comparison.metrics}
+
+
+def test_worse_better_and_no_telling() -> None:
+    """The verdict is about the other side; a run against itself cannot be told apart."""
+    good, bad = night(0.95), night(0.1)
+    assert set(verdicts(held(good, bad)).values()) == {Verdict.WORSE}
+    assert set(verdicts(held(bad, good)).values()) == {Verdict.BETTER}
+    assert set(verdicts(held(good, good)).values()) == {Verdict.CANNOT_TELL}
+
+
+def test_measures_get_no_verdict() -> None:
+    """Words and the like have no better end: their difference is shown, apart from the verdicts."""
+    comparison = held(night(0.9), night(0.2))
+    assert set(verdicts(comparison)) == {"checks", "includes"}
+    assert {one.metric for one in comparison.measures} == {"words", "distinct_1", "distinct_2", "repetition"}
+
+
+def test_aligned_by_content() -> None:
+    """Sequences are matched by what reaches the model, not by their place; what one side lacks is listed."""
+    comparison = held(night(0.9, numbers=range(12)), night(0.2, numbers=range(3, 14)))
+    assert comparison.shared == 9
+    assert comparison.only_base == ("s0", "s1", "s2")
+    assert comparison.only_other == ("s12", "s13")
+
+
+def test_same_name_other_content_is_no_match() -> None:
+    """A sequence that kept its name and changed its prompts is another sequence."""
+    with pytest.raises(UsageError, match="share no sequence"):
+        held(night(0.9, turns=4), night(0.9, turns=3))
+
+
+def test_missing_sequences_are_left_out() -> None:
+    """A dead job is neither a win nor a loss."""
+    comparison = held(night(0.9), night(0.9, dead=2))
+    (includes,) = (one for one in comparison.metrics if one.metric == "includes")
+    assert includes.pair.paired.n == 10
+    assert includes.pair.paired.difference == 0
+
+
+def test_unlike_sampling_is_told() -> None:
+    """A difference that may come from temperature is not shown without saying so."""
+    comparison = held(night(0.9, parameters={"temperature": 0.1}), night(0.9, parameters={"temperature": 0.9}))
+    assert comparison.notices == ("They were sampled differently: temperature.",)
+
+
+def test_mcnemar_only_for_one_binary_value() -> None:
+    """One turn a sequence: McNemar. Four turns: a share, and none."""
+    single = held(night(0.9, turns=1), night(0.2, turns=1))
+    several = held(night(0.9), night(0.2))
+    assert all(one.pair.paired.p_mcnemar is not None for one in single.metrics if one.scale.unit == "pass")
+    assert all(one.pair.paired.p_mcnemar is None for one in several.metrics)
+
+
+def test_operands() -> None:
+    """One model each: those two, whatever their names. Several: by name. None in common: told how to say it."""
+    one, two = night(0.5, model="a"), night(0.5, model="b")
+    assert [(x.model.name, y.model.name) for x, y in pair_up(sides(one, None), sides(two, None))] == [("a", "b")]
+    many = factories.synthetic_report(repeats=1)
+    assert len(pair_up(sides(many, None), sides(many, None))) == 3
+    both = [*sides(one, None), *sides(two, None)]
+    others: list[Side] = [*sides(night(0.5, model="c"), None), *sides(night(0.5, model="d"), None)]
+    with pytest.raises(UsageError, match="RUN:MODEL"):
+        pair_up(both, others)
+    with pytest.raises(UnknownNameError, match="amber-1b"):
+        sides(many, "amber-1c")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "gate"),
+    [
+        (GateKind.BELOW, "checks:0.8", Gate(kind=GateKind.BELOW, metric="checks", value=0.8)),
+        (GateKind.BELOW, "judge:tone:3", Gate(kind=GateKind.BELOW, metric="judge:tone", value=3)),  # the last colon
+        (GateKind.MISSING, "0.05", Gate(kind=GateKind.MISSING, metric=None, value=0.05)),
+    ],
+)
+def test_gate_is_read(kind: GateKind, text: str, gate: Gate) -> None:
+    """METRIC:NUMBER, or a share."""
+    assert parse_gate(kind, text) == gate
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (GateKind.BELOW, "checks"),
+        (GateKind.BELOW, "0.8"),
+        (GateKind.BELOW, ":0.8"),
+        (GateKind.BELOW, "checks:high"),
+        (GateKind.BELOW, "checks:nan"),
+        (GateKind.REGRESSION, "checks:-0.1"),
+        (GateKind.MISSING, "checks:0.1"),
+        (GateKind.MISSING, "-1"),
+    ],
+)
+def test_gate_that_is_none(kind: GateKind, text: str) -> None:
+    """Each is refused before anything is read."""
+    with pytest.raises(UsageError, match="--"):
+        parse_gate(kind, text)
+
+
+def outcomes(results: list[GateResult]) -> list[Outcome]:
+    return [result.outcome for result in results]
+
+
+def test_fail_below() -> None:
+    """The mean against a limit; a metric that is not there is a mistake, not a pass."""
+    report = night(0.5)
+    limits = [parse_gate(GateKind.BELOW, f"checks:{limit}") for limit in (0.2, 0.9)]
+    assert outcomes(check_report(limits, report)) == [Outcome.PASSED, Outcome.TRIPPED]
+    with pytest.raises(UsageError, match="'checks'"):
+        check_report([parse_gate(GateKind.BELOW, "check:0.2")], report)
+
+
+def test_nothing_to_hold_against_a_limit() -> None:
+    """No value at all: inconclusive, which fails only when strict."""
+    results = check_report([parse_gate(GateKind.BELOW, "checks:0.2")], night(0.5, dead=12))
+    assert outcomes(results) == [Outcome.INCONCLUSIVE]
+    assert (failed(results, strict=False), failed(results, strict=True)) == (False, True)
+
+
+def test_max_missing() -> None:
+    """Two of twelve jobs dead: 17 % of the turns."""
+    gates = [parse_gate(GateKind.MISSING, limit) for limit in ("0.1", "0.2")]
+    assert outcomes(check_report(gates, night(0.5, dead=2))) == [Outcome.TRIPPED, Outcome.PASSED]
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "margin", "expected"),
+    [
+        (0.95, 0.1, 0.05, Outcome.TRIPPED),  # the whole interval lies beyond the margin
+        (0.95, 0.95, 0.05, Outcome.PASSED),  # equal beyond doubt
+        (0.5, 0.52, 0.05, Outcome.INCONCLUSIVE),  # the interval reaches over the margin
+        (0.1, 0.95, 0.05, Outcome.PASSED),  # better is no regression
+    ],
+)
+def test_regression(base: float, other: float, margin: float, expected: Outcome) -> None:
+    """Trips only beyond doubt."""
+    gates = [parse_gate(GateKind.REGRESSION, f"checks:{margin}")]
+    assert outcomes(check_comparison(gates, held(night(base), night(other)))) == [expected]
+
+
+def test_regression_with_few_sequences() -> None:
+    """Four sequences have no interval: inconclusive, however far apart."""
+    comparison = held(night(1.0, numbers=range(4)), night(0.0, numbers=range(4)))
+    assert outcomes(check_comparison([parse_gate(GateKind.REGRESSION, "checks:0")], comparison)) == [
+        Outcome.INCONCLUSIVE
+    ]
