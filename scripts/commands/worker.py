@@ -14,12 +14,18 @@ app = typer.Typer()
 
 @app.command(epilog="Example: nightjar worker --model llama-3.1-8b --gpu 0")
 def worker(
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or path of a GGUF file.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Name of a model, path of a GGUF file, or auto: what has most to do.")
+    ],
     gpu: Annotated[
         str | None, typer.Option(help="UUIDs or indices, comma-separated, or `none`; all cards when not given.")
     ] = None,
     slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Conversations at once.")] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when no run has work for the model any more.")] = False,
+    wanted: Annotated[str | None, typer.Option("--for", help="With auto: chat, embedding or judge only.")] = None,
+    idle_exit: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="End after so long without a job to do.")
+    ] = None,
     single: Annotated[bool, typer.Option("--single", hidden=True, help="Be the process of one pinned card.")] = False,
     started_ms: Annotated[int, typer.Option(hidden=True)] = 0,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -27,6 +33,8 @@ def worker(
     """Loads one model and generates the replies of its jobs: one supervised process for each card."""
     if single:
         code = run_async(_serve(model, gpu, slots, burst, started_ms, parent))
+    elif model == "auto" or idle_exit is not None:
+        code = run_async(_roam(model, gpu, slots, wanted, idle_exit))
     else:
         code = run_async(_supervise(model, gpu, slots, burst))
     sys.exit(code)
@@ -53,3 +61,14 @@ async def _supervise(model: str, gpu: str | None, slots: int | None, burst: bool
     arguments = ["--model", model, *(["--slots", str(slots)] if slots else []), *(["--burst"] if burst else [])]
     async with open_session(service=True) as session:
         return await Supervisor(arguments, pins, session.database, burst=burst).run()
+
+
+async def _roam(model: str, gpu: str | None, slots: int | None, wanted: str | None, idle_exit: float | None) -> int:
+    from config.settings import load_settings
+    from scripts.model_pull import obtained
+    from scripts.roaming import roam
+
+    if model != "auto":
+        obtained(model, load_settings())
+    async with open_session(service=True) as session:
+        return await roam(session, None if model == "auto" else model, gpu, slots, wanted, idle_exit)

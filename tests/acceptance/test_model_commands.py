@@ -142,7 +142,9 @@ def test_a_pulled_model_runs(nightjar: Run, hub: LocalHub, tmp_path: Path) -> No
     hub.repositories["acme/Tale-GGUF"] = Repository(files={"tale-Q8_0.gguf": DEMO.read_bytes()})
     nightjar("model", "pull", "acme/Tale-GGUF", "--name", "tale")
     suite = tmp_path / "suite.yaml"
-    suite.write_text("nightjar: 1\nname: two\nsequences:\n  - id: one\n    turns:\n      - prompt: Tell me a story about a fox.\n")
+    suite.write_text(
+        "nightjar: 1\nname: two\nsequences:\n  - id: one\n    turns:\n      - prompt: Tell me a story about a fox.\n"
+    )
     nightjar("eval", "--suite", str(suite), "--model", "tale", "--set", "max_tokens=8", "--gpu", "none", "--slots", "1")
     tale = rows(nightjar)["tale"]
     assert tale["state"] in ("ready", "loaded")
@@ -212,3 +214,33 @@ def test_cleanup_shows_and_then_clears(nightjar: Run, tmp_path: Path) -> None:
     assert part.exists()
     assert json.loads(nightjar("cleanup", "--json").stdout)["items"][0]["bytes"] == 1000
     assert not part.parent.exists()
+
+
+def test_auto_serves_one_model_after_the_other(
+    nightjar: Run, environment: dict[str, str], tmp_path: Path, services: ServiceUrls
+) -> None:
+    """A worker that is told no model finishes two models' jobs, the larger backlog first, and ends when idle."""
+    for name in ("first", "second"):
+        nightjar("model", "add", str(DEMO), "--name", name)
+    write_gguf(tmp_path / "unfit.gguf")
+    nightjar("model", "add", str(tmp_path / "unfit.gguf"), "--name", "unfit")
+    suite = tmp_path / "suite.yaml"
+    turns = "    turns: [{prompt: Tell me a story about a fox., parameters: {max_tokens: 8}}]\n"
+    suite.write_text(f"nightjar: 1\nname: tales\nsequences:\n  - id: one\n{turns}  - id: two\n{turns}")
+    nightjar("suite", "import", str(suite))
+    nightjar("enqueue", "--suite", "tales", "--model", "first", "--name", "small")
+    nightjar("enqueue", "--suite", "tales", "--model", "second", "--repeats", "4", "--name", "large")
+    worker = ["worker", "--model", "auto", "--gpu", "none", "--slots", "1", "--for", "chat", "--idle-exit", "6"]
+    with subprocess.Popen([NIGHTJAR, "dispatcher"], env=environment, cwd=tmp_path) as dispatcher:
+        try:
+            ended = subprocess.run(
+                [NIGHTJAR, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            )
+        finally:
+            dispatcher.send_signal(signal.SIGTERM)
+    assert ended.returncode == 0, ended.stderr
+    status = json.loads(nightjar("status", "--json").stdout)
+    assert {run["name"]: run["jobs"]["DONE"] for run in status["runs"]} == {"small": 2, "large": 8}
+    chosen = [line for line in ended.stderr.splitlines() if "model_chosen" in line]
+    assert "second" in chosen[0]
+    assert any('"first"' in line or "model=first" in line for line in chosen[1:])

@@ -52,6 +52,8 @@ class Choice:
 
     model: str | None
     reason: str
+    work: bool
+    """Jobs wait that this worker could do, for whichever model."""
 
 
 def choose_model(
@@ -70,26 +72,30 @@ def choose_model(
     serving = {item.model: item for item in every}
     able = [item for item in every if _hindrance(item, room_bytes, capability) is None and item.waiting > 0]
     best = max(able, key=lambda item: (_load(item), _reversed(item.model)), default=None)
-    if present is None:
-        if best is None:
-            return Choice(model=None, reason=_why_none(every, room_bytes, capability))
-        return Choice(model=best.model, reason=f"{best.waiting} jobs wait for it, more per worker than for any other")
+    model, reason = _first(every, best, room_bytes, capability) if present is None else _next(serving, best, present)
+    return Choice(model=model, reason=reason, work=best is not None)
+
+
+def _first(
+    every: list[Backlog], best: Backlog | None, room_bytes: int, capability: Capability | None
+) -> tuple[str | None, str]:
+    if best is None:
+        return None, _why_none(every, room_bytes, capability)
+    return best.model, f"{best.waiting} jobs wait for it, more per worker than for any other"
+
+
+def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -> tuple[str, str]:
+    """Stay or switch."""
     own = serving.get(present.model)
-    own_waiting = own.waiting if own is not None else 0
     if best is None or best.model == present.model:
-        return Choice(model=present.model, reason="no other model that fits has more waiting jobs")
-    if own is None or own_waiting == 0:
+        return present.model, "no other model that fits has more waiting jobs"
+    if own is None or own.waiting == 0:
         if present.idle_s < IDLE_S:
-            return Choice(model=present.model, reason=f"it has no waiting jobs, for less than {IDLE_S:.0f} s")
-        return Choice(
-            model=best.model, reason=f"{present.model} is done, and {best.waiting} jobs wait for {best.model}"
-        )
+            return present.model, f"it has no waiting jobs, for less than {IDLE_S:.0f} s"
+        return best.model, f"{best.waiting} jobs wait for it, and {present.model} is done"
     if present.loaded_s < LEAST_STAY_S or _load(best) < SWITCH_FACTOR * _load(own):
-        return Choice(model=present.model, reason=f"{own_waiting} jobs wait for it")
-    return Choice(
-        model=best.model,
-        reason=f"{best.waiting} jobs wait for {best.model}, {SWITCH_FACTOR} times more per worker than for {own.model}",
-    )
+        return present.model, f"{own.waiting} jobs wait for it"
+    return best.model, f"{best.waiting} jobs wait for it, {SWITCH_FACTOR} times more per worker than for {own.model}"
 
 
 def has_capability(kind: ModelKind | None, tags: Iterable[str], capability: Capability | None) -> bool:

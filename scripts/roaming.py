@@ -1,0 +1,79 @@
+"""`nightjar worker --model auto` and `--idle-exit`: places, what they see, and how their workers are started."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from config.errors import UsageError
+
+if TYPE_CHECKING:
+    from scripts.session import Session
+    from workers.gpu import Pin
+    from workers.roamer import Look, Outlook, Place, Process
+
+
+async def roam(
+    session: Session,
+    only: str | None,
+    gpu: str | None,
+    slots: int | None,
+    wanted: str | None,
+    idle_exit_s: float | None,
+) -> int:
+    """Runs the roamer on the chosen cards. `only`: the one model to serve. Raises UsageError."""
+    from workers.gpu import choose, list_cards
+    from workers.roamer import Place, Roamer, start_worker
+
+    if wanted not in (None, "chat", "embedding", "judge"):
+        raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge.")
+    pins = choose(gpu, list_cards())
+    places = [Place(pin=pin, room_bytes=_room(pin, session)) for pin in pins]
+    arguments = ["--slots", str(slots)] if slots else []
+
+    async def start(model: str, pin: Pin) -> Process:
+        return await start_worker(model, pin, arguments)
+
+    look = _look(session, only)
+    return await Roamer(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]
+
+
+def _room(pin: Pin, session: Session) -> int:
+    """Bytes a model may take at this place."""
+    from config.hardware import memory_limit
+    from workers.library.hardware import room_of, this_machine
+
+    share = session.settings.model.memory_share
+    if pin.card is not None and pin.card.memory_bytes is not None:
+        return int(pin.card.memory_bytes * share)
+    if pin.cpu_only:
+        return int(memory_limit() * share)
+    room = room_of(this_machine())
+    return int(max(room.gpu, room.host) * share)
+
+
+def _look(session: Session, only: str | None) -> Look:
+    """What a place sees: waiting jobs, what this host could load for them, and who serves them already."""
+    from workers.library.survey import Loadable, backlogs, live_workers, loadable, published, waiting_jobs
+    from workers.roamer import Outlook
+
+    known: dict[str, Loadable] = {}
+
+    async def look(place: Place, ours: Mapping[str, int]) -> Outlook:
+        waiting = await waiting_jobs(session.database)
+        if only is not None:
+            waiting = {model: jobs for model, jobs in waiting.items() if model == only}
+        sure = {model for model, found in known.items() if found.kind and found.memory_bytes is not None}
+        new = sorted(set(waiting) - sure)
+        facts = await published(new, session.database)
+        for model in new:
+            known[model] = await asyncio.to_thread(loadable, model, facts.get(model), session.settings)
+        live = await live_workers(session.database)
+        others = {
+            model: max(ours.get(model, 0), live.get(model, 0) - (1 if model == place.model else 0)) for model in waiting
+        }
+        busy = frozenset(model for model, jobs in waiting.items() if jobs.due or jobs.running)
+        return Outlook(backlogs=backlogs(waiting, known, others, place.failures), busy=busy)
+
+    return look

@@ -1,0 +1,126 @@
+"""The backlogs that a worker with `--model auto` chooses from: waiting jobs, and what this host could load for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import NightjarError
+from jobs.backlog import LIVE_BEAT_S
+from jobs.models import ModelFacts, ModelKind
+from jobs.states import WORKING_RUNS, JobStatus
+from workers.library.choose import Backlog
+from workers.library.estimate import memory_on_cpu
+from workers.library.find import find_model
+from workers.library.fit import CPU_UBATCH, DEFAULT_CONTEXT
+from workers.library.inspect import inspect_file, kind_of
+from workers.library.registry import read_registry
+from workers.library.shape import shape_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.database import Database
+
+OVERHEAD = 1.15
+"""On the size of a file that is not here yet: KV of a slot and scratch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """One model's jobs."""
+
+    due: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loadable:
+    """What this host knows of a model by its own files."""
+
+    kind: ModelKind | None
+    memory_bytes: int | None
+    tags: tuple[str, ...]
+
+
+async def waiting_jobs(database: Database) -> dict[str, Waiting]:
+    """Jobs of working runs by model: due now, and running."""
+    runs = [row["_id"] async for row in database.runs.find({"status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})]
+    due = {"status": JobStatus.PENDING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+    cursor = await database.jobs.aggregate(
+        [
+            {"$match": {"run": {"$in": runs}, "$or": [due, {"status": JobStatus.RUNNING}]}},
+            {"$group": {"_id": {"model": "$model", "status": "$status"}, "count": {"$sum": 1}}},
+        ]
+    )
+    counts: dict[str, dict[str, int]] = {}
+    async for row in cursor:
+        counts.setdefault(row["_id"]["model"], {})[row["_id"]["status"]] = row["count"]
+    return {
+        model: Waiting(due=found.get(JobStatus.PENDING, 0), running=found.get(JobStatus.RUNNING, 0))
+        for model, found in counts.items()
+    }
+
+
+async def live_workers(database: Database) -> dict[str, int]:
+    """Workers by model whose beat is fresh and that load or serve."""
+    fresh = {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", int(LIVE_BEAT_S * 1000)]}]}}
+    query = {"state": {"$in": ["loading", "ready"]}, **fresh}
+    result: dict[str, int] = {}
+    async for row in database.workers.find(query, {"model": 1}):
+        result[row["model"]] = result.get(row["model"], 0) + 1
+    return result
+
+
+async def published(models: Collection[str], database: Database) -> dict[str, ModelFacts]:
+    """Facts that other hosts published."""
+    cursor = database.raw["models"].find({"_id": {"$in": sorted(models)}})
+    return {row["_id"]: ModelFacts.model_validate(row["facts"]) async for row in cursor}
+
+
+def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadable:
+    """What loading the model takes here, with one slot; None where it is not here and may not be fetched."""
+    entry = read_registry(settings.models_file).models.get(model)
+    tags = entry.tags if entry else ()
+    kind = facts.kind if facts else None
+    try:
+        found = find_model(model, settings)
+        return _held(found.path, kind, found.load.context, found.template, tags)
+    except NightjarError:
+        pass
+    fetchable = entry is not None and entry.repo is not None and settings.pull_on_use and not settings.offline
+    size = int(facts.file_bytes * OVERHEAD) if facts is not None and fetchable else None
+    return Loadable(kind=kind, memory_bytes=size, tags=tags)
+
+
+def backlogs(
+    waiting: Mapping[str, Waiting],
+    here: Mapping[str, Loadable],
+    others: Mapping[str, int],
+    failures: Mapping[str, str],
+) -> list[Backlog]:
+    """One backlog for each model with jobs. `others`: workers of each model besides the one that chooses."""
+    return [
+        Backlog(
+            model=model,
+            waiting=jobs.due,
+            kind=here[model].kind,
+            tags=here[model].tags,
+            memory_bytes=here[model].memory_bytes,
+            workers=max(0, others.get(model, 0)),
+            failure=failures.get(model),
+        )
+        for model, jobs in waiting.items()
+    ]
+
+
+def _held(
+    path: Path, kind: ModelKind | None, context: int | None, template: str | None, tags: tuple[str, ...]
+) -> Loadable:
+    metadata = inspect_file(path).metadata
+    shape = shape_of(metadata)
+    tokens = context or min(shape.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    needed = memory_on_cpu(shape, context=tokens, slots=1, n_ubatch=CPU_UBATCH).total
+    own = kind_of(metadata, path.name, template or metadata.values.get("tokenizer.chat_template"))
+    return Loadable(kind=kind or own, memory_bytes=needed, tags=tags)

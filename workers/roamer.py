@@ -1,0 +1,167 @@
+"""`nightjar worker --model auto`: one place after the other serves the model that needs it most.
+
+A place is a card (or the CPU). Switching ends the place's `nightjar worker` process, drained, and starts another, since
+memory comes back reliably only when a process ends. What to serve is decided in `workers.library.choose`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+import structlog
+
+from workers.gpu import Pin
+from workers.library.choose import Backlog, Capability, Present, choose_model
+
+POLL_S = 3.0
+_log = structlog.get_logger()
+
+
+class Process(Protocol):
+    """A started worker; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, signum: int, /) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """All that is known at one moment: backlogs without this host's part, and the models with jobs in work."""
+
+    backlogs: Sequence[Backlog]
+    busy: frozenset[str]
+
+
+@dataclass(eq=False, kw_only=True)
+class Place:
+    """A card or the CPU, and what it serves."""
+
+    pin: Pin
+    room_bytes: int
+    model: str | None = None
+    process: Process | None = None
+    loaded_at: float = 0.0
+    busy_at: float = 0.0
+    failures: dict[str, str] = field(default_factory=dict)
+    """Models that could not be loaded here, and why."""
+
+
+Look = Callable[["Place", Mapping[str, int]], Awaitable[Outlook]]
+"""(the place that chooses, our workers at the other places by model) -> outlook."""
+Start = Callable[[str, Pin], Awaitable[Process]]
+
+
+class Roamer:
+    """Keeps every place on the model that `choose_model` names, until told to end or idle for long."""
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        look: Look,
+        start: Start,
+        *,
+        capability: Capability | None = None,
+        idle_exit_s: float | None = None,
+        poll_s: float = POLL_S,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._places = places
+        self._look = look
+        self._start = start
+        self._capability = capability
+        self._idle_exit_s = idle_exit_s
+        self._poll_s = poll_s
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._said: dict[str, str] = {}
+        self._worked_at = clock()
+
+    async def run(self) -> int:
+        """Until told to end, or idle for as long as was asked for; returns the exit code."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
+        while not self._stop.is_set():
+            for place in self._places:
+                await self.turn(place)
+            idle_s = self._clock() - self._worked_at
+            if self._idle_exit_s is not None and idle_s >= self._idle_exit_s:
+                _log.info("worker_idle_exit", idle_s=round(idle_s))
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._poll_s)
+        await asyncio.gather(*(self._end(place) for place in self._places))
+        return 0
+
+    async def turn(self, place: Place) -> None:
+        """Looks at one place once: notes how its process ended, and switches where the choice says so."""
+        if place.process is not None and place.process.returncode is not None:
+            self._note_end(place, place.process.returncode)
+        outlook = await self._look(place, self._ours(place))
+        now = self._clock()
+        if place.model in outlook.busy:
+            place.busy_at = now
+        present = None
+        if place.model is not None:
+            present = Present(model=place.model, loaded_s=now - place.loaded_at, idle_s=now - place.busy_at)
+        choice = choose_model(
+            outlook.backlogs, room_bytes=place.room_bytes, capability=self._capability, present=present
+        )
+        if choice.work or place.model in outlook.busy:
+            self._worked_at = now
+        self._say(place, choice.model, choice.reason)
+        if choice.model is None or choice.model == place.model:
+            return
+        await self._end(place)
+        place.process = await self._start(choice.model, place.pin)
+        place.model, place.loaded_at, place.busy_at = choice.model, self._clock(), self._clock()
+
+    def _note_end(self, place: Place, code: int) -> None:
+        """A worker that could not load is not started again here; any other end is chosen anew."""
+        assert place.model is not None
+        if code > 0:
+            place.failures[place.model] = f"it could not be served here (exit code {code}; see `nightjar status`)"
+            _log.error("model_given_up", model=place.model, code=code)
+        place.model, place.process = None, None
+
+    def _ours(self, place: Place) -> dict[str, int]:
+        """Our own workers by model, those of `place` not counted."""
+        counts: dict[str, int] = {}
+        for other in self._places:
+            if other.model is not None and other is not place:
+                counts[other.model] = counts.get(other.model, 0) + 1
+        return counts
+
+    def _say(self, place: Place, model: str | None, reason: str) -> None:
+        key = place.pin.gpu or "default"
+        if self._said.get(key) != f"{model} {reason}" and (model is None or model != place.model):
+            _log.info("model_chosen", place=key, model=model, reason=reason)
+            self._said[key] = f"{model} {reason}"
+
+    async def _end(self, place: Place) -> None:
+        """Ends the place's worker, drained, and waits until its memory is free."""
+        if place.process is None:
+            return
+        if place.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                place.process.send_signal(signal.SIGTERM)
+        await place.process.wait()
+        place.model, place.process = None, None
+
+
+async def start_worker(model: str, pin: Pin, arguments: Sequence[str] = ()) -> Process:
+    """A `nightjar worker` for one model on one place, with a supervisor of its own."""
+    gpu = ["--gpu", pin.gpu] if pin.gpu else []
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "scripts", "worker", "--model", model, *gpu, *arguments, start_new_session=True
+    )
