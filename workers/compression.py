@@ -1,12 +1,13 @@
 """Policy summarise: what to compress when a prompt does not fit, and how the model is asked to. Pure.
 
 Compressed are old exchanges (the first turn stays, the latest goes last) in blocks of about 1,500 tokens into 200, and
-documents in parts of about 1,500 tokens into 100 each; what has most tokens goes first, until the prompt fits. Each
-part is a generation of its own. What cannot be saved so is trimmed.
+documents in parts of about 1,500 tokens into 100 each; shorter ones in proportion. What has most tokens goes first,
+until the prompt fits. Each part is a generation of its own. What cannot be saved so is trimmed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ class Part:
 
     text: str
     tokens: int
+    target: int
+    """Tokens the summary may have."""
     conversation: Conversation
     plan: PromptPlan
     resolved: Resolved
@@ -54,7 +57,6 @@ class Task:
 
     turns: tuple[int, ...] = ()
     document: str | None = None
-    target: int
     parts: tuple[Part, ...]
 
 
@@ -82,7 +84,7 @@ def summary(task: Task, number: int, generation: Generation, *, seed: int) -> Su
     draw = turn_draw(part.conversation, part.plan, part.resolved, generation, seed=seed)
     text = draw.reply.strip()
     if not is_visible(text):
-        text = next(_cut(part.text, task.target, tokenizer))
+        text = next(_cut(part.text, part.target, tokenizer))
     return Summary(
         turns=task.turns,
         document=task.document,
@@ -105,11 +107,11 @@ def _task(asked: Asked, plan: PromptPlan, resolved: Resolved) -> Task | None:
     if document is not None and (history is None or documents[document] > _count(asked, history[1])):
         text = next(d.text for d in asked.conversation.sequence.documents if d.name == document)
         parts = _parts(asked, text, DOCUMENT_TOKENS, ASK_DOCUMENT, resolved)
-        return Task(document=document, target=DOCUMENT_TOKENS, parts=parts)
+        return Task(document=document, parts=parts)
     assert history is not None
     turns, text = history
     parts = _parts(asked, text, HISTORY_TOKENS, ASK_HISTORY, resolved)
-    return Task(turns=turns, target=HISTORY_TOKENS, parts=parts)
+    return Task(turns=turns, parts=parts)
 
 
 def _old_exchanges(asked: Asked, plan: PromptPlan) -> tuple[tuple[int, ...], str] | None:
@@ -126,6 +128,8 @@ def _old_exchanges(asked: Asked, plan: PromptPlan) -> tuple[tuple[int, ...], str
         taken.append(record.index)
         if _count(asked, text) >= PART_TOKENS:
             break
+    if _count(asked, text) <= _target(0, HISTORY_TOKENS):
+        return None
     return tuple(sorted({*compressed, *taken})), text.rstrip()
 
 
@@ -139,14 +143,20 @@ def _documents(asked: Asked) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size > DOCUMENT_TOKENS}
 
 
-def _parts(asked: Asked, text: str, target: int, question: str, resolved: Resolved) -> tuple[Part, ...]:
-    most = min(PART_TOKENS, asked.conversation.context // 2)
-    pieces = _cut(text, most, asked.conversation.tokenizer)
-    return tuple(_part(asked, piece, target, question, resolved) for piece in pieces)
+def _parts(asked: Asked, text: str, most_each: int, question: str, resolved: Resolved) -> tuple[Part, ...]:
+    pieces = _cut(text, min(PART_TOKENS, asked.conversation.context // 2), asked.conversation.tokenizer)
+    return tuple(_part(asked, piece, most_each, question, resolved) for piece in pieces)
 
 
-def _part(asked: Asked, text: str, target: int, question: str, resolved: Resolved) -> Part:
+def _target(tokens: int, most: int) -> int:
+    """Tokens for the summary of so many: `most` for a whole part, in proportion for less, a quarter at least."""
+    return max(most // 4, min(most, most * tokens // PART_TOKENS))
+
+
+def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved) -> Part:
     told = asked.conversation
+    tokens = _count(asked, text)
+    target = _target(tokens, most)
     mode = Mode.CHAT if told.template else Mode.COMPLETION
     words = target * 3 // 4
     prompt = (question if told.template else ASK_BASE).format(words=words, text=text)
@@ -160,7 +170,8 @@ def _part(asked: Asked, text: str, target: int, question: str, resolved: Resolve
     asking = Resolved(values=_parameters(resolved.values, target, thinks=told.markers is not None), sources={})
     return Part(
         text=text,
-        tokens=_count(asked, text),
+        tokens=tokens,
+        target=target,
         conversation=conversation,
         plan=plan_prompt(conversation, 0, (), asking.values),
         resolved=asking,
@@ -183,13 +194,14 @@ def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
 
 
 def _cut(text: str, most: int, tokenizer: Tokenizer) -> Iterator[str]:
-    """Pieces of at most about `most` tokens, cut at blanks where there are any near."""
+    """Pieces of at most about `most` tokens, about equally long, cut at blanks where there are any near."""
     while text:
         ids = tokenizer.tokenize(text, parse_special=False)
         if len(ids) <= most:
             yield text
             return
-        end = max(1, len(tokenizer.detokenize(ids[:most]).rstrip("\ufffd")))
+        even = math.ceil(len(ids) / math.ceil(len(ids) / most))
+        end = max(1, len(tokenizer.detokenize(ids[:even]).rstrip("\ufffd")))
         blank = max(text.rfind(" ", end // 2, end), text.rfind("\n", end // 2, end))
         end = blank + 1 if blank > 0 else end
         yield text[:end]

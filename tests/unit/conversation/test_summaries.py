@@ -181,7 +181,7 @@ def test_a_summary_of_a_thinking_model_is_its_reply_only(talk: Callable[..., Any
     task = decide(asked, told.resolved)
     assert isinstance(task, Task)
     values = task.parts[0].resolved.values
-    assert values.max_tokens == compression.HISTORY_TOKENS + compression.THINKING_TOKENS
+    assert values.max_tokens == compression.HISTORY_TOKENS // 4 + compression.THINKING_TOKENS
     assert (values.stop, values.temperature) == ((), 0.0)
     made = summary(task, 0, generation("<think>Hm.</think> They met. ", 10), seed=1)
     assert made.text == "They met."
@@ -193,7 +193,7 @@ def test_pieces_are_the_whole_text() -> None:
     pieces = list(compression._cut(text, 100, ByteTokenizer()))
     assert "".join(pieces) == text
     assert all(len(piece.encode()) <= 100 for piece in pieces)
-    assert all(piece[-1] == " " for piece in pieces)
+    assert all(piece[-1] == " " and len(piece.encode()) > 40 for piece in pieces)
     assert list(compression._cut("你" * 50, 10, ByteTokenizer()))[:2] == ["你你你", "你你你"]
 
 
@@ -201,3 +201,11 @@ def test_parameters_of_summaries_are_the_turns(talk: Callable[..., Any]) -> None
     given = resolve([]).values.model_copy(update={"json_schema": {}, "retry_empty": 3, "top_k": 9})
     made = compression._parameters(given, 200, thinks=False)
     assert (made.json_schema, made.retry_empty, made.top_k, made.max_tokens) == (None, 0, 9, 200)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "target"),
+    [(1_500, 200), (3_000, 200), (750, 100), (10, 50)],  # whole, never more, in proportion, a quarter at least
+)
+def test_short_parts_get_short_summaries(tokens: int, target: int) -> None:
+    assert compression._target(tokens, compression.HISTORY_TOKENS) == target
