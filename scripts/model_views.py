@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobs.database import Database
     from workers.library.find import ModelEntry
     from workers.library.inventory import Held, Serving
+    from workers.library.shape import Shape
 
 CAPABILITIES = ("chat", "base", "embedding", "judge")
 
@@ -135,6 +136,30 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
             "cache_type_k": entry.load.cache_type_k,
             "cache_type_v": entry.load.cache_type_v,
         },
+        "fit": _fit(entry, shape),
+    }
+
+
+def _fit(entry: ModelEntry, shape: Shape) -> dict[str, Any]:
+    """How the model would be loaded on this machine now, or why it cannot be."""
+    from config.errors import ModelFitError
+    from workers.library.fit import fit
+    from workers.library.hardware import room_of, this_machine
+
+    try:
+        found = fit(entry.name, shape, room_of(this_machine()), entry.load)
+    except ModelFitError as error:
+        return {"fits": False, "reason": str(error)}
+    return {
+        "fits": True,
+        "offloaded_layers": found.offloaded_layers,
+        "context": found.load.context,
+        "slots": found.load.slots,
+        "cache_type_k": found.load.cache_type_k,
+        "memory_bytes": found.memory.total,
+        "tokens_per_s": round(found.tokens_per_s, 1),
+        "speed": found.speed,
+        "compromises": list(found.notes),
     }
 
 
@@ -160,11 +185,24 @@ def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
         ("Weights", size(memory["weights_bytes"])),
         ("KV", f"{size(memory['kv_bytes_per_1000_tokens'])} per 1,000 tokens and slot ({memory['cache_type_k']})"),
         ("KV of one slot", f"{size(memory['kv_bytes_per_slot'])} at {facts['context']:,} tokens"),
+        ("Here", _here(facts)),
         ("Tags", ", ".join(facts["tags"]) or None),
     ]
     console().print(facts["name"])
     for label, value in rows:
         console().print(f"  {label:<15}{plain(str(value)) if value is not None else '-'}", soft_wrap=True)
+
+
+def _here(facts: dict[str, Any]) -> str:
+    """One line on how it runs on this machine."""
+    fit = facts["fit"]
+    if not fit["fits"]:
+        return str(fit["reason"])
+    layers = facts["layers"] + 1
+    where = f"{fit['offloaded_layers']} of {layers} layers on the GPU" if fit["offloaded_layers"] else "on the CPU"
+    speed = "" if facts["kind"] == "embedding" else f", expected speed: {fit['speed']}"
+    lost = f"; {', '.join(fit['compromises'])}" if fit["compromises"] else ""
+    return f"{where}, {fit['slots']} slots of {fit['context']:,} tokens, {size(fit['memory_bytes'])}{speed}{lost}"
 
 
 def size(count: int | None) -> str | None:
