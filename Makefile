@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test chaos check format clean
+.PHONY: help demo test bench chaos check format clean
 
 help:
 	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
 	@echo "make test    the whole test suite"
+	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for llama-server; see docs/benchmarks.md)"
 	@echo "make chaos   the long fault tests, about an hour"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  ruff format and safe fixes"
@@ -24,6 +25,9 @@ demo: $(VENV)/.run-installed
 
 test: $(VENV)/.dev-installed
 	@$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev-installed
+	@$(BIN)/python -m scripts.bench $(ARGS)
 
 chaos: $(VENV)/.dev-installed
 	@$(BIN)/python -m pytest tests/acceptance/chaos -m chaos -s
