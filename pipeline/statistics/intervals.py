@@ -56,22 +56,31 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 def share_interval(values: Sequence[float], trials: int, confidence: float = CONFIDENCE) -> Interval | None:
     """Wilson's interval of a share of passes, given the share of each sequence and the number of trials in all.
 
-    Trials of one sequence go together, so the number of trials is replaced by the effective number
-    p(1-p) / se^2, kept between the sequences and the trials, and the normal quantile by Student's
-    (Korn and Graubard 1998; Wilson 1927). None under SMALLEST_INTERVAL sequences.
+    Trials of one sequence go together, so the number of trials is replaced by the effective number p(1-p) / se^2, kept
+    between the sequences and the trials, and the normal quantile by Student's (Wilson 1927; Korn and Graubard 1998).
+    For the spread alone, 1/n of a sequence that passes and of one that fails are added: a sample without failures
+    says nothing about their spread (chosen by simulation, docs/statistics.md). None under SMALLEST_INTERVAL sequences.
     """
     n = len(values)
     if n < SMALLEST_INTERVAL:
         return None
     share = math.fsum(values) / n
-    error = standard_error(values) or 0.0
-    effective = share * (1 - share) / error**2 if error > 0 else float(n)
-    effective = min(max(effective, n), max(trials, n))
+    effective = min(max(_effective(values), n), max(trials, n))
     quantile = t_quantile(confidence, n - 1)
     spread = quantile**2 / effective
     centre = (share + spread / 2) / (1 + spread)
     reach = quantile / (1 + spread) * math.sqrt(share * (1 - share) / effective + spread / effective / 4)
     return Interval(low=max(centre - reach, 0.0), high=min(centre + reach, 1.0), method="wilson")
+
+
+def _effective(values: Sequence[float]) -> float:
+    """Independent trials that would spread as much as these sequences' shares."""
+    n = len(values)
+    added = 1 / n
+    total = n + 2 * added
+    share = (math.fsum(values) + added) / total
+    variance = (math.fsum(v * v for v in values) + added - total * share**2) / (total - 1)
+    return share * (1 - share) / variance * n
 
 
 @lru_cache(maxsize=1024)
