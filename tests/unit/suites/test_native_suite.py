@@ -180,7 +180,11 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
         (SEQUENCE + "documents: [{name: d, file: none.txt}]\n  turns: [x]", ".file", "cannot be read"),
         # rubric
         (HEAD + f"rubric: {{}}\n{ONE}", "line 2, field rubric", "criteria"),
-        (HEAD + f"rubric: {{criteria: [{{name: a}}, {{name: a}}]}}\n{ONE}", "line 2, field rubric", "of its own"),
+        (
+            HEAD + f"rubric: {{criteria: [{{name: a}}, {{name: a}}]}}\n{ONE}",
+            "line 2, field rubric",
+            "criteria.0.description",
+        ),
         # shape
         ("nightjar: 1\nsequences: {a: b}", "line 2, field sequences", "list"),
         ("- a", "suite.yaml", "no suite that Nightjar knows"),
@@ -212,6 +216,10 @@ def test_tags_names_and_expectations_change_the_suite_and_not_the_sequence(read:
 
 
 def test_the_rubric_and_the_primary_metric_are_kept_as_given(read: Read) -> None:
-    suite = read(f"nightjar: 1\nrubric: {{criteria: [{{name: voice, scale: 5}}]}}\nprimary_metric: voice\n{ONE}")
-    assert suite.rubric == {"criteria": [{"name": "voice", "scale": 5}]}
+    criterion = "{name: voice, description: has it one, scale: {1: none, 2: one}}"
+    suite = read(f"nightjar: 1\nrubric: {{criteria: [{criterion}]}}\nprimary_metric: voice\n{ONE}")
+    assert suite.rubric is not None
+    assert suite.rubric["criteria"] == [
+        {"name": "voice", "description": "has it one", "scale": {"1": "none", "2": "one"}}
+    ]
     assert suite.primary_metric == "voice"

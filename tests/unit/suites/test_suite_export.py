@@ -38,6 +38,14 @@ documents = st.lists(
     unique_by=lambda d: d.name,
 )
 
+RUBRIC = {
+    "name": "rubric",
+    "instructions": None,
+    "scope": "turn",
+    "layout": "per_criterion",
+    "criteria": [{"name": "yes", "description": "is it", "scale": {"1": "bad", "2": "good"}}],
+}
+
 
 @st.composite
 def suites(draw: st.DrawFn) -> SuiteContent:
@@ -59,7 +67,7 @@ def suites(draw: st.DrawFn) -> SuiteContent:
         description=draw(st.sampled_from(["", "About: this", "1"])),
         licence=draw(st.none() | st.just("MIT")),
         sequences=tuple(sequences),
-        rubric=draw(st.none() | st.just({"criteria": [{"name": "yes", "anchors": {"1": "bad", "5": "good"}}]})),
+        rubric=draw(st.none() | st.just(RUBRIC)),
     )
 
 
