@@ -108,6 +108,8 @@ class Run(Document):
     """All judging jobs are inserted."""
     rubric: dict[str, Any] | None = None
     judges: list[str] = Field(default_factory=list)
+    self_judging: bool = False
+    """A judge may judge replies of its own."""
     schedule: str | None = None
     tick: datetime | None = None
     nightjar_version: str

@@ -17,6 +17,7 @@ from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind, RunStatus
+from pipeline.bench import Bench, read_verdicts_of
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
@@ -41,9 +42,10 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
+    bench = await read_verdicts_of(run, database)
     jobs: list[JobRow] = []
     async for batch in _job_batches(run.id, database):
-        await asyncio.to_thread(_score, batch, sheet, by_id)
+        await asyncio.to_thread(_score, batch, sheet, by_id, bench)
         jobs += batch
     jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
@@ -56,8 +58,8 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
         models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
-        lines={name: line_names(turns) for name, turns in sheet.items()},
-        scales=metric_scales(),
+        lines={name: bench.with_lines(line_names(turns)) for name, turns in sheet.items()},
+        scales=bench.with_scales(metric_scales()),
         now=now,
         version=importlib.metadata.version("nightjar"),
     )
@@ -81,7 +83,10 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
 
 
 async def store_scores(report: RunReport, database: Database) -> int:
-    """Stores every score once, by the digest of job, turn and scorer; those of another scorer version are replaced."""
+    """Stores every score once, by the digest of job, turn and scorer; those of another scorer version are replaced.
+
+    Verdicts are the judges' own jobs and are not stored a second time.
+    """
     scores = database.raw["scores"]
     run_id = report.provenance.id
     lines = {sequence.id: turn_lines(sequence) for sequence in report.sequences}
@@ -154,9 +159,11 @@ def _score(
     jobs: Iterable[JobRow],
     sheet: Mapping[str, Sequence[Sequence[Line]]],
     sequences: Mapping[str, PromptSequence],
+    bench: Bench,
 ) -> None:
     for job in jobs:
         score_job(sheet[job.sequence], sequences[job.sequence], job)
+        bench.score(job)
 
 
 async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from jobs.records import AttemptEnd
 from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
 from pipeline.collector import close_run
+from pipeline.judge_jobs import write_judging
 from pipeline.producer import finish_expansion
 from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
@@ -101,14 +102,14 @@ class Dispatcher:
             if found >= size and run.priority < runs[index - 1].priority:
                 break
             entries = await backlog.due(model, run.id, size, self._database)
-            lines.append(Line(priority=run.priority, entries=entries))
+            lines.append(Line(run=run.id, priority=run.priority, entries=entries))
             found += len(entries)
         window = fair_window(lines, size)
-        entries_now = {entry for _, entries in window for entry in entries}
+        entries_now = {entry for line in window for entry in line.entries}
         before = self._rung.get(model, set())
         self._windows[model] = next_size(size, slots, len(before), len(before - entries_now))
-        for priority, entries in window:
-            await self._doorbell.ring(model, entries, priority=priority)
+        for line in window:
+            await self._doorbell.ring(model, line.run, line.entries, priority=line.priority)
         self._rung[model] = entries_now
 
     async def advance(self) -> None:
@@ -172,6 +173,7 @@ class Dispatcher:
             await control.move(await self._document(run), RunStatus.JUDGING, self._database)
             _log.info("run_judging", run=run.id, name=run.name)
         elif not run.planned:
+            await write_judging(await self._document(run), self._database)
             await self._database.runs.update_one(
                 {"_id": run.id, "status": RunStatus.JUDGING}, {"$set": {"planned": True}}
             )

@@ -11,6 +11,7 @@ from jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from jobs.identity import default_run_seed, digest
 from jobs.states import RunStatus
 from pipeline.request import EnqueueRequest, expand_name, readable_name
+from pipeline.scoring.rubric import read_rubric
 
 MAX_JOBS = 5_000_000
 
@@ -45,6 +46,9 @@ def freeze(
         date=f"{day:%Y-%m-%d}",
         priority=request.priority,
         max_tries=request.max_tries,
+        judges=list(dict.fromkeys(request.judges)),
+        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
+        self_judging=request.self_judging,
         fail_on_error=request.fail_on_error,
         jobs_total=jobs_total,
         schedule=request.schedule,
@@ -55,6 +59,13 @@ def freeze(
     )
     run.content = content_digest(run)
     return run
+
+
+def judging_rubric(rubric: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
+    """The rubric that judges use, as it is stored. Raises UsageError where there is none, or a broken one."""
+    if rubric is None:
+        raise UsageError(f"Judges need a rubric and {source} has none. Give one with --rubric FILE.")
+    return read_rubric(rubric, f"the rubric of {source}").model_dump(mode="json")
 
 
 def grown(existing: Run, wanted: Run) -> Run | None:
@@ -106,6 +117,8 @@ def differences(old: Run, new: Run) -> list[str]:
         found.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
     if old.seed != new.seed:
         found.append(f"the seed is {new.seed}, was {old.seed}")
+    if (old.judges, old.rubric) != (new.judges, new.rubric):
+        found.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
     found += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:

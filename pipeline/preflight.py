@@ -20,15 +20,29 @@ async def check_models(
     request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
 ) -> dict[str, ModelFacts]:
     """What is known of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
-    rows = database.raw["models"].find({"_id": {"$in": list(request.models)}})
+    facts = await known_facts(request.models, {*request.known_models, *request.paths}, database)
+    for model in facts.values():
+        check_kind(model, sequences)
+    await check_judges(request.judges, {*request.known_models, *request.paths}, database)
+    return facts
+
+
+async def check_judges(judges: Iterable[str], known: Iterable[str], database: Database) -> None:
+    """Raises UnknownNameError, and ModelError for a judge that cannot judge."""
+    for facts in (await known_facts(judges, known, database)).values():
+        if facts.kind is not ModelKind.CHAT:
+            raise ModelError(f"{facts.name!r} has no chat template and cannot judge. Choose a chat model for --judge.")
+
+
+async def known_facts(names: Iterable[str], known: Iterable[str], database: Database) -> dict[str, ModelFacts]:
+    """Published facts by name; a model that has none must be among the `known` ones. Raises UnknownNameError."""
+    names, known = list(names), set(known)
+    rows = database.raw["models"].find({"_id": {"$in": names}})
     facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
-    for model in request.models:
-        if model in facts:
-            check_kind(facts[model], sequences)
-        elif model not in request.known_models and model not in request.paths:
-            known = {*request.known_models, *await database.raw["models"].distinct("_id")}
+    for name in names:
+        if name not in facts and name not in known:
             remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."
-            raise UnknownNameError("model", model, known, remedy)
+            raise UnknownNameError("model", name, {*known, *await database.raw["models"].distinct("_id")}, remedy)
     return facts
 
 

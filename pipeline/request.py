@@ -36,6 +36,11 @@ class EnqueueRequest(BaseModel):
     """A name, in which `{date}` becomes the day (UTC); None: a name of its own."""
     priority: int = Field(0, ge=-1000, le=1000)
     max_tries: int = Field(3, ge=1, le=100)
+    judges: tuple[Name, ...] = ()
+    """Models that judge the replies by the rubric."""
+    rubric: dict[str, Any] | None = None
+    """None: the suite's."""
+    self_judging: bool = False
     fail_on_error: float | None = Field(None, gt=0)
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     schedule: str | None = None

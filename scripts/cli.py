@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
     "status": ("status", "Services, queues, runs and workers at a glance."),
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry and remove runs."),
+    "judge": ("judge", "Judge a finished run, again or for the first time."),
     "report": ("report", "Write the report of a run."),
     "compare": ("compare", "Compare runs or models, with gates."),
     "schedule": ("schedule", "Nightly runs."),

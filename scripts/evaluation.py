@@ -33,6 +33,7 @@ class Progress:
     committed: int
     total: int
     failed_jobs: int
+    judging: bool = False
 
 
 Watch = Callable[[Progress], None]
@@ -91,18 +92,31 @@ def read_if_file(name_or_file: str, format_: str | None) -> SuiteContent | None:
     return read_suite(path, format_) if path.is_file() or "/" in name_or_file else None
 
 
-async def generate(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags, session: Session, watch: Watch) -> None:
-    """Generates the run's replies: one model after the other, each with one worker per GPU.
+async def generate(
+    run: Run,
+    entries: Sequence[ModelEntry],
+    judges: Sequence[ModelEntry],
+    flags: WorkerFlags,
+    session: Session,
+    watch: Watch,
+) -> None:
+    """Generates the run's replies: one model after the other, each with one worker per GPU; then judges them likewise.
 
     Raises ModelError with the worker's last words when a model's workers end and leave it unfinished.
     """
     async with _dispatching(session):
         for entry in entries:
             await _generate_model(run, entry, flags, session, watch)
+        if judges:
+            await _planned(run, session)
+        for judge in judges:
+            await _generate_model(run, judge, flags, session, watch, judging=True)
         await _closed(run, session)
 
 
-async def _generate_model(run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch) -> None:
+async def _generate_model(
+    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool = False
+) -> None:
     if not await _open_jobs(run, entry.name, session):
         return
     reference = str(entry.path) if _is_bare(entry, session) else entry.name
@@ -110,9 +124,9 @@ async def _generate_model(run: Run, entry: ModelEntry, flags: WorkerFlags, sessi
     child = await Child.start(flags.arguments(reference), log)
     try:
         while child.process.returncode is None:
-            watch(await progress(run, entry.name, session))
+            watch(await progress(run, entry.name, session, judging=judging))
             await asyncio.wait([asyncio.ensure_future(child.process.wait())], timeout=POLL_S)
-        watch(await progress(run, entry.name, session))
+        watch(await progress(run, entry.name, session, judging=judging))
     finally:
         await child.stop(session.settings.drain_s + 5)
     if await _open_jobs(run, entry.name, session):
@@ -134,25 +148,24 @@ def _is_bare(entry: ModelEntry, session: Session) -> bool:
         return True
 
 
-async def progress(run: Run, model: str, session: Session) -> Progress:
-    """Committed turns of one model, from the index alone."""
-    groups: list[dict[str, Any]] = [
-        {"$match": {"run": run.id, "model": model}},
-        {"$group": {"_id": "$status", "jobs": {"$sum": 1}, "committed": {"$sum": "$turns_committed"}}},
-    ]
-    rows = [row async for row in await session.database.jobs.aggregate(groups, hint="status")]
-    total = await _turns(run, session)
-    failed = sum(row["jobs"] for row in rows if row["_id"] == "DEAD")
-    return Progress(model=model, committed=sum(r["committed"] for r in rows), total=total, failed_jobs=failed)
-
-
-async def _turns(run: Run, session: Session) -> int:
-    """Turns one model has to write in this run."""
-    from jobs.documents import SuiteVersion
-
-    suite = await SuiteVersion.get(run.suite)
-    taken = set(run.sequences)
-    return run.repeats * sum(s.turns for s in suite.sequences if s.id in taken) if suite else 0
+async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> Progress:
+    """Committed turns of one model in one phase, and how many there will be."""
+    group = {
+        "_id": "$status",
+        "jobs": {"$sum": 1},
+        "committed": {"$sum": "$turns_committed"},
+        "total": {"$sum": "$turns_total"},
+    }
+    kind = "judge" if judging else "reply"
+    stages: list[dict[str, Any]] = [{"$match": {"run": run.id, "model": model, "kind": kind}}, {"$group": group}]
+    rows = [row async for row in await session.database.jobs.aggregate(stages)]
+    return Progress(
+        model=model,
+        committed=sum(row["committed"] for row in rows),
+        total=sum(row["total"] for row in rows),
+        failed_jobs=sum(row["jobs"] for row in rows if row["_id"] == "DEAD"),
+        judging=judging,
+    )
 
 
 async def _open_jobs(run: Run, model: str, session: Session) -> bool:
@@ -171,6 +184,18 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
     finally:
         stop.set()
         await task
+
+
+async def _planned(run: Run, session: Session) -> None:
+    """Waits until the dispatcher has inserted all judge jobs."""
+    from jobs.documents import Run as RunDocument
+
+    deadline = asyncio.get_running_loop().time() + CLOSING_S
+    while asyncio.get_running_loop().time() < deadline:
+        now = await RunDocument.get(run.id)
+        if now is None or now.planned or now.status in TERMINAL_RUNS:
+            return
+        await asyncio.sleep(POLL_S)
 
 
 async def _closed(run: Run, session: Session) -> None:

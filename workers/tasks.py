@@ -20,6 +20,7 @@ from jobs.identity import turn_seed
 from jobs.records import Draw, TurnRecord
 from jobs.retry import Counters, Fault, Limits, decide
 from jobs.sequences import Mode, Sequence
+from jobs.states import JobKind
 from workers.beat import Tally
 from workers.conversation import PromptPlan, ask, replay
 from workers.engine.request import Engine, Generation, Request
@@ -91,9 +92,13 @@ async def run_job(hold: Hold, desk: Desk) -> None:
 async def _converse(hold: Hold, desk: Desk) -> None:
     job = hold.job
     sequence = await desk.runbook.sequence(job.sequence_document)
-    conversation = await desk.plan(lambda: desk.conversation(sequence, hold.run))
     history = list(job.turns)
-    previous = await desk.plan(lambda: replay(conversation, history))
+
+    def begin() -> tuple[Conversation, PromptPlan | None]:
+        opened = desk.conversation(sequence, hold.run)
+        return opened, replay(opened, history)
+
+    conversation, previous = await desk.plan(begin)
     for turn in range(len(history), job.turns_total):
         if hold.stop_after_turn:
             await ownership.release(job, "its worker drained", desk.database)
@@ -118,7 +123,9 @@ async def _turn(
 ) -> tuple[PromptPlan, TurnRecord]:
     """One turn, redrawn while it is empty and redraws are left; every draw is kept, the first one counts."""
     job, run, sequence = hold.job, hold.run, conversation.sequence
-    resolved = turn_parameters(run, desk.engine.facts, desk.entry.parameters, sequence, turn)
+    # `--set` is for the models that reply: a judge keeps its temperature unless it is named.
+    settings = run if job.kind is JobKind.REPLY else run.model_copy(update={"set_parameters": {}})
+    resolved = turn_parameters(settings, desk.engine.facts, desk.entry.parameters, sequence, turn)
     name = f"{job.id}.{job.fence}.{turn}"
     seed = turn_seed(run.seed, job.sequence_digest, job.repeat, turn)
     asked = ask(conversation, turn, history, resolved.values, previous)

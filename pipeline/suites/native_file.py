@@ -19,10 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from config.errors import ParameterError
+from config.errors import ParameterError, UsageError
 from jobs.parameters import Parameters, check
 from jobs.sequences import Expectation, Mode
 from pipeline.scoring.expectations import known_checks
+from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import NAME_PATTERN
 
 FORMAT_VERSION = 1
@@ -72,13 +73,10 @@ def _expectation(value: Any) -> Any:
 
 
 def _rubric(value: dict[str, Any]) -> dict[str, Any]:
-    criteria = value.get("criteria")
-    if not isinstance(criteria, list) or not criteria:
-        raise ValueError("a rubric has `criteria`: a list of mappings, each with a `name`.")
-    names = [item.get("name") if isinstance(item, Mapping) else None for item in criteria]
-    if not all(isinstance(name, str) and name.strip() for name in names) or len(set(names)) < len(names):
-        raise ValueError("each of a rubric's criteria needs a `name` of its own.")
-    return value
+    try:
+        return read_rubric(value, "rubric").model_dump(mode="json")
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]

@@ -9,12 +9,14 @@ import typer
 from scripts.enqueue_options import (
     Assignments,
     FailOnError,
+    Judges,
     Limit,
     MaxTries,
     Models,
     Only,
     Priority,
     Repeats,
+    RubricFile,
     Seed,
     Suite,
     request_options,
@@ -43,6 +45,8 @@ def enqueue(
     priority: Priority = 0,
     max_tries: MaxTries = 3,
     fail_on_error: FailOnError = None,
+    judge: Judges = None,
+    rubric: RubricFile = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the run's end; exit code 1 when a job failed.")
     ] = False,
@@ -67,6 +71,8 @@ def enqueue(
         priority=priority,
         max_tries=max_tries,
         fail_on_error=fail_on_error,
+        judges=judge,
+        rubric=rubric,
     )
     failed = run_async(_enqueue(make_request(**options), wait=wait, as_json=as_json))
     if failed:

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scripts.enqueue_options import (
+    Assignments,
+    Judges,
+    Limit,
+    Only,
+    Repeats,
+    RubricFile,
+    Seed,
+    request_options,
+)
 from scripts.evaluation import WorkerFlags
 from scripts.output import Json, console, emit_json, plain, table
 
@@ -17,13 +27,12 @@ if TYPE_CHECKING:
     from jobs.documents import Run
     from pipeline.report.data import RunReport
     from scripts.session import Session
+    from workers.library.find import ModelEntry
 
 app = typer.Typer(rich_markup_mode=None)
 
-Suite = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
-Models = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
-Sets = Annotated[list[str], typer.Option("--set", help="key=value or MODEL:key=value; repeatable.")]
-Only = Annotated[list[str], typer.Option("--only", help="Take only this tag or sequence; repeatable.")]
+SuiteOrFile = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
+ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
 Formats = Annotated[list[str], typer.Option("--format", "-f", help="html, json, csv or md; repeatable.")]
 
 
@@ -35,8 +44,9 @@ class Evaluation:
     """Name or file."""
     models: list[str]
     """Names or GGUF files."""
+    judges: list[str] = field(default_factory=list)
+    """Likewise."""
     suite_format: str | None = None
-    assignments: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     """Of the enqueue request; None means its default."""
     flags: WorkerFlags = field(default_factory=WorkerFlags)
@@ -50,14 +60,16 @@ class Evaluation:
     "Example: nightjar eval --suite story-starters --model ~/models/some-model-Q4_K_M.gguf"
 )
 def evaluate(
-    suite: Suite,
-    model: Models,
+    suite: SuiteOrFile,
+    model: ModelFiles,
+    judge: Judges = None,
+    rubric: RubricFile = None,
     suite_format: Annotated[str | None, typer.Option(help="native, mt-bench or storybench.")] = None,
-    repeats: Annotated[int, typer.Option(help="How often each sequence is generated.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Run seed; default: from the suite's name.")] = None,
-    set_: Sets = [],  # noqa: B006  # typer copies it
-    only: Only = [],  # noqa: B006
-    limit: Annotated[int | None, typer.Option(help="Take only the first N sequences.")] = None,
+    repeats: Repeats = 1,
+    seed: Seed = None,
+    assignments: Assignments = None,
+    only: Only = None,
+    limit: Limit = None,
     name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
     slots: Annotated[int | None, typer.Option(help="Conversations at once; default: as many as fit.")] = None,
@@ -70,9 +82,11 @@ def evaluate(
     evaluation = Evaluation(
         suite=suite,
         models=model,
+        judges=judge or [],
         suite_format=suite_format,
-        assignments=set_,
-        options={"repeats": repeats, "seed": seed, "only": tuple(only), "limit": limit, "name": name},
+        options=request_options(
+            assignments, repeats=repeats, seed=seed, only=only, limit=limit, name=name, rubric=rubric
+        ),
         flags=WorkerFlags(gpu=gpu, slots=slots),
         formats=format_,
         out=out,
@@ -86,35 +100,35 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from pipeline.producer import enqueue
     from pipeline.report.write import check_folder, check_formats
     from pipeline.request import make_request
-    from scripts.assignments import read_assignments
     from scripts.evaluation import finish, take_models, take_suite
     from scripts.session import open_session
 
     formats = check_formats(wanted.formats)
-    everywhere, by_model = read_assignments(wanted.assignments)
     async with open_session(redis=True) as session:
         out = wanted.out or session.settings.reports_dir
         check_folder(out)
         entries = await take_models(wanted.models, session)
+        judges = await take_models(wanted.judges, session)
         request = make_request(
             suite=await take_suite(wanted.suite, wanted.suite_format, session),
             models=tuple(entry.name for entry in entries),
+            judges=tuple(judge.name for judge in judges),
             paths={entry.name: str(entry.path) for entry in entries},
-            set_parameters=everywhere,
-            set_model_parameters=by_model,
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
         enqueued = await enqueue(request, session.database)
         for warning in enqueued.warnings:
             console().print(plain(f"Note: {warning}"), style="yellow")
-        await _generate(enqueued.run, entries, wanted.flags, session, quiet=wanted.as_json)
+        await _generate(enqueued.run, entries, judges, wanted.flags, session, quiet=wanted.as_json)
         report, paths = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         if any(model_report.total.counts.failed for model_report in report.models):
             raise SystemExit(1)
 
 
-async def _generate(run: Run, entries: list[Any], flags: WorkerFlags, session: Session, *, quiet: bool) -> None:
+async def _generate(
+    run: Run, entries: list[ModelEntry], judges: list[ModelEntry], flags: WorkerFlags, session: Session, *, quiet: bool
+) -> None:
     import asyncio
 
     from rich.console import Console
@@ -128,13 +142,14 @@ async def _generate(run: Run, entries: list[Any], flags: WorkerFlags, session: S
         screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
     columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("turns")]
     with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=screen, disable=quiet) as bar:
-        tasks = {entry.name: bar.add_task(plain(entry.name), total=None) for entry in entries}
+        tasks = {(entry.name, False): bar.add_task(plain(entry.name), total=None) for entry in entries}
+        tasks |= {(judge.name, True): bar.add_task(plain(f"judge {judge.name}"), total=None) for judge in judges}
 
         def watch(now: Progress) -> None:
-            bar.update(tasks[now.model], completed=now.committed, total=now.total)
+            bar.update(tasks[now.model, now.judging], completed=now.committed, total=now.total)
 
         try:
-            await generate(run, entries, flags, session, watch)
+            await generate(run, entries, judges, flags, session, watch)
         except asyncio.CancelledError:
             _say_how_to_go_on(bar, run)
             raise

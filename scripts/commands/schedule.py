@@ -10,12 +10,14 @@ from config.errors import UnknownNameError, UsageError
 from scripts.enqueue_options import (
     Assignments,
     FailOnError,
+    Judges,
     Limit,
     MaxTries,
     Models,
     Only,
     Priority,
     Repeats,
+    RubricFile,
     Seed,
     Suite,
     request_options,
@@ -47,6 +49,8 @@ def add(
     priority: Priority = 0,
     max_tries: MaxTries = 3,
     fail_on_error: FailOnError = None,
+    judge: Judges = None,
+    rubric: RubricFile = None,
 ) -> None:
     """Start a run at every tick of a clock.
 
@@ -65,6 +69,8 @@ def add(
         priority=priority,
         max_tries=max_tries,
         fail_on_error=fail_on_error,
+        judges=judge,
+        rubric=rubric,
     )
     tick = run_async(_add(name, cron, timezone, options))
     print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher` must be running then."))
