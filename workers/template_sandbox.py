@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -28,137 +28,18 @@ from jinja2 import ext, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
-from jinja2.visitor import NodeTransformer
 
 from workers.template_growth import growth
+from workers.template_meter import MAX_OBJECT, WORK_PER_CALL, LimitError, Meter, Metering
 
 MAX_SOURCE = 200_000
 """Characters of a template."""
-MAX_OBJECT = 8_000_000
-"""Size of one value, and characters of a rendering."""
-MAX_MEMBERS = 100_000
-"""Members of one value, those of its members included."""
-BASE_WORK = 1_000_000
-WORK_PER_CHARACTER = 12
-WORK_PER_MESSAGE = 2_000
-WORK_PER_PAIR = 20
-WORK_PER_CALL = 10
-"""Units of work allowed: some templates look at every message for each message (docs/templates.md has the figures)."""
 SHALLOW = frozenset(
     "boolean callable count d default defined false first integer iterable last length mapping none number sameas "
     "sequence true undefined".split()
 )
 """Filters and tests that look at no contents."""
 UNSAFE_METHODS = frozenset({"encode", "to_bytes", "from_bytes", "translate", "maketrans"})
-
-
-class LimitError(Exception):
-    """A template asked for more work or memory than a chat template may."""
-
-
-class Meter:
-    """Counts one rendering's work down to zero; more is allowed for a longer conversation."""
-
-    def __init__(self, messages: int = 0, characters: int = 0) -> None:
-        self.left = BASE_WORK + characters * WORK_PER_CHARACTER
-        self.left += messages * (WORK_PER_MESSAGE + messages * WORK_PER_PAIR)
-
-    def charge(self, units: int) -> None:
-        self.left -= units
-        if self.left < 0:
-            raise LimitError("it takes more steps than a chat template may")
-
-    def weigh(self, value: Any) -> int:
-        """Charges a value's deep size and returns it: characters and members, shared parts counted each time.
-
-        A member costs one unit of work, as do sixteen characters.
-        """
-        characters, members, waiting = 0, 0, [value]
-        while waiting:
-            item = waiting.pop()
-            members += 1
-            if isinstance(item, str):
-                characters += len(item)
-            elif isinstance(item, list | tuple | set | frozenset):
-                waiting.extend(item)
-            elif isinstance(item, range):
-                members += len(item)
-            elif isinstance(item, Namespace):
-                waiting.append(item._Namespace__attrs)
-            elif isinstance(item, dict):
-                waiting.extend(item.keys())
-                waiting.extend(item.values())
-            if members + len(waiting) > MAX_MEMBERS or characters > MAX_OBJECT:
-                raise LimitError(f"it builds a value of more than {MAX_OBJECT:,} characters or {MAX_MEMBERS:,} members")
-        self.charge(members + (characters >> 4))
-        return characters + members
-
-
-class _Metering(NodeTransformer):
-    """Puts the charges into a parsed template."""
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:
-        cost = _cost(node.body)
-        self.generic_visit(node)
-        node.body.insert(0, nodes.ExprStmt(_metered("nightjar_tick", nodes.Const(cost), node), lineno=node.lineno))
-        if node.test is not None:
-            test_cost = nodes.Const(_cost([node.test]))
-            node.test = nodes.And(_metered("nightjar_tick", test_cost, node), node.test, lineno=node.lineno)
-        return node
-
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
-        return self._body(node)
-
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        return self._body(node)
-
-    def _body(self, node: Any) -> nodes.Node:
-        cost = _cost(node.body)
-        self.generic_visit(node)
-        node.body.insert(0, nodes.ExprStmt(_metered("nightjar_tick", nodes.Const(cost), node), lineno=node.lineno))
-        return node  # type: ignore[no-any-return]
-
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:
-        self.generic_visit(node)
-        node.nodes = [
-            child if isinstance(child, nodes.TemplateData) else _metered("nightjar_weigh", child, child)
-            for child in node.nodes
-        ]
-        return node
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
-        self.generic_visit(node)
-        node.expr = _metered("nightjar_weigh", node.expr, node)
-        for operand in node.ops:
-            operand.expr = _metered("nightjar_weigh", operand.expr, node)
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
-        self.generic_visit(node)
-        return _metered("nightjar_concat", nodes.List(node.nodes, lineno=node.lineno), node)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
-        self.generic_visit(node)
-        if isinstance(node.arg, nodes.Slice):
-            node.node = _metered("nightjar_span", node.node, node)
-        return node
-
-    def visit_ScopedEvalContextModifier(self, node: nodes.Node) -> nodes.Node:
-        raise jinja2.TemplateSyntaxError("chat templates with {% autoescape %} are not supported", node.lineno)
-
-
-def _metered(name: str, value: nodes.Expr, near: nodes.Node) -> nodes.Filter:
-    return nodes.Filter(value, name, [], [], None, None, lineno=near.lineno)
-
-
-def _cost(body: Iterable[nodes.Node]) -> int:
-    """Units that one pass through these nodes may take at most, loops and calls aside."""
-    cost = 1
-    for top in body:
-        for node in (top, *top.find_all(nodes.Node)):
-            literal = getattr(node, "data", None) or getattr(node, "value", None)
-            cost += 1 + (len(literal) >> 4 if isinstance(literal, str) else 0)
-    return cost
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -187,7 +68,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if len(source) > MAX_SOURCE:
             raise jinja2.TemplateSyntaxError(f"it is longer than {MAX_SOURCE:,} characters", 1)
         tree = super()._parse(source, name, filename)
-        metered = _Metering().visit(tree)
+        metered = Metering().visit(tree)
         assert isinstance(metered, nodes.Template)
         return metered.set_environment(self)  # type: ignore[return-value]
 

@@ -106,7 +106,7 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_hostile_templates_are_stopped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of these can be left to run: each would take hours or more memory than there is."""
-    monkeypatch.setattr("workers.template_sandbox.BASE_WORK", 100_000)
+    monkeypatch.setattr("workers.template_meter.BASE_WORK", 100_000)
     with pytest.raises(TemplateError, match=r"template|compile"):
         render(BOMBS[name])
 
