@@ -62,11 +62,11 @@ async def due(model: str, run: str, limit: int, database: Database) -> list[tupl
     return [(row["_id"], row["fence"]) async for row in cursor]
 
 
-async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, int]]:
-    """(id, fence) of PENDING suspects of a model in those runs."""
+async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, str, int]]:
+    """(run, id, fence) of PENDING suspects of a model in those runs."""
     query: Row = {"model": model, "status": JobStatus.PENDING, "run": {"$in": list(runs)}, "suspect": True, **_DUE}
-    cursor = database.jobs.find(query, {"fence": 1}).limit(limit)
-    return [(row["_id"], row["fence"]) async for row in cursor]
+    cursor = database.jobs.find(query, {"run": 1, "fence": 1}).limit(limit)
+    return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
 
 
 async def lapsed(limit: int, database: Database) -> list[Lapsed]:

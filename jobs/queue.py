@@ -37,7 +37,7 @@ from config.redact import redact_text
 from jobs.database import address
 
 FUNCTION = "start"
-"""Name of the one arq function: `start(job_id, fence)`."""
+"""Name of the one arq function: `start(run, job_id, fence)`."""
 SOCKET_TIMEOUT_S = 4
 ENTRY_LIFE_MS = 3_600_000
 """An entry nobody took within an hour is forgotten; the dispatcher writes it anew."""
@@ -77,15 +77,15 @@ class Doorbell:
         except (RedisError, OSError) as error:
             raise self._failure(error) from None
 
-    async def ring(self, model: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
-        """Puts jobs (id, fence) into a model's queue, in order; those already there stay where they are."""
+    async def ring(self, model: str, run: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
+        """Puts jobs (id, fence) of a run into a model's queue, in order; those already there stay where they are."""
         now_ms = int(time() * 1000)
         first = now_ms - max(-1000, min(1000, priority)) * PRIORITY_STEP_MS - PRIORITY_STEP_MS * 1001
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for position, (job_id, fence) in enumerate(entries):
                     arq_id = f"{job_id}.{fence}"
-                    payload = serialize_job(FUNCTION, (job_id, fence), {}, None, now_ms, serializer=dump)
+                    payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
                     pipe.set(job_key_prefix + arq_id, payload, px=ENTRY_LIFE_MS, nx=True)
                     pipe.zadd(queue_name(model), {arq_id: first + position}, nx=True)
                 await pipe.execute()
@@ -109,11 +109,11 @@ class Doorbell:
         )
 
 
-Start = Callable[[str, int], Awaitable[object]]
+Start = Callable[[str, str, int], Awaitable[object]]
 
 
 async def listen(url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int) -> None:
-    """Hands the entries of a model's queue to `start(job_id, fence)` until cancelled, never more than `free()`.
+    """Hands the entries of a model's queue to `start(run, job_id, fence)` until cancelled, never more than `free()`.
 
     When Redis goes away this comes back to it with backoff; what was started runs on.
     """
@@ -166,16 +166,20 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
         self.max_jobs = min(self._most, self._free())
         await super()._poll_iteration()
 
-    async def _hand_over(self, _context: dict[str, Any], job_id: str, fence: int) -> None:
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Passes over what is being handed over already, although arq's lock on it has run out."""
+        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+
+    async def _hand_over(self, _context: dict[str, Any], run: str, job_id: str, fence: int) -> None:
         """A task of the process: arq may be cancelled between the claim and its answer, the claim may not."""
-        task = asyncio.create_task(self._claim(job_id, fence))
+        task = asyncio.create_task(self._claim(run, job_id, fence))
         self._handed.add(task)
         task.add_done_callback(self._handed.discard)
         await asyncio.shield(task)
 
-    async def _claim(self, job_id: str, fence: int) -> None:
+    async def _claim(self, run: str, job_id: str, fence: int) -> None:
         try:
-            await self._start(job_id, fence)
+            await self._start(run, job_id, fence)
         except (NightjarError, PyMongoError) as error:
             _log.warning("claim_failed", job=job_id, error=str(error))
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Entry = tuple[str, int]
 """(job id, fence)"""
@@ -17,23 +17,24 @@ LARGEST = 2_048
 class Line:
     """Due jobs of one run for one model, in order."""
 
+    run: str
     priority: int
     entries: Sequence[Entry]
 
 
-def fair_window(lines: Sequence[Line], size: int) -> list[tuple[int, list[Entry]]]:
-    """At most `size` entries as (priority, entries), higher priorities first.
+def fair_window(lines: Sequence[Line], size: int) -> list[Line]:
+    """The beginnings of the lines, `size` entries at most, higher priorities first.
 
     Runs of one priority get equal shares; what one does not need goes to the others. A run's entries stay together
     and in order, so that siblings of one prompt prefix meet in one worker.
     """
-    chosen: list[tuple[int, list[Entry]]] = []
+    chosen: list[Line] = []
     left = size
     for priority in sorted({line.priority for line in lines}, reverse=True):
-        equals = [line.entries for line in lines if line.priority == priority]
-        for entries, share in zip(equals, _shares([len(e) for e in equals], left), strict=True):
+        equals = [line for line in lines if line.priority == priority]
+        for line, share in zip(equals, _shares([len(line.entries) for line in equals], left), strict=True):
             if share:
-                chosen.append((priority, list(entries[:share])))
+                chosen.append(replace(line, entries=line.entries[:share]))
                 left -= share
     return chosen
 

@@ -90,13 +90,13 @@ class HeldJobs:
     def idle(self) -> bool:
         return not self._holds and not self._claiming
 
-    async def offer(self, job_id: str, fence: int | None, *, alone: bool = False) -> bool:
+    async def offer(self, run_id: str, job_id: str, fence: int, *, alone: bool = False) -> bool:
         """Claims the job if it is to be had, and starts it. `alone` claims although the intake is closed."""
         if job_id in self._holds or (self.free < 1 and not alone):
             return False
         self._claiming += 1
         try:
-            job_run = await self._claim(job_id, fence)
+            job_run = await self._claim(run_id, job_id, fence)
         finally:
             self._claiming -= 1
             self._changed.set()
@@ -112,9 +112,8 @@ class HeldJobs:
         hold.task = asyncio.create_task(self._run(hold), name=f"job-{job_id}")
         return True
 
-    async def _claim(self, job_id: str, fence: int | None) -> tuple[Job, Run] | None:
-        row = await self._database.jobs.find_one({"_id": job_id, "status": "PENDING"}, {"run": 1})
-        run = None if row is None else await self._runbook.admit(row["run"])
+    async def _claim(self, run_id: str, job_id: str, fence: int) -> tuple[Job, Run] | None:
+        run = await self._runbook.admit(run_id)
         if run is None:
             return None
         job = await ownership.claim(job_id, self._worker, self._host, self._lease_s, self._database, fence=fence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from time import monotonic
@@ -30,6 +31,7 @@ class Runbook:
         self._load = load
         self._runs: dict[str, Run] = {}
         self._seen: dict[str, float] = {}
+        self._opening = asyncio.Lock()
         self._sequences: OrderedDict[str, Sequence] = OrderedDict()
         self.refused: dict[str, str] = {}
         """Run id -> why this worker does not serve it."""
@@ -39,15 +41,22 @@ class Runbook:
         if run_id in self.refused:
             return None
         if run_id not in self._runs:
-            run = await patiently(lambda: Run.get(run_id))
-            if run is None or not await self._same_file(run):
-                return None
-            self._runs[run_id] = run
-            self._seen[run_id] = monotonic()
+            async with self._opening:
+                await self._open(run_id)
         elif monotonic() - self._seen[run_id] > FRESH_S:
+            self._seen[run_id] = monotonic()  # many may be claimed at this moment; one look is enough
             await self.refresh([run_id])
         run = self._runs.get(run_id)
         return run if run is not None and run.status in WORKING_RUNS else None
+
+    async def _open(self, run_id: str) -> None:
+        """Reads a run met for the first time, unless somebody else has done so meanwhile."""
+        if run_id in self._runs or run_id in self.refused:
+            return
+        run = await patiently(lambda: Run.get(run_id))
+        if run is not None and await self._same_file(run):
+            self._runs[run_id] = run
+            self._seen[run_id] = monotonic()
 
     async def refresh(self, run_ids: Iterable[str]) -> set[str]:
         """Reads the status of runs anew; returns those that do not work at present."""
@@ -66,9 +75,10 @@ class Runbook:
     async def sequence(self, document_id: str) -> Sequence:
         """A sequence by its document's id."""
         if document_id not in self._sequences:
-            document = await patiently(lambda: SequenceDocument.get(document_id))
+            sequences = self._database.raw[SequenceDocument.get_collection_name()]
+            document = await patiently(lambda: sequences.find_one({"_id": document_id}))
             assert document is not None, "sequences are immutable and never removed while a run needs them"
-            self._sequences[document_id] = document.sequence
+            self._sequences[document_id] = Sequence.model_validate(document["sequence"])
             if len(self._sequences) > SEQUENCES_KEPT:
                 self._sequences.popitem(last=False)
         self._sequences.move_to_end(document_id)

@@ -40,7 +40,7 @@ class Suspects:
 
         await every(LOOK_EVERY_S, look, stop, name="suspects")
 
-    async def _waiting(self) -> list[tuple[str, int]]:
+    async def _waiting(self) -> list[tuple[str, str, int]]:
         runs = [run.id for run in await backlog.runs_in_work(self._database) if self._model in run.models]
         return await backlog.suspects(self._model, runs, BATCH, self._database) if runs else []
 
@@ -67,12 +67,12 @@ class Suspects:
     async def _renew(self, name: str) -> None:
         await leases.acquire(name, self._worker, LEASE_S, self._database)
 
-    async def _run_each(self, suspects: list[tuple[str, int]], stop: asyncio.Event) -> bool:
+    async def _run_each(self, suspects: list[tuple[str, str, int]], stop: asyncio.Event) -> bool:
         """False when none of them was to be had."""
         taken = False
-        for job_id, fence in suspects:
+        for run_id, job_id, fence in suspects:
             if stop.is_set():
                 break
-            taken |= await self._held.offer(job_id, fence, alone=True)
+            taken |= await self._held.offer(run_id, job_id, fence, alone=True)
             await self._held.wait_idle()
         return taken

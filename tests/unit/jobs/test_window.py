@@ -12,11 +12,11 @@ from pipeline.window import LARGEST, SMALLEST, Line, fair_window, next_size
 
 
 def line(name: str, count: int, priority: int = 0) -> Line:
-    return Line(priority=priority, entries=[(f"{name}{n}", 0) for n in range(count)])
+    return Line(run=name, priority=priority, entries=[(f"{name}{n}", 0) for n in range(count)])
 
 
-def ids(window: Sequence[tuple[int, list[tuple[str, int]]]]) -> list[str]:
-    return [job for _, entries in window for job, _ in entries]
+def ids(window: Sequence[Line]) -> list[str]:
+    return [job for line in window for job, _ in line.entries]
 
 
 @pytest.mark.parametrize(
