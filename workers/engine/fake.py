@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from config.errors import EngineError
 from jobs.models import LoadFacts, ModelFacts, ModelKind
-from workers.engine.engine import BatchEngine
+from workers.engine.engine import PATIENCE_S, BatchEngine
 from workers.engine.request import Request, Tokenizer, TokenLogprob
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Copy, Move, Piece
@@ -42,6 +42,8 @@ class Faults:
     """This decode raises EngineError."""
     hang_at: int | None = None
     """This decode hangs until aborted."""
+    heeds_abort: bool = True
+    """Whether a hanging decode can be aborted; where not, its thread hangs for ever."""
     abort_at: int | None = None
     """This decode ends the process as a crash in native code would (SIGABRT)."""
 
@@ -171,7 +173,7 @@ class ScriptedBackend:
         if self.decodes == faults.abort_at:
             os.abort()
         while self.decodes == faults.hang_at:
-            if self._aborted:
+            if self._aborted and faults.heeds_abort:
                 raise EngineError("The scripted backend hung, as it was told to, and was aborted.")
             time.sleep(0.01)
 
@@ -189,6 +191,7 @@ class ScriptedEngine(BatchEngine):
         n_batch: int = 512,
         token_delay_s: float = 0.0,
         faults: Faults | None = None,
+        patience_s: float = PATIENCE_S,
         kind: ModelKind = ModelKind.CHAT,
         digest: str = "0" * 64,
     ) -> None:
@@ -201,6 +204,7 @@ class ScriptedEngine(BatchEngine):
             chat_template=CHAT_TEMPLATE if kind is ModelKind.CHAT else None,
             bos_text=CONTROLS[BOS],
             eos_text=CONTROLS[TURN_END],
+            patience_s=patience_s,
         )
 
 

@@ -15,8 +15,10 @@ from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts, ModelKind
 from workers.engine.device import Device, this_device
 from workers.engine.engine import BatchEngine
-from workers.engine.memory import Budget, cache_shape, check_fit, fitting_slots
+from workers.engine.memory import Budget, check_fit, fitting_slots
+from workers.library.estimate import memory, memory_on_cpu
 from workers.library.inspect import inspect_file
+from workers.library.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from workers.engine.llama import ContextSettings, LlamaBackend
@@ -113,31 +115,19 @@ def resolve(
     path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
 ) -> tuple[ContextSettings, int | None]:
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError."""
-    from workers.engine.llama import ContextSettings, padded_cells
+    from workers.engine.llama import ContextSettings
 
     context = settings.context or min(facts.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
     most = MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU
     inspection = inspect_file(path)
-    shape = cache_shape(inspection.metadata.values, inspection.metadata.architecture)
-    slots = most if settings.slots == "auto" else settings.slots
-    kv_bytes = None
-    if shape is not None:
-        per_token = shape.bytes_per_token(settings.cache_type_k, settings.cache_type_v)
-        per_slot = int(per_token * padded_cells(context))
-        budget = Budget(
-            device=device.name,
-            free=device.free_bytes,
-            share=settings.memory_share,
-            model=inspection.file_bytes,
-            cache_per_slot=per_slot,
-        )
-        if settings.slots == "auto":
-            slots = fitting_slots(budget, most)
-        else:
-            check_fit(budget, slots)
-        kv_bytes = slots * per_slot
-    n_batch = (BATCH_CPU if device.is_cpu else BATCH_GPU) if settings.n_batch == "auto" else settings.n_batch
     n_ubatch = (UBATCH_CPU if device.is_cpu else UBATCH_GPU) if settings.n_ubatch == "auto" else settings.n_ubatch
+    budget = _budget(shape_of(inspection.metadata), settings, device, context, n_ubatch)
+    if settings.slots == "auto":
+        slots = fitting_slots(budget, most)
+    else:
+        slots = settings.slots
+        check_fit(budget, slots)
+    n_batch = (BATCH_CPU if device.is_cpu else BATCH_GPU) if settings.n_batch == "auto" else settings.n_batch
     n_batch = max(n_batch, 2 * slots)
     if facts.kind is ModelKind.EMBEDDING:
         # A text is attended to as a whole; and llama.cpp aborts the process where the slots do not divide the batch.
@@ -154,7 +144,34 @@ def resolve(
         cache_type_v=settings.cache_type_v,
         embeddings=facts.kind is ModelKind.EMBEDDING,
     )
-    return resolved, kv_bytes
+    return resolved, slots * budget.per_slot
+
+
+def _budget(shape: Shape, settings: LoadSettings, device: Device, context: int, n_ubatch: int) -> Budget:
+    def taken(slots: int) -> int:
+        if device.is_cpu:
+            k, v = settings.cache_type_k, settings.cache_type_v
+            return memory_on_cpu(shape, context=context, slots=slots, n_ubatch=n_ubatch, k=k, v=v).total
+        return memory(
+            shape,
+            context=context,
+            slots=slots,
+            n_ubatch=n_ubatch,
+            gpu_layers="all" if settings.gpu_layers < 0 else settings.gpu_layers,
+            k=settings.cache_type_k,
+            v=settings.cache_type_v,
+            flash_attention=settings.flash_attention,
+            offload_kv=settings.offload_kv,
+        ).device
+
+    fixed = taken(0)
+    return Budget(
+        device=device.name,
+        free=device.free_bytes,
+        share=settings.memory_share,
+        fixed=fixed,
+        per_slot=taken(1) - fixed,
+    )
 
 
 def _useful_threads(facts: ModelFacts) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from config.errors import ContextError, ModelFileError, ModelFitError, ParameterError
@@ -254,3 +256,21 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 async def test_a_cache_that_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(ModelFitError, match=r"KV cache \(4 slots of .*GiB"):
         await opened(context=50_000_000)
+
+
+async def test_ten_thousand_requests_leave_memory_flat() -> None:
+    """The process takes no more memory after 10,000 requests than after the first 2,000."""
+    engine = await opened(slots=8, context=256)
+    prompts = [asked(engine, f"Hello {number}.", max_tokens=1, final=True) for number in range(40)]
+
+    async def many(count: int) -> int:
+        for first in range(0, count, 40):
+            await asyncio.gather(*(engine.generate(replace(p, seed=first)) for p in prompts))
+        return psutil.Process().memory_info().rss
+
+    before = await many(2000)
+    grown = await many(8000) - before
+    engine.check_integrity()
+    assert engine.stats().requests_done == 10_000
+    assert grown < 8 * 2**20
+    await engine.close()
