@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from config.embedded import ServiceUrls
@@ -34,12 +35,15 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIterator[Session]:
+async def open_session(
+    *, redis: bool = False, service: bool = False, log_file: str | None = None
+) -> AsyncIterator[Session]:
     """Starts the embedded servers where no URL is set, connects, and closes again.
 
     Raises ServiceError, also when MongoDB goes away in between.
 
-    A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only.
+    A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only. With `log_file`
+    the log goes to that file under NIGHTJAR_HOME/logs, so that nothing disturbs the terminal.
     """
     from pymongo.errors import PyMongoError
 
@@ -53,7 +57,8 @@ async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIt
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
-    configure(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
+    stream = await asyncio.to_thread(_open_log, settings.home / "logs" / log_file) if log_file else None
+    configure(settings.model_copy(update={"log_level": "warning"}) if quiet and not stream else settings, stream=stream)
     urls = await asyncio.to_thread(service_urls, settings)
     async with await connect(urls.mongo, settings.mongo_database) as database:
         doorbell = await Doorbell.connect(urls.redis) if redis else None
@@ -71,6 +76,19 @@ async def open_session(*, redis: bool = False, service: bool = False) -> AsyncIt
             keeper.cancel()
             if doorbell is not None:
                 await doorbell.close()
+
+
+def _open_log(path: Path) -> TextIO:
+    """The log file, for appending; it stays open as long as the process logs. Raises OutputError."""
+    from config.errors import OutputError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise OutputError(
+            f"The log {path} cannot be written: {error.strerror}. Set NIGHTJAR_HOME to another folder."
+        ) from None
 
 
 async def _keep_embedded_up(settings: Settings) -> None:

@@ -104,7 +104,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from scripts.session import open_session
 
     formats = check_formats(wanted.formats)
-    async with open_session(redis=True) as session:
+    async with open_session(redis=True, log_file="eval.log") as session:
         out = wanted.out or session.settings.reports_dir
         check_folder(out)
         entries = await take_models(wanted.models, session)
