@@ -117,6 +117,7 @@ def test_documents_come_from_text_file_and_suite(read: Read, tmp_path: Path) -> 
 
 HEAD = "nightjar: 1\n"
 ONE = "sequences: [{id: a, turns: [x]}]"
+VOICE = "{name: voice, description: Does it sing?, scale: {1: flat, 2: alive}}"
 SEQUENCE = HEAD + "sequences:\n- id: a\n  "
 TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
 
@@ -181,9 +182,9 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
         # rubric
         (HEAD + f"rubric: {{}}\n{ONE}", "line 2, field rubric", "criteria"),
         (
-            HEAD + f"rubric: {{criteria: [{{name: a}}, {{name: a}}]}}\n{ONE}",
+            HEAD + f"rubric: {{criteria: [{VOICE}, {VOICE}]}}\n{ONE}",
             "line 2, field rubric",
-            "criteria.0.description",
+            "name of its own",
         ),
         # shape
         ("nightjar: 1\nsequences: {a: b}", "line 2, field sequences", "list"),
@@ -215,7 +216,7 @@ def test_tags_names_and_expectations_change_the_suite_and_not_the_sequence(read:
     assert plain.digest != tagged.digest
 
 
-def test_the_rubric_and_the_primary_metric_are_kept_as_given(read: Read) -> None:
+def test_the_rubric_and_the_primary_metric_are_kept(read: Read) -> None:
     criterion = "{name: voice, description: has it one, scale: {1: none, 2: one}}"
     suite = read(f"nightjar: 1\nrubric: {{criteria: [{criterion}]}}\nprimary_metric: voice\n{ONE}")
     assert suite.rubric is not None

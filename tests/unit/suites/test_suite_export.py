@@ -8,11 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.sequences import Document, Expectation, Mode, Sequence, TurnSpec
+from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.export import export_yaml
 from pipeline.suites.native import read_native
 from pipeline.suites.yaml_text import parse_yaml
 
+RUBRIC = read_rubric({"criteria": [{"name": "yes", "description": "1e5", "scale": {"1": "no", "2": "~"}}]}).model_dump(
+    mode="json"
+)
 tricky = st.sampled_from(
     ["yes", "1e5", "0x1", "null", "~", "- a", "a: b", "# c", "{{name}}", "\\{{name}}", "{{ a }} {{b c}}", " x ", "x\n",
      "\n x\n  y\n", "tab\tin", "\r\n", "\u2028", "\x85", "é\U0001f600", "'\"", "%", "@x", "&a *b", "<<", "\x00\x07",
