@@ -111,13 +111,14 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
-    from workers.library.estimate import kv_bytes_per_token
+    from workers.library.estimate import kv_bytes, kv_bytes_per_token
+    from workers.library.fit import CPU_UBATCH
     from workers.library.inspect import entry_facts, inspect_file
     from workers.library.shape import shape_of
 
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
-    per_token = kv_bytes_per_token(shape, entry.load.cache_type_k, entry.load.cache_type_v)
+    caches = {"k": entry.load.cache_type_k, "v": entry.load.cache_type_v}
     context = entry.load.context or min(facts.context_train or 8192, 8192)
     return {
         **facts.model_dump(mode="json"),
@@ -131,8 +132,8 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
         "adapters": [{"path": str(path), "scale": scale} for path, scale in entry.adapters],
         "memory": {
             "weights_bytes": shape.weights_bytes,
-            "kv_bytes_per_1000_tokens": 1000 * per_token,
-            "kv_bytes_per_slot": per_token * context + shape.state_bytes,
+            "kv_bytes_per_1000_tokens": 1000 * kv_bytes_per_token(shape, **caches),
+            "kv_bytes_per_slot": kv_bytes(shape, context=context, slots=1, n_ubatch=CPU_UBATCH, **caches),
             "cache_type_k": entry.load.cache_type_k,
             "cache_type_v": entry.load.cache_type_v,
         },

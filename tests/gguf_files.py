@@ -62,14 +62,22 @@ def write_llama(
     template: str | None = CHATML,
     seed: int = 7,
     name: str = "generated",
+    window: int | None = None,
 ) -> Path:
-    """A llama of the given shape with random weights that llama.cpp loads; byte-level vocabulary, ChatML."""
+    """A llama of the given shape with random weights that llama.cpp loads; byte-level vocabulary, ChatML.
+
+    With a `window` it is of the architecture cohere2: three of four layers see so many tokens, the output is tied.
+    """
     import gguf
     import numpy as np
 
     kind = gguf.GGMLQuantizationType[quantisation]
     random = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "llama" if window is None else "cohere2")
+    if window is not None:
+        writer.add_sliding_window(window)
+        writer.add_logit_scale(1.0)
+        writer.add_layer_norm_eps(1e-5)
     writer.add_name(name)
     writer.add_context_length(context)
     writer.add_embedding_length(width)
@@ -97,7 +105,8 @@ def write_llama(
     for layer in range(layers):
         block = f"blk.{layer}"
         norm(f"{block}.attn_norm")
-        norm(f"{block}.ffn_norm")
+        if window is None:
+            norm(f"{block}.ffn_norm")
         matrix(f"{block}.attn_q", width, width)
         matrix(f"{block}.attn_k", kv_width, width)
         matrix(f"{block}.attn_v", kv_width, width)
@@ -106,7 +115,8 @@ def write_llama(
         matrix(f"{block}.ffn_up", hidden, width)
         matrix(f"{block}.ffn_down", width, hidden)
     norm("output_norm")
-    matrix("output", vocab, width)
+    if window is None:
+        matrix("output", vocab, width)
     _finish(writer)
     return path
 

@@ -60,6 +60,7 @@ class Curated(BaseModel):
             context_train=self.context,
             k_widths=(kept,) * self.layers,
             v_widths=(kept,) * self.layers,
+            sliding=(False,) * self.layers,
             layer_bytes=tuple(self._layer_bytes(layer) for layer in range(self.layers)),
             input_bytes=self._bytes(self.vocabulary * self.width, "output" if self.tied else "input"),
             output_bytes=0 if self.tied else self._bytes(self.vocabulary * self.width, "output"),

@@ -42,13 +42,21 @@ class Memory:
 
 
 def kv_bytes_per_token(shape: Shape, k: CacheType = "f16", v: CacheType = "f16") -> int:
-    """KV of one token over all layers."""
-    return _layers_kv(shape, range(shape.layers), k, v)
+    """KV of one more token of context, over the layers that see all of it."""
+    return sum(layer_kv(shape, layer, k, v) for layer in range(shape.layers) if not shape.sliding[layer])
 
 
-def kv_bytes(shape: Shape, *, context: int, slots: int, k: CacheType = "f16", v: CacheType = "f16") -> int:
+def kv_bytes(
+    shape: Shape, *, context: int, slots: int, n_ubatch: int, k: CacheType = "f16", v: CacheType = "f16"
+) -> int:
     """KV of all slots, each of `context` tokens, and their recurrent state."""
-    return slots * (cells(context) * kv_bytes_per_token(shape, k, v) + shape.state_bytes)
+    kept = _kv_of_layers(shape, range(shape.layers), context, n_ubatch, k, v)
+    return slots * (kept + shape.state_bytes)
+
+
+def layer_kv(shape: Shape, layer: int, k: CacheType, v: CacheType) -> int:
+    """KV of one token in one layer."""
+    return int(shape.k_widths[layer] * ELEMENT_BYTES[k] + shape.v_widths[layer] * ELEMENT_BYTES[v])
 
 
 def cells(context: int) -> int:
@@ -86,8 +94,8 @@ def memory(
     output = (shape.output_bytes + (shape.input_bytes if shape.tied else 0)) if offloaded else 0
     device_weights = output + sum(shape.layer_bytes[layer] for layer in on_device)
     host_weights = shape.weights_bytes - device_weights + (shape.input_bytes if shape.tied and offloaded else 0)
-    all_kv = kv_bytes(shape, context=context, slots=slots, k=k, v=v)
-    device_kv = slots * cells(context) * _layers_kv(shape, on_device, k, v) if offload_kv else 0
+    all_kv = kv_bytes(shape, context=context, slots=slots, n_ubatch=n_ubatch, k=k, v=v)
+    device_kv = slots * _kv_of_layers(shape, on_device, context, n_ubatch, k, v) if offload_kv else 0
     if offload_kv and len(on_device) == shape.layers:
         device_kv = all_kv  # the recurrent state goes where the layers are
     return Memory(
@@ -112,12 +120,13 @@ def memory_on_cpu(
     """What loading takes in the host's memory alone."""
     return Memory(
         weights=shape.weights_bytes,
-        kv=kv_bytes(shape, context=context, slots=slots, k=k, v=v),
+        kv=kv_bytes(shape, context=context, slots=slots, n_ubatch=n_ubatch, k=k, v=v),
         compute=compute_bytes(shape, context=context, n_ubatch=n_ubatch, flash_attention=flash_attention),
     )
 
 
-def _layers_kv(shape: Shape, layers: range, k: CacheType, v: CacheType) -> int:
-    k_bytes = sum(shape.k_widths[layer] for layer in layers) * ELEMENT_BYTES[k]
-    v_bytes = sum(shape.v_widths[layer] for layer in layers) * ELEMENT_BYTES[v]
-    return int(k_bytes + v_bytes)
+def _kv_of_layers(shape: Shape, layers: range, context: int, n_ubatch: int, k: CacheType, v: CacheType) -> int:
+    """KV of one slot in some layers. A sliding layer keeps its window and the micro-batch that moves over it."""
+    whole = cells(context)
+    window = min(whole, cells(min(whole, shape.window + n_ubatch)))
+    return sum(layer_kv(shape, layer, k, v) * (window if shape.sliding[layer] else whole) for layer in layers)

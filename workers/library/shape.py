@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,25 @@ WITHOUT_KV = frozenset(
     "dream llada llada-moe rnd1 wavtokenizer-dec".split()
 )
 """Architectures that see the whole text at once and keep no KV (llama.cpp, `llama_model::create_memory`)."""
+SLIDING: Mapping[str, tuple[int, bool]] = {
+    "gemma2": (2, False),
+    "gemma3": (6, False),
+    "gemma3n": (5, False),
+    "gpt-oss": (2, False),
+    "cohere2": (4, False),
+    "cohere2moe": (4, True),
+    "olmo2": (4, False),
+    "exaone4": (4, False),
+    "exaone-moe": (4, False),
+    "plamo3": (8, False),
+    "llama4": (4, False),
+    "afmoe": (4, False),
+    "laguna": (4, True),
+    "mellum": (4, False),
+    "smallthinker": (4, True),
+}
+"""Architectures whose layers see a window only, but for one in so many; True: the first of them, else the last.
+Files may say otherwise; what is not here and says nothing sees everything (llama.cpp, `load_swa_pattern`)."""
 _LAYER = re.compile(r"^blk\.(\d+)\.")
 
 
@@ -29,6 +49,9 @@ class Shape:
     k_widths: tuple[int, ...]
     """Elements of K kept per token; 0 where a layer keeps none."""
     v_widths: tuple[int, ...]
+    sliding: tuple[bool, ...]
+    """Layers that keep `window` tokens only."""
+    window: int = 0
     layer_bytes: tuple[int, ...]
     """Weights of each layer."""
     input_bytes: int
@@ -64,6 +87,8 @@ def shape_of(metadata: Metadata) -> Shape:
         context_train=_int(get("context_length")),
         k_widths=k_widths,
         v_widths=v_widths,
+        sliding=_sliding(metadata, layers),
+        window=_int(get("attention.sliding_window")),
         layer_bytes=layer_bytes,
         input_bytes=input_bytes,
         output_bytes=output_bytes,
@@ -97,7 +122,7 @@ def _kv_widths(metadata: Metadata, layers: int, heads: int) -> tuple[tuple[int, 
     head_width = width // heads if heads else 0
     k_length = _int(get("attention.key_length"), head_width)
     v_length = _int(get("attention.value_length"), head_width)
-    sliding = _flags(get("attention.sliding_window_pattern"), layers)
+    sliding = _sliding(metadata, layers)
     k_sliding = _int(get("attention.key_length_swa"), k_length)
     v_sliding = _int(get("attention.value_length_swa"), v_length)
     keeps = _keeping_layers(metadata, layers)
@@ -153,12 +178,17 @@ def _per_layer(value: Any, layers: int, default: int) -> tuple[int, ...]:
     return (_int(value, default),) * layers
 
 
-def _flags(value: Any, layers: int) -> tuple[bool, ...]:
-    """A per-layer pattern, or a period whose last layer of each is dense."""
-    if isinstance(value, tuple):
-        return tuple(bool(item) for item in value[:layers]) + (False,) * max(layers - len(value), 0)
-    period = _int(value)
-    return tuple(period > 1 and i % period < period - 1 for i in range(layers))
+def _sliding(metadata: Metadata, layers: int) -> tuple[bool, ...]:
+    """The layers with a sliding window: as the file lists them, else by the period of the file or the architecture."""
+    listed = metadata.of_architecture("attention.sliding_window_pattern")
+    if isinstance(listed, tuple):
+        return tuple(bool(item) for item in listed[:layers]) + (False,) * max(layers - len(listed), 0)
+    period, dense_first = SLIDING.get(metadata.architecture, (1, False))
+    period = _int(listed, period)
+    if _int(metadata.of_architecture("attention.sliding_window")) == 0:
+        return (False,) * layers
+    dense = 0 if dense_first else period - 1
+    return tuple(period > 1 and i % period != dense for i in range(layers))
 
 
 def _int(value: Any, default: int = 0) -> int:

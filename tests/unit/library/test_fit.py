@@ -61,6 +61,24 @@ def test_encoders_keep_no_kv(tmp_path: Path) -> None:
     assert kv_bytes_per_token(shape) == 0
 
 
+@pytest.mark.parametrize(
+    ("architecture", "values", "sliding"),
+    [
+        ("gemma3", {"sliding_window": 512}, (True,) * 5 + (False,)),  # by the architecture's period
+        ("cohere2moe", {"sliding_window": 512}, (False, True, True, True, False, True)),  # the first of four is dense
+        ("gemma3", {}, (False,) * 6),  # no window, nothing slides
+        ("llama", {"sliding_window": 512}, (False,) * 6),  # not an architecture that slides
+        ("x", {"sliding_window": 512, "sliding_window_pattern": 3}, (True, True, False) * 2),  # the file's period
+        ("x", {"sliding_window": 512, "sliding_window_pattern": [True, False]}, (True,) + (False,) * 5),  # its list
+    ],
+)
+def test_sliding_layers(tmp_path: Path, architecture: str, values: dict[str, Any], sliding: tuple[bool, ...]) -> None:
+    """Which layers keep a window only."""
+    keys = {f"{architecture}.attention.{key}": value for key, value in values.items()}
+    path = write_gguf(tmp_path / "m.gguf", {f"{architecture}.block_count": 6, **keys}, architecture=architecture)
+    assert shape_of(read_metadata(path)).sliding == sliding
+
+
 def test_recurrent_state_counts_per_slot(tmp_path: Path) -> None:
     """A Mamba keeps a state of fixed size for each slot, whatever the context."""
     keys = {
@@ -73,14 +91,14 @@ def test_recurrent_state_counts_per_slot(tmp_path: Path) -> None:
     }
     shape = shape_of(read_metadata(write_gguf(tmp_path / "m.gguf", keys, architecture="mamba")))
     assert shape.state_bytes == 2 * 4 * (3 * 128 + 16 * 128)
-    assert kv_bytes(shape, context=1000, slots=3) == 3 * shape.state_bytes
+    assert kv_bytes(shape, context=1000, slots=3, n_ubatch=512) == 3 * shape.state_bytes
 
 
 def test_kv_of_a_known_model() -> None:
     """Llama 3.1 8B: 128 kB a token at f16, in steps of 256 cells; q8_0 takes 34/64 of it."""
     assert kv_bytes_per_token(EIGHT_B) == 32 * 2 * 8 * 128 * 2
     assert kv_bytes_per_token(EIGHT_B, "q8_0", "q8_0") == 32 * 2 * 8 * 128 * 34 // 32
-    assert kv_bytes(EIGHT_B, context=1000, slots=2) == 2 * 1024 * 131072
+    assert kv_bytes(EIGHT_B, context=1000, slots=2, n_ubatch=512) == 2 * 1024 * 131072
     assert [cells(tokens) for tokens in (1, 256, 257)] == [256, 256, 512]
 
 
