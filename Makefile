@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench chaos check format clean
+.PHONY: help demo test bench chaos simulate check format clean
 
 help:
 	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
 	@echo "make test    the whole test suite"
 	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for llama-server; see docs/benchmarks.md)"
 	@echo "make chaos   the long fault tests, about an hour"
+	@echo "make simulate  how often intervals hold the truth and tests cry wolf (docs/statistics.md)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  ruff format and safe fixes"
 
@@ -31,6 +32,9 @@ bench: $(VENV)/.dev-installed
 
 chaos: $(VENV)/.dev-installed
 	@$(BIN)/python -m pytest tests/acceptance/chaos -m chaos -s
+
+simulate: $(VENV)/.run-installed
+	@$(BIN)/python -m scripts.simulate_statistics $(ARGS)
 
 check: $(VENV)/.dev-installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -85,13 +85,16 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
 async def store_scores(report: RunReport, database: Database) -> int:
     """Stores every score once, by the digest of job, turn and scorer; those of another scorer version are replaced.
 
-    Verdicts are the judges' own jobs and are not stored a second time.
+    Returns how many were new.
     """
     scores = database.raw["scores"]
     run_id = report.provenance.id
     lines = {sequence.id: turn_lines(sequence) for sequence in report.sequences}
     current = {line.digest for turns in lines.values() for turn in turns for line in turn}
     await scores.delete_many({"run": run_id, "scorer_digest": {"$nin": sorted(current)}})
+    wanted = sum(len(lines[job.sequence][turn.index]) for job in report.jobs for turn in job.turns)
+    if await scores.count_documents({"run": run_id}) == wanted:
+        return 0
     batch: list[dict[str, Any]] = []
     stored = 0
     for job in report.jobs:
