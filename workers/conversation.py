@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from config.errors import ContextError, NightjarError, TemplateError
 from jobs.identity import ids_digest
@@ -45,6 +46,8 @@ class PromptPlan:
     reasoning_open: bool = False
     reprefill_reason: str | None = None
     compression: Compression = field(default_factory=Compression)
+    replies: tuple[tuple[int, int], ...] = ()
+    """Where the ids of earlier replies stand in `ids`, [start, end): the engine may compute them as at first."""
 
     @property
     def prompt_digest(self) -> str:
@@ -210,7 +213,18 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
         reasoning_open=is_open(written.rendering.text, conversation.markers),
         reprefill_reason=reason,
         compression=asked.compression,
+        replies=_replies(asked, ids) if reason is None else (),
     )
+
+
+def _replies(asked: Asked, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The spans of replies whose own ids the prompt goes on from."""
+    if asked.previous is None or not asked.history:
+        return ()
+    start = len(asked.previous.ids)
+    reply = asked.history[-1].draw.reply_ids
+    kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(reply, ids[start:], strict=False)))
+    return (*asked.previous.replies, (start, start + kept))
 
 
 def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:

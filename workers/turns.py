@@ -65,6 +65,7 @@ def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolve
         seed=seed,
         reasoning=markers.pair if markers else None,
         reasoning_open=plan.reasoning_open,
+        replies=plan.replies,
     )
 
 
