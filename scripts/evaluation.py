@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from workers.library.find import ModelEntry
 
 POLL_S = 0.3
+PRIORITY = 100
+"""Somebody sits and waits: before runs that were only enqueued."""
 CLOSING_S = 120.0
 """At most this long for scoring and the dispatcher's own report after the last job."""
 
@@ -125,6 +127,8 @@ async def _generate_model(
     try:
         while child.process.returncode is None:
             watch(await progress(run, entry.name, session, judging=judging))
+            if not await _open_jobs(run, entry.name, session):
+                break  # the worker would go on with other runs of this model
             await asyncio.wait([asyncio.ensure_future(child.process.wait())], timeout=POLL_S)
         watch(await progress(run, entry.name, session, judging=judging))
     finally:

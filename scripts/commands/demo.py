@@ -17,12 +17,13 @@ MODEL = "nightjar-demo"
 )
 def demo(
     repeats: Annotated[int, typer.Option(help="How often each sequence is generated.")] = 2,
+    name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
 ) -> None:
     from scripts.commands.evaluate import Evaluation, run_evaluation
     from scripts.session import run_async
 
     print(f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {repeats} times each sequence.", flush=True)
     wanted = Evaluation(
-        suite=SUITE, models=[MODEL], options={"repeats": repeats}, formats=["html", "json", "csv", "md"]
+        suite=SUITE, models=[MODEL], options={"repeats": repeats, "name": name}, formats=["html", "json", "csv", "md"]
     )
     run_async(run_evaluation(wanted))

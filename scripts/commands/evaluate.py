@@ -100,7 +100,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from pipeline.producer import enqueue
     from pipeline.report.write import check_folder, check_formats
     from pipeline.request import make_request
-    from scripts.evaluation import finish, take_models, take_suite
+    from scripts.evaluation import PRIORITY, finish, take_models, take_suite
     from scripts.session import open_session
 
     formats = check_formats(wanted.formats)
@@ -112,6 +112,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
         request = make_request(
             suite=await take_suite(wanted.suite, wanted.suite_format, session),
             models=tuple(entry.name for entry in entries),
+            priority=PRIORITY,
             judges=tuple(judge.name for judge in judges),
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
