@@ -32,7 +32,7 @@ from jinja2.utils import Namespace
 from workers.template_growth import growth
 from workers.template_meter import MAX_OBJECT, WORK_PER_CALL, LimitError, Meter, Metering
 
-MAX_SOURCE = 200_000
+MAX_SOURCE = 100_000
 """Characters of a template."""
 SHALLOW = frozenset(
     "boolean callable count d default defined false first integer iterable last length mapping none number sameas "
