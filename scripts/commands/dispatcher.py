@@ -25,5 +25,5 @@ async def _dispatch() -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with open_session(redis=True) as session:
+    async with open_session(redis=True, service=True) as session:
         await Dispatcher(session.database, session.doorbell, session.settings).run(stop)
