@@ -439,7 +439,7 @@ def report_of(
         sequences=about,
         jobs=jobs,
         lines={sequence.id: line_names(turn_lines(sequence)) for sequence in about},
-        scales=metric_scales(),
+        scales=metric_scales(turn_lines(sequence) for sequence in about),
         now=START,
         version="0",
     )

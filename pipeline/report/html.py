@@ -32,8 +32,10 @@ TURN_CHARS = 900
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
+    """A chart, drawn; without `svg` where it could not be, its table says the same."""
+
     chart: Chart
-    svg: Markup
+    svg: Markup | None
     table: tables.Table
 
 
@@ -114,7 +116,10 @@ def _sequences(report: RunReport, jobs: Sequence[JobRow]) -> list[SequenceView]:
 
 
 def _drawing(chart: Chart) -> Drawing:
-    svg = Markup(draw(chart.spec, chart.id))  # noqa: S704  # the renderer escapes every text
+    try:
+        svg = Markup(draw(chart.spec, chart.id))  # noqa: S704  # the renderer escapes every text
+    except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
+        svg = None
     return Drawing(chart=chart, svg=svg, table=tables.text_table(f"{chart.id}-data", chart.columns, chart.rows))
 
 

@@ -5,8 +5,9 @@ Every turn has the measures; a turn with expectations has their checks, and `che
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jobs.identity import digest
 from jobs.sequences import Mode
@@ -36,6 +37,8 @@ class Line:
 
 MEASURE_LINES = tuple(Line(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
 
+_MEASURE_NAMES = frozenset(scorer.name for scorer in MEASURES)
+
 
 def metric_of(line_name: str) -> str:
     """The metric that a line counts for: "includes#2" for includes."""
@@ -44,20 +47,19 @@ def metric_of(line_name: str) -> str:
 
 def is_check(line_name: str) -> bool:
     """Whether a line comes from an expectation."""
-    return metric_of(line_name) in CHECKS
+    return metric_of(line_name) not in _MEASURE_NAMES
 
 
-def metric_scales() -> dict[str, Scale]:
-    """Metric name -> scale, for every metric that rule scorers can give, in the order they are shown."""
-    return {
-        CHECKS_METRIC: SHARE_MET,
-        **dict.fromkeys(CHECKS, PASS),
-        **{scorer.name: scorer.scale for scorer in MEASURES},
-    }
+def metric_scales(sheets: Iterable[Sequence[Sequence[Line]]] = ()) -> dict[str, Scale]:
+    """Metric name -> scale: all built-in ones in the order they are shown, then what else the sheets hold."""
+    scales = {CHECKS_METRIC: SHARE_MET, **dict.fromkeys(CHECKS, PASS), **{s.name: s.scale for s in MEASURES}}
+    for line in (line for turns in sheets for turn in turns for line in turn):
+        scales.setdefault(metric_of(line.name), line.scorer.scale)
+    return scales
 
 
 def turn_lines(sequence: PromptSequence) -> tuple[tuple[Line, ...], ...]:
-    """The lines of every turn of a sequence, compiled once. Raises ValueError for a check that cannot be made."""
+    """The lines of every turn of a sequence, compiled once."""
     return tuple(_expectations(sequence, turn) + MEASURE_LINES for turn in range(len(sequence.turns)))
 
 
@@ -120,6 +122,19 @@ def _expectations(sequence: PromptSequence, turn: int) -> tuple[Line, ...]:
     for expectation in sequence.turns[turn].expect:
         number = seen[expectation.check] = seen.get(expectation.check, 0) + 1
         name = expectation.check if number == 1 else f"{expectation.check}#{number}"
-        scorer = expectation_scorer(expectation.check, expectation.value, name=name)
+        scorer = _scorer(expectation.check, expectation.value, name)
         lines.append(Line(scorer=scorer, digest=digest("check", expectation.check, expectation.value, VERSION)))
     return tuple(lines)
+
+
+def _scorer(check: str, value: Any, name: str) -> FunctionScorer:
+    """A check that this version cannot make any more is a recorded failure of each turn, not the end of the report."""
+    try:
+        return expectation_scorer(check, value, name=name)
+    except ValueError as error:
+        message = str(error)
+
+        def fail(_: Context) -> Score:
+            raise ValueError(message)
+
+        return FunctionScorer(name=name, scale=PASS, function=fail)

@@ -130,6 +130,19 @@ def test_charts_have_text_alternatives() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_undrawable_chart_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renderer that fails leaves the numbers, open."""
+    from pipeline.report import html
+
+    def broken(*_: Any) -> str:
+        raise ValueError("no V8 here")
+
+    monkeypatch.setattr(html, "draw", broken)
+    text = render(report(), "html")
+    assert text.count("could not be drawn") == 5
+    assert "<svg" not in text
+
+
 def test_every_transcript_is_in_the_page() -> None:
     """Each job can be opened, and links lead to what exists."""
     elements = Page(page()).elements

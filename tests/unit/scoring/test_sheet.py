@@ -56,3 +56,17 @@ def test_failed_reply_is_worst_everywhere_it_can_be() -> None:
     assert scores["checks"].value == 0
     assert scores["words"].value == 0
     assert scores["distinct_2"].value is None
+
+
+def test_check_of_another_version_is_a_failure() -> None:
+    """A stored suite that names a check this version does not have: the turn's score failed, the rest goes on."""
+    old = Sequence.model_validate(
+        {"id": "s", "turns": [{"prompt": "a", "expect": [{"check": "sentiment", "value": 1}]}]}
+    )
+    row = factories.row(old, ["fine"])
+    scores = row.turns[0].scores
+    assert (scores["sentiment"].state, scores["sentiment"].value) == (ScoreState.FAILED, None)
+    assert "no check 'sentiment'" in (scores["sentiment"].reason or "")
+    assert scores["words"].value == 1
+    metric = factories.report_of([row], [old]).models[0].total.metrics
+    assert (metric["sentiment"].failed, metric["checks"].unscored) == (1, 1)
