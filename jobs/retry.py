@@ -8,7 +8,7 @@ from enum import StrEnum
 FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
 LAPSE_DELAY_S = 1.0
-LONGEST_LAPSE_DELAY_S = 30.0
+LONGEST_LAPSE_DELAY_S = 4.0
 
 
 class Fault(StrEnum):

@@ -54,7 +54,12 @@ def find(name: str, settings: Settings) -> ModelEntry:
 async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedEngine:
     ledger = os.open(KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     return ScriptedEngine(
-        script(ledger), name=entry.name, slots=KNOBS.get("slots", 6), token_delay_s=KNOBS.get("token_delay_s", 0.0)
+        script(ledger),
+        name=entry.name,
+        slots=KNOBS.get("slots", 6),
+        context=65_536,
+        n_batch=2048,
+        token_delay_s=KNOBS.get("token_delay_s", 0.0),
     )
 
 
