@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,30 @@ if TYPE_CHECKING:
     from workers.library.find import ModelEntry
     from workers.library.pull import Progress, Pulled
 
+    How = Callable[[str], object]
 
-def registered_name(model: str, name: str | None, revision: str | None, settings: Settings) -> str:
-    """The registry name to pull; a repository that is not registered yet is registered first.
 
-    Raises UsageError for a model that is not the hub's, UnknownNameError for an unknown name.
+def pull_named(model: str, name: str | None, revision: str | None, settings: Settings, how: How) -> str:
+    """Pulls a registered model or a repository, which is registered first; the model's name.
+
+    A repository that cannot be had is taken off the registry again, unless a part of it is here to be continued.
+    Raises UsageError for a model that is not the hub's, UnknownNameError, and the errors of `workers.library.pull`.
     """
+    from workers.library.editing import remove_entry
+    from workers.library.partial import partial_files
+
+    chosen, is_new = _register(model, name, revision, settings)
+    try:
+        how(chosen)
+    except BaseException:
+        if is_new and not partial_files(settings.models_dir / chosen):
+            remove_entry(settings.models_file, chosen)
+        raise
+    return chosen
+
+
+def _register(model: str, name: str | None, revision: str | None, settings: Settings) -> tuple[str, bool]:
+    """The registry name of what is to be pulled, and whether it was registered just now."""
     from workers.library.editing import add_entry, update_entry
     from workers.library.registry import read_registry
     from workers.library.sources import read_source
@@ -33,7 +51,7 @@ def registered_name(model: str, name: str | None, revision: str | None, settings
             raise UsageError(f"{model} does not come from the hub but from {entry.source}; there is nothing to pull.")
         if revision is not None:
             update_entry(settings.models_file, model, {"revision": revision, "sha256": None})
-        return model
+        return model, False
     if "/" not in model:
         hub_models = [known for known, entry in registry.models.items() if entry.repo is not None]
         raise UnknownNameError("model", model, hub_models, "Give a registered name, or OWNER/REPO of the hub.")
@@ -41,8 +59,13 @@ def registered_name(model: str, name: str | None, revision: str | None, settings
     if source.is_local:
         raise UsageError(f"{model} is a file here already: `nightjar model add` makes it known by name.")
     chosen = name or source.name
+    known = registry.models.get(chosen)
+    if known is not None and known.repo == source.keys["repo"]:
+        wanted = {**source.keys, **({"revision": revision, "sha256": None} if revision else {})}
+        update_entry(settings.models_file, chosen, wanted)
+        return chosen, False
     add_entry(settings.models_file, chosen, {**source.keys, **({"revision": revision} if revision else {})})
-    return chosen
+    return chosen, True
 
 
 def pull_registered(name: str, settings: Settings, quantisation: str | None, *, force: bool = False) -> Pulled:

@@ -79,7 +79,7 @@ async def read_serving(database: Database) -> dict[str, Serving]:
 
 
 def show_inventory(rows: list[Held], *, as_json: bool) -> None:
-    from scripts.output import console, emit_json, table
+    from scripts.output import console, emit_json, plain, table
 
     if as_json:
         emit_json([asdict(row) for row in rows])
@@ -106,7 +106,7 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
     console().print(listing)
     for row in rows:
         if row.reason and row.state == "failed":
-            console().print(f"{row.name}: {row.reason}", soft_wrap=True)
+            console().print(plain(f"{row.name}: {row.reason}"), soft_wrap=True)
 
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
         ("Here", _here(facts)),
         ("Tags", ", ".join(facts["tags"]) or None),
     ]
-    console().print(facts["name"])
+    console().print(plain(facts["name"]))
     for label, value in rows:
         console().print(f"  {label:<15}{plain(str(value)) if value is not None else '-'}", soft_wrap=True)
 

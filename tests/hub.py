@@ -24,6 +24,8 @@ class Repository:
     gated: bool = False
     """Files only with the right token; the listing is public, as on the hub."""
     licence: str = "apache-2.0"
+    claimed_bytes: int | None = None
+    """The size the listing gives for model files instead of theirs."""
 
 
 @dataclass
@@ -253,6 +255,7 @@ def _info(name: str, repository: Repository, commit: str) -> dict[str, Any]:
         digest = hashlib.sha256(content).hexdigest()
         sibling: dict[str, Any] = {"rfilename": file, "size": len(content), "blobId": digest[:40]}
         if file.endswith(".gguf"):
+            sibling["size"] = repository.claimed_bytes or len(content)
             sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
         siblings.append(sibling)
     return {

@@ -75,14 +75,24 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
 ) -> None:
     """Fetch a model from the hub into models/. Example: nightjar model pull Qwen/Qwen3-4B-GGUF --quant Q4_K_M"""
-    from scripts.model_pull import pull_registered, registered_name
+    from scripts.model_pull import pull_named, pull_registered
     from scripts.model_views import prepared
     from workers.library.find import find_model
 
     settings = prepared()
-    chosen = registered_name(model, name, revision, settings)
-    pulled = pull_registered(chosen, settings, quant, force=force)
-    if pulled.fetched:
+    fetched: list[bool] = []
+    try:
+        chosen = pull_named(
+            model,
+            name,
+            revision,
+            settings,
+            lambda chosen: fetched.append(pull_registered(chosen, settings, quant, force=force).fetched),
+        )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on where it was.", err=True)
+        raise typer.Exit(130) from None
+    if any(fetched):
         publish(find_model(chosen, settings))
 
 

@@ -99,6 +99,7 @@ def test_pull_interrupt_resume_verify_inspect_and_remove(
     assert rows(nightjar)["story"]["state"] == "downloading"
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert interrupted(environment, tmp_path) == (130, "Stopped. The same command goes on where it was.")
     hub.go_on.set()
     hub.faults = Faults()
     left = rows(nightjar)["story"]
@@ -107,7 +108,7 @@ def test_pull_interrupt_resume_verify_inspect_and_remove(
     nightjar("model", "info", "story", code=1)
 
     hub.seen.clear()
-    done = nightjar("model", "pull", "story")
+    done = nightjar("model", "pull", REPO)
     assert f"at {COMMIT[:12]}" in done.stdout
     [download] = hub.downloads()
     assert download.range is not None
@@ -137,6 +138,30 @@ def test_pull_interrupt_resume_verify_inspect_and_remove(
     assert not file.parent.exists()
 
 
+def interrupted(environment: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Starts the pull again and presses Ctrl-C: exit code and the last line it says."""
+    part = next((folder / "models" / "story" / ".cache").glob("*.part"))
+    with subprocess.Popen(
+        [NIGHTJAR, "model", "pull", REPO], env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as process:
+        lock = folder / "models" / "story" / ".pull.lock"
+        deadline = time.monotonic() + 60
+        while not _held(lock):
+            assert time.monotonic() < deadline, "it did not start"
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert part.exists()
+    return process.returncode, said.strip().splitlines()[-1]
+
+
+def _held(lock: Path) -> bool:
+    from workers.library.partial import is_downloading
+
+    return is_downloading(lock.parent)
+
+
 def test_a_pulled_model_runs(nightjar: Run, hub: LocalHub, tmp_path: Path) -> None:
     """From the hub to a report, by name; its last use is recorded."""
     hub.repositories["acme/Tale-GGUF"] = Repository(files={"tale-Q8_0.gguf": DEMO.read_bytes()})
@@ -156,9 +181,11 @@ def test_gated_unknown_and_unreachable(nightjar: Run, hub: LocalHub) -> None:
     hub.repositories[REPO] = Repository(files={"story-Q8_0.gguf": DEMO.read_bytes()}, gated=True)
     gated = nightjar("model", "pull", REPO, code=1)
     assert "is gated. Accept its licence" in gated.stderr
-    nightjar("model", "pull", "story", HF_TOKEN=hub.token)
+    assert rows(nightjar) == {}
+    nightjar("model", "pull", REPO, HF_TOKEN=hub.token)
     typo = nightjar("model", "pull", "acme/Stroy-GGUF", "--name", "typo", code=2)
     assert f"Did you mean '{REPO}'" in typo.stderr
+    assert "typo" not in rows(nightjar)
     nearest = nightjar("model", "pull", "stori", code=2)
     assert "Did you mean 'story'" in nearest.stderr
     gone = nightjar("model", "pull", "acme/Other", code=1, HF_ENDPOINT="http://127.0.0.1:9")
@@ -167,6 +194,17 @@ def test_gated_unknown_and_unreachable(nightjar: Run, hub: LocalHub) -> None:
     assert "NIGHTJAR_OFFLINE is set" in offline.stderr
     quant = nightjar("model", "pull", "story", "--quant", "Q4_K_M", code=2)
     assert "Q8_0" in quant.stderr
+
+
+def test_a_disk_without_room(nightjar: Run, hub: LocalHub, tmp_path: Path) -> None:
+    """The numbers, before anything is fetched, and nothing left behind."""
+    hub.repositories[REPO] = Repository(files={"story-Q8_0.gguf": b"GGUF"}, claimed_bytes=10**15)
+    full = nightjar("model", "pull", REPO, "--quant", "Q8_0", code=1)
+    assert "no room for acme/Story-GGUF: 1000000.00 GB" in full.stderr
+    assert hub.downloads() == []
+    assert rows(nightjar) == {}
+    large = nightjar("model", "pull", REPO, "--quant", "auto", code=1)
+    assert "No file of acme/Story-GGUF fits" in large.stderr or "no room" in large.stderr
 
 
 def test_add_list_and_keep_file(nightjar: Run, tmp_path: Path) -> None:

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from config.errors import ModelFileError, SettingsError, UnknownNameError
 from config.load_settings import LoadSettings
-from workers.library.manifest import read_manifest
+from workers.library.manifest import Manifest, read_manifest
 from workers.library.ollama import find_ollama, ollama_names
 from workers.library.registry import Registry, RegistryEntry, read_registry
 from workers.library.split import is_later_part, parts_of, stem
 
 if TYPE_CHECKING:
     from config.settings import Settings
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +76,19 @@ def shelf_files(models_dir: Path) -> dict[str, Path]:
     """Model files under `models/` by name: a pulled model's own, else the file's; the first in path order wins."""
     found: dict[str, Path] = {}
     for path in _gguf_files(models_dir):
-        manifest = read_manifest(path.parent)
+        manifest = _sound_manifest(path.parent)
         pulled = manifest is not None and path.name == manifest.files[0].name
         found.setdefault(manifest.name if manifest is not None and pulled else name_of_file(path), path)
     return found
+
+
+def _sound_manifest(folder: Path) -> Manifest | None:
+    """A damaged manifest leaves its files on the shelf under their own names."""
+    try:
+        return read_manifest(folder)
+    except ModelFileError as error:
+        _log.warning("manifest_damaged", reason=str(error))
+        return None
 
 
 def name_of_file(path: Path) -> str:

@@ -9,9 +9,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import ModelFileError
+from workers.library.registry import NAME
 
 FILE_NAME = "nightjar.json"
 
@@ -19,8 +20,8 @@ FILE_NAME = "nightjar.json"
 class PulledFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str
-    """Relative to the manifest's folder."""
+    name: str = Field(pattern=r"^[^/\\\\]+\.[gG][gG][uU][fF]$")
+    """Beside the manifest."""
     bytes: int
     sha256: str
 
@@ -30,12 +31,12 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str
+    name: str = Field(pattern=NAME.pattern)
     repo: str
     revision: str | None = None
     """As asked for; None: the default branch."""
     commit: str
-    files: tuple[PulledFile, ...]
+    files: tuple[PulledFile, ...] = Field(min_length=1)
     """All parts, in order."""
     pulled_at: str
 

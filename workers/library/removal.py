@@ -13,9 +13,9 @@ from workers.library.digests import DigestCache
 from workers.library.editing import remove_entry
 from workers.library.find import shelf_files
 from workers.library.inventory import Held, ModelState
-from workers.library.manifest import read_manifest
+from workers.library.manifest import FILE_NAME
 from workers.library.partial import is_downloading
-from workers.library.registry import read_registry
+from workers.library.registry import NAME, read_registry
 from workers.library.split import parts_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ def _files(held: Held) -> list[Path]:
 
 def _is_model_folder(folder: Path) -> bool:
     """True for a folder made by a pull: with a manifest, or with nothing but our own hidden files."""
-    if not folder.is_dir():
+    if not folder.is_dir() or not NAME.match(folder.name):
         return False
-    return read_manifest(folder) is not None or all(item.name.startswith(".") for item in folder.iterdir())
+    return (folder / FILE_NAME).is_file() or all(item.name.startswith(".") for item in folder.iterdir())

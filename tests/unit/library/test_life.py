@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,3 +185,18 @@ def test_cleanup_leaves_a_running_download_and_a_loaded_model(project: Settings)
     rows = inventory(project, {"m": Serving(workers=("host",))})
     with pulling(path.parent, "m"):
         assert plan_cleanup(project, rows, now=NOW, unused_days=1) == []
+
+
+@pytest.mark.parametrize("name", ["../outside.gguf", "a/b.gguf", "..", ""])
+@pytest.mark.parametrize("key", ["m", "m.gguf"])
+def test_a_manifest_cannot_name_a_place_outside(project: Settings, key: str, name: str) -> None:
+    """A folder copied from elsewhere is data: a name that leads out makes the manifest damaged, and is never used."""
+    folder = pulled(project, "m", registered=False).parent
+    file = folder / "nightjar.json"
+    original = file.read_text()
+    file.write_text(re.sub(rf'"name": ?"{key}"', f'"name": "{name}"', original))
+    assert file.read_text() != original
+    [held] = inventory(project)
+    assert (held.name, held.state) == ("m", ModelState.READY)  # by its file name
+    remove("m", held, project, keep_file=False)
+    assert list(project.models_dir.iterdir()) == []
