@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -86,12 +87,18 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
     side = await EngineSide.load(setup.model, _settings(setup, SLOTS, CONTEXT))
     serial = Serial(setup.model, context=CONTEXT, threads=setup.threads)
     server = _server(setup, setup.model)
-    chats = two_turn_chats(setup.vocabulary, SLOTS)
+    words = setup.vocabulary
     played: list[Played] = []
     rows = [
-        *await _compare(setup, chats, side, [("serial", serial.run, 2.0), *_on(server, 1.0)], played),
-        *await _compare(setup, repeats(setup.vocabulary, SLOTS), side, _on(server, 2.0), played),
-        *await _compare(setup, judge_shaped(setup.vocabulary, SLOTS), side, _on(server, 2.0), played),
+        *await _compare(
+            setup,
+            lambda n: two_turn_chats(words, SLOTS, n),
+            side,
+            [("serial", serial.run, 2.0), *_on(server, 1.0)],
+            played,
+        ),
+        *await _compare(setup, lambda n: repeats(words, SLOTS, n), side, _on(server, 2.0), played),
+        *await _compare(setup, lambda n: judge_shaped(words, SLOTS, n), side, _on(server, 2.0), played),
         _computed_once(played),
         _stalls(played),
     ]
@@ -107,8 +114,9 @@ async def verdicts(setup: Setup) -> list[Row]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
     side = await EngineSide.load(setup.demo, _settings(setup, SLOTS, CONTEXT))
     server = _server(setup, setup.demo)
-    work = judge_shaped(side.engine.facts.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
-    rows = await _compare(setup, work, side, _on(server, 1.0), [])
+    words = side.engine.facts.vocabulary
+    make = partial(judge_shaped, words, SLOTS, schema=VERDICT_SCHEMA)
+    rows = await _compare(setup, make, side, _on(server, 1.0), [])
     await side.engine.close()
     if server is not None:
         server.close()
@@ -117,14 +125,17 @@ async def verdicts(setup: Setup) -> list[Row]:
 
 async def _compare(
     setup: Setup,
-    work: Workload,
+    make: Callable[[int], Workload],
     side: EngineSide,
     others: list[tuple[str, Callable[[Workload], Any], float]],
     played: list[Played],
 ) -> list[Row]:
-    """Rounds of all sides in turn, after one that is not counted."""
+    """Rounds of all sides in turn, after a short one that is not counted; `make` gives each round's work."""
     samples: dict[str, list[float]] = {name: [] for name in ("engine", *(name for name, _, _ in others))}
     for number in range(setup.rounds + 1):
+        work = make(number)
+        if not number:
+            work = replace(work, chats=work.chats[:SLOTS], reply_tokens=8)
         own = await side.run(work)
         outcomes = {"engine": own.outcome} | {name: run(work) for name, run, _ in others}
         if not number:

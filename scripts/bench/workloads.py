@@ -48,27 +48,33 @@ class Outcome:
         return self.reply_tokens / self.seconds
 
 
-def two_turn_chats(vocabulary: int, at_once: int, *, chats: int = 64) -> Workload:
+def two_turn_chats(vocabulary: int, at_once: int, round_number: int, *, chats: int = 64) -> Workload:
     """Short questions after one short system prompt, two turns each."""
-    words = _words(vocabulary, 11)
+    words = _words(vocabulary, 11, round_number)
     system = words(8)
     made = tuple(Chat(turns=(system + words(40), words(30)), seed=number) for number in range(chats))
     return Workload(name="two-turn chats", chats=made, reply_tokens=64, at_once=at_once)
 
 
-def repeats(vocabulary: int, at_once: int, *, sequences: int = 8, times: int = 8) -> Workload:
+def repeats(vocabulary: int, at_once: int, round_number: int, *, sequences: int = 8, times: int = 8) -> Workload:
     """Every sequence several times over, with other seeds."""
-    words = _words(vocabulary, 12)
+    words = _words(vocabulary, 12, round_number)
     prompts = [words(800) for _ in range(sequences)]
     made = tuple(Chat(turns=(prompt,), seed=time) for prompt in prompts for time in range(times))
     return Workload(name="8 repeats of 800-token prompts", chats=made, reply_tokens=64, at_once=at_once)
 
 
 def judge_shaped(
-    vocabulary: int, at_once: int, *, replies: int = 12, criteria: int = 7, schema: dict[str, Any] | None = None
+    vocabulary: int,
+    at_once: int,
+    round_number: int,
+    *,
+    replies: int = 12,
+    criteria: int = 7,
+    schema: dict[str, Any] | None = None,
 ) -> Workload:
     """One rubric, several replies, several criteria each; rubric and reply first, criterion last."""
-    words = _words(vocabulary, 13)
+    words = _words(vocabulary, 13, round_number)
     rubric, questions = words(1200), [words(15) for _ in range(criteria)]
     judged = [words(200) for _ in range(replies)]
     made = tuple(
@@ -90,6 +96,7 @@ def prompt_trie_size(prompts: list[Ids]) -> int:
     return total
 
 
-def _words(vocabulary: int, seed: int) -> Callable[[int], Ids]:
-    chooser = random.Random(seed)  # noqa: S311  # a seeded workload is the point
+def _words(vocabulary: int, kind: int, round_number: int) -> Callable[[int], Ids]:
+    """Other words in every round: nothing of the last one may be in a cache."""
+    chooser = random.Random(1000 * kind + round_number)  # noqa: S311  # a seeded workload is the point
     return lambda count: tuple(chooser.randrange(300, vocabulary) for _ in range(count))

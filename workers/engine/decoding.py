@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 import structlog
 
@@ -67,7 +68,10 @@ class DecodeThread:
         self._inbox: list[Callable[[], None]] = []
         self._closing = False
         self.scheduler.chunk = min(FIRST_CHUNK, backend.limits.n_batch)
+        self._results: SimpleQueue[list[Event] | None] = SimpleQueue()
+        self._courier = threading.Thread(target=self._carry, name="engine-courier", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self._courier.start()
         self._thread.start()
 
     def tell(self, command: Callable[[], None]) -> None:
@@ -83,6 +87,7 @@ class DecodeThread:
             self._wake.notify()
         if self.failure is None:
             self._thread.join()
+            self._courier.join()
 
     def accept(self, ticket: Ticket, submitted: float) -> None:
         """Command: takes a request in."""
@@ -116,6 +121,7 @@ class DecodeThread:
             for run in list(self._runs.values()):
                 self._retire(run, "", EngineError(f"The engine stopped: {error!r}. Restart the worker."))
         self._flush()
+        self._results.put(None)
         self._backend.close()
 
     def _obey(self) -> bool:
@@ -223,4 +229,9 @@ class DecodeThread:
     def _flush(self) -> None:
         if self._events:
             events, self._events = self._events, []
+            self._results.put(events)
+
+    def _carry(self) -> None:
+        """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""
+        while (events := self._results.get()) is not None:
             self._deliver(events)

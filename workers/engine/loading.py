@@ -28,6 +28,8 @@ log = structlog.get_logger()
 DEFAULT_CONTEXT = 8192
 PROBE_CONTEXT = 256
 PARAMETERS_PER_THREAD = 10_000_000
+COPY_COST = 20.0
+"""Computing a token costs about as much per parameter as copying this many bytes of cache (see docs/benchmarks.md)."""
 MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
 BATCH_CPU, BATCH_GPU = 512, 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
@@ -143,6 +145,7 @@ def resolve(
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
         embeddings=facts.kind is ModelKind.EMBEDDING,
+        min_copy=_least_copied(budget.per_slot, facts.parameters),
     )
     return resolved, slots * budget.per_slot
 
@@ -177,3 +180,8 @@ def _budget(shape: Shape, settings: LoadSettings, device: Device, context: int, 
 def _useful_threads(facts: ModelFacts) -> int:
     """The cores this process may use, but no more than a small model's layers can keep busy between two barriers."""
     return max(1, min(usable_cores(), facts.parameters // PARAMETERS_PER_THREAD))
+
+
+def _least_copied(slot_bytes: int, parameters: int) -> int:
+    """Shared tokens from which a copy pays: it moves a slot's whole cache, while computing them reads the weights."""
+    return min(256, max(4, round(COPY_COST * slot_bytes / max(parameters, 1))))
