@@ -6,6 +6,7 @@ buffer is a formula fitted to what llama.cpp reserves for the llama architecture
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -43,7 +44,7 @@ class Memory:
 
 def kv_bytes_per_token(shape: Shape, k: CacheType = "f16", v: CacheType = "f16") -> int:
     """KV of one more token of context, over the layers that see all of it."""
-    return sum(layer_kv(shape, layer, k, v) for layer in range(shape.layers) if not shape.sliding[layer])
+    return _row_bytes(shape, [layer for layer in range(shape.layers) if not shape.sliding[layer]], k, v)
 
 
 def kv_bytes(
@@ -52,11 +53,6 @@ def kv_bytes(
     """KV of all slots, each of `context` tokens, and their recurrent state."""
     kept = _kv_of_layers(shape, range(shape.layers), context, n_ubatch, k, v)
     return slots * (kept + shape.state_bytes)
-
-
-def layer_kv(shape: Shape, layer: int, k: CacheType, v: CacheType) -> int:
-    """KV of one token in one layer."""
-    return int(shape.k_widths[layer] * ELEMENT_BYTES[k] + shape.v_widths[layer] * ELEMENT_BYTES[v])
 
 
 def cells(context: int) -> int:
@@ -129,4 +125,13 @@ def _kv_of_layers(shape: Shape, layers: range, context: int, n_ubatch: int, k: C
     """KV of one slot in some layers. A sliding layer keeps its window and the micro-batch that moves over it."""
     whole = cells(context)
     window = min(whole, cells(min(whole, shape.window + n_ubatch)))
-    return sum(layer_kv(shape, layer, k, v) * (window if shape.sliding[layer] else whole) for layer in layers)
+    dense = [layer for layer in layers if not shape.sliding[layer]]
+    sliding = [layer for layer in layers if shape.sliding[layer]]
+    return whole * _row_bytes(shape, dense, k, v) + window * _row_bytes(shape, sliding, k, v)
+
+
+def _row_bytes(shape: Shape, layers: Iterable[int], k: CacheType, v: CacheType) -> int:
+    """KV of one token in these layers."""
+    kept = list(layers)
+    k_bytes = sum(shape.k_widths[layer] for layer in kept) * ELEMENT_BYTES[k]
+    return int(k_bytes + sum(shape.v_widths[layer] for layer in kept) * ELEMENT_BYTES[v])

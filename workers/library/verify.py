@@ -17,6 +17,9 @@ from workers.library.split import parts_of
 if TYPE_CHECKING:
     from config.settings import Settings
 
+_BLOB = "sha256-"
+"""Ollama's store names files by their digest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -34,7 +37,7 @@ class Verdict:
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
 ) -> tuple[Verdict, ...]:
-    """Hashes the files anew and compares them with the manifest, else with the registry. Raises ModelFileError."""
+    """Hashes the files anew and compares with the manifest, else the registry, else an Ollama blob's name. Raises ModelFileError."""
     parts = parts_of(entry.path)
     for part in parts:
         read_metadata(part)

@@ -19,6 +19,7 @@ from workers.library.find import find_model
 from workers.library.go_template import Untranslatable, to_jinja
 from workers.library.inventory import ModelState, inventory
 from workers.library.ollama import find_ollama, ollama_names
+from workers.library.verify import verify
 from workers.templates import ChatTemplate
 
 CHATML = """{{- if .System }}<|im_start|>system
@@ -167,6 +168,10 @@ def test_a_model_of_the_store_is_used_in_place(project: Settings, store: Path, t
     [held] = inventory(project)
     assert (held.name, held.source, held.state, held.kind) == ("story:1b", "ollama story:1b", "ready", ModelKind.CHAT)
     assert not held.registered
+    [verdict] = verify(entry, project)
+    assert verdict.expected == verdict.found
+    entry.path.write_bytes(entry.path.read_bytes()[:-1] + b"!")
+    assert verify(entry, project)[0].wrong
 
 
 def test_a_registry_entry_goes_before_the_store(project: Settings, store: Path, tmp_path: Path) -> None:
