@@ -13,6 +13,7 @@ from pymongo.errors import BulkWriteError
 from config.errors import UsageError
 from jobs.database import Database
 from jobs.documents import Job, Run, SequenceDocument, SuiteVersion
+from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind, JobStatus, RunStatus
 from pipeline.freeze import judging_rubric
@@ -103,6 +104,8 @@ def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> Judg
         sequence=raw["sequence"],
         repeat=raw["repeat"],
         tags=tuple(raw["tags"]),
+        system=sequence.system if sequence is not None else None,
+        independent=sequence is not None and sequence.mode is Mode.INDEPENDENT,
         turns=tuple(
             JudgedTurn(
                 index=turn["index"],

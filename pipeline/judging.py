@@ -22,6 +22,9 @@ class JudgedJob:
     repeat: int
     tags: tuple[str, ...]
     turns: tuple[JudgedTurn, ...]
+    system: str | None = None
+    independent: bool = False
+    """Each turn was a conversation of its own: a reply is judged without the turns before it."""
     failures: frozenset[int] = frozenset()
     """Turns whose reply is empty or degenerate: they get the worst value without being asked about."""
 
@@ -47,14 +50,14 @@ def plan_judging(
             if job.model == judge and not self_judging:
                 continue
             for turn in _judged_turns(job, rubric):
-                upto = job.turns if turn is None else job.turns[: turn + 1]
+                upto = _seen(job, turn)
                 name = job.sequence if turn is None else f"{job.sequence}#{turn + 1}"
                 yield JudgeJobSpec(
                     id=digest(run, JobKind.JUDGE, rubric.digest, judge, [t.chain for t in upto], job.id, turn),
                     judge=judge,
                     judged=job,
                     turn=turn,
-                    sequence=judge_sequence(name, rubric, upto),
+                    sequence=judge_sequence(name, rubric, upto, system=job.system),
                 )
 
 
@@ -62,3 +65,9 @@ def _judged_turns(job: JudgedJob, rubric: Rubric) -> list[int | None]:
     if rubric.scope is Scope.CONVERSATION:
         return [] if len(job.failures) == len(job.turns) else [None]
     return [turn.index for turn in job.turns if turn.index not in job.failures]
+
+
+def _seen(job: JudgedJob, turn: int | None) -> Sequence[JudgedTurn]:
+    if turn is None:
+        return job.turns
+    return job.turns[turn : turn + 1] if job.independent else job.turns[: turn + 1]

@@ -8,6 +8,7 @@ No name of a model is in a prompt. A verdict gives its reason before its number.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +47,17 @@ class Verdict:
     reason: str
 
 
-def judge_sequence(name: str, rubric: Rubric, turns: Sequence[JudgedTurn]) -> PromptSequence:
+def judge_sequence(
+    name: str, rubric: Rubric, turns: Sequence[JudgedTurn], *, system: str | None = None
+) -> PromptSequence:
     """The judge's work on one text: a turn per criterion (or one for all), none of which sees another.
 
     `turns`: the conversation up to and with the judged reply; where the scope is `turn`, the last reply is judged.
+    `system`: the judged conversation's system prompt.
     """
     documents = (
         Document(name="rubric", text=rubric_text(rubric)),
-        Document(name="material", text=material_text(rubric, turns)),
+        Document(name="material", text=material_text(rubric, turns, system=system)),
     )
     head = "{{documents.rubric}}\n\n{{documents.material}}\n\n"
     if rubric.layout is Layout.ALL:
@@ -81,14 +85,16 @@ def rubric_text(rubric: Rubric) -> str:
     return "\n".join(lines)
 
 
-def material_text(rubric: Rubric, turns: Sequence[JudgedTurn]) -> str:
+def material_text(rubric: Rubric, turns: Sequence[JudgedTurn], *, system: str | None = None) -> str:
     """The judged text between fences longer than any run of equals signs in it."""
     what = "conversation" if rubric.scope is Scope.CONVERSATION else "last reply"
     body = "\n\n".join(f"USER:\n{turn.prompt}\n\nREPLY:\n{turn.reply}" for turn in turns)
+    if system:
+        body = f"SYSTEM:\n{system}\n\n{body}"
     reference = turns[-1].reference
     if reference is not None and rubric.scope is Scope.TURN:
         body += f"\n\nA GOOD REPLY, FOR COMPARISON:\n{reference}"
-    fence = "=" * (max((len(run) for run in body.split("\n") if set(run) == {"="}), default=9) + 1)
+    fence = "=" * (max([9, *map(len, re.findall("=+", body))]) + 1)
     return f"Judge the {what} in this material.\n{fence}\n{body}\n{fence}"
 
 
@@ -108,27 +114,31 @@ def read_verdicts(rubric: Rubric, replies: Mapping[str, str]) -> list[Verdict]:
     if rubric.layout is Layout.PER_CRITERION:
         return [_verdict(one, _parse(replies.get(one.name))) for one in rubric.criteria]
     whole = _parse(replies.get("all"))
-    if not isinstance(whole, Mapping):
+    if isinstance(whole, str):
         return [_verdict(one, whole) for one in rubric.criteria]
-    return [_verdict(one, whole.get(one.name, "the verdict leaves it out")) for one in rubric.criteria]
+    return [_verdict(one, _object(whole.get(one.name), "the verdict leaves it out")) for one in rubric.criteria]
 
 
-def _parse(reply: str | None) -> Any:
-    """The JSON of a reply, or a text that says why there is none."""
+def _parse(reply: str | None) -> Mapping[str, Any] | str:
+    """The JSON object that a reply is, or why it is none."""
     if reply is None:
         return "the judge gave no verdict"
     try:
-        return json.loads(reply)
-    except ValueError:
+        return _object(json.loads(reply), "the verdict is no JSON object")
+    except (ValueError, RecursionError):
         return "the verdict is no whole JSON"
 
 
-def _verdict(criterion: Criterion, data: Any) -> Verdict:
+def _object(value: Any, otherwise: str) -> Mapping[str, Any] | str:
+    return value if isinstance(value, Mapping) else otherwise
+
+
+def _verdict(criterion: Criterion, data: Mapping[str, Any] | str) -> Verdict:
     if isinstance(data, str):
         return Verdict(criterion=criterion.name, value=None, reason=data)
-    score = data.get("score") if isinstance(data, Mapping) else None
+    score = data.get("score")
     if isinstance(score, bool) or not isinstance(score, int) or score not in criterion.scale:
-        return Verdict(criterion=criterion.name, value=None, reason=f"the verdict's score is {score!r}")
+        return Verdict(criterion=criterion.name, value=None, reason=f"the verdict's score is {str(score)[:40]}")
     return Verdict(criterion=criterion.name, value=score, reason=str(data.get("reason", "")))
 
 

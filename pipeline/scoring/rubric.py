@@ -88,5 +88,5 @@ def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
         return Rubric.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "rubric"
+        place = ".".join(str(part) for part in first["loc"] if part != "[key]") or "rubric"
         raise UsageError(f"{source}: {place}: {first['msg'].removeprefix('Value error, ')}.") from None

@@ -12,7 +12,7 @@ from statistics import fmean
 from pipeline.scoring.judge_prompts import Verdict
 from pipeline.scoring.rubric import Criterion, Rubric, Scope
 from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState, unscored
-from pipeline.transcripts import JobRow, TurnRow
+from pipeline.transcripts import JobRow
 
 COMPOSITE = "judge"
 Verdicts = Mapping[str, Sequence[Verdict]]
@@ -38,27 +38,31 @@ def score_verdicts(rubric: Rubric, job: JobRow, verdicts: Mapping[int | None, Ve
         if rubric.scope is Scope.CONVERSATION:
             if turn.index != judged_turn(rubric, job):
                 continue
+            failed = all(one.failure is not None for one in job.turns)
             given = verdicts.get(None, {})
         else:
+            failed = turn.failure is not None
             given = verdicts.get(turn.index, {})
-        turn.scores.update(_scores(rubric, turn, given, judges))
+        turn.scores.update(_scores(rubric, turn.failure if failed else None, given, judges))
 
 
-def _scores(rubric: Rubric, turn: TurnRow, given: Verdicts, judges: Sequence[str]) -> dict[str, Score]:
-    by_criterion = {one.name: _score(one, turn, given, judges) for one in rubric.criteria}
+def _scores(rubric: Rubric, failure: str | None, given: Verdicts, judges: Sequence[str]) -> dict[str, Score]:
+    by_criterion = {one.name: _score(one, failure, given, judges) for one in rubric.criteria}
     values = [score.value for score in by_criterion.values()]
     missing = [name for name, score in by_criterion.items() if score.value is None]
     if missing:
         whole = unscored(f"no verdict on {', '.join(missing)}: {by_criterion[missing[0]].reason}")
     else:
-        state = next(iter(by_criterion.values())).state
-        whole = Score(value=fmean(value for value in values if value is not None), state=state)
+        first = next(iter(by_criterion.values()))
+        worst = first.state is ScoreState.WORST
+        mean = fmean(value for value in values if value is not None)
+        whole = Score(value=mean, state=first.state, reason=first.reason if worst else None)
     return {COMPOSITE: whole, **{f"{COMPOSITE}.{name}": score for name, score in by_criterion.items()}}
 
 
-def _score(criterion: Criterion, turn: TurnRow, given: Verdicts, judges: Sequence[str]) -> Score:
-    if turn.failure is not None:
-        return Score(value=float(criterion.worst), state=ScoreState.WORST, reason=turn.failure)
+def _score(criterion: Criterion, failure: str | None, given: Verdicts, judges: Sequence[str]) -> Score:
+    if failure is not None:
+        return Score(value=float(criterion.worst), state=ScoreState.WORST, reason=failure)
     if not judges:
         return unscored("a judge is not asked about replies of its own")
     found = {judge: _of(criterion, given.get(judge, ())) for judge in judges}
