@@ -79,6 +79,9 @@ class Doorbell:
 
     async def ring(self, model: str, run: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
         """Puts jobs (id, fence) of a run into a model's queue, in order; those already there stay where they are."""
+        entries = list(entries)
+        if not entries:
+            return
         now_ms = int(time() * 1000)
         first = now_ms - max(-1000, min(1000, priority)) * PRIORITY_STEP_MS - PRIORITY_STEP_MS * 1001
         try:

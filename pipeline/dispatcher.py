@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import structlog
 
@@ -33,6 +34,7 @@ from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
 MARK_EVERY_S = 2.0
+REPEAT_EVERY_S = 2.0
 KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
@@ -53,6 +55,7 @@ class Dispatcher:
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._windows: dict[str, int] = {}
         self._rung: dict[str, set[tuple[str, int]]] = {}
+        self._repeated: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set. A server that goes away is waited for."""
@@ -108,9 +111,18 @@ class Dispatcher:
         entries_now = {entry for line in window for entry in line.entries}
         before = self._rung.get(model, set())
         self._windows[model] = next_size(size, slots, len(before), len(before - entries_now))
+        known = set() if self._repeat(model) else before
         for line in window:
-            await self._doorbell.ring(model, line.run, line.entries, priority=line.priority)
+            new = [entry for entry in line.entries if entry not in known]
+            await self._doorbell.ring(model, line.run, new, priority=line.priority)
         self._rung[model] = entries_now
+
+    def _repeat(self, model: str) -> bool:
+        """Whether to ring again for what was rung for already: Redis may have lost it."""
+        due = monotonic() - self._repeated.get(model, 0.0) > REPEAT_EVERY_S
+        if due:
+            self._repeated[model] = monotonic()
+        return due
 
     async def advance(self) -> None:
         """Moves runs on whose jobs are done, and stops those with too many failures."""
