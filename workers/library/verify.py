@@ -37,7 +37,7 @@ class Verdict:
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
 ) -> tuple[Verdict, ...]:
-    """Hashes the files anew and compares with the manifest, else the registry, else an Ollama blob's name. Raises ModelFileError."""
+    """Hashes the files anew; compares with the manifest, the registry or an Ollama blob's name. Raises ModelFileError."""
     parts = parts_of(entry.path)
     for part in parts:
         read_metadata(part)
@@ -46,7 +46,10 @@ def verify(
         expected = {file.name: file.sha256 for file in manifest.files}
         return tuple(_verdict(part, expected.get(part.name), advance) for part in parts)
     known = read_registry(settings.models_file).models.get(entry.name)
-    return (Verdict(what=entry.name, found=sha256(parts, advance=advance), expected=known.sha256 if known else None),)
+    expected_digest = known.sha256 if known else None
+    if expected_digest is None and entry.path.name.startswith(_BLOB):
+        expected_digest = entry.path.name.removeprefix(_BLOB)
+    return (Verdict(what=entry.name, found=sha256(parts, advance=advance), expected=expected_digest),)
 
 
 def _verdict(part: Path, expected: str | None, advance: Callable[[int], None] | None) -> Verdict:
