@@ -37,7 +37,7 @@ class Verdict:
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
 ) -> tuple[Verdict, ...]:
-    """Hashes the files anew; compares with the manifest, the registry or an Ollama blob's name. Raises ModelFileError."""
+    """Hashes the files anew; compares with manifest, registry or an Ollama blob's name. Raises ModelFileError."""
     parts = parts_of(entry.path)
     for part in parts:
         read_metadata(part)
