@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "decode": measures.decode_rates,
     "workloads": measures.against_serial_and_server,
     "verdicts": measures.verdicts,
+    "texts": measures.differing_texts,
 }
 
 

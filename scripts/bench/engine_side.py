@@ -22,13 +22,19 @@ class Transcript:
     """What one conversation submitted and got."""
 
     prompts: list[Ids] = field(default_factory=list)
-    reply_tokens: int = 0
+    replies: list[Ids] = field(default_factory=list)
     reply_tokens_in_prompts: int = 0
+
+    @property
+    def reply_tokens(self) -> int:
+        return sum(map(len, self.replies))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
     outcome: Outcome
+    replies: tuple[tuple[Ids, ...], ...]
+    """Of each conversation, in the workload's order."""
     needed_tokens: int
     """Distinct beginnings of the submitted prompts, less the replies in them: what had to be computed."""
     stalls_s: list[float]
@@ -60,6 +66,7 @@ class EngineSide:
                 reply_tokens=sum(transcript.reply_tokens for transcript in transcripts),
                 prompt_tokens_computed=self.engine.stats().prefill_tokens - before,
             ),
+            replies=tuple(tuple(transcript.replies) for transcript in transcripts),
             needed_tokens=trie - sum(transcript.reply_tokens_in_prompts for transcript in transcripts),
             stalls_s=stalls,
         )
@@ -89,7 +96,7 @@ class EngineSide:
                 reply = (await ticket).token_ids
                 ids += reply
                 known_reply += len(reply)
-                transcript.reply_tokens += len(reply)
+                transcript.replies.append(reply)
         return transcript
 
 

@@ -123,6 +123,31 @@ async def verdicts(setup: Setup) -> list[Row]:
     return rows
 
 
+async def differing_texts(setup: Setup) -> list[Row]:
+    """How often a conversation's texts differ from those with one slot: with flash attention, and reproducible."""
+    rows = []
+    for reproducible in (False, True):
+        texts = []
+        for slots in (1, SLOTS):
+            settings = _settings(setup, slots, CONTEXT).model_copy(update={"reproducible": reproducible})
+            side = await EngineSide.load(setup.model, settings)
+            texts.append((await side.run(two_turn_chats(setup.vocabulary, slots, 0, chats=32))).replies)
+            await side.engine.close()
+        differing = sum(one != other for one, other in zip(*texts, strict=True)) / len(texts[0])
+        name = "reproducible" if reproducible else "default settings"
+        rows.append(
+            Row(
+                measure=f"conversations that differ from their one-slot text, {name}",
+                value=differing,
+                goal=0.0 if reproducible else 1.0,
+                at_most=True,
+                note="32 two-turn conversations, 16 slots" + ("" if reproducible else "; no bar, for information"),
+            )
+        )
+        say(_told(rows[-1]))
+    return rows
+
+
 async def _compare(
     setup: Setup,
     make: Callable[[int], Workload],

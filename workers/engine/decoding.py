@@ -10,7 +10,6 @@ from queue import SimpleQueue
 
 import structlog
 
-from config.errors import EngineError
 from jobs.parameters import FinishReason
 from workers.engine.backend import Backend, Sampler
 from workers.engine.reply import Reply
@@ -56,12 +55,16 @@ class Counters:
 class DecodeThread:
     """Owns backend and scheduler. `tell` is called from outside; everything else happens in the thread."""
 
-    def __init__(self, backend: Backend, deliver: Callable[[list[Event]], None]) -> None:
+    def __init__(
+        self, backend: Backend, deliver: Callable[[list[Event]], None], lost: Callable[[BaseException], None]
+    ) -> None:
+        """`deliver` gets a step's results; `lost` is told once when the thread ends by an error of its own."""
         self.scheduler = Scheduler(backend.limits)
         self.counters = Counters()
         self.failure: BaseException | None = None
         self._backend = backend
         self._deliver = deliver
+        self._lost = lost
         self._runs: dict[int, Run] = {}
         self._events: list[Event] = []
         self._wake = threading.Condition()
@@ -118,8 +121,9 @@ class DecodeThread:
         except BaseException as error:  # every waiting caller must hear of it
             self.failure = error
             log.exception("engine_failed")
-            for run in list(self._runs.values()):
-                self._retire(run, "", EngineError(f"The engine stopped: {error!r}. Restart the worker."))
+            self._lost(error)
+            for run in self._runs.values():
+                run.sampler.close()
         self._flush()
         self._results.put(None)
         self._backend.close()

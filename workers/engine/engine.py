@@ -49,7 +49,7 @@ class BatchEngine:
         self._tickets: set[Ticket] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusing: str | None = None
-        self._thread = DecodeThread(backend, self._hand_over)
+        self._thread = DecodeThread(backend, self._hand_over, self._lose_all)
         self._watchdog = Watchdog(
             lambda: self._thread.counters.step_began, backend.abort, self._give_up, patience_s=patience_s
         )
@@ -70,6 +70,8 @@ class BatchEngine:
         self._tickets.add(ticket)
         submitted = time.monotonic()
         self._thread.tell(lambda: self._thread.accept(ticket, submitted))
+        if self._thread.failure is not None:  # it ended between the check and now, and will not hear
+            self._lose_all(self._thread.failure)
         return ticket
 
     async def generate(self, request: Request) -> Generation:
@@ -199,9 +201,15 @@ class BatchEngine:
 
     def _give_up(self) -> None:
         """Called by the watchdog: the thread hangs in a decode that cannot be aborted."""
-        error = EngineError(f"A decode of {self.facts.name!r} made no progress; the engine was given up.")
+        error = EngineError("a decode made no progress, and the engine was given up")
         self._thread.failure = error
-        self._hand_over([(ticket, "", error) for ticket in list(self._tickets)])
+        self._lose_all(error)
+
+    def _lose_all(self, error: BaseException) -> None:
+        """Everyone who waits hears that the engine is gone."""
+        told = EngineError(f"The engine of {self.facts.name!r} stopped: {error}. Restart the worker.")
+        if self._loop is not None:
+            self._hand_over([(ticket, "", told) for ticket in list(self._tickets)])
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

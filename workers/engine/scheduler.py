@@ -98,6 +98,7 @@ class Scheduler:
                 slot.work.leader = slot.work.slot = None
                 slot.work = None
             slot.cells = []
+            slot.awaited = False
             self._tree.remove(slot.index)
         return dropped
 
@@ -126,6 +127,7 @@ class Scheduler:
         trim = work.final and work.leader is None and self.limits.can_trim
         keep = min(len(slot.cells), len(work.prompt)) if trim else len(slot.cells)
         slot.work = work.slot = work.leader = None
+        slot.awaited = not work.final
         self._cut(slot, keep)
         self._tree.put(slot.index, tuple(slot.cells))
 
@@ -174,6 +176,7 @@ class Scheduler:
         self._admitted += 1
         work.admitted, work.slot, slot.work = self._admitted, slot, work
         slot.last_used = self.step_number
+        slot.awaited = False
         source = self._source(match.slots - {slot.index})
         if source is None or not self._worth_copying(slot, work, match.length):
             self._go_on_from(work, self._kept(slot, work))
@@ -197,12 +200,13 @@ class Scheduler:
             return least
         return min((least, best), key=lambda s: self._usefulness(s, match.length if s is best else 0, others))
 
-    def _usefulness(self, slot: Slot, kept: int, others: list[Match]) -> tuple[int, int]:
-        """What waiting works would lose with the cells from `kept` on, then how lately the slot was used."""
+    def _usefulness(self, slot: Slot, kept: int, others: list[Match]) -> tuple[bool, int, int]:
+        """Whether a conversation will come back to these cells, what waiting works would lose with those from `kept`
+        on, then how lately the slot was used."""
         if not slot.cells:
-            return (0, -1)
+            return (False, 0, -1)
         lost = [match.length - kept for match in others if match.slots == {slot.index}]
-        return (max(0, *lost) if lost else 0, slot.last_used)
+        return (slot.awaited, max(0, *lost) if lost else 0, slot.last_used)
 
     def _worth_copying(self, slot: Slot, work: Work, length: int) -> bool:
         return self.limits.can_copy and length - self._kept(slot, work) >= self.limits.min_copy

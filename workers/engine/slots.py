@@ -49,6 +49,8 @@ class Slot:
     work: Work | None = None
     last_used: int = 0
     """Step number."""
+    awaited: bool = False
+    """Idle between two turns of a conversation: its next prompt will go on from these cells."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from config.errors import ContextError, EngineError
 from jobs.parameters import Parameters
 from workers.engine.fake import Faults, ScriptedEngine
 from workers.engine.request import Request
+from workers.engine.scheduler import Scheduler
 
 
 def asked(engine: ScriptedEngine, text: str = "Hello", *, max_tokens: int = 100, seed: int = 1, **more: Any) -> Request:
@@ -82,6 +83,18 @@ async def test_an_engine_that_cannot_be_aborted_is_given_up() -> None:
         await engine.generate(asked(engine))
     with pytest.raises(EngineError, match="Restart the worker"):
         await engine.generate(asked(engine))
+    assert engine.stats().failure is not None
+    await engine.close()
+
+
+async def test_a_mistake_of_the_engine_reaches_everyone_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running, queued and not yet taken in: nobody waits for ever on a thread that is gone."""
+    engine = ScriptedEngine(lambda *_: "x" * 3000, slots=1, token_delay_s=0.001)
+    waiting = [asyncio.ensure_future(engine.generate(asked(engine, f"p{n}", max_tokens=3000))) for n in range(3)]
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(Scheduler, "plan", lambda _: 1 / 0)
+    replies = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert all(isinstance(reply, EngineError) for reply in replies)
     assert engine.stats().failure is not None
     await engine.close()
 
