@@ -27,7 +27,7 @@ class LoadSettings(BaseModel):
     mmap: bool = True
     mlock: bool = False
     n_batch: Positive | Auto = "auto"
-    """Tokens per decode call; auto: 512 on a CPU, 2048 on a GPU."""
+    """Tokens per decode call; auto: 2048; a step takes no more of them than half a second allows."""
     n_ubatch: Positive | Auto = "auto"
     """Tokens per device micro-batch; auto: 256 on a CPU, 512 on a GPU."""
     threads: Positive | Auto = "auto"

@@ -31,7 +31,7 @@ PARAMETERS_PER_THREAD = 10_000_000
 COPY_COST = 20.0
 """Computing a token costs about as much per parameter as copying this many bytes of cache (see docs/benchmarks.md)."""
 MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
-BATCH_CPU, BATCH_GPU = 512, 2048
+BATCH = 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
 
 
@@ -129,7 +129,7 @@ def resolve(
     else:
         slots = settings.slots
         check_fit(budget, slots)
-    n_batch = (BATCH_CPU if device.is_cpu else BATCH_GPU) if settings.n_batch == "auto" else settings.n_batch
+    n_batch = BATCH if settings.n_batch == "auto" else settings.n_batch
     n_batch = max(n_batch, 2 * slots)
     if facts.kind is ModelKind.EMBEDDING:
         # A text is attended to as a whole; and llama.cpp aborts the process where the slots do not divide the batch.
