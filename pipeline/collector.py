@@ -59,7 +59,7 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
         lines={name: bench.with_lines(line_names(turns)) for name, turns in sheet.items()},
-        scales=bench.with_scales(metric_scales()),
+        scales=bench.with_scales(metric_scales(sheet.values())),
         now=now,
         version=importlib.metadata.version("nightjar"),
     )

@@ -18,6 +18,7 @@ from jobs.states import JobStatus, RunStatus
 from pipeline.report.assemble import assemble
 from pipeline.report.data import ModelInput, RunReport
 from pipeline.report.inputs import models_of, provenance_of
+from pipeline.scoring.scorer import Scale
 from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import JobRow, RowReader
 
@@ -426,9 +427,14 @@ def row(
 
 
 def report_of(
-    jobs: Many[JobRow], about: Many[Sequence], *, status: RunStatus = RunStatus.DONE, repeats: int = 1
+    jobs: Many[JobRow],
+    about: Many[Sequence],
+    *,
+    status: RunStatus = RunStatus.DONE,
+    repeats: int = 1,
+    scales: dict[str, Scale] | None = None,
 ) -> RunReport:
-    """The report of these jobs, of models about which nothing else is known."""
+    """The report of these jobs, of models about which nothing else is known; `scales` come before the built-in ones."""
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
     return assemble(
         provenance=provenance_of(run, suite),
@@ -439,7 +445,7 @@ def report_of(
         sequences=about,
         jobs=jobs,
         lines={sequence.id: line_names(turn_lines(sequence)) for sequence in about},
-        scales=metric_scales(turn_lines(sequence) for sequence in about),
+        scales=(scales or {}) | metric_scales(turn_lines(sequence) for sequence in about),
         now=START,
         version="0",
     )

@@ -159,6 +159,12 @@ class RunReport:
         """Metrics with a better end; the others describe."""
         return tuple(name for name in self.metrics if self.scales[name].worst is not None)
 
+    def leading_metrics(self, most: int) -> tuple[str, ...]:
+        """What a short table shows: the headline, the judges' composite and the share of checks, then the others."""
+        quality = self.quality_metrics()
+        first = [name for name in (self.headline, "judge", "checks") if name in quality]
+        return tuple(name for name in dict.fromkeys([*first, *quality]) if name is not None)[:most]
+
     def jobs_of(self, model: str, sequence: str) -> Sequence[JobRow]:
         return [job for job in self.jobs if job.model == model and job.sequence == sequence]
 

@@ -21,6 +21,8 @@ from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
 from pipeline.report.safe import visible
 from pipeline.report.svg import draw
+from pipeline.scoring.scorer import Score
+from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -71,6 +73,7 @@ def render_html(report: RunReport) -> Iterator[str]:
             machine=machine_tables,
             sequences=_sequences(report, shown),
             jobs_shown=len(shown),
+            at_worst=lambda name, score: _at_worst(report, name, score),
             fmt=fmt,
         )
     )
@@ -121,6 +124,11 @@ def _drawing(chart: Chart) -> Drawing:
     except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
         svg = None
     return Drawing(chart=chart, svg=svg, table=tables.text_table(f"{chart.id}-data", chart.columns, chart.rows))
+
+
+def _at_worst(report: RunReport, name: str, score: Score) -> bool:
+    scale = report.scales.get(metric_of(name))
+    return scale is not None and scale.worst is not None and score.value == scale.worst
 
 
 @functools.cache

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pipeline.report import format as fmt
 from pipeline.report.chart import Chart, Row, colour, frame, offset
 from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.metric import Metric
+from pipeline.scoring.scorer import Scale
 
 
 def quality(report: RunReport) -> Chart | None:
@@ -48,15 +52,32 @@ def quality(report: RunReport) -> Chart | None:
 def tags(report: RunReport) -> Chart | None:
     """Heat map of the headline metric, tag x model; nothing for a single model, whose table says as much."""
     name = report.headline
-    if name is None or not report.tags or len(report.models) < 2 or not report.scales[name].is_share:
+    if name is None or len(report.models) < 2:
         return None
+    cells = [
+        (tag, model.name, model.by_tag[tag].metrics.get(name) if tag in model.by_tag else None)
+        for model in report.models
+        for tag in report.tags
+    ]
+    return _heat("tags", f"{name} by tag", "tag", cells, dict.fromkeys(report.tags, report.scales[name]))
+
+
+def criteria(report: RunReport) -> Chart | None:
+    """Heat map of metrics in points (a judge's criteria), criterion x model."""
+    scales = {name: report.scales[name] for name in report.quality_metrics() if not report.scales[name].is_share}
+    cells = [(name, model.name, model.total.metrics.get(name)) for model in report.models for name in scales]
+    return _heat("criteria", "What the judges gave", "criterion", cells, scales)
+
+
+def _heat(
+    name: str, title: str, what: str, cells: Sequence[tuple[str, str, Metric | None]], scales: Mapping[str, Scale]
+) -> Chart | None:
+    """Rows x models; the strength of a cell is where its mean lies between the scale's worst and best."""
     data: list[Row] = []
-    for model in report.models:
-        for tag in report.tags:
-            value = model.by_tag[tag].metrics.get(name) if tag in model.by_tag else None
-            share = value.mean if value else None
-            data.append({"model": model.name, "tag": tag, "share": share, "shown": fmt.percent(share)})
-    if all(row["share"] is None for row in data):
+    for row, model, metric in cells:
+        shown = fmt.metric(metric, scales[row])
+        data.append({"row": row, "model": model, "strength": _strength(metric, scales[row]), "shown": shown})
+    if all(one["strength"] is None for one in data):
         return None
     place = {
         "x": {
@@ -66,37 +87,33 @@ def tags(report: RunReport) -> Chart | None:
             "sort": None,
             "axis": {"labelAngle": 0, "orient": "top", "labelLimit": 90},
         },
-        "y": {"field": "tag", "type": "nominal", "title": None, "sort": None},
+        "y": {"field": "row", "type": "nominal", "title": None, "sort": None},
     }
-    strength = {
-        "field": "share",
-        "type": "quantitative",
-        "scale": {"domain": [0, 1], "range": [0.06, 0.9]},
-        "legend": None,
-    }
+    opacity = {"domain": [0, 1], "range": [0.06, 0.9]}
+    fill = {"field": "strength", "type": "quantitative", "scale": opacity, "legend": None}
+    dark = {"test": "datum.strength > 0.55", "value": "var(--on-fill)"}
     layers = [
-        {"mark": {"type": "rect", "fill": "var(--s1)"}, "encoding": {**place, "fillOpacity": strength}},
+        {"mark": {"type": "rect", "fill": "var(--s1)"}, "encoding": {**place, "fillOpacity": fill}},
         {
             "mark": {"type": "text", "fontSize": 11},
-            "encoding": {
-                **place,
-                "text": {"field": "shown"},
-                "color": {
-                    "condition": {"test": "datum.share > 0.55", "value": "var(--on-fill)"},
-                    "value": "var(--ink)",
-                },
-            },
+            "encoding": {**place, "text": {"field": "shown"}, "color": {"condition": dark, "value": "var(--ink)"}},
         },
     ]
     return Chart(
-        id="tags",
-        title=f"{name} by tag",
-        note="Darker is more; a dash where there is nothing to score.",
-        alternative=f"{name} by tag. " + "; ".join(f"{r['tag']}, {r['model']}: {r['shown']}" for r in data),
+        id=name,
+        title=title,
+        note="Darker is better; a dash where there is nothing to score.",
+        alternative=f"{title}. " + "; ".join(f"{one['row']}, {one['model']}: {one['shown']}" for one in data),
         spec={**frame(data, height={"step": 24}), "layer": layers},
-        columns=("tag", "model", name),
-        rows=tuple((r["tag"], r["model"], r["shown"]) for r in data),
+        columns=(what, "model", "mean"),
+        rows=tuple((one["row"], one["model"], one["shown"]) for one in data),
     )
+
+
+def _strength(metric: Metric | None, scale: Scale) -> float | None:
+    if metric is None or metric.mean is None or scale.worst is None or scale.best is None:
+        return None
+    return (metric.mean - scale.worst) / (scale.best - scale.worst)
 
 
 def length(report: RunReport) -> Chart | None:

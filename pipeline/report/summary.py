@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.report import format as fmt
 from pipeline.report.data import ModelReport, RunReport
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:
     """Columns (right-aligned ones end in ">") and one row per model: quality, failures, speed."""
-    quality = [name for name in report.quality_metrics() if name != report.headline]
-    columns = ["model", *([f"{report.headline}>"] if report.headline else []), *(f"{name}>" for name in quality[:3])]
+    quality = report.leading_metrics(4)
+    columns = ["model", *(f"{name}>" for name in quality)]
     columns += ["turns>", "empty>", "failed>", "words>", "tokens/s>", "first token>"]
-    return columns, [_row(report, model, quality[:3]) for model in report.models]
+    return columns, [_row(report, model, quality) for model in report.models]
 
 
-def _row(report: RunReport, model: ModelReport, quality: list[str]) -> list[str]:
+def _row(report: RunReport, model: ModelReport, quality: Sequence[str]) -> list[str]:
     counts, speed = model.total.counts, model.total.speed
-    names = [*([report.headline] if report.headline else []), *quality]
-    cells = [fmt.metric(model.total.metrics.get(name), report.scales[name]) for name in names]
+    cells = [fmt.metric(model.total.metrics.get(name), report.scales[name]) for name in quality]
     words = model.total.metrics.get("words")
     return [
         model.name,

@@ -44,7 +44,7 @@ def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]])
 
 def models_table(report: RunReport) -> Table:
     """The answer: one row per model."""
-    quality = _quality(report)
+    quality = report.leading_metrics(3)
     ranked = report.ranking is not None and len(report.models) > 1
     rows = []
     for at, model in enumerate(report.models):
@@ -242,12 +242,6 @@ def _by(
         rows.append((Cell(text=key, link=links[key] if links else None), *cells))
     columns = (what, *(f"{model.name}>" for model in report.models))
     return Table(id=table, columns=columns, rows=tuple(rows))
-
-
-def _quality(report: RunReport) -> list[str]:
-    """At most three quality metrics, the headline first."""
-    names = [name for name in report.quality_metrics() if name != report.headline]
-    return [*([report.headline] if report.headline else []), *names][:3]
 
 
 def _cut(counts: Counts) -> str:
