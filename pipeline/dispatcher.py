@@ -34,7 +34,7 @@ from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
 MARK_EVERY_S = 2.0
-REPEAT_EVERY_S = 2.0
+REPEAT_EVERY_S = 5.0
 KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
@@ -111,14 +111,15 @@ class Dispatcher:
         entries_now = {entry for line in window for entry in line.entries}
         before = self._rung.get(model, set())
         self._windows[model] = next_size(size, slots, len(before), len(before - entries_now))
-        known = set() if self._repeat(model) else before
+        held = await self._doorbell.depth(model)
+        known = set() if held < len(before & entries_now) or self._repeat(model) else before
         for line in window:
             new = [entry for entry in line.entries if entry not in known]
             await self._doorbell.ring(model, line.run, new, priority=line.priority)
         self._rung[model] = entries_now
 
     def _repeat(self, model: str) -> bool:
-        """Whether to ring again for what was rung for already: Redis may have lost it."""
+        """Whether to ring again for what was rung for already: Redis may have lost it unseen."""
         due = monotonic() - self._repeated.get(model, 0.0) > REPEAT_EVERY_S
         if due:
             self._repeated[model] = monotonic()

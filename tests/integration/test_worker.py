@@ -80,7 +80,7 @@ async def test_a_flushed_redis_costs_latency_only(bench: Bench) -> None:
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2, token_delay_s=0.0005), burst=True) as worker:
         while not worker.task.done():
             await bench.doorbell.redis.flushall()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.4)
     assert await statuses("r") == {JobStatus.DONE: 20}
 
 
