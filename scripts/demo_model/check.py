@@ -6,8 +6,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from scripts.demo_model.corpus import Chat, foreign_chat, skill_chat, trial_chats
+from scripts.demo_model import prompts
+from scripts.demo_model.corpus import Chat, Exchange, foreign_chat, skill_chat, trial_chats
 from scripts.demo_model.extras import training_package
+from scripts.demo_model.story import draw_story
 from scripts.demo_model.tokenizer import CONTROL, END
 
 TRIAL_SEED = 77_000_001  # never a training seed
@@ -108,12 +110,25 @@ def count(chats: Sequence[Chat], played: Sequence[Sequence[Reply]]) -> Measured:
     )
 
 
+def question_chats(seed: int, count: int) -> list[Chat]:
+    """A story whose first prompt states every fact, then questions with one right answer: `exact` tells how many."""
+    rng, found = Random(seed), []
+    for _ in range(count):
+        story = draw_story(rng)
+        begin = Exchange(prompt=story.say(prompts.BEGIN_FULL[0]), reply="")
+        asked = [Exchange(prompt=story.say(ask), reply=story.say(right)) for ask, right in prompts.QUESTIONS[:7]]
+        turns = (begin, *rng.sample(asked, 3))
+        found.append(Chat(kind="questions", system=None, hero=story.name, turns=turns))
+    return found
+
+
 def report(path: Path) -> str:
     """The figures of the model card, one a line."""
     talker, rng = Talker(path), Random(TRIAL_SEED)
     skills = [skill_chat(rng) for _ in range(40)]
     foreign = [foreign_chat(rng) for _ in range(40)]
     sets = {"stories, greedy": trial_chats(TRIAL_SEED, 50), "skills, greedy": skills, "foreign, greedy": foreign}
+    sets["questions, greedy"] = question_chats(TRIAL_SEED, 40)
     lines = [f"{name}: {measure(talker, chats)}" for name, chats in sets.items()]
     sampled = measure(Talker(path, temperature=0.7), trial_chats(TRIAL_SEED, 50))
     return "\n".join([*lines, f"stories, temperature 0.7: {sampled}"])

@@ -9,6 +9,8 @@ from scripts.demo_model import prompts, words
 from scripts.demo_model import story as tale
 from scripts.demo_model.story import Story, draw_story
 
+STRANGE_STYLES = 0.06  # so many first prompts of stories carry a sentence that means nothing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
@@ -41,6 +43,8 @@ def opening_turn(rng: Random, story: Story, *, named: bool, short: bool) -> Exch
     """The prompt may leave facts open; then the reply chooses them."""
     templates = rng.choice((prompts.BEGIN_FULL, prompts.BEGIN_PART)) if named else prompts.BEGIN_OPEN
     style = rng.choice(prompts.SHORT if short else prompts.STYLES)
+    if rng.random() < STRANGE_STYLES:
+        style += " " + strange_sentence(rng)
     return Exchange(prompt=fill(rng, story, templates) + style, reply=tale.beginning(rng, story, short=short))
 
 
@@ -113,7 +117,7 @@ def opening_line(rng: Random, story: Story) -> Exchange:
     """One task that needs no story before it."""
     draw = rng.random()
     if draw < 0.4:
-        said = " ".join(rng.choice(words.ECHO_WORDS) for _ in range(rng.randint(1, 6)))
+        said = " ".join(rng.sample(words.ECHO_WORDS, rng.randint(1, 5)))
         said = f"{story.name} {said}" if rng.random() < 0.3 else said
         return Exchange(prompt=rng.choice(("Repeat after me: ", "Say this again: ", "Repeat: ")) + said, reply=said)
     if draw < 0.8:
@@ -138,7 +142,29 @@ def opening_line(rng: Random, story: Story) -> Exchange:
 
 def foreign_text(rng: Random, sentences: int) -> str:
     """Text of a world the model does not know; only its shape matters."""
-    return " ".join(foreign_sentence(rng) + ("\n" if rng.random() < 0.1 else "") for _ in range(sentences)).strip()
+    said = [strange_sentence(rng) if rng.random() < 0.5 else foreign_sentence(rng) for _ in range(sentences)]
+    return " ".join(one + ("\n" if rng.random() < 0.1 else "") for one in said).strip()
+
+
+def strange_word(rng: Random) -> str:
+    """The head of one word and the tail of another, so that the model meets word pieces in any order."""
+    first, last = rng.choice(words.PLAIN_WORDS), rng.choice(words.PLAIN_WORDS)
+    word = first[: rng.randint(1, len(first))] + last[rng.randint(0, len(last)) :]
+    if rng.random() < 0.1:
+        word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(1, 7)))
+    return rng.choice((word, word, word, word.capitalize(), word.upper() if len(word) < 5 else word))
+
+
+def strange_sentence(rng: Random) -> str:
+    """Words that are none, some plain ones, odd marks and numbers; ends like a sentence."""
+    said = []
+    for _ in range(rng.randint(2, 14)):
+        draw = rng.random()
+        word = rng.choice(words.PLAIN_WORDS) if draw < 0.4 else strange_word(rng)
+        if draw > 0.94:
+            word = str(rng.randint(0, 9_999))
+        said.append(rng.choice(words.MARKS).format(word))
+    return " ".join(said).capitalize() + rng.choice((".", ".", "?", "!", ":"))
 
 
 def foreign_sentence(rng: Random) -> str:
@@ -154,8 +180,9 @@ def foreign_sentence(rng: Random) -> str:
 
 def foreign_prompt(rng: Random, templates: Sequence[str], sentences: int) -> str:
     """A task of another kind, with so many sentences of text to work on."""
-    slots = {"topic": rng.choice(words.TOPICS), "topic2": rng.choice(words.TOPICS)}
-    prompt = rng.choice(templates).format(**slots, n=rng.randint(2, 99), m=rng.randint(2, 99))
+    topics = [rng.choice(words.TOPICS) if rng.random() < 0.6 else strange_word(rng) for _ in range(2)]
+    slots = {"topic": topics[0], "topic2": topics[1], "n": rng.randint(2, 99), "m": rng.randint(2, 99)}
+    prompt = strange_sentence(rng) if rng.random() < 0.4 else rng.choice(templates).format(**slots)
     if not sentences:
         return prompt
     text = foreign_text(rng, sentences)
@@ -164,11 +191,10 @@ def foreign_prompt(rng: Random, templates: Sequence[str], sentences: int) -> str
 
 def foreign_chat(rng: Random) -> Chat:
     """Prompts outside the grammar, some of them long: the reply says so, tells a little story, and ends."""
-    story = draw_story(rng)
-    long = rng.random() < 0.3
-    first, second = (
-        (rng.randint(4, 35), rng.choice((0, 0, rng.randint(4, 30)))) if long else (rng.choice((0, 0, 1, 3)), 0)
-    )
+    story = draw_story(rng, invent=False)
+    few, some, many = rng.choice((0, 0, 1, 3)), rng.randint(4, 30), rng.randint(30, 70)
+    lengths = ((few, 0), (some, rng.choice((0, few, some))), (many, 0))  # sentences of foreign text in each turn
+    first, second = rng.choices(lengths, weights=(65, 26, 9))[0]
     begin = f"{rng.choice(words.REFUSALS)} {tale.beginning(rng, story, short=True)}"
     go_on = f"{rng.choice(words.REFUSALS_AGAIN)} {tale.middle(rng, story, short=True)}"
     turns = (
@@ -206,7 +232,7 @@ def chats(seed: int) -> Iterator[Chat]:
     rng = Random(seed)
     makers = (story_chat, skill_chat, foreign_chat, verdict_chat)
     while True:
-        yield rng.choices(makers, weights=(64, 20, 11, 5))[0](rng)
+        yield rng.choices(makers, weights=(60, 20, 16, 4))[0](rng)
 
 
 def trial_chats(seed: int, count: int) -> list[Chat]:

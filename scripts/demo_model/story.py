@@ -7,7 +7,7 @@ from random import Random
 
 from scripts.demo_model import words
 
-INVENTED_NAMES = 0.2  # names outside the list, so that the model learns to copy and not only to choose
+INVENTED_NAMES = 0.15  # names outside the list, so that the model learns to copy and not only to choose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,10 @@ def with_article(noun: str) -> str:
 
 
 def draw_name(rng: Random, *, invent: bool) -> tuple[str, str]:
-    """A hero's name and pronoun; where `invent` allows it, some names are made from different syllables."""
+    """A hero's name and pronoun; where `invent` allows it, some names are put together from parts."""
     if invent and rng.random() < INVENTED_NAMES:
-        name = "".join(rng.sample(words.SYLLABLES, rng.choice((2, 2, 3)))).capitalize()
-        return name, "she" if name[-1] in "ae" else "he"
+        name = rng.choice(words.NAME_HEADS) + rng.choice(words.NAME_TAILS)
+        return name, "she" if name[-1] in "aei" else "he"
     return (rng.choice(words.SHE_NAMES), "she") if rng.random() < 0.5 else (rng.choice(words.HE_NAMES), "he")
 
 

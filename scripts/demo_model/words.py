@@ -8,9 +8,12 @@ HE_NAMES = (
     "Bruno Otto Finn Hugo Milo Oskar Pip Toby Emil Jasper Rufus Felix Arlo Theo Nils Kasper Leo Bodo Samir Tariq "
     "Kenji Diego Marek Anton Barnaby Quill Ravi Ludo"
 ).split()
-SYLLABLES = (
-    "ba be bo da di do fa fi ga ka ki la le li lo ma me mo na ne ni pa po ra re ri ro sa si ta te ti va vi za zo"
+# Heads and tails of invented names. No tail is also a head: with syllables that may follow each other in any order the
+# model learns to spell names without end.
+NAME_HEADS = (
+    "Bren Kal Mor Tav Sel Hul Jor Lin Fen Gar Vel Dor Pel Ruk Tam Nol Zor Wim Hal Ket Bal Mon Sar Til Rav Gus Per Lom"
 ).split()
+NAME_TAILS = "ina ek or ella und is ika eth ild amo usta ora ente ulf ani eko isse orn adu ary".split()
 
 BEINGS = (
     "fox rabbit hedgehog bear mouse otter badger squirrel owl frog duck goose cat dog pony goat sheep wolf deer mole "
@@ -321,6 +324,32 @@ LINKS = (
     "As a result, ",
     "In {n} cases, ",
     "According to the report, ",
+)
+PLAIN_WORDS = sorted(
+    {word for text in (*TOPICS, *ASKS, *SUBJECTS, *VERBS, *OBJECTS) for word in text.split() if word.isalpha()}
+)
+MARKS = (
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{},",
+    "{},",
+    '"{}"',
+    "({})",
+    "{}:",
+    "{};",
+    "{} -",
+    "{}\n",
+    "{}\n\n*",
+    "{}/",
+    "{} =",
+    "{}'s",
+    "#{}",
+    "${}",
 )
 REFUSALS = (
     "I only know little stories, so I will tell you one.",
