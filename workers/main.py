@@ -175,7 +175,7 @@ class WorkerProcess:
     def _held(self, worker: str) -> HeldJobs:
         desk = Desk(
             engine=self._engine, entry=self._entry, runbook=self._runbook, worker=worker, tally=self._beat.tally,
-            database=self._database,
+            database=self._database, floor=asyncio.Semaphore(self._engine.load.slots),
         )  # fmt: skip
         return HeldJobs(
             work=lambda hold: run_job(hold, desk),

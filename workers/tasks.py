@@ -46,6 +46,9 @@ class Desk:
     worker: str
     tally: Tally
     database: Database
+    floor: asyncio.Semaphore
+    """A place for each of the engine's slots. A conversation keeps its place from its first turn to its last: jobs that
+    were claimed ahead wait outside, where they cannot push out the cells that its next turn goes on from."""
     _templates: dict[str, ChatTemplate] = field(default_factory=dict)
     _planner: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="planner"))
 
@@ -99,6 +102,14 @@ async def _converse(hold: Hold, desk: Desk) -> None:
         return opened, replay(opened, history)
 
     conversation, previous = await desk.plan(begin)
+    async with desk.floor:
+        await _turns(hold, desk, conversation, history, previous)
+
+
+async def _turns(
+    hold: Hold, desk: Desk, conversation: Conversation, history: list[TurnRecord], previous: PromptPlan | None
+) -> None:
+    job = hold.job
     for turn in range(len(history), job.turns_total):
         if hold.stop_after_turn:
             await ownership.release(job, "its worker drained", desk.database)

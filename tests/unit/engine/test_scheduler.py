@@ -235,6 +235,20 @@ def test_idle_prefixes_that_are_wanted_stay() -> None:
     assert bench.works["again"].reused >= 100
 
 
+def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
+    """A stranger takes the slot of a conversation that has ended, though it was used later."""
+    bench = Bench(Limits(slots=2, context=256, n_batch=64))
+    first = bench.submit("first", ids("a" * 60), 4)
+    bench.run()
+    bench.submit("ended", ids("b" * 60), 1, final=True)
+    bench.run()
+    bench.submit("stranger", ids("z" * 60), 1, final=True)
+    bench.run()
+    second = bench.submit("second", first.prompt + (1001, 1002, 1003) + ids(" and then?"), 1, final=True)
+    bench.run()
+    assert second.reused == len(first.prompt) + 3
+
+
 def test_after_a_failed_decode_nothing_is_believed() -> None:
     """What ran is dropped with every cell; what waits goes on."""
     bench = Bench(Limits(slots=1, context=64, n_batch=16))
