@@ -3,7 +3,7 @@
     python scripts/train_demo_model.py --out config/models/nightjar-demo.gguf
 
 Needs the extra `pip install '.[train]'`. With --check it only measures a file that exists, with llama.cpp.
-The same seed, steps and thread count give the same file on the same machine.
+Everything random comes from the seed, and the number of steps is fixed.
 """
 
 import argparse

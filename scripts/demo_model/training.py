@@ -16,7 +16,7 @@ from scripts.demo_model.tokenizer import Encoded, encode_chat
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides the result; the same recipe on the same machine gives the same file."""
+    """All that decides the result but the machine: everything random comes from the seed."""
 
     seed: int = 20_240
     steps: int = 2_000
