@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.report.data import RunReport
 from pipeline.report.safe import cell
+from pipeline.scoring.verdicts import COMPOSITE
 from pipeline.transcripts import JobRow, TurnRow
 
 COLUMNS = (
@@ -20,13 +21,19 @@ Cell = str | int | float | None
 
 
 def render_csv(report: RunReport) -> Iterator[str]:
-    """Rows as text, header first; `score.NAME` columns follow, and `unscored` with the reasons. RFC 4180, UTF-8."""
-    names = list(dict.fromkeys(name for job in report.jobs for turn in job.turns for name in turn.scores))
+    """Rows as text, header first; RFC 4180, UTF-8.
+
+    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, and `missing`: why the turn is not there.
+    """
+    names, reasoned = _names(report)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([*COLUMNS, *(f"score.{name}" for name in names), "unscored"])
+    scores = [f"score.{name}" for name in names]
+    writer.writerow(
+        [cell(column) for column in (*COLUMNS, *scores, *(f"reason.{name}" for name in reasoned), "missing")]
+    )
     for job in report.jobs:
-        for row in _rows(report.provenance.name, job, names):
+        for row in _rows(report.provenance.name, job, names, reasoned):
             writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
         yield buffer.getvalue()
         buffer.seek(0)
@@ -34,17 +41,29 @@ def render_csv(report: RunReport) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[list[Cell]]:
+def _names(report: RunReport) -> tuple[list[str], list[str]]:
+    """Names of all scores, and of those that have a reason somewhere."""
+    names: dict[str, bool] = {}
+    for turn in (turn for job in report.jobs for turn in job.turns):
+        for name, score in turn.scores.items():
+            names[name] = names.get(name, False) or score.reason is not None
+    return list(names), [name for name, has_reason in names.items() if has_reason]
+
+
+def _rows(run: str, job: JobRow, names: Sequence[str], reasoned: Sequence[str]) -> Iterator[list[Cell]]:
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
         head: list[Cell] = [run, job.model, job.sequence, " ".join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
-            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names))
+            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned))
             yield [*head, *blank, f"not generated: {job.missing_reason}"]
         else:
-            yield [*head, *_turn(turn), *_scores(turn, names)]
+            scores = turn.scores
+            values: list[Cell] = [scores[name].value if name in scores else None for name in names]
+            reasons: list[Cell] = [scores[name].reason if name in scores else None for name in reasoned]
+            yield [*head, *_turn(turn), *values, *reasons, None]
 
 
 def _turn(turn: TurnRow) -> list[Cell]:
@@ -72,9 +91,3 @@ def _turn(turn: TurnRow) -> list[Cell]:
         turn.worker,
         turn.committed_at.isoformat(),
     ]
-
-
-def _scores(turn: TurnRow, names: Sequence[str]) -> list[Cell]:
-    values: list[Cell] = [turn.scores[name].value if name in turn.scores else None for name in names]
-    reasons = [f"{name}: {score.reason}" for name, score in turn.scores.items() if score.value is None]
-    return [*values, "; ".join(reasons) or None]

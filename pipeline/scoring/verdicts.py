@@ -73,8 +73,15 @@ def _score(criterion: Criterion, failure: str | None, given: Verdicts, judges: S
     return Score(
         value=fmean(verdict.value for verdict in said.values() if verdict.value is not None),
         answer="; ".join(f"{judge}: {verdict.value}" for judge, verdict in said.items()),
-        reason=" / ".join(verdict.reason for verdict in said.values()),
+        reason=_reasons(said),
     )
+
+
+def _reasons(said: Mapping[str, Verdict]) -> str:
+    """What the judge said; of several judges, who said it and gave what."""
+    if len(said) == 1:
+        return next(iter(said.values())).reason
+    return " / ".join(f"{judge} ({verdict.value}): {verdict.reason}" for judge, verdict in said.items())
 
 
 def _of(criterion: Criterion, verdicts: Sequence[Verdict]) -> Verdict | None:

@@ -1,61 +1,71 @@
-"""A report with a judge's scores: points instead of passes, reasons beside them."""
+"""What judges said, as each format shows it."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
+from dataclasses import replace
 
-from pipeline.report.answer import answer
-from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
-from pipeline.report.summary import summary_rows
 from pipeline.report.write import render
-from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState
+from pipeline.scoring.judge_prompts import Verdict
+from pipeline.scoring.rubric import read_rubric
+from pipeline.scoring.verdicts import Verdicts, judge_scales, score_verdicts
 from tests import factories
 
-POINTS = Scale(worst=1.0, best=5.0, direction=Direction.HIGHER, unit="points", least=1.0, most=5.0)
+RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {str(n): "x" for n in range(1, 6)}}]})
+REASON = "=cmd() <b>Things</b> happen."
 
 
-def judged() -> RunReport:
-    about = factories.sequences()
-    jobs = []
-    for model, points in (("a", 4.0), ("b", 1.0)):
-        for at, sequence in enumerate(about):
-            row = factories.row(sequence, ["one", "two", "three"], model=model)
-            for turn in row.turns:
-                value = points + (at % 2) * 0.5
-                reason = f"<b>{model}</b> wanders off"
-                turn.scores["judge"] = Score(value=value)
-                turn.scores["judge.voice"] = Score(value=value, answer="j: 4", reason=reason)
-                turn.scores["judge.plot"] = Score(value=None, state=ScoreState.UNSCORED, reason="j: no whole JSON")
-            jobs.append(row)
-    return factories.report_of(jobs, about, scales={"judge": POINTS, "judge.voice": POINTS, "judge.plot": POINTS})
+def judged_report() -> RunReport:
+    """The synthetic run with a good, a worst and a missing verdict on the first job's turns."""
+    report = factories.synthetic_report()
+    first = report.jobs[0]
+    given: dict[int | None, Verdicts] = {
+        0: {"judge": [Verdict(criterion="plot", value=4, reason=REASON)]},
+        1: {"judge": [Verdict(criterion="plot", value=1, reason="Nothing happens.")]},
+    }
+    score_verdicts(RUBRIC, first, given, ["judge"])
+    return replace(report, scales={**judge_scales(RUBRIC), **report.scales})
 
 
-def test_judge_leads() -> None:
-    """The composite is the headline, in points; checks stand beside it."""
-    report = judged()
-    assert report.headline == "judge"
-    assert answer(report).startswith("By judge, a (4.25) is better than b (1.25)")
-    columns, rows = summary_rows(report)
-    assert columns[1:3] == ["judge>", "checks>"]
-    assert rows[0][1] == "4.25"
+def text_of(form: str) -> str:
+    rendered = render(judged_report(), form)
+    return rendered if isinstance(rendered, str) else rendered.decode()
 
 
-def test_criteria_are_a_heat_map() -> None:
-    """Model x criterion; a criterion without a verdict shows a dash, not the worst point."""
-    chart = next(chart for chart in charts(judged()) if chart.id == "criteria")
-    assert ("judge.voice", "a", "4.25") in chart.rows
-    assert ("judge.plot", "a", "\u2013") in chart.rows
+def line(page: str, text: str) -> str:
+    """The list item of a score that holds a text."""
+    found: list[str] = [item for item in re.findall(r"<li[^>]*><b>judge\.plot</b>.*?</li>", page) if text in item]
+    assert len(found) == 1
+    return found[0]
 
 
-def test_reasons_stand_beside_the_scores() -> None:
-    """The judge's words are in the page as text, in the JSON as they are; only the worst value is marked as bad."""
-    report = judged()
-    page = render(report, "html")
-    assert "&lt;b&gt;a&lt;/b&gt; wanders off" in page
-    assert '<li class="bad"><b>judge.voice</b> 1.00' in page
-    assert "<li><b>judge.voice</b> 4.00" in page
-    turn = json.loads(render(report, "json"))["jobs"][0]["turns"][0]
-    assert turn["scores"]["judge.plot"] == {
-        "value": None, "state": "unscored", "answer": None, "reason": "j: no whole JSON",
-    }  # fmt: skip
+def test_the_page_shows_each_verdict_with_its_reason() -> None:
+    """Escaped; only the worst value stands out, not every score that has a reason."""
+    page = text_of("html")
+    good = line(page, "Things")
+    assert "&lt;b&gt;Things&lt;/b&gt;" in good
+    assert 'class="bad"' not in good
+    assert 'class="bad"' in line(page, "Nothing happens.")
+    assert 'class="none"' in line(page, "not judged")
+
+
+def test_json_holds_value_answer_and_reason() -> None:
+    document = json.loads(render(judged_report(), "json"))
+    assert document["jobs"][0]["turns"][0]["scores"]["judge.plot"] == {
+        "value": 4.0,
+        "state": "scored",
+        "answer": "judge: 4",
+        "reason": REASON,
+    }
+
+
+def test_csv_has_a_column_of_reasons() -> None:
+    """As text that no spreadsheet takes for a formula; rows stay as wide as the header."""
+    rows = list(csv.reader(io.StringIO(text_of("csv").removeprefix("\ufeff"))))
+    assert {len(row) for row in rows} == {len(rows[0])}
+    said = [row[rows[0].index("reason.judge.plot")] for row in rows[1:4]]
+    assert said == ["'" + REASON, "Nothing happens.", "judge: not judged"]
