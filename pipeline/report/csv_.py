@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.report.data import RunReport
 from pipeline.report.safe import cell
-from pipeline.scoring.verdicts import COMPOSITE
 from pipeline.transcripts import JobRow, TurnRow
 
 COLUMNS = (

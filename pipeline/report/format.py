@@ -7,6 +7,8 @@ from pipeline.scoring.scorer import Scale
 from pipeline.statistics.intervals import Interval
 
 ABSENT = "\u2013"
+TO = "\u2060\u2013\u2060"
+"""Between the ends of an interval: a dash where no line breaks."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -68,8 +70,8 @@ def interval(value: Interval | None, scale: Scale) -> str:
     if value is None:
         return ""
     if scale.unit in ("pass", "share"):
-        return f"{value.low * 100:.0f}\u2013{percent(value.high)}"
-    return f"{number(value.low)}\u2013{number(value.high)}"
+        return f"{value.low * 100:.0f}{TO}{percent(value.high)}"
+    return f"{number(value.low)}{TO}{number(value.high)}"
 
 
 def metric_title(value: Metric) -> str:

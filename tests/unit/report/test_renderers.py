@@ -166,7 +166,7 @@ def test_csv_holds_no_formula() -> None:
     for row in rows:
         for name, value in row.items():
             assert name == "mean_logprob" or not value.startswith(("=", "+", "-", "@", "\t", "\r")), (name, value)
-    missing = [row for row in rows if row["unscored"].startswith("not generated: DEAD")]
+    missing = [row for row in rows if row["missing"].startswith("not generated: DEAD")]
     assert len(missing) == 2
     assert missing[0]["reply"] == ""
 

@@ -1,0 +1,61 @@
+"""A report with a judge's scores: points instead of passes, reasons beside them."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.report.answer import answer
+from pipeline.report.charts import charts
+from pipeline.report.data import RunReport
+from pipeline.report.summary import summary_rows
+from pipeline.report.write import render
+from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState
+from tests import factories
+
+POINTS = Scale(worst=1.0, best=5.0, direction=Direction.HIGHER, unit="points", least=1.0, most=5.0)
+
+
+def judged() -> RunReport:
+    about = factories.sequences()
+    jobs = []
+    for model, points in (("a", 4.0), ("b", 1.0)):
+        for at, sequence in enumerate(about):
+            row = factories.row(sequence, ["one", "two", "three"], model=model)
+            for turn in row.turns:
+                value = points + (at % 2) * 0.5
+                reason = f"<b>{model}</b> wanders off"
+                turn.scores["judge"] = Score(value=value)
+                turn.scores["judge.voice"] = Score(value=value, answer="j: 4", reason=reason)
+                turn.scores["judge.plot"] = Score(value=None, state=ScoreState.UNSCORED, reason="j: no whole JSON")
+            jobs.append(row)
+    return factories.report_of(jobs, about, scales={"judge": POINTS, "judge.voice": POINTS, "judge.plot": POINTS})
+
+
+def test_judge_leads() -> None:
+    """The composite is the headline, in points; checks stand beside it."""
+    report = judged()
+    assert report.headline == "judge"
+    assert answer(report).startswith("By judge, a (4.25) is better than b (1.25)")
+    columns, rows = summary_rows(report)
+    assert columns[1:3] == ["judge>", "checks>"]
+    assert rows[0][1] == "4.25"
+
+
+def test_criteria_are_a_heat_map() -> None:
+    """Model x criterion; a criterion without a verdict shows a dash, not the worst point."""
+    chart = next(chart for chart in charts(judged()) if chart.id == "criteria")
+    assert ("judge.voice", "a", "4.25") in chart.rows
+    assert ("judge.plot", "a", "\u2013") in chart.rows
+
+
+def test_reasons_stand_beside_the_scores() -> None:
+    """The judge's words are in the page as text, in the JSON as they are; only the worst value is marked as bad."""
+    report = judged()
+    page = render(report, "html")
+    assert "&lt;b&gt;a&lt;/b&gt; wanders off" in page
+    assert '<li class="bad"><b>judge.voice</b> 1.00' in page
+    assert "<li><b>judge.voice</b> 4.00" in page
+    turn = json.loads(render(report, "json"))["jobs"][0]["turns"][0]
+    assert turn["scores"]["judge.plot"] == {
+        "value": None, "state": "unscored", "answer": None, "reason": "j: no whole JSON",
+    }  # fmt: skip
