@@ -69,7 +69,7 @@ def nightjar(environment: dict[str, str], tmp_path: Path) -> Run:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
@@ -272,7 +272,7 @@ def test_auto_serves_one_model_after_the_other(
     with subprocess.Popen([NIGHTJAR, "dispatcher"], env=environment, cwd=tmp_path) as dispatcher:
         try:
             ended = subprocess.run(
-                [NIGHTJAR, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+                [NIGHTJAR, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
             )
         finally:
             dispatcher.send_signal(signal.SIGTERM)
