@@ -21,7 +21,8 @@ def speed(report: RunReport) -> Chart | None:
                 data.append({"model": model.name, "kind": kind, "rate": value, "shown": fmt.number(value)})
     if not data:
         return None
-    place = {"y": {"field": "kind", "type": "nominal", "title": None, "sort": None}, **offset(report)}
+    rows = {"field": "kind", "type": "nominal", "title": None, "sort": None, "scale": {"paddingInner": 0.3}}
+    place = {"y": rows, **offset(report)}
     rate = {"field": "rate", "type": "quantitative", "axis": {"title": None, "tickCount": 4}}
     layers = [
         {"mark": {"type": "bar"}, "encoding": {**place, "x": rate, "color": colour(report)}},
