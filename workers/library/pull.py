@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SPARE_BYTES = 256 * 2**20
 """Left free on the disk for everything else that writes."""
+LARGEST_FILE = 50 * 10**9
+"""The hub does not serve larger ones over plain HTTP (huggingface_hub, MAX_HTTP_DOWNLOAD_SIZE)."""
 _log = structlog.get_logger()
 
 
@@ -103,6 +105,11 @@ def _same_files(manifest: Manifest, choice: Choice) -> bool:
 def _fetch(
     listing: Listing, choice: Choice, folder: Path, settings: Settings, progress: Progress, hub: Hub
 ) -> list[Path]:
+    if any(file.bytes > LARGEST_FILE for file in choice.files):
+        raise HubError(
+            f"{choice.name} of {listing.repo} is a single file of {choice.bytes / 1e9:.0f} GB, and the hub serves files "
+            f"above {LARGEST_FILE / 1e9:.0f} GB by its own protocol only. Take a split file, or a smaller quantisation."
+        )
     check_disk(settings.models_dir, choice.bytes - sum(_have(folder, file) for file in choice.files), listing.repo)
     progress.start(choice.name, choice.bytes)
     try:

@@ -22,7 +22,7 @@ from workers.library.inspect import read_facts
 from workers.library.inventory import ModelState, inventory
 from workers.library.manifest import read_manifest
 from workers.library.partial import is_downloading, pulling
-from workers.library.pull import Pulled, pull
+from workers.library.pull import LARGEST_FILE, Pulled, pull
 from workers.library.registry import read_registry
 from workers.library.verify import verify
 
@@ -237,6 +237,17 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(content)))
     with pytest.raises(OutputError, match=r"no room for acme/Story-1B-GGUF.*Nothing was fetched"):
+        fetch(project)
+    assert hub.downloads() == []
+
+
+def test_a_file_too_large_for_http(project: Settings, hub: LocalHub) -> None:
+    """Said before anything is fetched, by the limit the client has."""
+    from huggingface_hub import constants
+
+    assert LARGEST_FILE == constants.MAX_HTTP_DOWNLOAD_SIZE
+    hub.repositories[REPO].claimed_bytes = LARGEST_FILE + 1
+    with pytest.raises(HubError, match="Take a split file"):
         fetch(project)
     assert hub.downloads() == []
 
