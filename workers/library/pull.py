@@ -107,7 +107,7 @@ def _fetch(
 ) -> list[Path]:
     if any(file.bytes > LARGEST_FILE for file in choice.files):
         raise HubError(
-            f"{choice.name} of {listing.repo} is a single file of {choice.bytes / 1e9:.0f} GB, and the hub serves files "
+            f"{choice.name} of {listing.repo} has a file of {choice.bytes / 1e9:.0f} GB, and the hub serves files "
             f"above {LARGEST_FILE / 1e9:.0f} GB by its own protocol only. Take a split file, or a smaller quantisation."
         )
     check_disk(settings.models_dir, choice.bytes - sum(_have(folder, file) for file in choice.files), listing.repo)
