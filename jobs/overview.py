@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from jobs.database import Database, Row
 from jobs.dispatchers import dispatcher_is_live
 from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
+from jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
 from jobs.waiting import ModelWait, explain
 
 STALLED_AFTER_S = 15.0
@@ -21,87 +22,6 @@ FORGOTTEN_AFTER_S = 3600.0
 """A dead or failed worker is shown for this long."""
 RECENT_RUNS = 10
 DEAD_ROWS = 5_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceState:
-    ok: bool
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueView:
-    """Jobs of one model that wait, and why. `reason` is None where nothing is wrong: they are about to start."""
-
-    model: str
-    waiting: int
-    reason: str | None
-    stalled: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerView:
-    id: str
-    host: str
-    device: str
-    model: str
-    state: str
-    """loading, ready, draining, stalled, dead, failed."""
-    reason: str | None
-    slots_used: int
-    slots: int
-    waiting: int
-    tokens_per_s: float
-    turns_per_s: float
-    wasted_tokens: int
-    beat_age_s: float
-
-    @property
-    def live(self) -> bool:
-        return self.state in ("loading", "ready", "draining")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunView:
-    id: str
-    name: str
-    suite: str
-    status: RunStatus
-    reason: str | None
-    priority: int
-    jobs_total: int
-    jobs: dict[str, int]
-    """By status; every status is there."""
-    turns: dict[str, int]
-    """committed, empty."""
-    retries: int
-    """Tries, lapses and crashes of its jobs."""
-    eta_s: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeadView:
-    """DEAD jobs of one run and model with one kind of reason; `example` is one of the reasons, whole."""
-
-    run: str
-    model: str
-    kind: str
-    count: int
-    example: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overview:
-    services: dict[str, ServiceState]
-    queues: list[QueueView] = field(default_factory=list)
-    workers: list[WorkerView] = field(default_factory=list)
-    runs: list[RunView] = field(default_factory=list)
-    dead: list[DeadView] = field(default_factory=list)
-
-    @property
-    def stalled(self) -> bool:
-        """Work waits that nothing here will ever start, or a service is missing."""
-        return any(not service.ok for service in self.services.values()) or any(queue.stalled for queue in self.queues)
 
 
 async def read_overview(database: Database, redis: ServiceState, *, run_id: str | None = None) -> Overview:

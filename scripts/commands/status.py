@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from jobs.database import Database
-    from jobs.overview import Overview
+    from jobs.views import Overview
 
 app = typer.Typer()
 WATCH_S = 2.0
@@ -66,7 +66,7 @@ async def _read(name: str | None) -> Overview:
     from config.logging import configure
     from config.settings import load_settings
     from jobs.database import connect
-    from jobs.overview import Overview, ServiceState
+    from jobs.views import Overview, ServiceState
 
     settings = load_settings()
     configure(settings)
@@ -92,8 +92,8 @@ async def _overview(name: str | None, database: Database, redis: Any) -> Overvie
 
 async def _redis(url: Any) -> Any:
     from config.errors import ServiceError
-    from jobs.overview import ServiceState
     from jobs.queue import Doorbell
+    from jobs.views import ServiceState
 
     try:
         doorbell = await Doorbell.connect(url)

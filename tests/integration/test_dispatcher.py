@@ -13,10 +13,11 @@ from config.settings import Settings
 from jobs import backlog, control, ownership
 from jobs.database import Database
 from jobs.documents import Job, Run
-from jobs.overview import ServiceState, read_overview
+from jobs.overview import read_overview
 from jobs.queue import Doorbell, queue_name
 from jobs.records import AttemptEnd
 from jobs.states import JobStatus, RunStatus
+from jobs.views import ServiceState
 from pipeline.dispatcher import Dispatcher
 from pipeline.window import SMALLEST
 from tests.workbench import MODEL, make_run, until

@@ -36,6 +36,7 @@ from workers.engine.fake import echo
 PROJECT = Path(__file__).resolve().parents[3]
 RUN = "chaos"
 SEED = 7
+LEASE_S = 3
 
 
 def free_port() -> int:
@@ -51,7 +52,6 @@ class House:
     folder: Path
     workers: int
     knobs: dict[str, Any]
-    settings: dict[str, str] = field(default_factory=dict)
     test_commands: bool = False
     """Start mongod so that it can be told to fail."""
     mongo_port: int = field(default_factory=free_port)
@@ -92,19 +92,22 @@ class House:
             return [sys.executable, "-m", "scripts", "dispatcher"]
         return [sys.executable, "-m", "tests.acceptance.chaos.scripted_worker"]
 
-    def start(self, name: str) -> None:
-        log = (self.folder / f"{name}.log").open("ab")
-        self._logs.append(log)
-        environment = os.environ | {
+    def environment(self) -> dict[str, str]:
+        """What every process of the house finds in its environment."""
+        return {
             "NIGHTJAR_HOME": str(self.folder / "home"),
             "NIGHTJAR_MONGO_URL": f"mongodb://127.0.0.1:{self.mongo_port}",
             "NIGHTJAR_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}",
-            "NIGHTJAR_LEASE_S": "3",
+            "NIGHTJAR_LEASE_S": str(LEASE_S),
             "NIGHTJAR_BEAT_S": "0.5",
             "NIGHTJAR_DRAIN_S": "3",
             "CHAOS": json.dumps({"ledger": str(self.ledger), **self.knobs}),
-            **self.settings,
         }
+
+    def start(self, name: str) -> None:
+        log = (self.folder / f"{name}.log").open("ab")
+        self._logs.append(log)
+        environment = os.environ | self.environment()
         self.processes[name] = subprocess.Popen(
             self.command(name), cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
@@ -205,7 +208,7 @@ class Faults:
     async def _stop_past_lease(self, victim: psutil.Process) -> None:
         with contextlib.suppress(psutil.Error):
             victim.suspend()
-            await asyncio.sleep(2 * float(self.house.settings.get("NIGHTJAR_LEASE_S", "3")))
+            await asyncio.sleep(2 * LEASE_S)
             victim.resume()
 
     async def _flush(self) -> None:

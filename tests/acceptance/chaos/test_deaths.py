@@ -13,12 +13,11 @@ import pytest
 from jobs.database import Database
 from jobs.documents import Job
 from jobs.states import JobStatus
-from tests.acceptance.chaos.house import RUN, House, endure, inhabited, judge, wait_for_turns
+from tests.acceptance.chaos.house import LEASE_S, RUN, House, endure, inhabited, judge, wait_for_turns
 from tests.acceptance.chaos.scripted_worker import MODEL
 from tests.workbench import make_run, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
-LEASE_S = 3
 SLOW = 0.004
 """Seconds a token, where a turn must last long enough to be interrupted."""
 

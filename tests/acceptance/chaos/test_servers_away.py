@@ -28,11 +28,7 @@ REPAIR_S = 30
 async def status(house: House) -> tuple[dict[str, Any], int, float]:
     """What `nightjar status --json` says, its exit code, and how long it took."""
     began = time.monotonic()
-    environment = os.environ | {
-        "NIGHTJAR_HOME": str(house.folder / "home"),
-        "NIGHTJAR_MONGO_URL": f"mongodb://127.0.0.1:{house.mongo_port}",
-        "NIGHTJAR_REDIS_URL": f"redis://127.0.0.1:{house.redis_port}",
-    }
+    environment = os.environ | house.environment()
     command = [sys.executable, "-m", "scripts", "status", "--json"]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
