@@ -244,7 +244,7 @@ def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
     bench.run()
     bench.submit("stranger", ids("z" * 60), 1, final=True)
     bench.run()
-    second = bench.submit("second", first.prompt + (1001, 1002, 1003) + ids(" and then?"), 1, final=True)
+    second = bench.submit("second", (*first.prompt, 1001, 1002, 1003, *ids(" and then?")), 1, final=True)
     bench.run()
     assert second.reused == len(first.prompt) + 3
 
