@@ -10,6 +10,9 @@ from pipeline.report.data import ModelReport, RunReport
 from pipeline.report.metric import Metric
 from pipeline.scoring.scorer import Scale
 
+MOST_ROWS = 40
+"""A heat map with more rows says less than its table."""
+
 
 def quality(report: RunReport) -> Chart | None:
     """Every metric that is a share of passes, with its interval."""
@@ -77,7 +80,7 @@ def _heat(
     for row, model, metric in cells:
         shown = fmt.metric(metric, scales[row])
         data.append({"row": row, "model": model, "strength": _strength(metric, scales[row]), "shown": shown})
-    if all(one["strength"] is None for one in data):
+    if all(one["strength"] is None for one in data) or len(scales) > MOST_ROWS:
         return None
     place = {
         "x": {
