@@ -183,8 +183,8 @@ class RowReader:
 
     def _value(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """An equal value met before, of the newest few: a run has few different ones, and hashing costs more."""
-        for known in reversed(self._values[-RECENT_VALUES:]):
-            if known == value:
-                return known
-        self._values.append(value)
-        return value
+        recent = reversed(self._values[-RECENT_VALUES:])
+        met: Mapping[str, Any] | None = next((known for known in recent if known == value), None)
+        if met is None:
+            self._values.append(value)
+        return value if met is None else met
