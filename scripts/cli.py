@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry and remove runs."),
     "judge": ("judge", "Judge a finished run, again or for the first time."),
     "report": ("report", "Write the report of a run."),
+    "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),

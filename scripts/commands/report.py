@@ -49,6 +49,7 @@ async def _report(name: str, formats: list[str], out: Path | None, *, as_json: b
 
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
+    from pipeline.report.answer import answer
     from scripts.output import emit_json, plain
 
     if as_json:
@@ -59,5 +60,6 @@ def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
         return
     for notice in report.notices:
         print(plain(f"{notice.level}: {notice.text}"))
+    print(plain(answer(report)))
     for path in paths:
-        print(path)
+        print(plain(str(path)))

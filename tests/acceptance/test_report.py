@@ -38,6 +38,7 @@ def test_all_formats_at_once(stored: Shell, tmp_path: Path) -> None:
     printed = stored.ok("report", "nightly-2026-11-20", "-f", "html,json", "-f", "csv", "-f", "md", "--out", out)
     lines = printed.splitlines()
     assert "sampled differently" in lines[0]
+    assert "can't be told apart" in lines[-5]
     assert lines[-4:] == [str(out / f"nightly-2026-11-20.{form}") for form in ("html", "json", "csv", "md")]
     assert len(list(out.iterdir())) == 4
     assert not any(ord(char) < 32 for char in printed.replace("\n", ""))
@@ -105,3 +106,15 @@ def test_partial_report(stored: Shell, acceptance_home: Path, tmp_path: Path) ->
     assert answer["run"]["partial"] is True
     document = json.loads((out / "nightly-2026-11-20.json").read_text(encoding="utf-8"))
     assert any(notice["text"].startswith("Partial report") for notice in document["notices"])
+
+
+def test_scorers_are_listed(shell: Shell) -> None:
+    """Every check a suite may name, with its scale, and nothing needs to run for it."""
+    listed = {one["name"]: one for one in shell.json("scorer", "list")["scorers"]}
+    assert (listed["includes"]["worst"], listed["includes"]["best"]) == (0, 1)
+    assert (listed["words"]["kind"], listed["words"]["direction"], listed["words"]["worst"]) == (
+        "measure",
+        "none",
+        None,
+    )
+    assert "pattern" in shell.ok("scorer", "list")
