@@ -37,6 +37,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUN = "chaos"
 SEED = 7
 LEASE_S = 3
+DEMO = "nightjar-demo"
 
 
 def free_port() -> int:
@@ -52,6 +53,8 @@ class House:
     folder: Path
     workers: int
     knobs: dict[str, Any]
+    demo_model: bool = False
+    """Workers hold the bundled demo model instead of the scripted engine."""
     test_commands: bool = False
     """Start mongod so that it can be told to fail."""
     mongo_port: int = field(default_factory=free_port)
@@ -90,6 +93,8 @@ class House:
             ]
         if name == "dispatcher":
             return [sys.executable, "-m", "scripts", "dispatcher"]
+        if self.demo_model:
+            return [sys.executable, "-m", "scripts", "worker", "--model", DEMO, "--gpu", "none", "--slots", "4"]
         return [sys.executable, "-m", "tests.acceptance.chaos.scripted_worker"]
 
     def environment(self) -> dict[str, str]:
@@ -101,6 +106,7 @@ class House:
             "NIGHTJAR_LEASE_S": str(LEASE_S),
             "NIGHTJAR_BEAT_S": "0.5",
             "NIGHTJAR_DRAIN_S": "3",
+            "NIGHTJAR_MODEL__THREADS": "1",
             "CHAOS": json.dumps({"ledger": str(self.ledger), **self.knobs}),
         }
 
@@ -233,7 +239,8 @@ async def endure(
 ) -> Counter[str]:  # fmt: skip
     """Makes a run, strikes at even steps of its progress, and waits until it is DONE; the faults by kind."""
     chance = random.Random(seed)
-    await make_run(RUN, sequences=sequences, turns=turns, model=MODEL)
+    model = DEMO if house.demo_model else MODEL
+    await make_run(RUN, sequences=sequences, turns=turns, model=model, set_parameters={"max_tokens": 80})
     total = sequences * turns
     steps = sorted(chance.sample(range(1, total - total // 20), faults))
     striker = Faults(house=house, chance=chance)
@@ -288,9 +295,10 @@ class Verdict:
 async def judge(house: House, *, turns: int) -> Verdict:
     """Checks every transcript: each turn once, in order, with the text its prompt and seed give, chained."""
     jobs = await Job.find({"run": RUN}).to_list()
-    wrong = [f"{job.sequence}: {problem}" for job in jobs if (problem := _problem(job, turns))]
+    scripted = not house.demo_model
+    wrong = [f"{job.sequence}: {problem}" for job in jobs if (problem := _problem(job, turns, scripted=scripted))]
     committed_at = {turn.draw.seed: turn.committed_at.timestamp() for job in jobs for turn in job.turns}
-    lines = [line.split() for line in house.ledger.read_text().splitlines()]
+    lines = [line.split() for line in house.ledger.read_text().splitlines()] if scripted else []
     # The worker's clock stamps both; a commit takes a moment, in which nothing may begin anew either.
     late = sum(float(began) > committed_at.get(int(seed), float("inf")) + 1 for began, seed in lines)
     done = sum(job.status is JobStatus.DONE for job in jobs)
@@ -299,7 +307,7 @@ async def judge(house: House, *, turns: int) -> Verdict:
     )
 
 
-def _problem(job: Job, turns: int) -> str | None:
+def _problem(job: Job, turns: int, *, scripted: bool) -> str | None:
     if [turn.index for turn in job.turns] != list(range(turns)):
         return f"turns {[turn.index for turn in job.turns]}"
     fences = [turn.fence for turn in job.turns]
@@ -312,7 +320,7 @@ def _problem(job: Job, turns: int) -> str | None:
             return f"turn {turn.index} does not follow from the one before it"
         seed = turn_seed(SEED, job.sequence_digest, job.repeat, turn.index)
         history += f"<|im_start|>user\n{turn.prompt}<|im_end|>\n<|im_start|>assistant\n"
-        if turn.draw.reply != echo(history, seed):
-            return f"turn {turn.index} has the text of another"
+        if turn.draw.seed != seed or (scripted and turn.draw.reply != echo(history, seed)):
+            return f"turn {turn.index} has the seed or the text of another"
         history += f"{turn.draw.reply}<|im_end|>\n"
     return None

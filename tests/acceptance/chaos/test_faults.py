@@ -34,6 +34,18 @@ async def test_a_thousand_sequences_through_a_hundred_faults(tmp_path: Path, see
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(900)
+async def test_the_demo_model_through_ten_faults(tmp_path: Path) -> None:
+    """The same with llama.cpp in the workers."""
+    house = House(folder=tmp_path, workers=1, knobs={}, demo_model=True)
+    async with inhabited(house) as database:
+        counts = await endure(house, database, sequences=50, turns=4, faults=10, seed=1, limit_s=850)
+        verdict = await judge(house, turns=4)
+    print(f"demo model: {dict(counts)}")
+    assert (verdict.wrong, verdict.done) == ([], 50)
+
+
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 async def test_without_the_fence_transcripts_go_wrong(tmp_path: Path) -> None:
     """The negative control: workers stopped past their lease write late, and the check sees it."""
