@@ -15,9 +15,7 @@ def answer(report: RunReport) -> str:
     """One to three sentences that a careful reader would sign."""
     ranking = report.ranking
     if ranking is None:
-        return (
-            "The suite has no checks, so nothing here says which model is better; below is how they write and how fast."
-        )
+        return _measured(report)
     scale = report.scales[ranking.metric]
     ranked = [place for place in ranking.places if place.rank is not None]
     if not ranked:
@@ -52,6 +50,18 @@ def verdict_words(pair: Pair) -> str:
     if pair.needed is not None and pair.needed > pair.paired.n:
         return f"can't tell: about {fmt.whole(pair.needed)} sequences would show such a difference"
     return "can't tell"
+
+
+def _measured(report: RunReport) -> str:
+    """Of a run without checks: what was written."""
+    told = []
+    for model in report.models:
+        counts, words = model.total.counts, model.total.metrics.get("words")
+        bad = counts.empty + counts.degenerate
+        share = f"{fmt.whole(counts.turns)} of {fmt.whole(counts.turns_expected)} replies"
+        long = f", {fmt.number(words.mean)} words each" if words and words.mean is not None else ""
+        told.append(f"{model.name} wrote {share} ({f'{bad} empty or degenerate' if bad else 'none empty'}){long}")
+    return "; ".join(told) + ". The suite has no checks, so nothing here says how good they are."
 
 
 def _alone(report: RunReport, place: Place) -> str:

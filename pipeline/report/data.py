@@ -160,8 +160,11 @@ class RunReport:
         return tuple(name for name in self.metrics if self.scales[name].worst is not None)
 
     def leading_metrics(self, most: int) -> tuple[str, ...]:
-        """What a short table shows: the headline, the judges' composite and the share of checks, then the others."""
-        quality = self.quality_metrics()
+        """What a short table shows: the headline, the judges' composite and the share of checks, then the others.
+
+        Where nothing has a better end, the measures.
+        """
+        quality = self.quality_metrics() or self.metrics
         first = [name for name in (self.headline, "judge", "checks") if name in quality]
         return tuple(name for name in dict.fromkeys([*first, *quality]) if name is not None)[:most]
 

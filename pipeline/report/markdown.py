@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.report.answer import answer
 from pipeline.report.data import RunReport
 from pipeline.report.format import metric, metric_title
 from pipeline.report.safe import markdown
@@ -15,8 +16,9 @@ def render_markdown(report: RunReport) -> Iterator[str]:
     run = report.provenance
     yield f"# {markdown(run.name)}\n\n"
     for notice in report.notices:
-        yield f"> **{'Warning' if notice.level == 'warning' else 'Note'}:** {markdown(notice.text)}\n>\n"
+        yield f"- **{'Warning' if notice.level == 'warning' else 'Note'}:** {markdown(notice.text)}\n"
     yield "\n" if report.notices else ""
+    yield f"{markdown(answer(report))}\n\n"
     columns, rows = summary_rows(report)
     yield from _table(columns, rows)
     yield from _metrics(report)

@@ -76,13 +76,17 @@ def _empty(model: ModelReport) -> Notice | None:
 
 
 def _repeated(provenance: Provenance, models: Sequence[ModelReport]) -> Notice | None:
-    greedy = [model.name for model in models if any(use.value == 0 for use in model.parameters.get("temperature", ()))]
-    if provenance.repeats < 2 or not greedy:
+    greedy = {model.name: _greedy_turns(model) for model in models}
+    told = [f"{turns} of {total} turns of {name}" for name, (turns, total) in greedy.items() if turns]
+    if provenance.repeats < 2 or not told:
         return None
-    return Notice(
-        level="info",
-        text=f"{', '.join(greedy)}: {provenance.repeats} repeats at temperature 0 give the same reply each time.",
-    )
+    same = f"were generated at temperature 0: their {provenance.repeats} repeats give the same reply."
+    return Notice(level="info", text=f"{', '.join(told)} {same}")
+
+
+def _greedy_turns(model: ModelReport) -> tuple[int, int]:
+    uses = model.parameters.get("temperature", ())
+    return sum(use.turns for use in uses if use.value == 0), sum(use.turns for use in uses)
 
 
 def _warn(text: str) -> Notice:

@@ -10,7 +10,7 @@ from pipeline.report.data import ModelReport, RunReport
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:
     """Columns (right-aligned ones end in ">") and one row per model: quality, failures, speed."""
-    quality = report.leading_metrics(4)
+    quality = [name for name in report.leading_metrics(4) if name != "words"]  # it has a column of its own
     columns = ["model", *(f"{name}>" for name in quality)]
     columns += ["turns>", "empty>", "failed>", "words>", "tokens/s>", "first token>"]
     return columns, [_row(report, model, quality) for model in report.models]

@@ -9,6 +9,7 @@ import pytest
 from jobs.parameters import Source
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
+from pipeline.report.answer import answer
 from pipeline.report.data import RunReport
 from pipeline.report.format import number, seconds, size
 from pipeline.report.metric import MetricTally
@@ -123,8 +124,26 @@ def test_notice(jobs: list[JobRow], told: str) -> None:
 
 
 def test_greedy_repeats_are_told() -> None:
-    """Repeats at temperature 0 add nothing."""
-    assert "temperature 0" in notices(row(ONE, ["x", "y"], parameters={"temperature": 0.0}), repeats=2)[0]
+    """Repeats at temperature 0 add nothing; how many turns that is, is said."""
+    jobs = [
+        row(ONE, ["x", "y"], parameters={"temperature": 0.0}),
+        row(TWO, ["x", "y"], parameters={"temperature": 0.7}),
+    ]
+    assert notices(*jobs, repeats=2) == [
+        "2 of 4 turns of m were generated at temperature 0: their 2 repeats give the same reply."
+    ]
+    assert notices(*jobs, repeats=1) == []
+
+
+def test_suite_without_checks_has_an_answer() -> None:
+    """What was written, and that nothing says how good it is; the tables show the measures."""
+    plain = Sequence.model_validate({"id": "plain", "turns": [{"prompt": "a"}]})
+    report = factories.report_of([row(plain, ["three words here"])], [plain])
+    told = answer(report)
+    assert told.startswith("m wrote 1 of 1 replies (none empty), 3.00 words each.")
+    assert "no checks" in told
+    assert report.ranking is None
+    assert report.leading_metrics(2) == ("words", "distinct_1")
 
 
 def test_unscored_and_failed_are_counted_apart() -> None:
