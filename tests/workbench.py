@@ -21,6 +21,7 @@ from jobs.sequences import Sequence, TurnSpec
 from jobs.states import JobKind, JobStatus, RunStatus
 from pipeline.dispatcher import Dispatcher
 from workers.beat import Beat
+from workers.card import CardLease
 from workers.engine.fake import ScriptedEngine
 from workers.library.find import ModelEntry
 from workers.main import WorkerOptions, WorkerProcess
@@ -102,7 +103,8 @@ class Bench:
         )
         beat = Beat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
         options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
-        process = WorkerProcess(options, self.settings, entry, engine, beat, self.database, self.services.redis)
+        card = CardLease(None, name, self.database)
+        process = WorkerProcess(options, self.settings, entry, engine, beat, card, self.database, self.services.redis)
         ended = asyncio.Event()
         beating = asyncio.create_task(beat.run(ended))
         task = asyncio.create_task(process.run(name))

@@ -14,16 +14,18 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from config.errors import ModelFitError, NightjarError, UsageError
+from config.errors import ModelFitError, NightjarError
 from config.logging import bind_process
 from config.settings import Settings
-from jobs import backlog, leases
+from jobs import backlog
 from jobs.database import Database
 from jobs.models import ModelKind
 from jobs.patience import every
 from jobs.publishing import publish_model
 from jobs.queue import listen
 from workers.beat import Beat
+from workers.card import LEASE_S as CARD_LEASE_S
+from workers.card import CardLease
 from workers.engine.engine import load
 from workers.engine.request import Engine
 from workers.gpu import NONE
@@ -40,7 +42,6 @@ from workers.tasks import Desk, run_job
 BURST_POLL_S = 0.5
 ORPHAN_POLL_S = 1.0
 ENGINE_POLL_S = 1.0
-CARD_LEASE_S = 30.0
 CANNOT = 3
 """Exit code of a worker whose model does not load, or that every run refuses: another one would fare no better."""
 BROKEN = 70
@@ -110,11 +111,13 @@ async def serve(
         worker=worker, host=socket.gethostname(), pid=os.getpid(), model=entry.name, beat_s=settings.beat_s,
         database=database,
     )  # fmt: skip
+    card = CardLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
     try:
-        await _take_card(options.gpu, worker, database)
-        engine = await loader(entry, options, settings)
+        await card.take()
+        async with card.kept():
+            engine = await loader(entry, options, settings)
     except NightjarError as error:
         ended.set()
         await beating
@@ -123,7 +126,7 @@ async def serve(
         _log.error("model_not_loaded", error=str(error))
         return CANNOT
     try:
-        process = WorkerProcess(options, settings, entry, engine, beat, database, redis)
+        process = WorkerProcess(options, settings, entry, engine, beat, card, database, redis)
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, process.signalled, signum)
         return await process.run(worker)
@@ -131,7 +134,7 @@ async def serve(
         ended.set()
         await beating
         await beat.leave()
-        await leases.give_back(card_lease(options.gpu), worker, database)
+        await card.give_back()
         if engine.stats().failure is None:  # a thread that hangs in native code cannot be joined
             await engine.close()
 
@@ -141,13 +144,14 @@ class WorkerProcess:
 
     def __init__(
         self, options: WorkerOptions, settings: Settings, entry: ModelEntry, engine: Engine, beat: Beat,
-        database: Database, redis: SecretStr,
+        lease: CardLease, database: Database, redis: SecretStr,
     ) -> None:  # fmt: skip
         self._options = options
         self._settings = settings
         self._entry = entry
         self._engine = engine
         self._beat = beat
+        self._card = lease
         self._database = database
         self._redis = redis
         self._stop = asyncio.Event()
@@ -209,7 +213,7 @@ class WorkerProcess:
             held.keep(ended),
             Suspects(model, worker, held, self._database).run(self._stop),
             every(ENGINE_POLL_S, self._watch_engine, self._stop, name="engine"),
-            every(CARD_LEASE_S / 3, lambda: _take_card(self._options.gpu, worker, self._database), ended, name="card"),
+            every(CARD_LEASE_S / 3, self._card.renew, ended, name="card"),
         ]
         if self._options.parent is not None:
             chores.append(every(ORPHAN_POLL_S, self._watch_parent, self._stop, name="parent"))
@@ -265,16 +269,3 @@ async def _end(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.5)
-
-
-def card_lease(gpu: str | None) -> str:
-    """The lease on a card, so that two workers never share one by accident."""
-    return f"gpu:{gpu}"
-
-
-async def _take_card(gpu: str | None, worker: str, database: Database) -> None:
-    """Takes or keeps the card's lease. Raises UsageError where another worker has it."""
-    if gpu in (None, NONE) or await leases.acquire(card_lease(gpu), worker, CARD_LEASE_S, database):
-        return
-    holder = await leases.holder(card_lease(gpu), database)
-    raise UsageError(f"GPU {gpu} belongs to worker {holder}: one worker a card. End that worker, or pin another card.")

@@ -16,6 +16,7 @@ from jobs.parameters import Policy
 from jobs.records import AttemptEnd, Draw, Timings, TurnRecord
 from jobs.retry import Again, Dead
 from jobs.states import JobStatus, RunStatus
+from workers.card import CardLease
 
 
 def make_run(run_id: str = "run1", **changes: Any) -> Run:
@@ -215,3 +216,18 @@ async def test_the_backlog_is_answered_from_indexes(database: Database, job: Job
     found = database.jobs.find(due).hint("due").sort([("due_at", 1), ("order", 1)])
     assert "'SORT'" not in str(await found.explain())
     assert await backlog.due("m", "run1", 5, database) == [(job.id, 0)]
+
+
+async def test_two_workers_never_share_a_card(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one waits for a dead holder's lease to lapse, and is refused where the holder lives."""
+    monkeypatch.setattr("workers.card.LEASE_S", 0.3)
+    monkeypatch.setattr("workers.card.RETRY_S", 0.1)
+    first, second = (CardLease("GPU-1", name, database) for name in ("first", "second"))
+    await first.take()
+    await second.take()  # nobody renewed: the first one is dead
+    with pytest.raises(UsageError, match="belongs to worker second"):
+        await first.renew()
+    async with second.kept():
+        with pytest.raises(UsageError, match="belongs to worker second"):
+            await first.take()
+    await CardLease("none", "third", database).take()

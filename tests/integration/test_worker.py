@@ -23,7 +23,7 @@ from workers.engine.fake import Faults, ScriptedEngine
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=5)
+    settings = Settings(home=tmp_path / "home", lease_s=15, beat_s=0.2, drain_s=5)
     doorbell = await Doorbell.connect(services.redis)
     await doorbell.redis.flushall()
     dispatcher = Dispatcher(database, doorbell, settings)
@@ -40,7 +40,7 @@ async def test_a_run_is_generated_and_closed(bench: Bench) -> None:
     """Every turn is committed once, in order, with its chain, seed and parameters; the run ends DONE."""
     await make_run("r", sequences=6, turns=3)
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2), burst=True, probe=True) as worker:
-        assert await asyncio.wait_for(worker.task, 30) == 0
+        assert await asyncio.wait_for(worker.task, 120) == 0
         await until(lambda: done("r"))
     jobs = await Job.find({"run": "r"}).sort("+order").to_list()
     assert [job.status for job in jobs] == [JobStatus.DONE] * 6
@@ -65,7 +65,7 @@ async def test_the_same_seed_gives_the_same_text(bench: Bench) -> None:
     await make_run("a", sequences=3)
     await make_run("b", sequences=3)
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=1), burst=True) as worker:
-        assert await asyncio.wait_for(worker.task, 30) == 0
+        assert await asyncio.wait_for(worker.task, 120) == 0
     texts = {
         run: [[t.draw.reply for t in job.turns] for job in await Job.find({"run": run}).sort("+order").to_list()]
         for run in ("a", "b")
@@ -88,7 +88,7 @@ async def test_another_file_under_the_same_name_is_refused(bench: Bench) -> None
     """The run fixed one digest; a worker that holds another serves nothing of it and says both digests."""
     await make_run("r", models=[RunModel(name="scripted", digest="a" * 64)])
     async with bench.dispatching(), bench.worker(ScriptedEngine(digest="b" * 64), burst=True) as worker:
-        assert await asyncio.wait_for(worker.task, 30) != 0
+        assert await asyncio.wait_for(worker.task, 120) != 0
         assert worker.beat.reason is not None
         assert "a" * 64 in worker.beat.reason
         assert "b" * 64 in worker.beat.reason
@@ -132,7 +132,7 @@ async def test_a_drain_gives_jobs_back_without_counting_a_try(bench: Bench) -> N
         assert {job.status for job in left} <= {JobStatus.PENDING, JobStatus.DONE}
         assert all(job.owner is None or job.status is JobStatus.DONE for job in left)
         async with bench.worker(ScriptedEngine(slots=2), burst=True, name="two:1:1") as second:
-            assert await asyncio.wait_for(second.task, 30) == 0
+            assert await asyncio.wait_for(second.task, 120) == 0
     for job in await Job.find({"run": "r"}).to_list():
         assert (job.status, job.tries, job.lapses, job.turns_committed) == (JobStatus.DONE, 0, 0, 4)
 
@@ -154,7 +154,7 @@ async def test_a_failing_decode_makes_suspects_that_run_alone_and_end_well(bench
     await make_run("r", sequences=6, turns=2)
     engine = ScriptedEngine(slots=3, faults=Faults(raise_at=40))
     async with bench.dispatching(), bench.worker(engine, burst=True) as worker:
-        assert await asyncio.wait_for(worker.task, 60) == 0
+        assert await asyncio.wait_for(worker.task, 120) == 0
     jobs = await Job.find({"run": "r"}).to_list()
     assert {job.status for job in jobs} == {JobStatus.DONE}
     assert sum(job.crashes for job in jobs) >= 1
@@ -164,7 +164,7 @@ async def test_what_cannot_succeed_dies_at_once_with_its_reason(bench: Bench) ->
     """A prompt longer than the context: no second try."""
     await make_run("r", sequences=2, turns=1)
     async with bench.dispatching(), bench.worker(ScriptedEngine(context=24, slots=1), burst=True) as worker:
-        assert await asyncio.wait_for(worker.task, 30) == 0
+        assert await asyncio.wait_for(worker.task, 120) == 0
     for job in await Job.find({"run": "r"}).to_list():
         assert (job.status, job.tries) == (JobStatus.DEAD, 1)
         assert job.reason is not None
