@@ -39,6 +39,12 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
 
     Raises ServiceError when it stays away; any other error passes at once. `attempt` must be safe to repeat.
     """
+    try:
+        return await attempt()  # nearly always it is this simple, and retrying machinery is not cheap
+    except PyMongoError as error:
+        if not is_transient(error):
+            raise
+        _log.warning("mongo_away", error=type(error).__name__, tries=1)
 
     async def once() -> T:
         return await attempt()  # tenacity awaits a coroutine function only, not a lambda that returns a coroutine
