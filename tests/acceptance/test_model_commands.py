@@ -198,9 +198,10 @@ def test_gated_unknown_and_unreachable(nightjar: Run, hub: LocalHub) -> None:
 
 def test_a_disk_without_room(nightjar: Run, hub: LocalHub, tmp_path: Path) -> None:
     """The numbers, before anything is fetched, and nothing left behind."""
-    hub.repositories[REPO] = Repository(files={"story-Q8_0.gguf": b"GGUF"}, claimed_bytes=10**15)
+    parts = {f"story-Q8_0-{part:05d}-of-00100.gguf": b"GGUF" for part in range(1, 101)}
+    hub.repositories[REPO] = Repository(files=parts, claimed_bytes=40 * 10**9)
     full = nightjar("model", "pull", REPO, "--quant", "Q8_0", code=1)
-    assert "no room for acme/Story-GGUF: 1000000.00 GB" in full.stderr
+    assert "no room for acme/Story-GGUF: 4000.00 GB" in full.stderr
     assert hub.downloads() == []
     assert rows(nightjar) == {}
     large = nightjar("model", "pull", REPO, "--quant", "auto", code=1)

@@ -172,8 +172,8 @@ async def test_control_tokens_typed_by_a_user_are_text(engine: BatchEngine) -> N
 
 
 async def test_trimmed_conversations_stay_within_the_context(engine: BatchEngine) -> None:
-    """Twelve turns in a context for about four: oldest out, every reply still whole."""
-    turns = tuple(TurnSpec(prompt=f"Tell me a story about a fox named {hero}.") for hero in HEROES + HEROES[:4])
+    """24 turns in a context for about half of them: oldest out, every reply still whole."""
+    turns = tuple(TurnSpec(prompt=f"Tell me a story about a fox named {hero}.") for hero in HEROES * 3)
     resolved = resolve([(Source.SUITE, {"max_tokens": 150, "temperature": 0.7})])
     told = await converse(engine, Sequence(id="s", turns=turns), resolved, seed=1)
     assert told.history[-1].dropped_turns
@@ -185,7 +185,7 @@ async def test_trimmed_conversations_stay_within_the_context(engine: BatchEngine
 
 async def test_summarised_conversations_stay_within_the_context(engine: BatchEngine) -> None:
     """Old turns give way to what the model writes about them; the next turns extend until the context is full again."""
-    turns = tuple(TurnSpec(prompt=f"Tell me a story about a fox named {hero}.") for hero in HEROES + HEROES[:6])
+    turns = tuple(TurnSpec(prompt=f"Tell me a story about a fox named {hero}.") for hero in HEROES * 3)
     resolved = resolve([(Source.SUITE, {"max_tokens": 150, "temperature": 0.7, "policy": "summarise"})])
     told = await converse(engine, Sequence(id="s", turns=turns), resolved, seed=1)
     summarised = [record for record in told.history if record.summaries]

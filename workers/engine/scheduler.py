@@ -189,6 +189,9 @@ class Scheduler:
     def _choose(self, work: Work, match: Match, others: list[Match]) -> Slot:
         """The slot that holds the beginning, where nothing wanted is lost by it; else the least useful one."""
         free = [slot for slot in self.slots if slot.work is None]
+        whole = [slot for slot in free if slot.cells and self._kept(slot, work) == len(slot.cells)]
+        if whole:  # the conversation's own: all that it holds goes on
+            return max(whole, key=lambda slot: len(slot.cells))
         least = min(free, key=lambda slot: (*self._usefulness(slot, 0, others), slot.index))
         holders = [slot for slot in free if slot.index in match.slots]
         if not holders or least in holders:

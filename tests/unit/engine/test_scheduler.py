@@ -249,6 +249,17 @@ def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
     assert second.reused == len(first.prompt) + 3
 
 
+def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:
+    """Two conversations with one text: the second's next turn is not computed anew because the first's is running."""
+    bench = Bench(Limits(slots=4, context=256, n_batch=64, min_copy=200))
+    firsts = [bench.submit(name, ids("a" * 30), 4) for name in ("1", "2")]
+    bench.run()
+    prompt = (*firsts[0].prompt, 1001, 1002, 1003, *ids(" and then?"))
+    seconds = [bench.submit(name, prompt, 1, final=True) for name in ("1.2", "2.2")]
+    bench.run()
+    assert min(work.reused for work in seconds) >= len(firsts[0].prompt) + 3
+
+
 def test_after_a_failed_decode_nothing_is_believed() -> None:
     """What ran is dropped with every cell; what waits goes on."""
     bench = Bench(Limits(slots=1, context=64, n_batch=16))
