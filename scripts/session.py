@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -114,8 +115,17 @@ async def _keep_embedded_up(settings: Settings) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine. Ctrl-C ends it with exit code 130."""
+    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143; both let it clean up."""
+
+    async def until_told() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
     try:
-        return asyncio.run(work)
+        return asyncio.run(until_told())
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except asyncio.CancelledError:
+        raise SystemExit(143) from None
