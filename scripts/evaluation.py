@@ -124,12 +124,13 @@ async def _generate_model(
     reference = str(entry.path) if _is_bare(entry, session) else entry.name
     log = session.settings.home / "logs" / f"worker-{run.name}-{entry.name}.log"
     child = await Child.start(flags.arguments(reference), log)
+    ended = asyncio.create_task(child.process.wait())
     try:
-        while child.process.returncode is None:
+        while not ended.done():
             watch(await progress(run, entry.name, session, judging=judging))
             if not await _open_jobs(run, entry.name, session):
                 break  # the worker would go on with other runs of this model
-            await asyncio.wait([asyncio.ensure_future(child.process.wait())], timeout=POLL_S)
+            await asyncio.wait([ended], timeout=POLL_S)
         watch(await progress(run, entry.name, session, judging=judging))
     finally:
         await child.stop(session.settings.drain_s + 5)
