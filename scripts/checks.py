@@ -150,7 +150,7 @@ def _cores(settings: Settings) -> Check:
 
 def _devices() -> Iterator[Check]:
     """The cards of this machine, and whether this build of llama.cpp can use them."""
-    from workers.engine.llama import gpus
+    from workers.engine.llama.devices import gpus
     from workers.gpu import list_cards
 
     cards = list_cards()

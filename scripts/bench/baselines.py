@@ -10,7 +10,7 @@ from typing import Any
 import llama_cpp as llama
 import numpy as np
 
-import workers.engine.llama  # noqa: F401  # keeps llama.cpp's log lines off the terminal
+import workers.engine.llama.library  # noqa: F401  # keeps llama.cpp's log lines off the terminal
 from scripts.bench.workloads import SAMPLING, Outcome, Workload
 
 

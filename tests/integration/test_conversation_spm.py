@@ -11,7 +11,7 @@ from jobs.parameters import resolve
 from jobs.records import Timings, TurnRecord
 from jobs.sequences import Mode, Sequence, TurnSpec
 from workers.conversation import PromptPlan, plan_prompt
-from workers.engine.llama import LlamaTokenizer
+from workers.engine.llama.tokenizer import LlamaTokenizer
 from workers.engine.request import Generation
 from workers.prompts import open_conversation
 from workers.templates import ChatTemplate

@@ -1,4 +1,4 @@
-"""The seam between the engine and what computes: llama.cpp (`llama.py`) or a script (`fake.py`). Pure.
+"""The seam between the engine and what computes: llama.cpp (`llama/`) or a script (`fake.py`). Pure.
 
 All methods are called from the engine's thread only, except the tokenizer's, which may be called from any.
 """

@@ -1,4 +1,4 @@
-"""Sampling under a grammar and a reasoning budget, over what `llama.py` offers."""
+"""Sampling under a grammar and a reasoning budget, over what `llama/sampler.py` offers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.errors import EngineError
 from workers.engine.guide import Guide, Phase
 
 if TYPE_CHECKING:
-    from workers.engine.llama import Candidates, Chain
+    from workers.engine.llama.sampler import Candidates, Chain
 
 
 class GuidedSampler:

@@ -21,7 +21,8 @@ from workers.library.inspect import inspect_file
 from workers.library.shape import Shape, shape_of
 
 if TYPE_CHECKING:
-    from workers.engine.llama import ContextSettings, LlamaBackend
+    from workers.engine.llama.backend import LlamaBackend
+    from workers.engine.llama.context import ContextSettings
 
 log = structlog.get_logger()
 
@@ -43,7 +44,9 @@ def open_engine(
     adapters: Sequence[tuple[Path, float]] = (),
 ) -> BatchEngine:
     """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
-    from workers.engine.llama import BINDING, BUILD, LlamaBackend, LlamaModel
+    from workers.engine.llama.backend import LlamaBackend
+    from workers.engine.llama.library import BINDING, BUILD
+    from workers.engine.llama.model import LlamaModel
 
     began = time.monotonic()
     device = this_device(gpu)
@@ -91,7 +94,7 @@ def open_engine(
 
 def _make_reproducible(backend: LlamaBackend, resolved: ContextSettings, settings: LoadSettings) -> float:
     """Probes the device and restricts the backend as it needs. Returns the share of the speed this costs."""
-    from workers.engine.llama import LlamaBackend
+    from workers.engine.llama.backend import LlamaBackend
     from workers.engine.reproducible import decode_rate, differences
 
     found = differences(backend)
@@ -117,7 +120,7 @@ def resolve(
     path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
 ) -> tuple[ContextSettings, int | None]:
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError."""
-    from workers.engine.llama import ContextSettings
+    from workers.engine.llama.context import ContextSettings
 
     context = settings.context or min(facts.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
     most = MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU

@@ -13,7 +13,7 @@ from config.errors import ModelError
 from workers.engine.slots import Copy, Piece, Work
 
 if TYPE_CHECKING:
-    from workers.engine.llama import LlamaBackend
+    from workers.engine.llama.backend import LlamaBackend
 
 Logits = list[npt.NDArray[np.float32]]
 

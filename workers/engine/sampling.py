@@ -1,4 +1,4 @@
-"""Which samplers a request needs, in which order. Pure; `llama.py` builds them.
+"""Which samplers a request needs, in which order. Pure; `llama/sampler.py` builds them.
 
 The order is llama.cpp's own: bias and penalties on all logits, then the cuts, then temperature and the draw.
 A sampler that would change nothing is left out: over a large vocabulary each pass costs time.

@@ -75,15 +75,18 @@ def allocations(
     monkeypatch: pytest.MonkeyPatch, path: Path, context: int, slots: int, cache: CacheType
 ) -> dict[str, float]:
     """Bytes by kind of buffer, from llama.cpp's log."""
-    from workers.engine import llama
+    from workers.engine.llama import library
+    from workers.engine.llama.backend import LlamaBackend
+    from workers.engine.llama.context import ContextSettings
+    from workers.engine.llama.model import LlamaModel
 
     lines: list[str] = []
     monkeypatch.setattr("structlog.is_configured", lambda: True)
-    monkeypatch.setattr(llama, "llama_log", lambda _, line: lines.append(line))
-    model = llama.LlamaModel(path, gpu_layers=0, mmap=True, mlock=False)
-    backend = llama.LlamaBackend(
+    monkeypatch.setattr(library, "llama_log", lambda _, line: lines.append(line))
+    model = LlamaModel(path, gpu_layers=0, mmap=True, mlock=False)
+    backend = LlamaBackend(
         model,
-        llama.ContextSettings(
+        ContextSettings(
             context=context,
             slots=slots,
             n_batch=512,

@@ -41,9 +41,9 @@ def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "memory_limit", lambda: 32 * GIB)
     monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
     monkeypatch.setattr(gpu, "list_cards", list)
-    llama = ModuleType("workers.engine.llama")  # stands in for llama.cpp itself
+    llama = ModuleType("workers.engine.llama.devices")  # stands in for llama.cpp itself
     llama.gpus = list  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "workers.engine.llama", llama)
+    monkeypatch.setitem(sys.modules, "workers.engine.llama.devices", llama)
 
 
 def show_servers(monkeypatch: pytest.MonkeyPatch, views: list[ServerView]) -> None:
@@ -55,7 +55,7 @@ def show_servers(monkeypatch: pytest.MonkeyPatch, views: list[ServerView]) -> No
 
 def show_gpus(monkeypatch: pytest.MonkeyPatch, cards: list[Card], usable: list[Any]) -> None:
     monkeypatch.setattr(gpu, "list_cards", lambda: cards)
-    monkeypatch.setattr(sys.modules["workers.engine.llama"], "gpus", lambda: usable)
+    monkeypatch.setattr(sys.modules["workers.engine.llama.devices"], "gpus", lambda: usable)
 
 
 async def found(settings: Settings) -> dict[str, Check]:

@@ -1,0 +1,219 @@
+"""A context over a model: the KV cache of all slots, one batch, the samplers' logits."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Callable, Sequence
+
+import llama_cpp as llama
+import numpy as np
+import numpy.typing as npt
+
+from config.errors import EngineError, ModelError, ParameterError
+from jobs.parameters import Parameters
+from workers.engine.guide import Guide
+from workers.engine.guided import GuidedSampler
+from workers.engine.llama.batch import Batch, groups
+from workers.engine.llama.context import ContextSettings, open_context
+from workers.engine.llama.grammar import grammar_of_schema
+from workers.engine.llama.library import recent_errors
+from workers.engine.llama.model import LlamaModel
+from workers.engine.llama.sampler import Candidates, Chain, request_chain, top_logprobs
+from workers.engine.request import Request, TokenLogprob
+from workers.engine.scheduler import Limits
+from workers.engine.slots import Copy, Move, Piece, Work
+
+MOST_GRAMMARS = 32
+"""Parsed grammars kept, oldest out first."""
+_NOBODY = Work("embedding", ())
+
+
+class LlamaBackend:
+    """A context over a model: the KV cache of all slots, one batch, the samplers' logits. See `Backend`."""
+
+    def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
+        """Raises ModelFitError where the context cannot be had."""
+        self.model = model
+        self.tokenizer = model.tokenizer
+        self.is_end = model.tokenizer.is_end
+        self.limits = Limits(
+            slots=settings.slots,
+            context=settings.context,
+            n_batch=settings.n_batch,
+            can_copy=model.can_share and settings.slots > 1,
+            can_trim=model.can_share,
+            min_copy=settings.min_copy,
+        )
+        self._ctx = open_context(model, settings)
+        self._memory = llama.llama_get_memory(self._ctx)
+        self._batch = Batch(settings.n_batch)
+        self._width = model.tokenizer.size
+        self._embeds = settings.embeddings
+        self._candidates = Candidates(self._width)
+        self._grammars: dict[str, Chain] = {}
+        self._abort_text = ctypes.create_string_buffer(2)
+        self._listen_for_abort()
+
+    def _listen_for_abort(self) -> None:
+        """llama.cpp asks after every node whether to abort. A Python callback would wait for the interpreter's lock
+        each time; `strlen` of a buffer that `abort` writes into answers without it: 0 goes on, 1 aborts."""
+        asked = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+        llama.llama_set_abort_callback(self._ctx, asked, ctypes.cast(self._abort_text, ctypes.c_void_p))
+
+    def move(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            if isinstance(move, Copy):
+                # Copies between streams are whole; a partial range would abort the process.
+                llama.llama_memory_seq_cp(self._memory, move.source, move.target, -1, -1)
+                slot = move.target
+            else:
+                slot = move.slot
+            if not llama.llama_memory_seq_rm(self._memory, slot, move.keep or -1, -1):
+                raise EngineError(f"The cache of slot {slot} cannot be trimmed to {move.keep} tokens.")
+
+    def decode(self, pieces: Sequence[Piece]) -> list[int]:
+        rows = self._batch.fill(pieces)
+        self._abort_text.value = b""
+        code = llama.llama_decode(self._ctx, self._batch.struct)
+        if code == 0:
+            return rows
+        meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
+        raise EngineError(
+            f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
+            f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {recent_errors()}".rstrip()
+        )
+
+    def clear(self) -> None:
+        llama.llama_memory_clear(self._memory, False)
+
+    def abort(self) -> None:
+        self._abort_text.value = b"1"
+
+    def sampler(self, request: Request) -> LlamaSampler:
+        return LlamaSampler(self, request)
+
+    def grammar(self, parameters: Parameters) -> Chain | None:
+        """A fresh copy of the request's grammar; each text is parsed once. Raises ParameterError."""
+        text = parameters.grammar
+        if text is None and parameters.json_schema is None:
+            return None
+        name = "grammar" if text is not None else "json_schema"
+        text = grammar_of_schema(json.dumps(parameters.json_schema)) if text is None else text
+        if text not in self._grammars:
+            handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
+            if not handle:
+                raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
+            if len(self._grammars) >= MOST_GRAMMARS:
+                self._grammars.pop(next(iter(self._grammars))).close()
+            self._grammars[text] = Chain(handle)
+        return self._grammars[text].copy()
+
+    def pieces(self, request: Request) -> Callable[[int], bytes]:
+        """What tokens add to the text; reasoning markers show even where they are control tokens."""
+        hidden = {
+            token: self.tokenizer.written(token)
+            for marker in request.reasoning or ()
+            for token in self.tokenizer.tokenize(marker, parse_special=True)
+            if not self.tokenizer.piece(token)
+        }
+        if not hidden:
+            return self.tokenizer.piece
+        return lambda token: hidden.get(token) or self.tokenizer.piece(token)
+
+    def candidates(self, row: int) -> Candidates:
+        """One row's logits for samplers applied by hand; valid until the next call."""
+        return self._candidates.of(self.logits(row))
+
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
+        """The logits of a row, in place: valid until the next decode."""
+        pointer = llama.llama_get_logits_ith(self._ctx, row)
+        if not pointer:
+            raise EngineError(f"llama.cpp has no logits for row {row} of the batch.")
+        return np.ctypeslib.as_array(pointer, shape=(self._width,))
+
+    def sample(self, chain: Chain, row: int) -> int:
+        """Draws and accepts the next token."""
+        return int(llama.llama_sampler_sample(chain.handle, self._ctx, row))
+
+    def whole(self, text: str) -> list[int]:
+        return self.tokenizer.whole(text)
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """As many texts in one call as there are slots and room in the batch."""
+        if not self._embeds:
+            raise ModelError("This model generates text; embeddings need an embedding model.")
+        vectors: list[list[float]] = []
+        for group in groups(texts, self.limits.slots, self.limits.n_batch):
+            vectors += self._embed_together(group)
+        return vectors
+
+    def _embed_together(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        if self._memory:
+            self.clear()
+        self._batch.fill(
+            [Piece(slot=n, start=0, ids=tuple(ids), output=True, work=_NOBODY) for n, ids in enumerate(texts)]
+        )
+        self._batch.want_all()
+        compute = llama.llama_decode if self._memory else llama.llama_encode
+        code = compute(self._ctx, self._batch.struct)
+        if code != 0:
+            raise EngineError(f"Embedding {len(texts)} texts failed with code {code}. {recent_errors()}".rstrip())
+        return [self._vector(slot) for slot in range(len(texts))]
+
+    def _vector(self, slot: int) -> list[float]:
+        """The pooled embedding as a unit vector."""
+        pointer = llama.llama_get_embeddings_seq(self._ctx, slot)
+        if not pointer:
+            raise ModelError("The model's metadata names no pooling (mean, cls or last); it cannot embed texts.")
+        vector = np.ctypeslib.as_array(pointer, shape=(self.model.embedding_width,)).astype(np.float64)
+        return [float(value) for value in vector / (np.linalg.norm(vector) or 1.0)]
+
+    def close(self) -> None:
+        self.free()
+        self.model.close()
+
+    def free(self) -> None:
+        """Frees the context; the model stays."""
+        for grammar in self._grammars.values():
+            grammar.close()
+        self._grammars.clear()
+        if self._ctx:
+            llama.llama_free(self._ctx)
+            self._ctx = None
+
+
+class LlamaSampler:
+    """One request's sampling: a chain of llama.cpp's samplers, guided where a grammar or a budget asks for it."""
+
+    def __init__(self, backend: LlamaBackend, request: Request) -> None:
+        """Raises ParameterError where the grammar or schema cannot be used."""
+        self._backend = backend
+        self._top = request.parameters.top_logprobs
+        grammar = backend.grammar(request.parameters)
+        self._chain = request_chain(backend.model, request, backend.limits.context)
+        self._guided: GuidedSampler | None = None
+        if grammar is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
+            tokenizer = backend.tokenizer
+            self._guided = GuidedSampler(
+                self._chain,
+                grammar,
+                Guide(request.reasoning, opened=request.reasoning_open, budget=request.parameters.reasoning_budget),
+                piece=backend.pieces(request),
+                is_end=backend.is_end,
+                tokenize=lambda text: tokenizer.tokenize(text.decode("utf-8", "replace"), parse_special=True),
+            )
+
+    def sample(self, row: int) -> int:
+        if self._guided is None:
+            return self._backend.sample(self._chain, row)
+        return self._guided.sample(self._backend.candidates(row))
+
+    def logprob(self, row: int, token: int) -> TokenLogprob:
+        return top_logprobs(self._backend.logits(row), token, self._top)
+
+    def close(self) -> None:
+        if self._guided is not None:
+            self._guided.close()
+        else:
+            self._chain.close()

@@ -1,0 +1,80 @@
+"""A context's settings, resolved, as llama.cpp takes them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp as llama
+
+from config.errors import ModelError, ModelFitError
+from workers.engine.llama.library import forget_errors, recent_errors
+from workers.engine.llama.model import LlamaModel
+
+CELL_PADDING = 256
+"""llama.cpp rounds each sequence's cells up to this."""
+CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextSettings:
+    """Everything resolved; `context` counts tokens per slot."""
+
+    context: int
+    slots: int
+    n_batch: int
+    n_ubatch: int
+    threads: int
+    flash_attention: bool
+    offload_kv: bool
+    cache_type_k: str
+    cache_type_v: str
+    min_copy: int = 16
+    embeddings: bool = False
+
+
+def open_context(model: LlamaModel, settings: ContextSettings) -> Any:
+    """The handle of a new context with the model's adapters on it. Raises ModelFitError where it cannot be had."""
+    forget_errors()
+    context = llama.llama_init_from_model(model.handle, _params(settings))
+    if not context:
+        raise ModelFitError(
+            f"llama.cpp cannot make a context of {settings.slots} slots of {settings.context} tokens: "
+            f"{recent_errors() or 'llama.cpp gave no reason'}. Load it with fewer slots or a smaller context."
+        )
+    _set_adapters(context, model.adapters)
+    return context
+
+
+def padded_cells(context: int) -> int:
+    """Cells llama.cpp really allots for one slot of `context` tokens."""
+    return -(-context // CELL_PADDING) * CELL_PADDING
+
+
+def _params(settings: ContextSettings) -> Any:
+    params = llama.llama_context_default_params()
+    params.n_ctx = settings.slots * padded_cells(settings.context)
+    params.n_seq_max = settings.slots
+    params.n_batch = settings.n_batch
+    params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
+    params.n_threads = params.n_threads_batch = settings.threads
+    params.flash_attn_type = int(settings.flash_attention)
+    params.offload_kqv = params.op_offload = settings.offload_kv
+    params.type_k, params.type_v = CACHE_TYPES[settings.cache_type_k], CACHE_TYPES[settings.cache_type_v]
+    # Separate streams decode distinct contexts faster, but would pool the mean of the last piece of a text only.
+    params.kv_unified = settings.embeddings
+    params.swa_full = False
+    params.no_perf = True
+    params.embeddings = settings.embeddings
+    return params
+
+
+def _set_adapters(context: Any, adapters: Sequence[tuple[Any, float]]) -> None:
+    if not adapters:
+        return
+    handles = (llama.llama_adapter_lora_p_ctypes * len(adapters))(*(adapter for adapter, _ in adapters))
+    scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+    if llama.llama_set_adapters_lora(context, handles, len(adapters), scales) != 0:
+        raise ModelError("llama.cpp cannot apply these LoRA adapters together.")

@@ -1,0 +1,40 @@
+"""The GPUs that this build of llama.cpp can use."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp as llama
+from llama_cpp._ggml import libggml
+
+_GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    description: str
+    free_bytes: int
+
+
+def gpus() -> list[Gpu]:
+    """As far as this process may see them."""
+    if not llama.llama_supports_gpu_offload():
+        return []
+    found = []
+    for index in range(libggml.ggml_backend_dev_count()):
+        device = _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t(index))
+        if _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p(device)) != _GPU_DEVICE:
+            continue
+        description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p(device))
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p(device), ctypes.byref(free), ctypes.byref(total))
+        found.append(Gpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
+    return found
+
+
+def _ggml(name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(libggml, name)
+    function.restype = result
+    return function(*arguments)

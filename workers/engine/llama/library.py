@@ -1,0 +1,38 @@
+"""The library itself: which build it is, and where its log lines go."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import llama_cpp as llama
+import structlog
+
+from config.logging import llama_log
+
+BUILD = f"llama.cpp {llama.llama_version().decode()}"
+BINDING: str = llama.__version__
+_ERROR = 4  # ggml.h: enum ggml_log_level
+_recent_errors: deque[str] = deque(maxlen=3)
+
+
+def forget_errors() -> None:
+    """To be called before what may fail, so that `recent_errors` speaks of that alone."""
+    _recent_errors.clear()
+
+
+def recent_errors() -> str:
+    """The last error lines that llama.cpp logged; empty where there are none."""
+    return "; ".join(_recent_errors)
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: Any) -> None:
+    line = text.decode("utf-8", "replace")
+    if level == _ERROR and line.strip():
+        _recent_errors.append(line.strip())
+    if structlog.is_configured():
+        llama_log(level, line)
+
+
+llama.llama_log_set(_log, None)  # `_log` lives as long as the module: without it the process would crash

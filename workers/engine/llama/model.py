@@ -1,0 +1,71 @@
+"""A model file in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as llama
+
+from config.errors import ModelFileError
+from workers.engine.llama.library import forget_errors, recent_errors
+from workers.engine.llama.tokenizer import LlamaTokenizer
+
+
+class LlamaModel:
+    """A loaded model file, with its vocabulary."""
+
+    def __init__(self, path: Path, *, gpu_layers: int, mmap: bool, mlock: bool) -> None:
+        """Raises ModelFileError where llama.cpp cannot load the file."""
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
+        forget_errors()
+        self.handle = llama.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            reason = recent_errors() or "llama.cpp gave no reason"
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}: {reason}. The file may be truncated, or newer than this llama.cpp."
+            )
+        self.adapters: list[tuple[Any, float]] = []
+        self.vocab = llama.llama_model_get_vocab(self.handle)
+        self.tokenizer = LlamaTokenizer(self.vocab)
+
+    @property
+    def layers(self) -> int:
+        return int(llama.llama_model_n_layer(self.handle))
+
+    @property
+    def embedding_width(self) -> int:
+        return int(llama.llama_model_n_embd(self.handle))
+
+    @property
+    def can_share(self) -> bool:
+        """Whether the cache of one sequence can be trimmed and copied at any position."""
+        fixed_state = llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        return not fixed_state and llama.llama_model_n_swa(self.handle) == 0
+
+    @property
+    def generates(self) -> bool:
+        return bool(llama.llama_model_has_decoder(self.handle))
+
+    @property
+    def chat_template(self) -> str | None:
+        found = llama.llama_model_chat_template(self.handle, None)
+        return found.decode("utf-8", "replace") if found else None
+
+    def add_adapter(self, path: Path, scale: float) -> None:
+        """Puts a LoRA adapter on every context made from now on. Raises ModelFileError where it does not fit."""
+        forget_errors()
+        adapter = llama.llama_adapter_lora_init(self.handle, str(path).encode())
+        if not adapter:
+            raise ModelFileError(
+                f"llama.cpp cannot put the adapter {path} on this model: "
+                f"{recent_errors() or 'it gave no reason'}. It may have been made for another model."
+            )
+        self.adapters.append((adapter, scale))
+
+    def close(self) -> None:
+        if self.handle:
+            llama.llama_model_free(self.handle)  # and its adapters
+            self.handle = None

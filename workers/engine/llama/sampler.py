@@ -1,0 +1,115 @@
+"""Samplers: llama.cpp's chains, and the candidates that they work on."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llama_cpp as llama
+import numpy as np
+import numpy.typing as npt
+
+from workers.engine.llama.model import LlamaModel
+from workers.engine.request import Request, TokenLogprob
+from workers.engine.sampling import Stage, remembered_tokens, stages
+
+
+class Chain:
+    """A llama.cpp sampler (or chain of them) that this object owns."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def accept(self, token: int) -> None:
+        llama.llama_sampler_accept(self.handle, token)
+
+    def copy(self) -> Chain:
+        return Chain(llama.llama_sampler_clone(self.handle))
+
+    def close(self) -> None:
+        if self.handle:
+            llama.llama_sampler_free(self.handle)
+            self.handle = None
+
+
+class Candidates:
+    """The whole vocabulary with the logits of one row, for samplers that are applied by hand."""
+
+    def __init__(self, size: int) -> None:
+        self._data = np.zeros(size, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        self._ids = np.arange(size, dtype=np.int32)
+        self._pointer = ctypes.cast(self._data.ctypes.data, llama.llama_token_data_p)
+        self._array = llama.llama_token_data_array()
+        self._logits: npt.NDArray[np.float32] = np.zeros(size, np.float32)
+
+    def of(self, logits: npt.NDArray[np.float32]) -> Candidates:
+        self._logits = logits
+        return self
+
+    def refill(self) -> None:
+        """Undoes what samplers did."""
+        self._data["id"] = self._ids
+        self._data["logit"] = self._logits
+        self._array.data, self._array.size = self._pointer, len(self._data)
+        self._array.selected, self._array.sorted = -1, False
+
+    def apply(self, sampler: Chain) -> None:
+        llama.llama_sampler_apply(sampler.handle, ctypes.byref(self._array))
+
+    def draw(self, chain: Chain) -> int:
+        """What the chain selects; it is not accepted yet."""
+        self.apply(chain)
+        assert self._array.selected >= 0, "the last sampler of a chain selects"
+        return int(self._array.data[self._array.selected].id)
+
+    @property
+    def any_left(self) -> bool:
+        return bool(np.isfinite(self._data["logit"]).any())
+
+    def allowed(self, grammar: Chain, token: int) -> bool:
+        """Whether the grammar lets this one token come next."""
+        one = llama.llama_token_data(token, 0.0, 0.0)
+        array = llama.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
+        llama.llama_sampler_apply(grammar.handle, ctypes.byref(array))
+        return bool(one.logit == 0.0)
+
+
+def request_chain(model: LlamaModel, request: Request, context: int) -> Chain:
+    params = llama.llama_sampler_chain_default_params()
+    params.no_perf = True
+    chain = Chain(llama.llama_sampler_chain_init(params))
+    for stage in stages(request.parameters, request.seed, context):
+        llama.llama_sampler_chain_add(chain.handle, _sampler(stage, model))
+    remembered = remembered_tokens(request.parameters, context)
+    for token in request.prompt[-remembered:] if remembered else ():
+        chain.accept(token)
+    return chain
+
+
+def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> TokenLogprob:
+    """Natural logarithms of the softmax of unmodified logits."""
+    peak = float(logits.max())
+    normaliser = peak + float(np.log(np.exp(logits - peak, dtype=np.float32).sum(dtype=np.float64)))
+    count = min(top, len(logits))
+    best = np.argpartition(logits, -count)[-count:]
+    best = best[np.lexsort((best, -logits[best]))]
+    return TokenLogprob(
+        token=token,
+        logprob=float(logits[token]) - normaliser,
+        top=tuple((int(i), float(logits[i]) - normaliser) for i in best),
+    )
+
+
+def _sampler(stage: Stage, model: LlamaModel) -> Any:
+    arguments: tuple[Any, ...] = stage.arguments
+    if stage.name == "logit_bias":
+        (pairs,) = arguments
+        biases = (llama.llama_logit_bias * len(pairs))(*(llama.llama_logit_bias(*pair) for pair in pairs))
+        return llama.llama_sampler_init_logit_bias(model.tokenizer.size, len(pairs), biases)
+    if stage.name == "penalties":
+        return llama.llama_sampler_init_penalties(model.tokenizer.size, *arguments)
+    if stage.name == "dry":
+        *numbers, texts = arguments
+        breakers = (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts))
+        return llama.llama_sampler_init_dry(model.vocab, *numbers, breakers, len(texts))
+    return getattr(llama, f"llama_sampler_init_{stage.name}")(*arguments)

@@ -1,0 +1,93 @@
+"""The model's own tokenizer."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import llama_cpp as llama
+
+
+class LlamaTokenizer:
+    """The model's own tokenizer; safe from any thread."""
+
+    def __init__(self, vocab: Any) -> None:
+        self._vocab = vocab
+        self.size = int(llama.llama_vocab_n_tokens(vocab))
+        self._pieces: list[bytes | None] = [None] * self.size
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return self._ids(text, add_special=False, parse_special=parse_special)
+
+    def whole(self, text: str) -> list[int]:
+        """Ids of a plain text with the control tokens the model wants around one (BOS; CLS and SEP)."""
+        return self._ids(text, add_special=True, parse_special=False)
+
+    def _ids(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "surrogatepass")
+        room = len(data) + 16
+        while True:
+            buffer = (llama.llama_token * room)()
+            count = llama.llama_tokenize(self._vocab, data, len(data), buffer, room, add_special, parse_special)
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        return b"".join(self.piece(token) for token in ids).decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """What the token adds to the text; nothing for control tokens."""
+        known = self._pieces[token]
+        if known is None:
+            known = self._pieces[token] = self._render(token, special=False)
+        return known
+
+    def written(self, token: int) -> bytes:
+        """The token's text, control tokens written out."""
+        return self._render(token, special=True)
+
+    def is_end(self, token: int) -> bool:
+        return token in self._ends
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        return frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(self._vocab, i))
+
+    @cached_property
+    def bos(self) -> int | None:
+        if not llama.llama_vocab_get_add_bos(self._vocab):
+            return None
+        return _token_or_none(llama.llama_vocab_bos(self._vocab))
+
+    @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        parsed = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN  # what parse_special recognises
+        controls = (i for i in range(self.size) if llama.llama_vocab_get_attr(self._vocab, i) & parsed)
+        return tuple(text for i in controls if (text := self.written(i).decode("utf-8", "replace")))
+
+    @cached_property
+    def bos_text(self) -> str:
+        return self._text_of(llama.llama_vocab_bos(self._vocab))
+
+    @cached_property
+    def eos_text(self) -> str:
+        return self._text_of(llama.llama_vocab_eos(self._vocab))
+
+    def _text_of(self, token: int) -> str:
+        return "" if _token_or_none(token) is None else self.written(token).decode("utf-8", "replace")
+
+    def _render(self, token: int, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+
+def _token_or_none(token: int) -> int | None:
+    return int(token) if token >= 0 else None
