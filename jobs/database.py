@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -13,12 +14,13 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from config.errors import ServiceError, SettingsError
 from config.redact import redact_text
 
 Row = dict[str, Any]
+DUPLICATE_KEY = 11000
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer than this; a server that goes away is waited for that long."""
 
@@ -91,6 +93,23 @@ async def connect(url: SecretStr, name: str, *, timeout_s: float = 5, documents:
             "server runs; without that setting Nightjar starts a server of its own."
         ) from None
     return Database(client=client, raw=client[name])
+
+
+async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:
+    """Inserts the rows whose `_id` is not there yet, in one call; how many. Safe to repeat and to race.
+
+    For documents that are named by their content: what is there is equal, and is left as it is.
+    """
+    if not rows:
+        return 0
+    try:
+        await collection.insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        details = error.details or {}
+        if any(problem["code"] != DUPLICATE_KEY for problem in details["writeErrors"]):
+            raise
+        return int(details["nInserted"])
+    return len(rows)
 
 
 def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:

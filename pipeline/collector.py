@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pymongo.errors import BulkWriteError
 
 from config.errors import UnknownNameError
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
@@ -26,7 +25,6 @@ from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
 _log = structlog.get_logger()
 
-DUPLICATE_KEY = 11000
 BATCH_SCORES = 2000
 BATCH_JOBS = 100
 
@@ -100,9 +98,9 @@ async def store_scores(report: RunReport, database: Database) -> int:
     for job in report.jobs:
         batch += _score_documents(run_id, job, lines[job.sequence])
         if len(batch) >= BATCH_SCORES:
-            stored += await _insert_new(scores, batch)
+            stored += await insert_absent(scores, batch)
             batch = []
-    return stored + await _insert_new(scores, batch)
+    return stored + await insert_absent(scores, batch)
 
 
 def _score_documents(run_id: str, job: JobRow, lines: Sequence[Sequence[Line]]) -> list[dict[str, Any]]:
@@ -123,20 +121,6 @@ def _score_documents(run_id: str, job: JobRow, lines: Sequence[Sequence[Line]]) 
         for line in lines[turn.index]
         if (score := turn.scores.get(line.name)) is not None
     ]
-
-
-async def _insert_new(scores: Any, documents: Sequence[Mapping[str, Any]]) -> int:
-    """Inserts what is not there; a committed turn never changes, so what is there is equal."""
-    if not documents:
-        return 0
-    try:
-        await scores.insert_many(documents, ordered=False)
-    except BulkWriteError as error:
-        details = error.details or {}
-        if any(failure["code"] != DUPLICATE_KEY for failure in details["writeErrors"]):
-            raise
-        return int(details["nInserted"])
-    return len(documents)
 
 
 async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:

@@ -8,10 +8,9 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
-from pymongo.errors import BulkWriteError
 
 from config.errors import UsageError
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import Job, Run, SequenceDocument, SuiteVersion
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
@@ -22,7 +21,6 @@ from pipeline.preflight import check_judges
 from pipeline.scoring.judge_prompts import JudgedTurn
 from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import sequence_key
-from pipeline.suites.importer import DUPLICATE_KEY
 
 BATCH_JOBS = 50
 _FIELDS = dict.fromkeys(
@@ -45,9 +43,9 @@ async def write_judging(run: Run, database: Database) -> int:
     now = await database.now()
     async for batch in _judged(run, database):
         specs = list(plan_judging(run.id, batch, rubric, run.judges, self_judging=run.self_judging))
-        await _insert(database.raw["sequences"], [_sequence_row(spec.sequence) for spec in specs])
+        await insert_absent(database.raw["sequences"], [_sequence_row(spec.sequence) for spec in specs])
         rows = [_job_row(run, spec, order + number, rubric.digest, now) for number, spec in enumerate(specs)]
-        await _insert(database.jobs, rows)
+        await insert_absent(database.jobs, rows)
         order += len(specs)
     planned = order - run.jobs_total
     _log.info("judging_planned", run=run.id, name=run.name, jobs=planned, rubric=rubric.digest)
@@ -146,14 +144,3 @@ def _job_row(run: Run, spec: JudgeJobSpec, order: int, rubric: str, now: datetim
     )
     row: dict[str, Any] = get_dict(job, to_db=True)
     return row
-
-
-async def _insert(collection: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts rows whose id is not there yet."""
-    if not rows:
-        return
-    try:
-        await collection.insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        if any(problem["code"] != DUPLICATE_KEY for problem in (error.details or {})["writeErrors"]):
-            raise

@@ -13,11 +13,11 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from config.errors import RunConflictError, ServiceError, UsageError
 from jobs import control
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import Job, Run, SuiteVersion
 from jobs.patience import patiently
 from jobs.states import RunStatus
@@ -26,7 +26,6 @@ from pipeline.freeze import differences, freeze, grown
 from pipeline.preflight import check_models, warnings
 from pipeline.request import EnqueueRequest
 from pipeline.suites.catalogue import take_suite
-from pipeline.suites.importer import DUPLICATE_KEY
 from pipeline.suites.select import select
 
 BATCH_JOBS = 5_000
@@ -172,7 +171,7 @@ async def _insert_jobs(run: Run, database: Database, progress: Progress | None) 
     added = written = 0
     while batch := list(islice(rows, BATCH_JOBS)):
         absent = await patiently(partial(_without_present, batch, database)) if resumed else batch
-        added += await patiently(partial(_insert_absent, absent, database)) if absent else 0
+        added += await patiently(partial(insert_absent, database.jobs, absent))
         written += len(batch)
         if progress is not None:
             progress(written, run.jobs_total)
@@ -186,16 +185,6 @@ async def _without_present(rows: list[dict[str, Any]], database: Database) -> li
     cursor = database.jobs.find({"_id": {"$in": [row["_id"] for row in rows]}}, {"_id": 1})
     present = {row["_id"] async for row in cursor}
     return [row for row in rows if row["_id"] not in present]
-
-
-async def _insert_absent(rows: list[dict[str, Any]], database: Database) -> int:
-    """Inserts rows whose id is not there yet; returns how many."""
-    try:
-        return len((await database.jobs.insert_many(rows, ordered=False)).inserted_ids)
-    except BulkWriteError as error:
-        if any(problem["code"] != DUPLICATE_KEY for problem in error.details["writeErrors"]):
-            raise
-        return int(error.details["nInserted"])
 
 
 def _rows(run: Run, specs: Iterator[JobSpec], now: datetime) -> Iterator[dict[str, Any]]:

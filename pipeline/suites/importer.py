@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from config.errors import ServiceError, SuiteError
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
 from pipeline.suites.content import SuiteContent, sequence_key
 
-DUPLICATE_KEY = 11000
 BATCH_CHARS = 8 * 2**20
 RACES = 20
 """Imports of other contents under one name that may come between before we give up."""
@@ -94,15 +93,7 @@ async def _store_sequences(content: SuiteContent, database: Database) -> None:
         batch.append({"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")})
         chars += len(sequence.model_dump_json())
         if chars > BATCH_CHARS or len(batch) == 1000:
-            await _insert_absent(batch, database)
+            await insert_absent(database.raw["sequences"], batch)
             batch, chars = [], 0
     if batch:
-        await _insert_absent(batch, database)
-
-
-async def _insert_absent(rows: list[dict[str, Any]], database: Database) -> None:
-    try:
-        await database.raw["sequences"].insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        if any(problem["code"] != DUPLICATE_KEY for problem in error.details["writeErrors"]):
-            raise
+        await insert_absent(database.raw["sequences"], batch)

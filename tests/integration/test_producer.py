@@ -160,18 +160,18 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after: int, **options: Any) -> Run:
     """The run of a producer that died after so many batches."""
-    insert = producer._insert_absent
+    insert = producer.insert_absent
     written = 0
 
-    async def dying(rows: list[dict[str, Any]], into: Database) -> int:
+    async def dying(collection: Any, rows: list[dict[str, Any]]) -> int:
         nonlocal written
         if written == after:
             raise KeyboardInterrupt
         written += 1
-        return await insert(rows, into)
+        return await insert(collection, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(producer, "_insert_absent", dying)
+        patch.setattr(producer, "insert_absent", dying)
         with pytest.raises(KeyboardInterrupt):
             await ask(database, name="nightly", **options)
     run = await Run.find_one({"name": "nightly"})
@@ -219,18 +219,18 @@ async def test_growth_that_was_killed_is_finished_by_anyone(
 
 def after_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> None:
     """Something that others do while the jobs of a run are being written."""
-    insert = producer._insert_absent
+    insert = producer.insert_absent
     acted = False
 
-    async def then_act(rows: list[dict[str, Any]], into: Database) -> int:
+    async def then_act(collection: Any, rows: list[dict[str, Any]]) -> int:
         nonlocal acted
-        count = await insert(rows, into)
+        count = await insert(collection, rows)
         if not acted:
             acted = True
             await act()
         return count
 
-    monkeypatch.setattr(producer, "_insert_absent", then_act)
+    monkeypatch.setattr(producer, "insert_absent", then_act)
 
 
 async def the_run() -> Run:
