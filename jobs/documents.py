@@ -9,7 +9,9 @@ from beanie import Document
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
+from jobs.ending import Ending, Verdict
 from jobs.models import LoadFacts, ModelFacts
+from jobs.nights import Aggregates, Baseline, Delivery, Schedule
 from jobs.records import Attempt, TurnRecord
 from jobs.sequences import Mode, Sequence
 from jobs.states import JobKind, JobStatus, RunStatus
@@ -77,6 +79,16 @@ class RunModel(BaseModel):
     """A GGUF file given by path (`nightjar eval`); None where a registry knows the name."""
 
 
+class Progress(BaseModel):
+    """When a run last moved, as a dispatcher saw it."""
+
+    turns: int
+    """Committed."""
+    jobs: int
+    """Ended."""
+    at: datetime
+
+
 class Run(Document):
     """One launch, frozen: suite x models x repeats x parameters."""
 
@@ -112,6 +124,20 @@ class Run(Document):
     """A judge may judge replies of its own."""
     schedule: str | None = None
     tick: datetime | None = None
+    series: str | None = None
+    """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts by it."""
+    ending: Ending = Field(default_factory=Ending)
+    verdict: Verdict | None = None
+    """Of the gates, at its end."""
+    deadline_met: bool = False
+    """It was stopped at its deadline; somebody who resumes it wants it to go on."""
+    told_end: datetime | None = None
+    """The `finished_at` that deliveries were written for."""
+    progress: Progress | None = None
+    stalled_at: datetime | None = None
+    """When it was first found stalled; that is told once."""
+    transcripts_dropped_at: datetime | None = None
+    """Only its aggregates are left."""
     nightjar_version: str
     content: str
     """Digest of all that must agree when the same name is enqueued again (models and repeats may grow)."""
@@ -257,29 +283,6 @@ class ScoreDocument(Document):
         indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer_digest", ASCENDING)])]
 
 
-class Schedule(Document):
-    """A nightly run; `_id` is its name."""
-
-    id: str  # type: ignore[assignment]
-    cron: str
-    timezone: str
-    enqueue: dict[str, Any]
-    """The keyword arguments of the enqueue request."""
-    last_tick: datetime
-    """The newest tick fired or passed over; moved by compare-and-set so that one dispatcher fires a tick."""
-    claimed_tick: datetime | None = None
-    """A tick whose run is being enqueued; any dispatcher may finish it, under the run name that the tick gives."""
-    last_run: str | None = None
-    """Name of the run that the newest fired tick made."""
-    last_error: str | None = None
-    """Why the newest tick could make no run; None where it made one."""
-    enabled: bool = True
-    created_at: datetime
-
-    class Settings:
-        name = "schedules"
-
-
 ALL: tuple[type[Document], ...] = (
     SequenceDocument,
     SuiteVersion,
@@ -289,4 +292,7 @@ ALL: tuple[type[Document], ...] = (
     WorkerState,
     ScoreDocument,
     Schedule,
+    Baseline,
+    Delivery,
+    Aggregates,
 )

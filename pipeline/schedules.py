@@ -18,7 +18,8 @@ from pymongo.errors import DuplicateKeyError
 
 from config.errors import NightjarError, RunConflictError, UsageError, suggest
 from jobs.database import Database
-from jobs.documents import Run, Schedule
+from jobs.documents import Run
+from jobs.nights import Schedule
 from pipeline.preflight import check_models
 from pipeline.producer import enqueue
 from pipeline.request import make_request

@@ -25,7 +25,7 @@ from scripts.enqueue_options import (
 from scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from jobs.documents import Schedule
+    from jobs.nights import Schedule
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,7 +79,7 @@ def add(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Schedules with their next tick. Example: nightjar schedule list"""
-    from jobs.documents import Schedule
+    from jobs.nights import Schedule
     from scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:

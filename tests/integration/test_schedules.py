@@ -10,7 +10,8 @@ import pytest
 
 from config.errors import ServiceError, UnknownNameError, UsageError
 from jobs.database import Database
-from jobs.documents import Run, Schedule
+from jobs.documents import Run
+from jobs.nights import Schedule
 from jobs.sequences import Sequence
 from pipeline import schedules
 from pipeline.producer import enqueue

@@ -1,0 +1,168 @@
+"""How a run is to end: by when, what its numbers are held against, who is told; and how it did end. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from jobs.states import RunStatus
+
+DEADLINE = "deadline"
+"""How the reason of a run begins that was stopped at its deadline."""
+
+
+class GateKind(StrEnum):
+    BELOW = "--fail-below"
+    REGRESSION = "--fail-on-regression"
+    MISSING = "--max-missing"
+
+
+class Gate(BaseModel):
+    """`value` on the metric's own scale; for missing a share of 0 to 1, or turns where `counted`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: GateKind
+    metric: str | None
+    value: float
+    counted: bool = False
+
+    def __str__(self) -> str:
+        limit = f"{self.value:g}" if self.counted or self.kind is not GateKind.MISSING else f"{self.value:.6g}"
+        return f"{self.kind.value} {self.metric}:{limit}" if self.metric else f"{self.kind.value} {limit}"
+
+
+class Outcome(StrEnum):
+    PASSED = "passed"
+    TRIPPED = "tripped"
+    INCONCLUSIVE = "inconclusive"
+    """Fails only where gates are strict."""
+
+
+class GateResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    gate: Gate
+    about: str
+    """The run and model it was tried on."""
+    outcome: Outcome
+    reason: str
+
+    def sentence(self) -> str:
+        return f"Gate {self.gate}: {self.outcome.value} for {self.about}: {self.reason}."
+
+
+class Verdict(BaseModel):
+    """What the gates of a run said at its end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results: tuple[GateResult, ...]
+    strict: bool = False
+    baseline: str | None = None
+    """Name of the run it was held against."""
+    at: datetime
+
+    @property
+    def failed(self) -> bool:
+        return failed(self.results, strict=self.strict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the results."""
+        found = {result.outcome for result in self.results}
+        return next((bad for bad in (Outcome.TRIPPED, Outcome.INCONCLUSIVE) if bad in found), Outcome.PASSED)
+
+    def reasons(self) -> list[str]:
+        """Sentences about what did not pass."""
+        return [result.sentence() for result in self.results if result.outcome is not Outcome.PASSED]
+
+
+def failed(results: Sequence[GateResult], *, strict: bool) -> bool:
+    """Whether the exit code is 1."""
+    bad = {Outcome.TRIPPED, Outcome.INCONCLUSIVE} if strict else {Outcome.TRIPPED}
+    return any(result.outcome in bad for result in results)
+
+
+class HookKind(StrEnum):
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+    COMMAND = "command"
+
+
+class Hook(BaseModel):
+    """Who is told of a run's end. `target`: a URL, a mail address, or a command line (no shell reads it)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: HookKind
+    target: str
+
+    @property
+    def argv(self) -> list[str]:
+        return shlex.split(self.target)
+
+    def __str__(self) -> str:
+        """Without what may be secret: chat services put a token into the path of the URL."""
+        if self.kind is HookKind.WEBHOOK:
+            parts = urlsplit(self.target)
+            hidden = "/..." if parts.path.strip("/") or parts.query else ""
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{hidden}"
+        return f"mailto:{self.target}" if self.kind is HookKind.MAIL else self.target
+
+
+class Event(StrEnum):
+    """What a run's hooks are called for."""
+
+    DONE = "done"
+    TRIPPED = "tripped"
+    """Done, and a gate failed."""
+    DEADLINE = "deadline"
+    STOPPED = "stopped"
+    """After too many failed jobs."""
+    STALLED = "stalled"
+    """Nothing has moved for long; the run goes on."""
+
+
+class Ending(BaseModel):
+    """Frozen with the run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gates: tuple[Gate, ...] = ()
+    strict: bool = False
+    baseline: str | None = None
+    """Name of a run to be held against; None: the suite's baseline."""
+    deadline_at: datetime | None = None
+    """The run is stopped then, with a partial report."""
+    stalled_after_s: float | None = None
+    formats: tuple[str, ...] = ("html", "json")
+    """Of the report that is written at the end."""
+    on_finish: tuple[Hook, ...] = ()
+
+    def shown(self) -> dict[str, Any]:
+        """For a person and for --json: gates and hooks as text, nothing secret."""
+        return {
+            "gates": [str(gate) for gate in self.gates],
+            "strict": self.strict,
+            "baseline": self.baseline,
+            "deadline_at": self.deadline_at,
+            "stalled_after_s": self.stalled_after_s,
+            "formats": list(self.formats),
+            "on_finish": [str(hook) for hook in self.on_finish],
+        }
+
+
+def ended_how(status: RunStatus, reason: str | None, verdict: Verdict | None) -> Event | None:
+    """The event of a run that has ended; None for one that still works or that somebody cancelled."""
+    if status is RunStatus.DONE:
+        return Event.TRIPPED if verdict is not None and verdict.failed else Event.DONE
+    if status is RunStatus.STOPPED:
+        return Event.DEADLINE if (reason or "").startswith(DEADLINE) else Event.STOPPED
+    return None

@@ -1,0 +1,132 @@
+"""MongoDB documents of nights: schedules, baselines, who is told of a run's end, and what is left of old runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from beanie import Document
+from pymongo import ASCENDING, IndexModel
+
+from jobs.ending import Event, Hook
+
+
+class Overlap(StrEnum):
+    """What a tick does while the schedule's run before still works."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    """It waits for that run's end; of several that wait only the newest is run after it."""
+    CANCEL_PREVIOUS = "cancel-previous"
+
+
+class Missed(StrEnum):
+    """What becomes of a tick at which no dispatcher ran."""
+
+    RUN = "run"
+    """The newest one is run, once."""
+    SKIP = "skip"
+
+
+class DeliveryState(StrEnum):
+    """WAITING -> CLAIMED -> CALLING -> DELIVERED | FAILED | UNSURE; CLAIMED | CALLING -> WAITING for another try."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    """A dispatcher prepares the call; nothing has been sent."""
+    CALLING = "calling"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    UNSURE = "unsure"
+    """The dispatcher ended inside the call: whether it arrived cannot be known."""
+
+
+class Schedule(Document):
+    """A nightly run; `_id` is its name."""
+
+    id: str  # type: ignore[assignment]
+    cron: str
+    timezone: str
+    enqueue: dict[str, Any]
+    """The keyword arguments of the enqueue request."""
+    last_tick: datetime
+    """The newest tick fired or passed over; moved by compare-and-set so that one dispatcher fires a tick."""
+    claimed_tick: datetime | None = None
+    """A tick whose run is being enqueued; any dispatcher may finish it, under the run name that the tick gives."""
+    last_run: str | None = None
+    """Name of the run that the newest fired tick made."""
+    last_error: str | None = None
+    """Why the newest tick could make no run; None where it made one."""
+    last_passed: str | None = None
+    """Which tick was passed over last, and why."""
+    overlap: Overlap = Overlap.QUEUE
+    missed: Missed = Missed.RUN
+    grace_s: float = 300
+    """A tick seen at most this late is not a missed one."""
+    keep_nights: int | None = None
+    """Transcripts are kept of its newest so many runs; None: the setting."""
+    enabled: bool = True
+    created_at: datetime
+
+    class Settings:
+        name = "schedules"
+
+
+class Baseline(Document):
+    """The run that a suite's other runs are held against; `_id` is the suite's name. It cannot be deleted."""
+
+    id: str  # type: ignore[assignment]
+    run: str
+    run_name: str
+    set_at: datetime
+
+    class Settings:
+        name = "baselines"
+
+
+class Delivery(Document):
+    """One call of one hook; `_id` = digest(run, which end, hook): it is written once, whoever writes it."""
+
+    id: str  # type: ignore[assignment]
+    run: str
+    run_name: str
+    event: Event
+    hook: Hook
+    payload: dict[str, Any]
+    state: DeliveryState = DeliveryState.WAITING
+    tries: int = 0
+    due_at: datetime
+    owner: str | None = None
+    lease_until: datetime | None = None
+    outcome: str | None = None
+    """What the other side answered, or why it could not be reached."""
+    output: str | None = None
+    """A command's last words."""
+    created_at: datetime
+    called_at: datetime | None = None
+    """When the newest call began."""
+    finished_at: datetime | None = None
+
+    class Settings:
+        name = "deliveries"
+        indexes: ClassVar = [
+            IndexModel([("state", ASCENDING), ("due_at", ASCENDING)]),
+            IndexModel([("run", ASCENDING)]),
+        ]
+
+
+class Aggregates(Document):
+    """A run's report without its transcripts, which may be gone; `_id` is the run's id."""
+
+    id: str  # type: ignore[assignment]
+    run_name: str
+    suite_name: str
+    version: int
+    """Of the form of `data`."""
+    data: bytes
+    """JSON, compressed with zlib."""
+    stored_at: datetime
+
+    class Settings:
+        name = "aggregates"
