@@ -89,6 +89,17 @@ class Progress(BaseModel):
     at: datetime
 
 
+class JudgeCheck(BaseModel):
+    """Judges to be asked about spoilt replies beside real ones."""
+
+    judges: list[str]
+    rubric: dict[str, Any]
+    seed: int
+    sequences: int
+    """At most so many are taken."""
+    self_judging: bool = False
+
+
 class Run(Document):
     """One launch, frozen: suite x models x repeats x parameters."""
 
@@ -122,6 +133,10 @@ class Run(Document):
     judges: list[str] = Field(default_factory=list)
     self_judging: bool = False
     """A judge may judge replies of its own."""
+    against: str | None = None
+    """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
+    check: JudgeCheck | None = None
+    """The newest check of judges; the controls of earlier ones stay."""
     schedule: str | None = None
     tick: datetime | None = None
     series: str | None = None
