@@ -53,6 +53,9 @@ if [ $code -ne 0 ]; then
     echo "The installation failed (the whole log: $log). Mend what the lines above name, then run the same command again." >&2
     exit $code
 fi
+if [ "$kind" = dev ]; then  # tools that read exports back; some of what they ask for has no wheels, and reading needs none of it
+    $pip install --quiet --no-deps --require-hashes --only-binary=:all: -r scripts/locks/readers.lock
+fi
 echo "[3/3] Nightjar itself"
 $pip install --quiet --no-deps --no-build-isolation --editable .
 touch ".venv/.$kind-installed"
