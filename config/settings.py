@@ -7,6 +7,7 @@ looked for in the current folder, then in the project, where `config/nightjar.to
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -47,7 +49,19 @@ def _in_project(path: Path) -> Path:
         raise ValueError(str(error)) from None
 
 
+def _listed(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_references(references: tuple[str, ...]) -> tuple[str, ...]:
+    for reference in references:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", reference):
+            raise ValueError(f"a list of module:attribute, separated by commas; {reference!r} is none")
+    return references
+
+
 ProjectPath = Annotated[Path, AfterValidator(_in_project)]
+References = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_check_references)]
 MongoUrl = Annotated[SecretStr, AfterValidator(check_mongo)]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis)]
 
@@ -97,6 +111,11 @@ class Settings(BaseSettings):
     """Never go to the model hub."""
     hf_token: SecretStr | None = Field(None, validation_alias=AliasChoices("hf_token", "nightjar_hf_token"))
     hf_endpoint: str | None = Field(None, validation_alias=AliasChoices("hf_endpoint", "nightjar_hf_endpoint"))
+
+    scorers: References = ()
+    """The user's own scorers and checks, "module:attribute", loaded where replies are scored."""
+    phrases_file: ProjectPath | None = None
+    """A list of over-used phrases, one a line, for the measure `overused`; None: the one that comes with Nightjar."""
 
     pull_on_use: bool = True
     """A worker may fetch a registered hub model that is not on its host."""

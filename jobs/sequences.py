@@ -61,10 +61,12 @@ class Sequence(Value):
     documents: tuple[Document, ...] = ()
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The suite's parameters already merged with the sequence's own."""
+    measures: tuple[Expectation, ...] = Field((), exclude_if=lambda measures: not measures)
+    """Measured on every reply beside what is always measured; left out of the stored form where there are none."""
 
     @property
     def digest(self) -> str:
-        """Content digest of all that reaches the model; tags, names and expectations do not change it."""
+        """Content digest of all that reaches the model; tags, names, expectations and measures do not change it."""
         return digest(
             self.mode,
             self.system,

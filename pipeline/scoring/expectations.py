@@ -1,44 +1,63 @@
-"""The checks a suite may ask for in a turn's `expect`: by name, with an argument. Pure.
+"""The checks a suite may ask for in a turn's `expect`: by name, with an argument.
 
-A suite is data: it names a check from this table and can bring no code of its own.
+A suite is data: it names a check from this table, or one that this installation brings (`pipeline.scoring.plugins`),
+and can bring no code of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from config.errors import suggest
 from pipeline.scoring.answer_checks import choice, numeric
+from pipeline.scoring.field_checks import fields
+from pipeline.scoring.instructions import instruction
 from pipeline.scoring.json_checks import is_json, json_schema
-from pipeline.scoring.scorer import PASS, FunctionScorer, ScoreFunction
+from pipeline.scoring.plugins import user_scorers
+from pipeline.scoring.scorer import SHARE, FunctionScorer, ScorerFactory
 from pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
 from pipeline.scoring.words import count_words
 
-Check = Callable[[Any], ScoreFunction]
-
-CHECKS: Mapping[str, tuple[Check, str]] = MappingProxyType(
-    {
-        "includes": (includes, "the reply holds every text of a list (or any of them); case ignored"),
-        "excludes": (excludes, "the reply holds none of the texts; case ignored"),
-        "equals": (equals, "the whole reply is the text, or one of a list; case and white space ignored"),
-        "regex": (matches, "the pattern is found in the reply; a deadline of 1 s"),
-        "max_words": (limit(count_words, "words", at_most=True), "at most so many words"),
-        "min_words": (limit(count_words, "words", at_most=False), "at least so many words"),
-        "max_chars": (limit(len, "characters", at_most=True), "at most so many characters"),
-        "min_chars": (limit(len, "characters", at_most=False), "at least so many characters"),
-        "json": (is_json, "the reply is JSON: true (may be in one fenced block) or strict"),
-        "json_schema": (json_schema, "the reply is JSON that the schema accepts"),
-        "numeric": (numeric, "the last number of the reply is the value, within a tolerance"),
-        "choice": (choice, "the reply chooses the option"),
-    }
+_ALL = (
+    ScorerFactory(
+        name="includes", build=includes, help="the reply holds every text of a list (or any of them); case ignored"
+    ),
+    ScorerFactory(name="excludes", build=excludes, help="the reply holds none of the texts; case ignored"),
+    ScorerFactory(
+        name="equals", build=equals, help="the whole reply is the text, or one of a list; case and white space ignored"
+    ),
+    ScorerFactory(name="regex", build=matches, help="the pattern is found in the reply; a deadline of 1 s"),
+    ScorerFactory(name="max_words", build=limit(count_words, "words", at_most=True), help="at most so many words"),
+    ScorerFactory(name="min_words", build=limit(count_words, "words", at_most=False), help="at least so many words"),
+    ScorerFactory(name="max_chars", build=limit(len, "characters", at_most=True), help="at most so many characters"),
+    ScorerFactory(name="min_chars", build=limit(len, "characters", at_most=False), help="at least so many characters"),
+    ScorerFactory(name="json", build=is_json, help="the reply is JSON: true (may be in one fenced block) or strict"),
+    ScorerFactory(name="json_schema", build=json_schema, help="the reply is JSON that the schema accepts"),
+    ScorerFactory(name="numeric", build=numeric, help="the last number of the reply is the value, within a tolerance"),
+    ScorerFactory(name="choice", build=choice, help="the reply chooses the option"),
+    ScorerFactory(
+        name="fields",
+        build=fields,
+        scale=SHARE,
+        help="share of the expected fields that a function call, or a JSON object, in the reply has right",
+    ),
+    ScorerFactory(
+        name="instruction", build=instruction(loose=False), help="the reply keeps to a verifiable instruction, strictly"
+    ),
+    ScorerFactory(
+        name="instruction_loose",
+        build=instruction(loose=True),
+        help="the same, with a first or last line or asterisks left out where that helps",
+    ),
 )
+CHECKS: Mapping[str, ScorerFactory] = MappingProxyType({check.name: check for check in _ALL})
 
 
 def known_checks() -> Mapping[str, str]:
-    """Name -> what it checks, for every check a suite may name."""
-    return {name: help_line for name, (_, help_line) in CHECKS.items()}
+    """Name -> what it checks, for every built-in check."""
+    return {name: check.help for name, check in CHECKS.items()}
 
 
 def validate(check: str, value: Any) -> None:
@@ -47,8 +66,17 @@ def validate(check: str, value: Any) -> None:
 
 
 def expectation_scorer(check: str, value: Any, *, name: str | None = None) -> FunctionScorer:
-    """The pass-or-fail scorer of one expectation, compiled once. Raises ValueError."""
-    if check not in CHECKS:
-        raise ValueError(f"There is no check {check!r}. {suggest(check, CHECKS, 'check')}")
-    build, help_line = CHECKS[check]
-    return FunctionScorer(name=name or check, scale=PASS, function=build(value), help=help_line)
+    """The scorer of one expectation, compiled once. Raises ValueError.
+
+    Checks of users are looked for only where no built-in one has the name: their modules are imported then.
+    """
+    return _factory(check).scorer(value, name=name)
+
+
+def _factory(check: str) -> ScorerFactory:
+    if check in CHECKS:
+        return CHECKS[check]
+    theirs = user_scorers().checks
+    if check not in theirs:
+        raise ValueError(f"There is no check {check!r}. {suggest(check, {*CHECKS, *theirs}, 'check')}")
+    return theirs[check]

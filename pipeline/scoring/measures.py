@@ -1,12 +1,14 @@
-"""Measures of a reply's text: they describe, and neither end of them is better. Pure.
+"""Measures of every reply's text: they describe, and neither end of them is better. Pure.
 
 Distinct-n is the share of n-grams that are different (Li et al. 2016); it falls with length, so compare like with like.
+All share one tokenisation of the reply, and `loops` looks closer only where spans of words come again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.scoring.diversity import looped_share
 from pipeline.scoring.scorer import Context, Direction, FunctionScorer, Scale, Score, unscored
 from pipeline.scoring.words import words
 
@@ -44,6 +46,13 @@ def _repetition(context: Context) -> Score:
     return _or_unscored(repetition(words(context.reply)), SPAN_WORDS)
 
 
+def _loops(context: Context) -> Score:
+    tokens = words(context.reply)
+    if not tokens:
+        return unscored("the reply has no words")
+    return Score(value=looped_share(tokens) if repetition(tokens) else 0.0)
+
+
 def _or_unscored(value: float | None, at_least: int) -> Score:
     return unscored(f"the reply has fewer than {at_least} words") if value is None else Score(value=value)
 
@@ -59,6 +68,9 @@ MEASURES: tuple[FunctionScorer, ...] = (
     ),
     FunctionScorer(
         name="repetition", scale=_SHARE, function=_repetition, help="share of 4-word spans that occurred before"
+    ),
+    FunctionScorer(
+        name="loops", scale=_SHARE, function=_loops, help="share of words in a span said three times running or more"
     ),
 )
 """Measured on every reply."""

@@ -1,7 +1,7 @@
 """What a scorer is: one Protocol, one context, one result. Pure.
 
-A scorer is a plain function `Context -> Score` with a declared scale. A check (`pipeline.scoring.expectations`)
-is a function that makes such a scorer from a suite's argument and raises ValueError when the argument is no good.
+A scorer is a plain function `Context -> Score` with a declared scale. A `ScorerFactory` makes such a scorer from a
+suite's argument: the checks of `pipeline.scoring.expectations` and the measures that a suite or a run asks for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Direction(StrEnum):
@@ -35,11 +35,14 @@ class Scale:
 
     @property
     def is_share(self) -> bool:
-        """From 0 to 1, more is better: a pass, or a share of passes."""
-        return (self.worst, self.best) == (0.0, 1.0)
+        """From 0 to 1, more is better, and made of passes and fails; a similarity is none."""
+        return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT
 
 
+SIMILARITY_UNIT = "similarity"
 PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass", least=0.0, most=1.0)
+SHARE = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share", least=0.0, most=1.0)
+SIMILARITY = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=SIMILARITY_UNIT, least=0.0, most=1.0)
 
 
 class ScoreState(StrEnum):
@@ -75,6 +78,8 @@ class Context:
     turn: int = 0
     system: str | None = None
     reference: str | None = None
+    repeats: tuple[str, ...] = ()
+    """Replies of the other repeats to the same turn, failures left out; only for scorers `across` repeats."""
     failure: str | None = None
     """Why the reply is a model failure (empty, degenerate); None where it is not."""
     finish_reason: str = "stop"
@@ -107,9 +112,33 @@ class FunctionScorer:
     scale: Scale
     function: ScoreFunction
     help: str = ""
+    version: str = ""
+    """Changed when the function counts differently: stored scores of another version are replaced."""
 
     def __call__(self, context: Context, /) -> Score:
         return self.function(context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerFactory:
+    """A kind of scorer that a suite asks for by name, with an argument."""
+
+    name: str
+    build: Callable[[Any], ScoreFunction]
+    """Makes the function, once per turn of a suite. Raises ValueError for a bad argument, with a message for people."""
+    scale: Scale = PASS
+    help: str = ""
+    version: str = ""
+    needs_reference: bool = False
+    """Only turns with a reference are scored."""
+    across: bool = False
+    """Scored once all repeats are there: the context then has `repeats`."""
+
+    def scorer(self, value: Any, *, name: str | None = None) -> FunctionScorer:
+        """The scorer for this argument. Raises ValueError."""
+        return FunctionScorer(
+            name=name or self.name, scale=self.scale, function=self.build(value), help=self.help, version=self.version
+        )
 
 
 def passed(met: bool, *, answer: str | None = None, reason: str | None = None) -> Score:

@@ -1,26 +1,27 @@
 """Which scorers a turn has, and their scores. Pure.
 
 Every turn has the measures; a turn with expectations has their checks, and `checks`, the share of them that is met.
+Suites and runs may ask for more measures, and an installation may bring scorers of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.identity import digest
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
+from pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
 from pipeline.scoring.expectations import CHECKS, expectation_scorer
 from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.scorer import PASS, Context, Direction, FunctionScorer, Scale, Score, ScoreState, apply, unscored
+from pipeline.scoring.scorer import PASS, SHARE, Context, FunctionScorer, Scale, Score, ScoreState, apply, unscored
 from pipeline.transcripts import JobRow, TurnRow
 
 VERSION = 1
 """Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""
 CHECKS_METRIC = "checks"
-SHARE_MET = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share", least=0.0, most=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,15 +30,19 @@ class Line:
 
     scorer: FunctionScorer
     digest: str
+    check: bool = False
+    """It comes from an expectation, and counts for the share of checks met."""
+    across: bool = False
+    """Scored once all repeats are there (`score_repeats`)."""
 
     @property
     def name(self) -> str:
         return self.scorer.name
 
 
+Lines = Sequence[Sequence[Line]]
+"""For every turn of a sequence its lines."""
 MEASURE_LINES = tuple(Line(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
-
-_MEASURE_NAMES = frozenset(scorer.name for scorer in MEASURES)
 
 
 def metric_of(line_name: str) -> str:
@@ -45,34 +50,45 @@ def metric_of(line_name: str) -> str:
     return line_name.partition("#")[0]
 
 
-def is_check(line_name: str) -> bool:
-    """Whether a line comes from an expectation."""
-    return metric_of(line_name) not in _MEASURE_NAMES
-
-
-def metric_scales(sheets: Iterable[Sequence[Sequence[Line]]] = ()) -> dict[str, Scale]:
+def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:
     """Metric name -> scale: all built-in ones in the order they are shown, then what else the sheets hold."""
-    scales = {CHECKS_METRIC: SHARE_MET, **dict.fromkeys(CHECKS, PASS), **{s.name: s.scale for s in MEASURES}}
+    scales = {CHECKS_METRIC: SHARE, **{name: check.scale for name, check in CHECKS.items()}}
+    scales |= {name: one.scale for name, one in ASKED.items()} | {s.name: s.scale for s in MEASURES}
     for line in (line for turns in sheets for turn in turns for line in turn):
         scales.setdefault(metric_of(line.name), line.scorer.scale)
     return scales
 
 
-def turn_lines(sequence: PromptSequence) -> tuple[tuple[Line, ...], ...]:
-    """The lines of every turn of a sequence, compiled once."""
-    return tuple(_expectations(sequence, turn) + MEASURE_LINES for turn in range(len(sequence.turns)))
+def turn_lines(
+    sequence: PromptSequence, *, measures: Mapping[str, Any] | None = None, own: Sequence[FunctionScorer] = ()
+) -> tuple[tuple[Line, ...], ...]:
+    """The lines of every turn of a sequence, compiled once.
+
+    `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers of every reply.
+    """
+    asked = {one.check: one.value for one in sequence.measures} | dict(measures or {})
+    everywhere = MEASURE_LINES + tuple(
+        Line(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own
+    )
+    return tuple(
+        _expectations(sequence, turn) + _asked(sequence, turn, asked) + everywhere
+        for turn in range(len(sequence.turns))
+    )
 
 
-def line_names(turns: Sequence[Sequence[Line]]) -> list[list[str]]:
+def line_names(turns: Lines) -> list[list[str]]:
     """For every turn the names of the scores it should have, the share of its checks included."""
     names = [[line.name for line in lines] for lines in turns]
-    return [[CHECKS_METRIC, *turn] if any(map(is_check, turn)) else turn for turn in names]
+    return [
+        [CHECKS_METRIC, *turn] if any(line.check for line in lines) else turn
+        for turn, lines in zip(names, turns, strict=True)
+    ]
 
 
 def score(lines: Sequence[Line], context: Context) -> dict[str, Score]:
     """The scores of one turn by line name; `checks` comes first where there are expectations."""
-    scores = {line.name: apply(line.scorer, context) for line in lines}
-    checks = [scores[line.name] for line in lines if is_check(line.name)]
+    scores = {line.scorer.name: apply(line.scorer, context) for line in lines if not line.across}
+    checks = [scores[line.scorer.name] for line in lines if line.check]
     return {CHECKS_METRIC: share_met(checks), **scores} if checks else scores
 
 
@@ -89,7 +105,7 @@ def share_met(checks: Sequence[Score]) -> Score:
     )
 
 
-def score_job(lines: Sequence[Sequence[Line]], sequence: PromptSequence, job: JobRow) -> None:
+def score_job(lines: Lines, sequence: PromptSequence, job: JobRow) -> None:
     """Scores every committed turn of a job, in place: `turn.scores` is set."""
     history: tuple[tuple[str, str], ...] = ()
     for turn in job.turns:
@@ -98,7 +114,25 @@ def score_job(lines: Sequence[Sequence[Line]], sequence: PromptSequence, job: Jo
             history = (*history, (turn.prompt, turn.reply))
 
 
-def context_of(sequence: PromptSequence, turn: TurnRow, history: tuple[tuple[str, str], ...]) -> Context:
+def score_repeats(jobs: Iterable[JobRow], sheet: Mapping[str, Lines], sequences: Mapping[str, PromptSequence]) -> None:
+    """Adds the scores that need all repeats of a sequence, in place; call once, with all jobs of the run."""
+    wanted = {name for name, turns in sheet.items() if any(line.across for lines in turns for line in lines)}
+    repeats: dict[tuple[str, str, int], list[TurnRow]] = {}
+    for job in jobs:
+        if job.sequence in wanted:
+            for turn in job.turns:
+                repeats.setdefault((job.model, job.sequence, turn.index), []).append(turn)
+    for (_, name, index), turns in repeats.items():
+        lines = [line for line in sheet[name][index] if line.across]
+        for turn in turns if lines else ():
+            others = tuple(other.reply for other in turns if other is not turn and other.failure is None)
+            context = context_of(sequences[name], turn, (), others)
+            turn.scores.update({line.name: apply(line.scorer, context) for line in lines})
+
+
+def context_of(
+    sequence: PromptSequence, turn: TurnRow, history: tuple[tuple[str, str], ...], repeats: tuple[str, ...] = ()
+) -> Context:
     """The scorers' view of one turn."""
     return Context(
         prompt=turn.prompt,
@@ -107,6 +141,7 @@ def context_of(sequence: PromptSequence, turn: TurnRow, history: tuple[tuple[str
         turn=turn.index,
         system=sequence.system,
         reference=sequence.turns[turn.index].reference,
+        repeats=repeats,
         failure=turn.failure,
         finish_reason=turn.finish_reason,
         reply_tokens=turn.reply_tokens,
@@ -120,17 +155,34 @@ def _expectations(sequence: PromptSequence, turn: int) -> tuple[Line, ...]:
     seen: dict[str, int] = {}
     lines = []
     for expectation in sequence.turns[turn].expect:
-        number = seen[expectation.check] = seen.get(expectation.check, 0) + 1
-        name = expectation.check if number == 1 else f"{expectation.check}#{number}"
-        scorer = _scorer(expectation.check, expectation.value, name)
-        lines.append(Line(scorer=scorer, digest=digest("check", expectation.check, expectation.value, VERSION)))
+        check, value = expectation.check, expectation.value
+        number = seen[check] = seen.get(check, 0) + 1
+        name = check if number == 1 else f"{check}#{number}"
+        scorer = _made(lambda: expectation_scorer(check, value, name=name), name)  # noqa: B023  # called at once
+        version = [scorer.version] if scorer.version else []
+        lines.append(Line(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
     return tuple(lines)
 
 
-def _scorer(check: str, value: Any, name: str) -> FunctionScorer:
-    """A check that this version cannot make any more is a recorded failure of each turn, not the end of the report."""
+def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tuple[Line, ...]:
+    spec = sequence.turns[turn]
+    if asks_logprobs([sequence.parameters, spec.parameters]):
+        asked = {LOGPROB: True, **asked}
+    lines = []
+    for name, value in asked.items():
+        kind = ASKED.get(name)
+        if kind is not None and kind.needs_reference and spec.reference is None:
+            continue
+        scorer = _made(lambda: asked_scorer(name, value), name)  # noqa: B023  # called at once
+        counted = digest("asked", name, resolved(name, value), VERSION)
+        lines.append(Line(scorer=scorer, digest=counted, across=kind is not None and kind.across))
+    return tuple(lines)
+
+
+def _made(make: Callable[[], FunctionScorer], name: str) -> FunctionScorer:
+    """A scorer that this version cannot make any more is a recorded failure of each turn, not the end of the report."""
     try:
-        return expectation_scorer(check, value, name=name)
+        return make()
     except ValueError as error:
         message = str(error)
 

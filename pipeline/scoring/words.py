@@ -16,3 +16,23 @@ def words(text: str) -> tuple[str, ...]:
 
 def count_words(text: str) -> int:
     return len(words(text))
+
+
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”]*|\n[ \t]*\n")
+_SHORT = re.compile(
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|no|fig|inc|ltd|co|ca|cf|approx)|\b(?:e\.g|i\.e|etc|a\.m|p\.m)|(?-i:\b[A-HJ-Z]))$",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(r"(?:^|\n)[ \t]*\d+$")
+
+
+def count_sentences(text: str) -> int:
+    """Stretches with a word in them, ended by . ! ? or a blank line; not by abbreviations, initials, list numbers."""
+    count = start = 0
+    for end in _SENTENCE_END.finditer(text):
+        before = text[start : end.start()]
+        if end.group()[0] == "." and (_SHORT.search(before) or _LISTED.search(before)) and text[end.end() :].strip():
+            continue
+        count += bool(_WORD.search(before))
+        start = end.end()
+    return count + bool(_WORD.search(text[start:]))

@@ -14,7 +14,7 @@ from pipeline.suites.yaml_text import reads_as_text
 
 _ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
 """YAML 1.1 takes these for ends of lines, or drops them, where they are not escaped."""
-_SHARED = ("mode", "system", "parameters")
+_SHARED = ("mode", "system", "parameters", "measures")
 
 
 def export_yaml(content: SuiteContent) -> str:
@@ -46,6 +46,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "mode": str(sequence.mode),
         "system": escaped(sequence.system),
         "parameters": sequence.parameters,
+        "measures": [one.check if one.value is True else {one.check: one.value} for one in sequence.measures],
         "documents": [document.model_dump() for document in sequence.documents],
         "turns": [_turn(turn) for turn in sequence.turns],
     }

@@ -127,7 +127,15 @@ class _Builder:
             tags=tuple(dict.fromkeys(part.tags)),
             documents=self._documents(part, turns, path),
             parameters={**self.suite.parameters, **part.parameters},
+            measures=self._measures(part, path),
         )
+
+    def _measures(self, part: SequencePart, path: Path) -> tuple[Expectation, ...]:
+        given, place = (self.suite.measures, ()) if part.measures is None else (part.measures, path)
+        names = [measure.check for measure in given]
+        if len(set(names)) < len(names):
+            raise self.source.error((*place, "measures"), "a measure is asked for twice.")
+        return tuple(given)
 
     def _turn(self, part: TurnPart, row: Row, path: Path) -> TurnSpec:
         expect = tuple(self._expectation(e, row, (*path, "expect", i)) for i, e in enumerate(part.expect))

@@ -22,6 +22,7 @@ from pydantic import (
 from config.errors import ParameterError, UsageError
 from jobs.parameters import Parameters, check
 from jobs.sequences import Expectation, Mode
+from pipeline.scoring import asked
 from pipeline.scoring.expectations import known_checks
 from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import NAME_PATTERN
@@ -72,6 +73,12 @@ def _expectation(value: Any) -> Any:
     return Expectation.model_construct(check=name, value=argument)
 
 
+def _measure(value: Any) -> Any:
+    name, argument = asked.read_item(value)
+    asked.validate(name, argument)
+    return Expectation.model_construct(check=name, value=argument)
+
+
 def _rubric(value: dict[str, Any]) -> dict[str, Any]:
     try:
         return read_rubric(value, "rubric").model_dump(mode="json")
@@ -92,6 +99,24 @@ Expect = Annotated[
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
+        }
+    ),
+]
+Measure = Annotated[
+    Any,
+    BeforeValidator(_measure),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(asked.known_measures())},
+                {
+                    "type": "object",
+                    "properties": {name: {"description": about} for name, about in asked.known_measures().items()},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ]
         }
     ),
 ]
@@ -146,6 +171,7 @@ class SequencePart(Part):
     parameters: ParameterMap = Field(default={})
     documents: list[Document] = []
     variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
+    measures: list[Measure] | None = Field(None, description="In the place of the suite's measures.")
 
 
 class SuitePart(Part):
@@ -163,6 +189,7 @@ class SuitePart(Part):
     variables: Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")
     rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
     primary_metric: Text | None = None
+    measures: list[Measure] = Field(default=[], description="What replies are measured for beside the usual.")
     sequences: list[SequencePart] = Field(min_length=1)
 
 

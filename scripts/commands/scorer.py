@@ -1,10 +1,15 @@
-"""`nightjar scorer`: what replies can be checked and measured for."""
+"""`nightjar scorer`: what replies can be checked and measured for, and where each scorer comes from."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import typer
 
 from scripts.output import Json
+
+if TYPE_CHECKING:
+    from pipeline.scoring.listing import Listed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What replies can be checked and measured for.")
 
@@ -16,21 +21,34 @@ def scorer() -> None:
 
 @app.command("list")
 def list_scorers(as_json: Json = False) -> None:
-    """List the checks a suite may ask for and the measures every reply gets. Example: nightjar scorer list"""
-    from pipeline.scoring.expectations import known_checks
-    from pipeline.scoring.measures import MEASURES
-    from pipeline.scoring.scorer import PASS
+    """List the checks and measures there are, your own among them, and where each comes from.
+
+    Example: nightjar scorer list
+    """
+    from pipeline.scoring.listing import listed
     from scripts.output import console, emit_json, table
 
-    found = [("check", name, PASS, told) for name, told in known_checks().items()]
-    found += [("measure", one.name, one.scale, one.help) for one in MEASURES]
+    found = listed()
     if as_json:
-        keys = ("kind", "name", "worst", "best", "direction", "help")
-        rows = [(kind, name, s.worst, s.best, s.direction.value, told) for kind, name, s, told in found]
-        emit_json({"scorers": [dict(zip(keys, row, strict=True)) for row in rows]})
+        emit_json({"scorers": [_row(one) for one in found]})
         return
-    cells = [(name, kind, _number(s.worst), _number(s.best), told) for kind, name, s, told in found]
-    console().print(table(None, ["name", "kind", "worst>", "best>", "what it says"], cells))
+    cells = [
+        (one.name, one.kind, _number(one.scale.worst), _number(one.scale.best), one.help, one.origin) for one in found
+    ]
+    console().print(table(None, ["name", "kind", "worst>", "best>", "what it says", "from"], cells))
+
+
+def _row(one: Listed) -> dict[str, object]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "worst": one.scale.worst,
+        "best": one.scale.best,
+        "direction": one.scale.direction.value,
+        "unit": one.scale.unit,
+        "help": one.help,
+        "origin": one.origin,
+    }
 
 
 def _number(value: float | None) -> str | None:

@@ -306,7 +306,15 @@ def test_the_example_file_lists_every_setting_with_its_default() -> None:
     # No default, or one made of another setting: shown with an example.
     shown = {"mongo_url", "redis_url", "embedded_ports", "hf_endpoint", "ollama_models", "home", "models_dir"}
     for path in key_paths(Settings):
-        if dotted(path) not in {*shown, "models_file", "reports_dir", "hf_token", "model.context"}:
+        if dotted(path) not in {
+            *shown,
+            "scorers",
+            "phrases_file",
+            "models_file",
+            "reports_dir",
+            "hf_token",
+            "model.context",
+        }:
             assert _at(table, path) == _at(defaults, path), dotted(path)
 
 

@@ -1,0 +1,126 @@
+"""The measures that are computed only where a suite (`measures:`) or a run (`--measure`) asks for them.
+
+An item is a name, or a name with an argument: `chrf`, `{mattr: {window: 100}}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from config.errors import suggest
+from pipeline.scoring import phrases
+from pipeline.scoring.arguments import options_of
+from pipeline.scoring.diversity import mattr, overused
+from pipeline.scoring.scorer import (
+    SIMILARITY,
+    Context,
+    Direction,
+    FunctionScorer,
+    Scale,
+    Score,
+    ScoreFunction,
+    ScorerFactory,
+    unscored,
+)
+from pipeline.scoring.similarity import chrf, edit_similarity, rouge_l, rouge_n, self_similarity
+
+LOGPROB = "mean_logprob"
+_POINTS = Scale(worst=0.0, best=100.0, direction=Direction.HIGHER, unit="points", least=0.0, most=100.0)
+_SHARE = Scale(worst=None, best=None, direction=Direction.NONE, unit="share", least=0.0, most=1.0)
+_RATE = Scale(worst=None, best=None, direction=Direction.NONE, unit="per 1,000 words", least=0.0)
+_LOGPROB = Scale(worst=None, best=None, direction=Direction.NONE, unit="nats", most=0.0)
+
+
+def mean_logprob(value: Any) -> ScoreFunction:
+    """Mean log-probability of the reply's tokens, where the parameter `top_logprobs` had them recorded."""
+    options_of(value, LOGPROB, {})
+
+    def score(context: Context) -> Score:
+        if context.mean_logprob is None:
+            return unscored("no log-probabilities were recorded; generate with --set top_logprobs=1")
+        return Score(value=context.mean_logprob)
+
+    return score
+
+
+_ALL = (
+    ScorerFactory(
+        name="chrf", build=chrf, scale=_POINTS, needs_reference=True, help="chrF of the reply against its reference"
+    ),
+    ScorerFactory(
+        name="rouge_1",
+        build=rouge_n(1),
+        scale=SIMILARITY,
+        needs_reference=True,
+        help="ROUGE-1 F1 against the reference",
+    ),
+    ScorerFactory(
+        name="rouge_2",
+        build=rouge_n(2),
+        scale=SIMILARITY,
+        needs_reference=True,
+        help="ROUGE-2 F1 against the reference",
+    ),
+    ScorerFactory(
+        name="rouge_l", build=rouge_l, scale=SIMILARITY, needs_reference=True, help="ROUGE-L F1 against the reference"
+    ),
+    ScorerFactory(
+        name="edit_similarity",
+        build=edit_similarity,
+        scale=SIMILARITY,
+        needs_reference=True,
+        help="1 - edit distance to the reference / length of the longer text",
+    ),
+    ScorerFactory(name="mattr", build=mattr, scale=_SHARE, help="moving-average type-token ratio, window of 50 words"),
+    ScorerFactory(
+        name="self_similarity",
+        build=self_similarity,
+        scale=_SHARE,
+        across=True,
+        help="mean ROUGE-L F1 with the other repeats of the same turn",
+    ),
+    ScorerFactory(name="overused", build=overused, scale=_RATE, help="over-used phrases of a list, per 1,000 words"),
+    ScorerFactory(name=LOGPROB, build=mean_logprob, scale=_LOGPROB, help="mean log-probability of the reply's tokens"),
+)
+ASKED: Mapping[str, ScorerFactory] = MappingProxyType({one.name: one for one in _ALL})
+
+
+def known_measures() -> Mapping[str, str]:
+    """Name -> what it measures, for every measure that may be asked for."""
+    return {name: one.help for name, one in ASKED.items()}
+
+
+def validate(measure: str, value: Any) -> None:
+    """Raises ValueError, with a message for people, when no measure has that name or it cannot take the value."""
+    asked_scorer(measure, value)
+
+
+def asked_scorer(measure: str, value: Any) -> FunctionScorer:
+    """The scorer of a measure that was asked for. Raises ValueError."""
+    if measure not in ASKED:
+        raise ValueError(f"There is no measure {measure!r} to ask for. {suggest(measure, ASKED, 'measure')}")
+    return ASKED[measure].scorer(resolved(measure, value))
+
+
+def resolved(measure: str, value: Any) -> Any:
+    """The argument that the scores depend on: a phrase list by content, not by where it lies."""
+    return {"phrases": list(phrases.installed())} if measure == "overused" and value is True else value
+
+
+def read_item(item: Any) -> tuple[str, Any]:
+    """(name, argument) of an item of `measures`. Raises ValueError."""
+    if isinstance(item, str):
+        return item, True
+    if not isinstance(item, Mapping) or len(item) != 1:
+        raise ValueError(
+            "each item is a measure's name, or one name with its argument, such as `mattr: {window: 100}`."
+        )
+    ((name, value),) = item.items()
+    return str(name), value
+
+
+def asks_logprobs(layers: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether some layer of generation parameters has log-probabilities recorded."""
+    return any(layer.get("top_logprobs") for layer in layers)

@@ -1,0 +1,214 @@
+"""Scorers that a user brings: through entry points (group `nightjar.scorers`) or the setting NIGHTJAR_SCORERS.
+
+Never from a suite, which is data. An object with `name`, `scale` and a call `Context -> Score` scores every reply; a
+`ScorerFactory` is a check that suites may name in `expect`. Loaded once a process, where scoring needs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from config.errors import SettingsError
+from pipeline.scoring.scorer import Context, FunctionScorer, Scale, Score, ScoreFunction, ScorerFactory, ScoreState
+
+GROUP = "nightjar.scorers"
+NAME_PATTERN = r"[a-z][a-z0-9_]{0,39}"
+MAX_REASON = 500
+_RESERVED = ("checks", "judge", "embedding_reference", "embedding_previous")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where an object comes from, and how it is had."""
+
+    origin: str
+    """For people: "entry point tone of tone-scorers 1.2", "NIGHTJAR_SCORERS my_scorers:tone"."""
+    module: str
+    version: str
+    """Of the package; "" where there is none, and the module's file stands for it."""
+    load: Callable[[], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserScorers:
+    """`scorers` run on every reply; `checks` where a suite names them. `origins`: by name."""
+
+    scorers: tuple[FunctionScorer, ...] = ()
+    checks: Mapping[str, ScorerFactory] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def user_scorers() -> UserScorers:
+    """The user's scorers of this installation. Raises SettingsError that names the one that is broken."""
+    from config.settings import load_settings
+
+    return load_user_scorers([*_entry_points(), *_named(load_settings().scorers)])
+
+
+def load_user_scorers(sources: Iterable[Source], taken: Iterable[str] | None = None) -> UserScorers:
+    """Loads and checks them. `taken`: names that built-in scorers have. Raises SettingsError."""
+    scorers: list[FunctionScorer] = []
+    checks: dict[str, ScorerFactory] = {}
+    origins = dict.fromkeys(_builtin_names() if taken is None else taken, "Nightjar itself")
+    for source in sources:
+        found = _load(source)
+        name = _checked_name(found, source, origins)
+        origins[name] = source.origin
+        version = str(getattr(found, "version", "")) or source.version or _file_version(source.module)
+        if isinstance(found, ScorerFactory):
+            checks[name] = replace(found, build=_guarded_build(found), version=version)
+        else:
+            scorers.append(
+                FunctionScorer(
+                    name=name,
+                    scale=found.scale,
+                    function=guarded(found, found.scale),
+                    help=str(getattr(found, "help", "")),
+                    version=version,
+                )
+            )
+    theirs = {scorer.name for scorer in scorers} | checks.keys()
+    return UserScorers(
+        scorers=tuple(scorers), checks=checks, origins={name: told for name, told in origins.items() if name in theirs}
+    )
+
+
+def guarded(function: ScoreFunction, scale: Scale) -> ScoreFunction:
+    """The function with its result checked: nonsense raises, and so becomes a recorded failure."""
+
+    def check(context: Context) -> Score:
+        try:
+            score = function(context)
+        except SystemExit as error:
+            raise RuntimeError(f"the scorer tried to end the process ({error})") from None
+        return _sensible(score, scale)
+
+    return check
+
+
+def _sensible(score: Any, scale: Scale) -> Score:
+    if not isinstance(score, Score):
+        raise TypeError(f"the scorer returned {_shown(score)}, not a Score")
+    if score.value is None:
+        if score.state not in (ScoreState.UNSCORED, ScoreState.FAILED) or not score.reason:
+            raise ValueError("the scorer returned no value; such a Score needs the state unscored and a reason")
+        return score
+    value = score.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"the scorer returned the value {_shown(value)}, not a finite number")
+    if (scale.least is not None and value < scale.least) or (scale.most is not None and value > scale.most):
+        raise ValueError(f"the scorer returned {value:g}, outside its scale ({scale.least} to {scale.most})")
+    if score.state is not ScoreState.SCORED:
+        raise ValueError(f"the scorer returned a value with the state {score.state}")
+    return replace(score, value=float(value))
+
+
+def _guarded_build(factory: ScorerFactory) -> Callable[[Any], ScoreFunction]:
+    """A bad argument is a ValueError, whatever the factory raised."""
+
+    def build(value: Any) -> ScoreFunction:
+        try:
+            function = factory.build(value)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"the check failed on this argument: {_told(error)}.") from None
+        if not callable(function):
+            raise ValueError(f"the check gave {_shown(function)} for this argument, not a function.")
+        return guarded(function, factory.scale)
+
+    return build
+
+
+def _entry_points() -> Iterator[Source]:
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        brought = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
+        version = point.dist.version if point.dist is not None else ""
+        origin = f"entry point {point.name}{brought}"
+        yield Source(origin=origin, module=point.module, version=version, load=point.load)
+
+
+def _named(references: Iterable[str]) -> Iterator[Source]:
+    for reference in references:
+        yield Source(
+            origin=f"NIGHTJAR_SCORERS {reference}",
+            module=reference.partition(":")[0],
+            version="",
+            load=partial(_attribute, reference),
+        )
+
+
+def _attribute(reference: str) -> Any:
+    module_name, _, path = reference.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _load(source: Source) -> Any:
+    try:
+        found = source.load()
+    except (Exception, SystemExit) as error:
+        raise SettingsError(
+            f"The scorer of {source.origin} cannot be loaded: {_told(error)}. Mend it, take it out of the setting, or "
+            "uninstall its package."
+        ) from None
+    if isinstance(found, ScorerFactory):
+        return found
+    if not (isinstance(getattr(found, "scale", None), Scale) and callable(found)):
+        raise SettingsError(
+            f"The scorer of {source.origin} is {_shown(found)}. It must be a FunctionScorer, an object with a name, a "
+            "Scale and a call that takes a Context, or a ScorerFactory (see docs/scorers.md)."
+        )
+    return found
+
+
+def _checked_name(found: Any, source: Source, origins: Mapping[str, str]) -> str:
+    name = getattr(found, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+        raise SettingsError(
+            f"The scorer of {source.origin} has the name {_shown(name)}: use small letters, digits and '_', at most 40."
+        )
+    if name in origins:
+        raise SettingsError(
+            f"The scorer of {source.origin} has the name {name!r}, which is taken by {origins[name]}. Give it another."
+        )
+    return name
+
+
+def _builtin_names() -> set[str]:
+    from pipeline.scoring.asked import ASKED
+    from pipeline.scoring.expectations import CHECKS
+    from pipeline.scoring.measures import MEASURES
+
+    return {*_RESERVED, *CHECKS, *ASKED, *(measure.name for measure in MEASURES)}
+
+
+def _file_version(module: str) -> str:
+    """Digest of the source file of a loaded module; "" where there is none."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
+    except OSError:
+        return ""
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_REASON]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
