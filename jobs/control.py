@@ -34,16 +34,19 @@ async def resume(run: Run, database: Database) -> Run:
     return await move(run, RunStatus.ACTIVE, database)
 
 
-async def cancel(run: Run, database: Database) -> Run:
+async def cancel(run: Run, database: Database, *, reason: str = "cancelled") -> Run:
     """Ends the run for good: what is not done becomes CANCELLED. Raises UsageError."""
-    moved = await move(run, RunStatus.CANCELLED, database, reason="cancelled")
+    moved = await move(run, RunStatus.CANCELLED, database, reason=reason)
     await settle(moved, database)
     return moved
 
 
-async def stop(run: Run, reason: str, database: Database) -> Run:
-    """The run ends itself, for example after too many failures; `retry` or `resume` makes it go on."""
-    moved = await move(run, RunStatus.STOPPED, database, reason=reason)
+async def stop(run: Run, reason: str, database: Database, *, also: Row | None = None) -> Run:
+    """The run ends itself, for example after too many failures; `retry` or `resume` makes it go on.
+
+    `also`: other fields that change with the status.
+    """
+    moved = await move(run, RunStatus.STOPPED, database, reason=reason, also=also)
     await settle(moved, database)
     return moved
 
@@ -77,21 +80,18 @@ async def remove(run: Run, database: Database) -> int:
     return deleted.deleted_count
 
 
-async def set_priority(run: Run, priority: int, database: Database) -> None:
-    """Jobs of a run with a higher number go first."""
-    await database.runs.update_one({"_id": run.id}, {"$set": {"priority": priority}})
-
-
-async def move(run: Run, to: RunStatus, database: Database, *, reason: str | None = None) -> Run:
+async def move(
+    run: Run, to: RunStatus, database: Database, *, reason: str | None = None, also: Row | None = None
+) -> Run:
     """One compare-and-set of a run's status along a legal move; moving to where it already is changes nothing.
 
     Raises UsageError where the move is not legal from the status that the database holds.
     """
     legal = [status for status, targets in RUN_MOVES.items() if to in targets]
-    change: Row = {"status": to, "status_reason": {"$literal": reason}}
+    change: Row = {"status": to, "status_reason": {"$literal": reason}, **(also or {})}
     change["finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
     if to in WORKING_RUNS:
-        change["planned"] = False
+        change |= {"planned": False, "verdict": None}
     await database.runs.update_one({"_id": run.id, "status": {"$in": legal}}, [{"$set": change}])
     current = await Run.get(run.id)
     if current is None:

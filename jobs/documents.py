@@ -9,7 +9,7 @@ from beanie import Document
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
-from jobs.ending import Ending, Verdict
+from jobs.ending import Ending, GateVerdict
 from jobs.models import LoadFacts, ModelFacts
 from jobs.nights import Aggregates, Baseline, Delivery, Schedule
 from jobs.records import Attempt, TurnRecord
@@ -142,7 +142,7 @@ class Run(Document):
     series: str | None = None
     """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts by it."""
     ending: Ending = Field(default_factory=Ending)
-    verdict: Verdict | None = None
+    verdict: GateVerdict | None = None
     """Of the gates, at its end."""
     deadline_met: bool = False
     """It was stopped at its deadline; somebody who resumes it wants it to go on."""

@@ -58,7 +58,7 @@ class GateResult(BaseModel):
         return f"Gate {self.gate}: {self.outcome.value} for {self.about}: {self.reason}."
 
 
-class Verdict(BaseModel):
+class GateVerdict(BaseModel):
     """What the gates of a run said at its end."""
 
     model_config = ConfigDict(frozen=True)
@@ -159,7 +159,7 @@ class Ending(BaseModel):
         }
 
 
-def ended_how(status: RunStatus, reason: str | None, verdict: Verdict | None) -> Event | None:
+def ended_how(status: RunStatus, reason: str | None, verdict: GateVerdict | None) -> Event | None:
     """The event of a run that has ended; None for one that still works or that somebody cancelled."""
     if status is RunStatus.DONE:
         return Event.TRIPPED if verdict is not None and verdict.failed else Event.DONE

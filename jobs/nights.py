@@ -17,7 +17,7 @@ class Overlap(StrEnum):
 
     SKIP = "skip"
     QUEUE = "queue"
-    """It waits for that run's end; of several that wait only the newest is run after it."""
+    """It waits for that run's end; of the ticks that come while it waits only the newest is run."""
     CANCEL_PREVIOUS = "cancel-previous"
 
 
@@ -58,6 +58,8 @@ class Schedule(Document):
     """Name of the run that the newest fired tick made."""
     last_error: str | None = None
     """Why the newest tick could make no run; None where it made one."""
+    waiting_for: str | None = None
+    """The run whose end the claimed tick waits for."""
     last_passed: str | None = None
     """Which tick was passed over last, and why."""
     overlap: Overlap = Overlap.QUEUE

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from beanie.odm.utils.encoder import Encoder
 
 from config.errors import UnknownNameError
 from jobs.database import Database, insert_absent
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind, RunStatus
+from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
 from pipeline.bench import Bench, read_verdicts_of
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
 from pipeline.scoring.sheet import Line, line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
+from pipeline.verdict import final_verdict, with_verdict
 
 _log = structlog.get_logger()
 
@@ -29,14 +31,21 @@ BATCH_SCORES = 2000
 BATCH_JOBS = 100
 
 
-async def collect(run_id: str, database: Database, *, closing: bool = False) -> RunReport:
-    """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError.
+async def collect(run_id: str, database: Database) -> RunReport:
+    """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError."""
+    run = await _run(run_id, database)
+    report = await _gather(run, database)
+    return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
 
-    `closing` says that all work is done and the run is about to be DONE.
-    """
+
+async def _run(run_id: str, database: Database) -> Run:
     run = await Run.get(run_id)
     if run is None:
-        raise UnknownNameError("run", run_id, [])
+        raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
+    return run
+
+
+async def _gather(run: Run, database: Database) -> RunReport:
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
@@ -48,8 +57,6 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
     jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
-    if closing:
-        run = run.model_copy(update={"status": RunStatus.DONE, "finished_at": now})
     return await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
         assemble,
         provenance=provenance_of(run, suite),
@@ -64,19 +71,26 @@ async def collect(run_id: str, database: Database, *, closing: bool = False) -> 
 
 
 async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
-    """Stores the scores of a finished run and writes its report (HTML and JSON); the paths. May be called again.
+    """Stores scores and gates' verdict of a run that has ended and writes its report; the paths. May be called again.
 
-    Raises OutputError when the folder cannot be written; the scores are stored by then.
+    A run that still works has all its work done: it is about to be DONE. Raises OutputError when the folder cannot be
+    written; scores and verdict are stored by then.
     """
     from config.settings import load_settings
     from pipeline.report.write import write
 
-    run_id = run if isinstance(run, str) else run.id
-    report = await collect(run_id, database, closing=True)
+    current = await _run(run if isinstance(run, str) else run.id, database)
+    if current.status not in TERMINAL_RUNS:
+        current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
+    report = await _gather(current, database)
     stored = await store_scores(report, database)
+    verdict = await final_verdict(report, current, database)
+    kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
+    await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept}})
     folder = reports_dir or load_settings().reports_dir
-    paths = await asyncio.to_thread(write, report, ["html", "json"], folder)
-    _log.info("report_written", run=run_id, scores=stored, paths=[str(path) for path in paths])
+    paths = await asyncio.to_thread(write, with_verdict(report, verdict), current.ending.formats, folder)
+    outcome = verdict.outcome if verdict is not None else None
+    _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths
 
 

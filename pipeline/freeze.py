@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from config.errors import RunConflictError, UsageError
 from jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
+from jobs.ending import Ending
 from jobs.identity import default_run_seed, digest
 from jobs.states import RunStatus
+from pipeline.moments import parse_deadline
 from pipeline.request import EnqueueRequest, expand_name, readable_name
 from pipeline.scoring.rubric import read_rubric
 
 MAX_JOBS = 5_000_000
+STALLED_AFTER_S = 1800.0
+ADJUSTABLE = {
+    "priority": "priority",
+    "max_tries": "max_tries",
+    "fail_on_error": "fail_on_error",
+    "deadline": "ending.deadline_at",
+    "stalled_after_s": "ending.stalled_after_s",
+    "formats": "ending.formats",
+    "on_finish": "ending.on_finish",
+}
+"""Options that change no reply and no verdict, by their place in the run."""
 
 
 def freeze(
@@ -53,12 +68,29 @@ def freeze(
         jobs_total=jobs_total,
         schedule=request.schedule,
         tick=request.tick,
+        series=request.schedule or (request.name if request.name and "{date}" in request.name else None),
+        ending=freeze_ending(request, day),
         nightjar_version=version,
         content="",
         created_at=now,
     )
     run.content = content_digest(run)
     return run
+
+
+def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
+    """How the run is to end; a deadline counts from `start`, for a scheduled run from its tick."""
+    deadline = parse_deadline(request.deadline) if request.deadline is not None else None
+    patience = request.stalled_after_s or (STALLED_AFTER_S if request.on_finish else None)
+    return Ending(
+        gates=request.gates,
+        strict=request.strict,
+        baseline=request.baseline,
+        deadline_at=deadline.after(start, ZoneInfo(request.timezone)) if deadline is not None else None,
+        stalled_after_s=patience,
+        formats=request.formats or Ending().formats,
+        on_finish=request.on_finish,
+    )
 
 
 def judging_rubric(rubric: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
@@ -130,6 +162,29 @@ def differences(old: Run, new: Run) -> list[str]:
                 found.append(f"the file of {name} is {model.path}, was {before[name].path}")
     if old.nightjar_version != new.nightjar_version:
         found.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")
+    return found
+
+
+def gate_differences(old: Run, new: Run, given: Set[str]) -> list[str]:
+    """What forbids changing the gates of a run that exists; only options that were `given` are compared."""
+    found = []
+    before, after = ([str(gate) for gate in run.ending.gates] for run in (old, new))
+    if "gates" in given and set(before) != set(after):
+        found.append(f"the gates are {', '.join(after) or 'none'}, were {', '.join(before) or 'none'}")
+    for option in ("strict", "baseline"):
+        was, now = getattr(old.ending, option), getattr(new.ending, option)
+        if option in given and was != now:
+            found.append(f"--{option} is {now}, was {was}")
+    return found
+
+
+def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any]]:
+    """What may change on a run that exists: document path -> (was, is). Only options that were `given` change."""
+    found = {}
+    for option, path in ADJUSTABLE.items():
+        was, now = (attrgetter(path)(run) for run in (old, new))
+        if option in given and was != now:
+            found[path] = (was, now)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
+from beanie.odm.utils.encoder import Encoder
 from pymongo.errors import DuplicateKeyError
 
 from config.errors import RunConflictError, ServiceError, UsageError
@@ -22,11 +23,12 @@ from jobs.documents import Job, Run, SuiteVersion
 from jobs.patience import patiently
 from jobs.states import RunStatus
 from pipeline.expand import JobSpec, expand
-from pipeline.freeze import differences, freeze, grown
+from pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
 from pipeline.preflight import check_models, warnings
 from pipeline.request import EnqueueRequest
 from pipeline.suites.catalogue import take_suite
 from pipeline.suites.select import select
+from pipeline.verdict import check_ending
 
 BATCH_JOBS = 5_000
 RACES = 20
@@ -47,6 +49,8 @@ class Enqueued:
     suite_imported: bool = False
     """A bundled suite was imported on this first use."""
     warnings: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """What was changed of a run that was there, in words."""
 
 
 async def enqueue(
@@ -62,11 +66,13 @@ async def enqueue(
     facts = await check_models(request, sequences, database)
     version = importlib.metadata.version("nightjar")
     wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=version)
+    await check_ending(wanted, sequences, database)
     notes = await warnings(wanted, sequences, facts, database)
     for _ in range(RACES):
-        done = await _write(wanted, named=request.name is not None, database=database, progress=progress)
+        done = await _write(wanted, request, database=database, progress=progress)
         if done is not None:
             run, created, before = done
+            changed = [] if created else await _adjust(run, wanted, request, database)
             return Enqueued(
                 run=run,
                 created=created,
@@ -74,6 +80,7 @@ async def enqueue(
                 jobs_added=run.jobs_total - before,
                 suite_imported=imported,
                 warnings=tuple(notes),
+                changed=tuple(changed),
             )
     raise ServiceError(f"Run {wanted.name!r} is being changed by many at once; try again.")
 
@@ -89,7 +96,7 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
     added = await _insert_jobs(current, database, progress)
     # The number of jobs tells one growth from the next: only who wrote all of them may say so.
     expanded = {"_id": run.id, "status": RunStatus.EXPANDING, "jobs_total": current.jobs_total}
-    active = {"status": RunStatus.ACTIVE, "status_reason": None, "finished_at": None, "planned": False}
+    active = {"status": RunStatus.ACTIVE, "status_reason": None, "finished_at": None, "planned": False, "verdict": None}
     await database.runs.update_one(expanded, {"$set": active})
     after = await Run.get(run.id)
     if after is None:
@@ -101,9 +108,10 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
 
 
 async def _write(
-    wanted: Run, *, named: bool, database: Database, progress: Progress | None
+    wanted: Run, request: EnqueueRequest, *, database: Database, progress: Progress | None
 ) -> tuple[Run, bool, int] | None:
     """The run as it is now, whether it is new, and its jobs before; None when somebody else was quicker."""
+    named = request.name is not None
     existing = await Run.find_one({"name": wanted.name}) if named else None
     if existing is None:
         try:
@@ -117,7 +125,7 @@ async def _write(
     if existing.status is RunStatus.EXPANDING:
         await finish_expansion(existing, database, progress)
         existing = await _again(existing)
-    if found := differences(existing, wanted):
+    if found := differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
         raise RunConflictError(
             f"Run {wanted.name!r} exists with other content: {'; '.join(found)}. Give the run another --name, or "
             "leave out what differs."
@@ -149,6 +157,26 @@ async def _grow(existing: Run, larger: Run, database: Database) -> bool:
     }
     done = await database.runs.update_one(seen, {"$set": change, "$push": {"models": {"$each": new_models}}})
     return done.matched_count == 1
+
+
+async def _adjust(run: Run, wanted: Run, request: EnqueueRequest, database: Database) -> list[str]:
+    """Applies what may change on a run that is there; what changed, in words."""
+    changes = adjustments(run, wanted, request.model_fields_set)
+    if not changes:
+        return []
+    values = {path: Encoder(to_db=True).encode(value) for path, (_, value) in changes.items()}
+    if "ending.deadline_at" in values:
+        values["deadline_met"] = False
+    await database.runs.update_one({"_id": run.id}, {"$set": values})
+    _log.info("run_adjusted", run=run.id, name=run.name, changed=sorted(values))
+    named = {path: path.rpartition(".")[2].removesuffix("_at").replace("_", " ") for path in changes}
+    return [f"its {named[path]} is now {_shown(now)}, was {_shown(was)}" for path, (was, now) in changes.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
 
 
 async def _again(run: Run) -> Run:

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import UnknownNameError, UsageError
 from jobs import parameters
+from jobs.ending import Gate, Hook
 from jobs.parameters import Source
 from pipeline.expand import MAX_REPEATS
+from pipeline.moments import parse_deadline
 from pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
@@ -43,6 +45,20 @@ class EnqueueRequest(BaseModel):
     self_judging: bool = False
     fail_on_error: float | None = Field(None, gt=0)
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
+    gates: tuple[Gate, ...] = ()
+    strict: bool = False
+    """A gate that cannot be decided fails, too."""
+    baseline: Name | None = None
+    """A run to be held against; None: the suite's baseline."""
+    deadline: str | None = None
+    """As `pipeline.moments.parse_deadline` reads it."""
+    timezone: str = "UTC"
+    """Of a deadline that is a time of day."""
+    stalled_after_s: float | None = Field(None, gt=0)
+    """None: half an hour where somebody is told, else never."""
+    formats: tuple[str, ...] = ()
+    """Of the report at the run's end; none: html and json."""
+    on_finish: tuple[Hook, ...] = ()
     schedule: str | None = None
     tick: datetime | None = None
     paths: dict[str, str] = Field(default_factory=dict)
@@ -64,6 +80,8 @@ def make_request(**options: Any) -> EnqueueRequest:
         if model not in request.models:
             raise UnknownNameError("model in this run", model, request.models, "Check --set MODEL:key=value.")
         parameters.check(values, f"--set {model}:")
+    if request.deadline is not None:
+        parse_deadline(request.deadline)
     fraction = request.fail_on_error
     if fraction is not None and fraction > 1 and fraction != int(fraction):
         raise UsageError(f"--fail-on-error is {fraction}: give a whole number of jobs, or a fraction below 1.")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "Write the report of a run."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),
+    "baseline": ("baseline", "Which run a suite's other runs are held against."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files and old logs."),

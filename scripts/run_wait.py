@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from config.errors import UsageError
 from jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
+from scripts.gate_options import result_row, show_results
 from scripts.output import plain
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from jobs.database import Database
     from jobs.documents import Run
+    from jobs.ending import Ending, GateResult, GateVerdict
 
 POLL_S = 0.5
 LONG_EXPANSION_JOBS = 20_000
@@ -29,20 +31,55 @@ class Ended:
 
     run: Run
     jobs: dict[str, int]
+    asked: GateVerdict | None = None
+    """Of gates that were not the run's own."""
 
     @property
     def failed(self) -> bool:
-        """Not at its end, stopped, cancelled, or with a job that failed."""
-        return self.run.status is not RunStatus.DONE or self.jobs[JobStatus.DEAD] > 0
+        """Not at its end, stopped, cancelled, with a job that failed or a gate that did."""
+        gates = any(verdict is not None and verdict.failed for verdict in (self.run.verdict, self.asked))
+        return gates or self.run.status is not RunStatus.DONE or self.jobs[JobStatus.DEAD] > 0
+
+    @property
+    def results(self) -> list[GateResult]:
+        verdicts = (self.run.verdict, self.asked)
+        return [result for verdict in verdicts if verdict is not None for result in verdict.results]
 
     def json(self) -> dict[str, Any]:
-        return {"status_reason": self.run.status_reason, "jobs": self.jobs}
+        gates = [result_row(result) for result in self.results]
+        return {"status_reason": self.run.status_reason, "jobs": self.jobs, "gates": gates}
+
+    def show(self) -> None:
+        print(plain(self.sentence()))
+        show_results(self.results)
 
     def sentence(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self.jobs.items() if count)
         reason = f" ({self.run.status_reason})" if self.run.status_reason else ""
         more = f" `nightjar report {self.run.name}` shows the results." if self.run.status is RunStatus.DONE else ""
         return f"Run {self.run.name!r} is {self.run.status}{reason}: {counts or 'no jobs'}.{more}"
+
+
+async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
+    """The same with what gates say that were asked for now; a run that was not waited for to its end has no verdict."""
+    from pipeline.collector import collect
+    from pipeline.verdict import reach_verdict
+
+    if not asked.gates or ended.run.status not in (RunStatus.DONE, RunStatus.STOPPED):
+        return ended
+    report = await collect(ended.run.id, database)
+    return replace(ended, asked=await reach_verdict(report, ended.run, asked, database))
+
+
+async def check_asked(run: Run, asked: Ending, database: Database) -> None:
+    """Before waiting: raises UsageError for gates that the run cannot have."""
+    from jobs.documents import SuiteVersion
+    from pipeline.verdict import check_ending
+
+    suite = await SuiteVersion.get(run.suite) if asked.gates else None
+    if suite is not None:
+        taken = [sequence for sequence in suite.sequences if sequence.id in set(run.sequences)]
+        await check_ending(run.model_copy(update={"ending": asked}), taken, database)
 
 
 async def count_jobs(run_id: str, database: Database) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from jobs.ending import GateVerdict
 from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, RunStatus
@@ -45,6 +46,8 @@ class Provenance:
     nightjar_version: str
     created_at: datetime
     finished_at: datetime | None
+    rubric: Mapping[str, Any] | None = None
+    """What the judges were asked, as the run stores it."""
 
     @property
     def partial(self) -> bool:
@@ -139,6 +142,8 @@ class RunReport:
     """Of every metric there can be, in the order they are shown."""
     ranking: Ranking | None = None
     """By the headline metric; None where none has a better end."""
+    verdict: GateVerdict | None = None
+    """Of the run's gates, at its end."""
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "run": _run(report.provenance),
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "ranking": report.ranking,
+        "gates": _gates(report),
         "models": [_model(model) for model in report.models],
     }
 
@@ -85,6 +86,21 @@ def encode(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value)
     raise TypeError(f"{type(value).__name__} has no place in a report")
+
+
+def _gates(report: RunReport) -> dict[str, Any] | None:
+    verdict = report.verdict
+    if verdict is None:
+        return None
+    results = [{**result.model_dump(mode="json"), "gate": str(result.gate)} for result in verdict.results]
+    return {
+        "outcome": verdict.outcome.value,
+        "failed": verdict.failed,
+        "strict": verdict.strict,
+        "baseline": verdict.baseline,
+        "at": verdict.at,
+        "results": results,
+    }
 
 
 def _run(run: Provenance) -> dict[str, Any]:

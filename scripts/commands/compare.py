@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scripts.gate_options import GateOptions, result_row, show_results
+from scripts.options import takes
 from scripts.output import Json
 
 if TYPE_CHECKING:
+    from jobs.documents import Run
+    from jobs.ending import GateResult
     from pipeline.comparison import Comparison, Side
-    from pipeline.gates import Gate, GateResult
     from pipeline.report.data import RunReport
     from scripts.session import Session
 
@@ -18,23 +21,16 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@takes(GateOptions)
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN[:MODEL]...", help="The first is what the others are held against.")
-    ],
-    fail_below: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC:X", help="Exit code 1 when the metric is worse than X.")
-    ] = None,
-    fail_on_regression: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC:MARGIN", help="Exit code 1 when it is worse by more than the margin beyond doubt."
+        list[str],
+        typer.Argument(
+            metavar="RUN[:MODEL]...",
+            help="The first is what the others are held against; one alone is held against its baseline.",
         ),
-    ] = None,
-    max_missing: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Exit code 1 when more of the turns is missing, 0 to 1.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A gate that cannot be decided fails too.")] = False,
+    ],
+    gates: GateOptions,
     as_json: Json = False,
 ) -> None:
     """Compare runs or models, sequence by sequence: better, worse, or can't tell.
@@ -42,24 +38,24 @@ def compare(
     Example: nightjar compare nightly-2026-11-20 nightly-2026-11-21 --fail-on-regression checks:0.05
     """
     from config.errors import UsageError
-    from pipeline.gates import GateKind, parse_gate
     from scripts.session import run_async
 
-    if len(runs) < 2:
-        raise UsageError("compare needs two or more of RUN or RUN:MODEL.")
-    gates = [parse_gate(GateKind.BELOW, text) for text in fail_below or ()]
-    gates += [parse_gate(GateKind.REGRESSION, text) for text in fail_on_regression or ()]
-    gates += [parse_gate(GateKind.MISSING, max_missing)] if max_missing is not None else []
-    run_async(_compare(runs, gates, strict=strict, as_json=as_json))
+    if gates.baseline is not None and len(runs) > 1:
+        raise UsageError("--baseline is for one RUN alone; of several the first is what the others are held against.")
+    run_async(_compare(runs, gates, as_json=as_json))
 
 
-async def _compare(names: list[str], gates: list[Gate], *, strict: bool, as_json: bool) -> None:
+async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
+    from jobs.ending import failed
     from pipeline.comparison import compare_sides, pair_up
-    from pipeline.gates import check_comparison, check_report, failed
+    from pipeline.gates import check_comparison, check_report
     from scripts.session import open_session
 
+    gates = asked.gates()
     async with open_session() as session:
         reports: dict[str, RunReport] = {}
+        if len(names) == 1:
+            names = [await _baseline_of(names[0], asked.baseline, session), *names]
         operands = [await _sides(name, session, reports) for name in names]
     comparisons, results = [], []
     for other in operands[1:]:
@@ -73,25 +69,46 @@ async def _compare(names: list[str], gates: list[Gate], *, strict: bool, as_json
         _show_json(comparisons, results)
     else:
         _show(comparisons, results)
-    if failed(results, strict=strict):
+    if failed(results, strict=asked.strict):
         raise typer.Exit(1)
 
 
-async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) -> list[Side]:
-    """The models that RUN or RUN:MODEL names; a run's own name may hold a colon."""
+async def _baseline_of(operand: str, named: str | None, session: Session) -> str:
+    """The name of the run that a run alone is held against. Raises UsageError where there is none."""
+    from config.errors import UsageError
+    from pipeline.verdict import find_baseline
+
+    run, _ = await _operand(operand, session)
+    base = await find_baseline(run, named, session.database)
+    if base is None:
+        raise UsageError(
+            f"compare needs two or more of RUN or RUN:MODEL: suite {run.suite_name!r} has no baseline to hold "
+            f"{operand!r} against. Set one: `nightjar baseline set RUN`."
+        )
+    if base.id == run.id:
+        raise UsageError(f"Run {run.name!r} is the baseline itself; give another run to compare it with.")
+    return base.name
+
+
+async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
+    """The run and model that RUN or RUN:MODEL names; a run's own name may hold a colon."""
     from config.errors import UnknownNameError
     from jobs.lookup import find_run
-    from pipeline.collector import collect
-    from pipeline.comparison import sides
 
-    model: str | None = None
     try:
-        run = await find_run(operand, session.database)
+        return await find_run(operand, session.database), None
     except UnknownNameError:
         name, colon, model = operand.rpartition(":")
         if not colon:
             raise
-        run = await find_run(name, session.database)
+        return await find_run(name, session.database), model
+
+
+async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) -> list[Side]:
+    from pipeline.collector import collect
+    from pipeline.comparison import sides
+
+    run, model = await _operand(operand, session)
     if run.id not in reports:
         reports[run.id] = await collect(run.id, session.database)
     return sides(reports[run.id], model)
@@ -119,14 +136,13 @@ def _show(comparisons: list[Comparison], results: list[GateResult]) -> None:
             rows.append([metric.metric, *values, amount(metric.pair.paired.difference, metric.scale), between, verdict])
         rows += [[cost.name, fmt.number(cost.base), fmt.number(cost.other), "", "", ""] for cost in one.costs]
         screen.print(table(None, ["metric", "base>", "other>", "difference>", "95 % interval>", "verdict"], rows))
-    for result in results:
-        print(plain(f"Gate {result.gate.kind.value}: {result.outcome.value} for {result.about}: {result.reason}."))
+    show_results(results)
 
 
 def _show_json(comparisons: list[Comparison], results: list[GateResult]) -> None:
     from scripts.output import emit_json
 
-    emit_json({"comparisons": [_comparison(one) for one in comparisons], "gates": [_gate(one) for one in results]})
+    emit_json({"comparisons": [_comparison(one) for one in comparisons], "gates": [result_row(one) for one in results]})
 
 
 def _comparison(one: Comparison) -> dict[str, Any]:
@@ -154,16 +170,4 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "notices": one.notices,
         "metrics": [metric(found) for found in (*one.metrics, *one.measures)],
         "costs": [asdict(cost) for cost in one.costs],
-    }
-
-
-def _gate(result: GateResult) -> dict[str, Any]:
-    gate = result.gate
-    return {
-        "gate": gate.kind.value,
-        "metric": gate.metric,
-        "value": gate.value,
-        "about": result.about,
-        "outcome": result.outcome.value,
-        "reason": result.reason,
     }

@@ -6,21 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.enqueue_options import (
-    Assignments,
-    FailOnError,
-    Judges,
-    Limit,
-    MaxTries,
-    Models,
-    Only,
-    Priority,
-    Repeats,
-    RubricFile,
-    Seed,
-    Suite,
-    request_options,
-)
+from scripts.enqueue_options import QueuedRunOptions, RunName, local_deadline, request_options
+from scripts.gate_options import GateOptions
+from scripts.options import takes
 from scripts.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
@@ -31,24 +19,13 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@takes(QueuedRunOptions, GateOptions)
 def enqueue(
-    suite: Suite,
-    model: Models,
-    repeats: Repeats = 1,
-    seed: Seed = None,
-    assignments: Assignments = None,
-    only: Only = None,
-    limit: Limit = None,
-    name: Annotated[
-        str | None, typer.Option(help="The run's name; {date} becomes the day (UTC). The same name is the same run.")
-    ] = None,
-    priority: Priority = 0,
-    max_tries: MaxTries = 3,
-    fail_on_error: FailOnError = None,
-    judge: Judges = None,
-    rubric: RubricFile = None,
+    options: QueuedRunOptions,
+    gates: GateOptions,
+    name: RunName = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the run's end; exit code 1 when a job failed.")
+        bool, typer.Option("--wait", help="Wait for the run's end; exit code 1 when a job failed or a gate tripped.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -59,22 +36,8 @@ def enqueue(
     from pipeline.request import make_request
     from scripts.session import run_async
 
-    options = request_options(
-        assignments,
-        suite=suite,
-        models=tuple(model),
-        repeats=repeats,
-        seed=seed,
-        only=only,
-        limit=limit,
-        name=name,
-        priority=priority,
-        max_tries=max_tries,
-        fail_on_error=fail_on_error,
-        judges=judge,
-        rubric=rubric,
-    )
-    failed = run_async(_enqueue(make_request(**options), wait=wait, as_json=as_json))
+    request = make_request(**request_options(options, gates, name=name) | local_deadline(options.deadline))
+    failed = run_async(_enqueue(request, wait=wait, as_json=as_json))
     if failed:
         raise typer.Exit(1)
 
@@ -96,7 +59,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
         if as_json:
             emit_json({"run": _row(enqueued) | ({} if ended is None else {"status": ended.run.status, **ended.json()})})
         elif ended is not None:
-            print(plain(ended.sentence()))
+            ended.show()
         return ended is not None and ended.failed
 
 
@@ -108,6 +71,7 @@ def _row(enqueued: Enqueued) -> dict[str, Any]:
         "jobs_total": enqueued.jobs_total,
         "jobs_added": enqueued.jobs_added,
         "warnings": list(enqueued.warnings),
+        "changed": list(enqueued.changed),
     }
 
 
@@ -119,8 +83,10 @@ def _tell(enqueued: Enqueued) -> None:
         _say(f"Run {run.name!r}: {enqueued.jobs_total} jobs.")
     elif enqueued.jobs_added:
         _say(f"Run {run.name!r} grew by {enqueued.jobs_added} jobs to {enqueued.jobs_total}.")
-    else:
+    elif not enqueued.changed:
         _say(f"Nothing to do: run {run.name!r} is there with the same content, {run.status}.")
+    for change in enqueued.changed:
+        _say(f"Run {run.name!r}: {change}.")
     for warning in enqueued.warnings:
         _say(f"Note: {warning}")
 

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.enqueue_options import (
-    Assignments,
-    Judges,
-    Limit,
-    Only,
-    Repeats,
-    RubricFile,
-    Seed,
-    request_options,
-)
+from scripts.enqueue_options import RunName, RunOptions, request_options
 from scripts.evaluation import WorkerFlags
+from scripts.gate_options import GateOptions, result_row, show_results
+from scripts.options import takes
 from scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
@@ -59,18 +52,14 @@ class Evaluation:
     help="Evaluate models on a suite, everything in one terminal.\n\n"
     "Example: nightjar eval --suite story-starters --model ~/models/some-model-Q4_K_M.gguf"
 )
+@takes(RunOptions, GateOptions)
 def evaluate(
     suite: SuiteOrFile,
     model: ModelFiles,
-    judge: Judges = None,
-    rubric: RubricFile = None,
+    options: RunOptions,
+    gates: GateOptions,
     suite_format: Annotated[str | None, typer.Option(help="native, mt-bench or storybench.")] = None,
-    repeats: Repeats = 1,
-    seed: Seed = None,
-    assignments: Assignments = None,
-    only: Only = None,
-    limit: Limit = None,
-    name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
+    name: RunName = None,
     gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
     slots: Annotated[int | None, typer.Option(help="Conversations at once; default: as many as fit.")] = None,
     format_: Formats = ["html"],  # noqa: B006
@@ -79,14 +68,13 @@ def evaluate(
 ) -> None:
     from scripts.session import run_async
 
+    given = request_options(options, gates, name=name)
     evaluation = Evaluation(
         suite=suite,
         models=model,
-        judges=judge or [],
+        judges=list(given.pop("judges", ())),
         suite_format=suite_format,
-        options=request_options(
-            assignments, repeats=repeats, seed=seed, only=only, limit=limit, name=name, rubric=rubric
-        ),
+        options=given,
         flags=WorkerFlags(gpu=gpu, slots=slots),
         formats=format_,
         out=out,
@@ -96,7 +84,10 @@ def evaluate(
 
 
 async def run_evaluation(wanted: Evaluation) -> None:
-    """From a suite and models to the report's path. Raises any NightjarError; exit code 1 when a job failed."""
+    """From a suite and models to the report's path. Raises any NightjarError.
+
+    Exit code 1 when a job failed or a gate tripped.
+    """
     from pipeline.producer import enqueue
     from pipeline.report.write import check_folder, check_formats
     from pipeline.request import make_request
@@ -123,7 +114,8 @@ async def run_evaluation(wanted: Evaluation) -> None:
         await _generate(enqueued.run, entries, judges, wanted.flags, session, quiet=wanted.as_json)
         report, paths = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
-        if any(model_report.total.counts.failed for model_report in report.models):
+        tripped = report.verdict is not None and report.verdict.failed
+        if tripped or any(model_report.total.counts.failed for model_report in report.models):
             raise SystemExit(1)
 
 
@@ -170,10 +162,13 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
     """The short table and where the report is."""
     from pipeline.report.summary import summary_rows
 
+    results = report.verdict.results if report.verdict is not None else ()
     if as_json:
-        emit_json({"run": {"id": run.id, "name": run.name}, "reports": [str(path) for path in paths]})
+        gates = [result_row(result) for result in results]
+        emit_json({"run": {"id": run.id, "name": run.name}, "reports": [str(path) for path in paths], "gates": gates})
         return
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
+    show_results(results)
     for path in paths:
         print(f"Report: {plain(str(path))}")

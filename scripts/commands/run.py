@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.errors import UsageError
+from scripts.gate_options import GateOptions
+from scripts.options import takes
 from scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
@@ -74,25 +76,35 @@ def show(
 
 
 @app.command()
+@takes(GateOptions)
 def wait(
     name: Name,
+    gates: GateOptions,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds; then exit code 1.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Wait for a run's end; exit code 1 when a job failed or the run stopped. Example: nightjar run wait nightly"""
+    """Wait for a run's end; exit code 1 when a job failed, the run stopped, or a gate tripped (its own, and these).
+
+    Example: nightjar run wait nightly-2026-11-21 --fail-below checks:0.8 --max-missing 0.02
+    """
     from jobs.lookup import find_run
-    from scripts.run_wait import Ended, wait_for_run
+    from scripts.run_wait import Ended, check_asked, judged_by, wait_for_run
     from scripts.session import open_session, run_async
+
+    asked = gates.ending()
 
     async def until() -> Ended:
         async with open_session() as session:
-            return await wait_for_run(await find_run(name, session.database), session.database, timeout_s=timeout)
+            run = await find_run(name, session.database)
+            await check_asked(run, asked, session.database)
+            ended = await wait_for_run(run, session.database, timeout_s=timeout)
+            return await judged_by(ended, asked, session.database)
 
     ended = run_async(until())
     if as_json:
         emit_json({"run": {"id": ended.run.id, "name": ended.run.name, "status": ended.run.status, **ended.json()}})
     else:
-        print(plain(ended.sentence()))
+        ended.show()
     if ended.failed:
         raise typer.Exit(1)
 

@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.errors import UnknownNameError, UsageError
-from scripts.enqueue_options import (
-    Assignments,
-    FailOnError,
-    Judges,
-    Limit,
-    MaxTries,
-    Models,
-    Only,
-    Priority,
-    Repeats,
-    RubricFile,
-    Seed,
-    Suite,
-    request_options,
-)
+from scripts.enqueue_options import QueuedRunOptions, request_options
+from scripts.gate_options import GateOptions
+from scripts.options import takes
 from scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from jobs.nights import Schedule
+    from pipeline.ticks import Rules
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,44 +24,35 @@ app = typer.Typer(
 
 
 @app.command()
+@takes(QueuedRunOptions, GateOptions)
 def add(
     name: Annotated[str, typer.Argument(help="Its runs are called NAME-DATE-TIME.")],
     cron: Annotated[str, typer.Option(help="Five fields, such as '0 2 * * *' for two at night.")],
-    suite: Suite,
-    model: Models,
-    timezone: Annotated[str, typer.Option("--timezone", "-z", help="Such as Europe/Berlin.")] = "UTC",
-    repeats: Repeats = 1,
-    seed: Seed = None,
-    assignments: Assignments = None,
-    only: Only = None,
-    limit: Limit = None,
-    priority: Priority = 0,
-    max_tries: MaxTries = 3,
-    fail_on_error: FailOnError = None,
-    judge: Judges = None,
-    rubric: RubricFile = None,
+    options: QueuedRunOptions,
+    gates: GateOptions,
+    timezone: Annotated[
+        str, typer.Option("--timezone", "-z", help="Such as Europe/Berlin; also the deadline's.")
+    ] = "UTC",
+    overlap: Annotated[
+        str, typer.Option(help="A tick while the run before still works: skip, queue or cancel-previous.")
+    ] = "queue",
+    missed: Annotated[
+        str, typer.Option(help="Ticks at which no dispatcher ran: run (the newest, once) or skip.")
+    ] = "run",
+    grace: Annotated[str, typer.Option(metavar="DURATION", help="So late a tick is not yet missed.")] = "5m",
+    keep_nights: Annotated[
+        int | None, typer.Option(min=1, help="Keep the transcripts of the newest so many runs; default: the setting.")
+    ] = None,
 ) -> None:
     """Start a run at every tick of a clock.
 
     Example: nightjar schedule add nightly --cron '0 2 * * *' --timezone Europe/Berlin --suite mt-bench --model story
     """
+    from pipeline.ticks import Rules
     from scripts.session import run_async
 
-    options = request_options(
-        assignments,
-        suite=suite,
-        models=tuple(model),
-        repeats=repeats,
-        seed=seed,
-        only=only,
-        limit=limit,
-        priority=priority,
-        max_tries=max_tries,
-        fail_on_error=fail_on_error,
-        judges=judge,
-        rubric=rubric,
-    )
-    tick = run_async(_add(name, cron, timezone, options))
+    rules = Rules.read(overlap=overlap, missed=missed, grace=grace, keep_nights=keep_nights)
+    tick = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
     print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher` must be running then."))
 
 
@@ -91,7 +71,18 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         emit_json({"schedules": rows})
         return
-    columns = ("name", "cron", "timezone", "next_local", "next_utc", "suite", "models", "last_run", "last_error")
+    columns = (
+        "name",
+        "cron",
+        "timezone",
+        "next_local",
+        "next_utc",
+        "suite",
+        "models",
+        "last_run",
+        "last_passed",
+        "last_error",
+    )
     heads = [column.replace("_", " ") for column in columns]
     console().print(table(None, heads, [[row[column] for column in columns] for row in rows]))
 
@@ -111,14 +102,14 @@ def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> Non
     print(plain(f"Removed schedule {name!r}."))
 
 
-async def _add(name: str, cron: str, timezone: str, options: dict[str, Any]) -> str:
+async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules) -> str:
     from pipeline.schedules import add_schedule
     from scripts.enqueue_options import local_models
     from scripts.session import open_session
 
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
-        schedule = await add_schedule(name, cron, timezone, options, session.database)
+        schedule = await add_schedule(name, cron, timezone, options, session.database, rules=rules)
         row = _row(schedule, schedule.created_at)
         return f"{row['next_local']} ({row['next_utc']} UTC)"
 
@@ -126,7 +117,7 @@ async def _add(name: str, cron: str, timezone: str, options: dict[str, Any]) -> 
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
     from zoneinfo import ZoneInfo
 
-    from pipeline.schedules import next_tick
+    from pipeline.ticks import next_tick
 
     tick = next_tick(schedule.cron, schedule.timezone, now)
     if tick is None:
@@ -144,5 +135,18 @@ def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
         "models": ", ".join(schedule.enqueue["models"]),
         "last_run": schedule.last_run,
         "last_error": schedule.last_error,
-        "enqueue": schedule.enqueue,
+        "last_passed": schedule.last_passed,
+        "overlap": schedule.overlap,
+        "missed": schedule.missed,
+        "grace_s": schedule.grace_s,
+        "keep_nights": schedule.keep_nights,
+        "enqueue": _shown(schedule.enqueue),
     }
+
+
+def _shown(enqueue: dict[str, Any]) -> dict[str, Any]:
+    """The request without what a web address may hide."""
+    from jobs.ending import Hook
+
+    hooks = [str(Hook.model_validate(hook)) for hook in enqueue.get("on_finish", ())]
+    return enqueue | ({"on_finish": hooks} if hooks else {})

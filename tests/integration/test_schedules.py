@@ -16,9 +16,10 @@ from jobs.sequences import Sequence
 from pipeline import schedules
 from pipeline.producer import enqueue
 from pipeline.request import make_request
-from pipeline.schedules import add_schedule, fire_due, run_name
+from pipeline.schedules import add_schedule, fire_due
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.importer import import_suite
+from pipeline.ticks import run_name
 
 OPTIONS = {"suite": "tales", "models": ("m",), "known_models": ("m",), "repeats": 2, "seed": 7}
 LAST = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
@@ -42,6 +43,11 @@ async def stored(name: str = "nightly") -> Schedule:
     found = await Schedule.get(name)
     assert found is not None
     return found
+
+
+async def end_runs(database: Database) -> None:
+    """What workers and the dispatcher would do."""
+    await database.runs.update_many({}, {"$set": {"status": "DONE"}})
 
 
 async def test_a_new_schedule_fires_nothing_that_is_past(database: Database) -> None:
@@ -81,6 +87,7 @@ async def test_a_dispatcher_that_dies_after_its_claim_is_stood_in_for(database: 
     await database.raw["schedules"].update_one({}, {"$set": {"claimed_tick": TICK}})
     later = TICK + timedelta(days=2)  # the claimed tick comes first, then the newest one
     assert [run.name for run in await fire_due(database, later)] == [run_name("nightly", TICK)]
+    await end_runs(database)
     assert [run.name for run in await fire_due(database, later)] == [run_name("nightly", later)]
     assert await fire_due(database, later) == []
 
@@ -128,6 +135,7 @@ async def test_a_schedule_that_cannot_enqueue_says_why_and_hinders_no_other(data
     assert "no suite 'gone'" in broken.last_error
     assert (broken.last_run, broken.last_tick, broken.claimed_tick) == (None, TICK, None)
     await database.raw["schedules"].update_one({"_id": "a-broken"}, {"$set": {"enqueue.suite": "tales"}})
+    await end_runs(database)
     assert len(await fire_due(database, TICK + timedelta(days=1))) == 2
     assert (await stored("a-broken")).last_error is None
 
@@ -137,6 +145,7 @@ async def test_a_schedule_takes_the_suites_newest_version_and_the_same_seed_each
     (first,) = await fire_due(database, TICK)
     sequence = Sequence.model_validate({"id": "a", "turns": [{"prompt": "new"}]})
     await import_suite(SuiteContent(name="tales", sequences=(sequence,)), database)
+    await end_runs(database)
     (second,) = await fire_due(database, TICK + timedelta(days=1))
     assert (first.suite_version, second.suite_version) == (1, 2)
     assert first.seed == second.seed

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from config.errors import UnknownNameError, UsageError
+from jobs.ending import Gate, GateKind, GateResult, Outcome, failed
 from jobs.sequences import Sequence
 from jobs.states import JobStatus
 from pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides
-from pipeline.gates import Gate, GateKind, GateResult, Outcome, check_comparison, check_report, failed, parse_gate
+from pipeline.gates import check_comparison, check_report, parse_gate
 from pipeline.report.data import RunReport
 from pipeline.report.ranking import Verdict
 from tests import factories

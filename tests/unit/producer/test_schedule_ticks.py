@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import UsageError
-from pipeline.schedules import check_cron, newest_due, next_tick, run_name
+from pipeline.ticks import check_cron, newest_due, next_tick, run_name
 
 BERLIN = "Europe/Berlin"
 

@@ -1,0 +1,71 @@
+"""Gates on a command line, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from jobs.ending import Ending, Gate, GateResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """What a run must keep, for an exit code of 0."""
+
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC:X", help="Gate: fails when the metric's mean is worse than X; repeatable."),
+    ] = None
+    fail_on_regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:MARGIN",
+            help="Gate: fails when it is worse than the baseline's by more than the margin, beyond doubt; repeatable.",
+        ),
+    ] = None
+    max_missing: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE|COUNT", help="Gate: fails when more turns are missing: 0.05, 5%, or 3 turns."),
+    ] = None
+    strict: Annotated[bool, typer.Option("--strict", help="A gate that cannot be decided fails, too.")] = False
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Regressions are against this run; default: the suite's baseline."),
+    ] = None
+
+    def gates(self) -> tuple[Gate, ...]:
+        """Raises UsageError for what is no gate."""
+        from pipeline.gates import parse_gates
+
+        return parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
+
+    def ending(self) -> Ending:
+        """As a run holds it."""
+        from jobs.ending import Ending
+
+        return Ending(gates=self.gates(), strict=self.strict, baseline=self.baseline)
+
+
+def show_results(results: Iterable[GateResult]) -> None:
+    """One line for every gate and model it was tried on."""
+    from scripts.output import plain
+
+    for result in results:
+        print(plain(result.sentence()))
+
+
+def result_row(result: GateResult) -> dict[str, Any]:
+    """For --json."""
+    gate = result.gate
+    return {
+        "gate": gate.kind.value,
+        "metric": gate.metric,
+        "value": gate.value,
+        "about": result.about,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+    }
