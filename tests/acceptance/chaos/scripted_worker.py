@@ -2,7 +2,9 @@
 
 Each generation is written into a ledger before it begins. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
 poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control), die_at_claim (a
-file with the number of claims before or after which the process still has to be killed).
+file with the number of claims before or after which the process still has to be killed), cards (a process for each
+card that NVML lists), noop (replies cost nothing: a
+word, and no ledger).
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from config.load_settings import LoadSettings
 from config.settings import Settings
 from scripts.session import open_session
 from workers.engine.fake import ScriptedEngine, echo
-from workers.gpu import Pin
+from workers.gpu import Pin, choose, list_cards
 from workers.library.find import ModelEntry
 from workers.main import WorkerOptions, serve
 from workers.supervisor import Supervisor
 
 MODEL = "scripted"
+LAST_WORDS = "about to read what is at address 0"
+"""On standard error, before a process dies of poison."""
 KNOBS: dict[str, Any] = json.loads(os.environ.get("CHAOS", "{}"))
 
 
@@ -39,6 +43,7 @@ def script(ledger: int) -> Callable[[str, int], str]:
         os.write(ledger, f"{time.time()} {seed}\n".encode())
         poison = KNOBS.get("poison")
         if poison is not None and poison in prompt:
+            os.write(2, f"{LAST_WORDS}\n".encode())
             ctypes.string_at(0)
         return echo(prompt, seed)
 
@@ -51,10 +56,15 @@ def find(name: str, settings: Settings) -> ModelEntry:
     )
 
 
+def say_little(prompt: str, seed: int) -> str:
+    """A reply that costs nothing."""
+    return "ok"
+
+
 async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedEngine:
     ledger = os.open(KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     return ScriptedEngine(
-        script(ledger),
+        say_little if KNOBS.get("noop") else script(ledger),
         name=entry.name,
         slots=KNOBS.get("slots", 6),
         context=65_536,
@@ -114,6 +124,7 @@ async def main(arguments: list[str]) -> int:
     parser.add_argument("--started-ms", type=int, default=0)
     parser.add_argument("--parent", type=int)
     parser.add_argument("--burst", action="store_true")
+    parser.add_argument("--gpu")
     given = parser.parse_args(arguments)
     if KNOBS.get("no_fence"):
         take_out_the_fence()
@@ -123,10 +134,12 @@ async def main(arguments: list[str]) -> int:
         if not given.single:
             command = (sys.executable, "-m", "tests.acceptance.chaos.scripted_worker")
             burst = ["--burst"] if given.burst else []
-            return await Supervisor(burst, [Pin()], session.database, burst=given.burst, command=command).run()
+            pins = choose(None, list_cards()) if KNOBS.get("cards") else [Pin()]
+            return await Supervisor(burst, pins, session.database, burst=given.burst, command=command).run()
         options = WorkerOptions(
-            model=MODEL, burst=given.burst, probe=False, started_ms=given.started_ms, parent=given.parent
-        )
+            model=MODEL, gpu=given.gpu, burst=given.burst, probe=False, started_ms=given.started_ms,
+            parent=given.parent,
+        )  # fmt: skip
         return await serve(options, session.settings, session.database, session.urls.redis, find=find, loader=load)
 
 

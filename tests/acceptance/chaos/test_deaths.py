@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.database import Database
 from jobs.documents import Job
 from jobs.states import JobStatus
-from tests.acceptance.chaos.house import LEASE_S, RUN, House, endure, inhabited, judge, wait_for_turns
-from tests.acceptance.chaos.scripted_worker import MODEL
+from tests.acceptance.chaos.faults import wait_for_turns
+from tests.acceptance.chaos.house import LEASE_S, RUN, House, inhabited
+from tests.acceptance.chaos.scripted_worker import LAST_WORDS, MODEL
+from tests.acceptance.chaos.verdict import judge
 from tests.workbench import make_run, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
@@ -87,6 +88,8 @@ async def test_a_killed_host_resumes_at_the_same_turn(tmp_path: Path) -> None:
             waits.append(time.monotonic() - began)
             assert (await the_job()).turns[: len(held)] == held
         assert (await the_job()).tries == 0
+        verdict = await judge(house, turns=120)
+        assert (verdict.after_commit, verdict.late) == (0, 0)
     print(f"resumed after {min(waits):.1f} to {max(waits):.1f} s")
 
 
@@ -111,13 +114,14 @@ async def test_one_poisonous_job_among_two_hundred(tmp_path: Path) -> None:
         await make_run(RUN, sequences=200, turns=2, model=MODEL)
         await until(all_ended, within_s=300)
         dead = await Job.find({"run": RUN, "status": "DEAD"}).to_list()
-        crashes = await database.raw["crashes"].count_documents({})
+        crashes = [crash async for crash in database.raw["crashes"].find()]
         done = await Job.find({"run": RUN, "status": "DONE"}).count()
-    print(f"{crashes} crashes, {len(dead)} dead: {[job.reason for job in dead]}")
+    print(f"{len(crashes)} crashes, {len(dead)} dead: {[job.reason for job in dead]}")
     assert [job.sequence for job in dead] == ["s77"]
     assert "SIGSEGV" in str(dead[0].reason)
     assert done == 199
-    assert crashes <= 3
+    assert len(crashes) <= 3
+    assert all("SIGSEGV" in crash["reason"] and LAST_WORDS in crash["stderr"] for crash in crashes)
 
 
 async def test_twenty_terminations_during_one_sequence(tmp_path: Path) -> None:
@@ -138,21 +142,3 @@ async def test_twenty_terminations_during_one_sequence(tmp_path: Path) -> None:
     assert (job.status, job.tries, job.lapses, job.crashes) == (JobStatus.DONE, 0, 0, 0)
     assert (verdict.wrong, verdict.after_commit) == ([], 0)
     print(f"{verdict.generated} generations for 80 turns, {job.fence} claims")
-
-
-async def test_workers_stopped_past_their_lease_write_nothing_late(tmp_path: Path) -> None:
-    """Stopped for twice the lease, twenty times, then continued. Issue 4, check 6."""
-    house = House(folder=tmp_path, workers=2, knobs={"slots": 6, "token_delay_s": 0.002})
-    async with inhabited(house) as database:
-        await endure(
-            house, database, sequences=150, turns=4, faults=20, seed=1, limit_s=900, kinds=("stop worker",)
-        )  # fmt: skip
-        verdict = await judge(house, turns=4)
-        late = await _lost_writes(database)
-    print(f"{verdict.generated} generations for {verdict.turns} turns; {late} jobs changed hands")
-    assert (verdict.done, verdict.wrong) == (150, [])
-    assert late > 0, "no worker ever lost a job: the check proves nothing"
-
-
-async def _lost_writes(database: Database) -> int:
-    return await database.jobs.count_documents({"run": RUN, "lapses": {"$gt": 0}})

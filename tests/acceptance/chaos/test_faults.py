@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.chaos.house import House, endure, inhabited, judge
+from tests.acceptance.chaos.faults import endure
+from tests.acceptance.chaos.house import House, inhabited
+from tests.acceptance.chaos.verdict import judge
 
 
 async def endure_mixed_faults(folder: Path, *, sequences: int, faults: int, seed: int, limit_s: float) -> None:
@@ -19,7 +21,7 @@ async def endure_mixed_faults(folder: Path, *, sequences: int, faults: int, seed
     assert verdict.again <= 0.1
     assert verdict.wrong == []
     assert verdict.done == verdict.jobs == sequences
-    assert verdict.after_commit == 0
+    assert (verdict.after_commit, verdict.late) == (0, 0)
 
 
 async def test_a_short_run_through_mixed_faults(tmp_path: Path) -> None:
@@ -55,5 +57,5 @@ async def test_without_the_fence_transcripts_go_wrong(tmp_path: Path) -> None:
         kinds = ("stop worker",)
         await endure(house, database, sequences=60, turns=4, faults=8, seed=1, limit_s=500, kinds=kinds)
         verdict = await judge(house, turns=4)
-    print(f"without the fence: {len(verdict.wrong)} wrong transcripts")
+    print(f"without the fence: {len(verdict.wrong)} wrong transcripts, {verdict.late} late commits")
     assert verdict.wrong

@@ -20,9 +20,8 @@ from jobs.models import ModelKind
 from jobs.publishing import publish_model
 from jobs.states import RunStatus
 from pipeline.window import LARGEST
-from tests.acceptance.chaos.house import PROJECT, House
+from tests.acceptance.chaos.house import PROJECT, House, status
 from tests.acceptance.chaos.scripted_worker import MODEL
-from tests.acceptance.chaos.test_servers_away import status
 from tests.workbench import until
 from workers.engine.fake import scripted_facts
 
