@@ -16,7 +16,7 @@ from config.programs import Kind
 from config.redact import remember
 from config.server_log import too_large
 from config.server_record import Place, is_up, process_of, read_record
-from config.servers import keep_log_small, start, stop
+from config.servers import check_room, keep_log_small, start, stop
 from config.settings import Settings
 
 LOCK_S = 120.0
@@ -50,11 +50,31 @@ class ServerStatus:
 def service_urls(settings: Settings) -> ServiceUrls:
     """The URLs to use; starts what is embedded and not up. Raises ServiceError or OutputError."""
     return ServiceUrls(
-        mongo=settings.mongo_url or _ensure(mongod, settings),
-        redis=settings.redis_url or _ensure(redis_server, settings),
+        mongo=mongo_url(settings),
+        redis=redis_url(settings),
         embedded_mongo=settings.mongo_url is None,
         embedded_redis=settings.redis_url is None,
     )
+
+
+def mongo_url(settings: Settings) -> SecretStr:
+    """MongoDB's URL; starts the embedded one where none is set and it is not up. Raises ServiceError or OutputError."""
+    return settings.mongo_url or _ensure(mongod, settings)
+
+
+def redis_url(settings: Settings) -> SecretStr:
+    """Redis's, likewise."""
+    return settings.redis_url or _ensure(redis_server, settings)
+
+
+def full_disk(settings: Settings) -> str | None:
+    """What is wrong with the disk under the embedded servers; None where it has room, or where they have none."""
+    for kind in embedded_kinds(settings):
+        try:
+            check_room(kind, Place.of(kind, settings.home))
+        except OutputError as error:
+            return str(error)
+    return None
 
 
 def up(settings: Settings) -> list[ServerStatus]:

@@ -50,7 +50,7 @@ def start(kind: Kind, place: Place, settings: Settings) -> Record:
     program = find_program(kind)
     for folder in (place.data, place.log.parent, place.record.parent):
         private_folder(folder)
-    _check_room(kind, place)
+    check_room(kind, place)
     last = read_record(place)
     stop_leftovers(kind, place, last)
     password = last.password if last else secrets.token_urlsafe(32)
@@ -69,12 +69,14 @@ def stop(kind: Kind, place: Place) -> bool:
     """Stops the server cleanly and waits for its end; False when it was not running. Raises ServiceError."""
     record = read_record(place)
     process = process_of(record, place)
-    if record is not None:
-        write_record(place, replace(record, since=None))
+    with contextlib.suppress(OutputError):  # on a full disk, ending the server matters more than noting it
+        if record is not None:
+            write_record(place, replace(record, since=None))
     if process is not None:
         _end(kind, process)
-    if record is not None:
-        write_record(place, replace(record, pid=None, created=None, since=None))
+    with contextlib.suppress(OutputError):
+        if record is not None:
+            write_record(place, replace(record, pid=None, created=None, since=None))
     return process is not None
 
 
@@ -92,8 +94,10 @@ def stop_leftovers(kind: Kind, place: Place, record: Record | None) -> None:
         _end(kind, process)
 
 
-def _check_room(kind: Kind, place: Place) -> None:
-    """A mongod that runs out of disk ends in the middle of its work: better not to begin."""
+def check_room(kind: Kind, place: Place) -> None:
+    """A mongod that runs out of disk ends in the middle of its work: better not to begin. Raises OutputError."""
+    if not place.data.is_dir():
+        return
     needed = SPARE_BYTES if any(place.data.iterdir()) else kind.first_bytes + SPARE_BYTES
     free = shutil.disk_usage(place.data).free
     if free < needed:

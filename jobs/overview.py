@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from jobs.database import Database, Row
 from jobs.dispatchers import dispatcher_is_live
+from jobs.eta import Counts, Group, etas
 from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
 from jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
 from jobs.waiting import ModelWait, explain
@@ -31,13 +31,15 @@ async def read_overview(database: Database, redis: ServiceState, *, run_id: str 
     counts = await _counts(ids, database)
     workers = await _workers(database)
     retries = await _retries(ids, database)
-    queues = await _queues(runs, counts, workers, redis, database)
-    etas = _etas(runs, counts, workers)
+    dispatching = await dispatcher_is_live(database)
+    queues = await _queues(runs, counts, workers, redis, dispatching, database)
+    unattended = set() if dispatching else await _unattended(runs, counts, database)
+    waits_s = etas(runs, counts, workers)
     return Overview(
         services={"mongo": await _takes_writes(database), "redis": redis},
         queues=queues,
         workers=workers,
-        runs=[_run_view(row, counts, retries.get(row["_id"], 0), etas.get(row["_id"])) for row in runs],
+        runs=[_run_view(row, counts, retries.get(row["_id"], 0), waits_s.get(row["_id"]), unattended) for row in runs],
         dead=await _dead([run for run in runs if _count(counts, run["_id"], JobStatus.DEAD)], database),
     )
 
@@ -51,17 +53,6 @@ async def _takes_writes(database: Database) -> ServiceState:
     return ServiceState(ok=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Group:
-    jobs: int
-    committed: int
-    empty: int
-
-
-_Counts = Mapping[str, Mapping[tuple[str, str], _Group]]
-"""Run id -> (status, model) -> group."""
-
-
 async def _runs(database: Database, run_id: str | None) -> list[Row]:
     fields = dict.fromkeys(("name", "suite_name", "status", "status_reason", "priority", "jobs_total", "created_at"), 1)
     if run_id is not None:
@@ -72,7 +63,7 @@ async def _runs(database: Database, run_id: str | None) -> list[Row]:
     return found + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
 
 
-async def _counts(run_ids: Sequence[str], database: Database) -> _Counts:
+async def _counts(run_ids: Sequence[str], database: Database) -> Counts:
     groups: list[Row] = [
         {"$match": {"run": {"$in": list(run_ids)}}},
         {
@@ -84,10 +75,10 @@ async def _counts(run_ids: Sequence[str], database: Database) -> _Counts:
             }
         },
     ]
-    counts: dict[str, dict[tuple[str, str], _Group]] = defaultdict(dict)
+    counts: dict[str, dict[tuple[str, str], Group]] = defaultdict(dict)
     async for row in await database.jobs.aggregate(groups, hint="status"):
         key = row["_id"]
-        group = _Group(jobs=row["jobs"], committed=row["committed"], empty=row["empty"])
+        group = Group(jobs=row["jobs"], committed=row["committed"], empty=row["empty"])
         counts[key["run"]][key["status"], key["model"]] = group
     return counts
 
@@ -129,8 +120,22 @@ async def _retries(run_ids: Sequence[str], database: Database) -> dict[str, int]
     return {row["_id"]: row["retries"] async for row in await database.jobs.aggregate(groups, hint="retried")}
 
 
+async def _unattended(runs: Sequence[Row], counts: Counts, database: Database) -> set[str]:
+    """Ids of working runs that only a dispatcher can move: nothing of theirs is open, or its worker is lost."""
+    working = [run["_id"] for run in runs if run["status"] in WORKING_RUNS]
+    lapsed: Row = {"status": JobStatus.RUNNING, "$expr": {"$lt": ["$lease_until", "$$NOW"]}, "run": {"$in": working}}
+    lost = {row["run"] async for row in database.jobs.find(lapsed, {"run": 1}).limit(DEAD_ROWS)}
+    open_ = (JobStatus.PENDING, JobStatus.RUNNING)
+    return lost | {run for run in working if not any(_count(counts, run, status) for status in open_)}
+
+
 async def _queues(
-    runs: Sequence[Row], counts: _Counts, workers: Sequence[WorkerView], redis: ServiceState, database: Database
+    runs: Sequence[Row],
+    counts: Counts,
+    workers: Sequence[WorkerView],
+    redis: ServiceState,
+    dispatching: bool,
+    database: Database,
 ) -> list[QueueView]:
     open_runs = [run for run in runs if run["status"] not in TERMINAL_RUNS]
     waiting: dict[str, dict[str, int]] = defaultdict(dict)
@@ -141,7 +146,6 @@ async def _queues(
     if not waiting:
         return []
     status_of = {run["_id"]: RunStatus(run["status"]) for run in open_runs}
-    dispatching = await dispatcher_is_live(database)
     views = []
     for model, by_run in sorted(waiting.items()):
         working = [run_id for run_id in by_run if status_of[run_id] in WORKING_RUNS]
@@ -149,7 +153,7 @@ async def _queues(
             statuses=frozenset(status_of[run_id] for run_id in by_run),
             earliest_due=await _earliest_due(model, working, database),
             now=await database.now(),
-            only_suspects=await _only_suspects(model, by_run, working, database),
+            only_suspects=await _only_suspects(model, working, database),
             worker_states={worker.id: (worker.state, worker.reason) for worker in workers if worker.model == model},
             free_slots=sum(w.slots - w.slots_used for w in workers if w.model == model and w.state == "ready"),
             redis_reason=redis.reason if not redis.ok else None,
@@ -170,48 +174,13 @@ async def _earliest_due(model: str, run_ids: Sequence[str], database: Database) 
     return min(moments, default=None)
 
 
-async def _only_suspects(model: str, by_run: Mapping[str, int], run_ids: Sequence[str], database: Database) -> bool:
-    query = {"run": {"$in": list(run_ids)}, "fence": {"$gt": 1}, "crashes": {"$gt": 0}}
-    suspects = {"model": model, "status": JobStatus.PENDING, "suspect": True}
-    found = await database.jobs.count_documents({**query, **suspects}, hint="retried")
-    return found > 0 and found == sum(by_run[run_id] for run_id in run_ids)
+async def _only_suspects(model: str, run_ids: Sequence[str], database: Database) -> bool:
+    """Whether no innocent job waits; nearly always the first one looked at is innocent."""
+    query: Row = {"model": model, "status": JobStatus.PENDING, "run": {"$in": list(run_ids)}, "suspect": False}
+    return bool(run_ids) and await database.jobs.find_one(query, {"_id": 1}, hint="due") is None
 
 
-def _etas(runs: Sequence[Row], counts: _Counts, workers: Sequence[WorkerView]) -> dict[str, float]:
-    """Seconds until each working run is generated, its models' turns shared by priority; unknown where nothing runs."""
-    rates: dict[str, float] = defaultdict(float)
-    for worker in workers:
-        rates[worker.model] += worker.turns_per_s
-    ahead: dict[str, float] = defaultdict(float)
-    etas: dict[str, float] = {}
-    for run in runs:
-        if run["status"] not in WORKING_RUNS:
-            continue
-        left = _turns_left(counts.get(run["_id"], {}))
-        for model, turns in left.items():
-            ahead[model] += turns
-        waits = [ahead[model] / rates[model] if rates[model] > 0 else None for model in left]
-        known = [wait for wait in waits if wait is not None]
-        if left and len(known) == len(waits):
-            etas[run["_id"]] = max(known)
-    return etas
-
-
-def _turns_left(groups: Mapping[tuple[str, str], _Group]) -> dict[str, float]:
-    """Turns still to be made per model, from the mean of the run's finished jobs; none before one is finished."""
-    left: dict[str, float] = {}
-    for model in {model for _, model in groups}:
-        done = groups.get((JobStatus.DONE, model))
-        open_ = [groups[key] for key in ((JobStatus.PENDING, model), (JobStatus.RUNNING, model)) if key in groups]
-        jobs = sum(group.jobs for group in open_)
-        if jobs and done is not None and done.jobs:
-            left[model] = max(1.0, jobs * done.committed / done.jobs - sum(group.committed for group in open_))
-        elif jobs:
-            return {}
-    return left
-
-
-def _run_view(row: Row, counts: _Counts, retries: int, eta_s: float | None) -> RunView:
+def _run_view(row: Row, counts: Counts, retries: int, eta_s: float | None, unattended: set[str]) -> RunView:
     groups = counts.get(row["_id"], {}).values()
     return RunView(
         id=row["_id"],
@@ -225,10 +194,11 @@ def _run_view(row: Row, counts: _Counts, retries: int, eta_s: float | None) -> R
         turns={"committed": sum(g.committed for g in groups), "empty": sum(g.empty for g in groups)},
         retries=retries,
         eta_s=eta_s,
+        wait="no dispatcher runs" if row["_id"] in unattended else None,
     )
 
 
-def _count(counts: _Counts, run_id: str, status: JobStatus) -> int:
+def _count(counts: Counts, run_id: str, status: JobStatus) -> int:
     return sum(group.jobs for key, group in counts.get(run_id, {}).items() if key[0] == status)
 
 

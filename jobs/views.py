@@ -61,6 +61,8 @@ class RunView:
     retries: int
     """Tries, lapses and crashes of its jobs."""
     eta_s: float | None
+    wait: str | None = None
+    """Why the run itself goes no further, whatever its jobs wait for; None where nothing is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +87,5 @@ class Overview:
     @property
     def stalled(self) -> bool:
         """Work waits that nothing here will ever start, or a service is missing."""
-        return any(not service.ok for service in self.services.values()) or any(queue.stalled for queue in self.queues)
+        waits = any(queue.stalled for queue in self.queues) or any(run.wait is not None for run in self.runs)
+        return waits or any(not service.ok for service in self.services.values())

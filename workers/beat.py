@@ -27,7 +27,7 @@ class Tally:
 
     turns_done: int = 0
     wasted_tokens: int = 0
-    """Generated for turns that were never committed."""
+    """Of whole replies whose turns were never committed; the engine counts those that it dropped half-way."""
 
 
 class Beat:
@@ -78,7 +78,7 @@ class Beat:
             "tokens_per_s": self._tokens.per_s(stats.decode_tokens),
             "turns_per_s": self._turns.per_s(self.tally.turns_done),
             "reused_tokens": stats.reused_tokens,
-            "wasted_tokens": self.tally.wasted_tokens,
+            "wasted_tokens": self.tally.wasted_tokens + stats.dropped_tokens,
             "process_peak_bytes": process_peak_bytes(),
             "gpu_peak_bytes": gpu.peak_bytes,
             "gpu_utilisation": gpu.utilisation,

@@ -14,13 +14,14 @@ from scripts.output import Json, console, emit_json, table
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from config.settings import Settings
     from jobs.database import Database
-    from jobs.views import Overview
+    from jobs.views import Overview, ServiceState
 
 app = typer.Typer()
 WATCH_S = 2.0
 RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
-WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "beat>")
+WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "wasted>", "beat>")
 
 
 @app.command(epilog="Example: nightjar status --watch")
@@ -61,8 +62,8 @@ async def _read(name: str | None) -> Overview:
     """The overview; a server that is away is part of the answer."""
     from pymongo.errors import PyMongoError
 
-    from config.embedded import service_urls
-    from config.errors import ServiceError
+    from config.embedded import mongo_url
+    from config.errors import NightjarError, UsageError
     from config.logging import configure
     from config.settings import load_settings
     from jobs.database import connect
@@ -70,17 +71,28 @@ async def _read(name: str | None) -> Overview:
 
     settings = load_settings()
     configure(settings)
+    redis = asyncio.create_task(_redis(settings))
     try:
-        urls = await asyncio.to_thread(service_urls, settings)
-        redis = asyncio.create_task(_redis(urls.redis))
-        async with await connect(urls.mongo, settings.mongo_database, documents=name is not None) as database:
+        url = await asyncio.to_thread(mongo_url, settings)
+        async with await connect(url, settings.mongo_database, documents=name is not None) as database:
             return await _overview(name, database, await redis)
-    except (ServiceError, PyMongoError) as error:
-        unknown = ServiceState(ok=False, reason="not asked: MongoDB comes first")
-        return Overview(services={"mongo": ServiceState(ok=False, reason=str(error)), "redis": unknown})
+    except UsageError:
+        raise
+    except (NightjarError, PyMongoError) as error:
+        mongo = ServiceState(ok=False, reason=_why(error, settings))
+        return Overview(services={"mongo": mongo, "redis": await redis})
 
 
-async def _overview(name: str | None, database: Database, redis: Any) -> Overview:
+def _why(error: Exception, settings: Settings) -> str:
+    """The error, and a full disk where that is behind it: a server it has ended says nothing of it."""
+    from config.embedded import full_disk
+
+    reason = str(error) or type(error).__name__
+    disk = full_disk(settings)
+    return reason if disk is None or disk in reason else f"{disk} ({reason})"
+
+
+async def _overview(name: str | None, database: Database, redis: ServiceState) -> Overview:
     from jobs.overview import read_overview
 
     if name is None:
@@ -90,14 +102,17 @@ async def _overview(name: str | None, database: Database, redis: Any) -> Overvie
     return await read_overview(database, redis, run_id=(await find_run(name, database)).id)
 
 
-async def _redis(url: Any) -> Any:
-    from config.errors import ServiceError
+async def _redis(settings: Settings) -> ServiceState:
+    from config.embedded import redis_url
+    from config.errors import NightjarError, SettingsError
     from jobs.queue import Doorbell
     from jobs.views import ServiceState
 
     try:
-        doorbell = await Doorbell.connect(url)
-    except ServiceError as error:
+        doorbell = await Doorbell.connect(await asyncio.to_thread(redis_url, settings))
+    except SettingsError:
+        raise
+    except NightjarError as error:
         return ServiceState(ok=False, reason=str(error))
     await doorbell.close()
     return ServiceState(ok=True)
@@ -130,7 +145,8 @@ def _run_row(run: Any) -> tuple[Any, ...]:
     total = sum(run.jobs.values())
     ended = total - run.jobs["PENDING"] - run.jobs["RUNNING"]
     share = f"{100 * ended / total:.0f}" if total else None
-    status = f"{run.status} ({run.reason})" if run.reason and run.reason != run.status.lower() else str(run.status)
+    reason = run.wait or (run.reason if run.reason != run.status.lower() else None)
+    status = f"{run.status} ({reason})" if reason else str(run.status)
     return (
         run.name, status, run.jobs["DONE"], run.jobs["PENDING"] + run.jobs["RUNNING"], run.jobs["DEAD"], share,
         run.turns["committed"], run.turns["empty"], run.retries, None if run.eta_s is None else _duration(run.eta_s),
@@ -141,7 +157,7 @@ def _worker_row(worker: Any) -> tuple[Any, ...]:
     state = f"{worker.state}: {worker.reason}" if worker.reason else worker.state
     return (
         worker.id, worker.model, worker.device, state, f"{worker.slots_used}/{worker.slots}",
-        f"{worker.tokens_per_s:.0f}", f"{worker.beat_age_s:.0f} s",
+        f"{worker.tokens_per_s:.0f}", worker.wasted_tokens, f"{worker.beat_age_s:.0f} s",
     )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ class Counters:
     prefill_tokens: int = 0
     decode_tokens: int = 0
     reused_tokens: int = 0
+    dropped_tokens: int = 0
+    """Generated for requests that were cancelled or failed."""
     requests_done: int = 0
     last_step: float = field(default_factory=time.monotonic)
     step_began: float | None = None
@@ -202,6 +204,8 @@ class DecodeThread:
         run.sampler.close()
         self.counters.requests_done += 1
         self.counters.reused_tokens += run.work.reused
+        if isinstance(outcome, BaseException) or outcome.finish_reason == "cancelled":
+            self.counters.dropped_tokens += len(run.reply.ids)
         self._events.append((run.ticket, text, outcome))
 
     def _abandon(self, error: Exception) -> None:

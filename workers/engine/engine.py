@@ -128,6 +128,7 @@ class BatchEngine:
             prefill_tokens=counters.prefill_tokens,
             decode_tokens=counters.decode_tokens,
             reused_tokens=counters.reused_tokens,
+            dropped_tokens=counters.dropped_tokens,
             requests_done=counters.requests_done,
             holding=frozenset(ticket.request.id for ticket in self._tickets),
             failure=None if self._thread.failure is None else str(self._thread.failure),

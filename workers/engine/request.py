@@ -70,6 +70,8 @@ class EngineStats:
     prefill_tokens: int = 0
     decode_tokens: int = 0
     reused_tokens: int = 0
+    dropped_tokens: int = 0
+    """Generated for requests that were cancelled or failed."""
     requests_done: int = 0
     holding: frozenset[str] = field(default_factory=frozenset)
     """Ids of the requests waiting or running."""
