@@ -5,37 +5,29 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import NightjarError
+from scripts.check import GIB, Check, gib
+from scripts.work_checks import model_checks, recent_crashes, work_checks
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
-GIB = 2**30
 MIN_FREE_DISK = 1 * GIB
 LOW_FREE_DISK = 10 * GIB
 LOW_MEMORY = 2 * GIB
 MAX_SKEW_S = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    name: str
-    state: str
-    """fine, warning or problem."""
-    found: str
-    remedy: str | None = None
-
-
 async def all_checks(settings: Settings) -> list[Check]:
     """Every check, in the order shown. Starts no server and loads no model."""
     checks = [_settings(), _python(), *_programs(settings), *await _servers(settings)]
-    checks += [*_disks(settings), _memory(), _cores(settings)]
-    return [*checks, *_devices()]
+    checks += [*_disks(settings), _memory(), _cores(settings), *_devices()]
+    return [*checks, *model_checks(settings), *await _work(settings, checks)]
 
 
 def _settings() -> Check:
@@ -73,23 +65,34 @@ async def _servers(settings: Settings) -> list[Check]:
         found = " ".join(part for part in (view.state, view.kind, view.address, view.version) if part)
         state = {"up": "fine", "down": "fine"}.get(view.state, "problem")
         checks.append(Check(name=view.name, state=state, found=found, remedy=view.reason))
-        if view.name == "mongo" and view.state == "up":
-            checks.append(await _clock(settings))
     return checks
 
 
-async def _clock(settings: Settings) -> Check:
-    """Leases run on MongoDB's clock; a host's own clock shows in its reports."""
-    from datetime import UTC, datetime
+async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
+    """The clock and the queues, where MongoDB is up."""
+    from pymongo.errors import PyMongoError
 
-    from config.embedded import service_urls
+    from config.embedded import mongo_url
     from jobs.database import connect
+    from jobs.overview import read_overview
+    from jobs.views import ServiceState
 
+    said = {check.name: check for check in checks}
+    if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):
+        return []
+    redis = ServiceState(ok=said["redis"].state == "fine", reason=said["redis"].found)
     try:
-        async with await connect(service_urls(settings).mongo, settings.mongo_database) as database:
-            skew = (datetime.now(UTC) - await database.now()).total_seconds()
-    except NightjarError as error:
-        return Check(name="clock", state="problem", found="unknown", remedy=str(error))
+        async with await connect(mongo_url(settings), settings.mongo_database) as database:
+            now, theirs = datetime.now(UTC), await database.now()
+            crashes = await recent_crashes(database)
+            return [_clock((now - theirs).total_seconds()), *work_checks(await read_overview(database, redis), crashes)]
+    except (NightjarError, PyMongoError) as error:
+        remedy = str(error) or "Look into MongoDB's log, and try again."
+        return [Check(name="queues", state="problem", found="MongoDB went away meanwhile", remedy=remedy)]
+
+
+def _clock(skew: float) -> Check:
+    """Leases run on MongoDB's clock; a host's own clock shows in its reports. `skew` in seconds, ahead of it."""
     if abs(skew) <= MAX_SKEW_S:
         return Check(name="clock", state="fine", found=f"{abs(skew):.1f} s from MongoDB's")
     remedy = (
@@ -108,7 +111,7 @@ def _disks(settings: Settings) -> Iterator[Check]:
         )
         if not _writable(there):
             state, remedy = "problem", f"It cannot be written: change its owner, or set NIGHTJAR_{_variable(name)}."
-        yield Check(name=f"disk: {name}", state=state, found=f"{_gib(free)} free at {folder}", remedy=remedy)
+        yield Check(name=f"disk: {name}", state=state, found=f"{gib(free)} free at {folder}", remedy=remedy)
 
 
 def _variable(name: str) -> str:
@@ -129,7 +132,7 @@ def _memory() -> Check:
     return Check(
         name="memory",
         state="warning" if low else "fine",
-        found=f"{_gib(available)} available of {_gib(limit)} that this process may use",
+        found=f"{gib(available)} available of {gib(limit)} that this process may use",
         remedy="End what else runs here, or load smaller models and contexts." if low else None,
     )
 
@@ -155,7 +158,7 @@ def _devices() -> Iterator[Check]:
 
     cards = list_cards()
     for card in cards:
-        size = "" if card.memory_bytes is None else f", {_gib(card.memory_bytes)}"
+        size = "" if card.memory_bytes is None else f", {gib(card.memory_bytes)}"
         yield Check(name=f"gpu {card.index}", state="fine", found=f"{card.name}{size}, {card.uuid}")
     if not cards:
         yield Check(name="gpu", state="fine", found="no NVIDIA card: models run on the CPU, or on Metal where it is")
@@ -171,7 +174,3 @@ def _devices() -> Iterator[Check]:
         yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
     else:
         yield Check(name="llama.cpp", state="fine", found=build)
-
-
-def _gib(count: int) -> str:
-    return f"{count / GIB:.1f} GiB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,13 +18,17 @@ from config import embedded, hardware, programs
 from config.errors import ServiceError
 from config.load_settings import LoadSettings
 from config.settings import Settings
-from jobs import database
+from jobs import database, overview
+from jobs.views import Overview, QueueView, ServiceState
+from scripts import checks as checks_module
 from scripts import servers as servers_module
-from scripts.checks import GIB, Check, all_checks
+from scripts.check import GIB, Check
+from scripts.checks import all_checks
 from scripts.servers import ServerView
 from workers import gpu
 from workers.gpu import Card
 
+WELL = Overview(services={"mongo": ServiceState(ok=True), "redis": ServiceState(ok=True)})
 CARD = Card(index="0", uuid="GPU-11", name="Example 9000", memory_bytes=24 * GIB)
 
 
@@ -68,7 +73,7 @@ async def test_a_healthy_machine_needs_nothing(settings: Settings) -> None:
     assert [check.remedy for check in checks.values() if check.remedy] == []
     assert list(checks) == [
         "settings", "python", "mongod", "redis-server", "mongo", "redis",
-        "disk: home", "disk: models", "disk: reports", "memory", "cores", "gpu", "llama.cpp",
+        "disk: home", "disk: models", "disk: reports", "memory", "cores", "gpu", "llama.cpp", "models",
     ]  # fmt: skip
 
 
@@ -144,17 +149,40 @@ class _Clock:
         return datetime.now(UTC) + self._ahead
 
 
-@pytest.mark.parametrize(("ahead_s", "state"), [(0.0, "fine"), (-1.0, "fine"), (300.0, "warning"), (-300.0, "warning")])
-async def test_clocks(settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead_s: float, state: str) -> None:
+def show_work(monkeypatch: pytest.MonkeyPatch, told: Overview = WELL, *, ahead_s: float = 0.0) -> None:
+    """MongoDB is up, and tells this."""
+
     async def connect(url: SecretStr, name: str) -> _Clock:
         return _Clock(ahead_s)
 
-    show_servers(monkeypatch, [ServerView(name="mongo", kind="embedded", state="up")])
+    async def read(*_: object) -> Overview:
+        return told
+
+    async def crashes(*_: object) -> list[dict[str, Any]]:
+        return []
+
+    views = [ServerView(name=name, kind="embedded", state="up") for name in ("mongo", "redis")]
+    show_servers(monkeypatch, views)
     monkeypatch.setattr(database, "connect", connect)
-    monkeypatch.setattr(embedded, "service_urls", lambda settings: SimpleNamespace(mongo=SecretStr("mongodb://h")))
+    monkeypatch.setattr(embedded, "mongo_url", lambda settings: SecretStr("mongodb://h"))
+    monkeypatch.setattr(overview, "read_overview", read)
+    monkeypatch.setattr(checks_module, "recent_crashes", crashes)
+
+
+@pytest.mark.parametrize(("ahead_s", "state"), [(0.0, "fine"), (-1.0, "fine"), (300.0, "warning"), (-300.0, "warning")])
+async def test_clocks(settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead_s: float, state: str) -> None:
+    show_work(monkeypatch, ahead_s=ahead_s)
     check = (await found(settings))["clock"]
     assert check.state == state
     assert state == "fine" or f"{-ahead_s:+.0f} s" in check.found
+
+
+async def test_queues_are_asked_where_mongodb_is_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = QueueView(model="m", waiting=3, reason="no worker for model", stalled=True)
+    show_work(monkeypatch, replace(WELL, queues=[waiting]))
+    check = (await found(settings))["queue m"]
+    assert (check.state, check.found) == ("problem", "3 wait: no worker for model")
+    assert check.remedy == "Start one: nightjar worker --model m"
 
 
 async def test_a_card_that_llama_cpp_uses(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

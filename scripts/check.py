@@ -1,0 +1,21 @@
+"""One thing that `nightjar doctor` looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    name: str
+    state: str
+    """fine, warning or problem."""
+    found: str
+    remedy: str | None = None
+    """What to do; there is one wherever it is not fine."""
+
+
+def gib(count: int) -> str:
+    return f"{count / GIB:.1f} GiB"
