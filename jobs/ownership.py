@@ -1,4 +1,4 @@
-"""Who works on a job: claim, renew, commit, release, fail. Each is one find-and-update on the raw collection.
+"""Who works on a job: claim, renew, commit, release, fail. Each is a compare-and-set on the raw collection.
 
 A job's `fence` grows with every claim and with every act that takes the job away; whoever holds an older number can
 change nothing. Leases are measured on MongoDB's clock (`$$NOW`), so hosts may disagree about the time by minutes.
@@ -6,10 +6,10 @@ change nothing. Leases are measured on MongoDB's clock (`$$NOW`), so hosts may d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pymongo import ReturnDocument
-from pymongo.errors import PyMongoError
+from pymongo import UpdateOne
 
 from config.errors import LeaseLostError
 from jobs.database import Database, Row
@@ -22,16 +22,18 @@ from jobs.states import JobStatus
 ATTEMPTS_KEPT = 20
 
 
-async def claim(
-    job_id: str, worker: str, host: str, lease_s: float, database: Database, *, fence: int | None = None
-) -> Job | None:
-    """PENDING and due -> RUNNING under a new fence; None when somebody else has it, or it is not to be had now.
+async def claim(fences: Mapping[str, int], worker: str, host: str, lease_s: float, database: Database) -> list[Job]:
+    """PENDING and due -> RUNNING under a new fence, for each of the jobs (job id -> fence) by itself.
 
-    `fence` is the one the queue named: a queue entry older than the job's last change claims nothing.
+    Returns those that are now the worker's; somebody else has the others, or they are not to be had now. The fence is
+    the one that the queue named: an entry older than the job's last change claims nothing. Not to be called twice at
+    once for one job by one worker.
     """
-    query: Row = {"_id": job_id, "status": JobStatus.PENDING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
-    if fence is not None:
-        query["fence"] = fence
+    query: Row = {
+        "$or": [{"_id": job_id, "fence": fence} for job_id, fence in fences.items()],
+        "status": JobStatus.PENDING,
+        "$expr": {"$lte": ["$due_at", "$$NOW"]},
+    }
     started: Row = {"fence": {"$add": ["$fence", 1]}, "worker": {"$literal": worker}, "host": {"$literal": host}}
     started |= {"started_at": "$$NOW", "ended_at": None, "end": None, "error": None, "turns_committed": 0}
     change: Row = {
@@ -41,29 +43,13 @@ async def claim(
         "lease_until": _lease_end(lease_s),
         "attempts": {"$slice": [{"$concatArrays": ["$attempts", [started]]}, -ATTEMPTS_KEPT]},
     }
-    found = await _claim_once(query, change, worker, database)
-    return None if found is None else Job.model_validate(found)
+    ours: Row = {"_id": {"$in": list(fences)}, "owner": worker, "status": JobStatus.RUNNING}
 
+    async def attempt() -> list[Row]:
+        await database.jobs.update_many(query, [{"$set": change}])
+        return [row async for row in database.jobs.find(ours) if row["fence"] == fences[row["_id"]] + 1]
 
-async def _claim_once(query: Row, change: Row, worker: str, database: Database) -> Row | None:
-    unsure = False
-
-    async def attempt() -> Row | None:
-        nonlocal unsure
-        try:
-            found = await database.jobs.find_one_and_update(
-                query, [{"$set": change}], return_document=ReturnDocument.AFTER
-            )
-            if found is None and unsure and "fence" in query:
-                # The answer to an earlier try was lost: was it ours?
-                ours: Row = {"_id": query["_id"], "owner": worker, "fence": query["fence"] + 1}
-                found = await database.jobs.find_one({**ours, "status": JobStatus.RUNNING})
-        except PyMongoError:
-            unsure = True
-            raise
-        return found
-
-    return await patiently(attempt)
+    return [Job.model_validate(row) for row in await patiently(attempt)]
 
 
 async def renew(fences: dict[str, int], worker: str, lease_s: float, database: Database) -> set[str]:
@@ -84,12 +70,8 @@ async def lost(fences: dict[str, int], database: Database) -> set[str]:
     return set(fences) - held
 
 
-async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: bool) -> None:
-    """Appends a turn, exactly once; the last one makes the job DONE.
-
-    Committing the same turn again, after an answer that was lost, changes nothing. Raises LeaseLostError when the
-    job is no longer this claim's.
-    """
+def commit_of(job: Job, turn: TurnRecord, *, last: bool) -> UpdateOne:
+    """The write that appends a turn under its job's fence, exactly once; the last turn makes the job DONE."""
     query = _held(job) | {"turns_committed": turn.index}
     change: Row = {
         "$push": {"turns": turn.model_dump(mode="python")},
@@ -103,8 +85,19 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
         change["$set"] = {"status": JobStatus.DONE, "lease_until": None, "attempts.$[mine].end": AttemptEnd.DONE}
         change["$currentDate"] = {"finished_at": True, "attempts.$[mine].ended_at": True}
 
+    return UpdateOne(query, change, array_filters=[{"mine.fence": job.fence}])
+
+
+async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: bool) -> None:
+    """Appends a turn, exactly once; the last one makes the job DONE.
+
+    Committing the same turn again, after an answer that was lost, changes nothing. Raises LeaseLostError when the
+    job is no longer this claim's.
+    """
+    write = commit_of(job, turn, last=last)
+
     async def attempt() -> None:
-        done = await database.jobs.update_one(query, change, array_filters=[{"mine.fence": job.fence}])
+        done = await database.jobs.bulk_write([write])
         if done.matched_count == 0:
             mine = {f"turns.{turn.index}.fence": job.fence, f"turns.{turn.index}.chain": turn.chain}
             if await database.jobs.find_one({"_id": job.id, **mine}, {"_id": 1}) is None:

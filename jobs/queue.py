@@ -3,9 +3,9 @@
 The only file that knows arq. The dispatcher rings with `Doorbell`, a worker listens with `listen`, which hands every
 entry to the worker's own tasks and has done with it: nothing that generates is ever arq's to cancel.
 
-An entry is (job id, fence), its arq id `{job}.{fence}`: a lock that a dead worker left behind never meets the job's
-next attempt. Payloads are JSON. The dispatcher rings for the same jobs again and again, so that an entry lost with
-Redis, or with a connection, comes back by itself; ringing twice is harmless.
+An entry is (run, job id, fence), its arq id `{job}.{fence}`. Payloads are JSON. The dispatcher rings for the same jobs
+again and again, so that an entry lost with Redis, or with a connection, comes back by itself; ringing twice is
+harmless.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from time import time
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import structlog
 from arq.connections import ArqRedis
-from arq.constants import job_key_prefix
-from arq.jobs import serialize_job
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.jobs import SerializationError, deserialize_job_raw, serialize_job
 from arq.worker import Worker, func
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
@@ -37,16 +37,18 @@ from config.redact import redact_text
 from jobs.database import address
 
 FUNCTION = "start"
-"""Name of the one arq function: `start(run, job_id, fence)`."""
+"""Name of the one arq function; an entry's arguments are (run, job id, fence)."""
 SOCKET_TIMEOUT_S = 4
 ENTRY_LIFE_MS = 3_600_000
 """An entry nobody took within an hour is forgotten; the dispatcher writes it anew."""
 PRIORITY_STEP_MS = 86_400_000
 """One step of priority puts an entry a day ahead in its queue."""
 POLL_S = 0.1
+"""Between two looks into a queue that was empty."""
 HANDOVER_S = 5
 """How long arq's lock on an entry outlives a worker that died with it in hand."""
-CLAIM_LIMIT_S = 60
+BREATH_S = 0.01
+"""Between two looks into one that was not, or for room."""
 READ_LIMIT = 1_000
 """Entries a worker looks at; beyond what all workers of a model can have in hand at one moment."""
 LONGEST_PAUSE_S = 5.0
@@ -87,7 +89,7 @@ class Doorbell:
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for position, (job_id, fence) in enumerate(entries):
-                    arq_id = f"{job_id}.{fence}"
+                    arq_id = arq_id_of(Rung(run, job_id, fence))
                     payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
                     pipe.set(job_key_prefix + arq_id, payload, px=ENTRY_LIFE_MS, nx=True)
                     pipe.zadd(queue_name(model), {arq_id: first + position}, nx=True)
@@ -112,11 +114,19 @@ class Doorbell:
         )
 
 
-Start = Callable[[str, str, int], Awaitable[object]]
+class Rung(NamedTuple):
+    """What an entry of a queue says: this job of this run is due, and was at this fence."""
+
+    run: str
+    job: str
+    fence: int
+
+
+Start = Callable[[list[Rung]], Awaitable[object]]
 
 
 async def listen(url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int) -> None:
-    """Hands the entries of a model's queue to `start(run, job_id, fence)` until cancelled, never more than `free()`.
+    """Hands the entries of a model's queue to `start` until cancelled, never more than `free()` at once.
 
     When Redis goes away this comes back to it with backoff; what was started runs on.
     """
@@ -131,20 +141,24 @@ async def listen(url: SecretStr, model: str, *, start: Start, free: Callable[[],
             pause_s = 0.25 if time() - began > LONGEST_PAUSE_S * 2 else min(LONGEST_PAUSE_S, max(0.25, pause_s * 2))
             _log.warning("redis_away", error=f"{type(error).__name__}: {error}", again_in_s=pause_s)
         finally:
-            await worker.abandon()
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await redis.aclose(close_connection_pool=True)
         await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311
 
 
 class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
-    """arq's worker, taking no more entries than there is room for. It runs nothing itself but the handing over."""
+    """arq's worker, taking entries many at a time and no more than there is room for.
+
+    arq's own way takes four round trips an entry, which was a quarter of what a worker had to do for a job. The keys
+    are arq's: an entry is locked while its job is claimed, and goes away when that is answered.
+    """
 
     def __init__(self, redis: ArqRedis, model: str, *, start: Start, free: Callable[[], int], most: int) -> None:
         self._start = start
         self._free = free
-        self._most = most
-        self._handed: set[asyncio.Task[None]] = set()
+        self._handing: set[asyncio.Task[None]] = set()
+        self._in_hand: set[str] = set()
+        self._answered: list[str] = []
         self._broken: Exception | None = None
         super().__init__(
             functions=[func(self._hand_over, name=FUNCTION)],
@@ -153,46 +167,88 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             max_jobs=most,
             handle_signals=False,
             keep_result=0,
-            poll_delay=POLL_S,
-            job_timeout=CLAIM_LIMIT_S,
-            max_tries=1_000_000,
+            poll_delay=BREATH_S,
             queue_read_limit=READ_LIMIT,
             job_serializer=dump,
             job_deserializer=load,
-            log_results=False,
         )
-        self.in_progress_timeout_s = HANDOVER_S
+        self._take_script = redis.register_script(_TAKE)
 
     async def _poll_iteration(self) -> None:
+        """One look for as many entries as there is room for; arq looks again after a breath."""
+        room = max(0, min(self.max_jobs, self._free()))
+        taken = await self._take(room) if room or self._answered else []
+        if taken:
+            task = asyncio.create_task(self.functions[FUNCTION].coroutine({}, taken))
+            self._handing.add(task)  # a task of the process: arq may be cancelled before a claim is answered
+            task.add_done_callback(self._handing.discard)
+        elif room:
+            await asyncio.sleep(POLL_S)
         if self._broken is not None:
             raise self._broken
-        self.max_jobs = min(self._most, self._free())
-        await super()._poll_iteration()
+        await self.heart_beat()
 
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Passes over what is being handed over already, although arq's lock on it has run out."""
-        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+    async def _take(self, room: int) -> list[Rung]:
+        """Locks entries and reads them, and takes away those that were answered, in one round trip."""
+        answered, self._answered = self._answered, []
+        arguments = [room, self.queue_read_limit, HANDOVER_S * 1000, *answered]
+        taken: list[bytes] = await self._take_script(keys=[self.queue_name], args=arguments)
+        rung = []
+        for arq_id, payload in zip(taken[::2], taken[1::2], strict=True):
+            entry = _read(payload)
+            if entry is None or arq_id_of(entry) != arq_id.decode():
+                self._answered.append(arq_id.decode())  # not of our making
+            elif arq_id.decode() not in self._in_hand:
+                rung.append(entry)
+        self._in_hand.update(map(arq_id_of, rung))
+        return rung
 
-    async def _hand_over(self, _context: dict[str, Any], run: str, job_id: str, fence: int) -> None:
-        """A task of the process: arq may be cancelled between the claim and its answer, the claim may not."""
-        task = asyncio.create_task(self._claim(run, job_id, fence))
-        self._handed.add(task)
-        task.add_done_callback(self._handed.discard)
-        await asyncio.shield(task)
-
-    async def _claim(self, run: str, job_id: str, fence: int) -> None:
+    async def _hand_over(self, _context: dict[str, Any], rung: list[Rung]) -> None:
         try:
-            await self._start(run, job_id, fence)
+            await self._start(rung)
         except (NightjarError, PyMongoError) as error:
-            _log.warning("claim_failed", job=job_id, error=str(error))
+            _log.warning("claim_failed", jobs=[entry.job for entry in rung], error=str(error))
         except Exception as error:
-            self._broken = error  # a fault of the program's: arq would log it and go on for ever
+            self._broken = error  # a fault of the program's
+        finally:
+            ids = list(map(arq_id_of, rung))
+            self._in_hand.difference_update(ids)
+            self._answered += ids
 
-    async def abandon(self) -> None:
-        """Ends arq's own tasks; what they handed over goes on."""
-        for task in self.tasks.values():
-            task.cancel()
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
+def _read(payload: bytes) -> Rung | None:
+    try:
+        _, (run, job, fence), *_ = deserialize_job_raw(payload, deserializer=load)
+    except (SerializationError, ValueError, TypeError):
+        return None
+    return Rung(run, job, fence)
+
+
+def arq_id_of(rung: Rung) -> str:
+    """A new id with every fence: a lock that a dead worker left behind never meets the job's next attempt."""
+    return f"{rung.job}.{rung.fence}"
+
+
+_TAKE = f"""
+for index = 4, #ARGV do
+  redis.call('ZREM', KEYS[1], ARGV[index])
+  redis.call('DEL', '{job_key_prefix}' .. ARGV[index], '{in_progress_key_prefix}' .. ARGV[index])
+end
+local taken = {{}}
+if ARGV[1] == '0' then return taken end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[2] - 1)) do
+  local payload = redis.call('GET', '{job_key_prefix}' .. id)
+  if not payload then
+    redis.call('ZREM', KEYS[1], id)
+  elseif redis.call('SET', '{in_progress_key_prefix}' .. id, '1', 'NX', 'PX', ARGV[3]) then
+    taken[#taken + 1] = id
+    taken[#taken + 1] = payload
+    if #taken >= 2 * ARGV[1] then break end
+  end
+end
+return taken
+"""
+"""KEYS: queue. ARGV: places free, entries to look at, milliseconds that a lock lasts, ids that were answered."""
 
 
 def open_redis(url: SecretStr) -> ArqRedis:

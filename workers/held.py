@@ -6,7 +6,7 @@ Conversations are tasks of the process, not of arq: whatever becomes of Redis, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -16,6 +16,7 @@ from jobs import ownership
 from jobs.database import Database
 from jobs.documents import Job, Run
 from jobs.patience import every
+from jobs.queue import Rung
 from workers.engine.request import EngineStats
 from workers.runbook import Runbook
 
@@ -71,7 +72,7 @@ class HeldJobs:
         self._places = places
         self._database = database
         self._holds: dict[str, Hold] = {}
-        self._claiming = 0
+        self._claiming: set[str] = set()
         self._changed = asyncio.Event()
         self.open = True
         """False: nothing is claimed, because the worker drains or runs a suspect alone."""
@@ -84,40 +85,43 @@ class HeldJobs:
         """Jobs that may be claimed now."""
         if not self.open or self._stats().failure is not None:
             return 0
-        return self._places - len(self._holds) - self._claiming
+        return self._places - len(self._holds) - len(self._claiming)
 
     @property
     def idle(self) -> bool:
         return not self._holds and not self._claiming
 
-    async def offer(self, run_id: str, job_id: str, fence: int, *, alone: bool = False) -> bool:
-        """Claims the job if it is to be had, and starts it. `alone` claims although the intake is closed."""
-        if job_id in self._holds or (self.free < 1 and not alone):
-            return False
-        self._claiming += 1
+    async def offer(self, rung: Iterable[Rung], *, alone: bool = False) -> int:
+        """Claims what of it is to be had and starts it; how many. `alone` claims although the intake is closed."""
+        wanted = [each for each in rung if each.job not in self._holds and each.job not in self._claiming]
+        wanted = wanted if alone else wanted[: max(0, self.free)]
+        jobs = {each.job for each in wanted}
+        self._claiming |= jobs
         try:
-            job_run = await self._claim(run_id, job_id, fence)
+            started = [self._start(job, run) for job, run in await self._claim(wanted)]
         finally:
-            self._claiming -= 1
+            self._claiming -= jobs
             self._changed.set()
-        if job_run is None:
-            return False
-        hold = Hold(job=job_run[0], run=job_run[1])
-        if job_id in self._holds:  # an earlier claim of this process lapsed unnoticed
-            self.drop(self._holds[job_id], "claimed again")
-        self._holds[job_id] = hold
+        return len(started)
+
+    async def _claim(self, rung: Iterable[Rung]) -> list[tuple[Job, Run]]:
+        runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(each.run for each in rung)}
+        fences = {each.job: each.fence for each in rung if runs[each.run] is not None}
+        if not fences:
+            return []
+        jobs = await ownership.claim(fences, self._worker, self._host, self._lease_s, self._database)
+        return [(job, run) for job in jobs if (run := runs[job.run]) is not None]
+
+    def _start(self, job: Job, run: Run) -> Hold:
+        hold = Hold(job=job, run=run)
+        if job.id in self._holds:  # an earlier claim of this process lapsed unnoticed
+            self.drop(self._holds[job.id], "claimed again")
+        self._holds[job.id] = hold
         if len(self._holds) > 1:
             for each in self._holds.values():
                 each.accompanied = True
-        hold.task = asyncio.create_task(self._run(hold), name=f"job-{job_id}")
-        return True
-
-    async def _claim(self, run_id: str, job_id: str, fence: int) -> tuple[Job, Run] | None:
-        run = await self._runbook.admit(run_id)
-        if run is None:
-            return None
-        job = await ownership.claim(job_id, self._worker, self._host, self._lease_s, self._database, fence=fence)
-        return None if job is None else (job, run)
+        hold.task = asyncio.create_task(self._run(hold), name=f"job-{job.id}")
+        return hold
 
     async def _run(self, hold: Hold) -> None:
         try:

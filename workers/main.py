@@ -18,6 +18,7 @@ from config.errors import ModelFitError, NightjarError
 from config.logging import bind_process
 from config.settings import Settings
 from jobs import backlog
+from jobs.commits import Commits
 from jobs.database import Database
 from jobs.models import ModelKind
 from jobs.patience import every
@@ -179,7 +180,7 @@ class WorkerProcess:
     def _held(self, worker: str) -> HeldJobs:
         desk = Desk(
             engine=self._engine, entry=self._entry, runbook=self._runbook, worker=worker, tally=self._beat.tally,
-            database=self._database, floor=asyncio.Semaphore(self._engine.load.slots),
+            database=self._database, commits=Commits(self._database), floor=asyncio.Semaphore(self._engine.load.slots),
         )  # fmt: skip
         return HeldJobs(
             work=lambda hold: run_job(hold, desk),

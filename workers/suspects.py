@@ -9,6 +9,7 @@ import structlog
 from jobs import backlog, leases
 from jobs.database import Database
 from jobs.patience import every
+from jobs.queue import Rung
 from workers.held import HeldJobs
 
 LOOK_EVERY_S = 2.0
@@ -69,10 +70,10 @@ class Suspects:
 
     async def _run_each(self, suspects: list[tuple[str, str, int]], stop: asyncio.Event) -> bool:
         """False when none of them was to be had."""
-        taken = False
+        taken = 0
         for run_id, job_id, fence in suspects:
             if stop.is_set():
                 break
-            taken |= await self._held.offer(run_id, job_id, fence, alone=True)
+            taken += await self._held.offer([Rung(run_id, job_id, fence)], alone=True)
             await self._held.wait_idle()
-        return taken
+        return taken > 0

@@ -14,6 +14,7 @@ import structlog
 from config.errors import EngineError, LeaseLostError, NightjarError, ServiceError
 from config.logging import bind
 from jobs import ownership
+from jobs.commits import Commits
 from jobs.database import Database
 from jobs.documents import Run, utc_now
 from jobs.identity import turn_seed
@@ -46,6 +47,7 @@ class Desk:
     worker: str
     tally: Tally
     database: Database
+    commits: Commits
     floor: asyncio.Semaphore
     """A place for each of the engine's slots. A conversation keeps its place from its first turn to its last: jobs that
     were claimed ahead wait outside, where they cannot push out the cells that its next turn goes on from."""
@@ -116,7 +118,7 @@ async def _turns(
             return
         previous, record = await _turn(hold, desk, conversation, turn, history, previous)
         try:
-            await _whole(ownership.commit_turn(job, record, desk.database, last=turn + 1 == job.turns_total))
+            await _whole(desk.commits.commit(job, record, last=turn + 1 == job.turns_total))
         except LeaseLostError:
             desk.tally.wasted_tokens += sum(len(draw.reply_ids) for draw in record.draws)
             raise

@@ -68,7 +68,7 @@ async def test_a_lapsed_lease_is_taken_back(dispatcher: Dispatcher, database: Da
     """The job is PENDING again with a short backoff; the lapse is counted, no try is."""
     await make_run("r", sequences=1)
     job = (await Job.find({"run": "r"}).to_list())[0]
-    assert await ownership.claim(job.id, "gone", "host", 0, database) is not None
+    assert await ownership.claim({job.id: 0}, "gone", "host", 0, database)
     await asyncio.sleep(0.01)
     await dispatcher.take_back()
     now = await Job.get(job.id)
@@ -80,9 +80,9 @@ async def test_a_lapsed_lease_is_taken_back(dispatcher: Dispatcher, database: Da
 async def test_a_job_whose_worker_vanishes_for_ever_dies(dispatcher: Dispatcher, database: Database) -> None:
     await make_run("r", sequences=1, max_lapses=3)
     job = (await Job.find({"run": "r"}).to_list())[0]
-    for _ in range(3):
+    for fence in range(3):
         await database.jobs.update_one({"_id": job.id}, [{"$set": {"due_at": "$$NOW"}}])
-        assert await ownership.claim(job.id, "gone", "host", 0, database) is not None
+        assert await ownership.claim({job.id: fence}, "gone", "host", 0, database)
         await asyncio.sleep(0.01)
         await dispatcher.take_back()
     now = await Job.get(job.id)

@@ -82,8 +82,7 @@ async def test_workers_gone_for_long_are_forgotten(database: Database) -> None:
 async def test_retries_and_the_dead_by_reason(database: Database) -> None:
     await make_run("r", sequences=5)
     for number, job in enumerate(await Job.find().sort("order").to_list()):
-        claimed = await ownership.claim(job.id, "w", "h", 30, database)
-        assert claimed is not None
+        [claimed] = await ownership.claim({job.id: 0}, "w", "h", 30, database)
         error = f"ContextError: {9 + number} of 8 tokens" if number < 3 else "TemplateError: no such role"
         decision = Dead(reason=error, counted=("tries",)) if number < 4 else Again(delay_s=90, counted=("tries",))
         await ownership.fail(claimed, decision, error, database)
@@ -117,7 +116,7 @@ async def test_a_run_without_a_dispatcher_is_stalled_at_its_end_too(database: Da
     await Job.find({"run": "done"}).update({"$set": {"status": "DONE"}})
     await make_run("held", sequences=1)
     (job,) = await Job.find({"run": "held"}).to_list()
-    await ownership.claim(job.id, "w", "h", -1, database)
+    await ownership.claim({job.id: 0}, "w", "h", -1, database)
     told = await overview(database, dispatching=False)
     assert [(run.name, run.wait) for run in told.runs] == [(name, "no dispatcher runs") for name in ("done", "held")]
     assert told.stalled

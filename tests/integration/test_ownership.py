@@ -55,8 +55,7 @@ async def stored(job_id: str = "job1") -> Job:
 
 
 async def claimed(database: Database, job_id: str = "job1", worker: str = "w", lease_s: float = 30) -> Job:
-    job = await ownership.claim(job_id, worker, "host", lease_s, database)
-    assert job is not None
+    [job] = await ownership.claim({job_id: (await stored(job_id)).fence}, worker, "host", lease_s, database)
     return job
 
 
@@ -68,8 +67,8 @@ async def job(database: Database) -> Job:
 
 async def test_of_many_claims_one_wins(database: Database, job: Job) -> None:
     """Fifty workers ask at once; one gets the job, under a new fence, with an attempt and a lease."""
-    answers = await asyncio.gather(*(ownership.claim(job.id, f"w{n}", "host", 30, database) for n in range(50)))
-    winners = [answer for answer in answers if answer is not None]
+    answers = await asyncio.gather(*(ownership.claim({job.id: 0}, f"w{n}", "host", 30, database) for n in range(50)))
+    winners = [won for answer in answers for won in answer]
     assert len(winners) == 1
     won = winners[0]
     assert (won.status, won.fence) == (JobStatus.RUNNING, 1)
@@ -81,9 +80,9 @@ async def test_of_many_claims_one_wins(database: Database, job: Job) -> None:
 
 async def test_a_job_in_backoff_or_with_another_fence_is_not_claimed(database: Database, job: Job) -> None:
     """What the queue says may be old; MongoDB decides."""
-    assert await ownership.claim(job.id, "w", "host", 30, database, fence=7) is None
+    assert await ownership.claim({job.id: 7}, "w", "host", 30, database) == []
     await database.jobs.update_one({"_id": job.id}, {"$set": {"due_at": datetime.now(UTC) + timedelta(hours=1)}})
-    assert await ownership.claim(job.id, "w", "host", 30, database) is None
+    assert await ownership.claim({job.id: 0}, "w", "host", 30, database) == []
 
 
 async def test_turns_are_committed_in_order_and_the_last_ends_the_job(database: Database, job: Job) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from config.errors import ModelError, RunConflictError, UnknownNameError, UsageError
 from jobs import control, ownership
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import Job, Run
 from jobs.models import ModelFacts, ModelKind
 from jobs.publishing import publish_model
@@ -62,8 +62,7 @@ async def test_a_run_is_active_with_every_job_pending(database: Database) -> Non
     assert {(j.status, j.run, j.priority, j.turns_total, j.fence) for j in jobs} == {
         (JobStatus.PENDING, done.run.id, 3, 2, 0)
     }
-    claimed = await ownership.claim(jobs[0].id, "w", "host", 30, database)
-    assert claimed is not None
+    assert await ownership.claim({jobs[0].id: 0}, "w", "host", 30, database)
 
 
 async def test_a_job_written_in_bulk_is_as_the_schema_writes_it(database: Database) -> None:
@@ -160,7 +159,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after: int, **options: Any) -> Run:
     """The run of a producer that died after so many batches."""
-    insert = producer.insert_absent
+    insert = insert_absent
     written = 0
 
     async def dying(collection: Any, rows: list[dict[str, Any]]) -> int:
@@ -219,7 +218,7 @@ async def test_growth_that_was_killed_is_finished_by_anyone(
 
 def after_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> None:
     """Something that others do while the jobs of a run are being written."""
-    insert = producer.insert_absent
+    insert = insert_absent
     acted = False
 
     async def then_act(collection: Any, rows: list[dict[str, Any]]) -> int:

@@ -3,8 +3,7 @@
 Each generation is written into a ledger before it begins. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
 poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control), die_at_claim (a
 file with the number of claims before or after which the process still has to be killed), cards (a process for each
-card that NVML lists), noop (replies cost nothing: a
-word, and no ledger).
+card that NVML lists), noop (replies cost nothing: a word, and no ledger).
 """
 
 from __future__ import annotations
@@ -75,22 +74,23 @@ async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) ->
 
 def take_out_the_fence() -> None:
     """The negative control: commits whatever the fence, the owner and the turns that are there already."""
+    from pymongo import UpdateOne
+
     from jobs import ownership
-    from jobs.patience import patiently
 
     async def lost(fences: dict[str, int], database: Any) -> set[str]:
         return set()
 
-    async def commit_turn(job: Any, turn: Any, database: Any, *, last: bool) -> None:
+    def commit_of(job: Any, turn: Any, *, last: bool) -> UpdateOne:
         change: dict[str, Any] = {
             "$push": {"turns": turn.model_dump(mode="python")},
             "$inc": {"turns_committed": 1},
             "$set": {"status": "DONE" if last else "RUNNING"},
         }
-        await patiently(lambda: database.jobs.update_one({"_id": job.id}, change))
+        return UpdateOne({"_id": job.id}, change)
 
     ownership.lost = lost
-    ownership.commit_turn = commit_turn
+    ownership.commit_of = commit_of
 
 
 def die_at_claims(left: Path) -> None:
@@ -111,7 +111,7 @@ def die_at_claims(left: Path) -> None:
         if deaths > 0 and deaths % 2:
             die()
         claimed = await claim(*arguments, **options)
-        if deaths > 0 and claimed is not None:
+        if deaths > 0 and claimed:
             die()
         return claimed
 
