@@ -135,6 +135,10 @@ class Run(Document):
     """A judge may judge replies of its own."""
     against: str | None = None
     """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
+    embed_model: str | None = None
+    """Embeds replies and references, for similarities."""
+    measures: dict[str, Any] = Field(default_factory=dict)
+    """Name -> argument: what replies are measured for beside what their suite asks for."""
     check: JudgeCheck | None = None
     """The newest check of judges; the controls of earlier ones stay."""
     schedule: str | None = None

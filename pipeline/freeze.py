@@ -64,6 +64,8 @@ def freeze(
         judges=list(dict.fromkeys(request.judges)),
         rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
         self_judging=request.self_judging,
+        embed_model=request.embed_model,
+        measures=request.measures,
         fail_on_error=request.fail_on_error,
         jobs_total=jobs_total,
         schedule=request.schedule,
@@ -149,8 +151,7 @@ def differences(old: Run, new: Run) -> list[str]:
         found.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
     if old.seed != new.seed:
         found.append(f"the seed is {new.seed}, was {old.seed}")
-    if (old.judges, old.rubric) != (new.judges, new.rubric):
-        found.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
+    found += _scored_otherwise(old, new)
     found += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:
@@ -186,6 +187,21 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
         if option in given and was != now:
             found[path] = (was, now)
     return found
+
+
+def _scored_otherwise(old: Run, new: Run) -> list[str]:
+    found = []
+    if (old.judges, old.rubric) != (new.judges, new.rubric):
+        found.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
+    if old.embed_model != new.embed_model:
+        found.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
+    if old.measures != new.measures:
+        found.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
+    return found
+
+
+def _names(measures: Mapping[str, Any]) -> str:
+    return ", ".join(name if value is True else f"{name}={value}" for name, value in measures.items()) or "none"
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> list[str]:

@@ -24,7 +24,16 @@ async def check_models(
     for model in facts.values():
         check_kind(model, sequences)
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
+    if request.embed_model is not None:
+        await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
     return facts
+
+
+async def check_embedder(name: str, known: Iterable[str], database: Database) -> None:
+    """Raises UnknownNameError, and ModelError for a model that makes no embeddings."""
+    for facts in (await known_facts([name], known, database)).values():
+        if facts.kind is not ModelKind.EMBEDDING:
+            raise ModelError(f"{facts.name!r} generates text. Choose an embedding model for --embed-model.")
 
 
 async def check_judges(judges: Iterable[str], known: Iterable[str], database: Database) -> None:

@@ -14,6 +14,7 @@ from jobs.ending import Gate, Hook
 from jobs.parameters import Source
 from pipeline.expand import MAX_REPEATS
 from pipeline.moments import parse_deadline
+from pipeline.scoring import asked
 from pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
@@ -43,6 +44,10 @@ class EnqueueRequest(BaseModel):
     rubric: dict[str, Any] | None = None
     """None: the suite's."""
     self_judging: bool = False
+    embed_model: Name | None = None
+    """A model that embeds replies and references, for similarities."""
+    measures: dict[str, Any] = Field(default_factory=dict)
+    """Name -> argument (true: none), beside what the suite asks for."""
     fail_on_error: float | None = Field(None, gt=0)
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     gates: tuple[Gate, ...] = ()
@@ -80,12 +85,21 @@ def make_request(**options: Any) -> EnqueueRequest:
         if model not in request.models:
             raise UnknownNameError("model in this run", model, request.models, "Check --set MODEL:key=value.")
         parameters.check(values, f"--set {model}:")
+    for measure, argument in request.measures.items():
+        _check_measure(measure, argument)
     if request.deadline is not None:
         parse_deadline(request.deadline)
     fraction = request.fail_on_error
     if fraction is not None and fraction > 1 and fraction != int(fraction):
         raise UsageError(f"--fail-on-error is {fraction}: give a whole number of jobs, or a fraction below 1.")
     return request
+
+
+def _check_measure(measure: str, argument: Any) -> None:
+    try:
+        asked.validate(measure, argument)
+    except ValueError as error:
+        raise UsageError(f"--measure {measure}: {error}") from None
 
 
 _OPTIONS = {"models": "--model", "set_parameters": "--set", "set_model_parameters": "--set"}

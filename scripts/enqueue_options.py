@@ -43,6 +43,14 @@ class RunOptions:
     rubric: Annotated[Path | None, typer.Option("--rubric", help="The judges' rubric; default: the suite's own.")] = (
         None
     )
+    embed_model: Annotated[
+        str | None,
+        typer.Option("--embed-model", help="An embedding model: compares replies with references and turn by turn."),
+    ] = None
+    measures: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="Measure replies for it, too (`nightjar scorer list`); NAME or NAME=JSON."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,7 @@ def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dic
     everywhere, by_model = read_assignments(options.assignments or [])
     given |= {"set_parameters": everywhere or None, "set_model_parameters": by_model or None}
     given |= {"gates": gates.gates() or None, "strict": gates.strict or None, "baseline": gates.baseline}
+    given["measures"] = _measures(options.measures) if options.measures else None
     if options.rubric is not None:
         given["rubric"] = read_rubric_file(options.rubric)
     if isinstance(options, QueuedRunOptions):
@@ -98,6 +107,24 @@ def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dic
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
+
+
+def _measures(texts: list[str]) -> dict[str, Any]:
+    """Name -> argument of `--measure NAME` and `--measure NAME=JSON`. Raises UsageError."""
+    import json
+
+    from config.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, given, argument = text.partition("=")
+        try:
+            found[name.strip()] = json.loads(argument) if given else True
+        except ValueError:
+            raise UsageError(
+                f"--measure {text!r}: what follows the = must be JSON, as in 'mattr={{\"window\": 100}}'."
+            ) from None
+    return found
 
 
 def _ending(options: QueuedRunOptions) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def test_too_many_jobs_are_refused_with_the_number() -> None:
         ({"set_parameters": {"top_k": 6}}, ["--set top_k is 6, was 5"]),
         ({"set_parameters": {"top_k": 5, "top_p": 1}}, ["--set top_p is 1, was not set"]),
         ({"set_model_parameters": {"m": {"top_k": 1}}}, ["--set m:top_k is 1, was not set"]),
+        ({"embed_model": "e"}, ["the embedding model is e, was none"]),
+        ({"measures": {"chrf": True}}, ["the measures are chrf, were none"]),
         ({"version": "1.1"}, ["Nightjar is 1.1, was 1.0"]),
         ({"paths": {"m": "/b.gguf"}}, ["the file of m is /b.gguf, was /a.gguf"]),
         ({"paths": {}}, []),  # by name now: the file's digest tells whether it is the same

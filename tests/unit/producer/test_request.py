@@ -30,6 +30,8 @@ NOW = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
         ({"models": ()}, "--model is (): give one"),
         ({"models": ("",)}, "--model"),
         ({"suite": ""}, "--suite"),
+        ({"measures": {"chrv": True}}, "--measure chrv: There is no measure 'chrv' to ask for. Did you mean 'chrf'"),
+        ({"measures": {"mattr": {"window": 1}}}, "--measure mattr: mattr: window is a whole number, 2 or more"),
         ({"only": ("",)}, "--only"),
     ],
 )
