@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobs.database import Database, Row
 from jobs.retry import Counters, Limits
-from jobs.states import WORKING_RUNS, JobStatus, RunStatus
+from jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
 LIVE_BEAT_S = 15.0
@@ -44,7 +44,7 @@ class Lapsed:
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
-    fields = ("name", "status", "priority", "models.name", "judges", "jobs_total", "planned", "fail_on_error")
+    fields = "name status priority models.name judges check.judges jobs_total planned fail_on_error".split()
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
@@ -96,7 +96,8 @@ async def has_open_jobs(run: str, database: Database) -> bool:
 
 
 async def dead_jobs(run: str, database: Database) -> int:
-    return await database.jobs.count_documents({"run": run, "status": JobStatus.DEAD})
+    """Replies that failed for good. A judge that fails is told in the report and stops no run."""
+    return await database.jobs.count_documents({"run": run, "status": JobStatus.DEAD, "kind": JobKind.REPLY})
 
 
 async def model_has_work(model: str, database: Database, *, without: Iterable[str] = ()) -> bool:
@@ -104,7 +105,8 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
 
     `without`: runs that the asking worker may not serve.
     """
-    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, {"judges": model}]}
+    roles = ("models.name", "judges", "check.judges")
+    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{role: model} for role in roles]}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
         return True
@@ -131,6 +133,7 @@ def _lapsed(row: Row) -> Lapsed:
 
 def _run_in_work(row: Row) -> RunInWork:
     models = [model["name"] for model in row["models"]] + list(row.get("judges", ()))
+    models += (row.get("check") or {}).get("judges", ())
     return RunInWork(
         id=row["_id"],
         name=row["name"],

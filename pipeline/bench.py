@@ -1,76 +1,239 @@
-"""The judges of a run as the collector meets them: their verdicts, read from their jobs."""
+"""The judges of a run as the collector meets them: their verdicts, read from their jobs, and their scores, stored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pymongo import ReplaceOne
 
 from jobs.database import Database
 from jobs.documents import Run
+from jobs.identity import digest
+from jobs.models import ModelFacts
+from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind, JobStatus
+from pipeline.judged_jobs import JudgedReader, panel_of
+from pipeline.judging import prompt_digest
+from pipeline.scoring.bench import Bench
+from pipeline.scoring.controls import Control
+from pipeline.scoring.discernment import Checkup, Reading, checkup
 from pipeline.scoring.judge_prompts import Verdict, read_verdicts
-from pipeline.scoring.rubric import Rubric, Scope, read_rubric
-from pipeline.scoring.scorer import Scale
-from pipeline.scoring.verdicts import judge_scales, score_verdicts
+from pipeline.scoring.judged import JudgedPair, Place
+from pipeline.scoring.pair_prompts import Choice, read_choices
+from pipeline.scoring.pairs import Opinion, PairResult, opinions
+from pipeline.scoring.rubric import Method, Reference, Rubric, read_rubric
+from pipeline.scoring.verdicts import composite, is_judges
 from pipeline.transcripts import JobRow
 
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)
-Place = tuple[str, int | None]
-"""Judged job and turn; None for the whole conversation."""
+BATCH_SCORES = 2000
+Raw = Mapping[str, Any]
+Verdicts = dict[Place, dict[str, list[Verdict]]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A run's rubric, judges and verdicts; empty for a run that is not judged."""
-
-    rubric: Rubric | None = None
-    judges: tuple[str, ...] = ()
-    self_judging: bool = False
-    verdicts: dict[Place, dict[str, list[Verdict]]] = field(default_factory=dict)
-
-    def score(self, job: JobRow) -> None:
-        """Adds the judges' scores to a job's turns, in place."""
-        if self.rubric is None:
-            return
-        own = () if self.self_judging else (job.model,)
-        judges = [judge for judge in self.judges if judge not in own]
-        found = {turn: given for (judged, turn), given in self._of(job).items() if judged == job.id}
-        score_verdicts(self.rubric, job, found, judges)
-
-    def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
-        """The metrics' scales with those of the judges, judges first."""
-        return scales if self.rubric is None else judge_scales(self.rubric) | scales
-
-    def with_lines(self, turns: list[list[str]]) -> list[list[str]]:
-        """For every turn the names of the scores it should have, the judges' included."""
-        if self.rubric is None:
-            return turns
-        names = list(judge_scales(self.rubric))
-        last = len(turns) - 1
-        everywhere = self.rubric.scope is Scope.TURN
-        return [turn + names if everywhere or index == last else turn for index, turn in enumerate(turns)]
-
-    def _of(self, job: JobRow) -> dict[Place, dict[str, list[Verdict]]]:
-        places: list[Place] = [(job.id, None), *((job.id, turn.index) for turn in job.turns)]
-        return {place: self.verdicts[place] for place in places if place in self.verdicts}
-
-
-async def read_verdicts_of(run: Run, database: Database) -> Bench:
-    """The verdicts by the run's present rubric."""
+async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> Bench:
+    """The verdicts by the run's present rubric, and what checks of its judges found."""
+    checkups = await read_checkups(run, database)
     if run.rubric is None or not run.judges:
-        return Bench()
+        return Bench(checkups=checkups)
     rubric = read_rubric(run.rubric, f"the rubric of run {run.name}")
-    bench = Bench(rubric=rubric, judges=tuple(run.judges), self_judging=run.self_judging)
-    query = {"run": run.id, "kind": JobKind.JUDGE, "payload.rubric": rubric.digest}
-    async for raw in database.jobs.find(query, _FIELDS):
+    against = await Run.get(run.against) if run.against else None
+    panel = await panel_of(run, run.judges, database, self_judging=run.self_judging, against=against)
+    raws = [raw for raw in await _judge_jobs(run, rubric, run.judges, database) if "control" not in raw["payload"]]
+    pairs: tuple[PairResult, ...] = ()
+    if rubric.method is Method.PAIRWISE:
+        pairs = await _pair_results(run, rubric, against, raws, database)
+    pairs_of: dict[str, dict[int | None, list[PairResult]]] = {}
+    for result in pairs:
+        for job in (result.pair.first, result.pair.second):
+            pairs_of.setdefault(job.id, {}).setdefault(result.pair.turn, []).append(result)
+    return Bench(
+        rubric=rubric,
+        prompt_digest=prompt_digest(rubric),
+        panel=panel,
+        files=await _files(panel.judges, database),
+        against=against.name if against else run.against,
+        verdicts=_verdicts(rubric, raws) if rubric.method is Method.POINTS else {},
+        pairs=pairs,
+        pairs_of=pairs_of,
+        unreferenced=_unreferenced(rubric, sequences),
+        checkups=checkups,
+    )
+
+
+async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
+    """What the controls of a run say of judges, by the rubric of the run and by that of its newest check."""
+    asked: dict[str, tuple[Rubric, list[str]]] = {}
+    for data, judges in ((run.rubric, run.judges), (run.check and run.check.rubric, run.check and run.check.judges)):
+        if data and judges:
+            rubric = read_rubric(data)
+            asked.setdefault(prompt_digest(rubric), (rubric, []))[1].extend(judges)
+    found: list[Checkup] = []
+    for key, (rubric, judges) in asked.items():
+        marked = {"run": run.id, "kind": JobKind.JUDGE, "payload.rubric": key, "payload.control": {"$exists": True}}
+        if await database.jobs.find_one(marked, {"_id": 1}) is None:
+            continue
+        judges = list(dict.fromkeys(judges))
+        raws = await _judge_jobs(run, rubric, judges, database)
+        readings = await _readings(rubric, raws, database)
+        found += [one for judge in judges if (one := checkup(judge, key, readings)).controls]
+    return tuple(found)
+
+
+async def store_judge_scores(bench: Bench, run: str, jobs: Iterable[JobRow], database: Database) -> int:
+    """Stores the judges' scores of the turns; those of another rubric or other judges are replaced. How many."""
+    if bench.score_digest is None:
+        return 0
+    scores = database.raw["scores"]
+    batch: list[ReplaceOne[Any]] = []
+    stored = 0
+    for job in jobs:
+        for turn in job.turns:
+            for name, score in turn.scores.items():
+                if is_judges(name):
+                    key = digest(job.id, turn.index, name)
+                    row = {
+                        "_id": key,
+                        "run": run,
+                        "job": job.id,
+                        "turn": turn.index,
+                        "scorer": name,
+                        "value": score.value,
+                        "state": score.state.value,
+                        "answer": score.answer,
+                        "reason": score.reason,
+                        "scorer_digest": bench.score_digest,
+                    }
+                    batch.append(ReplaceOne({"_id": key}, row, upsert=True))
+        if len(batch) >= BATCH_SCORES:
+            await scores.bulk_write(batch, ordered=False)
+            stored, batch = stored + len(batch), []
+    if batch:
+        await scores.bulk_write(batch, ordered=False)
+    return stored + len(batch)
+
+
+async def _judge_jobs(run: Run, rubric: Rubric, judges: Sequence[str], database: Database) -> list[Raw]:
+    query = {"run": run.id, "kind": JobKind.JUDGE, "payload.rubric": prompt_digest(rubric), "model": {"$in": judges}}
+    return [raw async for raw in database.jobs.find(query, _FIELDS)]
+
+
+def _verdicts(rubric: Rubric, raws: Iterable[Raw]) -> Verdicts:
+    verdicts: Verdicts = {}
+    for raw in raws:
         place = (raw["payload"]["job"], raw["payload"]["turn"])
-        if raw["status"] == JobStatus.DONE:
-            replies = {turn["name"]: turn["draws"][0]["reply"] for turn in raw["turns"]}
-            verdicts = read_verdicts(rubric, replies)
-        else:
-            verdicts = _without(rubric, f"judge job is {raw['status']}: {raw.get('reason') or 'not finished'}")
-        bench.verdicts.setdefault(place, {})[raw["model"]] = verdicts
-    return bench
+        replies, why = _replies(raw)
+        read = read_verdicts(rubric, replies) if why is None else _without(rubric, why)
+        verdicts.setdefault(place, {})[raw["model"]] = read
+    return verdicts
+
+
+async def _pair_results(
+    run: Run, rubric: Rubric, against: Run | None, raws: Iterable[Raw], database: Database
+) -> tuple[PairResult, ...]:
+    said = _opinions(rubric, raws, lambda payload: (payload["job"], payload.get("other"), payload["turn"]))
+    results: list[PairResult] = []
+    if run.against is not None and against is None:
+        return ()
+    async for pairs in JudgedReader(database, texts=False).pairs(run, rubric, against):
+        for pair in pairs:
+            given = said.get((pair.first.id, pair.second.id, pair.turn), {})
+            results.append(PairResult(pair=pair, names=_names(pair, against), opinions=given))
+    return tuple(results)
+
+
+def _names(pair: JudgedPair, against: Run | None) -> tuple[str, str]:
+    other = pair.second.model
+    return pair.first.model, f"{against.name}:{other}" if against else other
+
+
+def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:
+    """What `key_of` makes of a payload -> judge -> one opinion a criterion."""
+    orders: dict[Any, dict[str, dict[int, list[Choice]]]] = {}
+    for raw in raws:
+        replies, why = _replies(raw)
+        choices = read_choices(rubric, replies) if why is None else _no_choice(rubric, why)
+        by_judge = orders.setdefault(key_of(raw["payload"]), {})
+        by_judge.setdefault(raw["model"], {})[raw["payload"]["order"]] = choices
+    return {
+        key: {judge: opinions(rubric, choices) for judge, choices in by_judge.items()}
+        for key, by_judge in orders.items()
+    }
+
+
+async def _readings(rubric: Rubric, raws: Sequence[Raw], database: Database) -> list[Reading]:
+    spoilt = [raw for raw in raws if "control" in raw["payload"]]
+    ids = list({raw["payload"]["job"] for raw in spoilt})
+    rows = database.jobs.find({"_id": {"$in": ids}}, {"sequence": 1})
+    sequences = {row["_id"]: row["sequence"] async for row in rows}
+    if rubric.method is Method.PAIRWISE:
+        return _pair_readings(rubric, spoilt, sequences)
+    real = _verdicts(rubric, (raw for raw in raws if "control" not in raw["payload"]))
+    readings = []
+    for raw in spoilt:
+        payload, judge = raw["payload"], raw["model"]
+        place = (payload["job"], payload["turn"])
+        before = real.get(place, {}).get(judge, [])
+        after = _verdicts(rubric, [raw])[place][judge]
+        missing = [one.reason for one in (*before, *after) if one.value is None] or ["not judged"]
+        readings.append(
+            Reading(
+                judge=judge,
+                control=Control(payload["control"]),
+                sequence=sequences.get(payload["job"], payload["job"]),
+                real=composite(rubric, before),
+                spoilt=composite(rubric, after),
+                reason=missing[0],
+            )
+        )
+    return readings
+
+
+def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str, str]) -> list[Reading]:
+    said = _opinions(rubric, spoilt, lambda payload: (payload["job"], payload["turn"], payload["control"]))
+    readings = []
+    for (job, _, control), by_judge in said.items():
+        for judge, given in by_judge.items():
+            points = [one.outcome.value for one in given if one.outcome is not None]
+            real = sum(points) / len(points) if len(points) == len(given) else None
+            readings.append(
+                Reading(
+                    judge=judge,
+                    control=Control(control),
+                    sequence=sequences.get(job, job),
+                    real=real,
+                    spoilt=None if real is None else 1 - real,
+                    reason=next((one.missing_reason for one in given if one.outcome is None), ""),
+                )
+            )
+    return readings
+
+
+def _replies(raw: Raw) -> tuple[dict[str, str], str | None]:
+    """A judge job's replies by turn name, or why there are none."""
+    if raw["status"] != JobStatus.DONE:
+        return {}, f"judge job is {raw['status']}: {raw.get('reason') or 'not finished'}"
+    return {turn["name"]: turn["draws"][0]["reply"] for turn in raw["turns"]}, None
 
 
 def _without(rubric: Rubric, reason: str) -> list[Verdict]:
     return [Verdict(criterion=one.name, value=None, reason=reason) for one in rubric.criteria]
+
+
+def _no_choice(rubric: Rubric, reason: str) -> list[Choice]:
+    return [Choice(criterion=one.name, shown=None, reason=reason) for one in rubric.criteria]
+
+
+def _unreferenced(rubric: Rubric, sequences: Iterable[PromptSequence]) -> dict[str, frozenset[int]]:
+    if rubric.reference is not Reference.REQUIRED:
+        return {}
+    return {
+        sequence.id: frozenset(at for at, turn in enumerate(sequence.turns) if turn.reference is None)
+        for sequence in sequences
+    }
+
+
+async def _files(judges: Iterable[str], database: Database) -> dict[str, str]:
+    rows = database.raw["models"].find({"_id": {"$in": list(judges)}}, {"facts": 1})
+    return {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}

@@ -17,10 +17,11 @@ from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
-from pipeline.bench import Bench, read_verdicts_of
+from pipeline.bench import read_verdicts_of
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
+from pipeline.scoring.bench import Bench
 from pipeline.scoring.sheet import Line, line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 from pipeline.verdict import final_verdict, with_verdict
@@ -49,7 +50,7 @@ async def _gather(run: Run, database: Database) -> RunReport:
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    bench = await read_verdicts_of(run, database)
+    bench = await read_verdicts_of(run, database, by_id.values())
     jobs: list[JobRow] = []
     async for batch in _job_batches(run.id, database):
         await asyncio.to_thread(_score, batch, sheet, by_id, bench)

@@ -27,7 +27,7 @@ from jobs.records import AttemptEnd
 from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
 from pipeline.collector import close_run
-from pipeline.judge_jobs import write_judging
+from pipeline.judge_jobs import as_planned, write_judging
 from pipeline.producer import finish_expansion
 from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
@@ -186,10 +186,9 @@ class Dispatcher:
             await control.move(await self._document(run), RunStatus.JUDGING, self._database)
             _log.info("run_judging", run=run.id, name=run.name)
         elif not run.planned:
-            await write_judging(await self._document(run), self._database)
-            await self._database.runs.update_one(
-                {"_id": run.id, "status": RunStatus.JUDGING}, {"$set": {"planned": True}}
-            )
+            document = await self._document(run)
+            await write_judging(document, self._database)
+            await self._database.runs.update_one(as_planned(document), {"$set": {"planned": True}})
         else:
             await self._close(run)
 
@@ -215,6 +214,9 @@ class Dispatcher:
         done = await control.move(await self._document(run), RunStatus.DONE, self._database, reason=reason)
         if await backlog.has_open_jobs(run.id, self._database):  # somebody retried a job in this very moment
             await control.move(done, RunStatus.ACTIVE, self._database)
+            return
+        if not done.planned:  # somebody asked for a check of the judges in this very moment
+            await control.move(done, RunStatus.JUDGING, self._database)
             return
         _log.info("run_done", run=run.id, name=run.name)
 

@@ -2,122 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from config.errors import UsageError
 from jobs.database import Database, insert_absent
-from jobs.documents import Job, Run, SequenceDocument, SuiteVersion
-from jobs.sequences import Mode
+from jobs.documents import Job, JudgeCheck, Run
 from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline.freeze import judging_rubric
-from pipeline.judging import JudgedJob, JudgeJobSpec, plan_judging
-from pipeline.preflight import check_judges
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.rubric import read_rubric
+from jobs.states import JobKind, RunStatus
+from pipeline.judge_checks import plan_checks, taken_sequences
+from pipeline.judged_jobs import JudgedReader, panel_of
+from pipeline.judging import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
+from pipeline.scoring.rubric import Method, read_rubric
 from pipeline.suites.content import sequence_key
 
-BATCH_JOBS = 50
-_FIELDS = dict.fromkeys(
-    "model sequence sequence_document repeat tags turns.index turns.prompt turns.chain turns.draws.reply "
-    "turns.draws.empty turns.draws.degenerate".split(),
-    1,
-)
 _log = structlog.get_logger()
+Batches = AsyncIterator[Iterable[JudgeJobSpec]]
 
 
 async def write_judging(run: Run, database: Database) -> int:
-    """Inserts the judge jobs that a run with a rubric still lacks; how many there are in all.
+    """Inserts the judge jobs that a run still lacks, those of a check among them; how many there are in all.
 
     Raises UsageError for a rubric that is none. A run without a rubric or judges needs none.
     """
-    if run.rubric is None or not run.judges:
-        return 0
-    rubric = read_rubric(run.rubric, f"the rubric of run {run.name}")
-    order = run.jobs_total
+    written = 0
+    if run.rubric is not None and run.judges:
+        written += await _write(run, run.rubric, _judging(run, run.rubric, database), run.jobs_total, database)
+    if run.check is not None:
+        batches = _checking(run, run.check, database)
+        written += await _write(run, run.check.rubric, batches, run.jobs_total + written, database)
+    return written
+
+
+def as_planned(run: Run) -> dict[str, Any]:
+    """Filter of the run as `write_judging` saw it: what was asked for meanwhile is not planned yet."""
+    seen = run.model_dump(mode="python", include={"judges", "rubric", "check", "against", "jobs_total"})
+    return {"_id": run.id, "status": RunStatus.JUDGING, "self_judging": {"$ne": not run.self_judging}, **seen}
+
+
+async def _judging(run: Run, data: Mapping[str, Any], database: Database) -> Batches:
+    rubric = read_rubric(data, f"the rubric of run {run.name}")
+    against = await Run.get(run.against) if run.against else None
+    panel = await panel_of(run, run.judges, database, self_judging=run.self_judging, against=against)
+    reader = JudgedReader(database)
+    if rubric.method is Method.POINTS:
+        async for batch in reader.batches(run.id):
+            yield plan_judging(run.id, batch, rubric, panel)
+    elif run.against is None or against is not None:  # a baseline that was removed has no replies to compare with
+        async for pairs in reader.pairs(run, rubric, against):
+            yield plan_pairs(run.id, pairs, rubric, panel)
+
+
+async def _checking(run: Run, check: JudgeCheck, database: Database) -> Batches:
+    rubric = read_rubric(check.rubric, f"the rubric of run {run.name}'s check")
+    panel = await panel_of(run, check.judges, database, self_judging=check.self_judging)
+    wanted = taken_sequences(run.sequences, check.seed, check.sequences)
+    jobs = await JudgedReader(database).of_sequences(run.id, wanted)
+    yield plan_checks(run.id, jobs, rubric, panel, check.seed)
+
+
+async def _write(run: Run, data: Mapping[str, Any], batches: Batches, order: int, database: Database) -> int:
+    digest = prompt_digest(read_rubric(data))
     now = await database.now()
-    async for batch in _judged(run, database):
-        specs = list(plan_judging(run.id, batch, rubric, run.judges, self_judging=run.self_judging))
+    planned = 0
+    async for batch in batches:
+        specs = list(batch)
         await insert_absent(database.raw["sequences"], [_sequence_row(spec.sequence) for spec in specs])
-        rows = [_job_row(run, spec, order + number, rubric.digest, now) for number, spec in enumerate(specs)]
+        rows = [_job_row(run, spec, order + planned + at, digest, now) for at, spec in enumerate(specs)]
         await insert_absent(database.jobs, rows)
-        order += len(specs)
-    planned = order - run.jobs_total
-    _log.info("judging_planned", run=run.id, name=run.name, jobs=planned, rubric=rubric.digest)
+        planned += len(specs)
+    _log.info("judging_planned", run=run.id, name=run.name, jobs=planned, rubric=digest)
     return planned
-
-
-async def judge_again(
-    run: Run,
-    judges: Sequence[str],
-    rubric: Mapping[str, Any] | None,
-    database: Database,
-    *,
-    known_models: Sequence[str] = (),
-    self_judging: bool = False,
-) -> Run:
-    """Moves a DONE run to JUDGING with these judges and this rubric (None: the run's, else its suite's).
-
-    Verdicts by an earlier rubric stay and count no more. Raises UsageError, UnknownNameError, ModelError.
-    """
-    suite = await SuiteVersion.get(run.suite)
-    if run.status is not RunStatus.DONE:
-        raise UsageError(f"Run {run.name!r} is {run.status}; only a run that is DONE can be judged.")
-    await check_judges(judges, known_models, database)
-    stored = judging_rubric(rubric or run.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
-    change = {"judges": list(dict.fromkeys(judges)), "rubric": stored, "self_judging": self_judging, "planned": False}
-    moved = await database.runs.update_one(
-        {"_id": run.id, "status": RunStatus.DONE},
-        {"$set": {**change, "status": RunStatus.JUDGING, "status_reason": None, "finished_at": None}},
-    )
-    if not moved.matched_count:
-        raise UsageError(f"Run {run.name!r} is being changed by somebody else; look at `nightjar run show {run.name}`.")
-    judged: Run = run.model_copy(update={**change, "status": RunStatus.JUDGING})
-    return judged
-
-
-async def _judged(run: Run, database: Database) -> AsyncIterator[list[JudgedJob]]:
-    """DONE reply jobs in the run's order, in batches."""
-    query = {"run": run.id, "kind": JobKind.REPLY, "status": JobStatus.DONE}
-    cursor = database.jobs.find(query, _FIELDS).sort("order", 1)
-    references: dict[str, PromptSequence] = {}
-    while raws := await cursor.to_list(BATCH_JOBS):
-        for key in {raw["sequence_document"] for raw in raws} - references.keys():
-            document = await SequenceDocument.get(key)
-            if document is not None:
-                references[key] = document.sequence
-        yield [_judged_job(raw, references.get(raw["sequence_document"])) for raw in raws]
-
-
-def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> JudgedJob:
-    turns = raw["turns"]
-    return JudgedJob(
-        id=raw["_id"],
-        model=raw["model"],
-        sequence=raw["sequence"],
-        repeat=raw["repeat"],
-        tags=tuple(raw["tags"]),
-        system=sequence.system if sequence is not None else None,
-        independent=sequence is not None and sequence.mode is Mode.INDEPENDENT,
-        turns=tuple(
-            JudgedTurn(
-                index=turn["index"],
-                prompt=turn["prompt"],
-                reply=turn["draws"][0]["reply"],
-                chain=turn["chain"],
-                reference=sequence.turns[turn["index"]].reference if sequence is not None else None,
-            )
-            for turn in turns
-        ),
-        failures=frozenset(
-            turn["index"] for turn in turns if turn["draws"][0].get("empty") or turn["draws"][0].get("degenerate")
-        ),
-    )
 
 
 def _sequence_row(sequence: PromptSequence) -> dict[str, Any]:
@@ -140,7 +98,7 @@ def _job_row(run: Run, spec: JudgeJobSpec, order: int, rubric: str, now: datetim
         due_at=now,
         turns_total=len(spec.sequence.turns),
         created_at=now,
-        payload={"job": spec.judged.id, "turn": spec.turn, "rubric": rubric},
+        payload={"job": spec.judged.id, "turn": spec.turn, "rubric": rubric, **spec.more},
     )
     row: dict[str, Any] = get_dict(job, to_db=True)
     return row

@@ -1,37 +1,30 @@
-"""Which judge jobs a finished run needs. Pure: from transcripts and a rubric to jobs with deterministic ids."""
+"""Which judge jobs a run needs. Pure: from transcripts and a rubric to jobs with deterministic ids.
+
+One job holds all criteria of one text, or of one pair in one order: what shares a prefix is computed once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind
 from pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
-from pipeline.scoring.rubric import Rubric, Scope
+from pipeline.scoring.judged import JudgedJob, JudgedPair, places, seen
+from pipeline.scoring.pair_prompts import pair_sequence
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import Method, Rubric
 
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedJob:
-    """A DONE reply job. `turns` holds every committed turn; `failures` says which replies need no judge, and why."""
-
-    id: str
-    model: str
-    sequence: str
-    repeat: int
-    tags: tuple[str, ...]
-    turns: tuple[JudgedTurn, ...]
-    system: str | None = None
-    independent: bool = False
-    """Each turn was a conversation of its own: a reply is judged without the turns before it."""
-    failures: frozenset[int] = frozenset()
-    """Turns whose reply is empty or degenerate: they get the worst value without being asked about."""
+ORDERS = (0, 1)
+"""0: the pair as it is named; 1: its second first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeJobSpec:
-    """One judge on one text, all criteria."""
+    """One judge on one text or one pair in one order, all criteria."""
 
     id: str
     judge: str
@@ -39,35 +32,77 @@ class JudgeJobSpec:
     turn: int | None
     """None where the scope is the conversation."""
     sequence: PromptSequence
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Of the job's payload: `other` and `order` of a pair, `control` of a spoilt text."""
 
 
-def plan_judging(
-    run: str, jobs: Sequence[JudgedJob], rubric: Rubric, judges: Sequence[str], *, self_judging: bool = False
-) -> Iterator[JudgeJobSpec]:
-    """The judge jobs of these transcripts. A judge is never given a text of its own unless `self_judging`."""
-    for judge in judges:
+def prompt_digest(rubric: Rubric) -> str:
+    """Digest of all that judges read, taken of what it makes of a fixed sample: any word changes it."""
+    turns = tuple(JudgedTurn(index=at, prompt="A", reply="B", chain="", reference="C") for at in range(2))
+    made = judge_sequence if rubric.method is Method.POINTS else _sample_pair
+    return digest("judge prompt", made("sample", rubric, turns, system="D").digest)
+
+
+def plan_judging(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Panel) -> Iterator[JudgeJobSpec]:
+    """The judge jobs of these transcripts, each text by itself."""
+    prompts = prompt_digest(rubric)
+    for judge in panel.judges:
         for job in jobs:
-            if job.model == judge and not self_judging:
-                continue
-            for turn in _judged_turns(job, rubric):
-                upto = _seen(job, turn)
-                name = job.sequence if turn is None else f"{job.sequence}#{turn + 1}"
-                yield JudgeJobSpec(
-                    id=digest(run, JobKind.JUDGE, rubric.digest, judge, [t.chain for t in upto], job.id, turn),
-                    judge=judge,
-                    judged=job,
-                    turn=turn,
-                    sequence=judge_sequence(name, rubric, upto, system=job.system),
-                )
+            if judge in panel.seats(job.model):
+                for turn in places(job, rubric):
+                    yield text_spec(run, judge, job, turn, rubric, prompts)
 
 
-def _judged_turns(job: JudgedJob, rubric: Rubric) -> list[int | None]:
-    if rubric.scope is Scope.CONVERSATION:
-        return [] if len(job.failures) == len(job.turns) else [None]
-    return [turn.index for turn in job.turns if turn.index not in job.failures]
+def plan_pairs(run: str, pairs: Sequence[JudgedPair], rubric: Rubric, panel: Panel) -> Iterator[JudgeJobSpec]:
+    """The judge jobs of these pairs: each in both orders."""
+    prompts = prompt_digest(rubric)
+    for judge in panel.judges:
+        for pair in pairs:
+            if pair.decided is None and judge in panel.seats(pair.first.model, pair.second.model):
+                for order in ORDERS:
+                    yield pair_spec(run, judge, pair, order, rubric, prompts, {"other": pair.second.id})
 
 
-def _seen(job: JudgedJob, turn: int | None) -> Sequence[JudgedTurn]:
-    if turn is None:
-        return job.turns
-    return job.turns[turn : turn + 1] if job.independent else job.turns[: turn + 1]
+def text_spec(
+    run: str, judge: str, job: JudgedJob, turn: int | None, rubric: Rubric, prompts: str, **more: Any
+) -> JudgeJobSpec:
+    """One judge on one text. `prompts`: the rubric's digest; `more` goes into payload and id, as a control's mark."""
+    upto = seen(job, turn)
+    return JudgeJobSpec(
+        id=digest(run, JobKind.JUDGE, prompts, judge, [t.chain for t in upto], job.id, turn, more),
+        judge=judge,
+        judged=job,
+        turn=turn,
+        sequence=judge_sequence(_name(job, turn), rubric, upto, system=job.system),
+        more=more,
+    )
+
+
+def pair_spec(
+    run: str, judge: str, pair: JudgedPair, order: int, rubric: Rubric, prompts: str, mark: Mapping[str, Any]
+) -> JudgeJobSpec:
+    """One judge on one pair in one order; `mark` goes into the payload and the id."""
+    texts = [seen(job, pair.turn) for job in (pair.first, pair.second)]
+    chains = [[turn.chain for turn in text] for text in texts]
+    first, second = texts if order == 0 else reversed(texts)
+    more = {**mark, "order": order}
+    ids = [pair.first.id, pair.second.id]
+    return JudgeJobSpec(
+        id=digest(run, JobKind.JUDGE, prompts, judge, chains, ids, pair.turn, more),
+        judge=judge,
+        judged=pair.first,
+        turn=pair.turn,
+        sequence=pair_sequence(_name(pair.first, pair.turn), rubric, first, second, system=pair.first.system),
+        more=more,
+    )
+
+
+def _name(job: JudgedJob, turn: int | None) -> str:
+    return job.sequence if turn is None else f"{job.sequence}#{turn + 1}"
+
+
+def _sample_pair(
+    name: str, rubric: Rubric, turns: Sequence[JudgedTurn], *, system: str | None = None
+) -> PromptSequence:
+    other = tuple(JudgedTurn(index=turn.index, prompt="A", reply="E", chain="") for turn in turns)
+    return pair_sequence(name, rubric, turns, other, system=system)

@@ -1,4 +1,4 @@
-"""What judges are asked: criteria with scales and an anchor text per scale point. Pure."""
+"""What judges are asked: criteria, with an anchor text per scale point or to compare two replies by. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from config.errors import UsageError
 from jobs.identity import digest
 
-VERSION = 1
-"""Raised when a judge's prompt or the reading of its verdict changes: old verdicts then count no more."""
-Text = Annotated[str, Field(min_length=1)]
+SCORING_VERSION = 2
+"""Raised when verdicts are read or averaged differently."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+
+
+class Method(StrEnum):
+    POINTS = "points"
+    """Each reply gets a number per criterion."""
+    PAIRWISE = "pairwise"
+    """Two replies to the same prompt are compared, in both orders."""
 
 
 class Scope(StrEnum):
@@ -31,33 +38,65 @@ class Layout(StrEnum):
     """One verdict with all criteria: quicker, and criteria may colour each other."""
 
 
+class Reference(StrEnum):
+    IF_ANY = "if_any"
+    """The turn's reference is shown where it has one."""
+    REQUIRED = "required"
+    """Shown; a turn without one is not judged."""
+    HIDDEN = "hidden"
+
+
+class ConflictError(ValueError):
+    """Two things that a rubric cannot say at once; `field` is where one of them stands."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Criterion(Part):
-    """One thing a reply is judged by, on whole numbers; each point of the scale has an anchor text."""
+    """One thing a reply is judged by, on whole numbers; each point of the scale has an anchor text of its own.
+
+    A pairwise rubric's criteria have no scale.
+    """
 
     name: Name
     description: Text
-    scale: dict[int, Text] = Field(min_length=2, max_length=21)
+    scale: dict[int, Text] | None = Field(None, min_length=2, max_length=21)
 
     @model_validator(mode="after")
     def _whole(self) -> Criterion:
+        if self.scale is None:
+            return self
         points = sorted(self.scale)
         if points != list(range(points[0], points[-1] + 1)):
-            raise ValueError(
-                f"the scale's points must follow one another, each with an anchor text; there are {points}"
+            raise ConflictError(
+                "scale", f"the scale's points must follow one another, each with an anchor text; there are {points}"
             )
+        first: dict[str, int] = {}
+        for point in points:
+            same = first.setdefault(self.scale[point].casefold(), point)
+            if same != point:
+                raise ConflictError(f"scale.{point}", f"the anchor text is that of {same}: say what tells them apart")
         return self
 
     @property
+    def points(self) -> dict[int, str]:
+        """The scale of a criterion that has one."""
+        assert self.scale is not None, "a pairwise criterion has no points"
+        return self.scale
+
+    @property
     def worst(self) -> int:
-        return min(self.scale)
+        return min(self.points)
 
     @property
     def best(self) -> int:
-        return max(self.scale)
+        return max(self.points)
 
 
 class Rubric(Part):
@@ -65,21 +104,36 @@ class Rubric(Part):
 
     name: Name = "rubric"
     instructions: Text | None = None
+    method: Method = Method.POINTS
     scope: Scope = Scope.TURN
     layout: Layout = Layout.PER_CRITERION
+    reference: Reference = Reference.IF_ANY
+    temperature: float = Field(0.0, ge=0, le=2, allow_inf_nan=False)
     criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=20)
 
     @model_validator(mode="after")
-    def _distinct(self) -> Rubric:
-        names = [criterion.name for criterion in self.criteria]
-        if len(set(names)) < len(names):
-            raise ValueError("each criterion needs a name of its own")
+    def _agrees(self) -> Rubric:
+        names: set[str] = set()
+        for at, criterion in enumerate(self.criteria):
+            if criterion.name.casefold() in names:
+                raise ConflictError(f"criteria.{at}.name", f"each criterion needs a name of its own: {criterion.name}")
+            names.add(criterion.name.casefold())
+            if self.method is Method.POINTS and criterion.scale is None:
+                raise ConflictError(
+                    f"criteria.{at}.scale",
+                    "a criterion needs a scale, unless the rubric is `method: pairwise`",
+                )
+            if self.method is Method.PAIRWISE and criterion.scale is not None:
+                raise ConflictError(f"criteria.{at}.scale", "a pairwise rubric gives no points; leave it out")
+        if self.scope is Scope.CONVERSATION and self.reference is Reference.REQUIRED:
+            raise ConflictError("reference", "a reference belongs to a turn; `required` needs `scope: turn`")
         return self
 
     @property
-    def digest(self) -> str:
-        """Digest of all that a judge sees, and of how its verdict is read."""
-        return digest("rubric", VERSION, self.model_dump(mode="json"))
+    def scoring_digest(self) -> str:
+        """Digest of how verdicts become scores: nothing that only the judge reads changes it."""
+        scales = [(one.name, sorted(one.scale) if one.scale else None) for one in self.criteria]
+        return digest("judge scoring", SCORING_VERSION, self.method, self.scope, scales)
 
 
 def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
@@ -88,5 +142,8 @@ def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
         return Rubric.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "[key]") or "rubric"
-        raise UsageError(f"{source}: {place}: {first['msg'].removeprefix('Value error, ')}.") from None
+        conflict = first.get("ctx", {}).get("error")
+        places = [str(part) for part in first["loc"] if part != "[key]"]
+        places += [conflict.field] if isinstance(conflict, ConflictError) else []
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{source}: {'.'.join(places) or 'rubric'}: {message}.") from None

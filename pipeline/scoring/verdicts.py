@@ -1,4 +1,4 @@
-"""Judges' verdicts as scores of the turns they judge. Pure.
+"""Judges' points as scores of the turns they judge. Pure.
 
 Metrics: `judge` (the unweighted mean over criteria, missing if any is missing) and `judge.<criterion>`. With several
 judges each criterion's value is the mean over them, missing if any gave none.
@@ -10,44 +10,68 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from pipeline.scoring.judge_prompts import Verdict
-from pipeline.scoring.rubric import Criterion, Rubric, Scope
+from pipeline.scoring.rubric import Criterion, Method, Rubric, Scope
 from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState, unscored
-from pipeline.transcripts import JobRow
+from pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"
+NO_SEAT = "a judge is not asked about replies of its own"
+NO_REFERENCE = "the turn has no reference, and the rubric requires one"
 Verdicts = Mapping[str, Sequence[Verdict]]
 """Judge -> its verdicts on one text."""
 
 
 def judge_scales(rubric: Rubric) -> dict[str, Scale]:
     """Metric name -> scale; the composite runs from the criteria's mean worst to their mean best."""
-    criteria = {f"{COMPOSITE}.{one.name}": _scale(one.worst, one.best) for one in rubric.criteria}
+    if rubric.method is Method.PAIRWISE:
+        won = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share won", least=0.0, most=1.0)
+        return dict.fromkeys([COMPOSITE, *(metric_name(one.name) for one in rubric.criteria)], won)
+    criteria = {metric_name(one.name): _scale(one.worst, one.best) for one in rubric.criteria}
     worst = fmean(one.worst for one in rubric.criteria)
     best = fmean(one.best for one in rubric.criteria)
     return {COMPOSITE: _scale(worst, best), **criteria}
 
 
-def judged_turn(rubric: Rubric, job: JobRow) -> int:
-    """The turn that carries a conversation's scores: its last."""
-    return job.turns_total - 1
+def metric_name(criterion: str) -> str:
+    return f"{COMPOSITE}.{criterion}"
 
 
-def score_verdicts(rubric: Rubric, job: JobRow, verdicts: Mapping[int | None, Verdicts], judges: Sequence[str]) -> None:
-    """Adds judges' scores to the turns of a job, in place. `verdicts`: by turn, None for the conversation."""
-    for turn in job.turns:
-        if rubric.scope is Scope.CONVERSATION:
-            if turn.index != judged_turn(rubric, job):
-                continue
-            failed = all(one.failure is not None for one in job.turns)
-            given = verdicts.get(None, {})
-        else:
-            failed = turn.failure is not None
-            given = verdicts.get(turn.index, {})
-        turn.scores.update(_scores(rubric, turn.failure if failed else None, given, judges))
+def is_judges(metric: str) -> bool:
+    """Whether a metric comes from judges."""
+    return metric == COMPOSITE or metric.startswith(f"{COMPOSITE}.")
 
 
-def _scores(rubric: Rubric, failure: str | None, given: Verdicts, judges: Sequence[str]) -> dict[str, Score]:
-    by_criterion = {one.name: _score(one, failure, given, judges) for one in rubric.criteria}
+def judged_turns(rubric: Rubric, job: JobRow) -> list[tuple[TurnRow, int | None, str | None]]:
+    """The turns of a job that carry scores, what each is called by judges, and why it needs none.
+
+    A conversation's scores lie on its last turn; it failed when all its replies did.
+    """
+    if rubric.scope is Scope.TURN:
+        return [(turn, turn.index, turn.failure) for turn in job.turns]
+    failed = all(turn.failure is not None for turn in job.turns)
+    last = job.turns_total - 1
+    return [(turn, None, turn.failure if failed else None) for turn in job.turns if turn.index == last]
+
+
+def score_verdicts(
+    rubric: Rubric,
+    job: JobRow,
+    verdicts: Mapping[int | None, Verdicts],
+    judges: Sequence[str],
+    unreferenced: frozenset[int] = frozenset(),
+) -> None:
+    """Adds judges' scores to the turns of a job, in place. `verdicts`: by turn, None for the conversation.
+
+    `unreferenced`: turns without the reference that the rubric requires.
+    """
+    for turn, place, failure in judged_turns(rubric, job):
+        why = NO_REFERENCE if turn.index in unreferenced else NO_SEAT if not judges else None
+        given = verdicts.get(place, {})
+        turn.scores.update(composed({one.name: _score(one, failure, why, given, judges) for one in rubric.criteria}))
+
+
+def composed(by_criterion: Mapping[str, Score]) -> dict[str, Score]:
+    """The composite, then the criteria, by metric name."""
     values = [score.value for score in by_criterion.values()]
     missing = [name for name, score in by_criterion.items() if score.value is None]
     if missing:
@@ -57,15 +81,15 @@ def _scores(rubric: Rubric, failure: str | None, given: Verdicts, judges: Sequen
         worst = first.state is ScoreState.WORST
         mean = fmean(value for value in values if value is not None)
         whole = Score(value=mean, state=first.state, reason=first.reason if worst else None)
-    return {COMPOSITE: whole, **{f"{COMPOSITE}.{name}": score for name, score in by_criterion.items()}}
+    return {COMPOSITE: whole, **{metric_name(name): score for name, score in by_criterion.items()}}
 
 
-def _score(criterion: Criterion, failure: str | None, given: Verdicts, judges: Sequence[str]) -> Score:
+def _score(criterion: Criterion, failure: str | None, why: str | None, given: Verdicts, judges: Sequence[str]) -> Score:
     if failure is not None:
         return Score(value=float(criterion.worst), state=ScoreState.WORST, reason=failure)
-    if not judges:
-        return unscored("a judge is not asked about replies of its own")
-    found = {judge: _of(criterion, given.get(judge, ())) for judge in judges}
+    if why is not None:
+        return unscored(why)
+    found = {judge: of_criterion(criterion.name, given.get(judge, ())) for judge in judges}
     for judge, verdict in found.items():
         if verdict is None or verdict.value is None:
             return unscored(f"{judge}: {verdict.reason if verdict else 'not judged'}")
@@ -77,15 +101,22 @@ def _score(criterion: Criterion, failure: str | None, given: Verdicts, judges: S
     )
 
 
+def composite(rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
+    """One judge's mean over the criteria of one text; None if any is missing."""
+    found = [of_criterion(one.name, verdicts) for one in rubric.criteria]
+    values = [verdict.value for verdict in found if verdict is not None and verdict.value is not None]
+    return fmean(values) if len(values) == len(rubric.criteria) else None
+
+
+def of_criterion(criterion: str, verdicts: Sequence[Verdict]) -> Verdict | None:
+    return next((verdict for verdict in verdicts if verdict.criterion == criterion), None)
+
+
 def _reasons(said: Mapping[str, Verdict]) -> str:
     """What the judge said; of several judges, who said it and gave what."""
     if len(said) == 1:
         return next(iter(said.values())).reason
     return " / ".join(f"{judge} ({verdict.value}): {verdict.reason}" for judge, verdict in said.items())
-
-
-def _of(criterion: Criterion, verdicts: Sequence[Verdict]) -> Verdict | None:
-    return next((verdict for verdict in verdicts if verdict.criterion == criterion.name), None)
 
 
 def _scale(worst: float, best: float) -> Scale:

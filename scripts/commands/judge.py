@@ -40,7 +40,7 @@ def judge(
 
 async def _judge(name: str, judges: tuple[str, ...], rubric: dict[str, Any] | None, *, self_judging: bool) -> Run:
     from jobs.lookup import find_run
-    from pipeline.judge_jobs import judge_again
+    from pipeline.judge_start import judge_again
     from scripts.enqueue_options import local_models
     from scripts.session import open_session
 

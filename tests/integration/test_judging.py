@@ -14,18 +14,21 @@ import pytest
 from config.embedded import ServiceUrls
 from config.errors import ModelError, UnknownNameError, UsageError
 from config.settings import Settings
-from jobs.database import Database
+from jobs.database import Database, insert_absent
 from jobs.documents import Job, PublishedModel, Run, utc_now
 from jobs.models import ModelKind
 from jobs.queue import Doorbell
 from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline import judge_jobs
+from pipeline import judge_jobs, judged_jobs
 from pipeline.collector import collect
 from pipeline.dispatcher import Dispatcher
-from pipeline.judge_jobs import judge_again, write_judging
+from pipeline.judge_jobs import write_judging
+from pipeline.judge_start import judge_again
 from tests import factories
 from tests.workbench import Bench, make_run, until
 from workers.engine.fake import ScriptedEngine, scripted_facts
+
+JUDGE_FILE = "1" * 64
 
 
 def rubric(best: str = "good", **changes: Any) -> dict[str, Any]:
@@ -76,13 +79,13 @@ async def stored(database: Database, **changes: Any) -> Run:
 
 async def test_planning_goes_on_where_it_was_killed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle of a batch, planned again: the same jobs as in one go, each once, none begun anew."""
-    monkeypatch.setattr(judge_jobs, "BATCH_JOBS", 5)
+    monkeypatch.setattr(judged_jobs, "BATCH_JOBS", 5)
     run = await stored(database)
     planned = await write_judging(run, database)
     complete = await judge_rows(database, run.id)
     assert planned == len(complete) > 20
 
-    whole = judge_jobs._insert
+    whole = insert_absent
     inserts = 0
 
     async def killed(collection: Any, rows: Any) -> None:
@@ -94,14 +97,14 @@ async def test_planning_goes_on_where_it_was_killed(database: Database, monkeypa
         await whole(collection, rows)
 
     await database.jobs.delete_many({"kind": JobKind.JUDGE})
-    monkeypatch.setattr(judge_jobs, "_insert", killed)
+    monkeypatch.setattr(judge_jobs, "insert_absent", killed)
     with pytest.raises(asyncio.CancelledError):
         await write_judging(run, database)
     half = await judge_rows(database, run.id)
     assert 0 < len(half) < len(complete)
     await database.jobs.update_one({"_id": half[0]["_id"]}, {"$set": {"status": JobStatus.DONE}})
 
-    monkeypatch.setattr(judge_jobs, "_insert", whole)
+    monkeypatch.setattr(judge_jobs, "insert_absent", whole)
     assert await write_judging(run, database) == planned
     again = await judge_rows(database, run.id)
     assert [(row["_id"], row["order"], row["payload"]) for row in again] == [
@@ -132,7 +135,7 @@ async def test_a_run_is_judged_and_closed(bench: Bench) -> None:
         async with bench.worker(ScriptedEngine(slots=2)):
             await becomes("r", RunStatus.JUDGING)
             assert not await Job.find({"run": "r", "kind": JobKind.JUDGE, "status": JobStatus.DONE}).to_list()
-        async with bench.worker(ScriptedEngine(verdicts, name="judge", slots=2), name="host:2:2"):
+        async with bench.worker(ScriptedEngine(verdicts, name="judge", digest=JUDGE_FILE, slots=2), name="host:2:2"):
             await becomes("r", RunStatus.DONE)
     jobs = await judge_rows(bench.database, "r")
     assert [(job["status"], job["turns_total"]) for job in jobs] == [(JobStatus.DONE, 2)] * 4
@@ -154,9 +157,9 @@ async def test_a_verdict_that_never_came_is_missing(bench: Bench) -> None:
             await becomes("r", RunStatus.JUDGING)
         await until(lambda: _planned("r"))
         _, second = await judge_rows(bench.database, "r")
-        long = ScriptedEngine(lambda prompt, seed: "It is rather good.", name="judge", slots=1, context=1000)
+        prose = ScriptedEngine(lambda *_: "Rather good.", name="judge", digest=JUDGE_FILE, slots=1, context=1000)
         await _lengthen(bench.database, second["sequence_document"])
-        async with bench.worker(long, name="host:2:2"):
+        async with bench.worker(prose, name="host:2:2"):
             await becomes("r", RunStatus.DONE)
     report = await collect("r", bench.database)
     scores = [turn.scores["judge"] for job in report.jobs for turn in job.turns]
@@ -169,7 +172,9 @@ async def test_a_verdict_that_never_came_is_missing(bench: Bench) -> None:
 async def test_judged_again_only_new_verdicts_count(bench: Bench) -> None:
     """Another rubric: a DONE run is judged anew, no reply is generated, and the old verdicts stay and count no more."""
     await make_run("r", sequences=2, turns=1, rubric=rubric(), judges=["judge"])
-    low = ScriptedEngine(lambda prompt, seed: '{"reason": "Dull.", "score": 1}', name="judge", slots=1)
+    low = ScriptedEngine(
+        lambda prompt, seed: '{"reason": "Dull.", "score": 1}', name="judge", digest=JUDGE_FILE, slots=1
+    )
     async with bench.dispatching():
         async with bench.worker(ScriptedEngine(slots=1)), bench.worker(low, name="host:2:2"):
             await becomes("r", RunStatus.DONE)
@@ -178,7 +183,7 @@ async def test_judged_again_only_new_verdicts_count(bench: Bench) -> None:
 
         judged = await judge_again(await run_now("r"), ["judge"], rubric("splendid"), bench.database)
         assert judged.status is RunStatus.JUDGING
-        async with bench.worker(ScriptedEngine(verdicts, name="judge", slots=1), name="host:3:3"):
+        async with bench.worker(ScriptedEngine(verdicts, name="judge", digest=JUDGE_FILE, slots=1), name="host:3:3"):
             await becomes("r", RunStatus.DONE)
     assert await _means("r", bench.database) == [2.5, 2.5]
     assert len(await judge_rows(bench.database, "r")) == 4
@@ -189,7 +194,7 @@ async def test_the_same_rubric_again_asks_nothing_new(bench: Bench) -> None:
     """What was judged stays judged: the run is DONE again without a worker."""
     await make_run("r", sequences=1, turns=1, rubric=rubric(), judges=["judge"])
     async with bench.dispatching():
-        judge = ScriptedEngine(verdicts, name="judge", slots=1)
+        judge = ScriptedEngine(verdicts, name="judge", digest=JUDGE_FILE, slots=1)
         async with bench.worker(ScriptedEngine(slots=1)), bench.worker(judge, name="host:2:2"):
             await becomes("r", RunStatus.DONE)
         before = await judge_rows(bench.database, "r")

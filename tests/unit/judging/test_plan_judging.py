@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.identity import digest
-from pipeline.judging import JudgedJob, JudgeJobSpec, plan_judging
+from pipeline.judging import JudgeJobSpec, plan_judging, prompt_digest
 from pipeline.scoring.judge_prompts import JudgedTurn
+from pipeline.scoring.judged import JudgedJob
+from pipeline.scoring.panel import Panel, seat
 from pipeline.scoring.rubric import Rubric, read_rubric
 
 
-def rubric(scope: str = "turn", best: str = "good") -> Rubric:
+def rubric(scope: str = "turn", best: str = "good", **changes: object) -> Rubric:
     scale = {"1": "bad", "2": best}
-    return read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": scale}], "scope": scope})
+    criteria = [{"name": "plot", "description": "d", "scale": scale}]
+    return read_rubric({"criteria": criteria, "scope": scope, **changes})
 
 
 def job(model: str = "amber-1b", *replies: str, **changes: object) -> JudgedJob:
@@ -28,7 +31,8 @@ def job(model: str = "amber-1b", *replies: str, **changes: object) -> JudgedJob:
 def plan(
     *jobs: JudgedJob, by: Rubric | None = None, judges: tuple[str, ...] = ("judge",), self_judging: bool = False
 ) -> list[JudgeJobSpec]:
-    return list(plan_judging("run", jobs, by or rubric(), judges, self_judging=self_judging))
+    panel = seat(judges, {one.model: frozenset() for one in jobs}, {}, self_judging=self_judging)
+    return list(plan_judging("run", jobs, by or rubric(), panel))
 
 
 def ids(specs: list[JudgeJobSpec]) -> set[str]:
@@ -53,7 +57,7 @@ def test_ids_are_the_work_itself() -> None:
     assert ids(plan(job())) == ids(same)
     assert not ids(plan(job(), by=rubric(best="splendid"))) & ids(same)
     assert not ids(plan(job(), judges=("other",))) & ids(same)
-    assert not ids(list(plan_judging("another", [job()], rubric(), ["judge"]))) & ids(same)
+    assert not ids(list(plan_judging("another", [job()], rubric(), Panel(judges=("judge",))))) & ids(same)
     assert ids(plan(job("amber-1b", "one", "two", "another"))) & ids(same) == ids(same[:2])
 
 
@@ -62,6 +66,43 @@ def test_a_judge_has_no_word_on_its_own_replies() -> None:
     jobs = (job("judge"), job("amber-1b"))
     assert {spec.judged.model for spec in plan(*jobs)} == {"amber-1b"}
     assert {spec.judged.model for spec in plan(*jobs, self_judging=True)} == {"judge", "amber-1b"}
+
+
+def test_the_same_file_under_another_name_is_its_own() -> None:
+    """By name or by file; a file that is not known is told apart by name alone."""
+    files = {"copy": frozenset({"f1"}), "another": frozenset({"f2"}), "unknown": frozenset[str]()}
+    panel = seat(("judge", "another"), files, {"judge": "f1"})
+    assert panel.seats("copy") == ("another",)
+    assert panel.seats("another") == ("judge",)
+    assert panel.seats("unknown") == ("judge", "another")
+    assert panel.seats("copy", "another") == ()
+    assert seat(("judge",), files, {"judge": "f1"}, self_judging=True).seats("copy") == ("judge",)
+
+
+def test_a_turn_without_the_required_reference_is_not_asked_about() -> None:
+    """Whether there is one or not is of no weight to other rubrics."""
+    one = job()
+    referenced = replace(one, turns=(replace(one.turns[0], reference="A good one."), *one.turns[1:]))
+    assert [spec.turn for spec in plan(referenced, by=rubric(reference="required"))] == [0]
+    assert [spec.turn for spec in plan(referenced)] == [0, 1, 2]
+    shown = {by: plan(referenced, by=rubric(reference=by))[0].sequence.prompt_text(0) for by in ("if_any", "hidden")}
+    assert ["A good one." in prompt for prompt in shown.values()] == [True, False]
+
+
+def test_the_digest_of_the_prompts_is_of_all_that_is_read() -> None:
+    """Any text or choice that a judge can see makes another; how verdicts are counted has a digest of its own."""
+    changed = [
+        rubric(),
+        rubric(instructions="Be strict."),
+        rubric("conversation"),
+        rubric(layout="all"),
+        rubric(best="splendid"),
+        rubric(reference="hidden"),
+        rubric(temperature=0.5),
+    ]
+    assert len({prompt_digest(one) for one in changed}) == len(changed)
+    assert rubric(best="splendid").scoring_digest == rubric().scoring_digest != rubric("conversation").scoring_digest
+    assert prompt_digest(read_rubric(rubric().model_dump(mode="json"))) == prompt_digest(rubric())
 
 
 def test_failures_are_not_asked_about() -> None:

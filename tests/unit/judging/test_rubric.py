@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from config.errors import UsageError
-from pipeline.scoring.rubric import Layout, Scope, read_rubric
+from pipeline.scoring.rubric import Layout, Method, Scope, read_rubric
 
 PLOT = {"name": "plot", "description": "Things happen.", "scale": {1: "Nothing happens.", 2: "Something happens."}}
+
+WITHOUT_SCALE = {"name": "ending", "description": "It ends well."}
 
 
 def rubric(**changes: Any) -> dict[str, Any]:
@@ -23,12 +25,18 @@ def test_a_small_rubric_has_defaults() -> None:
     assert (read.criteria[0].worst, read.criteria[0].best) == (1, 2)
 
 
+def test_a_pairwise_rubric_has_no_scales() -> None:
+    read = read_rubric(rubric(criteria=[WITHOUT_SCALE], method="pairwise"))
+    assert (read.method, read.criteria[0].scale) == (Method.PAIRWISE, None)
+    assert read_rubric(read.model_dump(mode="json")) == read
+
+
 BROKEN = [
     # nothing to judge by
     ({}, "criteria", "required"),
     ({"criteria": []}, "criteria", "at least 1"),
     # a scale is whole numbers, one after another, each with its text
-    (rubric(criteria=[{**PLOT, "scale": {1: "bad", 3: "good"}}]), "criteria.0", "follow one another"),
+    (rubric(criteria=[{**PLOT, "scale": {1: "bad", 3: "good"}}]), "criteria.0.scale", "follow one another"),
     (rubric(criteria=[{**PLOT, "scale": {1: "only"}}]), "criteria.0.scale", "at least 2"),
     (rubric(criteria=[{**PLOT, "scale": {"low": "bad", "high": "good"}}]), "criteria.0.scale.low", "integer"),
     (rubric(criteria=[{**PLOT, "scale": {1: "", 2: "good"}}]), "criteria.0.scale.1", "at least 1"),
@@ -37,10 +45,23 @@ BROKEN = [
     # metric names are made of criterion names
     (rubric(criteria=[{**PLOT, "name": "the plot"}]), "criteria.0.name", "pattern"),
     (rubric(criteria=[{**PLOT, "name": "a{{documents.rubric}}"}]), "criteria.0.name", "pattern"),
-    (rubric(criteria=[PLOT, PLOT]), "rubric", "a name of its own"),
+    (rubric(criteria=[PLOT, PLOT]), "criteria.1.name", "a name of its own"),
+    (rubric(criteria=[PLOT, {**PLOT, "name": "Plot"}]), "criteria.1.name", "a name of its own"),
+    # anchors that say something, each something else
+    (rubric(criteria=[{**PLOT, "scale": {1: "   ", 2: "good"}}]), "criteria.0.scale.1", "at least 1"),
+    (rubric(criteria=[{**PLOT, "scale": {1: "good", 2: "Good"}}]), "criteria.0.scale.2", "that of 1"),
+    # things that do not go together
+    (rubric(criteria=[WITHOUT_SCALE]), "criteria.0.scale", "needs a scale"),
+    (rubric(method="pairwise"), "criteria.0.scale", "leave it out"),
+    (rubric(criteria=[WITHOUT_SCALE, PLOT], method="pairwise"), "criteria.1.scale", "leave it out"),
+    (rubric(scope="conversation", reference="required"), "reference", "belongs to a turn"),
     # choices and keys that do not exist
     (rubric(scope="sentence"), "scope", "'turn' or 'conversation'"),
     (rubric(layout="one"), "layout", "'per_criterion' or 'all'"),
+    (rubric(method="elo"), "method", "'points' or 'pairwise'"),
+    (rubric(reference="yes"), "reference", "'if_any', 'required' or 'hidden'"),
+    (rubric(temperature=-1), "temperature", "greater than or equal to 0"),
+    (rubric(temperature=float("nan")), "temperature", "finite"),
     (rubric(scale=5), "scale", "not permitted"),
     (rubric(criteria=[{**PLOT, "description": ""}]), "criteria.0.description", "at least 1"),
 ]
@@ -52,17 +73,3 @@ def test_a_broken_rubric_is_refused_with_its_field(data: dict[str, Any], field: 
         read_rubric(data, "mine.yaml")
     assert str(refused.value).startswith(f"mine.yaml: {field}: ")
     assert why in str(refused.value)
-
-
-def test_the_digest_is_of_all_a_judge_sees() -> None:
-    """Stored and read again it is the same; any text or choice that is another makes another."""
-    read = read_rubric(rubric())
-    assert read_rubric(read.model_dump(mode="json")).digest == read.digest
-    changed = [
-        rubric(instructions="Be strict."),
-        rubric(scope="conversation"),
-        rubric(layout="all"),
-        rubric(criteria=[{**PLOT, "scale": {1: "Nothing happens.", 2: "A lot happens."}}]),
-        rubric(criteria=[{**PLOT, "description": "Events."}]),
-    ]
-    assert len({read.digest, *(read_rubric(each).digest for each in changed)}) == len(changed) + 1

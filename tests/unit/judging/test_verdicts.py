@@ -19,8 +19,8 @@ from tests import factories
 
 def rubric(layout: str = "per_criterion", scope: str = "turn") -> Rubric:
     criteria = [
-        {"name": "plot", "description": "d", "scale": {str(n): "x" for n in range(1, 6)}},
-        {"name": "voice", "description": "d", "scale": {str(n): "x" for n in range(3)}},
+        {"name": "plot", "description": "d", "scale": {str(n): f"x{n}" for n in range(1, 6)}},
+        {"name": "voice", "description": "d", "scale": {str(n): f"x{n}" for n in range(3)}},
     ]
     return read_rubric({"criteria": criteria, "layout": layout, "scope": scope})
 

@@ -1,0 +1,55 @@
+"""Which judge jobs check the judges themselves: spoilt replies beside the real ones they were made of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jobs.identity import digest
+from pipeline.judging import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
+from pipeline.scoring.controls import Control, spoil
+from pipeline.scoring.judged import JudgedJob, JudgedPair, places
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import Method, Rubric
+
+Pick = tuple[JudgedJob, int | None]
+"""A text to spoil: job and turn."""
+
+
+def taken_sequences(sequences: Sequence[str], seed: int, most: int) -> list[str]:
+    """The sequences of a check: as many as there may be, drawn by the seed."""
+    return sorted(sequences, key=lambda name: digest("check", seed, name))[:most]
+
+
+def plan_checks(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Panel, seed: int) -> Iterator[JudgeJobSpec]:
+    """The jobs of a check over these transcripts: per judge and sequence one text, real and spoilt in each way.
+
+    With points each text is judged by itself; pairwise the real text is compared with each spoilt one.
+    """
+    prompts = prompt_digest(rubric)
+    for judge in panel.judges:
+        picks = picked([job for job in jobs if judge in panel.seats(job.model)], rubric, seed)
+        for at, (job, turn) in enumerate(picks):
+            donor = picks[(at + 1) % len(picks)][0] if len(picks) > 1 else None
+            if rubric.method is Method.POINTS:
+                yield text_spec(run, judge, job, turn, rubric, prompts)
+            for control in Control:
+                spoilt = spoil(job, turn, control, seed, donor)
+                if spoilt is None:
+                    continue
+                if rubric.method is Method.POINTS:
+                    yield text_spec(run, judge, spoilt, turn, rubric, prompts, control=control.value)
+                    continue
+                pair = JudgedPair(first=job, second=spoilt, turn=turn)
+                for order in ORDERS:
+                    yield pair_spec(run, judge, pair, order, rubric, prompts, {"control": control.value})
+
+
+def picked(jobs: Sequence[JudgedJob], rubric: Rubric, seed: int) -> list[Pick]:
+    """One text of each sequence, drawn by the seed, in the order of the sequences."""
+    best: dict[str, tuple[str, Pick]] = {}
+    for job in jobs:
+        for turn in places(job, rubric):
+            drawn = (digest("check", seed, job.id, turn), (job, turn))
+            if job.sequence not in best or drawn[0] < best[job.sequence][0]:
+                best[job.sequence] = drawn
+    return [pick for _, pick in best.values()]

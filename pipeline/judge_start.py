@@ -1,0 +1,134 @@
+"""What a person asks of the judges of a run that exists: judge it again, compare it, check the judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from config.errors import UsageError
+from jobs.database import Database
+from jobs.documents import JudgeCheck, Run, SuiteVersion
+from jobs.states import RunStatus
+from pipeline.freeze import judging_rubric
+from pipeline.judged_jobs import panel_of
+from pipeline.preflight import check_judges
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import Method, Rubric, read_rubric
+
+CHECKED_SEQUENCES = 20
+CHECKABLE = (RunStatus.DONE, RunStatus.JUDGING, RunStatus.ACTIVE)
+
+
+async def judge_again(
+    run: Run,
+    judges: Sequence[str],
+    rubric: Mapping[str, Any] | None,
+    database: Database,
+    *,
+    known_models: Sequence[str] = (),
+    self_judging: bool = False,
+    against: Run | None = None,
+) -> Run:
+    """Moves a DONE run to JUDGING with these judges and this rubric (None: the run's, else its suite's).
+
+    Verdicts by an earlier rubric stay and count no more. `against`: the run that a pairwise rubric compares with.
+    Raises UsageError, UnknownNameError, ModelError.
+    """
+    if run.status is not RunStatus.DONE:
+        raise UsageError(f"Run {run.name!r} is {run.status}; only a run that is DONE can be judged.")
+    await check_judges(judges, known_models, database)
+    stored = await _rubric_of(run, rubric, database)
+    judges = list(dict.fromkeys(judges))
+    panel = await panel_of(run, judges, database, self_judging=self_judging, against=against)
+    _check_work(run, read_rubric(stored), panel, against)
+    change = {"judges": judges, "rubric": stored, "self_judging": self_judging, "planned": False}
+    change["against"] = against.id if against else None
+    return await _to_judging(run, change, database)
+
+
+async def start_check(
+    run: Run,
+    judges: Sequence[str],
+    rubric: Mapping[str, Any] | None,
+    database: Database,
+    *,
+    seed: int | None = None,
+    sequences: int = CHECKED_SEQUENCES,
+    known_models: Sequence[str] = (),
+    self_judging: bool = False,
+) -> Run:
+    """Asks for spoilt replies to be judged beside real ones (no judges: the run's own). The run's scores stay.
+
+    A run that is DONE is JUDGING until that is done; in one at work it is planned when its other work is done.
+    Raises UsageError, UnknownNameError, ModelError.
+    """
+    judges = list(dict.fromkeys(judges or run.judges))
+    if run.status not in CHECKABLE:
+        raise UsageError(f"Run {run.name!r} is {run.status}; judges are checked on a run that works or is DONE.")
+    if not judges:
+        raise UsageError(f"Run {run.name!r} has no judges. Say whom to check: --judge MODEL.")
+    await check_judges(judges, known_models, database)
+    stored = await _rubric_of(run, rubric, database)
+    panel = await panel_of(run, judges, database, self_judging=self_judging)
+    _check_seats(run, panel, [model.name for model in run.models])
+    check = JudgeCheck(
+        judges=judges,
+        rubric=stored,
+        seed=run.seed if seed is None else seed,
+        sequences=sequences,
+        self_judging=self_judging,
+    )
+    return await _to_judging(run, {"check": check.model_dump(mode="python"), "planned": False}, database)
+
+
+async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Database) -> dict[str, Any]:
+    suite = await SuiteVersion.get(run.suite)
+    return judging_rubric(given or run.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
+
+
+def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
+    """Raises UsageError where the judges would have nothing to judge."""
+    names = [model.name for model in run.models]
+    if against is None:
+        if rubric.method is Method.PAIRWISE and len(names) < 2:
+            raise UsageError(
+                f"The rubric compares replies and run {run.name!r} has one model alone. Compare with another run's "
+                "replies: --against RUN."
+            )
+        _check_seats(run, panel, names)
+        return
+    if rubric.method is not Method.PAIRWISE:
+        raise UsageError("--against compares replies; that needs a rubric with `method: pairwise`.")
+    if against.id == run.id:
+        raise UsageError(f"--against names run {run.name!r} itself; without it, its models are compared.")
+    theirs = {model.name for model in against.models}
+    if len(theirs) > 1 and not theirs & set(names):
+        raise UsageError(
+            f"Runs {run.name!r} and {against.name!r} have no model of one name, and the second has several: it is not "
+            "clear whom to compare with whom."
+        )
+    _check_seats(run, panel, names)
+
+
+def _check_seats(run: Run, panel: Panel, models: Sequence[str]) -> None:
+    seats = {judge for model in models for judge in panel.seats(model)}
+    for judge in panel.judges:
+        if judge not in seats:
+            raise UsageError(
+                f"Every reply of run {run.name!r} is {judge!r}'s own: the same name or the same file. Choose another "
+                "judge, or give --self-judging."
+            )
+
+
+async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -> Run:
+    """One compare-and-set on the run as it was read. Raises UsageError where somebody else was quicker."""
+    more = dict(change)
+    if run.status is RunStatus.DONE:
+        more |= {"status": RunStatus.JUDGING, "status_reason": None, "finished_at": None}
+    moved = await database.runs.update_one({"_id": run.id, "status": run.status}, {"$set": more})
+    if not moved.matched_count:
+        raise UsageError(f"Run {run.name!r} is being changed by somebody else; look at `nightjar run show {run.name}`.")
+    current = await Run.get(run.id)
+    if current is None:
+        raise UsageError(f"Run {run.name!r} was removed.")
+    return current

@@ -1,0 +1,140 @@
+"""Reading what is judged: a run's finished replies, and the pairs of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from jobs.database import Database
+from jobs.documents import Run, SequenceDocument
+from jobs.models import ModelFacts
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from jobs.states import JobKind, JobStatus
+from pipeline.scoring.judge_prompts import JudgedTurn
+from pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
+from pipeline.scoring.panel import Panel, seat
+from pipeline.scoring.rubric import Rubric
+
+BATCH_JOBS = 50
+_OUTLINE = (
+    "model sequence sequence_document repeat tags turns.index turns.chain turns.draws.empty turns.draws.degenerate"
+)
+_TEXTS = "turns.prompt turns.draws.reply"
+_GROUPED = dict.fromkeys("model sequence_digest repeat".split(), 1)
+
+
+async def panel_of(
+    run: Run, judges: Iterable[str], database: Database, *, self_judging: bool, against: Run | None = None
+) -> Panel:
+    """Who may judge whom: by name, and by file where the files are known."""
+    judges = tuple(judges)
+    files: dict[str, set[str]] = {}
+    for model in chain(run.models, against.models if against else ()):
+        files.setdefault(model.name, set()).update([model.digest] if model.digest else [])
+    rows = database.raw["models"].find({"_id": {"$in": [*judges, *files]}}, {"facts": 1})
+    published = {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}
+    models = {
+        name: frozenset(known or ([published[name]] if name in published else [])) for name, known in files.items()
+    }
+    return seat(judges, models, {j: published[j] for j in judges if j in published}, self_judging=self_judging)
+
+
+class JudgedReader:
+    """Makes judged jobs of raw documents; a sequence is read once."""
+
+    def __init__(self, database: Database, *, texts: bool = True) -> None:
+        self._database = database
+        self._fields = dict.fromkeys((f"{_OUTLINE} {_TEXTS}" if texts else _OUTLINE).split(), 1)
+        self._sequences: dict[str, PromptSequence] = {}
+
+    async def batches(self, run: str) -> AsyncIterator[list[JudgedJob]]:
+        """DONE reply jobs in the run's order."""
+        cursor = self._database.jobs.find(_done(run), self._fields).sort("order", 1)
+        while raws := await cursor.to_list(BATCH_JOBS):
+            yield await self._made(raws)
+
+    async def of_sequences(self, run: str, sequences: Sequence[str]) -> list[JudgedJob]:
+        """DONE reply jobs of these sequences."""
+        query = {**_done(run), "sequence": {"$in": list(sequences)}}
+        return await self._made(await self._database.jobs.find(query, self._fields).sort("order", 1).to_list())
+
+    async def pairs(self, run: Run, rubric: Rubric, against: Run | None) -> AsyncIterator[list[JudgedPair]]:
+        """The pairs of a run: its models with each other, or with those of another run, prompt by prompt."""
+        groups = await self._groups(run)
+        others = await self._groups(against) if against else {}
+        waiting: list[tuple[list[str], list[str]]] = []
+        for key, jobs in groups.items():
+            waiting.append((jobs, others.get(key, [])))
+            if sum(len(one) + len(two) for one, two in waiting) >= BATCH_JOBS:
+                yield await self._paired(waiting, rubric, against)
+                waiting = []
+        if waiting:
+            yield await self._paired(waiting, rubric, against)
+
+    async def _groups(self, run: Run) -> dict[tuple[str, int], list[str]]:
+        """(sequence digest, repeat) -> ids of its DONE jobs, in the order of the run's models."""
+        place = {model.name: at for at, model in enumerate(run.models)}
+        rows = await self._database.jobs.find(_done(run.id), _GROUPED).to_list()
+        groups: dict[tuple[str, int], list[str]] = {}
+        for row in sorted(rows, key=lambda row: (row["sequence_digest"], row["repeat"], place.get(row["model"], 0))):
+            groups.setdefault((row["sequence_digest"], row["repeat"]), []).append(row["_id"])
+        return groups
+
+    async def _paired(
+        self, groups: Sequence[tuple[list[str], list[str]]], rubric: Rubric, against: Run | None
+    ) -> list[JudgedPair]:
+        ids = [identity for here, there in groups for identity in (*here, *there)]
+        raws = await self._database.jobs.find({"_id": {"$in": ids}}, self._fields).to_list()
+        jobs = {job.id: job for job in await self._made(raws)}
+        pairs: list[JudgedPair] = []
+        for here, there in groups:
+            mine, theirs = [jobs[one] for one in here], [jobs[one] for one in there]
+            for at, job in enumerate(mine):
+                seconds = opponents(job, theirs, against) if against else mine[at + 1 :]
+                pairs += pair_up([job], seconds, rubric)
+        return pairs
+
+    async def _made(self, raws: Sequence[Mapping[str, Any]]) -> list[JudgedJob]:
+        wanted = list({raw["sequence_document"] for raw in raws} - self._sequences.keys())
+        if wanted:
+            found = await SequenceDocument.find({"_id": {"$in": wanted}}).to_list()
+            self._sequences |= {document.id: document.sequence for document in found}
+        return [_judged_job(raw, self._sequences.get(raw["sequence_document"])) for raw in raws]
+
+
+def opponents(job: JudgedJob, others: Sequence[JudgedJob], run: Run) -> list[JudgedJob]:
+    """Whom a job is compared with in another run: its own model there; where there is one model alone, that."""
+    same = [other for other in others if other.model == job.model]
+    return same or (list(others) if len(run.models) == 1 else [])
+
+
+def _done(run: str) -> dict[str, Any]:
+    return {"run": run, "kind": JobKind.REPLY, "status": JobStatus.DONE}
+
+
+def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> JudgedJob:
+    turns = raw["turns"]
+    return JudgedJob(
+        id=raw["_id"],
+        model=raw["model"],
+        sequence=raw["sequence"],
+        repeat=raw["repeat"],
+        tags=tuple(raw["tags"]),
+        system=sequence.system if sequence is not None else None,
+        independent=sequence is not None and sequence.mode is Mode.INDEPENDENT,
+        turns=tuple(
+            JudgedTurn(
+                index=turn["index"],
+                prompt=turn.get("prompt", ""),
+                reply=turn["draws"][0].get("reply", ""),
+                chain=turn["chain"],
+                reference=sequence.turns[turn["index"]].reference if sequence is not None else None,
+            )
+            for turn in turns
+        ),
+        failures=frozenset(
+            turn["index"] for turn in turns if turn["draws"][0].get("empty") or turn["draws"][0].get("degenerate")
+        ),
+    )

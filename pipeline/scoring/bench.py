@@ -1,0 +1,77 @@
+"""A run's judges and all they said, and the scores that come of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobs.identity import digest
+from pipeline.scoring.discernment import Checkup
+from pipeline.scoring.judge_prompts import Verdict
+from pipeline.scoring.judged import Place
+from pipeline.scoring.pairs import PairResult, score_pairs
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import Method, Rubric, Scope
+from pipeline.scoring.scorer import Scale
+from pipeline.scoring.verdicts import judge_scales, score_verdicts
+from pipeline.transcripts import JobRow
+
+NOBODY = Panel(judges=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Empty for a run that is not judged; one that is not judged may still have its judges checked."""
+
+    rubric: Rubric | None = None
+    prompt_digest: str | None = None
+    panel: Panel = NOBODY
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Judge -> digest of its file, where it is known."""
+    against: str | None = None
+    """Name of the run that replies were compared with."""
+    verdicts: Mapping[Place, Mapping[str, list[Verdict]]] = field(default_factory=dict)
+    """Text -> judge -> one a criterion."""
+    pairs: tuple[PairResult, ...] = ()
+    pairs_of: Mapping[str, Mapping[int | None, list[PairResult]]] = field(default_factory=dict)
+    """Job -> turn -> the pairs it is one of."""
+    unreferenced: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Sequence -> turns without the reference that the rubric requires."""
+    checkups: tuple[Checkup, ...] = ()
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        return self.panel.judges
+
+    def score(self, job: JobRow) -> None:
+        """Adds the judges' scores to a job's turns, in place."""
+        if self.rubric is None:
+            return
+        without = self.unreferenced.get(job.sequence, frozenset())
+        if self.rubric.method is Method.PAIRWISE:
+            score_pairs(self.rubric, job, self.pairs_of.get(job.id, {}), self.panel, without)
+            return
+        places: list[Place] = [(job.id, None), *((job.id, turn.index) for turn in job.turns)]
+        given = {place[1]: self.verdicts[place] for place in places if place in self.verdicts}
+        score_verdicts(self.rubric, job, given, self.panel.seats(job.model), without)
+
+    def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
+        """The metrics' scales with those of the judges, judges first."""
+        return scales if self.rubric is None else judge_scales(self.rubric) | scales
+
+    def with_lines(self, turns: list[list[str]]) -> list[list[str]]:
+        """For every turn the names of the scores it should have, the judges' included."""
+        if self.rubric is None:
+            return turns
+        names = list(judge_scales(self.rubric))
+        last = len(turns) - 1
+        everywhere = self.rubric.scope is Scope.TURN
+        return [turn + names if everywhere or index == last else turn for index, turn in enumerate(turns)]
+
+    @property
+    def score_digest(self) -> str | None:
+        """Digest of what makes a judge's score what it is: prompts, scoring, who judged; None without judges."""
+        if self.rubric is None:
+            return None
+        who = [(judge, sorted(self.panel.own.get(judge, ()))) for judge in self.judges]
+        return digest("judge", self.prompt_digest, self.rubric.scoring_digest, who, self.against)

@@ -1,0 +1,120 @@
+"""What a judge reads to compare two replies, and how its choice is read. Pure.
+
+As in `judge_prompts`: the rubric and both replies lie first, the criterion comes last; the reason comes before the
+choice; no name of a model is there. Which reply stands first is the caller's: each pair is asked about in both orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.scoring import judge_prompts
+from pipeline.scoring.judge_prompts import REASON_CHARS, JudgedTurn, exchanges, fenced, parse, part, reference_text
+from pipeline.scoring.rubric import Criterion, Layout, Rubric, Scope
+
+
+class Shown(StrEnum):
+    """What a judge chose, by the place it was shown in."""
+
+    FIRST = "1"
+    SECOND = "2"
+    TIE = "tie"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One criterion's choice in one order. `shown` is None where there is none, and `reason` says why."""
+
+    criterion: str
+    shown: Shown | None
+    reason: str
+
+
+def pair_sequence(
+    name: str,
+    rubric: Rubric,
+    first: Sequence[JudgedTurn],
+    second: Sequence[JudgedTurn],
+    *,
+    system: str | None = None,
+) -> PromptSequence:
+    """The judge's work on two texts in this order: a turn per criterion, or one for all."""
+    if rubric.layout is Layout.ALL:
+        asks = [("all", _ask_all(rubric), choice_schema(rubric.criteria))]
+    else:
+        asks = [(one.name, _ask(one), _SCHEMA) for one in rubric.criteria]
+    return judge_prompts.asking(name, rubric, pair_material(rubric, first, second, system=system), asks)
+
+
+def pair_material(
+    rubric: Rubric, first: Sequence[JudgedTurn], second: Sequence[JudgedTurn], *, system: str | None = None
+) -> str:
+    """Both texts between fences. What came before two last replies is shown once where it is the same."""
+    body = judge_prompts.system_text(system)
+    if rubric.scope is Scope.TURN and _same_before(first, second):
+        before = exchanges(first[:-1])
+        body += (f"{before}\n\n" if before else "") + f"USER:\n{first[-1].prompt}\n\n"
+        body += f"REPLY 1:\n{first[-1].reply}\n\nREPLY 2:\n{second[-1].reply}"
+    else:
+        body += f"CONVERSATION 1\n\n{exchanges(first)}\n\nCONVERSATION 2\n\n{exchanges(second)}"
+    what = "conversations" if rubric.scope is Scope.CONVERSATION else "last replies"
+    body += reference_text(rubric, first[-1])
+    return f"Compare the two {what} in this material. Their order means nothing.\n{fenced(body)}"
+
+
+def read_choices(rubric: Rubric, replies: Mapping[str, str]) -> list[Choice]:
+    """A choice for every criterion from the judge's replies by turn name. What cannot be read is none."""
+    if rubric.layout is Layout.PER_CRITERION:
+        return [_choice(one, parse(replies.get(one.name))) for one in rubric.criteria]
+    return [_choice(one, part(parse(replies.get("all")), one.name)) for one in rubric.criteria]
+
+
+def choice_schema(criteria: Sequence[Criterion]) -> dict[str, Any]:
+    """JSON Schema of a choice on several criteria."""
+    return {
+        "type": "object",
+        "properties": {criterion.name: _SCHEMA for criterion in criteria},
+        "required": [criterion.name for criterion in criteria],
+        "additionalProperties": False,
+    }
+
+
+def _same_before(first: Sequence[JudgedTurn], second: Sequence[JudgedTurn]) -> bool:
+    """Whether two conversations differ in their last reply alone."""
+    seen = [[(turn.prompt, turn.reply) for turn in turns[:-1]] for turns in (first, second)]
+    return seen[0] == seen[1] and first[-1].prompt == second[-1].prompt
+
+
+def _choice(criterion: Criterion, data: Mapping[str, Any] | str) -> Choice:
+    if isinstance(data, str):
+        return Choice(criterion=criterion.name, shown=None, reason=data)
+    chosen = data.get("choice")
+    if not isinstance(chosen, str) or chosen not in set(Shown):
+        return Choice(criterion=criterion.name, shown=None, reason=f"the verdict's choice is {str(chosen)[:40]}")
+    return Choice(criterion=criterion.name, shown=Shown(chosen), reason=str(data.get("reason", "")))
+
+
+def _ask(criterion: Criterion) -> str:
+    form = '{"reason": one sentence, "choice": "1", "2" or "tie"}'
+    return f"Compare by {criterion.name} alone. Which is better? Answer in JSON: {form}."
+
+
+def _ask_all(rubric: Rubric) -> str:
+    names = ", ".join(criterion.name for criterion in rubric.criteria)
+    form = '{"reason": ..., "choice": "1", "2" or "tie"}'
+    return f"Compare by each criterion ({names}). Which is better? Answer in JSON with a key for each: {form}."
+
+
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "maxLength": REASON_CHARS},
+        "choice": {"enum": [shown.value for shown in Shown]},
+    },
+    "required": ["reason", "choice"],
+    "additionalProperties": False,
+}

@@ -1,0 +1,171 @@
+"""Choices between two replies as outcomes and scores. Pure.
+
+A judge's two orders must agree: where they do not, it is a tie. A turn's score is the share of its comparisons that it
+won, ties half: metrics `judge` and `judge.<criterion>`, as with points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from statistics import fmean
+
+from pipeline.scoring.judged import JudgedPair
+from pipeline.scoring.pair_prompts import Choice, Shown
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import Rubric
+from pipeline.scoring.scorer import Score, ScoreState, unscored
+from pipeline.scoring.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
+from pipeline.transcripts import JobRow
+
+ALONE = "there is no other reply to compare it with"
+
+
+class Outcome(Enum):
+    """Of a pair's first text; the value is its points."""
+
+    WON = 1.0
+    TIED = 0.5
+    LOST = 0.0
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """One judge on one pair by one criterion: what it found in each order, None where nothing could be read."""
+
+    criterion: str
+    orders: tuple[Outcome | None, Outcome | None]
+    reasons: tuple[str, str]
+    first_shown: tuple[bool | None, bool | None] = (None, None)
+    """For each order whether it chose what stood first; None for a tie or none."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What both orders say; a tie where they disagree, None where one is missing."""
+        one, two = self.orders
+        if one is None or two is None:
+            return None
+        return one if one is two else Outcome.TIED
+
+    @property
+    def flipped(self) -> bool | None:
+        """Whether the order changed the answer; None where one is missing."""
+        return None if None in self.orders else self.orders[0] is not self.orders[1]
+
+    @property
+    def missing_reason(self) -> str:
+        return next((why for found, why in zip(self.orders, self.reasons, strict=True) if found is None), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairResult:
+    """What the judges said of a pair."""
+
+    pair: JudgedPair
+    names: tuple[str, str]
+    """What reports call the two: the models, and a baseline run's with its run."""
+    opinions: Mapping[str, Sequence[Opinion]] = field(default_factory=dict)
+    """Judge -> one a criterion."""
+
+    def points(self, criterion: str, judges: Sequence[str]) -> tuple[float | None, str]:
+        """Points of the first by a criterion, mean over the judges, and the reason; None if any judge has none."""
+        if self.pair.decided is not None:
+            return self.pair.decided
+        if not judges:
+            return None, NO_SEAT
+        found = {judge: _of(criterion, self.opinions.get(judge, ())) for judge in judges}
+        for judge, opinion in found.items():
+            if opinion is None or opinion.outcome is None:
+                return None, f"{judge}: {opinion.missing_reason if opinion else 'not judged'}"
+        said = {judge: opinion for judge, opinion in found.items() if opinion is not None}
+        value = fmean(opinion.outcome.value for opinion in said.values() if opinion.outcome is not None)
+        return value, " / ".join(f"{judge}: {_told(opinion)}" for judge, opinion in said.items())
+
+    def composite(self, rubric: Rubric, judges: Sequence[str]) -> float | None:
+        """Mean over the criteria; None if any is missing."""
+        values = [self.points(one.name, judges)[0] for one in rubric.criteria]
+        there = [value for value in values if value is not None]
+        return fmean(there) if len(there) == len(values) else None
+
+
+def opinions(rubric: Rubric, orders: Mapping[int, Sequence[Choice]]) -> list[Opinion]:
+    """A judge's choices in both orders as opinions, one a criterion."""
+    return [_opinion(one.name, orders) for one in rubric.criteria]
+
+
+def score_pairs(
+    rubric: Rubric,
+    job: JobRow,
+    results: Mapping[int | None, Sequence[PairResult]],
+    panel: Panel,
+    unreferenced: frozenset[int] = frozenset(),
+) -> None:
+    """Adds judges' scores to the turns of a job, in place. `results`: the pairs of the job, by turn."""
+    for turn, place, failure in judged_turns(rubric, job):
+        why = NO_REFERENCE if turn.index in unreferenced else None
+        found = results.get(place, ())
+        turn.scores.update(
+            composed({one.name: _score(one.name, job.id, failure, why, found, panel) for one in rubric.criteria})
+        )
+
+
+def _score(
+    criterion: str, job: str, failure: str | None, why: str | None, results: Sequence[PairResult], panel: Panel
+) -> Score:
+    if failure is not None:
+        return Score(value=0.0, state=ScoreState.WORST, reason=failure)
+    if why is not None or not results:
+        return unscored(why or ALONE)
+    values, answers, reasons = [], [], []
+    for result in results:
+        judges = panel.seats(result.pair.first.model, result.pair.second.model)
+        points, reason = result.points(criterion, judges)
+        mine = result.pair.first.id == job
+        other = result.names[1] if mine else result.names[0]
+        if points is None:
+            return unscored(f"against {other}: {reason}")
+        values.append(points if mine else 1 - points)
+        answers.append(f"{other}: {values[-1]:g}")
+        reasons.append(f"against {other}: {reason}")
+    return Score(value=fmean(values), answer="; ".join(answers), reason=" / ".join(reasons))
+
+
+def _opinion(criterion: str, orders: Mapping[int, Sequence[Choice]]) -> Opinion:
+    found = [next((c for c in orders.get(order, ()) if c.criterion == criterion), None) for order in (0, 1)]
+    one, two = (_outcome(choice, order) for order, choice in enumerate(found))
+    reasons = [choice.reason if choice else "not judged" for choice in found]
+    shown = [choice.shown is Shown.FIRST if choice and choice.shown in _SIDES else None for choice in found]
+    return Opinion(
+        criterion=criterion,
+        orders=(one, two),
+        reasons=(reasons[0], reasons[1]),
+        first_shown=(shown[0], shown[1]),
+    )
+
+
+def _outcome(choice: Choice | None, order: int) -> Outcome | None:
+    if choice is None or choice.shown is None:
+        return None
+    if choice.shown is Shown.TIE:
+        return Outcome.TIED
+    return Outcome.WON if (choice.shown is Shown.FIRST) == (order == 0) else Outcome.LOST
+
+
+def _told(opinion: Opinion) -> str:
+    """An opinion in words, with the reasons of both orders."""
+    assert opinion.outcome is not None
+    first, second = opinion.reasons
+    changed = "changed with the order, a tie" if opinion.flipped else opinion.outcome.word
+    return f"({changed}) {first}" + (f" | {second}" if second != first else "")
+
+
+def _of(criterion: str, given: Sequence[Opinion]) -> Opinion | None:
+    return next((opinion for opinion in given if opinion.criterion == criterion), None)
+
+
+_SIDES = (Shown.FIRST, Shown.SECOND)
