@@ -35,6 +35,7 @@ def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
         nightjar_version=run.nightjar_version,
         created_at=run.created_at,
         finished_at=run.finished_at,
+        rubric=run.rubric,
     )
 
 

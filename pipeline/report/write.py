@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from config.errors import OutputError, UsageError, suggest
+from pipeline.exports.file import ExportOptions
+from pipeline.exports.formats import BUILDERS, export
 from pipeline.report.data import RunReport
 from pipeline.report.safe import slug
 
 Format = Literal["html", "json", "csv", "md"]
-FORMATS: tuple[str, ...] = get_args(Format)
+FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
+"""Reports first, then what `pipeline.exports` makes for other tools."""
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
@@ -37,24 +40,28 @@ def check_folder(folder: Path) -> None:
 
 
 def render(report: RunReport, form: str) -> str:
-    """The whole report in one of FORMATS."""
+    """The whole report in one of the formats html, json, csv and md."""
     return "".join(_pieces(report, form))
 
 
-def write(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]:
-    """Writes `<run>.<format>` for every format; the paths, in that order.
+def write(report: RunReport, formats: Sequence[str], folder: Path, options: ExportOptions | None = None) -> list[Path]:
+    """Writes `<run>.<format>` for every report and the files of every export; the paths, in that order.
 
-    Raises OutputError when the folder cannot be made or written or the disk is full; then no file has changed.
+    Raises OutputError when the folder cannot be made or written or the disk is full, UsageError for an export that
+    cannot be made of this run; then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
-    paths = [folder / f"{stem}.{form}" for form in check_formats(formats)]
+    paths: list[Path] = []
     drafts: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            drafts.append(folder / f".{path.name}.{secrets.token_hex(4)}")
-            _fill(drafts[-1], _pieces(report, path.suffix[1:]))
+        for form in check_formats(formats):
+            for name, pieces in _files(report, form, stem, options or ExportOptions()):
+                paths.append(folder / name)
+                drafts.append(folder / f".{paths[-1].name}.{secrets.token_hex(4)}")
+                _fill(drafts[-1], pieces)
         for draft, path in zip(drafts, paths, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
             draft.replace(path)
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -62,6 +69,17 @@ def write(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]
         for draft in drafts:
             draft.unlink(missing_ok=True)
     return paths
+
+
+def _files(
+    report: RunReport, form: str, stem: str, options: ExportOptions
+) -> Iterator[tuple[str, Iterable[str | bytes]]]:
+    """The files of one format: paths below the reports folder, and what is in them."""
+    if form in BUILDERS:
+        for file in export(report, form, stem, options):
+            yield file.path, file.pieces
+    else:
+        yield f"{stem}.{form}", _pieces(report, form)
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:
@@ -81,8 +99,9 @@ def _pieces(report: RunReport, form: str) -> Iterator[str]:
     return renderers[form](report)
 
 
-def _fill(path: Path, pieces: Iterator[str]) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.writelines(pieces)
+def _fill(path: Path, pieces: Iterable[str | bytes]) -> None:
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace"))
         file.flush()
         os.fsync(file.fileno())

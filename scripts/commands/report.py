@@ -10,6 +10,7 @@ import typer
 from scripts.output import Json
 
 if TYPE_CHECKING:
+    from pipeline.exports.file import ExportOptions
     from pipeline.report.data import RunReport
 
 app = typer.Typer(add_completion=False)
@@ -19,18 +20,33 @@ app = typer.Typer(add_completion=False)
 def report(
     run: Annotated[str, typer.Argument(help="Name or id of the run; a partial report of a running one is fine.")],
     formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="html, json, csv or md; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Reports: html, json, csv, md. For other tools: inspect, mt-bench, parquet, junit, lm-eval, sft, dpo. "
+            "May be given several times, or as html,csv.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(help="METRIC:X: what a reply must reach to pass in junit and to be taken by sft; repeatable."),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="dpo: by how much the chosen reply is better. Default: a quarter of the scale.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
+    from pipeline.exports.file import ExportOptions
     from scripts.session import run_async
 
-    run_async(_report(run, formats or ["html"], out, as_json=as_json))
+    options = ExportOptions.read(at_least or [], margin)
+    run_async(_report(run, formats or ["html"], out, options, as_json=as_json))
 
 
-async def _report(name: str, formats: list[str], out: Path | None, *, as_json: bool) -> None:
+async def _report(name: str, formats: list[str], out: Path | None, options: ExportOptions, *, as_json: bool) -> None:
     import asyncio
 
     from jobs.lookup import find_run
@@ -44,7 +60,7 @@ async def _report(name: str, formats: list[str], out: Path | None, *, as_json: b
         check_folder(folder)
         run = await find_run(name, session.database)
         found = await collect(run.id, session.database)
-    paths = await asyncio.to_thread(write, found, chosen, folder)
+    paths = await asyncio.to_thread(write, found, chosen, folder, options)
     _show(found, paths, as_json=as_json)
 
 

@@ -1,0 +1,1 @@
+"""A run in the formats of other tools: pure builders over the collected report, one module a format."""

@@ -1,0 +1,36 @@
+"""A job's transcript as chat messages, as other tools write conversations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.transcripts import JobRow, TurnRow
+
+Message = dict[str, str]
+
+
+def message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) -> list[Message]:
+    """The messages before the reply of `turns[index]`: system, earlier exchanges, the prompt. Reasoning is left out.
+
+    What a context policy dropped is here nevertheless: this is the conversation, not the model's window on it.
+    """
+    before = () if sequence.mode is Mode.INDEPENDENT else turns[:index]
+    messages = [message("system", sequence.system)] if sequence.system is not None else []
+    for turn in before:
+        messages += [message("user", turn.prompt), message("assistant", turn.reply)]
+    return [*messages, message("user", turns[index].prompt)]
+
+
+def by_id(sequences: Sequence[PromptSequence]) -> Mapping[str, PromptSequence]:
+    return {sequence.id: sequence for sequence in sequences}
+
+
+def complete(job: JobRow) -> bool:
+    """Whether every turn of the job is there."""
+    return len(job.turns) == job.turns_total

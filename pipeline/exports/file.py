@@ -1,0 +1,76 @@
+"""What an export is made of: files, and what may be asked of them. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.errors import UsageError, suggest
+from jobs.identity import digest
+from pipeline.report.data import RunReport
+from pipeline.report.json_ import encode
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+SHARE = 0.75
+"""How far up its scale a reply must be to be good, where nobody says: 4 of 1 to 5, three checks of four."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFile:
+    """One file of an export. `path` is relative to the reports folder, with `/` between its parts."""
+
+    path: str
+    pieces: Iterable[str | bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `nightjar report` may say about exports."""
+
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    """Metric -> least value: what junit and sft hold replies to."""
+    margin: float | None = None
+    """dpo: by how much the chosen reply must be better. None: a quarter of the metric's scale."""
+
+    @classmethod
+    def read(cls, thresholds: Iterable[str], margin: float | None) -> ExportOptions:
+        """Of `METRIC:X` texts. Raises UsageError."""
+        at_least = {}
+        for text in thresholds:
+            metric, colon, value = text.rpartition(":")
+            try:
+                at_least[metric.strip()] = float(value)
+            except ValueError:
+                colon = ""
+            if not colon or not metric.strip() or at_least[metric.strip()] != at_least[metric.strip()]:
+                raise UsageError(f"--at-least {text!r} is not of the form METRIC:X, such as judge:4.")
+        if margin is not None and not margin > 0:
+            raise UsageError(f"--margin is {margin}: give a number above 0.")
+        return cls(at_least=at_least, margin=margin)
+
+
+def check_metrics(report: RunReport, options: ExportOptions) -> None:
+    """Raises UsageError for a threshold on a metric that the run does not have."""
+    for metric in options.at_least:
+        if metric not in report.metrics:
+            near = suggest(metric, report.metrics, "metric")
+            raise UsageError(f"--at-least names {metric!r}, which run {report.provenance.name!r} has not. {near}")
+
+
+def safe_name(name: str) -> str:
+    """A name as part of a file name: nothing in it can leave a folder, and two names stay two."""
+    clean = _UNFIT.sub("-", name).strip(".-")[:100]
+    return clean if clean == name else f"{clean or 'model'}-{digest(name)[:8]}"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON in ASCII, so that nothing in a reply can steer a terminal or end a line. NaN is refused."""
+    return json.dumps(value, default=encode, allow_nan=False, indent=indent)
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield json_text(row) + "\n"

@@ -1,0 +1,122 @@
+"""JSON Lines for fine-tuning, in the conversational forms that TRL's trainers and `datasets` take. Pure.
+
+SFT: `messages`, a conversation up to its last good reply; it ends before the first reply that is not good, so that no
+such reply is learned. DPO: `prompt`, `chosen`, `rejected`, where both replies answered the very same messages.
+Base-model sequences (mode completion) have no messages and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from jobs.identity import digest
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.exports.conversation import Message, by_id, message, prompt_of
+from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
+from pipeline.exports.provenance import provenance
+from pipeline.exports.quality import Quality, quality
+from pipeline.report.data import RunReport
+from pipeline.transcripts import JobRow, TurnRow
+
+
+def sft_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
+    """`STEM.sft.jsonl`, and where it comes from."""
+    wanted = quality(report, options)
+    yield ExportFile(path=f"{stem}.sft.jsonl", pieces=json_lines(_sft(report, wanted)))
+    yield _about(report, f"{stem}.sft.provenance.json", wanted, {"at_least": wanted.at_least})
+
+
+def dpo_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
+    """`STEM.dpo.jsonl`, and where it comes from."""
+    wanted = quality(report, options)
+    yield ExportFile(path=f"{stem}.dpo.jsonl", pieces=json_lines(_dpo(report, wanted)))
+    yield _about(report, f"{stem}.dpo.provenance.json", wanted, {"margin": wanted.margin})
+
+
+def _about(report: RunReport, path: str, wanted: Quality, limit: Mapping[str, float]) -> ExportFile:
+    choice = {"metric": wanted.metric, "scale": wanted.scale, **limit}
+    return ExportFile(path=path, pieces=[json_text({**provenance(report), "chosen_by": choice}, indent=1) + "\n"])
+
+
+def _sft(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
+    sequences = by_id(report.sequences)
+    for job in report.jobs:
+        sequence = sequences[job.sequence]
+        if sequence.mode is Mode.COMPLETION:
+            continue
+        for turn in _ends(job, sequence, wanted):
+            yield {
+                "messages": [*prompt_of(sequence, job.turns, turn.index), _reply(turn)],
+                "source": _source(job, turn, wanted),
+            }
+
+
+def _ends(job: JobRow, sequence: PromptSequence, wanted: Quality) -> list[TurnRow]:
+    """The turns that an example ends with: every good one where turns are apart, else the last good one.
+
+    A turn that the metric says nothing of neither ends a conversation nor makes it one.
+    """
+    if sequence.mode is Mode.INDEPENDENT:
+        return [turn for turn in job.turns if wanted.good(turn)]
+    last: list[TurnRow] = []
+    for turn in job.turns:
+        if turn.failure is not None or (wanted.asked(turn) and not wanted.good(turn)):
+            break
+        if wanted.asked(turn):
+            last = [turn]
+    return last
+
+
+def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
+    """Every pair of repeats of one model that answered the same messages and lie at least the margin apart."""
+    sequences = by_id(report.sequences)
+    for model in report.models:
+        for sequence in report.sequences:
+            if sequence.mode is not Mode.COMPLETION:
+                yield from _pairs(report.jobs_of(model.name, sequence.id), sequences[sequence.id], wanted)
+
+
+def _pairs(jobs: Any, sequence: PromptSequence, wanted: Quality) -> Iterator[dict[str, Any]]:
+    alike: dict[str, list[tuple[JobRow, TurnRow, float]]] = {}
+    prompts: dict[str, list[Message]] = {}
+    for job in jobs:
+        for turn in job.turns:
+            value = wanted.value(turn)
+            if value is not None:
+                prompt = prompt_of(sequence, job.turns, turn.index)
+                key = digest(prompt)
+                prompts[key] = prompt
+                alike.setdefault(key, []).append((job, turn, value))
+    for key, answers in alike.items():
+        for one, other in combinations(answers, 2):
+            better, worse = (one, other) if wanted.gain(one[2], other[2]) > 0 else (other, one)
+            if wanted.gain(better[2], worse[2]) >= wanted.margin and better[1].failure is None:
+                yield {
+                    "prompt": prompts[key],
+                    "chosen": [_reply(better[1])],
+                    "rejected": [_reply(worse[1])],
+                    "score_chosen": better[2],
+                    "score_rejected": worse[2],
+                    "source": _source(better[0], better[1], wanted) | {"rejected_repeat": worse[0].repeat},
+                }
+
+
+def _reply(turn: TurnRow) -> Message:
+    return message("assistant", turn.reply)
+
+
+def _source(job: JobRow, turn: TurnRow, wanted: Quality) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "model": job.model,
+        "sequence": job.sequence,
+        "prompt_digest": job.sequence_digest,
+        "repeat": job.repeat,
+        "turn": turn.index,
+        "seed": turn.seed,
+        "metric": wanted.metric,
+        "score": wanted.value(turn),
+    }

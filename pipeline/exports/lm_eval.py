@@ -1,0 +1,163 @@
+"""lm-evaluation-harness's results and samples, with the field names of lm_eval 0.4.13. Pure.
+
+One folder per model: `results_<date>.json` and `samples_<task>_<date>.jsonl`, where the suite is the task and every
+reply is a sample. Metrics carry the filter "none", as the harness's own unfiltered ones do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.exports.conversation import by_id, prompt_of
+from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
+from pipeline.exports.provenance import model_provenance, provenance
+from pipeline.report.data import ModelReport, RunReport
+from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scoring.sheet import metric_of
+from pipeline.transcripts import JobRow, TurnRow
+
+FILTER = "none"
+GEN_KWARGS = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "max_tokens": "max_gen_toks",
+    "stop": "until",
+}
+"""Nightjar's parameter -> the harness's."""
+
+
+def lm_eval_files(report: RunReport, stem: str, _: ExportOptions) -> Iterator[ExportFile]:
+    """`STEM.lm-eval/MODEL/results_<date>.json` and `samples_<task>_<date>.jsonl`."""
+    date = report.provenance.created_at.strftime("%Y-%m-%dT%H-%M-%S.%f")
+    task = safe_name(report.provenance.suite_name).replace("_", "-")
+    for model in report.models:
+        folder = f"{stem}.lm-eval/{safe_name(model.name)}"
+        samples = list(_samples(report, model.name))
+        results = json_text(_results(report, model, task, samples), indent=2)
+        yield ExportFile(path=f"{folder}/results_{date}.json", pieces=[results + "\n"])
+        yield ExportFile(path=f"{folder}/samples_{task}_{date}.jsonl", pieces=json_lines(samples))
+
+
+def _results(report: RunReport, model: ModelReport, task: str, samples: list[dict[str, Any]]) -> dict[str, Any]:
+    run = report.provenance
+    facts = model.input.facts
+    hashes = "".join(sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in samples)
+    expected = sum(len(sequence.turns) for sequence in report.sequences) * run.repeats
+    return {
+        "results": {task: {"alias": task, **_metrics(model), "name": task, "sample_len": len(samples)}},
+        "group_subtasks": {task: []},
+        "configs": {task: {"task": task, "output_type": "generate_until"}},
+        "versions": {task: run.suite_version},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: {name: _higher(report.scales.get(name)) for name in model.total.metrics}},
+        "n-samples": {task: {"original": expected, "effective": len(samples)}},
+        "config": _config(report, model),
+        "date": run.created_at.timestamp(),
+        "model_source": "nightjar",
+        "model_name": model.name,
+        "model_name_sanitized": safe_name(model.name),
+        "system_instruction": None,
+        "chat_template_sha": facts.template_digest if facts else None,
+        "task_hashes": {task: _hash(hashes)},
+        "total_evaluation_time_seconds": str(model.total.speed.busy_s),
+        "nightjar": {**provenance(report), "models": [model_provenance(model)]},
+    }
+
+
+def _config(report: RunReport, model: ModelReport) -> dict[str, Any]:
+    """What is known of the model and how it ran."""
+    facts, load = model.input.facts, model.input.loads[0] if model.input.loads else None
+    config = {
+        "model": "nightjar",
+        "model_args": {"model": model.name, "sha256": model.input.digest or "unknown"},
+        "model_num_parameters": facts.parameters if facts else None,
+        "model_dtype": facts.quantisation if facts else None,
+        "model_sha": model.input.digest,
+        "batch_size": str(load.slots) if load else None,
+        "device": load.device if load else None,
+        "gen_kwargs": {name: uses[0].value for name, uses in model.parameters.items()},
+        "random_seed": report.provenance.seed,
+    }
+    return {name: value for name, value in config.items() if value is not None}
+
+
+def _metrics(model: ModelReport) -> dict[str, Any]:
+    """`name,filter` -> mean over sequences, and its standard error where there is one."""
+    found: dict[str, Any] = {}
+    for name, metric in model.total.metrics.items():
+        if metric.mean is not None:
+            found[f"{name},{FILTER}"] = metric.mean
+            if metric.stderr is not None:
+                found[f"{name}_stderr,{FILTER}"] = metric.stderr
+    return found
+
+
+def _higher(scale: Scale | None) -> bool | None:
+    if scale is None or scale.direction is Direction.NONE:
+        return None
+    return scale.direction is Direction.HIGHER
+
+
+def _samples(report: RunReport, model: str) -> Iterator[dict[str, Any]]:
+    sequences = by_id(report.sequences)
+    first: dict[str, int] = {}
+    count = 0
+    for sequence in report.sequences:
+        first[sequence.id] = count
+        count += len(sequence.turns)
+    for job in report.jobs:
+        if job.model == model:
+            for turn in job.turns:
+                yield _sample(job, turn, sequences[job.sequence], first[job.sequence] + turn.index)
+
+
+def _sample(job: JobRow, turn: TurnRow, sequence: PromptSequence, doc_id: int) -> dict[str, Any]:
+    reference = sequence.turns[turn.index].reference
+    doc = {
+        "sequence": job.sequence,
+        "turn": turn.index,
+        "prompt": turn.prompt,
+        "tags": list(job.tags),
+        "digest": job.sequence_digest,
+    }
+    prompt = json.dumps(prompt_of(sequence, job.turns, turn.index), ensure_ascii=False)
+    kwargs = {**_gen_kwargs(turn.parameters), "seed": turn.seed, "repeat": job.repeat}
+    metrics = _values(turn)
+    return {
+        "doc_id": doc_id,
+        "doc": doc,
+        "target": reference or "",
+        "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": kwargs}},
+        "resps": [[turn.reply]],
+        "filtered_resps": [turn.reply],
+        "filter": FILTER,
+        "metrics": list(metrics),
+        "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
+        "prompt_hash": _hash(prompt),
+        "target_hash": _hash(reference or ""),
+        **metrics,
+    }
+
+
+def _values(turn: TurnRow) -> dict[str, float]:
+    """Metric -> value; several checks of one kind by their mean. What has no value is left out, never a zero."""
+    found: dict[str, list[float]] = {}
+    for line, score in turn.scores.items():
+        if score.value is not None:
+            found.setdefault(metric_of(line), []).append(score.value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _gen_kwargs(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {theirs: parameters[ours] for ours, theirs in GEN_KWARGS.items() if ours in parameters}
+
+
+def _hash(text: str) -> str:
+    """The harness's own `hash_string`: SHA-256 of the text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,71 @@
+"""Which number says that a reply is good, and from where on it does: what fine-tuning data is chosen by. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.errors import UsageError
+from pipeline.exports.file import SHARE, ExportOptions
+from pipeline.report.data import RunReport
+from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scoring.sheet import metric_of
+from pipeline.scoring.verdicts import COMPOSITE
+from pipeline.transcripts import TurnRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """A metric with a better end."""
+
+    metric: str
+    scale: Scale
+    at_least: float
+    """What a good reply reaches; where less is better, what it stays under."""
+    margin: float
+    """By how much one reply must be better than another to be the chosen one."""
+
+    def value(self, turn: TurnRow) -> float | None:
+        """The reply's value, a mean where several checks have the name; None where it has none."""
+        scores = [score.value for line, score in turn.scores.items() if metric_of(line) == self.metric]
+        found = [value for value in scores if value is not None]
+        return sum(found) / len(found) if found and len(found) == len(scores) else None
+
+    def asked(self, turn: TurnRow) -> bool:
+        """Whether the metric speaks of this turn at all."""
+        return any(metric_of(line) == self.metric for line in turn.scores)
+
+    def good(self, turn: TurnRow) -> bool:
+        value = self.value(turn)
+        if value is None or turn.failure is not None:
+            return False
+        return value <= self.at_least if self._lower else value >= self.at_least
+
+    def gain(self, better: float, worse: float) -> float:
+        """By how much the first is better."""
+        return worse - better if self._lower else better - worse
+
+    @property
+    def _lower(self) -> bool:
+        return self.scale.direction is Direction.LOWER
+
+
+def quality(report: RunReport, options: ExportOptions) -> Quality:
+    """The metric of the first threshold, else the judges' composite, else the report's headline metric.
+
+    Raises UsageError for a run in which nothing has a better end.
+    """
+    run = report.provenance.name
+    name = next(iter(options.at_least), COMPOSITE if COMPOSITE in report.metrics else report.headline)
+    scale = report.scales.get(name) if name is not None else None
+    if name is None or scale is None or scale.worst is None or scale.best is None:
+        raise UsageError(
+            f"Run {run!r} has no metric that says which replies are good: judge it (`nightjar judge {run}`), give its "
+            "suite expectations, or name a metric that has a better end with --at-least METRIC:X."
+        )
+    width = scale.best - scale.worst
+    return Quality(
+        metric=name,
+        scale=scale,
+        at_least=options.at_least.get(name, scale.worst + SHARE * width),
+        margin=abs(width) * (1 - SHARE) if options.margin is None else options.margin,
+    )
