@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PRIOR = 0.1
 """Of a tie added to each pair, so that a model that wins always has a finite strength."""
 RESAMPLES = 400
+Shares = Mapping[tuple[str, str], Mapping[str, float]]
+"""Pair of models -> sequence -> share of its comparisons that the first won, ties half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +43,45 @@ class Strength:
 
 def win_rates(values: Mapping[str, Mapping[str, float]]) -> list[WinRate]:
     """Of every pair of models (model -> sequence -> value, more is better) with a sequence in common."""
-    rates = []
-    for first, second in combinations(values, 2):
-        shared = sorted(values[first].keys() & values[second].keys())
-        if not shared:
-            continue
-        points = [_point(values[first][key], values[second][key]) for key in shared]
-        share = math.fsum(points) / len(points)
-        interval = share_interval(points, len(points))
-        rates.append(WinRate(first=first, second=second, n=len(points), share=share, interval=interval))
-    return rates
+    return rates_of(_shares(values))
 
 
 def bradley_terry(values: Mapping[str, Mapping[str, float]], seed: int = SEED) -> list[Strength]:
     """Strengths over the sequences that all models have, strongest first; empty without two models and a sequence."""
+    return strengths_of(_shares(values), seed)
+
+
+def rates_of(shares: Shares) -> list[WinRate]:
+    """Of pairs that were compared directly; a pair without a sequence is left out."""
+    return [
+        WinRate(
+            first=first,
+            second=second,
+            n=len(points),
+            share=math.fsum(points.values()) / len(points),
+            interval=share_interval(list(points.values()), len(points)),
+        )
+        for (first, second), points in shares.items()
+        if points
+    ]
+
+
+def strengths_of(shares: Shares, seed: int = SEED) -> list[Strength]:
+    """Strengths from direct comparisons, over the sequences that all pairs have; strongest first.
+
+    Empty where not every two of the models were compared, or no sequence is common to all.
+    """
     import numpy as np
 
-    models = list(values)
-    shared = sorted(set.intersection(*(set(series) for series in values.values()))) if len(models) > 1 else []
+    models = list(dict.fromkeys(model for pair in shares for model in pair))
+    pairs = {(a, b): shares.get((a, b), {}) for a, b in combinations(models, 2)}
+    shared = sorted(set.intersection(*(set(points) for points in pairs.values()))) if pairs else []
     if not shared:
         return []
     points = np.zeros((len(shared), len(models), len(models)))
-    for at, key in enumerate(shared):
-        for i, j in combinations(range(len(models)), 2):
-            points[at, i, j] = _point(values[models[i]][key], values[models[j]][key])
-            points[at, j, i] = 1 - points[at, i, j]
+    for i, j in combinations(range(len(models)), 2):
+        points[:, i, j] = [pairs[models[i], models[j]][key] for key in shared]
+        points[:, j, i] = 1 - points[:, i, j]
     found = _fit(points.sum(axis=0))
     spread = _resampled(points, seed) if len(shared) >= SMALLEST_BOOTSTRAP else None
     strengths = [
@@ -73,6 +89,17 @@ def bradley_terry(values: Mapping[str, Mapping[str, float]], seed: int = SEED) -
         for at, model in enumerate(models)
     ]
     return sorted(strengths, key=lambda strength: -strength.strength)
+
+
+def _shares(values: Mapping[str, Mapping[str, float]]) -> Shares:
+    """Of every two models, by sequence, who has the higher value."""
+    return {
+        (first, second): {
+            key: _point(values[first][key], values[second][key])
+            for key in sorted(values[first].keys() & values[second].keys())
+        }
+        for first, second in combinations(values, 2)
+    }
 
 
 def _point(first: float, second: float) -> float:
