@@ -24,7 +24,7 @@ class RunInWork:
     status: RunStatus
     priority: int
     models: tuple[str, ...]
-    """Those that reply and those that judge."""
+    """Those that reply, those that judge, and the one that embeds."""
     jobs_total: int
     planned: bool
     has_rubric: bool
@@ -44,7 +44,7 @@ class Lapsed:
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
-    fields = "name status priority models.name judges check.judges jobs_total planned fail_on_error".split()
+    fields = "name status priority models.name judges check.judges embed_model jobs_total planned fail_on_error".split()
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
@@ -105,7 +105,7 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
 
     `without`: runs that the asking worker may not serve.
     """
-    roles = ("models.name", "judges", "check.judges")
+    roles = ("models.name", "judges", "check.judges", "embed_model")
     wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{role: model} for role in roles]}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
@@ -134,6 +134,7 @@ def _lapsed(row: Row) -> Lapsed:
 def _run_in_work(row: Row) -> RunInWork:
     models = [model["name"] for model in row["models"]] + list(row.get("judges", ()))
     models += (row.get("check") or {}).get("judges", ())
+    models += [row["embed_model"]] if row.get("embed_model") else []
     return RunInWork(
         id=row["_id"],
         name=row["name"],

@@ -106,6 +106,32 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
     await patiently(attempt)
 
 
+async def commit_result(job: Job, result: Row, database: Database) -> None:
+    """Stores what a job without turns found, as its `payload.result`, and makes it DONE; exactly once.
+
+    Committing again after an answer that was lost changes nothing. Raises LeaseLostError.
+    """
+    change: Row = {
+        "$set": {
+            "payload.result": result,
+            "status": JobStatus.DONE,
+            "turns_committed": job.turns_total,
+            "lease_until": None,
+            "attempts.$[mine].end": AttemptEnd.DONE,
+        },
+        "$currentDate": {"finished_at": True, "attempts.$[mine].ended_at": True},
+    }
+
+    async def attempt() -> None:
+        done = await database.jobs.update_one(_held(job), change, array_filters=[{"mine.fence": job.fence}])
+        if done.matched_count == 0:
+            ours = {"_id": job.id, "fence": job.fence, "status": JobStatus.DONE}
+            if await database.jobs.find_one(ours, {"_id": 1}) is None:
+                raise LeaseLostError(f"Job {job.id} is no longer held under fence {job.fence}.")
+
+    await patiently(attempt)
+
+
 async def release(job: Job, note: str, database: Database) -> bool:
     """Gives a job back, to be claimed again at once; counts nothing. False when it was already lost."""
     change: Row = {"due_at": "$$NOW", "attempts": close_attempt(AttemptEnd.RELEASED, note)}

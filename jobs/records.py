@@ -103,6 +103,17 @@ class TurnRecord(Record):
         return self.draws[0]
 
 
+class Similarity(Record):
+    """How like others a reply is: cosines of embeddings, -1 to 1; None where there is nothing to compare with."""
+
+    turn: int
+    reference: float | None = None
+    previous: float | None = None
+    """The reply of the turn before, in the same conversation."""
+    parts: int = 1
+    """A reply longer than the model's context was embedded in so many parts."""
+
+
 class AttemptEnd(StrEnum):
     DONE = "done"
     ERROR = "error"

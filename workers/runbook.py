@@ -88,7 +88,8 @@ class Runbook:
         """Fixes the model's file for the run where nobody did; False where another file was fixed."""
         name, mine = self._facts.name, self._facts.digest
         if all(model.name != name for model in run.models):
-            return name in run.judges or (run.check is not None and name in run.check.judges)
+            asked = [*run.judges, *(run.check.judges if run.check is not None else ()), run.embed_model]
+            return name in asked
         unset = {"_id": run.id, "models": {"$elemMatch": {"name": name, "digest": None}}}
         ours = {"models.$.digest": mine, "models.$.facts": self._facts.model_dump(mode="json")}
         await patiently(lambda: self._database.runs.update_one(unset, {"$set": ours}))

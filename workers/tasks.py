@@ -24,6 +24,7 @@ from jobs.sequences import Mode, Sequence
 from jobs.states import JobKind
 from workers.beat import Tally
 from workers.conversation import PromptPlan, ask, replay
+from workers.embedding import compare, read_replies
 from workers.engine.request import Engine, Generation, Request
 from workers.held import Hold
 from workers.library.find import ModelEntry
@@ -81,7 +82,7 @@ async def run_job(hold: Hold, desk: Desk) -> None:
     """Runs a claimed job to its end, a release or a failure; raises nothing but CancelledError."""
     bind(run=hold.run.name, job=hold.job.id)
     try:
-        await _converse(hold, desk)
+        await (_compare(hold, desk) if hold.job.kind is JobKind.EMBED else _converse(hold, desk))
     except asyncio.CancelledError:
         if not hold.lost:
             await _whole(ownership.release(hold.job, "its worker stopped", desk.database))
@@ -92,6 +93,21 @@ async def run_job(hold: Hold, desk: Desk) -> None:
         _log.warning("job_given_up", error=str(error))  # MongoDB stayed away: the lease lapses by itself
     except Exception as error:
         await _fail(hold, desk, error)
+
+
+async def _compare(hold: Hold, desk: Desk) -> None:
+    """An EMBED job: how like references and each other the replies of one conversation are."""
+    job = hold.job
+    sequence = await desk.runbook.sequence(job.sequence_document)
+    replies = await read_replies(job, desk.database)
+    async with desk.floor:
+        similarities = await compare(sequence, replies, desk.engine)
+    result = {
+        "model_digest": desk.engine.facts.digest,
+        "similarities": [similarity.model_dump(mode="python") for similarity in similarities],
+    }
+    await _whole(ownership.commit_result(job, result, desk.database))
+    desk.tally.turns_done += 1
 
 
 async def _converse(hold: Hold, desk: Desk) -> None:

@@ -116,6 +116,9 @@ class Engine(Protocol):
     def stream(self, request: Request) -> AsyncIterator[str]:
         """Yields text as it is certain: whole UTF-8 characters, never part of a stop string."""
 
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of a plain text with the control tokens that the model wants around one; from any thread."""
+
     async def embed(self, texts: list[list[int]]) -> list[list[float]]:
         """One pooled embedding per token sequence; for embedding models only."""
 

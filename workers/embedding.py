@@ -1,0 +1,124 @@
+"""Similarities of one conversation's replies, by a model that embeds texts.
+
+A text longer than the model's context is halved at white space until its parts fit; its vector is the mean of theirs,
+weighted by their tokens. Nothing is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from config.errors import ContextError
+from jobs.database import Database
+from jobs.documents import Job
+from jobs.patience import patiently
+from jobs.records import Similarity
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from workers.engine.request import Engine
+
+Vector = list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A committed reply; `text` is None where it is a model failure."""
+
+    turn: int
+    text: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """What a conversation's replies are compared with. Pure: made of the transcript alone."""
+
+    texts: tuple[str, ...]
+    """Each text once."""
+    places: tuple[tuple[Reply, str | None, str | None], ...]
+    """(reply, reference, reply before)."""
+
+
+async def read_replies(job: Job, database: Database) -> list[Reply]:
+    """The replies of the job that an EMBED job is about, first draws. Raises ServiceError."""
+    about = (job.payload or {})["job"]
+    fields = dict.fromkeys("turns.index turns.draws.reply turns.draws.empty turns.draws.degenerate".split(), 1)
+    row = await patiently(lambda: database.jobs.find_one({"_id": about}, fields)) or {"turns": []}
+    return [_reply(turn["index"], turn["draws"][0]) for turn in row["turns"]]
+
+
+def pairs_of(sequence: PromptSequence, replies: Sequence[Reply]) -> Pairs:
+    """Each reply with its turn's reference and, in a conversation, with the reply before."""
+    places = []
+    before: str | None = None
+    for reply in replies:
+        reference = sequence.turns[reply.turn].reference
+        if reply.text is not None and (reference is not None or before is not None):
+            places.append((reply, reference, before))
+        before = None if sequence.mode is Mode.INDEPENDENT else reply.text
+    texts = dict.fromkeys(
+        text for reply, *others in places for text in (reply.text, *others) if text is not None and text.strip()
+    )
+    return Pairs(texts=tuple(texts), places=tuple(places))
+
+
+async def compare(sequence: PromptSequence, replies: Sequence[Reply], engine: Engine) -> list[Similarity]:
+    """The similarities of the replies that have something to be compared with. Raises ContextError, ModelError."""
+    pairs = pairs_of(sequence, replies)
+    vectors = {text: await _embed(text, engine) for text in pairs.texts}
+
+    def cosine(one: str, other: str | None) -> float | None:
+        if other is None or one not in vectors or other not in vectors:
+            return None
+        value = math.fsum(a * b for a, b in zip(vectors[one][0], vectors[other][0], strict=True))
+        return max(-1.0, min(1.0, value))
+
+    return [
+        Similarity(
+            turn=reply.turn,
+            reference=cosine(reply.text, reference),
+            previous=cosine(reply.text, before),
+            parts=vectors[reply.text][1],
+        )
+        for reply, reference, before in pairs.places
+        if reply.text is not None and reply.text in vectors
+    ]
+
+
+async def _embed(text: str, engine: Engine) -> tuple[Vector, int]:
+    """A unit vector, and of how many parts it is the mean."""
+    parts = _parts(text.strip(), engine)
+    found = await engine.embed(parts)
+    if len(found) == 1:
+        return found[0], 1
+    total = [
+        math.fsum(len(ids) * vector[at] for ids, vector in zip(parts, found, strict=True))
+        for at in range(len(found[0]))
+    ]
+    length = math.hypot(*total) or 1.0
+    return [value / length for value in total], len(found)
+
+
+def _parts(text: str, engine: Engine) -> list[list[int]]:
+    """Token ids of parts that fit the context. Raises ContextError where not even a character does."""
+    ids = engine.tokenize(text)
+    context = engine.load.context
+    if len(ids) <= context:
+        return [ids]
+    halves = _halved(text)
+    if not all(halves):
+        raise ContextError(f"The text {text!r} has {len(ids)} tokens and the context holds {context}.")
+    return [part for half in halves for part in _parts(half, engine)]
+
+
+def _halved(text: str) -> tuple[str, str]:
+    """The text in two, at the last white space of its first half, else in its middle."""
+    middle = len(text) // 2
+    cut = next((at for at in range(middle, 0, -1) if text[at].isspace()), middle)
+    return text[:cut].strip(), text[cut:].strip()
+
+
+def _reply(turn: int, draw: dict[str, str | None]) -> Reply:
+    failed = draw.get("empty") is not None or draw.get("degenerate") is not None
+    return Reply(turn=turn, text=None if failed else draw["reply"])
