@@ -127,6 +127,10 @@ class Run(Document):
     fail_on_error: float | None = None
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     jobs_total: int = 0
+    expanded: int = 0
+    """Jobs known to be written, in the order of expansion."""
+    expanded_at: datetime | None = None
+    """When that last moved."""
     planned: bool = False
     """All judging jobs are inserted."""
     rubric: dict[str, Any] | None = None

@@ -11,9 +11,12 @@ DIGEST_CHARS = 32
 """Hexadecimal characters kept of a SHA-256: 128 bits."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def digest(*parts: Any) -> str:
     """Stable digest of JSON-able parts; dict order does not matter, list order does."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _ENCODER.encode(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_CHARS]
 
 

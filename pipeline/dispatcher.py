@@ -27,8 +27,8 @@ from jobs.records import AttemptEnd
 from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
 from pipeline.collector import close_run
+from pipeline.expansion import finish_expansion
 from pipeline.judge_jobs import as_planned, write_judging
-from pipeline.producer import finish_expansion
 from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
 
@@ -40,8 +40,8 @@ EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
 LAPSED_BATCH = 500
 CLOSING_LEASE_S = 120.0
-EXPANSION_GRACE_S = 15.0
-"""A run that is still EXPANDING after this long has probably lost its producer."""
+EXPANSION_GRACE_S = 10.0
+"""A run that is EXPANDING and has not grown for this long has probably lost its producer."""
 _log = structlog.get_logger()
 
 
@@ -160,9 +160,10 @@ class Dispatcher:
 
     async def finish_expansions(self) -> None:
         """Finishes what a producer left half-written."""
-        stale = {"$expr": {"$lt": ["$created_at", {"$subtract": ["$$NOW", round(EXPANSION_GRACE_S * 1000)]}]}}
+        moved = {"$ifNull": ["$expanded_at", "$created_at"]}
+        stale = {"$expr": {"$lt": [moved, {"$subtract": ["$$NOW", round(EXPANSION_GRACE_S * 1000)]}]}}
         for run in await Run.find({"status": RunStatus.EXPANDING, **stale}).to_list():
-            if await leases.acquire(f"expand:{run.id}", self._name, CLOSING_LEASE_S, self._database):
+            if await leases.acquire(f"expand:{run.id}", self._name, EXPANSION_GRACE_S, self._database):
                 _log.info("expansion_resumed", run=run.id, name=run.name)
                 await self._alone(run.name, finish_expansion(run, self._database))
 

@@ -22,20 +22,24 @@ class JobSpec(NamedTuple):
     order: int
 
 
-def expand(run_id: str, sequences: Iterable[SequenceRef], models: Iterable[str], repeats: int) -> Iterator[JobSpec]:
-    """Every job of a run, model by model.
+def expand(
+    run_id: str, sequences: Iterable[SequenceRef], models: Iterable[str], repeats: int, *, start: int = 0
+) -> Iterator[JobSpec]:
+    """Every job of a run, model by model; without the first `start` of them.
 
     `order` puts the repeats of a sequence, which share their whole first prompt, next to each other. It depends on
     the sequence's position and the repeat alone, so a run that grows keeps the order of the jobs it has.
     """
     listed = list(sequences)
-    for model in models:
-        for position, sequence in enumerate(listed):
-            for repeat in range(repeats):
-                yield JobSpec(
-                    id=job_id(run_id, JobKind.REPLY, sequence.id, model, repeat),
-                    model=model,
-                    sequence=sequence,
-                    repeat=repeat,
-                    order=position * MAX_REPEATS + repeat,
-                )
+    for number, model in enumerate(models):
+        jobs = len(listed) * repeats
+        for index in range(max(0, start - number * jobs), jobs):
+            position, repeat = divmod(index, repeats)
+            sequence = listed[position]
+            yield JobSpec(
+                id=job_id(run_id, JobKind.REPLY, sequence.id, model, repeat),
+                model=model,
+                sequence=sequence,
+                repeat=repeat,
+                order=position * MAX_REPEATS + repeat,
+            )

@@ -1,28 +1,22 @@
-"""Freezes a run and writes its jobs. Safe to repeat, to race and to kill at any moment."""
+"""Freezes a run and has its jobs written. Safe to repeat, to race and to kill at any moment."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from itertools import islice
 from typing import Any
 
 import structlog
-from beanie.odm.utils.dump import get_dict
 from beanie.odm.utils.encoder import Encoder
 from pymongo.errors import DuplicateKeyError
 
 from config.errors import RunConflictError, ServiceError, UsageError
-from jobs import control
-from jobs.database import Database, insert_absent
-from jobs.documents import Job, Run, SuiteVersion
-from jobs.patience import patiently
+from jobs.database import Database
+from jobs.documents import Run
 from jobs.states import RunStatus
-from pipeline.expand import JobSpec, expand
+from pipeline.expansion import Progress, finish_expansion
 from pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
 from pipeline.preflight import check_models, warnings
 from pipeline.request import EnqueueRequest
@@ -30,11 +24,8 @@ from pipeline.suites.catalogue import take_suite
 from pipeline.suites.select import select
 from pipeline.verdict import check_ending
 
-BATCH_JOBS = 5_000
 RACES = 20
 """How often others may change the run between our look and our write before we give up."""
-Progress = Callable[[int, int], None]
-"""Called with jobs written and jobs in all."""
 _log = structlog.get_logger()
 
 
@@ -85,28 +76,6 @@ async def enqueue(
     raise ServiceError(f"Run {wanted.name!r} is being changed by many at once; try again.")
 
 
-async def finish_expansion(run: Run, database: Database, progress: Progress | None = None) -> int:
-    """Writes the jobs of an EXPANDING run that are absent and makes it ACTIVE; returns how many were absent.
-
-    A run that was cancelled meanwhile gets its stragglers cancelled, one that was removed keeps none.
-    """
-    current = await Run.get(run.id)
-    if current is None or current.status is not RunStatus.EXPANDING:
-        return 0
-    added = await _insert_jobs(current, database, progress)
-    # The number of jobs tells one growth from the next: only who wrote all of them may say so.
-    expanded = {"_id": run.id, "status": RunStatus.EXPANDING, "jobs_total": current.jobs_total}
-    active = {"status": RunStatus.ACTIVE, "status_reason": None, "finished_at": None, "planned": False, "verdict": None}
-    await database.runs.update_one(expanded, {"$set": active})
-    after = await Run.get(run.id)
-    if after is None:
-        await database.jobs.delete_many({"run": run.id})
-    elif after.status is RunStatus.CANCELLED:
-        await control.settle(after, database)
-    _log.info("run_expanded", run=run.id, name=run.name, jobs=current.jobs_total, added=added)
-    return added
-
-
 async def _write(
     wanted: Run, request: EnqueueRequest, *, database: Database, progress: Progress | None
 ) -> tuple[Run, bool, int] | None:
@@ -154,8 +123,11 @@ async def _grow(existing: Run, larger: Run, database: Database) -> bool:
         "repeats": larger.repeats,
         "jobs_total": larger.jobs_total,
         "set_model_parameters": larger.set_model_parameters,
+        "expanded": 0,
     }
-    done = await database.runs.update_one(seen, {"$set": change, "$push": {"models": {"$each": new_models}}})
+    pushed = {"models": {"$each": new_models}}
+    update = {"$set": change, "$push": pushed, "$currentDate": {"expanded_at": True}}
+    done = await database.runs.update_one(seen, update)
     return done.matched_count == 1
 
 
@@ -184,68 +156,3 @@ async def _again(run: Run) -> Run:
     if current is None:
         raise UsageError(f"Run {run.name!r} was removed while its jobs were written.")
     return current
-
-
-async def _insert_jobs(run: Run, database: Database, progress: Progress | None) -> int:
-    suite = await SuiteVersion.get(run.suite)
-    if suite is None:
-        raise ServiceError(f"The suite of run {run.name!r} is gone from MongoDB; the run cannot be written.")
-    taken = set(run.sequences)
-    sequences = [sequence for sequence in suite.sequences if sequence.id in taken]
-    specs = expand(run.id, sequences, [model.name for model in run.models], run.repeats)
-    rows = _rows(run, specs, await database.now())
-    resumed = await database.jobs.find_one({"run": run.id}, {"_id": 1}) is not None
-    expanding = {"_id": run.id, "status": RunStatus.EXPANDING}
-    added = written = 0
-    while batch := list(islice(rows, BATCH_JOBS)):
-        absent = await patiently(partial(_without_present, batch, database)) if resumed else batch
-        added += await patiently(partial(insert_absent, database.jobs, absent))
-        written += len(batch)
-        if progress is not None:
-            progress(written, run.jobs_total)
-        if written < run.jobs_total and not await database.runs.find_one(expanding, {"_id": 1}):
-            break
-    return added
-
-
-async def _without_present(rows: list[dict[str, Any]], database: Database) -> list[dict[str, Any]]:
-    """Leaves out what is there already: looking is ten times quicker than inserting a duplicate."""
-    cursor = database.jobs.find({"_id": {"$in": [row["_id"] for row in rows]}}, {"_id": 1})
-    present = {row["_id"] async for row in cursor}
-    return [row for row in rows if row["_id"] not in present]
-
-
-def _rows(run: Run, specs: Iterator[JobSpec], now: datetime) -> Iterator[dict[str, Any]]:
-    """Job documents as MongoDB holds them: one made by the schema, the others its copies, which is far quicker."""
-    pattern: dict[str, Any] | None = None
-    for spec in specs:
-        if pattern is None:
-            pattern = get_dict(_job(run, spec, now), to_db=True)
-        yield pattern | {
-            "_id": spec.id,
-            "model": spec.model,
-            "sequence": spec.sequence.id,
-            "sequence_digest": spec.sequence.digest,
-            "sequence_document": spec.sequence.document,
-            "repeat": spec.repeat,
-            "tags": list(spec.sequence.tags),
-            "order": spec.order,
-            "turns_total": spec.sequence.turns,
-        }
-
-
-def _job(run: Run, spec: JobSpec, now: datetime) -> Job:
-    return Job(
-        id=spec.id,
-        run=run.id,
-        model=spec.model,
-        sequence=spec.sequence.id,
-        sequence_digest=spec.sequence.digest,
-        sequence_document=spec.sequence.document,
-        repeat=spec.repeat,
-        order=spec.order,
-        priority=run.priority,
-        due_at=now,
-        turns_total=spec.sequence.turns,
-        created_at=now,
-    )

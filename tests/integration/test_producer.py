@@ -16,8 +16,9 @@ from jobs.models import ModelFacts, ModelKind
 from jobs.publishing import publish_model
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
-from pipeline import producer
-from pipeline.producer import Enqueued, enqueue, finish_expansion
+from pipeline import expansion
+from pipeline.expansion import finish_expansion
+from pipeline.producer import Enqueued, enqueue
 from pipeline.request import make_request
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.importer import import_suite
@@ -154,7 +155,11 @@ async def test_producers_that_race_make_one_run(database: Database) -> None:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer, "BATCH_JOBS", 4)
+    monkeypatch.setattr(expansion, "BATCH_JOBS", 4)
+
+
+class KilledError(Exception):
+    """The end of a producer."""
 
 
 async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after: int, **options: Any) -> Run:
@@ -165,13 +170,13 @@ async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after
     async def dying(collection: Any, rows: list[dict[str, Any]]) -> int:
         nonlocal written
         if written == after:
-            raise KeyboardInterrupt
+            raise KilledError
         written += 1
         return await insert(collection, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(producer, "insert_absent", dying)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(expansion, "insert_absent", dying)
+        with pytest.raises(KilledError):
             await ask(database, name="nightly", **options)
     run = await Run.find_one({"name": "nightly"})
     assert run is not None
@@ -191,6 +196,30 @@ async def test_an_expansion_that_was_killed_is_finished_by_anyone(
     assert sum(added) == 14 - 4 * after
     assert await count(database) == 14
     assert (await the_run()).status is RunStatus.ACTIVE
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_what_is_marked_as_written_is_not_looked_at_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between a batch and its mark: the batch is looked at once, what is before it never."""
+    await store_suite(database, sequences=7)
+    run = await interrupted(database, monkeypatch, 2)
+    assert run.expanded == 8
+    await database.runs.update_one({"_id": run.id}, {"$set": {"expanded": 4}})
+    seen: list[int] = []
+    store = expansion._store
+
+    async def watched(rows: list[dict[str, Any]], database: Database, *, look: bool) -> int:
+        added = await store(rows, database, look=look)
+        seen.append(added)
+        return added
+
+    monkeypatch.setattr(expansion, "_store", watched)
+    assert await finish_expansion(run, database) == 6
+    assert seen == [0, 4, 2]
+    run = await the_run()
+    assert (run.status, run.expanded, await count(database)) == (RunStatus.ACTIVE, 14, 14)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -229,7 +258,7 @@ def after_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitab
             await act()
         return count
 
-    monkeypatch.setattr(producer, "insert_absent", then_act)
+    monkeypatch.setattr(expansion, "insert_absent", then_act)
 
 
 async def the_run() -> Run:
@@ -275,12 +304,12 @@ async def test_who_wrote_an_older_shape_of_a_run_does_not_call_it_whole(
     """The run grows while somebody still writes its former jobs: it stays EXPANDING until the new ones are there."""
     await store_suite(database, sequences=7)
     run = await interrupted(database, monkeypatch, 0)
-    more = {"$set": {"repeats": 3, "jobs_total": 21}}
+    more = {"$set": {"repeats": 3, "jobs_total": 21, "expanded": 0}}
     with monkeypatch.context() as patch:
         after_first_batch(patch, lambda: database.runs.update_one({"_id": run.id}, more))
-        assert await finish_expansion(run, database) == 14
+        assert await finish_expansion(run, database) == 4
     assert (await the_run()).status is RunStatus.EXPANDING
-    assert await finish_expansion(run, database) == 7
+    assert await finish_expansion(run, database) == 17
     assert (await the_run()).status is RunStatus.ACTIVE
     assert await count(database) == 21
 
