@@ -12,6 +12,10 @@ from config.errors import SettingsError
 
 PREFIX = "NIGHTJAR_"
 KeyPath = tuple[str, ...]
+TOLD = frozenset(
+    PREFIX + name for name in ("RUN", "RUN_ID", "SUITE", "SCHEDULE", "EVENT", "VERDICT", "REPORT", "LINK", "DELIVERY")
+)
+"""What a command of --on-finish is told; no settings, and it may call `nightjar`."""
 
 
 def key_paths(model: type[BaseModel]) -> Iterator[KeyPath]:
@@ -37,7 +41,7 @@ def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str)
     """Raises SettingsError for a NIGHTJAR_* name that is no setting."""
     known = {variable(path): path for path in paths}
     for name in names:
-        if not name.upper().startswith(PREFIX) or name.upper() in known:
+        if not name.upper().startswith(PREFIX) or name.upper() in known or name.upper() in TOLD:
             continue
         inner = _under(tuple(name.upper().removeprefix(PREFIX).lower().split("__")), known.values())
         if inner:

@@ -29,7 +29,9 @@ _process_fields: dict[str, Any] = {}
 
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Sets logging up for this process, to `stream` or else standard error; a second call replaces the first."""
-    for secret in (settings.mongo_url, settings.redis_url, settings.hf_token):
+    night = settings.night
+    secrets = (settings.mongo_url, settings.redis_url, settings.hf_token, night.webhook_secret, night.smtp_password)
+    for secret in secrets:
         remember(secret)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

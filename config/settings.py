@@ -27,11 +27,12 @@ from pydantic_settings import (
 from config.errors import SettingsError
 from config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
 from config.load_settings import LoadSettings
+from config.night_settings import NightSettings
 from config.urls import check_mongo, check_ports, check_redis
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
-_SECRETS = {"mongo_url", "redis_url", "hf_token"}
+_SECRETS = {"mongo_url", "redis_url", "hf_token", "webhook_secret", "smtp_password"}
 _SHARED = {"hf_token", "hf_endpoint", "ollama_models"}
 """Also read under the names that their own tools use."""
 
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     """`first-last`: ports the embedded servers may take; None: any free one."""
 
     model: LoadSettings = LoadSettings()
+    night: NightSettings = NightSettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
     """A job whose worker has not renewed it for this long goes back to PENDING."""

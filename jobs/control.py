@@ -90,6 +90,7 @@ async def move(
     legal = [status for status, targets in RUN_MOVES.items() if to in targets]
     change: Row = {"status": to, "status_reason": {"$literal": reason}, **(also or {})}
     change["finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
+    change["untold"] = to in (RunStatus.DONE, RunStatus.STOPPED)
     if to in WORKING_RUNS:
         change |= {"planned": False, "verdict": None}
     await database.runs.update_one({"_id": run.id, "status": {"$in": legal}}, [{"$set": change}])

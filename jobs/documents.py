@@ -154,8 +154,12 @@ class Run(Document):
     """Of the gates, at its end."""
     deadline_met: bool = False
     """It was stopped at its deadline; somebody who resumes it wants it to go on."""
-    told_end: datetime | None = None
-    """The `finished_at` that deliveries were written for."""
+    answer: str | None = None
+    """What its report says first, at its end."""
+    files: list[str] = Field(default_factory=list)
+    """Of the report that was written at its end."""
+    untold: bool = False
+    """It has ended, and whom to tell is not written yet."""
     progress: Progress | None = None
     stalled_at: datetime | None = None
     """When it was first found stalled; that is told once."""
@@ -172,6 +176,7 @@ class Run(Document):
         indexes: ClassVar = [
             IndexModel([("name", ASCENDING)], unique=True),
             IndexModel([("status", ASCENDING), ("priority", ASCENDING)]),
+            IndexModel([("untold", ASCENDING)], name="untold", partialFilterExpression={"untold": True}),
         ]
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from jobs.database import Database, Row
 
@@ -27,6 +32,31 @@ async def holder(name: str, database: Database) -> str | None:
 async def give_back(name: str, owner: str, database: Database) -> None:
     """Frees a lease, if one still holds it."""
     await database.leases.delete_one({"_id": name, "owner": owner})
+
+
+@asynccontextmanager
+async def hold(name: str, owner: str, duration_s: float, database: Database) -> AsyncIterator[bool]:
+    """Holds a lease, extended all the while, and frees it; gives False while somebody else has it.
+
+    A holder that dies is stood in for after `duration_s`, however long its work takes.
+    """
+    if not await acquire(name, owner, duration_s, database):
+        yield False
+        return
+
+    async def extend() -> None:
+        while True:
+            await asyncio.sleep(duration_s / 3)
+            with contextlib.suppress(PyMongoError):
+                await acquire(name, owner, duration_s, database)
+
+    keeper = asyncio.create_task(extend())
+    try:
+        yield True
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(PyMongoError):
+            await give_back(name, owner, database)
 
 
 async def _upsert(name: str, update: list[Row], database: Database) -> Row | None:

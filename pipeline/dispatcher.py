@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -26,10 +27,13 @@ from jobs.queue import Doorbell
 from jobs.records import AttemptEnd
 from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
+from pipeline import endings
 from pipeline.collector import close_run
 from pipeline.expansion import finish_expansion
+from pipeline.embed_jobs import write_embedding
 from pipeline.judge_jobs import as_planned, write_judging
 from pipeline.schedules import fire_due
+from pipeline.telling.deliveries import deliver_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
@@ -38,6 +42,7 @@ REPEAT_EVERY_S = 5.0
 KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
+WATCH_EVERY_S = 10.0
 LAPSED_BATCH = 500
 CLOSING_LEASE_S = 120.0
 EXPANSION_GRACE_S = 10.0
@@ -53,6 +58,7 @@ class Dispatcher:
         self._doorbell = doorbell
         self._settings = settings
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
+        self._since: datetime | None = None
         self._windows: dict[str, int] = {}
         self._rung: dict[str, set[tuple[str, int]]] = {}
         self._repeated: dict[str, float] = {}
@@ -68,6 +74,9 @@ class Dispatcher:
             (KEEP_HOUSE_EVERY_S, self.fire),
             (EXPAND_EVERY_S, self.finish_expansions),
             (SETTLE_EVERY_S, self.settle),
+            (KEEP_HOUSE_EVERY_S, self.end),
+            (KEEP_HOUSE_EVERY_S, self.deliver),
+            (WATCH_EVERY_S, self.watch),
         ]
         async with asyncio.TaskGroup() as group:
             for period_s, chore in chores:
@@ -81,6 +90,8 @@ class Dispatcher:
         await self.finish_expansions()
         await self.fire()
         await self.advance()
+        await self.end()
+        await self.deliver()
         await self.ring()
 
     async def mark(self) -> None:
@@ -133,6 +144,21 @@ class Dispatcher:
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
         await self._alone("schedules", fire_due(self._database))
+
+    async def end(self) -> None:
+        """Stops runs at their deadline, and writes down whom to tell of runs that have ended."""
+        await endings.stop_late(self._database)
+        await endings.finish_ended(self._name, self._settings, self._database)
+
+    async def deliver(self) -> None:
+        """Tells whom it is written to tell."""
+        await deliver_due(self._settings.night, self._name, self._database)
+
+    async def watch(self) -> None:
+        """Tells of runs that do not move."""
+        if self._since is None:
+            self._since = await self._database.now()
+        await endings.watch_stalls(self._since, self._database)
 
     async def settle(self) -> None:
         """Finishes a pause, stop or cancel that was interrupted."""
@@ -189,6 +215,7 @@ class Dispatcher:
         elif not run.planned:
             document = await self._document(run)
             await write_judging(document, self._database)
+            await write_embedding(document, self._database)
             await self._database.runs.update_one(as_planned(document), {"$set": {"planned": True}})
         else:
             await self._close(run)
@@ -201,8 +228,11 @@ class Dispatcher:
         return f"{dead} of {run.jobs_total} jobs failed (fail_on_error is {limit:g})"
 
     async def _close(self, run: RunInWork) -> None:
-        if not await leases.acquire(f"close:{run.id}", self._name, CLOSING_LEASE_S, self._database):
-            return
+        async with leases.hold(f"close:{run.id}", self._name, endings.CLOSING_LEASE_S, self._database) as mine:
+            if mine:
+                await self._close_alone(run)
+
+    async def _close_alone(self, run: RunInWork) -> None:
         reason = None
         try:
             await close_run(run.id, self._database, self._settings.reports_dir)
