@@ -9,10 +9,14 @@ from pathlib import Path
 
 from config.errors import SuiteError, UsageError, suggest
 from pipeline.suites.content import NAME_PATTERN, SuiteContent
+from pipeline.suites.csv_text import parse_csv
+from pipeline.suites.eq_bench import read_eq_bench
+from pipeline.suites.inspect_dataset import read_inspect
 from pipeline.suites.json_text import parse_json, parse_json_lines
 from pipeline.suites.located import Located, suite_error
 from pipeline.suites.mt_bench import read_mt_bench
 from pipeline.suites.native import read_native
+from pipeline.suites.promptfoo import read_promptfoo
 from pipeline.suites.storybench import read_storybench
 from pipeline.suites.yaml_text import parse_yaml
 
@@ -26,6 +30,9 @@ class Format(StrEnum):
     NATIVE = "native"
     MT_BENCH = "mt-bench"
     STORYBENCH = "storybench"
+    INSPECT = "inspect"
+    EQ_BENCH = "eq-bench"
+    PROMPTFOO = "promptfoo"
 
 
 def read_suite(path: Path, format: str | None = None, name: str | None = None) -> SuiteContent:
@@ -40,13 +47,7 @@ def read_suite(path: Path, format: str | None = None, name: str | None = None) -
         raise UsageError(f"The name {name!r} is not allowed: use letters, digits, '.', '_' and '-', at most 100.")
     source, kind = _locate(path, None if format is None else Format(format))
     default_name = name or _name_of(path)
-    match kind:
-        case Format.NATIVE:
-            content = read_native(source, default_name, lambda file: _document_text(path, file))
-        case Format.MT_BENCH:
-            content = read_mt_bench(source, default_name)
-        case Format.STORYBENCH:
-            content = read_storybench(source, default_name)
+    content = _content(kind, source, path, default_name)
     for sequence in content.sequences:
         if len(sequence.model_dump_json()) > MAX_SEQUENCE_CHARS:
             raise suite_error(path.name, None, f"sequence {sequence.id!r} is larger than {MAX_SEQUENCE_CHARS:,} bytes.")
@@ -54,12 +55,30 @@ def read_suite(path: Path, format: str | None = None, name: str | None = None) -
     return content.model_copy(update={"source": f"{path.name} ({kind})", **renamed})
 
 
+def _content(kind: Format, source: Located, path: Path, name: str) -> SuiteContent:
+    match kind:
+        case Format.NATIVE:
+            return read_native(source, name, lambda file: _document_text(path, file))
+        case Format.MT_BENCH:
+            return read_mt_bench(source, name)
+        case Format.STORYBENCH:
+            return read_storybench(source, name)
+        case Format.INSPECT:
+            return read_inspect(source, name, table=_is_table(path))
+        case Format.EQ_BENCH:
+            return read_eq_bench(source, name)
+        case Format.PROMPTFOO:
+            return read_promptfoo(source, name)
+
+
 def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
     text = _text(path, path.name, MAX_FILE_BYTES)
     suffix = path.suffix.lower()
-    if suffix == ".jsonl" or format is Format.MT_BENCH:
+    if _is_table(path):
+        source = parse_csv(text, path.name)
+    elif suffix == ".jsonl" or format is Format.MT_BENCH:
         source = parse_json_lines(text, path.name)
-    elif suffix == ".json" or format is Format.STORYBENCH:
+    elif suffix == ".json" or format in (Format.STORYBENCH, Format.EQ_BENCH):
         source = parse_json(text, path.name)
     else:
         source = parse_yaml(text, path.name)
@@ -79,6 +98,12 @@ def _guess(data: object) -> Format | None:
         return Format.NATIVE
     if isinstance(data, list) and data and all(isinstance(row, Mapping) and "question_id" in row for row in data):
         return Format.MT_BENCH
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) and "input" in row for row in data):
+        return Format.INSPECT
+    if isinstance(data, Mapping) and "prompts" in data and {"tests", "providers", "defaultTest"} & data.keys():
+        return Format.PROMPTFOO
+    if isinstance(data, Mapping) and data and all(_is_writing_prompt(value) for value in data.values()):
+        return Format.EQ_BENCH
     if isinstance(data, Mapping) and data and all(_is_prompt_list(value) for value in data.values()):
         return Format.STORYBENCH
     return None
@@ -86,6 +111,14 @@ def _guess(data: object) -> Format | None:
 
 def _is_prompt_list(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(x, Mapping) and "text" in x for x in value)
+
+
+def _is_writing_prompt(value: object) -> bool:
+    return isinstance(value, Mapping) and "writing_prompt" in value
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
 
 
 def _text(path: Path, shown: str, limit: int) -> str:

@@ -58,7 +58,9 @@ def evaluate(
     model: ModelFiles,
     options: RunOptions,
     gates: GateOptions,
-    suite_format: Annotated[str | None, typer.Option(help="native, mt-bench or storybench.")] = None,
+    suite_format: Annotated[
+        str | None, typer.Option(help="native, mt-bench, storybench, inspect, eq-bench or promptfoo.")
+    ] = None,
     name: RunName = None,
     gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
     slots: Annotated[int | None, typer.Option(help="Conversations at once; default: as many as fit.")] = None,

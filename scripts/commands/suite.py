@@ -23,7 +23,10 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A suite file: native YAML, MT-bench, Storybench.")]
 Name = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or NAME@VERSION.")]
 Format = Annotated[
-    str | None, typer.Option("--format", "-f", help="native, mt-bench or storybench; default: by its looks.")
+    str | None,
+    typer.Option(
+        "--format", "-f", help="native, mt-bench, storybench, inspect, eq-bench, promptfoo; default: by its looks."
+    ),
 ]
 
 

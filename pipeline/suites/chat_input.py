@@ -1,0 +1,56 @@
+"""A prompt that other tools write as a list of chat messages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.suites.located import Located, Path
+from pipeline.suites.variables import documents_in
+
+
+def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str]:
+    """System prompt and user message of one turn. `value`: a text, or messages [system, user].
+
+    Raises SuiteError: Nightjar generates every reply itself, so that messages of an assistant have no place.
+    """
+    if isinstance(value, str):
+        return None, checked(source, path, value)
+    if not isinstance(value, list) or not value:
+        raise source.error(path, "must be a text, or a list of messages with role and content.")
+    found: dict[str, str] = {}
+    for index, item in enumerate(value):
+        here = (*path, index)
+        role = item.get("role") if isinstance(item, Mapping) else None
+        if role not in ("system", "user"):
+            raise source.error(
+                here,
+                f"a message of the role {role!r} cannot be taken: a turn is one user message, with a system message "
+                "before it or none. Nightjar generates every reply; write a conversation as a suite of several turns.",
+            )
+        if role in found or (role == "system" and found):
+            raise source.error(here, "two user messages, or a system message that is not the first.")
+        found[role] = checked(source, (*here, "content"), _content(source, here, item))
+    if "user" not in found:
+        raise source.error(path, "there is no user message.")
+    return found.get("system"), found["user"]
+
+
+def _content(source: Located, path: Path, item: Mapping[str, Any]) -> Any:
+    """The text of a message; parts of text are joined, parts of another kind refused."""
+    content = item.get("content")
+    if not isinstance(content, list):
+        return content
+    for index, part in enumerate(content):
+        if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise source.error((*path, "content", index), "only parts of type text can be taken.")
+    return "".join(part["text"] for part in content)
+
+
+def checked(source: Located, path: Path, text: Any) -> str:
+    """A prompt's text. Raises SuiteError for one that is none, or that reads like our own placeholders."""
+    if not isinstance(text, str) or not text.strip():
+        raise source.error(path, "must be a text that is not empty.")
+    if documents_in(text):
+        raise source.error(path, "{{documents...}} in a prompt is not known in this format.")
+    return text

@@ -1,0 +1,55 @@
+"""EQ-bench's creative writing prompts (`creative_writing_prompts_v3.json`), with their seed modifiers. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.sequences import Sequence, TurnSpec
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.located import Located
+from pipeline.suites.native_file import ID_PATTERN, Tag, Text
+from pipeline.suites.storybench import sequence_id
+from pipeline.suites.variables import documents_in
+
+SEED = "<SEED>"
+PARAMETERS = {"temperature": 0.7, "min_p": 0.1, "max_tokens": 4000}
+"""Those of EQ-bench's own generation."""
+
+
+class WritingPrompt(BaseModel):
+    """One prompt. `<SEED>` in it is where an iteration's modifier goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    category: Tag | None = None
+    title: Text | None = None
+    writing_prompt: Text
+    seed_modifiers: list[Text] = Field(min_length=1, max_length=1000)
+
+
+def read_eq_bench(source: Located, name: str) -> SuiteContent:
+    """A sequence per prompt and iteration, called `ID[1]`, `ID[2]`, ...: iteration n has the n-th modifier.
+
+    A prompt without `<SEED>` makes one sequence. Raises SuiteError.
+    """
+    if not isinstance(source.data, dict) or not source.data:
+        raise source.error((), "the file is an object: prompt id -> {writing_prompt, seed_modifiers}.")
+    sequences: dict[str, Sequence] = {}
+    for key in source.data:
+        prompt = source.validate(WritingPrompt, (key,))
+        for iteration, modifier in enumerate(prompt.seed_modifiers if SEED in prompt.writing_prompt else [""], 1):
+            text = prompt.writing_prompt.replace(SEED, modifier)
+            if documents_in(text):
+                raise source.error((key, "writing_prompt"), "{{documents...}} is not known in this format.")
+            identity = f"{sequence_id(key)}[{iteration}]"
+            if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
+                raise source.error((key,), f"the id {key!r} gives no sequence id of its own ({identity!r}).")
+            sequences[identity] = Sequence(
+                id=identity,
+                turns=(TurnSpec(prompt=text, name=prompt.title),),
+                tags=((prompt.category,) if prompt.category else ()) + (f"iteration {iteration}",),
+                parameters=PARAMETERS,
+            )
+    return SuiteContent(name=name, description="EQ-bench creative writing prompts", sequences=tuple(sequences.values()))

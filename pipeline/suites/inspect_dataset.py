@@ -1,0 +1,157 @@
+"""Inspect AI's datasets (JSON Lines, JSON, CSV): input, target, choices, id, metadata. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobs.sequences import Expectation, Sequence, TurnSpec
+from pipeline.suites.chat_input import checked, read_input
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.csv_text import parse_cell
+from pipeline.suites.located import Located, Path
+from pipeline.suites.native_file import ID_PATTERN, TAG_PATTERN
+from pipeline.suites.storybench import sequence_id
+
+OWN = ("input", "target", "choices", "id", "metadata")
+REFUSED = ("sandbox", "files", "setup", "checkpoint")
+SHORT_TARGET = 100
+"""A longer target is a text to compare with, not one that a reply holds word for word."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+Row = Mapping[str, Any]
+
+
+def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteContent:
+    """One sequence of one turn a sample, in file order. `table`: cells of a CSV file, lists in them as JSON.
+
+    Raises SuiteError.
+    """
+    if not isinstance(source.data, list) or not source.data:
+        raise source.error((), "the file holds no sample.")
+    tags = _tags(source, table)
+    sequences: dict[str, Sequence] = {}
+    for index in range(len(source.data)):
+        sequence = _sequence(source, index, next(tags), table)
+        if sequence.id in sequences:
+            raise source.error((index, "id"), f"two samples have the id {sequence.id!r}.")
+        sequences[sequence.id] = sequence
+    return SuiteContent(name=name, description="Inspect dataset", sequences=tuple(sequences.values()))
+
+
+def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -> Sequence:
+    row = _row(source, index)
+    for field in REFUSED:
+        if row.get(field) is not None:
+            raise source.error((index, field), f"a sample with {field!r} cannot be taken: nothing of it would be run.")
+    if "input" not in row:
+        raise source.error((index, "input"), "this field is missing.")
+    system, prompt = read_input(source, (index, "input"), row["input"])
+    choices = _choices(source, (index, "choices"), row.get("choices"), table)
+    targets = _targets(source, (index, "target"), row.get("target"))
+    if choices:
+        prompt, expect = _asked(prompt, choices), [_choice(source, (index, "target"), targets, choices)]
+    else:
+        expect = _held(targets)
+    return Sequence(
+        id=_identity(source, (index, "id"), row.get("id"), index),
+        system=system,
+        tags=tags,
+        turns=(TurnSpec(prompt=prompt, expect=tuple(expect), reference=_reference(targets, choices)),),
+    )
+
+
+def _row(source: Located, index: int) -> Row:
+    row = source.data[index]
+    if not isinstance(row, Mapping):
+        raise source.error((index,), "a sample is an object with input and target.")
+    return row
+
+
+def _identity(source: Located, path: Path, value: Any, index: int) -> str:
+    """The sample's id, characters that ids cannot hold as hyphens; its number, from 1, where it has none."""
+    if value is None:
+        return str(index + 1)
+    identity = sequence_id(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not re.fullmatch(ID_PATTERN, identity):
+        raise source.error(path, f"{value!r} gives no sequence id: use letters and digits.")
+    return identity
+
+
+def _targets(source: Located, path: Path, value: Any) -> list[str]:
+    given = value if isinstance(value, list) else [] if value is None or value == "" else [value]
+    for item in given:
+        if isinstance(item, bool | dict | list) or not str(item).strip():
+            raise source.error(path, "a target is a text or a number, or a list of them, none of them empty.")
+    return [str(item) for item in given]
+
+
+def _choices(source: Located, path: Path, value: Any, table: bool) -> list[str]:
+    if value is None:
+        return []
+    if table and isinstance(value, str):
+        is_list = value.lstrip().startswith("[")
+        value = parse_cell(source, path, value) if is_list else [part.strip() for part in value.split(",")]
+    if not isinstance(value, list) or not 2 <= len(value) <= len(LETTERS):
+        raise source.error(path, f"choices are a list of 2 to {len(LETTERS)} texts.")
+    return [checked(source, (*path, index), str(item)) for index, item in enumerate(value)]
+
+
+def _choice(source: Located, path: Path, targets: list[str], choices: list[str]) -> Expectation:
+    letters = list(LETTERS[: len(choices)])
+    if len(targets) != 1:
+        raise source.error(path, f"a sample with choices has one target, a letter, not {len(targets)}.")
+    target = targets[0].strip()
+    if target.upper() in letters:
+        answer = target.upper()
+    elif target in choices:
+        answer = letters[choices.index(target)]
+    else:
+        raise source.error(path, f"{target!r} is no letter from A to {letters[-1]} and no choice.")
+    return Expectation(check="choice", value={"answer": answer, "options": letters})
+
+
+def _asked(prompt: str, choices: list[str]) -> str:
+    listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
+    return f"{prompt}\n\n{listed}\n\nAnswer with the letter of one choice, in the form ANSWER: LETTER."
+
+
+def _held(targets: list[str]) -> list[Expectation]:
+    """A short target must be in the reply (any of them, where there are several)."""
+    if not targets or any(len(target) > SHORT_TARGET or "\n" in target for target in targets):
+        return []
+    return [Expectation(check="includes", value=targets[0] if len(targets) == 1 else {"any": targets})]
+
+
+def _reference(targets: list[str], choices: list[str]) -> str | None:
+    return None if choices or not targets else targets[0]
+
+
+def _tags(source: Located, table: bool) -> Iterator[tuple[str, ...]]:
+    """Metadata as tags: texts by themselves, numbers and truth values with their field's name.
+
+    Only what at least two samples share groups them; anything else is left out.
+    """
+    found = [_labels(source, index, table) for index in range(len(source.data))]
+    shared = Counter(label for labels in found for label in labels)
+    return (tuple(label for label in labels if shared[label] > 1) for labels in found)
+
+
+def _labels(source: Located, index: int, table: bool) -> list[str]:
+    row = _row(source, index)
+    metadata = row.get("metadata")
+    if table and isinstance(metadata, str):
+        metadata = parse_cell(source, (index, "metadata"), metadata)
+    if not isinstance(metadata, Mapping | None):
+        raise source.error((index, "metadata"), "metadata is an object.")
+    fields = {**{key: value for key, value in row.items() if key not in OWN}, **(metadata or {})}
+    return list(dict.fromkeys(label for key, value in fields.items() for label in _label(key, value)))
+
+
+def _label(key: str, value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [label for item in value if isinstance(item, str) for label in _label(key, item)]
+    text = sequence_id(value) if isinstance(value, str) else sequence_id(f"{key} {value}")
+    fits = isinstance(value, str | int | bool) and len(text) <= 60 and re.fullmatch(TAG_PATTERN, text)
+    return [text] if fits else []

@@ -1,0 +1,155 @@
+"""A declared subset of promptfoo's configuration: prompts, variables, tests and assertions that are checks. Pure.
+
+What lies outside the subset is refused with its line, never left out: a test that promptfoo would run and we would
+not must not look passed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.sequences import Expectation, Sequence, TurnSpec
+from pipeline.suites import variables
+from pipeline.suites.chat_input import read_input
+from pipeline.suites.content import SuiteContent
+from pipeline.suites.located import Located, Path
+from pipeline.suites.native_file import ID_PATTERN
+from pipeline.suites.promptfoo_checks import read_assertion
+from pipeline.suites.storybench import sequence_id
+
+TOP = ("description", "prompts", "tests", "defaultTest")
+PASSED_OVER = ("providers", "targets", "sharing", "outputPath", "tags", "$schema")
+"""What says which models are asked and where results go: with Nightjar, `enqueue` and `report` say that."""
+TEST = ("description", "vars", "assert", "metadata")
+DEFAULT_TEST = ("vars", "assert", "metadata")
+PROMPT = ("id", "label", "raw")
+_CODE = re.compile(r"\{%|\{#|\{\{(?!\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\})")
+Vars = dict[str, str | int | float | bool]
+
+
+def read_promptfoo(source: Located, name: str) -> SuiteContent:
+    """A sequence of one turn per test and prompt, in file order. Raises SuiteError for what is not in the subset."""
+    data = source.data
+    only(source, (), data, (*TOP, *PASSED_OVER))
+    prompts = _items(source, data, "prompts", "a list of texts")
+    tests = _items(source, data, "tests", "a list of tests") if "tests" in data else [{}]
+    common = data.get("defaultTest", {})
+    only(source, ("defaultTest",), common, DEFAULT_TEST)
+    base = _vars(source, ("defaultTest", "vars"), common.get("vars", {}))
+    sequences: dict[str, Sequence] = {}
+    for index, test in enumerate(tests):
+        here: Path = ("tests", index)
+        only(source, here, test, TEST)
+        values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
+        expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
+        title = _title(test, index)
+        for number, prompt in enumerate(prompts):
+            identity = title if len(prompts) == 1 else f"{title}[{number + 1}]"
+            if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
+                raise source.error((*here, "description"), f"two tests, or a test without letters: {identity!r}.")
+            sequences[identity] = _sequence(source, ("prompts", number), prompt, identity, values, tuple(expect))
+        _check_used(source, here, test, prompts, [item for part in (common, test) for item in part.get("assert", [])])
+    description = data.get("description")
+    return SuiteContent(
+        name=name,
+        description=description if isinstance(description, str) else "promptfoo tests",
+        sequences=tuple(sequences.values()),
+    )
+
+
+def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None:
+    """Raises SuiteError for the first field that the subset does not have."""
+    if not isinstance(data, Mapping):
+        raise source.error(path, "must be a mapping of fields.")
+    for key in data:
+        if key not in known:
+            raise source.error(
+                (*path, key),
+                f"promptfoo's {key!r} cannot be taken here; Nightjar reads {', '.join(known)}. Take it out, or write "
+                "the suite in the native format (docs/suites.md).",
+            )
+
+
+def _sequence(
+    source: Located, path: Path, prompt: Any, identity: str, values: Vars, expect: tuple[Expectation, ...]
+) -> Sequence:
+    if isinstance(prompt, Mapping):
+        only(source, path, prompt, PROMPT)
+        prompt, path = prompt.get("raw", prompt.get("id")), (*path, "raw")
+    if not isinstance(prompt, str) or prompt.startswith("file://"):
+        raise source.error(path, "a prompt is a text in this file, not a file, a function or a list.")
+    messages = _messages(prompt)
+    filled = _filled(source, path, prompt if messages is None else messages, values)
+    system, text = read_input(source, path, filled)
+    return Sequence(id=identity, system=system, turns=(TurnSpec(prompt=text, expect=expect),))
+
+
+def _messages(prompt: str) -> list[Any] | None:
+    """A prompt that is a JSON list is promptfoo's way to write chat messages."""
+    if not prompt.lstrip().startswith("["):
+        return None
+    try:
+        found = json.loads(prompt)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else None
+
+
+def _filled(source: Located, path: Path, value: Any, values: Vars) -> Any:
+    """Texts with the variables put in. Raises SuiteError for template code and for names without a value."""
+    if isinstance(value, str):
+        if _CODE.search(value):
+            raise source.error(path, "only plain {{name}} placeholders can be taken, no template code.")
+        if unknown := sorted(variables.names_in(value) - values.keys()):
+            raise source.error(path, f"no variable of this test is called {unknown[0]!r}.")
+        return variables.fill_text(value, values)
+    if isinstance(value, Mapping):
+        return {key: _filled(source, path, item, values) for key, item in value.items()}
+    return [_filled(source, path, item, values) for item in value] if isinstance(value, list) else value
+
+
+def _vars(source: Located, path: Path, given: Any) -> Vars:
+    if not isinstance(given, Mapping):
+        raise source.error(path, "must be a mapping of names to values.")
+    for key, value in given.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(value, str | int | float | bool):
+            raise source.error((*path, key), "a variable is a plain name with a text, a number, true or false.")
+        if isinstance(value, str) and value.startswith("file://"):
+            raise source.error((*path, key), "a variable's value is written here, not in a file of its own.")
+    return dict(given)
+
+
+def _expect(source: Located, path: Path, test: Mapping[str, Any], values: Vars) -> list[Expectation]:
+    given = test.get("assert", [])
+    if not isinstance(given, list):
+        raise source.error((*path, "assert"), "must be a list of assertions.")
+    found = []
+    for index, item in enumerate(given):
+        here = (*path, "assert", index)
+        filled = _filled(source, here, item, values)
+        found += read_assertion(source, here, filled)
+    return found
+
+
+def _items(source: Located, data: Mapping[str, Any], key: str, what: str) -> list[Any]:
+    given = data.get(key)
+    items = [given] if key == "prompts" and isinstance(given, str) else given
+    if not isinstance(items, list) or not items:
+        raise source.error((key,), f"must be {what}, written in this file.")
+    return items
+
+
+def _title(test: Mapping[str, Any], index: int) -> str:
+    description = test.get("description")
+    return sequence_id(description)[:90].strip(" -") if isinstance(description, str) else f"test-{index + 1}"
+
+
+def _check_used(source: Located, path: Path, test: Mapping[str, Any], prompts: list[Any], asserts: list[Any]) -> None:
+    """A variable of a test that nothing uses is a misspelt one."""
+    used = variables.names_in([prompts, asserts])
+    for name in test.get("vars", {}):
+        if name not in used:
+            raise source.error((*path, "vars", name), f"no prompt and no assertion uses the variable {name!r}.")

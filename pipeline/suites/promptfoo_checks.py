@@ -1,0 +1,70 @@
+"""promptfoo's assertions as Nightjar's checks, those that mean the same. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobs.sequences import Expectation
+from pipeline.scoring import expectations
+from pipeline.suites.located import Located, Path
+
+Check = tuple[str, Any]
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of texts; promptfoo also takes one text with commas."""
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    return [str(item).strip() for item in given]
+
+
+def _json(value: Any) -> Check:
+    return ("json_schema", value) if isinstance(value, Mapping) else ("json", "strict")
+
+
+MAPPED: dict[str, Callable[[Any], Check]] = {
+    "equals": lambda value: ("equals", {"all": str(value), "case": True}),
+    "contains": lambda value: ("includes", {"all": str(value), "case": True}),
+    "icontains": lambda value: ("includes", str(value)),
+    "contains-all": lambda value: ("includes", {"all": _texts(value), "case": True}),
+    "contains-any": lambda value: ("includes", {"any": _texts(value), "case": True}),
+    "icontains-all": lambda value: ("includes", _texts(value)),
+    "icontains-any": lambda value: ("includes", {"any": _texts(value)}),
+    "not-contains": lambda value: ("excludes", {"all": str(value), "case": True}),
+    "not-icontains": lambda value: ("excludes", str(value)),
+    "not-contains-any": lambda value: ("excludes", {"all": _texts(value), "case": True}),
+    "not-icontains-any": lambda value: ("excludes", _texts(value)),
+    "regex": lambda value: ("regex", value),
+    "not-regex": lambda value: ("regex", rf"\A(?![\s\S]*(?:{value}))"),
+    "starts-with": lambda value: ("regex", rf"\A{re.escape(str(value))}"),
+    "is-json": _json,
+}
+"""promptfoo's type -> our check and its argument."""
+_WANT_NO_VALUE = ("is-json",)
+
+
+def read_assertion(source: Located, path: Path, data: Any) -> list[Expectation]:
+    """The expectation of one assertion. Raises SuiteError for one that has no equal here."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
+        raise source.error(path, "an assertion is a mapping with a type and a value.")
+    kind, value = data["type"], data.get("value")
+    if kind not in MAPPED:
+        raise source.error(
+            (*path, "type"),
+            f"promptfoo's assertion {kind!r} has no equal here: Nightjar runs no code of a suite and asks no model for "
+            f"a check. Taken are {', '.join(MAPPED)}.",
+        )
+    for key in data:
+        if key not in ("type", "value", "description", "metric"):
+            raise source.error((*path, key), f"promptfoo's {key!r} of an assertion cannot be taken: take it out.")
+    if kind not in _WANT_NO_VALUE and (value is None or isinstance(value, Mapping)):
+        raise source.error((*path, "value"), f"{kind} wants a value: a text, a number or a list of texts.")
+    if isinstance(value, str) and value.startswith("file://"):
+        raise source.error((*path, "value"), "a value is written here, not in a file of its own.")
+    check, argument = MAPPED[kind](value)
+    try:
+        expectations.validate(check, argument)
+    except ValueError as error:
+        raise source.error((*path, "value"), str(error)) from None
+    return [Expectation(check=check, value=argument)]
