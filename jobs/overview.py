@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,9 +10,10 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from jobs.census import census
 from jobs.database import Database, Row
 from jobs.dispatchers import dispatcher_is_live
-from jobs.eta import Counts, Group, etas
+from jobs.eta import Counts, etas
 from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
 from jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
 from jobs.waiting import ModelWait, explain
@@ -28,7 +30,7 @@ async def read_overview(database: Database, redis: ServiceState, *, run_id: str 
     """The overview of the runs at work and the newest others, or of one run."""
     runs = await _runs(database, run_id)
     ids = [row["_id"] for row in runs]
-    counts = await _counts(ids, database)
+    counts = dict(zip(ids, await asyncio.gather(*(census(run, database) for run in ids)), strict=True))
     workers = await _workers(database)
     retries = await _retries(ids, database)
     dispatching = await dispatcher_is_live(database)
@@ -61,26 +63,6 @@ async def _runs(database: Database, run_id: str | None) -> list[Row]:
     ended = database.runs.find({"status": {"$in": sorted(TERMINAL_RUNS)}}, fields)
     found = [row async for row in open_.sort([("priority", -1), ("created_at", 1)])]
     return found + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
-
-
-async def _counts(run_ids: Sequence[str], database: Database) -> Counts:
-    groups: list[Row] = [
-        {"$match": {"run": {"$in": list(run_ids)}}},
-        {
-            "$group": {
-                "_id": {"run": "$run", "status": "$status", "model": "$model"},
-                "jobs": {"$sum": 1},
-                "committed": {"$sum": "$turns_committed"},
-                "empty": {"$sum": "$turns_empty"},
-            }
-        },
-    ]
-    counts: dict[str, dict[tuple[str, str], Group]] = defaultdict(dict)
-    async for row in await database.jobs.aggregate(groups, hint="status"):
-        key = row["_id"]
-        group = Group(jobs=row["jobs"], committed=row["committed"], empty=row["empty"])
-        counts[key["run"]][key["status"], key["model"]] = group
-    return counts
 
 
 async def _workers(database: Database) -> list[WorkerView]:
