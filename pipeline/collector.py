@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,27 @@ import structlog
 from beanie.odm.utils.encoder import Encoder
 
 from config.errors import UnknownNameError
-from jobs.database import Database, insert_absent
+from jobs.database import Database
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
-from jobs.identity import digest
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
-from pipeline.bench import read_verdicts_of
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.sheet import Line, line_names, metric_scales, score_job, turn_lines
+from pipeline.run_sheet import RunSheet, read_run_sheet
+from pipeline.score_store import store_scores
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 from pipeline.verdict import final_verdict, with_verdict
 
 _log = structlog.get_logger()
 
-BATCH_SCORES = 2000
 BATCH_JOBS = 100
 
 
 async def collect(run_id: str, database: Database) -> RunReport:
     """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError."""
     run = await _run(run_id, database)
-    report = await _gather(run, database)
+    report, _ = await _gather(run, database)
     return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
 
 
@@ -46,29 +43,30 @@ async def _run(run_id: str, database: Database) -> Run:
     return run
 
 
-async def _gather(run: Run, database: Database) -> RunReport:
+async def _gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
-    sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    bench = await read_verdicts_of(run, database, by_id.values())
+    sheet = await read_run_sheet(run, by_id, database)
     jobs: list[JobRow] = []
     async for batch in _job_batches(run.id, database):
-        await asyncio.to_thread(_score, batch, sheet, by_id, bench)
+        await asyncio.to_thread(sheet.score, batch)
         jobs += batch
+    await asyncio.to_thread(sheet.score_together, jobs)
     jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
-    return await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
+    report = await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
         assemble,
         provenance=provenance_of(run, suite),
         models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
-        lines={name: bench.with_lines(line_names(turns)) for name, turns in sheet.items()},
-        scales=bench.with_scales(metric_scales(sheet.values())),
+        lines=sheet.line_names(),
+        scales=sheet.scales(),
         now=now,
         version=importlib.metadata.version("nightjar"),
     )
+    return report, sheet
 
 
 async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
@@ -83,8 +81,8 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     current = await _run(run if isinstance(run, str) else run.id, database)
     if current.status not in TERMINAL_RUNS:
         current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
-    report = await _gather(current, database)
-    stored = await store_scores(report, database)
+    report, sheet = await _gather(current, database)
+    stored = await store_scores(report, sheet, database)
     verdict = await final_verdict(report, current, database)
     kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
     await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept}})
@@ -93,49 +91,6 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths
-
-
-async def store_scores(report: RunReport, database: Database) -> int:
-    """Stores every score once, by the digest of job, turn and scorer; those of another scorer version are replaced.
-
-    Returns how many were new.
-    """
-    scores = database.raw["scores"]
-    run_id = report.provenance.id
-    lines = {sequence.id: turn_lines(sequence) for sequence in report.sequences}
-    current = {line.digest for turns in lines.values() for turn in turns for line in turn}
-    await scores.delete_many({"run": run_id, "scorer_digest": {"$nin": sorted(current)}})
-    wanted = sum(len(lines[job.sequence][turn.index]) for job in report.jobs for turn in job.turns)
-    if await scores.count_documents({"run": run_id}) == wanted:
-        return 0
-    batch: list[dict[str, Any]] = []
-    stored = 0
-    for job in report.jobs:
-        batch += _score_documents(run_id, job, lines[job.sequence])
-        if len(batch) >= BATCH_SCORES:
-            stored += await insert_absent(scores, batch)
-            batch = []
-    return stored + await insert_absent(scores, batch)
-
-
-def _score_documents(run_id: str, job: JobRow, lines: Sequence[Sequence[Line]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "_id": digest(job.id, turn.index, line.name),
-            "run": run_id,
-            "job": job.id,
-            "turn": turn.index,
-            "scorer": line.name,
-            "value": score.value,
-            "state": score.state.value,
-            "answer": score.answer,
-            "reason": score.reason,
-            "scorer_digest": line.digest,
-        }
-        for turn in job.turns
-        for line in lines[turn.index]
-        if (score := turn.scores.get(line.name)) is not None
-    ]
 
 
 async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:
@@ -155,17 +110,6 @@ async def _job_batches(run_id: str, database: Database) -> AsyncIterator[list[Jo
     cursor = await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS)
     while batch := await cursor.to_list(BATCH_JOBS):
         yield [reader.job(raw) for raw in batch]
-
-
-def _score(
-    jobs: Iterable[JobRow],
-    sheet: Mapping[str, Sequence[Sequence[Line]]],
-    sequences: Mapping[str, PromptSequence],
-    bench: Bench,
-) -> None:
-    for job in jobs:
-        score_job(sheet[job.sequence], sequences[job.sequence], job)
-        bench.score(job)
 
 
 async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:

@@ -1,0 +1,86 @@
+"""Similarities of embeddings as scores of the turns they are about. Pure.
+
+`embedding_reference`: the cosine of reply and reference, negative ones counted as 0. `embedding_previous`: of a reply
+and the one before it in the same conversation; it describes, and neither end is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobs.identity import digest
+from jobs.records import Similarity
+from jobs.sequences import Mode
+from jobs.sequences import Sequence as PromptSequence
+from pipeline.scoring.scorer import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
+from pipeline.transcripts import JobRow, TurnRow
+
+REFERENCE = "embedding_reference"
+PREVIOUS = "embedding_previous"
+VERSION = 1
+SCALES = {
+    REFERENCE: SIMILARITY,
+    PREVIOUS: Scale(
+        worst=None, best=None, direction=Direction.NONE, unit=SIMILARITY.unit, least=SIMILARITY.least, most=1.0
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarities:
+    """What the EMBED jobs of a run found; empty for a run without an embedding model."""
+
+    model: str | None = None
+    files: tuple[str, ...] = ()
+    """Digests of the files that embedded."""
+    found: Mapping[str, Mapping[int, Similarity]] = field(default_factory=dict)
+    """Reply job -> turn -> similarities."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Reply job -> why it has none."""
+
+    @property
+    def digest(self) -> str:
+        return digest("embedded", VERSION, self.model, self.files)
+
+    def score(self, sequence: PromptSequence, job: JobRow) -> None:
+        """Adds the similarities to a job's turns, in place."""
+        if self.model is None:
+            return
+        there = {turn.index: turn for turn in job.turns}
+        for turn in job.turns:
+            for name in names(sequence, turn.index):
+                turn.scores[name] = self._score(name, job, turn, there.get(turn.index - 1))
+
+    def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
+        """The metrics' scales with those of the similarities, after what has a better end already."""
+        return scales if self.model is None else scales | SCALES
+
+    def with_lines(self, sequence: PromptSequence, turns: list[list[str]]) -> list[list[str]]:
+        """For every turn the names of the scores it should have, the similarities included."""
+        if self.model is None:
+            return turns
+        return [[*turn, *names(sequence, index)] for index, turn in enumerate(turns)]
+
+    def _score(self, name: str, job: JobRow, turn: TurnRow, before: TurnRow | None) -> Score:
+        if turn.failure is not None:
+            worst = SCALES[name].worst
+            return (
+                unscored(turn.failure)
+                if worst is None
+                else Score(value=worst, state=ScoreState.WORST, reason=turn.failure)
+            )
+        if name == PREVIOUS and (before is None or before.failure is not None):
+            return unscored("the reply before it is a failure, or is not there")
+        similarity = self.found.get(job.id, {}).get(turn.index)
+        value = None if similarity is None else getattr(similarity, "reference" if name == REFERENCE else "previous")
+        if similarity is None or value is None:
+            return unscored(self.missing.get(job.id, "its job did not finish, or was not embedded yet"))
+        parts = f"embedded in {similarity.parts} parts" if similarity.parts > 1 else None
+        return Score(value=max(0.0, value), answer=parts)
+
+
+def names(sequence: PromptSequence, turn: int) -> list[str]:
+    """The similarities that a turn should have."""
+    found = [REFERENCE] if sequence.turns[turn].reference is not None else []
+    return found + ([PREVIOUS] if turn > 0 and sequence.mode is not Mode.INDEPENDENT else [])
