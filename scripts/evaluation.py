@@ -104,6 +104,8 @@ async def generate(
 ) -> None:
     """Generates the run's replies: one model after the other, each with one worker per GPU; then judges them likewise.
 
+    `judges`: the model that embeds, too.
+
     Raises ModelError with the worker's last words when a model's workers end and leave it unfinished.
     """
     async with _dispatching(session):
@@ -161,7 +163,7 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
         "committed": {"$sum": "$turns_committed"},
         "total": {"$sum": "$turns_total"},
     }
-    kind = "judge" if judging else "reply"
+    kind: Any = {"$ne": "reply"} if judging else "reply"
     stages: list[dict[str, Any]] = [{"$match": {"run": run.id, "model": model, "kind": kind}}, {"$group": group}]
     rows = [row async for row in await session.database.jobs.aggregate(stages)]
     return Progress(
@@ -192,7 +194,7 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
 
 
 async def _planned(run: Run, session: Session) -> None:
-    """Waits until the dispatcher has inserted all judge jobs."""
+    """Waits until the dispatcher has inserted all judge and embed jobs."""
     from jobs.documents import Run as RunDocument
 
     deadline = asyncio.get_running_loop().time() + CLOSING_S

@@ -20,7 +20,9 @@ def dispatcher() -> None:
 
 async def _dispatch() -> None:
     from pipeline.dispatcher import Dispatcher
+    from pipeline.scoring.plugins import user_scorers
 
+    user_scorers()  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -39,6 +39,8 @@ class Evaluation:
     """Names or GGUF files."""
     judges: list[str] = field(default_factory=list)
     """Likewise."""
+    embed_model: str | None = None
+    """Likewise."""
     suite_format: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     """Of the enqueue request; None means its default."""
@@ -75,6 +77,7 @@ def evaluate(
         suite=suite,
         models=model,
         judges=list(given.pop("judges", ())),
+        embed_model=given.pop("embed_model", None),
         suite_format=suite_format,
         options=given,
         flags=WorkerFlags(gpu=gpu, slots=slots),
@@ -93,27 +96,31 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from pipeline.producer import enqueue
     from pipeline.report.write import check_folder, check_formats
     from pipeline.request import make_request
+    from pipeline.scoring.plugins import user_scorers
     from scripts.evaluation import PRIORITY, finish, take_models, take_suite
     from scripts.session import open_session
 
     formats = check_formats(wanted.formats)
+    user_scorers()  # one that is broken is named now, not after the last reply
     async with open_session(redis=True, log_file="eval.log") as session:
         out = wanted.out or session.settings.reports_dir
         check_folder(out)
         entries = await take_models(wanted.models, session)
         judges = await take_models(wanted.judges, session)
+        embedders = await take_models([wanted.embed_model] if wanted.embed_model else [], session)
         request = make_request(
             suite=await take_suite(wanted.suite, wanted.suite_format, session),
             models=tuple(entry.name for entry in entries),
             priority=PRIORITY,
             judges=tuple(judge.name for judge in judges),
+            embed_model=next((entry.name for entry in embedders), None),
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
         enqueued = await enqueue(request, session.database)
         for warning in enqueued.warnings:
             console().print(plain(f"Note: {warning}"), style="yellow")
-        await _generate(enqueued.run, entries, judges, wanted.flags, session, quiet=wanted.as_json)
+        await _generate(enqueued.run, entries, [*judges, *embedders], wanted.flags, session, quiet=wanted.as_json)
         report, paths = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         tripped = report.verdict is not None and report.verdict.failed
@@ -138,7 +145,9 @@ async def _generate(
     columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("turns")]
     with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=screen, disable=quiet) as bar:
         tasks = {(entry.name, False): bar.add_task(plain(entry.name), total=None) for entry in entries}
-        tasks |= {(judge.name, True): bar.add_task(plain(f"judge {judge.name}"), total=None) for judge in judges}
+        for judge in judges:
+            role = "embed" if judge.name == run.embed_model else "judge"
+            tasks[judge.name, True] = bar.add_task(plain(f"{role} {judge.name}"), total=None)
 
         def watch(now: Progress) -> None:
             bar.update(tasks[now.model, now.judging], completed=now.committed, total=now.total)
