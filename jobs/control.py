@@ -13,6 +13,7 @@ from config.errors import UsageError
 from jobs.database import Database, Row
 from jobs.documents import Run
 from jobs.ownership import close_attempt
+from jobs.pinned import pinned_runs
 from jobs.records import AttemptEnd
 from jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
 
@@ -58,6 +59,7 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
     """
     if run.status is RunStatus.CANCELLED:
         raise UsageError(f"Run {run.name!r} was cancelled and cannot work again. Enqueue a new one.")
+    run.check_transcripts()
     query: Row = {"run": run.id, "status": JobStatus.DEAD}
     if reason is not None:
         query["$expr"] = {"$eq": [{"$indexOfCP": ["$reason", {"$literal": reason}]}, 0]}
@@ -74,7 +76,14 @@ async def remove(run: Run, database: Database) -> int:
     """Deletes a run that works no more, with its jobs and scores; returns the number of jobs. Raises UsageError."""
     if run.status not in TERMINAL_RUNS:
         raise UsageError(f"Run {run.name!r} is {run.status}. Cancel it first: `nightjar run cancel {run.name}`.")
-    await database.raw["scores"].delete_many({"run": run.id})
+    if run.id in await pinned_runs(database):
+        raise UsageError(
+            f"Run {run.name!r} is a baseline and cannot be removed. Set another one (`nightjar baseline set RUN`) or "
+            f"clear it (`nightjar baseline clear {run.suite_name}`); a schedule that names it holds it, too."
+        )
+    for name in ("scores", "deliveries"):
+        await database.raw[name].delete_many({"run": run.id})
+    await database.raw["aggregates"].delete_one({"_id": run.id})
     deleted = await database.jobs.delete_many({"run": run.id})
     await database.runs.delete_one({"_id": run.id})
     return deleted.deleted_count
@@ -93,10 +102,15 @@ async def move(
     change["untold"] = to in (RunStatus.DONE, RunStatus.STOPPED)
     if to in WORKING_RUNS:
         change |= {"planned": False, "verdict": None}
-    await database.runs.update_one({"_id": run.id, "status": {"$in": legal}}, [{"$set": change}])
+    query: Row = {"_id": run.id, "status": {"$in": legal}}
+    if to in WORKING_RUNS:
+        query["transcripts_dropped_at"] = None
+    await database.runs.update_one(query, [{"$set": change}])
     current = await Run.get(run.id)
     if current is None:
         raise UsageError(f"Run {run.name!r} was removed.")
+    if to in WORKING_RUNS:
+        current.check_transcripts()
     if current.status is not to:
         raise UsageError(f"Run {run.name!r} is {current.status} and cannot become {to}.")
     return current

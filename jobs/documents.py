@@ -9,6 +9,7 @@ from beanie import Document
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
+from config.errors import UsageError
 from jobs.ending import Ending, GateVerdict
 from jobs.models import LoadFacts, ModelFacts
 from jobs.nights import Aggregates, Baseline, Delivery, Schedule
@@ -170,6 +171,14 @@ class Run(Document):
     """Digest of all that must agree when the same name is enqueued again (models and repeats may grow)."""
     created_at: datetime
     finished_at: datetime | None = None
+
+    def check_transcripts(self) -> None:
+        """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
+        if self.transcripts_dropped_at is not None:
+            raise UsageError(
+                f"The transcripts of run {self.name!r} were dropped on {self.transcripts_dropped_at:%Y-%m-%d}, as "
+                "retention asks for; it cannot work again. Enqueue a new run."
+            )
 
     class Settings:
         name = "runs"

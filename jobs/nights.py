@@ -128,6 +128,8 @@ class Aggregates(Document):
     """Of the form of `data`."""
     data: bytes
     """JSON, compressed with zlib."""
+    dropped: bool = False
+    """The transcripts are gone, all of them."""
     stored_at: datetime
 
     class Settings:

@@ -118,6 +118,7 @@ def grown(existing: Run, wanted: Run) -> Run | None:
             RunStatus.JUDGING: "Wait until it is done.",
         }.get(existing.status, "Give a new run another --name.")
         raise RunConflictError(f"Run {existing.name!r} is {existing.status} and cannot grow now. {remedy}")
+    existing.check_transcripts()
     models = [*existing.models, *new]
     sets = existing.set_model_parameters | {
         model.name: wanted.set_model_parameters[model.name]

@@ -116,6 +116,7 @@ async def _grow(existing: Run, larger: Run, database: Database) -> bool:
         "status": existing.status,
         "repeats": existing.repeats,
         "models": {"$size": len(existing.models)},
+        "transcripts_dropped_at": None,
     }
     new_models = [model.model_dump(mode="python") for model in larger.models[len(existing.models) :]]
     change = {
