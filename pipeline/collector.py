@@ -19,6 +19,7 @@ from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
+from pipeline.report.judge_findings import with_judging
 from pipeline.run_sheet import RunSheet, read_run_sheet
 from pipeline.score_store import store_scores
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
@@ -66,7 +67,7 @@ async def _gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
         now=now,
         version=importlib.metadata.version("nightjar"),
     )
-    return report, sheet
+    return with_judging(report, sheet.bench), sheet
 
 
 async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from pipeline.report.data import RunReport
+from pipeline.report.judge_json import answer_columns, answers
 from pipeline.report.safe import cell
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -22,17 +23,18 @@ Cell = str | int | float | None
 def render_csv(report: RunReport) -> Iterator[str]:
     """Rows as text, header first; RFC 4180, UTF-8.
 
-    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, and `missing`: why the turn is not there.
+    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, `answer.NAME` where several judged, and
+    `missing`: why the turn is not there.
     """
     names, reasoned = _names(report)
+    parts = answer_columns(report)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     scores = [f"score.{name}" for name in names]
-    writer.writerow(
-        [cell(column) for column in (*COLUMNS, *scores, *(f"reason.{name}" for name in reasoned), "missing")]
-    )
+    scores += [f"reason.{name}" for name in reasoned] + [f"answer.{name}" for name in parts]
+    writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing")])
     for job in report.jobs:
-        for row in _rows(report.provenance.name, job, names, reasoned):
+        for row in _rows(report.provenance.name, job, names, reasoned, parts):
             writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
         yield buffer.getvalue()
         buffer.seek(0)
@@ -49,20 +51,22 @@ def _names(report: RunReport) -> tuple[list[str], list[str]]:
     return list(names), [name for name, has_reason in names.items() if has_reason]
 
 
-def _rows(run: str, job: JobRow, names: Sequence[str], reasoned: Sequence[str]) -> Iterator[list[Cell]]:
+def _rows(
+    run: str, job: JobRow, names: Sequence[str], reasoned: Sequence[str], parts: Sequence[str]
+) -> Iterator[list[Cell]]:
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
         head: list[Cell] = [run, job.model, job.sequence, " ".join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
-            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned))
+            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))
             yield [*head, *blank, f"not generated: {job.missing_reason}"]
         else:
             scores = turn.scores
             values: list[Cell] = [scores[name].value if name in scores else None for name in names]
             reasons: list[Cell] = [scores[name].reason if name in scores else None for name in reasoned]
-            yield [*head, *_turn(turn), *values, *reasons, None]
+            yield [*head, *_turn(turn), *values, *reasons, *answers(turn, parts), None]
 
 
 def _turn(turn: TurnRow) -> list[Cell]:

@@ -16,6 +16,7 @@ from pipeline.scoring.scorer import Scale
 from pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:
+    from pipeline.report.judges import JudgingReport
     from pipeline.report.ranking import Ranking
 
 SCHEMA_VERSION = "1.0"
@@ -144,6 +145,8 @@ class RunReport:
     """By the headline metric; None where none has a better end."""
     verdict: GateVerdict | None = None
     """Of the run's gates, at its end."""
+    judging: JudgingReport | None = None
+    """None where no judge was asked anything."""
 
     @property
     def tags(self) -> tuple[str, ...]:

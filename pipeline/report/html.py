@@ -19,6 +19,7 @@ from pipeline.report.answer import answer
 from pipeline.report.chart import SERIES, Chart
 from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
+from pipeline.report.judge_section import judge_section
 from pipeline.report.safe import visible
 from pipeline.report.svg import draw
 from pipeline.scoring.scorer import Score
@@ -73,6 +74,7 @@ def render_html(report: RunReport) -> Iterator[str]:
             machine=machine_tables,
             sequences=_sequences(report, shown),
             jobs_shown=len(shown),
+            judging=judge_section(report, {job.id for job in shown}),
             at_worst=lambda name, score: _at_worst(report, name, score),
             fmt=fmt,
         )

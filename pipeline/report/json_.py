@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.report.data import SCHEMA_VERSION, ModelReport, Provenance, RunReport
 from pipeline.report.group import Counts, Group
+from pipeline.report.judge_json import judging_json
 from pipeline.scoring.scorer import Score
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -54,6 +55,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "ranking": report.ranking,
         "gates": _gates(report),
+        "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipeline.report.answer import answer
 from pipeline.report.data import RunReport
 from pipeline.report.format import metric, metric_title
+from pipeline.report.judge_tables import judge_markdown
 from pipeline.report.safe import markdown
 from pipeline.report.summary import summary_rows
 
@@ -23,6 +24,7 @@ def render_markdown(report: RunReport) -> Iterator[str]:
     yield from _table(columns, rows)
     yield from _metrics(report)
     yield from _tags(report)
+    yield from judge_markdown(report)
     yield from _failures(report)
     yield (
         f"\nSuite {markdown(run.suite_name)} version {run.suite_version} (`{run.suite_digest[:12]}`), "

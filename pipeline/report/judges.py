@@ -1,0 +1,129 @@
+"""What a report says of its judges: agreement, order effects, checks, win rates, and every verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.scoring.bench import Bench
+from pipeline.scoring.discernment import Ability, Checkup
+from pipeline.scoring.pairs import PairResult
+from pipeline.scoring.rubric import Rubric
+from pipeline.statistics.agreement import Level
+from pipeline.statistics.preference import Strength, WinRate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """What the order of two replies did to one judge's choices, criterion by criterion."""
+
+    compared: int
+    """Choices that were made in both orders."""
+    flipped: int
+    """Of those, answers that changed with the order; each is a tie."""
+    sided: int
+    """Single choices that were no tie."""
+    first: int
+    """Of those, for what stood first."""
+
+    @property
+    def rate(self) -> float | None:
+        return self.flipped / self.compared if self.compared else None
+
+    @property
+    def first_share(self) -> float | None:
+        return self.first / self.sided if self.sided else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeReport:
+    name: str
+    file: str | None
+    """Digest of its file, where it is known."""
+    own: tuple[str, ...]
+    """Models whose replies it was not asked about."""
+    asked: int
+    """Texts, or pairs of them, that it was to judge."""
+    judged: int
+    """Of those, with a verdict by every criterion."""
+    missing: Mapping[str, int]
+    """Why the others have none -> how often."""
+    mean: float | None
+    """Of its points over texts; None with pairs."""
+    flips: Flips | None
+    checkup: Checkup | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Krippendorff's alpha of all judges by one criterion, or by the composite."""
+
+    metric: str
+    level: Level
+    alpha: float | None
+    units: int
+    """Texts or pairs with verdicts of at least two judges."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """One judge on one text or pair by one criterion. `value`: points, or the share won of a pair."""
+
+    job: str
+    other: str | None
+    """The second job of a pair."""
+    turn: int | None
+    judge: str
+    criterion: str
+    value: float | None
+    reason: str
+    flipped: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingReport:
+    """`rubric` is None for a run whose judges were only checked."""
+
+    rubric: Rubric | None
+    prompt_digest: str | None
+    scoring_digest: str | None
+    score_digest: str | None
+    against: str | None
+    judges: tuple[JudgeReport, ...]
+    agreement: tuple[Agreement, ...]
+    rates: tuple[WinRate, ...]
+    strengths: tuple[Strength, ...]
+    bench: Bench = field(repr=False)
+
+    @property
+    def blind(self) -> tuple[Checkup, ...]:
+        """Checks of this run's judges, by its rubric, that found one unable: their scores rank nothing."""
+        found = (judge.checkup for judge in self.judges)
+        return tuple(one for one in found if one and one.ability is Ability.CANNOT and one.rubric == self.prompt_digest)
+
+    def verdicts(self) -> Iterator[VerdictRow]:
+        """Every single verdict, text by text."""
+        for (job, turn), given in self.bench.verdicts.items():
+            for judge, verdicts in given.items():
+                for one in verdicts:
+                    yield VerdictRow(
+                        job=job, other=None, turn=turn, judge=judge, criterion=one.criterion, value=one.value,
+                        reason=one.reason,
+                    )  # fmt: skip
+        for result in self.bench.pairs:
+            yield from _pair_verdicts(result)
+
+
+def _pair_verdicts(result: PairResult) -> Iterator[VerdictRow]:
+    for judge, opinions in result.opinions.items():
+        for one in opinions:
+            yield VerdictRow(
+                job=result.pair.first.id,
+                other=result.pair.second.id,
+                turn=result.pair.turn,
+                judge=judge,
+                criterion=one.criterion,
+                value=None if one.outcome is None else one.outcome.value,
+                reason=" | ".join(dict.fromkeys(one.reasons)),
+                flipped=one.flipped,
+            )
