@@ -15,6 +15,7 @@ from jobs.database import Database, Row
 from jobs.dispatchers import dispatcher_is_live
 from jobs.eta import Counts, etas
 from jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
+from jobs.troubles import night_troubles
 from jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
 from jobs.waiting import ModelWait, explain
 
@@ -43,6 +44,7 @@ async def read_overview(database: Database, redis: ServiceState, *, run_id: str 
         workers=workers,
         runs=[_run_view(row, counts, retries.get(row["_id"], 0), waits_s.get(row["_id"]), unattended) for row in runs],
         dead=await _dead([run for run in runs if _count(counts, run["_id"], JobStatus.DEAD)], database),
+        nights=await night_troubles(database) if run_id is None else [],
     )
 
 

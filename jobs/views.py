@@ -83,6 +83,8 @@ class Overview:
     workers: list[WorkerView] = field(default_factory=list)
     runs: list[RunView] = field(default_factory=list)
     dead: list[DeadView] = field(default_factory=list)
+    nights: list[str] = field(default_factory=list)
+    """What went wrong with nights, in sentences."""
 
     @property
     def stalled(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.output import Json, console, emit_json, table
+from scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -136,6 +136,7 @@ def _tables(overview: Overview) -> Group:
     add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])
     dead_rows = [(dead.run, dead.model, dead.count, dead.example[:160]) for dead in overview.dead]
     add("Dead jobs", ("run", "model", "jobs>", "reason"), dead_rows)
+    parts += [Text(plain(trouble)) for trouble in overview.nights]
     if not overview.runs and all(service.ok for service in overview.services.values()):
         parts.append(Text("No run yet: `nightjar demo` makes one, `nightjar enqueue` your own."))
     return Group(*parts)
