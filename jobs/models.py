@@ -77,6 +77,8 @@ class LoadFacts(BaseModel):
     device: str
     """For people: "NVIDIA L4 (GPU-1234)", "Metal: Apple M3", "CPU: 8 threads, AMD EPYC"."""
     device_id: str | None = None
+    driver: str | None = None
+    """Of the card: "NVIDIA 550.54.14"; None for a CPU, or where no driver tells."""
     offloaded_layers: int
     context: int
     """Tokens per conversation."""

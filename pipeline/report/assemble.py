@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from jobs.sequences import Sequence as PromptSequence
 from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport, headline, occurring
+from pipeline.report.detail import Detail, detail
 from pipeline.report.group import Group, GroupTally, reading
 from pipeline.report.notices import notices
 from pipeline.report.ranking import ranking
@@ -77,7 +78,18 @@ def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: 
         by_repeat=_groups(sorted(by_repeat.items()), scales),
         resources=resources(model),
         parameters=parameter_uses(jobs),
+        details=_details(total, scales),
     )
+
+
+def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Detail]:
+    found = {}
+    for name in scales:
+        tally = total.metrics.get(name)
+        means = tally.sequence_means() if tally is not None else {}
+        if tally is not None and means:
+            found[name] = detail(name, means, tally.repeats(), scales[name])
+    return MappingProxyType(found)
 
 
 def _turns(job: JobRow, cell: GroupTally, turns: dict[int, GroupTally], lines: Sequence[Sequence[str]]) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.data import RunReport
+from pipeline.report.tables import SERIES
 
-SERIES = 8
-"""Colours for models; a ninth model takes the first again."""
-PLOT_WIDTH = 320
+PLOT_WIDTH = 250
+WIDE = 310
+"""Of a plot whose rows have no names beside them; both come out about as wide."""
 Row = dict[str, Any]
 
 
@@ -46,7 +47,7 @@ def offset(report: RunReport) -> Row:
     return {"yOffset": {"field": "model", "type": "nominal", "scale": {"domain": names}}} if len(names) > 1 else {}
 
 
-def frame(data: Sequence[Row], height: Any) -> Row:
+def frame(data: Sequence[Row], height: Any, width: int = PLOT_WIDTH) -> Row:
     """A specification without its layers."""
     axis = {"labelColor": "var(--muted)", "titleColor": "var(--muted)", "labelFontSize": 11, "titleFontSize": 11}
     lines = {
@@ -58,7 +59,7 @@ def frame(data: Sequence[Row], height: Any) -> Row:
     }
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": PLOT_WIDTH,
+        "width": width,
         "height": height,
         "background": None,
         "padding": 4,
@@ -66,7 +67,7 @@ def frame(data: Sequence[Row], height: Any) -> Row:
         "config": {
             "font": "system-ui, sans-serif",
             "view": {"stroke": None},
-            "axis": {**axis, **lines, "labelLimit": 130},
-            "axisY": {"grid": False, "minExtent": 96},
+            "axis": {**axis, **lines, "labelLimit": 110},
+            "axisY": {"grid": False},
         },
     }

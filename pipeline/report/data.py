@@ -8,14 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.ending import GateVerdict
+from jobs.identity import digest
 from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, RunStatus
+from pipeline.report.detail import Detail
 from pipeline.report.group import Group
 from pipeline.scoring.scorer import Scale
 from pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:
+    from pipeline.report.changes import Changes
     from pipeline.report.judges import JudgingReport
     from pipeline.report.ranking import Ranking
 
@@ -49,6 +52,11 @@ class Provenance:
     finished_at: datetime | None
     rubric: Mapping[str, Any] | None = None
     """What the judges were asked, as the run stores it."""
+
+    @property
+    def rubric_digest(self) -> str | None:
+        """Of the rubric that the judges go by; None without judges."""
+        return digest("rubric", dict(self.rubric)) if self.rubric is not None and self.judges else None
 
     @property
     def partial(self) -> bool:
@@ -113,6 +121,8 @@ class ModelReport:
     by_repeat: Mapping[int, Group]
     resources: Resources
     parameters: Mapping[str, tuple[ParameterUse, ...]]
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """By metric: how its sequences spread and what its repeats say."""
 
     @property
     def name(self) -> str:
@@ -125,6 +135,8 @@ class Notice:
 
     level: Literal["warning", "info"]
     text: str
+    topic: Literal["run", "failure"] = "run"
+    """The page tells of failures in a place of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +159,10 @@ class RunReport:
     """Of the run's gates, at its end."""
     judging: JudgingReport | None = None
     """None where no judge was asked anything."""
+    changes: Changes | None = None
+    """Since the baseline; None without one."""
+    reference: str | None = None
+    """The model that the others' results by tag are held against; None: the first."""
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -43,6 +43,16 @@ def seconds(value: float | None) -> str:
     return f"{hours}\u202fh\u202f{minutes:02d}\u202fmin" if hours else f"{minutes}\u202fmin\u202f{rest:02d}\u202fs"
 
 
+def signed(value: float) -> str:
+    """With its sign, two decimals."""
+    return f"{value:+.2f}".replace("-", "\u2212")
+
+
+def p_value(value: float) -> str:
+    """Two significant digits; no p is shown smaller than 0.0001."""
+    return "<0.0001" if value < 0.0001 else f"{value:.2g}" if value < 0.995 else "1"
+
+
 def size(value: int | None) -> str:
     """Bytes in powers of 1024."""
     if value is None:

@@ -121,7 +121,7 @@ class GroupTally:
         self._missing += job.finished
         for line in lines:
             name = line.partition("#")[0]
-            self.metrics.setdefault(name, MetricTally(name)).miss(job.missing_reason)
+            self.metrics.setdefault(name, MetricTally(name)).miss((job.sequence, job.repeat), job.missing_reason)
 
     def merge(self, other: GroupTally) -> None:
         """Adds a group of other jobs: cheaper than adding each turn to every group it belongs to."""

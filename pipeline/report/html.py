@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,29 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.report import doubt_tables, findings, machine_tables, result_tables, tables
 from pipeline.report import format as fmt
-from pipeline.report import machine_tables, tables
 from pipeline.report.answer import answer
-from pipeline.report.chart import SERIES, Chart
+from pipeline.report.chart import Chart
 from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
+from pipeline.report.extremes import longest, worst
+from pipeline.report.gaps import find_reference, gaps
+from pipeline.report.interval_bar import interval_bar
 from pipeline.report.judge_section import judge_section
-from pipeline.report.safe import visible
+from pipeline.report.links import FLAGS, job_anchor, show
+from pipeline.report.safe import slug, visible
 from pipeline.report.svg import draw
-from pipeline.scoring.scorer import Score
-from pipeline.scoring.sheet import metric_of
+from pipeline.report.transcript_views import JobView, choose, failed, sort_keys, views
 from pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
-TRANSCRIPT_CHARS = 24_000_000
-"""Room for transcripts in one page; what does not fit is in the JSON and CSV, and the page says so."""
-TURN_CHARS = 900
-"""About what the page writes around the texts of a turn."""
+PAGE_BYTES = 4_900_000
+"""A page stays under this, whatever the run's size: long texts are cut, and of very many transcripts some are shown."""
+TRANSCRIPT_BYTES = 3_600_000
+"""Of it, what transcripts with their long texts cut as short as can be may take; more of them are not shown."""
+TRANSCRIPTS = "\x00transcripts\x00"
+"""Where they go in the rest of the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +55,26 @@ class SequenceView:
     name: str
     tags: Sequence[str]
     system: str | None
-    jobs: Sequence[JobRow]
+    jobs: Sequence[JobView]
 
 
 def render_html(report: RunReport) -> Iterator[str]:
     """The page, in pieces."""
-    style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js"))  # noqa: S704  # our own files
-    shown = shown_jobs(report)
-    yield from (
+    jobs = choose(report, TRANSCRIPT_BYTES)
+    before, after = _frame(report, {job.id for job in jobs}).split(TRANSCRIPTS)
+    yield before
+    yield _transcripts(report, jobs, PAGE_BYTES - _bytes(before) - _bytes(after))
+    yield after
+
+
+def _frame(report: RunReport, shown: Set[str]) -> str:
+    """Everything but the transcripts; `shown`: ids of the jobs whose transcripts will be there."""
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    reference = find_reference(report, report.reference)
+    return (
         _environment()
         .get_template("report.html")
-        .generate(
+        .render(
             report=report,
             run=report.provenance,
             style=style,
@@ -68,55 +82,77 @@ def render_html(report: RunReport) -> Iterator[str]:
             style_hash=_csp_hash(style),
             script_hash=_csp_hash(script),
             answer=answer(report),
-            series={model.name: at % SERIES + 1 for at, model in enumerate(report.models)},
+            failures=findings.by_subject(findings.failures(report)),
+            doubts=findings.by_subject(findings.doubts(report)),
+            series=_series(report),
             drawings=[_drawing(chart) for chart in charts(report)],
-            tables=tables,
+            gaps=gaps(report, reference) if reference is not None else None,
+            longest=longest(report),
+            worst=worst(report),
+            shown=shown,
+            judging=judge_section(report, shown),
+            bar=lambda model: interval_bar(report, model, _series(report)[model]),
+            tables=result_tables,
+            doubt=doubt_tables,
             machine=machine_tables,
-            sequences=_sequences(report, shown),
-            jobs_shown=len(shown),
-            judging=judge_section(report, {job.id for job in shown}),
-            at_worst=lambda name, score: _at_worst(report, name, score),
+            transcripts=Markup(TRANSCRIPTS),  # noqa: S704  # a constant
+            job_anchor=job_anchor,
+            show=show,
             fmt=fmt,
         )
     )
 
 
-def shown_jobs(report: RunReport) -> Sequence[JobRow]:
-    """The jobs whose transcripts the page has room for: failed and empty ones first, then in the run's order."""
-    if sum(map(_chars, report.jobs)) <= TRANSCRIPT_CHARS:
-        return report.jobs
-    room = TRANSCRIPT_CHARS
-    chosen = set()
-    for job in sorted(report.jobs, key=lambda job: not job_failed(job)):
-        room -= _chars(job)
-        if room < 0:
+def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
+    """The transcripts of these jobs in about `room` bytes."""
+    template = _environment().get_template("transcripts.html")
+    text, aim = "", room
+    for _ in range(4):  # sizes are estimated, and estimates may fall short
+        shown = list(views(report, jobs, aim))
+        text = template.render(
+            report=report,
+            run=report.provenance,
+            series=_series(report),
+            sequences=_sequences(report, shown),
+            jobs_shown=len(shown),
+            cut=any(_is_cut(view) for view in shown),
+            json_name=f"{slug(report.provenance.name, report.provenance.id)}.json",
+            flags=FLAGS,
+            sort_keys=sort_keys(report),
+            model_number={model.name: at for at, model in enumerate(report.models)},
+            tag_number={tag: at for at, tag in enumerate(report.tags)},
+            job_anchor=job_anchor,
+            fmt=fmt,
+        )
+        over = _bytes(text) - room
+        if over <= 0:
             break
-        chosen.add(job.id)
-    return [job for job in report.jobs if job.id in chosen]
+        aim -= int(over * 1.05)
+    return text
 
 
-def job_failed(job: JobRow) -> bool:
-    """A dead or cancelled job, or one with an empty or degenerate reply."""
-    return job.reason is not None or any(turn.failure is not None for turn in job.turns)
+def _is_cut(view: JobView) -> bool:
+    return any(clip.left for turn in view.turns for clip in (turn.prompt, turn.reply, turn.reasoning))
 
 
-def _chars(job: JobRow) -> int:
-    return sum(len(turn.prompt) + len(turn.reply) + len(turn.reasoning) + TURN_CHARS for turn in job.turns) + TURN_CHARS
+def _series(report: RunReport) -> dict[str, int]:
+    return {model.name: at % tables.SERIES + 1 for at, model in enumerate(report.models)}
 
 
-def _sequences(report: RunReport, jobs: Sequence[JobRow]) -> list[SequenceView]:
-    by_sequence: dict[str, list[JobRow]] = {}
+def _sequences(report: RunReport, jobs: Sequence[JobView]) -> list[SequenceView]:
+    by_sequence: dict[str, list[JobView]] = {}
     for job in jobs:
-        by_sequence.setdefault(job.sequence, []).append(job)
+        by_sequence.setdefault(job.row.sequence, []).append(job)
     return [
         SequenceView(
             id=f"sequence-{at}",
             name=sequence.id,
             tags=sequence.tags,
             system=sequence.system,
-            jobs=by_sequence.get(sequence.id, []),
+            jobs=by_sequence[sequence.id],
         )
         for at, sequence in enumerate(report.sequences)
+        if sequence.id in by_sequence
     ]
 
 
@@ -126,11 +162,6 @@ def _drawing(chart: Chart) -> Drawing:
     except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
         svg = None
     return Drawing(chart=chart, svg=svg, table=tables.text_table(f"{chart.id}-data", chart.columns, chart.rows))
-
-
-def _at_worst(report: RunReport, name: str, score: Score) -> bool:
-    scale = report.scales.get(metric_of(name))
-    return scale is not None and scale.worst is not None and score.value == scale.worst
 
 
 @functools.cache
@@ -144,7 +175,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.tests["failed_job"] = job_failed
+    environment.tests["failed_job"] = failed
     return environment
 
 
@@ -153,5 +184,13 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def _asset(name: str) -> Markup:
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  # our own files
+
+
 def _csp_hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "backslashreplace"))

@@ -125,6 +125,7 @@ def _run(run: Provenance) -> dict[str, Any]:
         "set_parameters": run.set_parameters,
         "set_model_parameters": run.set_model_parameters,
         "judges": run.judges,
+        "rubric_digest": run.rubric_digest,
         "content": run.content,
         "nightjar_version": run.nightjar_version,
         "created_at": run.created_at,
@@ -140,6 +141,7 @@ def _model(model: ModelReport) -> dict[str, Any]:
         "facts": facts.model_dump(mode="json") if facts else None,
         "loads": [load.model_dump(mode="json") for load in model.input.loads],
         **_group(model.total),
+        "details": {name: _fields(detail, without="name") for name, detail in model.details.items()},
         "resources": {
             **_fields(model.resources, without="probe"),
             "probe": model.resources.probe.model_dump(mode="json") if model.resources.probe else None,

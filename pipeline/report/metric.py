@@ -38,11 +38,23 @@ class Metric:
 class MetricTally:
     """Gathers one metric of one group, turn by turn."""
 
-    __slots__ = ("_cells", "failed", "missing", "missing_reason", "name", "reason", "unscored", "values", "worst")
+    __slots__ = (
+        "_cells",
+        "_incomplete",
+        "failed",
+        "missing",
+        "missing_reason",
+        "name",
+        "reason",
+        "unscored",
+        "values",
+        "worst",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._cells: dict[tuple[str, int], list[float]] = {}
+        self._incomplete: set[tuple[str, int]] = set()
         self.values = self.worst = self.unscored = self.failed = self.missing = 0
         self.reason: str | None = None
         self.missing_reason: str | None = None
@@ -55,6 +67,7 @@ class MetricTally:
             else:
                 self.unscored += 1
             self.reason = self.reason or score.reason
+            self._incomplete.add(key)
             return
         self.values += 1
         self.worst += score.state is ScoreState.WORST
@@ -74,6 +87,7 @@ class MetricTally:
         self.missing += other.missing
         self.reason = self.reason or other.reason
         self.missing_reason = self.missing_reason or other.missing_reason
+        self._incomplete |= other._incomplete
         for key, (total, count) in other._cells.items():
             cell = self._cells.get(key)
             if cell is None:
@@ -82,9 +96,10 @@ class MetricTally:
                 cell[0] += total
                 cell[1] += count
 
-    def miss(self, reason: str) -> None:
+    def miss(self, key: tuple[str, int], reason: str) -> None:
         """A turn that was not generated."""
         self.missing += 1
+        self._incomplete.add(key)
         self.missing_reason = self.missing_reason or reason
 
     def sequence_means(self) -> dict[str, float]:
@@ -93,6 +108,14 @@ class MetricTally:
         for (sequence, _), (total, count) in self._cells.items():
             repeats.setdefault(sequence, []).append(total / count)
         return {sequence: sum(means) / len(means) for sequence, means in repeats.items()}
+
+    def repeats(self) -> dict[str, list[float]]:
+        """Sequence -> the mean over turns of each of its repeats; those of which something is missing are left out."""
+        found: dict[str, list[float]] = {}
+        for key, (total, count) in self._cells.items():
+            if key not in self._incomplete:
+                found.setdefault(key[0], []).append(total / count)
+        return found
 
     def metric(self, scale: Scale | None) -> Metric:
         means = list(self.sequence_means().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from jobs.states import RunStatus
 from pipeline.report.data import ModelReport, Notice, Provenance
@@ -53,14 +54,15 @@ def _failed(model: ModelReport) -> Notice | None:
     if not failed:
         return None
     jobs = sum(model.total.counts.jobs.values())
-    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; the reasons are under Failures.")
+    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; the reasons are under Failures.", "failure")
 
 
 def _missing(model: ModelReport) -> Notice | None:
     share = missing_turns(model)
     if share <= MISSING_LIMIT:
         return None
-    return _warn(f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank.")
+    text = f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank."
+    return _warn(text, "failure")
 
 
 def _empty(model: ModelReport) -> Notice | None:
@@ -70,6 +72,7 @@ def _empty(model: ModelReport) -> Notice | None:
         return None
     return Notice(
         level="info",
+        topic="failure",
         text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
         "they count as the worst value wherever there is one.",
     )
@@ -89,8 +92,8 @@ def _greedy_turns(model: ModelReport) -> tuple[int, int]:
     return sum(use.turns for use in uses if use.value == 0), sum(use.turns for use in uses)
 
 
-def _warn(text: str) -> Notice:
-    return Notice(level="warning", text=text)
+def _warn(text: str, topic: Literal["run", "failure"] = "run") -> Notice:
+    return Notice(level="warning", text=text, topic=topic)
 
 
 def _short(value: object) -> str:

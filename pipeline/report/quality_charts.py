@@ -1,17 +1,16 @@
-"""Charts of what was written: checks met, results by tag, length by turn. Pure."""
+"""Charts of what was written: checks met, how values spread, length by turn. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pipeline.report import format as fmt
-from pipeline.report.chart import Chart, Row, colour, frame, offset
+from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
 from pipeline.report.data import ModelReport, RunReport
-from pipeline.report.metric import Metric
 from pipeline.scoring.scorer import Scale
+from pipeline.throughput import percentile
 
-MOST_ROWS = 40
-"""A heat map with more rows says less than its table."""
+BINS = 10
 
 
 def quality(report: RunReport) -> Chart | None:
@@ -52,71 +51,54 @@ def quality(report: RunReport) -> Chart | None:
     )
 
 
-def tags(report: RunReport) -> Chart | None:
-    """Heat map of the headline metric, tag x model; nothing for a single model, whose table says as much."""
+def distribution(report: RunReport) -> Chart | None:
+    """How many sequences lie where on the headline metric's scale, model by model."""
     name = report.headline
-    if name is None or len(report.models) < 2:
+    if name is None:
         return None
-    cells = [
-        (tag, model.name, model.by_tag[tag].metrics.get(name) if tag in model.by_tag else None)
-        for model in report.models
-        for tag in report.tags
-    ]
-    return _heat("tags", f"{name} by tag", "tag", cells, dict.fromkeys(report.tags, report.scales[name]))
-
-
-def criteria(report: RunReport) -> Chart | None:
-    """Heat map of metrics in points (a judge's criteria), criterion x model."""
-    scales = {name: report.scales[name] for name in report.quality_metrics() if not report.scales[name].is_share}
-    cells = [(name, model.name, model.total.metrics.get(name)) for model in report.models for name in scales]
-    return _heat("criteria", "What the judges gave", "criterion", cells, scales)
-
-
-def _heat(
-    name: str, title: str, what: str, cells: Sequence[tuple[str, str, Metric | None]], scales: Mapping[str, Scale]
-) -> Chart | None:
-    """Rows x models; the strength of a cell is where its mean lies between the scale's worst and best."""
+    scale = report.scales[name]
+    values = {model.name: _sequence_values(model, name) for model in report.models}
+    every = [value for found in values.values() for value in found]
+    if len(report.sequences) < 2 or not every:
+        return None
+    ends = [end for end in (scale.worst, scale.best) if end is not None] or every
+    low, high = min(ends), max(ends)
     data: list[Row] = []
-    for row, model, metric in cells:
-        shown = fmt.metric(metric, scales[row])
-        data.append({"row": row, "model": model, "strength": _strength(metric, scales[row]), "shown": shown})
-    if all(one["strength"] is None for one in data) or len(scales) > MOST_ROWS:
-        return None
-    place = {
-        "x": {
-            "field": "model",
-            "type": "nominal",
-            "title": None,
-            "sort": None,
-            "axis": {"labelAngle": 0, "orient": "top", "labelLimit": 90},
+    for model, found in values.items():
+        for at, count in enumerate(_binned(found, low, high)):
+            left, right = (low + (high - low) * edge / BINS for edge in (at, at + 1))
+            shown = f"{fmt.metric_value(left, scale)}{fmt.TO}{fmt.metric_value(right, scale)}"
+            data.append({"model": model, "from": left, "to": right, "count": count, "shown": shown})
+    x: Row = {"type": "quantitative", "scale": {"domain": [low, high], "nice": False}}
+    axis: Row = {"title": None, "tickCount": 5, **({"format": ".0%"} if scale.unit in ("pass", "share") else {})}
+    spec = {
+        "facet": {
+            "row": {"field": "model", "type": "nominal", "title": None, "sort": None, "header": {"labels": False}}
         },
-        "y": {"field": "row", "type": "nominal", "title": None, "sort": None},
+        "spacing": 6,
+        "spec": {
+            "width": WIDE,
+            "height": 44,
+            "mark": {"type": "bar", "binSpacing": 1},
+            "encoding": {
+                "x": {"field": "from", "bin": {"binned": True}, **x, "axis": axis},
+                "x2": {"field": "to"},
+                "y": {"field": "count", "type": "quantitative", "axis": {"title": None, "tickCount": 2, "grid": True}},
+                "color": colour(report),
+            },
+        },
     }
-    opacity = {"domain": [0, 1], "range": [0.06, 0.9]}
-    fill = {"field": "strength", "type": "quantitative", "scale": opacity, "legend": None}
-    dark = {"test": "datum.strength > 0.55", "value": "var(--on-fill)"}
-    layers = [
-        {"mark": {"type": "rect", "fill": "var(--s1)"}, "encoding": {**place, "fillOpacity": fill}},
-        {
-            "mark": {"type": "text", "fontSize": 11},
-            "encoding": {**place, "text": {"field": "shown"}, "color": {"condition": dark, "value": "var(--ink)"}},
-        },
-    ]
+    framed = {key: value for key, value in frame(data, height=0).items() if key not in ("width", "height")}
     return Chart(
-        id=name,
-        title=title,
-        note="Darker is better; a dash where there is nothing to score.",
-        alternative=f"{title}. " + "; ".join(f"{one['row']}, {one['model']}: {one['shown']}" for one in data),
-        spec={**frame(data, height={"step": 24}), "layer": layers},
-        columns=(what, "model", "mean"),
-        rows=tuple((one["row"], one["model"], one["shown"]) for one in data),
+        id="distribution",
+        title=f"{name}, sequence by sequence",
+        note="How many sequences have which value; turns and repeats are averaged first.",
+        alternative=f"{name} of sequences. "
+        + "; ".join(f"{model}: {_five(found, scale)}" for model, found in values.items() if found),
+        spec={**framed, **spec},
+        columns=("model", "value", "sequences"),
+        rows=tuple((one["model"], one["shown"], str(one["count"])) for one in data if one["count"]),
     )
-
-
-def _strength(metric: Metric | None, scale: Scale) -> float | None:
-    if metric is None or metric.mean is None or scale.worst is None or scale.best is None:
-        return None
-    return (metric.mean - scale.worst) / (scale.best - scale.worst)
 
 
 def length(report: RunReport) -> Chart | None:
@@ -152,10 +134,29 @@ def length(report: RunReport) -> Chart | None:
         title="Words per reply, turn by turn",
         note="Mean over sequences, empty replies counted as 0; a fall to 0 is a model that stops answering.",
         alternative="Words per reply. " + "; ".join(f"{r['model']}, turn {r['turn']}: {r['shown']}" for r in data),
-        spec={**frame(data, height=170), "layer": layers},
+        spec={**frame(data, height=170, width=WIDE), "layer": layers},
         columns=("model", "turn", "words", "empty replies"),
         rows=tuple((r["model"], str(r["turn"]), r["shown"], r["empty"]) for r in data),
     )
+
+
+def _sequence_values(model: ModelReport, name: str) -> list[float]:
+    found = (group.metrics.get(name) for group in model.by_sequence.values())
+    return [metric.mean for metric in found if metric is not None and metric.mean is not None]
+
+
+def _binned(values: Sequence[float], low: float, high: float) -> list[int]:
+    """Counts in BINS equal parts; the highest value belongs to the last."""
+    counts = [0] * BINS
+    for value in values:
+        share = (value - low) / (high - low) if high > low else 0.0
+        counts[min(max(int(share * BINS), 0), BINS - 1)] += 1
+    return counts
+
+
+def _five(values: Sequence[float], scale: Scale) -> str:
+    q = [fmt.metric_value(percentile(values, percent), scale) for percent in (0, 25, 50, 75, 100)]
+    return f"least {q[0]}, quarter {q[1]}, median {q[2]}, three quarters {q[3]}, most {q[4]}"
 
 
 def _point(model: ModelReport, name: str) -> Row:

@@ -13,6 +13,7 @@ from pipeline.scoring.scorer import Scale
 from pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
 from pipeline.statistics.paired import Paired, compare, holm
 from pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed
+from pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
 
 
 class Verdict(StrEnum):
@@ -60,6 +61,10 @@ class Ranking:
     places: tuple[Place, ...]
     """Best first; those without a rank last."""
     pairs: tuple[Pair, ...]
+    win_rates: tuple[WinRate, ...] = ()
+    """Of the same pairs over the same sequences."""
+    strengths: tuple[Strength, ...] = ()
+    """Bradley-Terry, strongest first; of the ranked models."""
 
     @property
     def leaders(self) -> tuple[Place, ...]:
@@ -85,6 +90,8 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
         sequences=len(shared),
         places=tuple(sorted(places, key=lambda place: _order(place, scale))),
         pairs=pairs,
+        win_rates=tuple(win_rates(better)),
+        strengths=tuple(bradley_terry(better)),
     )
 
 
@@ -110,18 +117,22 @@ def compare_all(better: dict[str, dict[str, float]]) -> tuple[Pair, ...]:
 def judged(first: str, second: str, paired: Paired, p: float | None, differences: Sequence[float]) -> Pair:
     """A verdict from an adjusted p-value; in doubt, how many sequences would settle it."""
     clear = p is not None and p < ALPHA
-    verdict = Verdict.CANNOT_TELL
-    if clear and paired.difference:
-        verdict = Verdict.BETTER if paired.difference > 0 else Verdict.WORSE
     return Pair(
         first=first,
         second=second,
         paired=paired,
         p_adjusted=p,
-        verdict=verdict,
+        verdict=verdict_of(paired, p),
         detectable=detectable_difference(differences) if len(differences) >= SMALLEST_INTERVAL else None,
         needed=sequences_needed(differences) if not clear and len(differences) >= SMALLEST_INTERVAL else None,
     )
+
+
+def verdict_of(paired: Paired, p: float | None) -> Verdict:
+    """What an adjusted p-value allows to say."""
+    if p is None or p >= ALPHA or not paired.difference:
+        return Verdict.CANNOT_TELL
+    return Verdict.BETTER if paired.difference > 0 else Verdict.WORSE
 
 
 def _differences(first: dict[str, float], second: dict[str, float]) -> list[float]:

@@ -1,10 +1,67 @@
-"""Charts of how fast it was written: tokens per second, waiting. Pure."""
+"""Charts of how fast it was written: quality against speed and size, tokens per second, waiting. Pure."""
 
 from __future__ import annotations
 
 from pipeline.report import format as fmt
-from pipeline.report.chart import Chart, Row, colour, frame, offset
+from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
 from pipeline.report.data import RunReport
+
+
+def tradeoff(report: RunReport) -> Chart | None:
+    """The headline metric against the probe's speed, the points as large as the models' files."""
+    name = report.headline
+    if name is None or len(report.models) < 2:
+        return None
+    scale = report.scales[name]
+    data: list[Row] = []
+    for model in report.models:
+        metric, probe, facts = model.total.metrics.get(name), model.resources.probe, model.input.facts
+        rate = probe.decode_tokens_per_s if probe else model.total.speed.decode_tokens_per_s
+        if metric is None or metric.mean is None or rate is None:
+            continue
+        within = metric.interval
+        data.append(
+            {
+                "model": model.name,
+                "rate": rate,
+                "mean": metric.mean,
+                "low": within.low if within else metric.mean,
+                "high": within.high if within else metric.mean,
+                "bytes": facts.file_bytes if facts else 0,
+                "shown": fmt.metric(metric, scale),
+                "fast": fmt.number(rate) + ("" if probe else " (this run)"),
+                "size": fmt.size(facts.file_bytes) if facts else "not known",
+            }
+        )
+    if len(data) < 2:
+        return None
+    share = scale.unit in ("pass", "share")
+    ends: Row = {"domain": [scale.worst, scale.best]} if share else {"zero": False}
+    axis: Row = {"title": None, "tickCount": 5, **({"format": ".0%"} if share else {})}
+    y: Row = {"type": "quantitative", "scale": ends, "axis": {**axis, "grid": True}}
+    x: Row = {"field": "rate", "type": "quantitative", "axis": {"title": "tokens per second, one conversation"}}
+    x = {**x, "scale": {"zero": True, "nice": True}}
+    size = {"field": "bytes", "type": "quantitative", "scale": {"range": [60, 700], "zero": True}, "legend": None}
+    layers = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
+            "encoding": {"x": x, "y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colour(report)},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "opacity": 0.85},
+            "encoding": {"x": x, "y": {"field": "mean", **y}, "size": size, "color": colour(report)},
+        },
+    ]
+    return Chart(
+        id="tradeoff",
+        title=f"{name} against speed and size",
+        note="Up is better, right is faster; the larger the dot, the larger the file. Lines are 95 % intervals.",
+        alternative=f"{name} against speed and size. "
+        + "; ".join(f"{r['model']}: {r['shown']} at {r['fast']} tokens/s, {r['size']}" for r in data),
+        spec={**frame(data, height=190, width=WIDE), "layer": layers},
+        columns=("model", name, "tokens/s", "file"),
+        rows=tuple((r["model"], r["shown"], r["fast"], r["size"]) for r in data),
+    )
 
 
 def speed(report: RunReport) -> Chart | None:

@@ -127,11 +127,15 @@ def _fit(wins: NDArray[Any]) -> NDArray[Any]:
 
 
 def _resampled(points: NDArray[Any], seed: int) -> NDArray[Any]:
+    """Strengths of RESAMPLES samples of sequences; a sample is how often each sequence was drawn."""
     import numpy as np
 
+    count, models = points.shape[0], points.shape[1]
     source = np.random.default_rng(seed)
-    picks = source.integers(0, len(points), size=(RESAMPLES, len(points)))
-    return np.array([_fit(points[pick].sum(axis=0)) for pick in picks])
+    flat = points.reshape(count, models * models)
+    even = np.full(count, 1 / count)
+    drawn = (source.multinomial(count, even) @ flat for _ in range(RESAMPLES))
+    return np.array([_fit(wins.reshape(models, models)) for wins in drawn])
 
 
 def _interval(spread: NDArray[Any] | None, at: int) -> Interval | None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pipeline.statistics.intervals import CONFIDENCE, Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALLEST_BOOTSTRAP = 10
 """Under ten sequences resampling is far too narrow."""
 RESAMPLES = 4000
+FEWEST_RESAMPLES = 400
+MOST_DRAWS = 4_000_000
 SEED = 20_251_121
 
 
@@ -47,19 +53,35 @@ def variance_split(repeats: Mapping[str, Sequence[float]]) -> VarianceSplit | No
 
 def bootstrap_interval(
     values: Sequence[float],
-    statistic: Callable[[Sequence[float]], float] | None = None,
+    statistic: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     *,
     seed: int = SEED,
     confidence: float = CONFIDENCE,
 ) -> Interval | None:
-    """Percentile interval of a statistic (default: the mean), resampling sequences; None under SMALLEST_BOOTSTRAP."""
+    """Percentile interval of a statistic, resampling sequences (clusters); None under SMALLEST_BOOTSTRAP.
+
+    `statistic` takes samples, one a row, and gives one number for each; the mean where there is none.
+    """
     import numpy as np
 
     if len(values) < SMALLEST_BOOTSTRAP:
         return None
     data = np.asarray(values, dtype=float)
-    picks = np.random.default_rng(seed).integers(0, len(data), size=(RESAMPLES, len(data)))
-    drawn = data[picks]
-    found = drawn.mean(axis=1) if statistic is None else np.array([statistic(list(row)) for row in drawn])
-    low, high = np.quantile(found, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    source = np.random.default_rng(seed)
+    found = []
+    for size in _portions(resamples(len(data)), len(data)):
+        drawn = data[source.integers(0, len(data), size=(size, len(data)))]
+        found.append(drawn.mean(axis=1) if statistic is None else statistic(drawn))
+    low, high = np.quantile(np.concatenate(found), [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(low=float(low), high=float(high), method="bootstrap")
+
+
+def resamples(sequences: int) -> int:
+    """How many resamples: fewer of many sequences, whose interval needs fewer."""
+    return min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWS // sequences))
+
+
+def _portions(total: int, width: int) -> list[int]:
+    """Rows at a time, so that no more than about a million numbers are held."""
+    most = max(1_000_000 // width, 1)
+    return [most] * (total // most) + ([total % most] if total % most else [])

@@ -34,6 +34,18 @@ def this_device(gpu: str | None) -> Device:
     return Device(name=_processor(), is_cpu=True, free_bytes=memory_available())
 
 
+def driver_version() -> str | None:
+    """Of the NVIDIA driver; None where there is none."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        version = pynvml.nvmlSystemGetDriverVersion()
+    except pynvml.NVMLError:
+        return None
+    return f"NVIDIA {version.decode() if isinstance(version, bytes) else version}"
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -13,7 +13,7 @@ import structlog
 from config.hardware import usable_cores
 from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts, ModelKind
-from workers.engine.device import Device, this_device
+from workers.engine.device import Device, driver_version, this_device
 from workers.engine.engine import BatchEngine
 from workers.engine.memory import Budget, check_fit, fitting_slots
 from workers.library.estimate import memory, memory_on_cpu
@@ -65,6 +65,7 @@ def open_engine(
     load = LoadFacts(
         device=device.described(resolved.threads),
         device_id=device.id,
+        driver=None if device.is_cpu else driver_version(),
         offloaded_layers=0 if device.is_cpu else (model.layers + 1 if layers < 0 else min(layers, model.layers + 1)),
         context=resolved.context,
         slots=resolved.slots,

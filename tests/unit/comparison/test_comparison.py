@@ -58,7 +58,7 @@ def test_measures_get_no_verdict() -> None:
     """Words and the like have no better end: their difference is shown, apart from the verdicts."""
     comparison = held(night(0.9), night(0.2))
     assert set(verdicts(comparison)) == {"checks", "includes"}
-    assert {one.metric for one in comparison.measures} == {"words", "distinct_1", "distinct_2", "repetition"}
+    assert {one.metric for one in comparison.measures} == {"words", "distinct_1", "distinct_2", "repetition", "loops"}
 
 
 def test_aligned_by_content() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from pipeline.report.answer import answer
-from pipeline.report.charts import charts
 from pipeline.report.data import RunReport
+from pipeline.report.result_tables import criteria_table
 from pipeline.report.summary import summary_rows
 from pipeline.report.write import render
 from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState
@@ -43,9 +43,11 @@ def test_judge_leads() -> None:
 
 def test_criteria_are_a_heat_map() -> None:
     """Model x criterion; a criterion without a verdict shows a dash, not the worst point."""
-    chart = next(chart for chart in charts(judged()) if chart.id == "criteria")
-    assert ("judge.voice", "a", "4.25") in chart.rows
-    assert ("judge.plot", "a", "\u2013") in chart.rows
+    table = criteria_table(judged())
+    voice, plot = (next(row for row in table.rows if row[0].text == name) for name in ("judge.voice", "judge.plot"))
+    assert [(cell.text, cell.heat) for cell in voice[1:]] == [("4.25", 8), ("1.25", 1)]
+    assert [(cell.text, cell.heat) for cell in plot[1:]] == [("\u2013", None)] * 2
+    assert "j: no whole JSON" in plot[1].note
 
 
 def test_reasons_stand_beside_the_scores() -> None:

@@ -12,14 +12,18 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from jobs.states import RunStatus
 from pipeline.report.data import RunReport
+from pipeline.report.links import FLAGS
 from pipeline.report.summary import summary_rows
+from pipeline.report.transcript_views import flags, sort_keys
 from pipeline.report.write import render
+from pipeline.transcripts import JobRow
 from tests.factories import HOSTILE, synthetic_report
 
 ROOT = Path(__file__).parents[3]
@@ -124,7 +128,7 @@ def test_charts_have_text_alternatives() -> None:
     """Each drawing has a label with its numbers and a table of them; ids are not shared between drawings."""
     elements = Page(page()).elements
     labels = [attrs.get("aria-label") or "" for _, attrs in elements if attrs.get("role") == "img"]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert all(re.search(r"\d", label) for label in labels)
     ids = [attrs["id"] for _, attrs in elements if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -139,16 +143,45 @@ def test_undrawable_chart_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(html, "draw", broken)
     text = render(report(), "html")
-    assert text.count("could not be drawn") == 5
-    assert "<svg" not in text
+    assert text.count("could not be drawn") == 6
+    assert 'class="chart"' not in text
 
 
 def test_every_transcript_is_in_the_page() -> None:
-    """Each job can be opened, and links lead to what exists."""
+    """Each job can be opened, and plain links lead to what exists."""
     elements = Page(page()).elements
     ids = {attrs["id"] for _, attrs in elements if "id" in attrs}
+    links = {(attrs["href"] or "")[1:] for tag, attrs in elements if tag == "a"}
     assert {f"job-{job.id}" for job in report().jobs} <= ids
-    assert {(attrs["href"] or "")[1:] for tag, attrs in elements if tag == "a"} <= ids
+    assert {link for link in links if not link.startswith("?")} <= ids
+
+
+def test_every_number_leads_to_transcripts() -> None:
+    """Whatever a link asks for, the page knows the words of it and has at least one transcript that fits."""
+    seen = Page(page())
+    links = {(attrs["href"] or "") for tag, attrs in seen.elements if tag == "a"}
+    asked = [dict(parse_qsl(link[2:])) for link in links if link.startswith("#?")]
+    jobs = [(job, set(flags(job))) for job in report().jobs]
+    keys = {name for name, _ in sort_keys(report())}
+    assert len(asked) > 50
+    for facets in asked:
+        assert facets.keys() <= {"model", "tag", "sequence", "repeat", "flag", "sort", "find"}
+        assert facets.get("sort") in (None, *keys)
+        assert facets.get("flag") in (None, *FLAGS)
+        assert any(fits(job, marks, facets) for job, marks in jobs), facets
+
+
+def fits(job: JobRow, marks: set[str], facets: dict[str, str]) -> bool:
+    """As the page's script tells: but for searching texts, of which only reasons are linked."""
+    texts = [job.reason or "", *(turn.failure or "" for turn in job.turns)]
+    return (
+        facets.get("model") in (None, job.model)
+        and facets.get("sequence") in (None, job.sequence)
+        and facets.get("repeat") in (None, str(job.repeat + 1))
+        and ("tag" not in facets or facets["tag"] in job.tags)
+        and ("flag" not in facets or facets["flag"] in marks)
+        and ("find" not in facets or any(facets["find"] in text for text in texts))
+    )
 
 
 def test_no_cell_is_empty() -> None:
