@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "decode": measures.decode_rates,
     "workloads": measures.against_serial_and_server,
     "verdicts": measures.verdicts,
+    "pipeline": measures.whole_pipeline,
     "texts": measures.differing_texts,
 }
 
@@ -41,6 +42,7 @@ def main() -> None:
         folder=folder,
         server=_server(arguments),
         vocabulary=read_facts(model, model.stem).vocabulary,
+        large=arguments.large,
     )
     rows: list[Row] = []
     for name in arguments.only or MEASURES:

@@ -78,7 +78,9 @@ class EngineSide:
             for slot in range(slots)
         )
         await self.run(Workload(name="prefill", chats=chats, reply_tokens=1, at_once=slots))
-        played = await self.run(Workload(name="decode", chats=chats, reply_tokens=generated, at_once=slots))
+        played = await self.run(
+            Workload(name="decode", chats=chats, reply_tokens=generated, at_once=slots, streaming=True)
+        )
         return played.outcome.tokens_per_s
 
     async def _play(self, chat: Chat, workload: Workload, gate: asyncio.Semaphore) -> Transcript:
@@ -90,9 +92,10 @@ class EngineSide:
                 transcript.prompts.append(ids)
                 transcript.reply_tokens_in_prompts = known_reply
                 request = _request(ids, chat.seed, workload, final=number == len(chat.turns) - 1)
-                ticket = self.engine.start(request, streaming=True)
-                async for _ in ticket:
-                    pass
+                ticket = self.engine.start(request, streaming=workload.streaming)
+                if workload.streaming:
+                    async for _ in ticket:
+                        pass
                 reply = (await ticket).token_ids
                 ids += reply
                 known_reply += len(reply)

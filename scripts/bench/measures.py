@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from config.load_settings import LoadSettings
 from scripts.bench.baselines import BareLoop, Serial
 from scripts.bench.engine_side import EngineSide, Played
 from scripts.bench.server import Server, ServerProgram
+from scripts.bench.whole import Load, Pipeline
 from scripts.bench.workloads import Workload, judge_shaped, repeats, two_turn_chats
 
 SLOTS = 16
@@ -58,6 +60,7 @@ class Setup:
     folder: Path
     server: ServerProgram | None
     vocabulary: int
+    large: bool = False
 
 
 def say(text: str) -> None:
@@ -120,6 +123,32 @@ async def verdicts(setup: Setup) -> list[Row]:
     await side.engine.close()
     if server is not None:
         server.close()
+    return rows
+
+
+async def whole_pipeline(setup: Setup) -> list[Row]:
+    """Queue, MongoDB, dispatcher, worker and engine against the engine alone, by turns on the same cores."""
+    load = Load(
+        slots=SLOTS,
+        context=CONTEXT,
+        threads=setup.threads,
+        chats=32 if setup.large else 64,
+        reply_tokens=32 if setup.large else 64,
+    )
+    samples: dict[str, list[float]] = {"whole pipeline": [], "engine alone": []}
+    side = await EngineSide.load(setup.model, _settings(setup, SLOTS, CONTEXT))
+    with TemporaryDirectory(prefix="nightjar-bench-") as home:
+        async with Pipeline.up(setup.model, load, Path(home)) as pipeline:
+            for number in range(setup.rounds + 1):
+                whole, work = await pipeline.run(number)
+                alone = (await side.run(work)).outcome
+                say(f"  whole pipeline {whole.tokens_per_s:.0f}/s, engine alone {alone.tokens_per_s:.0f}/s")
+                if number:
+                    samples["whole pipeline"].append(whole.tokens_per_s)
+                    samples["engine alone"].append(alone.tokens_per_s)
+    await side.engine.close()
+    rows = [_ratio("whole pipeline / engine alone", samples, 0.97 if setup.large else 0.90)]
+    say(_told(rows[0]))
     return rows
 
 

@@ -113,7 +113,7 @@ def _add_vocabulary(writer: Any, shape: Shape) -> None:
     tokens = [b"<unk>", b"<s>", b"</s>", *(f"<0x{byte:02X}>".encode() for byte in range(256))]
     types = [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *([kinds.BYTE] * 256)]
     for number in range(shape.vocabulary - len(tokens)):
-        tokens.append(f"\u2581{_word(number)}".encode())
+        tokens.append(f"\u2581{word(number)}".encode())
         types.append(kinds.NORMAL)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
@@ -125,7 +125,8 @@ def _add_vocabulary(writer: Any, shape: Shape) -> None:
     writer.add_add_bos_token(False)
 
 
-def _word(number: int) -> str:
+def word(number: int) -> str:
+    """The number as a made-up word: two letters a digit."""
     consonants, vowels = "bdfgklmnprstvz", "aeiou"
     letters = ""
     while True:

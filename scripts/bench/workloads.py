@@ -29,6 +29,8 @@ class Workload:
     at_once: int
     """Conversations at once; a conversation's turns follow each other."""
     json_schema: dict[str, Any] | None = None
+    streaming: bool = False
+    """The engine delivers text as it comes; the other sides are asked for whole replies."""
 
     @property
     def turns(self) -> int:

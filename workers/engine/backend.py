@@ -1,6 +1,7 @@
 """The seam between the engine and what computes: llama.cpp (`llama/`) or a script (`fake.py`). Pure.
 
-All methods are called from the engine's thread only, except the tokenizer's, which may be called from any.
+All methods are called from the engine's thread only, except the tokenizer's, which may be called from any, and those
+of samplers: between two decodes each is called from one thread, but several of them from several threads at once.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class Backend(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def vocabulary(self) -> int:
+        """Logits of a row."""
 
     def move(self, moves: Sequence[Move]) -> None: ...
 

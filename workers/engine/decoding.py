@@ -12,9 +12,10 @@ import structlog
 
 from jobs.parameters import FinishReason
 from workers.engine.backend import Backend, Sampler
+from workers.engine.drawing import Drawer, Drawn, Row
 from workers.engine.reply import Reply
 from workers.engine.scheduler import Scheduler
-from workers.engine.slots import Step, Work
+from workers.engine.slots import Output, Step, Work
 from workers.engine.ticket import Outcome, Ticket
 
 log = structlog.get_logger()
@@ -58,9 +59,15 @@ class DecodeThread:
     """Owns backend and scheduler. `tell` is called from outside; everything else happens in the thread."""
 
     def __init__(
-        self, backend: Backend, deliver: Callable[[list[Event]], None], lost: Callable[[BaseException], None]
+        self,
+        backend: Backend,
+        deliver: Callable[[list[Event]], None],
+        lost: Callable[[BaseException], None],
+        *,
+        lanes: int = 1,
     ) -> None:
-        """`deliver` gets a step's results; `lost` is told once when the thread ends by an error of its own."""
+        """`deliver` gets a step's results; `lost` is told once when the thread ends by an error of its own; `lanes`
+        counts the threads that may draw tokens."""
         self.scheduler = Scheduler(backend.limits)
         self.counters = Counters()
         self.failure: BaseException | None = None
@@ -69,6 +76,7 @@ class DecodeThread:
         self._lost = lost
         self._runs: dict[int, Run] = {}
         self._events: list[Event] = []
+        self._drawer = Drawer(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
         self._closing = False
@@ -128,6 +136,7 @@ class DecodeThread:
                 run.sampler.close()
         self._flush()
         self._results.put(None)
+        self._drawer.close()
         self._backend.close()
 
     def _obey(self) -> bool:
@@ -159,9 +168,7 @@ class DecodeThread:
             self.counters.step_began = None
         outputs = self.scheduler.commit(step)
         now = time.monotonic()
-        for output in outputs:
-            for work in output.works:
-                self._sample(self._runs[id(work)], rows[output.piece], now)
+        self._take(outputs, rows, now)
         self._count(step, now - began, now)
         for run in [run for run in self._runs.values() if run.reply.overdue(now)]:
             self._end(run, "timeout", now)
@@ -174,23 +181,29 @@ class DecodeThread:
                 reply.start(now)
         return now
 
-    def _sample(self, run: Run, row: int, now: float) -> None:
-        request = run.ticket.request
-        try:
-            token = run.sampler.sample(row)
-            if request.parameters.top_logprobs:
-                run.reply.logprobs.append(run.sampler.logprob(row, token))
-        except Exception as error:  # this request's own fault; the others go on
-            self._retire(run, "", error)
-            return
+    def _take(self, outputs: list[Output], rows: list[int], now: float) -> None:
+        """Draws the next token of every work that has logits now."""
+        runs = [(self._runs[id(work)], rows[output.piece]) for output in outputs for work in output.works]
+        drawn = self._drawer.draw(
+            [Row(row, run.sampler, run.ticket.request.parameters.top_logprobs > 0) for run, row in runs]
+        )
+        for (run, _), result in zip(runs, drawn, strict=True):
+            if isinstance(result, Exception):  # this request's own fault; the others go on
+                self._retire(run, "", result)
+            else:
+                self._push(run, result, now)
+
+    def _push(self, run: Run, drawn: Drawn, now: float) -> None:
+        if drawn.logprob is not None:
+            run.reply.logprobs.append(drawn.logprob)
         if not run.reply.started:
             run.reply.start(now)
-        ends = self._backend.is_end(token) and not request.ignore_end
-        text = run.reply.end_of_generation(now) if ends else run.reply.take(token, now)
+        ends = self._backend.is_end(drawn.token) and not run.ticket.request.ignore_end
+        text = run.reply.end_of_generation(now) if ends else run.reply.take(drawn.token, now)
         if run.reply.finish_reason is not None:
             self._retire(run, text, run.reply.generation(run.work.reused, now))
             return
-        self.scheduler.push(run.work, token)
+        self.scheduler.push(run.work, drawn.token)
         if text and run.ticket.streaming:
             self._events.append((run.ticket, text, None))
 

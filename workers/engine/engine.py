@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from config.errors import ContextError, EngineError, ModelError
+from config.hardware import usable_cores
 from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from workers.engine.backend import Backend
@@ -22,6 +23,8 @@ from workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
 
+MOST_LANES = 8
+"""Threads that draw tokens, where there are that many cores."""
 PATIENCE_S = 60.0
 """A decode without an end for this long is aborted."""
 
@@ -49,7 +52,7 @@ class BatchEngine:
         self._tickets: set[Ticket] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusing: str | None = None
-        self._thread = DecodeThread(backend, self._hand_over, self._lose_all)
+        self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load))
         self._watchdog = Watchdog(
             lambda: self._thread.counters.step_began, backend.abort, self._give_up, patience_s=patience_s
         )
@@ -240,3 +243,9 @@ async def load(
     engine = await asyncio.to_thread(open_engine, path, settings, facts, gpu, adapters)
     log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
     return engine
+
+
+def _lanes(load: LoadFacts) -> int:
+    """Cores that draw tokens. Those that compute for llama.cpp wait busily for the next step: they are no help."""
+    computing = load.threads if load.offloaded_layers == 0 else 1
+    return max(1, min(MOST_LANES, usable_cores() - computing + 1))

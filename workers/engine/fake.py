@@ -100,6 +100,7 @@ class ScriptedBackend:
         self.limits = limits
         self.tokenizer: Tokenizer = ByteTokenizer()
         self.cells: list[list[int]] = [[] for _ in range(limits.slots)]
+        self.vocabulary = max(CONTROLS) + 1
         self.decodes = 0
         self.open_samplers = 0
         self._script = script

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import llama_cpp as llama
 import numpy as np
@@ -19,8 +21,9 @@ from workers.engine.llama.context import ContextSettings, open_context
 from workers.engine.llama.grammar import grammar_of_schema
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, request_chain, top_logprobs
+from workers.engine.llama.sampler import Candidates, Chain, Shortlist, request_chain, top_logprobs
 from workers.engine.request import Request, TokenLogprob
+from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Copy, Move, Piece, Work
 
@@ -48,9 +51,10 @@ class LlamaBackend:
         self._ctx = open_context(model, settings)
         self._memory = llama.llama_get_memory(self._ctx)
         self._batch = Batch(settings.n_batch)
-        self._width = model.tokenizer.size
+        self.vocabulary = model.tokenizer.size
         self._embeds = settings.embeddings
-        self._candidates = Candidates(self._width)
+        self._row = ctypes.c_float * self.vocabulary
+        self._by_hand = threading.local()
         self._grammars: dict[str, Chain] = {}
         self._abort_text = ctypes.create_string_buffer(2)
         self._listen_for_abort()
@@ -77,6 +81,7 @@ class LlamaBackend:
         self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
+            llama.llama_synchronize(self._ctx)  # from here on rows may be read by several threads
             return rows
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
@@ -122,18 +127,25 @@ class LlamaBackend:
         return lambda token: hidden.get(token) or self.tokenizer.piece(token)
 
     def candidates(self, row: int) -> Candidates:
-        """One row's logits for samplers applied by hand; valid until the next call."""
-        return self._candidates.of(self.logits(row))
+        """One row's logits for samplers applied by hand; valid until this thread's next call."""
+        if not hasattr(self._by_hand, "candidates"):
+            self._by_hand.candidates = Candidates(self.vocabulary)
+        candidates: Candidates = self._by_hand.candidates
+        return candidates.of(self.logits(row))
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """The logits of a row, in place: valid until the next decode."""
         pointer = llama.llama_get_logits_ith(self._ctx, row)
         if not pointer:
             raise EngineError(f"llama.cpp has no logits for row {row} of the batch.")
-        return np.ctypeslib.as_array(pointer, shape=(self._width,))
+        values: Any = self._row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(values, np.float32)
 
-    def sample(self, chain: Chain, row: int) -> int:
+    def sample(self, chain: Chain, row: int, shortlist: Shortlist | None) -> int:
         """Draws and accepts the next token."""
+        token = shortlist.draw(self.logits(row), chain) if shortlist is not None else None
+        if token is not None:
+            return token
         return int(llama.llama_sampler_sample(chain.handle, self._ctx, row))
 
     def whole(self, text: str) -> list[int]:
@@ -192,6 +204,9 @@ class LlamaSampler:
         self._top = request.parameters.top_logprobs
         grammar = backend.grammar(request.parameters)
         self._chain = request_chain(backend.model, request, backend.limits.context)
+        first = stages(request.parameters, request.seed, backend.limits.context)[0]
+        k = request.parameters.top_k if first.name == "top_k" else 0
+        self._shortlist = Shortlist(k) if Shortlist.pays(k, backend.vocabulary) else None
         self._guided: GuidedSampler | None = None
         if grammar is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
             tokenizer = backend.tokenizer
@@ -206,7 +221,7 @@ class LlamaSampler:
 
     def sample(self, row: int) -> int:
         if self._guided is None:
-            return self._backend.sample(self._chain, row)
+            return self._backend.sample(self._chain, row, self._shortlist)
         return self._guided.sample(self._backend.candidates(row))
 
     def logprob(self, row: int, token: int) -> TokenLogprob:

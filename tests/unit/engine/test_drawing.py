@@ -1,0 +1,70 @@
+"""Tokens are drawn row by row, by several threads where it pays, and each row's error is its own."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from workers.engine.drawing import WORTH_SHARING, Drawer, Drawn, Row
+from workers.engine.request import TokenLogprob
+
+
+class Noted:
+    """A sampler that draws ten times its row's number and notes its thread; with a barrier it waits for company."""
+
+    def __init__(self, company: threading.Barrier | None = None) -> None:
+        self.threads: set[int] = set()
+        self._company = company
+
+    def sample(self, row: int) -> int:
+        self.threads.add(threading.get_ident())
+        if self._company is not None:
+            self._company.wait(10)
+        if row == 3:
+            raise ValueError("no token can follow")
+        return 10 * row
+
+    def logprob(self, row: int, token: int) -> TokenLogprob:
+        return TokenLogprob(token=token, logprob=-1.0)
+
+    def close(self) -> None: ...
+
+
+def rows(count: int, sampler: Noted, *, with_logprob: bool = False) -> list[Row]:
+    return [Row(index, sampler, with_logprob) for index in range(count)]
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_results_come_in_the_order_of_the_rows_and_an_error_stays_with_its_row(lanes: int) -> None:
+    drawer = Drawer(WORTH_SHARING, lanes)
+    drawn = drawer.draw(rows(6, Noted()))
+    drawer.close()
+    assert [one.token for one in drawn if isinstance(one, Drawn)] == [0, 10, 20, 40, 50]
+    assert str(drawn[3]) == "no token can follow"
+
+
+def test_log_probabilities_are_computed_where_they_are_asked_for() -> None:
+    drawer = Drawer(8, 1)
+    plain, wanted = (drawer.draw(rows(1, Noted(), with_logprob=asked))[0] for asked in (False, True))
+    drawer.close()
+    assert plain == Drawn(0)
+    assert wanted == Drawn(0, TokenLogprob(token=0, logprob=-1.0))
+
+
+def test_a_large_vocabulary_is_drawn_by_several_threads_at_once() -> None:
+    """Both rows wait for each other: one thread alone would break the barrier."""
+    sampler = Noted(threading.Barrier(2))
+    drawer = Drawer(WORTH_SHARING, 2)
+    drawn = drawer.draw(rows(2, sampler))
+    drawer.close()
+    assert drawn == [Drawn(0), Drawn(10)]
+    assert len(sampler.threads) == 2
+
+
+def test_little_work_wakes_nobody() -> None:
+    sampler = Noted()
+    drawer = Drawer(32, 4)
+    drawer.draw(rows(3, sampler))
+    drawer.close()
+    assert sampler.threads == {threading.get_ident()}
