@@ -21,15 +21,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
     "status": ("status", "Services, queues, runs and workers at a glance."),
-    "run": ("run", "List, show, wait for, pause, resume, cancel, retry and remove runs."),
-    "judge": ("judge", "Judge a finished run, again or for the first time."),
+    "run": ("run", "List, show, wait for, pause, resume, cancel, retry, remove, export and import runs."),
+    "judge": ("judge", "Judge a finished run; check whether its judges can judge."),
     "report": ("report", "Write the report of a run."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),
     "baseline": ("baseline", "Which run a suite's other runs are held against."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
-    "cleanup": ("cleanup", "Clear unfinished downloads, stray files and old logs."),
+    "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),
     "doctor": ("doctor", "Check this machine and say what to do."),
 }
 """Command name -> (module under scripts.commands, one line of help)."""

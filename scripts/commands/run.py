@@ -1,8 +1,9 @@
-"""`nightjar run`: list, show, wait for, pause, resume, cancel, retry and remove runs."""
+"""`nightjar run`: list, show, wait for, pause, resume, cancel, retry, remove, export and import runs."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -177,6 +178,47 @@ def rm(
 
     removed, count = run_async(delete())
     print(plain(f"Removed run {removed!r} with {count} jobs."))
+
+
+@app.command("export")
+def export(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="The file. Default: NAME.run.json in this folder.")] = None,
+) -> None:
+    """Write one file from which another machine can repeat the run. Example: nightjar run export nightly-2026-11-20"""
+    from scripts.run_repeat import export_to
+    from scripts.session import run_async
+
+    path = run_async(export_to(name, out))
+    print(plain(f"{path}: repeat it elsewhere with `nightjar run import {path.name}`."))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `nightjar run export`.")],
+    name: Annotated[str | None, typer.Option(help="Another name for the run.")] = None,
+    other_models: Annotated[
+        bool, typer.Option("--other-models", help="Take this machine's models although they differ.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the suite and the run of such a file, to be generated again. Example: nightjar run import nightly.run.json
+
+    Ids and seeds are those of the exported run; a worker takes its jobs from there.
+    """
+    from scripts.run_repeat import import_from
+    from scripts.session import run_async
+
+    done = run_async(import_from(file, name=name, other_models=other_models))
+    run = done.run
+    if as_json:
+        about = {"id": run.id, "name": run.name, "created": done.created, "jobs_total": run.jobs_total}
+        emit_json({"run": {**about, "warnings": list(done.remarks)}})
+        return
+    what = f"{run.jobs_total} jobs" if done.created else f"it is there already, {run.status}"
+    print(plain(f"Run {run.name!r} of suite {done.suite.name}@{done.suite.version}: {what}."))
+    for remark in done.remarks:
+        print(plain(f"Note: {remark}"))
 
 
 def _change(name: str, act: Callable[[Run, Database], Awaitable[Run]]) -> Run:

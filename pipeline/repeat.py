@@ -1,0 +1,177 @@
+"""Exporting a run to one file, and writing the run of such a file, so that it is done again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from config.errors import RunConflictError, UnknownNameError
+from jobs.database import Database
+from jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
+from jobs.models import ModelFacts
+from jobs.states import JobKind
+from pipeline.expansion import Progress, finish_expansion
+from pipeline.run_file import (
+    FORMAT_VERSION,
+    ParameterSet,
+    RunFile,
+    RunPart,
+    SuitePart,
+    UsedModel,
+    how_to_get,
+    model_differences,
+    remarks,
+    run_of,
+)
+from pipeline.suites.importer import import_suite, load_content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What the exporting host knows of where a model came from."""
+
+    source: dict[str, Any]
+    template: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The run as it is now; `created` is False where it was there already."""
+
+    run: Run
+    created: bool
+    suite: SuiteVersion
+    remarks: tuple[str, ...]
+
+
+async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
+    """The run's file. Raises UnknownNameError where its suite is gone."""
+    suite = await SuiteVersion.get(run.suite)
+    if suite is None:
+        raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
+    sets = await _parameter_sets(run, database)
+    helpers = [*run.judges, *([run.embed_model] if run.embed_model else [])]
+    published = await _published(helpers, database)
+    kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
+    return RunFile(
+        nightjar_run=FORMAT_VERSION,
+        exported_at=utc_now(),
+        exported_by=f"nightjar {importlib.metadata.version('nightjar')}",
+        run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
+        suite=SuitePart(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
+        prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
+        models=tuple(
+            UsedModel(
+                name=model.name,
+                digest=model.digest,
+                facts=model.facts,
+                origin=_source(origins, model.name),
+                template=_template(origins, model.name),
+                loads=tuple(model.loads),
+                parameters=tuple(sets.get(model.name, ())),
+            )
+            for model in run.models
+        ),
+        judges=tuple(
+            UsedModel(
+                name=name,
+                digest=published[name].digest if name in published else None,
+                facts=published.get(name),
+                origin=_source(origins, name),
+                template=_template(origins, name),
+            )
+            for name in dict.fromkeys(helpers)
+        ),
+    )
+
+
+async def import_run(
+    file: RunFile,
+    here: Mapping[str, ModelFacts],
+    database: Database,
+    *,
+    name: str | None = None,
+    other_models: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
+
+    `here`: facts of the models that this machine has, by name. `other_models` takes models that differ from the
+    exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that nobody has.
+    """
+    version = importlib.metadata.version("nightjar")
+    await _check_models(file, here, database, other_models=other_models)
+    suite, _ = await import_suite(file.suite.content, database)
+    told = tuple(remarks(file, version))
+    existing = await Run.get(file.run.id)
+    if existing is not None:
+        await finish_expansion(existing, database, progress)
+        return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=told)
+    run = run_of(file, suite, name=name, version=version)
+    if other_models:
+        run.models = [model.model_copy(update={"digest": None}) for model in run.models]
+    try:
+        await run.insert()
+    except DuplicateKeyError:
+        raise RunConflictError(
+            f"Another run is called {run.name!r}. Give this one a name of its own: `nightjar run import FILE --name X`."
+        ) from None
+    await finish_expansion(run, database, progress)
+    return Imported(run=await Run.get(run.id) or run, created=True, suite=suite, remarks=told)
+
+
+async def _check_models(
+    file: RunFile, here: Mapping[str, ModelFacts], database: Database, *, other_models: bool
+) -> None:
+    wanted = [*file.models, *file.judges]
+    known = await _published([model.name for model in wanted], database) | dict(here)
+    found = []
+    for model in wanted:
+        if model.name not in known:
+            raise UnknownNameError("model", model.name, known, how_to_get(model))
+        found += model_differences(model, known[model.name])
+    if found and not other_models:
+        remedies = [how_to_get(model) for model in wanted if model_differences(model, known[model.name])]
+        raise RunConflictError(
+            f"This machine would not repeat the run: {'; '.join(found)}. Get what it used ({' '.join(remedies)}), or "
+            "give --other-models to run what is here; the replies will be others."
+        )
+
+
+async def _published(names: Iterable[str], database: Database) -> dict[str, ModelFacts]:
+    rows = database.raw["models"].find({"_id": {"$in": list(names)}})
+    return {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
+
+
+async def _parameter_sets(run: Run, database: Database) -> dict[str, list[ParameterSet]]:
+    """Model -> the different parameters of its turns, most used first."""
+    stages: list[dict[str, Any]] = [
+        {"$match": {"run": run.id, "kind": JobKind.REPLY}},
+        {"$project": {"model": 1, "turns.parameters": 1, "turns.sources": 1}},
+        {"$unwind": "$turns"},
+        {
+            "$group": {
+                "_id": {"model": "$model", "values": "$turns.parameters", "sources": "$turns.sources"},
+                "turns": {"$sum": 1},
+            }
+        },
+        {"$sort": {"turns": -1}},
+    ]
+    found: dict[str, list[ParameterSet]] = {}
+    async for row in await database.jobs.aggregate(stages, allowDiskUse=True):
+        key = row["_id"]
+        one = ParameterSet(values=key["values"], sources=key["sources"], turns=row["turns"])
+        found.setdefault(key["model"], []).append(one)
+    return found
+
+
+def _source(origins: Mapping[str, Origin], name: str) -> dict[str, Any] | None:
+    return origins[name].source if name in origins else None
+
+
+def _template(origins: Mapping[str, Origin], name: str) -> str | None:
+    return origins[name].template if name in origins else None

@@ -1,0 +1,111 @@
+"""`nightjar run export` and `import`: a run in one file, and the same run on another machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import ModelFileError, OutputError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.models import ModelFacts
+    from pipeline.repeat import Imported, Origin
+    from scripts.session import Session
+
+
+async def export_to(name: str, out: Path | None) -> Path:
+    """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
+    from jobs.lookup import find_run
+    from pipeline.repeat import export_run
+    from pipeline.report.safe import slug
+    from scripts.session import open_session
+
+    async with open_session() as session:
+        run = await find_run(name, session.database)
+        places = {model.name: model.path or model.name for model in run.models}
+        helpers = [*run.judges, *([run.embed_model] if run.embed_model else [])]
+        known = origins({helper: helper for helper in helpers} | places, session.settings)
+        file = await export_run(run, session.database, known)
+    path = out or Path(f"{slug(run.name, run.id)}.run.json")
+    _write(path, file.model_dump_json(indent=1) + "\n")
+    return path
+
+
+async def import_from(path: Path, *, name: str | None, other_models: bool) -> Imported:
+    """Recreates suite and run of a file. Raises UsageError, RunConflictError, UnknownNameError."""
+    from pipeline.repeat import import_run
+    from pipeline.run_file import read_run_file
+    from scripts.run_wait import expansion_bar
+    from scripts.session import open_session
+
+    file = read_run_file(_read(path), path.name)
+    async with open_session() as session:
+        here = await _found([model.name for model in (*file.models, *file.judges)], session)
+        with expansion_bar() as progress:
+            return await import_run(
+                file, here, session.database, name=name, other_models=other_models, progress=progress
+            )
+
+
+def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origin]:
+    """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
+    from pipeline.repeat import Origin
+    from workers.library.find import find_model
+    from workers.library.origin import origin
+
+    found = {}
+    for name, place in places.items():
+        try:
+            entry = find_model(place, settings)
+        except (UnknownNameError, ModelFileError):
+            continue
+        found[name] = Origin(source=origin(entry, settings), template=entry.template)
+    return found
+
+
+async def _found(names: Iterable[str], session: Session) -> dict[str, ModelFacts]:
+    """Facts of the models that this machine has, published, so that they can be worked for."""
+    import asyncio
+
+    from jobs.publishing import publish_model
+    from workers.library.find import find_model
+    from workers.library.inspect import entry_facts
+
+    facts = {}
+    for name in names:
+        try:
+            entry = await asyncio.to_thread(find_model, name, session.settings)
+        except UnknownNameError:
+            continue
+        facts[name] = await asyncio.to_thread(entry_facts, entry)
+        await publish_model(session.database, facts[name], by="run import")
+    return facts
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the file or none of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as draft:
+            try:
+                draft.write(text)
+                draft.flush()
+                os.fsync(draft.fileno())
+                os.replace(draft.name, path)
+            except OSError:
+                Path(draft.name).unlink(missing_ok=True)
+                raise
+        os.chmod(path, 0o644)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Name another file with --out.") from None

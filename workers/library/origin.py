@@ -1,0 +1,32 @@
+"""Where a model of this machine came from, for whoever wants the same one elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workers.library.find import ModelEntry
+from workers.library.manifest import read_manifest
+from workers.library.registry import read_registry
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
+    """The hub's repository with its commit and files, the Ollama name, or the file's name. No path of this machine."""
+    registered = read_registry(settings.models_file).models.get(entry.name)
+    manifest = read_manifest(entry.path.parent)
+    if manifest is not None and entry.path.name in {file.name for file in manifest.files}:
+        return {
+            "repo": manifest.repo,
+            "revision": manifest.revision,
+            "commit": manifest.commit,
+            "file": manifest.files[0].name,
+            "files": [file.model_dump() for file in manifest.files],
+        }
+    if registered is not None and registered.repo is not None:
+        kept = {"repo": registered.repo, "revision": registered.revision, "file": registered.file}
+        return {key: value for key, value in kept.items() if value is not None}
+    if registered is not None and registered.ollama is not None:
+        return {"ollama": registered.ollama}
+    return {"file": entry.path.name}
