@@ -34,3 +34,8 @@ def by_id(sequences: Sequence[PromptSequence]) -> Mapping[str, PromptSequence]:
 def complete(job: JobRow) -> bool:
     """Whether every turn of the job is there."""
     return len(job.turns) == job.turns_total
+
+
+def question_id(sequence: str) -> int | str:
+    """FastChat's ids are numbers; a sequence whose id is none keeps its text."""
+    return int(sequence) if sequence.isascii() and sequence.isdecimal() and len(sequence) < 16 else sequence

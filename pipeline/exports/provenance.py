@@ -44,15 +44,19 @@ def provenance(report: RunReport) -> dict[str, Any]:
 
 
 def judging(report: RunReport) -> dict[str, Any] | None:
-    """The judges and the digest of what they were asked; None for a run without judges."""
+    """The judges, and digests of what they were asked and how it counts; None for a run without judges."""
     run = report.provenance
     if not run.judges:
         return None
-    rubric = run.rubric
+    found = report.judging
     return {
         "judges": list(run.judges),
-        "rubric": rubric.get("name") if rubric else None,
-        "rubric_digest": digest("rubric", rubric) if rubric else None,
+        "judge_files": dict(found.bench.files) if found else {},
+        "rubric": run.rubric.get("name") if run.rubric else None,
+        "rubric_digest": run.rubric_digest,
+        "prompt_digest": found.prompt_digest if found else None,
+        "scoring_digest": found.scoring_digest if found else None,
+        "against": found.against if found else None,
     }
 
 

@@ -1,0 +1,117 @@
+"""What judges said, as FastChat's `show_result` reads it: one file a judge, points (single) or choices (pair). Pure.
+
+The scores are on the rubric's own scale, the mean over its criteria. A text without a verdict has FastChat's score
+-1, a pair without one the winner "error": `show_result` leaves both out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from pipeline.exports.conversation import question_id
+from pipeline.exports.file import ExportFile, json_lines, safe_name
+from pipeline.report.data import RunReport
+from pipeline.report.judges import JudgingReport
+from pipeline.scoring.judge_prompts import Verdict
+from pipeline.scoring.pairs import Opinion, Outcome, PairResult
+from pipeline.scoring.rubric import Method, Rubric, Scope
+from pipeline.transcripts import JobRow, TurnRow
+
+NO_SCORE = -1
+WINNERS = {Outcome.WON: "model_1", Outcome.LOST: "model_2", Outcome.TIED: "tie"}
+
+
+def judgment_files(report: RunReport, folder: str) -> Iterator[ExportFile]:
+    """`model_judgment/JUDGE_single.jsonl` or `JUDGE_pair.jsonl` for every judge of the run."""
+    judging = report.judging
+    if judging is None or judging.rubric is None:
+        return
+    pairwise = judging.rubric.method is Method.PAIRWISE
+    for judge in judging.bench.judges:
+        path = f"{folder}/model_judgment/{safe_name(judge)}_{'pair' if pairwise else 'single'}.jsonl"
+        rows = _pairs(report, judging, judge) if pairwise else _singles(report, judging.rubric, judging, judge)
+        yield ExportFile(path=path, pieces=json_lines(rows))
+
+
+def _singles(report: RunReport, rubric: Rubric, judging: JudgingReport, judge: str) -> Iterator[dict[str, Any]]:
+    for job in report.jobs:
+        if judge not in judging.bench.panel.seats(job.model):
+            continue
+        for turn in job.turns:
+            if rubric.scope is Scope.CONVERSATION and turn.index != job.turns_total - 1:
+                continue
+            place = None if rubric.scope is Scope.CONVERSATION else turn.index
+            given = judging.bench.verdicts.get((job.id, place), {}).get(judge, ())
+            score, said = _points(rubric, turn, given)
+            yield {
+                "question_id": question_id(job.sequence),
+                "model": safe_name(job.model),
+                "judge": [judge, rubric.name],
+                "user_prompt": turn.prompt,
+                "judgment": said,
+                "score": NO_SCORE if score is None else score,
+                "turn": turn.index + 1,
+                "tstamp": turn.committed_at.timestamp(),
+                "repeat": job.repeat,
+            }
+
+
+def _points(rubric: Rubric, turn: TurnRow, given: Sequence[Verdict]) -> tuple[float | None, str]:
+    """The judge's mean over the criteria and what it said. A model failure is the worst without a judge."""
+    if turn.failure is not None and not given:
+        return fmean(one.worst for one in rubric.criteria), turn.failure
+    values = [one.value for one in given if one.value is not None]
+    said = "\n".join(f"{one.criterion}: {one.value}. {one.reason}" for one in given)
+    return (fmean(values) if len(values) == len(rubric.criteria) else None), said or "not judged"
+
+
+def _pairs(report: RunReport, judging: JudgingReport, judge: str) -> Iterator[dict[str, Any]]:
+    jobs = {job.id: job for job in report.jobs}
+    name = judging.rubric.name if judging.rubric else "rubric"
+    for result in judging.bench.pairs:
+        first, second = result.pair.first, result.pair.second
+        if judge in judging.bench.panel.seats(first.model, second.model):
+            one, two = _orders(result, judge)
+            yield {
+                "question_id": question_id(first.sequence),
+                "model_1": safe_name(result.names[0]),
+                "model_2": safe_name(result.names[1]),
+                "g1_winner": one[0],
+                "g2_winner": two[0],
+                "judge": [judge, name],
+                "g1_user_prompt": "",
+                "g1_judgment": one[1],
+                "g2_user_prompt": "",
+                "g2_judgment": two[1],
+                "turn": (len(first.turns) - 1 if result.pair.turn is None else result.pair.turn) + 1,
+                "tstamp": _time(jobs, first.id),
+                "repeat": first.repeat,
+            }
+
+
+def _orders(result: PairResult, judge: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """For each order the winner and what the judge said; a pair that needed no judge is the same in both."""
+    if result.pair.decided is not None:
+        points, why = result.pair.decided
+        same = (WINNERS[Outcome(points)], why)
+        return same, same
+    given = result.opinions.get(judge, ())
+    return _order(given, 0), _order(given, 1)
+
+
+def _order(given: Sequence[Opinion], order: int) -> tuple[str, str]:
+    """The winner by the majority of the criteria; a tie where they are even, an error where one has no verdict."""
+    found = [one.orders[order] for one in given]
+    said = "\n".join(f"{one.criterion}: {one.reasons[order]}" for one in given)
+    points = [outcome.value for outcome in found if outcome is not None]
+    if not points or len(points) < len(found):
+        return "error", said or "not judged"
+    mean = fmean(points)
+    return WINNERS[Outcome.TIED if mean == 0.5 else Outcome.WON if mean > 0.5 else Outcome.LOST], said
+
+
+def _time(jobs: Mapping[str, JobRow], job: str) -> float:
+    turns = jobs[job].turns if job in jobs else ()
+    return turns[-1].committed_at.timestamp() if turns else 0.0
