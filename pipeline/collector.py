@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 from beanie.odm.utils.encoder import Encoder
 
-from config.errors import UnknownNameError
+from config.errors import NightjarError, UnknownNameError
 from jobs.database import Database
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from jobs.nights import Aggregates
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
+from pipeline.aggregates import VERSION, unpack, without_transcripts
+from pipeline.report.answer import answer
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
@@ -33,6 +38,8 @@ BATCH_JOBS = 100
 async def collect(run_id: str, database: Database) -> RunReport:
     """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError."""
     run = await _run(run_id, database)
+    if run.transcripts_dropped_at is not None:
+        return await _kept(run, run.transcripts_dropped_at, database)
     report, _ = await _gather(run, database)
     return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
 
@@ -42,6 +49,18 @@ async def _run(run_id: str, database: Database) -> Run:
     if run is None:
         raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
     return run
+
+
+async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport:
+    """The report of a run whose transcripts are gone, from its aggregates. Raises NightjarError where those are too."""
+    found = await Aggregates.get(run.id)
+    if found is None or found.version != VERSION:
+        version = "cannot be read by this version of Nightjar" if found is not None else "are not in MongoDB"
+        raise NightjarError(f"The transcripts of run {run.name!r} were dropped, and its aggregates {version}.")
+    report = await asyncio.to_thread(unpack, found.data)
+    by_id = await _sequences(run, await SuiteVersion.get(run.suite), database)
+    sequences = tuple(by_id[name] for name in run.sequences if name in by_id)
+    return without_transcripts(replace(report, sequences=sequences), dropped_at)
 
 
 async def _gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
@@ -86,9 +105,11 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     stored = await store_scores(report, sheet, database)
     verdict = await final_verdict(report, current, database)
     kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
-    await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept}})
+    said = answer(report)
+    await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
     folder = reports_dir or load_settings().reports_dir
     paths = await asyncio.to_thread(write, with_verdict(report, verdict), current.ending.formats, folder)
+    await database.runs.update_one({"_id": current.id}, {"$set": {"files": [str(path) for path in paths]}})
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -29,11 +28,11 @@ from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
 from pipeline import endings
 from pipeline.collector import close_run
-from pipeline.expansion import finish_expansion
 from pipeline.embed_jobs import write_embedding
+from pipeline.expansion import finish_expansion
 from pipeline.judge_jobs import as_planned, write_judging
+from pipeline.night_watch import NightWatch
 from pipeline.schedules import fire_due
-from pipeline.telling.deliveries import deliver_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
@@ -42,7 +41,6 @@ REPEAT_EVERY_S = 5.0
 KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
-WATCH_EVERY_S = 10.0
 LAPSED_BATCH = 500
 CLOSING_LEASE_S = 120.0
 EXPANSION_GRACE_S = 10.0
@@ -58,7 +56,7 @@ class Dispatcher:
         self._doorbell = doorbell
         self._settings = settings
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
-        self._since: datetime | None = None
+        self._night = NightWatch(database, settings, self._name)
         self._windows: dict[str, int] = {}
         self._rung: dict[str, set[tuple[str, int]]] = {}
         self._repeated: dict[str, float] = {}
@@ -74,9 +72,7 @@ class Dispatcher:
             (KEEP_HOUSE_EVERY_S, self.fire),
             (EXPAND_EVERY_S, self.finish_expansions),
             (SETTLE_EVERY_S, self.settle),
-            (KEEP_HOUSE_EVERY_S, self.end),
-            (KEEP_HOUSE_EVERY_S, self.deliver),
-            (WATCH_EVERY_S, self.watch),
+            *self._night.chores(),
         ]
         async with asyncio.TaskGroup() as group:
             for period_s, chore in chores:
@@ -90,8 +86,8 @@ class Dispatcher:
         await self.finish_expansions()
         await self.fire()
         await self.advance()
-        await self.end()
-        await self.deliver()
+        await self._night.end()
+        await self._night.deliver()
         await self.ring()
 
     async def mark(self) -> None:
@@ -144,21 +140,6 @@ class Dispatcher:
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
         await self._alone("schedules", fire_due(self._database))
-
-    async def end(self) -> None:
-        """Stops runs at their deadline, and writes down whom to tell of runs that have ended."""
-        await endings.stop_late(self._database)
-        await endings.finish_ended(self._name, self._settings, self._database)
-
-    async def deliver(self) -> None:
-        """Tells whom it is written to tell."""
-        await deliver_due(self._settings.night, self._name, self._database)
-
-    async def watch(self) -> None:
-        """Tells of runs that do not move."""
-        if self._since is None:
-            self._since = await self._database.now()
-        await endings.watch_stalls(self._since, self._database)
 
     async def settle(self) -> None:
         """Finishes a pause, stop or cancel that was interrupted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from config.errors import UsageError
@@ -36,6 +37,7 @@ async def judge_again(
     """
     if run.status is not RunStatus.DONE:
         raise UsageError(f"Run {run.name!r} is {run.status}; only a run that is DONE can be judged.")
+    run.check_transcripts()
     await check_judges(judges, known_models, database)
     stored = await _rubric_of(run, rubric, database)
     judges = list(dict.fromkeys(judges))
@@ -70,7 +72,7 @@ async def start_check(
     await check_judges(judges, known_models, database)
     stored = await _rubric_of(run, rubric, database)
     panel = await panel_of(run, judges, database, self_judging=self_judging)
-    _check_seats(run, panel, [model.name for model in run.models])
+    _check_seats(run, panel, [(model.name,) for model in run.models])
     check = JudgeCheck(
         judges=judges,
         rubric=stored,
@@ -86,37 +88,55 @@ async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Databa
     return judging_rubric(given or run.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
 
 
+async def check_judging(run: Run, database: Database) -> None:
+    """Raises UsageError where the judges of a run that is about to be written would have nothing to judge."""
+    if run.rubric is not None and run.judges:
+        panel = await panel_of(run, run.judges, database, self_judging=run.self_judging)
+        _check_work(run, read_rubric(run.rubric), panel, None)
+
+
 def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
-    """Raises UsageError where the judges would have nothing to judge."""
+    """Raises UsageError where a judge would have nothing to judge."""
     names = [model.name for model in run.models]
-    if against is None:
-        if rubric.method is Method.PAIRWISE and len(names) < 2:
-            raise UsageError(
-                f"The rubric compares replies and run {run.name!r} has one model alone. Compare with another run's "
-                "replies: --against RUN."
-            )
-        _check_seats(run, panel, names)
-        return
-    if rubric.method is not Method.PAIRWISE:
-        raise UsageError("--against compares replies; that needs a rubric with `method: pairwise`.")
+    if rubric.method is Method.POINTS:
+        if against is not None:
+            raise UsageError("--against compares replies; that needs a rubric with `method: pairwise`.")
+        _check_seats(run, panel, [(name,) for name in names])
+    elif against is not None:
+        _check_seats(run, panel, _opponents(run, names, against))
+    elif len(names) < 2:
+        raise UsageError(
+            f"The rubric compares replies and run {run.name!r} has one model alone. Take a second --model, or compare "
+            "with another run's replies: nightjar judge RUN --against RUN."
+        )
+    else:
+        _check_seats(run, panel, list(combinations(names, 2)))
+
+
+def _opponents(run: Run, names: Sequence[str], against: Run) -> list[tuple[str, ...]]:
+    """Which model of the run is compared with which of the other; as `judged_jobs.opponents` does it."""
     if against.id == run.id:
         raise UsageError(f"--against names run {run.name!r} itself; without it, its models are compared.")
-    theirs = {model.name for model in against.models}
-    if len(theirs) > 1 and not theirs & set(names):
+    theirs = [model.name for model in against.models]
+    pairs: list[tuple[str, ...]] = [
+        (name, name if name in theirs else theirs[0]) for name in names if name in theirs or len(theirs) == 1
+    ]
+    if not pairs:
         raise UsageError(
             f"Runs {run.name!r} and {against.name!r} have no model of one name, and the second has several: it is not "
             "clear whom to compare with whom."
         )
-    _check_seats(run, panel, names)
+    return pairs
 
 
-def _check_seats(run: Run, panel: Panel, models: Sequence[str]) -> None:
-    seats = {judge for model in models for judge in panel.seats(model)}
+def _check_seats(run: Run, panel: Panel, groups: Sequence[tuple[str, ...]]) -> None:
+    """Each judge must have something to judge that is not its own."""
+    seats = {judge for group in groups for judge in panel.seats(*group)}
     for judge in panel.judges:
         if judge not in seats:
             raise UsageError(
-                f"Every reply of run {run.name!r} is {judge!r}'s own: the same name or the same file. Choose another "
-                "judge, or give --self-judging."
+                f"All that {judge!r} would judge in run {run.name!r} is its own: the same name or the same file. "
+                "Choose another judge, or give --self-judging."
             )
 
 

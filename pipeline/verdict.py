@@ -15,23 +15,17 @@ from jobs.states import RunStatus
 from pipeline.comparison import compare_sides, pair_up, sides
 from pipeline.gates import check_comparison, check_metrics, check_report, without_baseline
 from pipeline.report.data import Notice, RunReport
-from pipeline.scoring.rubric import read_rubric
-from pipeline.scoring.scorer import Scale
-from pipeline.scoring.sheet import line_names, metric_of, metric_scales, turn_lines
-from pipeline.scoring.verdicts import judge_scales
+from pipeline.run_sheet import read_run_sheet
+from pipeline.scoring.sheet import metric_of
 
 
 async def known_metrics(run: Run, sequences: Iterable[SequenceRef], database: Database) -> list[str]:
     """The metrics with a better end that a run of these sequences will have."""
     ids = [sequence.document for sequence in sequences]
     documents = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
-    sheets = [turn_lines(document.sequence) for document in documents]
-    scales: dict[str, Scale] = metric_scales(sheets)
-    names = {metric_of(name) for turns in sheets for line in line_names(turns) for name in line}
-    if run.rubric is not None and run.judges:
-        judged = judge_scales(read_rubric(run.rubric, f"the rubric of run {run.name}"))
-        scales, names = {**judged, **scales}, names | judged.keys()
-    return [name for name, scale in scales.items() if name in names and scale.worst is not None]
+    sheet = await read_run_sheet(run, {found.sequence.id: found.sequence for found in documents}, database)
+    names = {metric_of(name) for turns in sheet.line_names().values() for line in turns for name in line}
+    return [name for name, scale in sheet.scales().items() if name in names and scale.worst is not None]
 
 
 async def check_ending(run: Run, sequences: Iterable[SequenceRef], database: Database) -> None:

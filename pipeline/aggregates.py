@@ -1,0 +1,70 @@
+"""A report without its transcripts, as bytes, and back: what is left of an old night. Pure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+
+from pipeline.report import judges, ranking
+from pipeline.report.data import Notice, RunReport
+from pipeline.scoring.bench import Bench
+
+VERSION = 1
+"""Of the form. A form that cannot be read any more is refused, never guessed at."""
+LEFT_OUT = frozenset({"jobs", "sequences"})
+"""Transcripts, and the prompts, which stay in MongoDB with their suite."""
+
+
+def pack(report: RunReport) -> bytes:
+    """Everything of a report but its transcripts and prompts."""
+    kept = {one.name: _plain(getattr(report, one.name)) for one in fields(report) if one.name not in LEFT_OUT}
+    return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=9)
+
+
+def unpack(data: bytes) -> RunReport:
+    """The report, with no jobs and no sequences. Fields that came later have their defaults."""
+    found = json.loads(zlib.decompress(data))
+    values = {name: adapter.validate_python(found[name]) for name, adapter in _adapters().items() if name in found}
+    return RunReport(jobs=(), sequences=(), **values)
+
+
+def without_transcripts(report: RunReport, dropped_at: datetime) -> RunReport:
+    """Says plainly what is gone."""
+    told = Notice(
+        level="info",
+        text=f"The transcripts of this run were dropped on {dropped_at:%Y-%m-%d}, as retention asks for; the numbers "
+        "are those of its last report.",
+    )
+    return replace(report, notices=(*report.notices, told))
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(RunReport, localns={**vars(ranking), **vars(judges)})
+    return {one.name: TypeAdapter(hints[one.name]) for one in fields(RunReport) if one.name not in LEFT_OUT}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Bench):  # the judges' own words: transcripts, too
+        return {}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key.value if isinstance(key, Enum) else key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    return value
