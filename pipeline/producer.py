@@ -18,6 +18,7 @@ from jobs.documents import Run
 from jobs.states import RunStatus
 from pipeline.expansion import Progress, finish_expansion
 from pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
+from pipeline.judge_start import check_judging
 from pipeline.preflight import check_models, warnings
 from pipeline.request import EnqueueRequest
 from pipeline.suites.catalogue import take_suite
@@ -58,6 +59,7 @@ async def enqueue(
     version = importlib.metadata.version("nightjar")
     wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=version)
     await check_ending(wanted, sequences, database)
+    await check_judging(wanted, database)
     notes = await warnings(wanted, sequences, facts, database)
     for _ in range(RACES):
         done = await _write(wanted, request, database=database, progress=progress)

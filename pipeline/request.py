@@ -82,8 +82,9 @@ def make_request(**options: Any) -> EnqueueRequest:
         raise UsageError(f"{option} is {first['input']!r}: {_plain(first['msg'])}.") from None
     parameters.check(request.set_parameters, Source.SET)
     for model, values in request.set_model_parameters.items():
-        if model not in request.models:
-            raise UnknownNameError("model in this run", model, request.models, "Check --set MODEL:key=value.")
+        if model not in (*request.models, *request.judges):
+            known = (*request.models, *request.judges)
+            raise UnknownNameError("model in this run", model, known, "Check --set MODEL:key=value.")
         parameters.check(values, f"--set {model}:")
     for measure, argument in request.measures.items():
         _check_measure(measure, argument)

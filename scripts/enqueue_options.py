@@ -43,6 +43,9 @@ class RunOptions:
     rubric: Annotated[Path | None, typer.Option("--rubric", help="The judges' rubric; default: the suite's own.")] = (
         None
     )
+    self_judging: Annotated[
+        bool, typer.Option("--self-judging", help="Let a judge judge replies of its own model or file.")
+    ] = False
     embed_model: Annotated[
         str | None,
         typer.Option("--embed-model", help="An embedding model: compares replies with references and turn by turn."),

@@ -1,10 +1,16 @@
-"""Judging as a person types it, on the bundled model: it judges its own copy under another name."""
+"""Judging as a person types it, on the bundled model: it judges a copy of itself, which it must be allowed to."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 import config
 from tests.shell import Shell
@@ -13,12 +19,13 @@ DEMO_MODEL = Path(config.__file__).parent / "models" / "nightjar-demo.gguf"
 SUITE = """
 nightjar: 1
 name: tiny
-parameters: {temperature: 0, max_tokens: 16}
+parameters: {temperature: 0, max_tokens: 24}
 sequences:
-  - id: fox
-    turns:
-      - prompt: Tell me a story about a fox named Nora.
 """
+NAMES = "Nora Otto Mara Finn Ida Paul Rosa".split()
+SUITE += "".join(
+    f"  - id: {name.lower()}\n    turns:\n      - prompt: Tell me a story about a fox named {name}.\n" for name in NAMES
+)
 RUBRIC = """
 criteria:
   - name: plot
@@ -28,37 +35,106 @@ criteria:
     description: It sounds like somebody.
     scale: {0: It sounds like nobody., 1: It sounds like somebody.}
 """
+PAIRWISE = """
+method: pairwise
+criteria:
+  - name: plot
+    description: In which do more things happen?
+"""
 
 
-def test_a_judged_evaluation(shell: Shell, tmp_path: Path) -> None:
-    """One reply, two criteria: verdicts on their scales with reasons in the report, and their mean."""
+@contextmanager
+def service(shell: Shell, *arguments: str) -> Iterator[None]:
+    """A `nightjar` process beside the commands of a test."""
+    command = [sys.executable, "-m", "scripts", *arguments]
+    log = (shell.folder / f"{arguments[0]}.log").open("w")
+    process = subprocess.Popen(command, cwd=shell.folder, env=shell.environ(), stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> None:
+    """Verdicts on their scales with reasons, and their mean. The demo model judges by chance: a check must say so.
+
+    Then its scores rank nothing, by name. Pairs of the two models are compared in both orders.
+    """
     model = tmp_path / "somebody-elses.gguf"
     shutil.copy(DEMO_MODEL, model)
-    (shell.folder / "tiny.yaml").write_text(SUITE)
-    (shell.folder / "rubric.yaml").write_text(RUBRIC)
-    what = ("--suite", "tiny.yaml", "--model", model, "--judge", "nightjar-demo", "--rubric", "rubric.yaml")
+    for name, text in (("tiny.yaml", SUITE), ("rubric.yaml", RUBRIC), ("pairwise.yaml", PAIRWISE)):
+        (shell.folder / name).write_text(text)
+    judged = ("--judge", "nightjar-demo", "--rubric", "rubric.yaml", "--self-judging")
+    models = ("--model", "nightjar-demo", "--model", model, "--set", "somebody-elses:temperature=0.9")
     out = tmp_path / "reports"
-
-    shell.ok("eval", *what, "--name", "judged", "--out", out, "-f", "json", "-f", "html", "-f", "csv")
+    shell.ok("eval", "--suite", "tiny.yaml", *models, *judged, "--name", "judged", "--out", out, "-f", "json")
 
     report = json.loads((out / "judged.json").read_text())
-    ((turn,),) = (job["turns"] for job in report["jobs"])
-    plot, voice, whole = (turn["scores"][name] for name in ("judge.plot", "judge.voice", "judge"))
-    assert (plot["state"], voice["state"]) == ("scored", "scored")
-    assert plot["value"] in (1, 2, 3)
-    assert voice["value"] in (0, 1)
-    assert whole["value"] == (plot["value"] + voice["value"]) / 2
-    assert report["run"]["judges"] == ["nightjar-demo"]
-    assert report["models"][0]["metrics"]["judge"]["n"] == 1
-    assert "judge.plot" in (out / "judged.html").read_text()
-    assert "score.judge.plot" in (out / "judged.csv").read_text().splitlines()[0]
+    scores = [turn["scores"] for job in report["jobs"] for turn in job["turns"]]
+    assert len(scores) == 2 * len(NAMES)
+    for plot, voice, whole in ((s["judge.plot"], s["judge.voice"], s["judge"]) for s in scores):
+        assert plot["value"] in (1, 2, 3)
+        assert voice["value"] in (0, 1)
+        assert whole["value"] == (plot["value"] + voice["value"]) / 2
+    assert report["judging"]["rubric"]["criteria"][0]["name"] == "plot"
+    assert len(report["judging"]["prompt_digest"]) == 32
+    assert "nightjar judge check" in (
+        shell.ok("report", "judged", "-f", "md", "--out", out) and (out / "judged.md").read_text()
+    )
+
+    alone = shell.run("judge", "check", "judged", "--self-judging")
+    assert alone.returncode == 0, alone.stderr
+    assert "No worker holds the judge 'nightjar-demo'" in alone.stderr
+
+    with service(shell, "dispatcher"), service(shell, "worker", "--model", "nightjar-demo", "--slots", "4"):
+        checked = shell.run("judge", "check", "judged", "--self-judging", "--wait", "--json")
+        found = json.loads(checked.stdout)
+        assert checked.returncode == 1, "the demo model cannot judge, and a script must learn of it"
+        (check,) = found["checks"]
+        assert check["ability"] == "can't tell them apart"
+        assert {one["control"]: one["paired"]["n"] for one in check["controls"]} == {
+            "shuffled": len(NAMES),
+            "truncated": len(NAMES),
+            "off_topic": len(NAMES),
+        }
+
+        shell.ok("report", "judged", "-f", "json", "-f", "html", "--out", out)
+        named = json.loads((out / "judged.json").read_text())
+        assert named["notices"][0]["text"].startswith("Nightjar-demo can't tell real replies from")
+        assert [place["rank"] for place in named["ranking"]["places"]] == [None, None]
+        assert "can&#39;t tell real replies" in (out / "judged.html").read_text()
+
+        pairs = ("--rubric", "pairwise.yaml", "--judge", "nightjar-demo", "--self-judging")
+        shell.ok("judge", "judged", *pairs, "--wait")
+        shell.ok("report", "judged", "-f", "json", "--out", out)
+        compared = json.loads((out / "judged.json").read_text())["judging"]
+        (judge,) = compared["judges"]
+        assert judge["asked"] == judge["judged"] <= len(NAMES)
+        assert judge["flips"]["compared"] == judge["asked"]
+        (rate,) = compared["win_rates"]
+        assert (rate["first"], rate["second"], rate["n"]) == ("nightjar-demo", "somebody-elses", len(NAMES))
 
 
-def test_a_broken_rubric_is_refused_before_anything_runs(shell: Shell) -> None:
-    """Exit code 2, the file and the field; nothing is stored."""
+REFUSED = [
+    # a scale that does not follow on; a pairwise rubric with points; nobody to compare with; a judge of its own replies
+    (RUBRIC.replace("2: Something happens., ", ""), (), ("rubric.yaml: criteria.0.scale: ", "follow one another")),
+    (f"method: pairwise\n{RUBRIC.strip()}", (), ("rubric.yaml: criteria.0.scale: ", "leave it out")),
+    (f"scope: conversation\nreference: required\n{RUBRIC.strip()}", (), ("rubric.yaml: reference: ", "scope: turn")),
+    (PAIRWISE, ("--self-judging",), ("one model alone", "--against")),
+    (RUBRIC, (), ("is its own", "--self-judging")),
+]
+
+
+@pytest.mark.parametrize(("rubric", "more", "said"), REFUSED)
+def test_a_judging_that_cannot_be_is_refused_before_anything_runs(
+    shell: Shell, rubric: str, more: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    """Exit code 2, what is wrong and where; nothing is stored."""
     (shell.folder / "tiny.yaml").write_text(SUITE)
-    (shell.folder / "rubric.yaml").write_text(RUBRIC.replace("2: Something happens., ", ""))
-    what = ("--suite", "tiny.yaml", "--model", "nightjar-demo", "--judge", "nightjar-demo")
+    (shell.folder / "rubric.yaml").write_text(rubric)
+    what = ("--suite", "tiny.yaml", "--model", "nightjar-demo", "--judge", "nightjar-demo", *more)
     error = shell.refused("eval", *what, "--rubric", "rubric.yaml")
-    assert "rubric.yaml: criteria.0: " in error
-    assert "follow one another" in error
+    assert all(part in error for part in said)
+    assert shell.json("run", "list")["runs"] == []
