@@ -71,17 +71,16 @@ class EngineSide:
             stalls_s=stalls,
         )
 
-    async def decode_rate(self, slots: int, prompt_tokens: int, generated: int) -> float:
-        """Tokens per second delivered as text, with every slot decoding from the first step on."""
+    async def decode(self, slots: int, prompt_tokens: int, generated: int) -> Played:
+        """Text streamed to asyncio, with every slot decoding from the first step on."""
         chats = tuple(
             Chat(turns=(tuple(300 + (slot * 31 + i * 7) % 1000 for i in range(prompt_tokens)),), seed=slot)
             for slot in range(slots)
         )
         await self.run(Workload(name="prefill", chats=chats, reply_tokens=1, at_once=slots))
-        played = await self.run(
+        return await self.run(
             Workload(name="decode", chats=chats, reply_tokens=generated, at_once=slots, streaming=True)
         )
-        return played.outcome.tokens_per_s
 
     async def _play(self, chat: Chat, workload: Workload, gate: asyncio.Semaphore) -> Transcript:
         transcript, known_reply = Transcript(), 0
