@@ -117,6 +117,9 @@ def test_operands() -> None:
         (GateKind.BELOW, "checks:0.8", Gate(kind=GateKind.BELOW, metric="checks", value=0.8)),
         (GateKind.BELOW, "judge:tone:3", Gate(kind=GateKind.BELOW, metric="judge:tone", value=3)),  # the last colon
         (GateKind.MISSING, "0.05", Gate(kind=GateKind.MISSING, metric=None, value=0.05)),
+        (GateKind.MISSING, "5%", Gate(kind=GateKind.MISSING, metric=None, value=0.05)),
+        (GateKind.MISSING, "3", Gate(kind=GateKind.MISSING, metric=None, value=3, counted=True)),  # turns
+        (GateKind.MISSING, "0", Gate(kind=GateKind.MISSING, metric=None, value=0, counted=True)),
     ],
 )
 def test_gate_is_read(kind: GateKind, text: str, gate: Gate) -> None:
@@ -135,6 +138,8 @@ def test_gate_is_read(kind: GateKind, text: str, gate: Gate) -> None:
         (GateKind.REGRESSION, "checks:-0.1"),
         (GateKind.MISSING, "checks:0.1"),
         (GateKind.MISSING, "-1"),
+        (GateKind.MISSING, "1.5"),  # no share, no number of turns
+        (GateKind.MISSING, "inf"),
     ],
 )
 def test_gate_that_is_none(kind: GateKind, text: str) -> None:
@@ -165,8 +170,26 @@ def test_nothing_to_hold_against_a_limit() -> None:
 
 def test_max_missing() -> None:
     """Two of twelve jobs dead: 17 % of the turns."""
-    gates = [parse_gate(GateKind.MISSING, limit) for limit in ("0.1", "0.2")]
-    assert outcomes(check_report(gates, night(0.5, dead=2))) == [Outcome.TRIPPED, Outcome.PASSED]
+    gates = [parse_gate(GateKind.MISSING, limit) for limit in ("0.1", "0.2", "7", "8")]
+    passed = [Outcome.TRIPPED, Outcome.PASSED] * 2
+    assert outcomes(check_report(gates, night(0.5, dead=2))) == passed
+
+
+def test_what_a_stopped_run_never_generated_is_missing() -> None:
+    """Its jobs are still PENDING: nobody will make their turns."""
+    about = [sequence(number) for number in range(4)]
+    jobs = [factories.row(one, ["fox"] * 4) for one in about[:3]]
+    jobs.append(factories.row(about[3], [], status=JobStatus.PENDING))
+    report = factories.report_of(jobs, about)
+    assert outcomes(check_report([parse_gate(GateKind.MISSING, "3")], report)) == [Outcome.TRIPPED]
+
+
+def test_a_mean_over_what_is_left_passes_only_if_the_rest_could_not_change_it() -> None:
+    """All right on ten of twelve sequences: above 0.8 even with the missing two as worst, but not above 0.9."""
+    gates = [parse_gate(GateKind.BELOW, limit) for limit in ("checks:0.8", "checks:0.9")]
+    results = check_report(gates, night(1.0, dead=2))
+    assert outcomes(results) == [Outcome.PASSED, Outcome.INCONCLUSIVE]
+    assert "17% is missing" in results[1].reason
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import pytest
 
 from config.errors import RunConflictError, UsageError
 from jobs.documents import Run, SequenceRef, SuiteVersion
+from jobs.ending import Gate, GateKind, Hook, HookKind
 from jobs.identity import default_run_seed
 from jobs.sequences import Mode
 from jobs.states import RunStatus
-from pipeline.freeze import content_digest, differences, freeze, grown
+from pipeline.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
 from pipeline.request import make_request
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -117,3 +118,46 @@ def test_nothing_new_means_nothing_to_do() -> None:
 def test_a_run_in_no_state_to_grow_says_so(status: RunStatus, said: str) -> None:
     with pytest.raises(RunConflictError, match=said):
         grown(frozen(status), frozen(repeats=5))
+
+
+GATE = Gate(kind=GateKind.BELOW, metric="checks", value=0.8)
+HOOK = Hook(kind=HookKind.COMMAND, target="true")
+
+
+def test_what_was_asked_for_again_and_changes_no_reply_is_applied() -> None:
+    """Priority, tries and who is told may change; what nobody speaks of stays."""
+    old = frozen(priority=5, max_tries=9)
+    new = frozen(priority=7, on_finish=(HOOK,))
+    assert adjustments(old, new, {"priority"}) == {"priority": (5, 7)}
+    assert adjustments(old, new, {"on_finish"}) == {"ending.on_finish": ((), (HOOK,))}
+    assert adjustments(old, new, {"max_tries"}) == {"max_tries": (9, 3)}
+    assert adjustments(old, old, {"priority", "max_tries"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "said"),
+    [
+        ({"gates": (GATE,)}, {"gates"}, ["the gates are --fail-below checks:0.8, were none"]),
+        ({}, set(), []),
+        ({"strict": True}, {"strict"}, ["--strict is True, was False"]),
+        ({"baseline": "n"}, {"baseline"}, ["--baseline is n, was None"]),
+    ],
+)
+def test_gates_are_frozen(change: dict[str, Any], given: set[str], said: list[str]) -> None:
+    assert gate_differences(frozen(), frozen(**change), given) == said
+
+
+def test_a_run_that_says_nothing_keeps_its_gates() -> None:
+    assert gate_differences(frozen(gates=(GATE,)), frozen(), set()) == []
+
+
+def test_an_ending_is_frozen() -> None:
+    """A deadline counts from the tick; somebody who is told wants to know of a stall; nights have a series."""
+    tick = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
+    run = frozen(
+        name="n-{date}", schedule="nightly", tick=tick, deadline="07:00", timezone="Europe/Berlin", on_finish=(HOOK,)
+    )
+    assert run.ending.deadline_at == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+    assert run.ending.stalled_after_s == 1800
+    assert (run.series, frozen(name="n-{date}").series, frozen().series) == ("nightly", "n-{date}", None)
+    assert (frozen().ending.stalled_after_s, frozen().ending.deadline_at) == (None, None)
