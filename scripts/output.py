@@ -44,10 +44,11 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = None if title is None else Text(plain(title))
+    result = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         justify: JustifyMethod = "right" if column.endswith(">") else "left"
-        result.add_column(column.removesuffix(">"), justify=justify, overflow="fold", no_wrap=number == 0)
+        result.add_column(Text(plain(column.removesuffix(">"))), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
         result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from typing import Any
 
 from config.errors import SuiteError
@@ -36,8 +37,9 @@ def parse_csv(text: str, file: str) -> Located:
 
 def _header(cells: list[str], file: str) -> list[str]:
     names = [cell.strip() for cell in cells]
+    count = Counter(names)
     for name in names:
-        if not name or "\0" in name or names.count(name) > 1:
+        if not name or "\0" in name or count[name] > 1:
             raise suite_error(file, 1, f"the header names {name!r} twice." if name else "a column has no name.")
         if problem := storable(name):
             raise suite_error(file, 1, problem)

@@ -15,6 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_DEPTH = 40
 """Levels of nesting a file may have."""
+LONGEST_MESSAGE = 1_000
 _INT64 = 2**63
 
 
@@ -55,6 +56,8 @@ class Located:
 
 def suite_error(file: str, line: int | None, message: str, path: Path = ()) -> SuiteError:
     where = ", ".join([file] + ([] if line is None else [f"line {line}"]) + ([f"field {dotted(path)}"] if path else []))
+    if len(message) > LONGEST_MESSAGE:  # it quotes the file, where anything may stand
+        message = f"{message[:LONGEST_MESSAGE]} ..."
     return SuiteError(f"{where}: {message}")
 
 

@@ -33,6 +33,12 @@ SAMPLING_KEYS: Mapping[str, str] = {
 """`general.sampling.KEY` -> Nightjar's parameter. `sequence` and `mirostat*` have no counterpart and are left out."""
 
 
+MAX_LAYERS = 1_024
+MAX_ARCHITECTURE = 64
+MAX_LICENCE = 500
+"""Characters; beyond these a file is no model, or not worth storing whole."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
     """A model's metadata (of its first part) with the tensors of all its parts."""
@@ -180,7 +186,7 @@ def licence_of(metadata: Metadata) -> str | None:
     for key in ("general.license", "general.license.name", "general.license.link"):
         value = metadata.values.get(key)
         if isinstance(value, str) and value.strip():
-            return value.strip()
+            return value.strip()[:MAX_LICENCE]
     return None
 
 
@@ -212,8 +218,17 @@ def _refuse_other_files(path: Path, metadata: Metadata) -> None:
         raise ModelFileError(f"{path} names no architecture (general.architecture): it is a GGUF file, but no model.")
     if not metadata.tensors:
         raise ModelFileError(f"{path} holds no tensors (a vocabulary alone?), so that nothing can be computed with it.")
+    if len(metadata.architecture) > MAX_ARCHITECTURE:
+        raise ModelFileError(
+            f"{path} names an architecture of {len(metadata.architecture):,} characters: it is no model."
+        )
+    layers = metadata.of_architecture("block_count")
+    if isinstance(layers, int) and not 0 <= layers <= MAX_LAYERS:
+        raise ModelFileError(
+            f"{path} claims {layers:,} layers, and llama.cpp loads at most 512: it is damaged. Fetch it again."
+        )
 
 
 def _count(value: Any) -> int:
-    """A count that must be there: 0 where the file does not say (llama.cpp refuses such files itself)."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """A count that must be there: 0 where the file does not say, or cannot be right (llama.cpp refuses such files)."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0

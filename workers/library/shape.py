@@ -33,7 +33,7 @@ SLIDING: Mapping[str, tuple[int, bool]] = {
 }
 """Architectures whose layers see a window only, but for one in so many; True: the first of them, else the last.
 Files may say otherwise; what is not here and says nothing sees everything (llama.cpp, `load_swa_pattern`)."""
-_LAYER = re.compile(r"^blk\.(\d+)\.")
+_LAYER = re.compile(r"^blk\.(\d{1,6})\.")
 
 
 @dataclass(frozen=True, kw_only=True)
