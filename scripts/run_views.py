@@ -1,10 +1,11 @@
-"""What `nightjar run` shows: the list, one run, one job's attempts."""
+"""What `nightjar run` shows: the list, and one run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from jobs.states import JobStatus
+from scripts.ending_view import describe_ending, print_ending
 from scripts.output import console, plain, table
 from scripts.run_wait import count_jobs
 
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.database import Database
-    from jobs.documents import Job, Run
+    from jobs.documents import Run
 
 REASONS_SHOWN = 10
+ENDING = frozenset({"ending", "verdict", "progress", "untold", "transcripts_dropped_at"})
+"""Fields shown by `scripts.ending_view`, or none of a reader's business."""
 
 
 async def list_runs(limit: int, database: Database) -> list[dict[str, Any]]:
@@ -59,7 +62,7 @@ async def describe_run(run: Run, database: Database) -> dict[str, Any]:
         counts[row["_id"]["status"]] += row["jobs"]
         counts["turns"] += row["committed"]
         counts["empty"] += row["empty"]
-    data: dict[str, Any] = run.model_dump(mode="json", exclude={"models", "sequences", "rubric"})
+    data: dict[str, Any] = run.model_dump(mode="json", exclude={"models", "sequences", "rubric", *ENDING})
     models = [
         {"name": m.name, "digest": m.digest, "path": m.path, "jobs": by_model.get(m.name), "loads": len(m.loads)}
         for m in run.models
@@ -69,6 +72,7 @@ async def describe_run(run: Run, database: Database) -> dict[str, Any]:
         "models": models,
         "jobs": await count_jobs(run.id, database),
         "dead_reasons": await _dead_reasons(run, database),
+        **await describe_ending(run, database),
     }
 
 
@@ -95,6 +99,7 @@ def print_run(data: dict[str, Any]) -> None:
         f"Nightjar {data['nightjar_version']}",
     ]
     print(plain("\n".join(lines)))
+    print_ending(data)
     columns = ("model", "file digest", *(f"{status.lower()}>" for status in JobStatus), "turns>", "empty>")
     rows = [_model_row(model) for model in data["models"]]
     console().print(table(None, columns, rows))
@@ -114,51 +119,6 @@ def _sets(data: dict[str, Any]) -> str:
     for model, layer in data["set_model_parameters"].items():
         sets += [f"{model}:{key}={value}" for key, value in layer.items()]
     return ", ".join(sets) or "none"
-
-
-def describe_job(job: Job) -> dict[str, Any]:
-    """A job with its attempts, without its turns' texts."""
-    data: dict[str, Any] = job.model_dump(mode="json", exclude={"turns", "payload", "revision_id"})
-    turns = [
-        {
-            "index": turn.index,
-            "finish_reason": turn.draw.finish_reason,
-            "prompt_tokens": turn.prompt_tokens,
-            "reused_tokens": turn.reused_tokens,
-            "reply_tokens": len(turn.draw.reply_ids),
-            "empty": turn.draw.empty,
-            "committed_at": turn.committed_at.isoformat(),
-        }
-        for turn in job.turns
-    ]
-    return data | {"turns": turns}
-
-
-def print_job(data: dict[str, Any]) -> None:
-    reason = f" ({data['reason']})" if data["reason"] else ""
-    print(plain(f"Job {data['id']}  {data['sequence']} x {data['model']}, repeat {data['repeat']}"))
-    print(plain(f"{data['status']}{reason}, {data['turns_committed']} of {data['turns_total']} turns"))
-    counters = f"tries {data['tries']}, lapses {data['lapses']}, crashes {data['crashes']}, fence {data['fence']}"
-    print(counters + (", suspect" if data["suspect"] else ""))
-    rows = [
-        [
-            a["fence"],
-            a["worker"],
-            a["started_at"],
-            a["ended_at"],
-            a["end"] or "running",
-            a["turns_committed"],
-            a["error"],
-        ]
-        for a in data["attempts"]
-    ]
-    columns = ("fence>", "worker", "started", "ended", "end", "turns>", "error")
-    console().print(table("Attempts", columns, rows))
-    turns = [
-        [t["index"], t["finish_reason"], t["prompt_tokens"], t["reused_tokens"], t["reply_tokens"], t["empty"]]
-        for t in data["turns"]
-    ]
-    console().print(table("Turns", ("turn>", "finish", "prompt>", "reused>", "reply>", "empty"), turns))
 
 
 def _minute(moment: datetime) -> str:

@@ -57,7 +57,8 @@ def show(
 ) -> None:
     """What a run is made of and how it stands. Example: nightjar run show nightly-2026-11-20 --job 81:story:0"""
     from jobs.lookup import find_job, find_run
-    from scripts.run_views import describe_job, describe_run, print_job, print_run
+    from scripts.job_view import describe_job, print_job
+    from scripts.run_views import describe_run, print_run
     from scripts.session import open_session, run_async
 
     async def load() -> dict[str, object]:
@@ -65,7 +66,7 @@ def show(
             run = await find_run(name, session.database)
             if job is None:
                 return await describe_run(run, session.database)
-            return describe_job(await find_job(run, job, session.database))
+            return await describe_job(await find_job(run, job, session.database), session.database)
 
     data = run_async(load())
     if as_json:
@@ -157,6 +158,27 @@ def retry(
 
     count = run_async(again())
     print(f"{count} jobs are tried again." if count else "No dead job was found to try again.")
+
+
+@app.command()
+def tell(name: Name) -> None:
+    """Call again whom an --on-finish call failed to reach, or may not have reached. Example: nightjar run tell nightly
+
+    A running `nightjar dispatcher` makes the calls, under the same delivery ids.
+    """
+    from jobs.lookup import find_run
+    from jobs.nights import Delivery
+    from pipeline.telling.deliveries import send_again
+    from scripts.session import open_session, run_async
+
+    async def again() -> int:
+        async with open_session() as session:
+            run = await find_run(name, session.database)
+            found = await Delivery.find({"run": run.id}).to_list()
+            return sum([await send_again(one.id, session.database) for one in found])
+
+    count = run_async(again())
+    print(f"{count} calls are made again by a dispatcher." if count else "Nobody is left to be called again.")
 
 
 @app.command()

@@ -10,16 +10,18 @@ import pytest
 from config.errors import UsageError
 from jobs import control, ownership
 from jobs.database import Database
-from jobs.documents import Run, WorkerState
+from jobs.documents import Run, WorkerState, utc_now
 from jobs.lookup import find_job
-from jobs.retry import Dead
+from jobs.records import AttemptEnd
+from jobs.retry import Again, Dead
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
 from pipeline.producer import enqueue
 from pipeline.request import make_request
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.importer import import_suite
-from scripts.run_views import describe_job, describe_run, list_runs, print_job, print_run
+from scripts.job_view import describe_job, print_job
+from scripts.run_views import describe_run, list_runs, print_run
 from scripts.run_wait import Ended, _hint, wait_for_run
 
 
@@ -42,8 +44,7 @@ async def finish(run: Run, database: Database) -> None:
 
 async def kill_one(run: Run, database: Database, reason: str = "ContextError: 9 of 8 tokens") -> None:
     job = await find_job(run, "a", database)
-    claimed = await ownership.claim(job.id, "w1", "host", 30, database)
-    assert claimed is not None
+    [claimed] = await ownership.claim({job.id: job.fence}, "w1", "host", 30, database)
     await ownership.fail(claimed, Dead(reason=reason, counted=("tries",)), reason, database)
 
 
@@ -110,15 +111,29 @@ async def test_a_run_is_described_by_model_with_the_reasons_of_its_dead(
 
 
 async def test_a_jobs_attempts_are_a_timeline(run: Run, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its wait, its length, its end and its reason; a crash with what the process last wrote."""
+    job = await find_job(run, "a", database)
+    [claimed] = await ownership.claim({job.id: job.fence}, "h:1:1", "h", 30, database)
+    crashed = "its worker died of SIGSEGV"
+    query = {"_id": job.id, "fence": 1}
+    await ownership.apply_decision(query, Again(delay_s=0, counted=("crashes",)), AttemptEnd.CRASHED, crashed, database)
+    stderr = "".join(f"line {n}\n" for n in range(40)) + "\x1b[2Jggml: out of reach\n"
+    crash = {"worker": "h:1:1", "reason": "died of SIGSEGV", "held": [job.id, "x"], "stderr": stderr, "at": utc_now()}
+    await database.raw["crashes"].insert_one(crash)
     await kill_one(run, database)
-    data = describe_job(await find_job(run, "a:m:0", database))
-    (attempt,) = data["attempts"]
-    assert (attempt["worker"], attempt["end"], attempt["fence"]) == ("w1", "error", 1)
-    assert (data["status"], data["turns"]) == ("DEAD", [])
+    data = await describe_job(await find_job(run, "a:m:0", database), database)
+    assert [(a["worker"], a["end"], a["fence"]) for a in data["attempts"]] == [
+        ("h:1:1", "crashed", 1),
+        ("w1", "error", 2),
+    ]
+    assert all(0 <= a["waited_s"] < 60 and 0 <= a["lasted_s"] < 60 for a in data["attempts"])
+    assert (data["status"], data["turns"], data["crashes"][0]["jobs_in_hand"]) == ("DEAD", [], 2)
     print_job(data)
     printed = " ".join(capsys.readouterr().out.split())
     assert "DEAD (ContextError: 9 of 8 tokens), 0 of 1 turns" in printed
-    assert "w1" in printed
+    assert "h:1:1 died of SIGSEGV with 1 other jobs in hand; it last wrote: line 29" in printed
+    assert "ggml: out of reach" in printed
+    assert "\x1b" not in printed
 
 
 @pytest.mark.parametrize(
