@@ -39,7 +39,8 @@ LONGEST_PAUSE_S = 60.0
 STEADY_S = 60.0
 """A process that ran this long starts its backoff anew."""
 BURST_STARTS = 8
-"""In burst mode, somebody waits: after this many deaths the work is given up."""
+BURST_LOADS = 3
+"""In burst mode, somebody waits: after this many deaths, or so many while it loaded, the work is given up."""
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP})
 _log = structlog.get_logger()
 
@@ -92,16 +93,16 @@ class Supervisor:
 
     async def _keep(self, pin: Pin) -> int:
         """Keeps one worker process alive; returns 0 for an end that was asked for or a burst that is over."""
-        pause_s, starts = FIRST_PAUSE_S, 0
+        pause_s, starts, loads = FIRST_PAUSE_S, 0, 0
         while not self._stop.is_set():
             child = await self._start(pin)
             starts += 1
             code = await self._wait(child)
             if code < 0 or code == BROKEN:
-                await self._tell(child, code)
+                loads += await self._tell(child, code)
             if self._stop.is_set() or (code == 0 and self._burst):
                 return 0
-            if code in (CANNOT, WRONG_USAGE) or (self._burst and starts >= BURST_STARTS):
+            if code in (CANNOT, WRONG_USAGE) or (self._burst and (starts >= BURST_STARTS or loads >= BURST_LOADS)):
                 return 1
             own_fault = code > 0 or -code in CRASH_SIGNALS
             steady = monotonic() - child.began > STEADY_S
@@ -141,8 +142,8 @@ class Supervisor:
         self._children.discard(child)
         return code
 
-    async def _tell(self, child: Child, code: int) -> None:
-        """Writes down a death, and gives back what the process held."""
+    async def _tell(self, child: Child, code: int) -> bool:
+        """Writes down a death, and gives back what the process held. True where it crashed while it loaded."""
         end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         for_memory = -code == signal.SIGKILL and memory_kills() > child.memory_kills
         crashed = -code in CRASH_SIGNALS or for_memory
@@ -152,9 +153,10 @@ class Supervisor:
             held = await backlog.owned(child.worker, self._database)
             for job in held:
                 await self._give_back(job, reason, crashed=crashed, alone=len(held) == 1)
-            await self._record(child, reason, [job.id for job in held])
+            return await self._record(child, reason, [job.id for job in held]) and crashed
         except (NightjarError, PyMongoError) as error:
             _log.warning("death_not_told", worker=child.worker, error=str(error))  # the leases lapse by themselves
+            return False
 
     async def _give_back(self, job: Lapsed, reason: str, *, crashed: bool, alone: bool) -> None:
         decision: Decision = Again(delay_s=0, counted=())
@@ -166,12 +168,13 @@ class Supervisor:
         end = AttemptEnd.CRASHED if crashed else AttemptEnd.LAPSED
         await apply_decision(query, decision, end, f"its worker {reason}", self._database)
 
-    async def _record(self, child: Child, reason: str, held: list[str]) -> None:
+    async def _record(self, child: Child, reason: str, held: list[str]) -> bool:
+        """True where it was still loading."""
         stderr = child.stderr.decode("utf-8", "replace")
         await self._database.leases.delete_many({"owner": child.worker})
-        await self._database.workers.update_one(
-            {"_id": child.worker}, {"$set": {"state": "dead", "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}}
-        )
+        ended = {"state": "dead", "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
+        last = await self._database.workers.find_one_and_update({"_id": child.worker}, {"$set": ended})
         await self._database.raw["crashes"].insert_one(
             {"worker": child.worker, "reason": reason, "held": held, "stderr": stderr, "at": utc_now()}
         )
+        return last is not None and last["state"] == "loading"
