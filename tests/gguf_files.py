@@ -121,6 +121,49 @@ def write_llama(
     return path
 
 
+def write_mamba(path: Path, *, layers: int = 2, width: int = 64, vocab: int = 512, seed: int = 7) -> Path:
+    """A recurrent model with random weights that llama.cpp loads: it has a state and no cells to copy or trim."""
+    import gguf
+    import numpy as np
+
+    inner, state, kernel, rank = 2 * width, 8, 4, 4
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.add_name("generated")
+    writer.add_context_length(512)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_block_count(layers)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    writer.add_layer_norm_rms_eps(1e-5)
+    _vocabulary(writer, vocab)
+    writer.add_chat_template(CHATML)
+
+    def tensor(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.3)
+
+    tensor("token_embd.weight", vocab, width)
+    writer.add_tensor("output_norm.weight", np.ones(width, dtype=np.float32))
+    for layer in range(layers):
+        block = f"blk.{layer}"
+        writer.add_tensor(f"{block}.attn_norm.weight", np.ones(width, dtype=np.float32))
+        tensor(f"{block}.ssm_in.weight", 2 * inner, width)
+        tensor(f"{block}.ssm_conv1d.weight", inner, kernel)
+        tensor(f"{block}.ssm_conv1d.bias", inner)
+        tensor(f"{block}.ssm_x.weight", rank + 2 * state, inner)
+        tensor(f"{block}.ssm_dt.weight", inner, rank)
+        tensor(f"{block}.ssm_dt.bias", inner)
+        writer.add_tensor(f"{block}.ssm_a", -np.exp(random.standard_normal((inner, state), dtype=np.float32)))
+        tensor(f"{block}.ssm_d", inner)
+        tensor(f"{block}.ssm_out.weight", width, inner)
+    _finish(writer)
+    return path
+
+
 def _vocabulary(writer: Any, size: int) -> None:
     """Byte-level BPE: three control tokens, the 256 bytes as GPT-2 writes them, then fillers that no merge makes."""
     import gguf
