@@ -1,4 +1,4 @@
-"""Models whose cache cannot be copied or trimmed at any place: they work, many conversations at once, without sharing."""
+"""Models whose cache cannot be copied or trimmed: they work, many conversations at once, without sharing."""
 
 from __future__ import annotations
 
