@@ -16,11 +16,12 @@ from typing import Any
 
 import regex
 
+from pipeline.scoring.json_checks import DECODER
+
 MAX_STARTS = 200
 """Places where a reply is tried to be read as JSON."""
 MAX_CHARS = 200_000
 _TAGGED = regex.compile(r"<function=([\w.-]+)>\s*(?=\{)")
-_DECODER = json.JSONDecoder(parse_constant=lambda constant: _refuse(constant))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def _call(data: dict[str, Any]) -> Call:
 def _arguments(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str):
         try:
-            value = _DECODER.decode(value)
+            value = DECODER.decode(value)
         except (ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None
@@ -99,7 +100,7 @@ def _objects(reply: str) -> Iterator[Any]:
 
 def _read(reply: str, start: int) -> tuple[Any, int] | None:
     try:
-        return _DECODER.raw_decode(reply, start)
+        return DECODER.raw_decode(reply, start)
     except (ValueError, RecursionError):
         return None
 
@@ -117,7 +118,3 @@ def _pythonic(reply: str, function: str) -> Iterator[Call]:
                     break
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")

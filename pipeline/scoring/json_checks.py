@@ -14,6 +14,12 @@ import regex
 from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
 from pipeline.scoring.text_checks import REGEX_DEADLINE_S, compile_pattern
 
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse)
 _FENCED = regex.compile(r"\A\s*```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", regex.DOTALL)
 
 
@@ -54,7 +60,7 @@ def parse_json(reply: str, *, fenced: bool) -> Any:
     """The JSON of a reply. Raises ValueError that says where it stops being JSON; NaN and Infinity are not JSON."""
     block = _FENCED.match(reply) if fenced else None
     try:
-        return json.loads(block.group(1) if block else reply, parse_constant=_refuse)
+        return DECODER.decode(block.group(1) if block else reply)
     except RecursionError:
         raise ValueError("not JSON that can be read: nested too deeply") from None
     except ValueError as error:
@@ -100,7 +106,3 @@ def _keywords(node: Any, path: str = "$") -> Iterator[tuple[str, str, Any]]:
         below = f"{path}.{key}"
         yield below, str(key), value
         yield from _keywords(value, below)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")

@@ -6,7 +6,11 @@ All share one tokenisation of the reply, and `loops` looks closer only where spa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 from pipeline.scoring.diversity import looped_share
 from pipeline.scoring.scorer import Context, Direction, FunctionScorer, Scale, Score, unscored
@@ -14,47 +18,82 @@ from pipeline.scoring.words import words
 
 SPAN_WORDS = 4
 """Repetition is measured over spans of this many words."""
+_NONE = Score(value=0.0)
 
 
-def distinct(tokens: Sequence[str], n: int) -> float | None:
-    """Different n-grams / n-grams; None for fewer than n words."""
-    total = len(tokens) - n + 1
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variety:
+    """What the measures say of one text; None below the words that it takes."""
+
+    words: int
+    distinct_1: float | None
+    distinct_2: float | None
+    repetition: float | None
+
+
+@lru_cache(maxsize=2)
+def variety(text: str) -> Variety:
+    """All measures of a text at once."""
+    tokens = words(text)
+    count = len(tokens)
+    pairs = list(pairwise(tokens))
+    different = len(set(pairs))
+    return Variety(
+        words=count,
+        distinct_1=len(set(tokens)) / count if count else None,
+        distinct_2=different / len(pairs) if pairs else None,
+        repetition=_repetition(tokens, pairs, different),
+    )
+
+
+def repetition(tokens: Sequence[str]) -> float | None:
+    """Share of the spans of words that occurred before in the same reply: 0 for none; None below one span."""
+    pairs = list(pairwise(tokens))
+    return _repetition(tuple(tokens), pairs, len(set(pairs)))
+
+
+def _repetition(tokens: tuple[str, ...], pairs: list[tuple[str, str]], different: int) -> float | None:
+    """A span can only come again where its first pair of words does, so only those are looked at."""
+    total = len(tokens) - SPAN_WORDS + 1
     if total < 1:
         return None
-    return len(set(zip(*(tokens[i:] for i in range(n)), strict=False))) / total
-
-
-def repetition(tokens: Sequence[str], span: int = SPAN_WORDS) -> float | None:
-    """Share of the spans of words that occurred before in the same reply: 0 for none; None below one span."""
-    share = distinct(tokens, span)
-    return None if share is None else 1.0 - share
+    if different == len(pairs):
+        return 0.0
+    if 4 * different < 3 * len(pairs):  # so much comes again that looking at all spans is quicker
+        spans = zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False)
+        return 1 - len(set(spans)) / total
+    again = {pair for pair, times in Counter(pairs).items() if times > 1}
+    starts = [at for at, pair in enumerate(pairs[:total]) if pair in again]
+    return (len(starts) - len({tokens[at : at + SPAN_WORDS] for at in starts})) / total
 
 
 def _words(context: Context) -> Score:
-    return Score(value=float(len(words(context.reply))))
+    return Score(value=float(variety(context.reply).words))
 
 
 def _distinct_1(context: Context) -> Score:
-    return _or_unscored(distinct(words(context.reply), 1), 1)
+    return _or_unscored(variety(context.reply).distinct_1, 1)
 
 
 def _distinct_2(context: Context) -> Score:
-    return _or_unscored(distinct(words(context.reply), 2), 2)
+    return _or_unscored(variety(context.reply).distinct_2, 2)
 
 
-def _repetition(context: Context) -> Score:
-    return _or_unscored(repetition(words(context.reply)), SPAN_WORDS)
+def _repeated(context: Context) -> Score:
+    return _or_unscored(variety(context.reply).repetition, SPAN_WORDS)
 
 
 def _loops(context: Context) -> Score:
-    tokens = words(context.reply)
-    if not tokens:
-        return unscored("the reply has no words")
-    return Score(value=looped_share(tokens) if repetition(tokens) else 0.0)
+    found = variety(context.reply)
+    if not found.words:
+        return _or_unscored(None, 1)
+    return Score(value=looped_share(words(context.reply))) if found.repetition else _NONE
 
 
 def _or_unscored(value: float | None, at_least: int) -> Score:
-    return unscored(f"the reply has fewer than {at_least} words") if value is None else Score(value=value)
+    if value is None:
+        return unscored(f"the reply has fewer than {at_least} words")
+    return Score(value=value) if value else _NONE
 
 
 _COUNT = Scale(worst=None, best=None, direction=Direction.NONE, unit="words", least=0.0)
@@ -67,7 +106,7 @@ MEASURES: tuple[FunctionScorer, ...] = (
         name="distinct_2", scale=_SHARE, function=_distinct_2, help="share of word pairs that are different"
     ),
     FunctionScorer(
-        name="repetition", scale=_SHARE, function=_repetition, help="share of 4-word spans that occurred before"
+        name="repetition", scale=_SHARE, function=_repeated, help="share of 4-word spans that occurred before"
     ),
     FunctionScorer(
         name="loops", scale=_SHARE, function=_loops, help="share of words in a span said three times running or more"

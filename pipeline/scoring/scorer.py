@@ -141,9 +141,14 @@ class ScorerFactory:
         )
 
 
+PASSED = Score(value=1.0)
+
+
 def passed(met: bool, *, answer: str | None = None, reason: str | None = None) -> Score:
     """The score of a pass-or-fail scorer; `reason` is kept only where it failed."""
-    return Score(value=1.0, answer=answer) if met else Score(value=0.0, answer=answer, reason=reason)
+    if met:
+        return PASSED if answer is None else Score(value=1.0, answer=answer)
+    return Score(value=0.0, answer=answer, reason=reason)
 
 
 def unscored(reason: str) -> Score:

@@ -20,7 +20,7 @@ from pipeline.scoring.plugins import user_scorers
 from pipeline.scoring.scorer import PASS, SHARE, Context, FunctionScorer, Scale, Score, ScoreState, apply, unscored
 from pipeline.transcripts import JobRow, TurnRow
 
-VERSION = 1
+VERSION = 2
 """Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""
 CHECKS_METRIC = "checks"
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import regex
 
-from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
+from pipeline.scoring.scorer import PASSED, Context, Score, ScoreFunction, passed, unscored
 
 REGEX_DEADLINE_S = 1.0
 PATTERN_CHARS = 4096
@@ -25,12 +26,13 @@ _COUNTED = regex.compile(r"\{(\d*)(?:,(\d*))?\}")
 def includes(value: Any) -> ScoreFunction:
     """Every text is in the reply; `{any: [...]}` wants one of them. Letter case is ignored unless `case: true`."""
     texts, any_of, fold = _texts(value, "includes")
+    folded = [(text, fold(text)) for text in texts]
 
     def check(context: Context) -> Score:
         reply = fold(context.reply)
-        absent = [text for text in texts if fold(text) not in reply]
+        absent = [text for text, wanted in folded if wanted not in reply]
         met = len(absent) < len(texts) if any_of else not absent
-        return passed(met, reason=f"not in the reply: {_quoted(absent)}")
+        return PASSED if met else passed(False, reason=f"not in the reply: {_quoted(absent)}")
 
     return check
 
@@ -41,10 +43,12 @@ def excludes(value: Any) -> ScoreFunction:
     if any_of:
         raise ValueError("excludes takes a text or a list of texts: none of them may be in the reply.")
 
+    folded = [(text, fold(text)) for text in texts]
+
     def check(context: Context) -> Score:
         reply = fold(context.reply)
-        found = [text for text in texts if fold(text) in reply]
-        return passed(not found, reason=f"in the reply: {_quoted(found)}")
+        found = [text for text, unwanted in folded if unwanted in reply]
+        return passed(False, reason=f"in the reply: {_quoted(found)}") if found else PASSED
 
     return check
 
@@ -125,6 +129,7 @@ def _keep(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+@lru_cache(maxsize=4)  # several checks fold the same reply, one after another
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 

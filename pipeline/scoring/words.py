@@ -5,13 +5,31 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+_TYPOGRAPHIC = {"’": "'", "“": " ", "”": " ", "—": " ", "–": " ", "…": " "}
+"""What makes an English text more than ASCII, as a rule; only the apostrophe may stand inside a word."""
+_SPACED = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) not in "'-"}
 
 
 @lru_cache(maxsize=8)  # several scorers ask for the words of the same reply, one after another
 def words(text: str) -> tuple[str, ...]:
-    """Runs of letters and digits, joined by inner apostrophes and hyphens, in lower case."""
-    return tuple(_WORD.findall(text.lower()))
+    """Runs of letters and digits, joined by inner apostrophes and hyphens, in lower case; ’ is taken for '."""
+    text = text.lower()
+    if not text.isascii():
+        for mark, plain in _TYPOGRAPHIC.items():
+            text = text.replace(mark, plain)
+        if not text.isascii():
+            return tuple(_WORD.findall(text))
+    runs = text.translate(_SPACED).split()  # several times quicker than a pattern
+    if "'" not in text and "-" not in text:
+        return tuple(runs)
+    found: list[str] = []
+    for run in runs:
+        if run.isalnum():
+            found.append(run)
+        else:
+            found += _WORD.findall(run)
+    return tuple(found)
 
 
 def count_words(text: str) -> int:
