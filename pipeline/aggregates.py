@@ -13,14 +13,15 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
+from pipeline.report import data as data_module
 from pipeline.report import judges, ranking
 from pipeline.report.data import Notice, RunReport
 from pipeline.scoring.bench import Bench
 
 VERSION = 1
 """Of the form. A form that cannot be read any more is refused, never guessed at."""
-LEFT_OUT = frozenset({"jobs", "sequences"})
-"""Transcripts, and the prompts, which stay in MongoDB with their suite."""
+LEFT_OUT = frozenset({"jobs", "sequences", "changes"})
+"""Transcripts; the prompts, which stay in MongoDB with their suite; what changed since a baseline, which may change."""
 
 
 def pack(report: RunReport) -> bytes:
@@ -48,8 +49,10 @@ def without_transcripts(report: RunReport, dropped_at: datetime) -> RunReport:
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    hints = get_type_hints(RunReport, localns={**vars(ranking), **vars(judges)})
-    return {one.name: TypeAdapter(hints[one.name]) for one in fields(RunReport) if one.name not in LEFT_OUT}
+    kept = {name: hint for name, hint in RunReport.__annotations__.items() if name not in LEFT_OUT}
+    names = {**vars(data_module), **vars(ranking), **vars(judges)}
+    hints = get_type_hints(type("Kept", (), {"__annotations__": kept}), globalns=names)
+    return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
 def _plain(value: Any) -> Any:

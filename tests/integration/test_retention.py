@@ -17,7 +17,7 @@ from jobs.nights import Aggregates
 from jobs.pinned import pinned_runs
 from jobs.states import RunStatus
 from pipeline import retention
-from pipeline.aggregates import LEFT_OUT
+from pipeline.aggregates import LEFT_OUT, pack, unpack
 from pipeline.collector import collect
 from pipeline.comparison import compare_sides, pair_up, sides
 from pipeline.report.write import render
@@ -165,3 +165,11 @@ async def test_baselines_are_pinned(database: Database, run: Run, tmp_path: Path
 async def test_only_a_run_that_is_done_is_a_baseline(database: Database, run: Run) -> None:
     with pytest.raises(UsageError, match="only a run that is DONE"):
         await set_baseline(run.model_copy(update={"status": RunStatus.ACTIVE}), None, database)
+
+
+def test_every_part_of_a_report_is_kept_or_left_out_on_purpose() -> None:
+    """A new field of the report must find its way into the aggregates, or into what is left out."""
+    report = factories.synthetic_report()
+    again = unpack(pack(report))
+    for name in set(vars(report)) - LEFT_OUT:
+        assert getattr(again, name) == getattr(report, name), name
