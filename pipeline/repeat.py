@@ -13,6 +13,7 @@ from config.errors import RunConflictError, UnknownNameError
 from jobs.database import Database
 from jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
 from jobs.models import ModelFacts
+from jobs.publishing import publish_model
 from jobs.states import JobKind
 from pipeline.expansion import Progress, finish_expansion
 from pipeline.run_file import (
@@ -105,6 +106,8 @@ async def import_run(
     """
     version = importlib.metadata.version("nightjar")
     await _check_models(file, here, database, other_models=other_models)
+    for facts in here.values():
+        await publish_model(database, facts, by="run import")
     suite, _ = await import_suite(file.suite.content, database)
     told = tuple(remarks(file, version))
     existing = await Run.get(file.run.id)

@@ -68,10 +68,9 @@ def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origi
 
 
 async def _found(names: Iterable[str], session: Session) -> dict[str, ModelFacts]:
-    """Facts of the models that this machine has, published, so that they can be worked for."""
+    """Facts of the models that this machine has."""
     import asyncio
 
-    from jobs.publishing import publish_model
     from workers.library.find import find_model
     from workers.library.inspect import entry_facts
 
@@ -82,7 +81,6 @@ async def _found(names: Iterable[str], session: Session) -> dict[str, ModelFacts
         except UnknownNameError:
             continue
         facts[name] = await asyncio.to_thread(entry_facts, entry)
-        await publish_model(session.database, facts[name], by="run import")
     return facts
 
 

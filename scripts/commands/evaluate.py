@@ -26,7 +26,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 SuiteOrFile = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
 ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
-Formats = Annotated[list[str], typer.Option("--format", "-f", help="html, json, csv or md; repeatable.")]
+Formats = Annotated[
+    list[str], typer.Option("--format", "-f", help="html, json, csv, md, or an export (docs/exports.md).")
+]
 
 
 @dataclass(frozen=True, kw_only=True)

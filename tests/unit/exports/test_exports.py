@@ -21,7 +21,7 @@ from pipeline.report.data import RunReport
 from pipeline.report.judge_findings import with_judging
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.judge_prompts import JudgedTurn, Verdict
-from pipeline.scoring.judged import JudgedJob, JudgedPair
+from pipeline.scoring.judged import JudgedJob, JudgedPair, Place
 from pipeline.scoring.pairs import Opinion, Outcome, PairResult
 from pipeline.scoring.panel import Panel
 from pipeline.scoring.rubric import read_rubric
@@ -54,7 +54,7 @@ def story(name: str = "1", turns: int = 1, **fields: Any) -> PromptSequence:
 
 def judged(jobs: Sequence[JobRow], about: Sequence[PromptSequence], points: Sequence[int | None]) -> RunReport:
     """A report in which a judge gave these points to the turns, in the jobs' order."""
-    places = [(job.id, turn.index) for job in jobs for turn in job.turns]
+    places: list[Place] = [(job.id, turn.index) for job in jobs for turn in job.turns]
     verdicts = {
         place: {"judge": [Verdict(criterion="plot", value=value, reason=f"{value}, since <b>")]}
         for place, value in zip(places, points, strict=True)
