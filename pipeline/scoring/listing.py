@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config.errors import suggest
 from pipeline.scoring.asked import ASKED
+from pipeline.scoring.embedded import SCALES
 from pipeline.scoring.expectations import CHECKS
 from pipeline.scoring.instructions import INSTRUCTIONS
 from pipeline.scoring.measures import MEASURES
 from pipeline.scoring.plugins import user_scorers
 from pipeline.scoring.scorer import Scale
+from pipeline.scoring.verdicts import COMPOSITE
 
 BUILT_IN = "nightjar"
 
@@ -23,6 +26,16 @@ class Listed:
     scale: Scale
     help: str
     origin: str
+
+
+def check_metric(name: str) -> None:
+    """Raises ValueError for a name that no metric can have, built in or the user's."""
+    known = {"checks", COMPOSITE, *CHECKS, *ASKED, *SCALES, *(measure.name for measure in MEASURES)}
+    if name in known or name.startswith(f"{COMPOSITE}."):
+        return
+    known |= user_scorers().origins.keys()
+    if name not in known:
+        raise ValueError(f"there is no metric {name!r}. {suggest(name, known, 'metric')}")
 
 
 def listed() -> list[Listed]:

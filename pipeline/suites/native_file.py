@@ -24,6 +24,7 @@ from jobs.parameters import Parameters, check
 from jobs.sequences import Expectation, Mode
 from pipeline.scoring import asked
 from pipeline.scoring.expectations import known_checks
+from pipeline.scoring.listing import check_metric
 from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import NAME_PATTERN
 
@@ -77,6 +78,11 @@ def _measure(value: Any) -> Any:
     name, argument = asked.read_item(value)
     asked.validate(name, argument)
     return Expectation.model_construct(check=name, value=argument)
+
+
+def _metric(name: str) -> str:
+    check_metric(name)
+    return name
 
 
 def _rubric(value: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +194,7 @@ class SuitePart(Part):
     documents: list[DocumentPart] = []
     variables: Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")
     rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
-    primary_metric: Text | None = None
+    primary_metric: Annotated[Text, AfterValidator(_metric)] | None = None
     measures: list[Measure] = Field(default=[], description="What replies are measured for beside the usual.")
     sequences: list[SequencePart] = Field(min_length=1)
 

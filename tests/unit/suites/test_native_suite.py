@@ -186,6 +186,18 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
             "line 2, field rubric",
             "name of its own",
         ),
+        # measures and metrics
+        (HEAD + f"measures: [chrv]\n{ONE}", "line 2, field measures[0]", "Did you mean 'chrf'"),
+        (HEAD + f"measures: [chrf, {{mattr: {{window: 1}}}}]\n{ONE}", "field measures[1]", "2 or more"),
+        (HEAD + f"measures: [chrf, chrf]\n{ONE}", "line 2, field measures", "asked for twice"),
+        (HEAD + f"measures: [{{chrf: true, mattr: true}}]\n{ONE}", "measures[0]", "one name with its argument"),
+        (HEAD + f"measures: chrf\n{ONE}", "line 2, field measures", "list"),
+        (SEQUENCE + "measures: [words]\n  turns: [x]", "sequences[0].measures[0]", "no measure 'words' to ask for"),
+        (SEQUENCE + "measures: [chrf, chrf]\n  turns: [x]", "line 4, field sequences[0].measures", "twice"),
+        (HEAD + f"primary_metric: check\n{ONE}", "line 2, field primary_metric", "Did you mean 'checks'"),
+        (TURN + "expect: [instruction: {bulets: 3}]", "turns[0].expect[0].instruction", "'bullets'"),
+        (TURN + "expect: [fields: {function: f}]", "turns[0].expect[0].fields", "at least one field"),
+        (TURN + "expect: [fields: {expected: {a: 1}, schema: {type: x}}]", ".expect[0].fields", "not a JSON Schema"),
         # shape
         ("nightjar: 1\nsequences: {a: b}", "line 2, field sequences", "list"),
         ("- a", "suite.yaml", "no suite that Nightjar knows"),
@@ -218,9 +230,27 @@ def test_tags_names_and_expectations_change_the_suite_and_not_the_sequence(read:
 
 def test_the_rubric_and_the_primary_metric_are_kept(read: Read) -> None:
     criterion = "{name: voice, description: has it one, scale: {1: none, 2: one}}"
-    suite = read(f"nightjar: 1\nrubric: {{criteria: [{criterion}]}}\nprimary_metric: voice\n{ONE}")
+    suite = read(f"nightjar: 1\nrubric: {{criteria: [{criterion}]}}\nprimary_metric: judge.voice\n{ONE}")
     assert suite.rubric is not None
     assert suite.rubric["criteria"] == [
         {"name": "voice", "description": "has it one", "scale": {"1": "none", "2": "one"}}
     ]
-    assert suite.primary_metric == "voice"
+    assert suite.primary_metric == "judge.voice"
+
+
+def test_measures_of_the_suite_and_of_a_sequence(read: Read) -> None:
+    """A sequence's own stand in the place of the suite's; they change the suite and not what reaches the model."""
+    suite = read(
+        """\
+        nightjar: 1
+        measures: [chrf, {mattr: {window: 20}}]
+        sequences:
+          - {id: a, turns: [x]}
+          - {id: b, measures: [], turns: [x]}
+        """
+    )
+    a, b = suite.sequences
+    assert [(one.check, one.value) for one in a.measures] == [("chrf", True), ("mattr", {"window": 20})]
+    assert b.measures == ()
+    assert a.digest == b.digest
+    assert "measures" not in b.model_dump(mode="json"), "suites without measures keep their digests"

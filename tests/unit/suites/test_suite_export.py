@@ -42,13 +42,14 @@ documents = st.lists(
     unique_by=lambda d: d.name,
 )
 
-RUBRIC = {
-    "name": "rubric",
-    "instructions": None,
-    "scope": "turn",
-    "layout": "per_criterion",
-    "criteria": [{"name": "yes", "description": "is it", "scale": {"1": "bad", "2": "good"}}],
-}
+MEASURES = [
+    (),
+    (Expectation(check="chrf", value=True),),
+    (Expectation(check="mattr", value={"window": 20}), Expectation(check="overused", value={"phrases": ["1e5"]})),
+]
+RUBRIC = read_rubric(
+    {"criteria": [{"name": "yes", "description": "is it", "scale": {1: "bad", 2: "good"}}]}
+).model_dump(mode="json")
 
 
 @st.composite
@@ -63,6 +64,7 @@ def suites(draw: st.DrawFn) -> SuiteContent:
             tags=draw(st.sampled_from([(), ("t",), ("t", "yes")])),
             documents=tuple(draw(documents)),
             parameters=draw(st.sampled_from([{}, {"top_k": 5}])),
+            measures=draw(st.sampled_from(MEASURES)),
         )
         for identity in ids
     ]
