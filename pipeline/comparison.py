@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from config.errors import UnknownNameError, UsageError
 from pipeline.report import format as fmt
 from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.judge_findings import unlike
 from pipeline.report.ranking import Pair, Verdict, judged
 from pipeline.report.series import series_of
 from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scoring.verdicts import is_judges
 from pipeline.statistics.intervals import mean
 from pipeline.statistics.paired import compare, holm
 
@@ -110,7 +112,12 @@ def compare_sides(base: Side, other: Side) -> Comparison:
     shared = set(here.values()) & set(there.values())
     if not shared:
         raise UsageError(f"{base.name} and {other.name} share no sequence, so there is nothing to compare.")
-    scales = {name: scale for name, scale in base.report.scales.items() if name in other.report.scales}
+    apart = unlike(base.report, other.report)
+    scales = {
+        name: scale
+        for name, scale in base.report.scales.items()
+        if name in other.report.scales and not (apart and is_judges(name))
+    }
     found = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
     quality = [one for one in found if one.scale.direction is not Direction.NONE]
     adjusted = holm({one.metric: one.pair.paired.p for one in quality})
@@ -160,7 +167,10 @@ def _single(side: Side, metric: str) -> bool:
 
 def _notices(base: Side, other: Side) -> list[str]:
     one, two = base.report.provenance, other.report.provenance
-    told = []
+    apart = unlike(base.report, other.report)
+    told = [f"The judges' scores are not compared: {apart}."] if apart else []
+    blind = [found for side in (base, other) if side.report.judging for found in side.report.judging.blind]
+    told += [f"{found.told}: read nothing into the judges' scores." for found in dict.fromkeys(blind)]
     if one.seed != two.seed:
         told.append(f"The runs have different seeds ({one.seed}, {two.seed}): replies are not paired draw by draw.")
     told += [

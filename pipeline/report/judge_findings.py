@@ -38,7 +38,21 @@ def with_judging(report: RunReport, bench: Bench) -> RunReport:
 def barred(ranking: Ranking, reason: str) -> Ranking:
     """The ranking without ranks and without verdicts on pairs."""
     places = tuple(replace(place, rank=None, reason=place.reason or reason) for place in ranking.places)
-    return replace(ranking, places=places, pairs=())
+    return replace(ranking, places=places, pairs=(), win_rates=(), strengths=())
+
+
+def unlike(one: RunReport, two: RunReport) -> str | None:
+    """Why the judges' scores of two reports cannot be compared; None where they can."""
+    first, second = one.judging, two.judging
+    if first is second or first is None or second is None or None in (first.rubric, second.rubric):
+        return None
+    if (first.prompt_digest, first.scoring_digest) != (second.prompt_digest, second.scoring_digest):
+        return "they were judged by different rubrics"
+    if [(judge.name, judge.file) for judge in first.judges] != [(judge.name, judge.file) for judge in second.judges]:
+        return "they were judged by different judges"
+    if first.rubric is not None and first.rubric.method is Method.PAIRWISE and one.provenance.id != two.provenance.id:
+        return "shares of comparisons won are among a run's own replies (`nightjar judge RUN --against RUN`)"
+    return None
 
 
 def judging_report(bench: Bench, jobs: Sequence[JobRow]) -> JudgingReport:

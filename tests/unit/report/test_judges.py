@@ -15,8 +15,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from jobs.sequences import Sequence as PromptSequence
+from pipeline.comparison import Side, compare_sides
 from pipeline.report.data import RunReport
-from pipeline.report.judge_findings import with_judging
+from pipeline.report.judge_findings import unlike, with_judging
 from pipeline.report.judges import JudgingReport
 from pipeline.report.write import render
 from pipeline.scoring.bench import Bench
@@ -229,6 +230,43 @@ def test_markdown_and_csv() -> None:
     table = list(csv.DictReader(io.StringIO(text_of(pairwise_report(), "csv").removeprefix("\ufeff"))))
     assert table[0]["answer.judge.plot"] == "basalt: 1"
     assert {len(row) for row in csv.reader(io.StringIO(text_of(pairwise_report(), "csv")))} == {len(table[0])}
+
+
+def night(bench: Bench, jobs: Sequence[JobRow], run: str = "another") -> RunReport:
+    report = reported(bench, jobs)
+    return replace(report, provenance=replace(report.provenance, id=run, name=run))
+
+
+def test_only_alike_judging_is_compared() -> None:
+    """Another rubric or another judge is another yardstick, and shares won are among a run's own replies."""
+    jobs = rows("amber")
+    bench = given(jobs, judge=[3, 2, 1, 1, 3, 2, 1, 2])
+    cases = [
+        (bench, None),
+        (replace(bench, prompt_digest="q" * 32), "different rubrics"),
+        (given(jobs, other=[3] * 8), "different judges"),
+        (replace(bench, files={"judge": "f" * 64}), "different judges"),
+        (Bench(), None),
+    ]
+    for other, why in cases:
+        one, two = night(bench, rows("amber"), "one"), night(other, rows("amber"), "two")
+        told = unlike(one, two)
+        assert (told is None) if why is None else (told is not None and why in told)
+        comparison = compare_sides(*(Side(report=report, model=report.models[0]) for report in (one, two)))
+        assert ("judge" in {found.metric for found in comparison.metrics}) is (why is None and other.rubric is not None)
+        assert (why or "") in " ".join(comparison.notices)
+    pairs = pairwise_report()
+    again = replace(pairs, provenance=replace(pairs.provenance, id="x"), judging=replace(found(pairs)))
+    assert "--against" in (unlike(pairs, again) or "")
+    assert unlike(pairs, pairs) is None
+
+
+def test_a_comparison_names_a_judge_that_failed_its_check() -> None:
+    jobs = rows("amber")
+    bench = replace(given(jobs, judge=[3, 2, 1, 1, 3, 2, 1, 2]), checkups=(failed_check("judge"),))
+    one, two = night(bench, rows("amber"), "one"), night(bench, rows("amber"), "two")
+    comparison = compare_sides(*(Side(report=report, model=report.models[0]) for report in (one, two)))
+    assert sum("can't tell real replies" in notice for notice in comparison.notices) == 1
 
 
 @pytest.mark.parametrize("form", ["html", "json", "csv", "md"])
