@@ -1,0 +1,63 @@
+"""A report as bytes and back, without its transcripts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
+from jobs.sequences import Sequence
+from pipeline.aggregates import LEFT_OUT, pack, unpack
+from pipeline.report.data import RunReport
+from pipeline.report.judge_findings import with_judging
+from pipeline.report.write import render
+from pipeline.scoring.bench import Bench
+from pipeline.scoring.judge_prompts import Verdict
+from pipeline.scoring.panel import Panel
+from pipeline.scoring.rubric import read_rubric
+from tests import factories
+
+RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "fair", 3: "good"}}]})
+WORDS = "because it rambles"
+
+
+def judged() -> RunReport:
+    about = [Sequence.model_validate({"id": f"s{n}", "turns": [{"prompt": f"p{n}"}]}) for n in range(6)]
+    jobs = [factories.row(one, ["A reply."]) for one in about]
+    verdicts = {
+        (job.id, 0): {judge: [Verdict(criterion="plot", value=1 + at % 3, reason=WORDS)] for judge in ("j", "k")}
+        for at, job in enumerate(jobs)
+    }
+    bench = Bench(rubric=RUBRIC, prompt_digest="p" * 32, panel=Panel(judges=("j", "k")), verdicts=verdicts)
+    for job in jobs:
+        bench.score(job)
+    return with_judging(factories.report_of(jobs, about, scales=bench.with_scales({})), bench)
+
+
+def gated() -> RunReport:
+    gate = Gate(kind=GateKind.MISSING, metric=None, value=3, counted=True)
+    result = GateResult(gate=gate, about="r:m", outcome=Outcome.TRIPPED, reason="4 of 9 turns are missing")
+    verdict = GateVerdict(results=(result,), baseline="b", at=datetime(2026, 11, 21, tzinfo=UTC))
+    return replace(factories.synthetic_report(), verdict=verdict)
+
+
+@pytest.mark.parametrize("make", [judged, gated, factories.synthetic_report])
+def test_all_numbers_come_back(make: object) -> None:
+    """Everything but what is left out on purpose; a new field of the report must be kept, or be left out by name."""
+    assert callable(make)
+    report: RunReport = make()
+    again = unpack(pack(report))
+    for name in set(vars(report)) - LEFT_OUT - {"judging"}:
+        assert getattr(again, name) == getattr(report, name), name
+    if report.judging is not None:
+        assert again.judging == replace(report.judging, bench=Bench())
+    assert all(render(replace(again, sequences=report.sequences), form) for form in ("html", "json", "csv", "md"))
+
+
+def test_no_judges_words_are_left() -> None:
+    """They quote replies: they go with the transcripts."""
+    report = judged()
+    assert WORDS in render(report, "json")
+    assert WORDS not in render(unpack(pack(report)), "json")
