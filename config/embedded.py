@@ -57,14 +57,17 @@ def service_urls(settings: Settings) -> ServiceUrls:
     )
 
 
-def mongo_url(settings: Settings) -> SecretStr:
-    """MongoDB's URL; starts the embedded one where none is set and it is not up. Raises ServiceError or OutputError."""
-    return settings.mongo_url or _ensure(mongod, settings)
+def mongo_url(settings: Settings, *, lock_s: float = LOCK_S) -> SecretStr:
+    """MongoDB's URL; starts the embedded one where none is set and it is not up. Raises ServiceError or OutputError.
+
+    `lock_s`: how long to wait for another command that is starting or stopping it.
+    """
+    return settings.mongo_url or _ensure(mongod, settings, lock_s)
 
 
-def redis_url(settings: Settings) -> SecretStr:
+def redis_url(settings: Settings, *, lock_s: float = LOCK_S) -> SecretStr:
     """Redis's, likewise."""
-    return settings.redis_url or _ensure(redis_server, settings)
+    return settings.redis_url or _ensure(redis_server, settings, lock_s)
 
 
 def full_disk(settings: Settings) -> str | None:
@@ -116,16 +119,16 @@ def embedded_kinds(settings: Settings) -> list[Kind]:
     return [kind for kind, url in kinds if url is None]
 
 
-def _ensure(kind: Kind, settings: Settings) -> SecretStr:
+def _ensure(kind: Kind, settings: Settings, lock_s: float) -> SecretStr:
     place = Place.of(kind, settings.home)
     record = read_record(place)
     if record is None or not is_up(place, record):
-        with _lock(settings.home):
+        with _lock(settings.home, lock_s):
             record = read_record(place)
             if record is None or not is_up(place, record):  # another command may have been first
                 record = start(kind, place, settings)
     if too_large(place.log):
-        with _lock(settings.home):
+        with _lock(settings.home, lock_s):
             keep_log_small(place, record)
     url = SecretStr(kind.url(record.port, record.password))
     remember(url)
@@ -142,17 +145,17 @@ def _services(home: Path) -> Path:
 
 
 @contextmanager
-def _lock(home: Path) -> Iterator[None]:
+def _lock(home: Path, timeout_s: float = LOCK_S) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     file = private_folder(_services(home)) / "lock"
     try:
-        with FileLock(file, timeout=LOCK_S, mode=0o600):
+        with FileLock(file, timeout=timeout_s, mode=0o600):
             yield
     except Timeout:
         raise ServiceError(
-            f"Another command has been starting or stopping the embedded servers for {LOCK_S:.0f} s: it holds {file}. "
-            "Wait for it, or end it and try again."
+            f"Another command has been starting or stopping the embedded servers for {timeout_s:.0f} s: it holds "
+            f"{file}. Wait for it, or end it and try again."
         ) from None
     except PermissionError as error:
         raise OutputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 WATCH_S = 2.0
+LOCK_S = 4.0
+"""How long it waits for a server that somebody else is starting."""
 RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
 WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "wasted>", "beat>")
 
@@ -73,7 +76,7 @@ async def _read(name: str | None) -> Overview:
     configure(settings)
     redis = asyncio.create_task(_redis(settings))
     try:
-        url = await asyncio.to_thread(mongo_url, settings)
+        url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S))
         async with await connect(url, settings.mongo_database, documents=name is not None) as database:
             return await _overview(name, database, await redis)
     except UsageError:
@@ -109,7 +112,7 @@ async def _redis(settings: Settings) -> ServiceState:
     from jobs.views import ServiceState
 
     try:
-        doorbell = await Doorbell.connect(await asyncio.to_thread(redis_url, settings))
+        doorbell = await Doorbell.connect(await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S)))
     except SettingsError:
         raise
     except NightjarError as error:

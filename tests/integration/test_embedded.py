@@ -25,7 +25,7 @@ from filelock import FileLock
 from pydantic import SecretStr
 
 from config import embedded, mongod, programs, server_log, servers
-from config.embedded import ServiceUrls, service_urls, status
+from config.embedded import ServiceUrls, mongo_url, service_urls, status
 from config.errors import OutputError, ServiceError
 from config.settings import Settings
 from scripts import session
@@ -422,11 +422,10 @@ def test_data_of_another_version_are_named(home: Settings) -> None:
             service_urls(home)
 
 
-def test_waiting_for_another_command_has_an_end(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "LOCK_S", 0.1)
+def test_waiting_for_another_command_has_an_end(home: Settings) -> None:
     (home.home / "services").mkdir(parents=True)
     with FileLock(home.home / "services" / "lock"), pytest.raises(ServiceError, match="Another command"):
-        service_urls(home)
+        mongo_url(home, lock_s=0.1)
 
 
 def test_the_command(tmp_path: Path) -> None:

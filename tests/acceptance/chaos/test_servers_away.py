@@ -23,6 +23,7 @@ from tests.workbench import make_run, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 CALL_S = 10
+"""No call may take longer, beyond what a command takes to start on a machine as busy as this one is."""
 REPAIR_S = 30
 SILENT_S = 60
 DISK_MB = 480
@@ -49,9 +50,14 @@ async def test_redis_flushed_and_restarted_empty(tmp_path: Path) -> None:
     assert {len(job.attempts) for job in jobs} == {1}
 
 
+async def start_s(house: House) -> float:
+    """What a command takes that asks nobody."""
+    return (await nightjar(house, "model", "list"))[1]
+
+
 COMMANDS = (
-    ("status",), ("doctor",), ("run", "list"), ("run", "show", RUN), ("services", "status"), ("model", "list"),
-    ("run", "pause", RUN), ("run", "resume", RUN),
+    ("status",), ("doctor",), ("run", "list"), ("run", "show", RUN), ("services", "status"), ("run", "pause", RUN),
+    ("run", "resume", RUN),
 )  # fmt: skip
 
 
@@ -68,6 +74,7 @@ async def test_a_black_hole_before_redis(tmp_path: Path) -> None:
             proxy.swallow()
             await asyncio.sleep(5)
             told, code, _ = await status(house)
+            usual = await start_s(house)
             calls = {" ".join(words): (await nightjar(house, *words))[1] for words in COMMANDS}
             assert await committed(database) > before, "what ran when Redis fell silent went on"
             await asyncio.sleep(began + SILENT_S - time.monotonic())
@@ -80,7 +87,7 @@ async def test_a_black_hole_before_redis(tmp_path: Path) -> None:
     assert (told["services"]["redis"]["ok"], told["queues"][0]["reason"], code) == (False, "redis down", 1)
     assert f"127.0.0.1:{proxy.port}" in told["services"]["redis"]["reason"]
     assert (well["services"]["redis"]["ok"], well_code, failed) == (True, 0, 0)
-    assert max(calls.values()) < CALL_S, calls
+    assert max(calls.values()) < CALL_S + usual, calls
 
 
 async def test_a_black_hole_before_mongodb(tmp_path: Path) -> None:
@@ -95,6 +102,7 @@ async def test_a_black_hole_before_mongodb(tmp_path: Path) -> None:
             proxy.swallow()
             await asyncio.sleep(5)
             told, code, _ = await status(house)
+            usual = await start_s(house)
             calls = {" ".join(words): (await nightjar(house, *words))[1] for words in COMMANDS}
             await asyncio.sleep(max(0, began + SILENT_S / 2 - time.monotonic()))
             proxy.repair()
@@ -108,14 +116,14 @@ async def test_a_black_hole_before_mongodb(tmp_path: Path) -> None:
     assert (told["services"]["mongo"]["ok"], code) == (False, 1)
     assert f"127.0.0.1:{proxy.port}" in told["services"]["mongo"]["reason"]
     assert (verdict.done, verdict.wrong, verdict.late) == (300, [], 0)
-    assert max(calls.values()) < CALL_S, calls
+    assert max(calls.values()) < CALL_S + usual, calls
 
 
 @pytest.mark.parametrize(
     ("word", "delivered"),
     [
-        (b"EXEC", False),  # arq's lock on an entry: between WATCH and EXEC
-        (b"EXEC", True),  # the lock is taken, and nobody hears of it
+        (b"EVALSHA", False),  # the worker's look for entries: in one script, where arq has WATCH ... EXEC
+        (b"EVALSHA", True),  # the entries are locked, and nobody hears of it
         (b"ZADD", False),  # the dispatcher's ringing: the entry is there, its place in the queue is not
         (b"ZADD", True),
     ],
@@ -168,6 +176,7 @@ async def test_a_full_disk_under_mongodb(small_disk: Path) -> None:
         await until(lambda: committed(database), within_s=60)
         filler = await asyncio.to_thread(fill, small_disk)
         before = await committed(database)
+        usual = await start_s(house)
         began, reasons, calls = time.monotonic(), [], []
         while time.monotonic() < began + SILENT_S / 2:
             told, code, took = await status(house)
@@ -187,7 +196,7 @@ async def test_a_full_disk_under_mongodb(small_disk: Path) -> None:
     )
     assert ("disk" in reasons[-1], str(house.home) in reasons[-1], code) == (True, True, 1), reasons
     assert (verdict.done, verdict.wrong, verdict.late) == (300, [], 0)
-    assert max(calls) < CALL_S, calls
+    assert max(calls) < CALL_S + usual, calls
 
 
 async def test_a_mongodb_that_refuses_writes(tmp_path: Path) -> None:
@@ -200,6 +209,7 @@ async def test_a_mongodb_that_refuses_writes(tmp_path: Path) -> None:
         data = {"errorCode": 14031, "failCommands": ["insert", "update", "findAndModify"]}
         client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
         await asyncio.sleep(20)
+        usual = await start_s(house)
         told, code, call_s = await status(house)
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
         client.close()
@@ -209,5 +219,5 @@ async def test_a_mongodb_that_refuses_writes(tmp_path: Path) -> None:
     print(f"work went on {took:.1f} s after the repair; {verdict.generated} generations for {verdict.turns} turns")
     assert (told["services"]["mongo"]["ok"], code) == (False, 1)
     assert "disk" in told["services"]["mongo"]["reason"].lower()
-    assert call_s < CALL_S
+    assert call_s < CALL_S + usual
     assert (verdict.wrong, verdict.after_commit, verdict.late) == ([], 0, 0)
