@@ -124,10 +124,14 @@ async def _hint(run: Run, database: Database) -> str:
     """Why nothing may move; empty where workers are at it."""
     from jobs.backlog import live_slots
 
-    if run.status is not RunStatus.ACTIVE:
+    if run.status is RunStatus.ACTIVE:
+        needed = [model.name for model in run.models]
+    elif run.status is RunStatus.JUDGING:
+        needed = [*run.judges, *(run.check.judges if run.check else ())]
+    else:
         return run.status.lower()
     served = await live_slots(database)
-    missing = [model.name for model in run.models if model.name not in served]
+    missing = [name for name in dict.fromkeys(needed) if name not in served]
     return f"no worker for {', '.join(missing)}: nightjar worker --model {missing[0]}" if missing else ""
 
 

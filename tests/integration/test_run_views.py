@@ -89,6 +89,8 @@ async def test_the_hint_names_the_model_that_nobody_serves(run: Run, database: D
     worker = WorkerState(id="w", host="h", pid=1, model="m", state="ready", slots=2, started_at=now, beat_at=now)
     await worker.insert()
     assert await _hint(run, database) == ""
+    judging = run.model_copy(update={"status": RunStatus.JUDGING, "judges": ["judge"]})
+    assert await _hint(judging, database) == "no worker for judge: nightjar worker --model judge"
 
 
 async def test_a_run_is_described_by_model_with_the_reasons_of_its_dead(
