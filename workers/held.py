@@ -6,6 +6,7 @@ Conversations are tasks of the process, not of arq: whatever becomes of Redis, t
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -22,6 +23,9 @@ from workers.runbook import Runbook
 
 LOOK_AHEAD = 2
 """Jobs held beyond the slots, so that a free slot need not wait for a claim."""
+SHORT_S = 1.0
+CLAIM_S = 0.25
+"""Where jobs are over in less than SHORT_S, as many more are held as ended within this long: a claim's time."""
 WATCH_EVERY_S = 1.0
 ENGINE_STUCK_S = 20.0
 """Leases are renewed while the engine has completed a step within this long."""
@@ -60,7 +64,7 @@ class HeldJobs:
         worker: str,
         host: str,
         lease_s: float,
-        places: int,
+        slots: int,
         database: Database,
     ) -> None:
         self._work = work
@@ -69,10 +73,11 @@ class HeldJobs:
         self._worker = worker
         self._host = host
         self._lease_s = lease_s
-        self._places = places
+        self._slots = slots
         self._database = database
         self._holds: dict[str, Hold] = {}
         self._claiming: set[str] = set()
+        self._short_ends: deque[float] = deque()
         self._changed = asyncio.Event()
         self.open = True
         """False: nothing is claimed, because the worker drains or runs a suspect alone."""
@@ -85,7 +90,17 @@ class HeldJobs:
         """Jobs that may be claimed now."""
         if not self.open or self._stats().failure is not None:
             return 0
-        return self._places - len(self._holds) - len(self._claiming)
+        return self._slots + self._ahead() - len(self._holds) - len(self._claiming)
+
+    @property
+    def most(self) -> int:
+        """Jobs held at the most."""
+        return 2 * self._slots + LOOK_AHEAD
+
+    def _ahead(self) -> int:
+        while self._short_ends and self._short_ends[0] < monotonic() - CLAIM_S:
+            self._short_ends.popleft()
+        return LOOK_AHEAD + min(len(self._short_ends), self._slots)
 
     @property
     def idle(self) -> bool:
@@ -129,6 +144,8 @@ class HeldJobs:
         finally:
             if self._holds.get(hold.job.id) is hold:
                 del self._holds[hold.job.id]
+            if monotonic() - hold.since < SHORT_S:
+                self._short_ends.append(monotonic())
             self._changed.set()
 
     def drop(self, hold: Hold, why: str) -> None:

@@ -194,7 +194,8 @@ class WorkerProcess:
         )
 
     async def _become_ready(self, worker: str) -> None:
-        await publish_model(self._database, self._engine.facts, by=worker)
+        came_from = await asyncio.to_thread(origin, self._entry, self._settings)
+        await publish_model(self._database, self._engine.facts, by=worker, origin=came_from)
         await asyncio.to_thread(mark_used, self._settings.home, self._engine.facts.name)
         if self._options.probe and self._engine.facts.kind is not ModelKind.EMBEDDING:
             await self._engine.probe()

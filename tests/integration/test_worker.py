@@ -203,5 +203,5 @@ async def test_higher_priority_goes_first(bench: Bench) -> None:
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2, token_delay_s=0.001)):
         await until(lambda: Job.find({"run": "low", "status": "DONE"}).count())
         await make_run("high", sequences=4, turns=1, priority=5)
-        await until(lambda: done("high"))
+        await until(lambda: Job.find({"run": "high", "order": 3, "status": "DONE"}).count())
         assert await Job.find({"run": "low", "status": "PENDING"}).count() > 20

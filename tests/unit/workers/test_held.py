@@ -1,0 +1,46 @@
+"""How many jobs a worker holds beyond its slots."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workers import held
+from workers.engine.request import EngineStats
+from workers.held import LOOK_AHEAD, HeldJobs
+
+
+@pytest.mark.parametrize(
+    ("length_s", "ended", "ahead"),
+    [
+        (0.01, 0, LOOK_AHEAD),  # nothing has ended yet
+        (0.01, 3, LOOK_AHEAD + 3),  # as many as end while a claim is answered
+        (0.01, 50, LOOK_AHEAD + 8),  # never more than there are slots
+        (5.0, 8, LOOK_AHEAD),  # long ones that end together: others may have the next
+    ],
+)
+async def test_short_jobs_are_claimed_further_ahead(
+    monkeypatch: pytest.MonkeyPatch, length_s: float, ended: int, ahead: int
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(held, "monotonic", lambda: now)
+
+    async def work(hold: Any) -> None:
+        await asyncio.sleep(0)
+
+    given: Any = None
+    jobs = HeldJobs(
+        work=work, runbook=given, stats=EngineStats, worker="w", host="h", lease_s=30, slots=8, database=given
+    )
+    for number in range(ended):
+        hold = jobs._start(SimpleNamespace(id=f"j{number}"), given)  # type: ignore[arg-type]
+        hold.since = now - length_s
+        assert hold.task is not None
+        await hold.task
+    assert jobs.free == 8 + ahead
+    assert jobs.free <= jobs.most
+    now += 10
+    assert jobs.free == 8 + LOOK_AHEAD
