@@ -239,3 +239,16 @@ def test_a_factory_that_falls_over_refuses_the_argument() -> None:
     loaded = load_user_scorers([source(ScorerFactory(name="mine", build=build))])
     with pytest.raises(ValueError, match="failed on this argument: KeyError"):
         loaded.checks["mine"].scorer("x")
+
+
+def test_the_example_of_the_documentation_works() -> None:
+    """What docs/scorers.md tells people to write is taken, and does what it says."""
+    text = (Path(plugins.__file__).parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], names)
+    loaded = load_user_scorers([source(names["exclamations"]), source(names["ends_with"])])
+    assert apply(loaded.scorers[0], Context(prompt="p", reply="a! b!")).value == 2
+    check = loaded.checks["ends_with"]
+    assert apply(check.scorer("b!"), Context(prompt="p", reply="a! b!")).value == 1
+    with pytest.raises(ValueError, match="ends_with takes a text"):
+        check.scorer(3)
