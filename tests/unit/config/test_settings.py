@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from config import settings as module
 from config.errors import SettingsError
-from config.keys import dotted, key_paths
+from config.keys import TOLD, dotted, key_paths
 from config.settings import Settings, load_settings, settings_files
 
 Write = Callable[[str, str], None]
@@ -301,18 +301,20 @@ def test_the_example_file_lists_every_setting_with_its_default() -> None:
     text = (Path(module.__file__).parent / "nightjar.example.toml").read_text("utf-8")
     table: dict[str, Any] = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
     listed = {dotted(path) for path in key_paths(Settings) if _has(table, path)}
-    assert listed == {dotted(path) for path in key_paths(Settings)} - {"hf_token"}
+    in_the_environment = {"hf_token", "night.webhook_secret", "night.smtp_password"}
+    assert listed == {dotted(path) for path in key_paths(Settings)} - in_the_environment
     defaults = Settings().model_dump()
     # No default, or one made of another setting: shown with an example.
     shown = {"mongo_url", "redis_url", "embedded_ports", "hf_endpoint", "ollama_models", "home", "models_dir"}
+    shown |= {f"night.{key}" for key in ("keep_nights", "reports_url", "smtp_host", "smtp_user", "mail_from")}
     for path in key_paths(Settings):
         if dotted(path) not in {
             *shown,
+            *in_the_environment,
             "scorers",
             "phrases_file",
             "models_file",
             "reports_dir",
-            "hf_token",
             "model.context",
         }:
             assert _at(table, path) == _at(defaults, path), dotted(path)
@@ -324,3 +326,20 @@ def _has(table: dict[str, Any], path: tuple[str, ...]) -> bool:
 
 def _at(table: dict[str, Any], path: tuple[str, ...]) -> Any:
     return table[path[0]] if len(path) == 1 else _at(table[path[0]], path[1:])
+
+
+def test_what_a_command_is_told_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of --on-finish may call `nightjar` with these set."""
+    for name in TOLD:
+        monkeypatch.setenv(name, "x")
+    assert load_settings().home
+
+
+def test_secrets_of_nights_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_NIGHT__SMTP_PASSWORD", "hunter2")
+    monkeypatch.setenv("NIGHTJAR_NIGHT__SMTP_PORT", "0")
+    with pytest.raises(SettingsError, match="NIGHTJAR_NIGHT__SMTP_PORT = '0'"):
+        load_settings()
+    monkeypatch.delenv("NIGHTJAR_NIGHT__SMTP_PORT")
+    load_settings.cache_clear()
+    assert "hunter2" not in repr(load_settings())
