@@ -30,10 +30,11 @@ from workers.card import CardLease
 from workers.engine.engine import load
 from workers.engine.request import Engine
 from workers.gpu import NONE
-from workers.held import LOOK_AHEAD, HeldJobs
+from workers.held import HeldJobs
 from workers.library.fallback import smaller
 from workers.library.find import ModelEntry, find_model
 from workers.library.inspect import entry_facts
+from workers.library.origin import origin
 from workers.library.usage import mark_used
 from workers.meters import GpuMeter
 from workers.runbook import Runbook
@@ -189,7 +190,7 @@ class WorkerProcess:
             worker=worker,
             host=socket.gethostname(),
             lease_s=self._settings.lease_s,
-            places=self._engine.load.slots + LOOK_AHEAD,
+            slots=self._engine.load.slots,
             database=self._database,
         )
 
@@ -206,8 +207,7 @@ class WorkerProcess:
         _log.info("worker_ready", slots=self._engine.load.slots, device=self._engine.load.device)
 
     async def _listen(self, held: HeldJobs) -> None:
-        places = self._engine.load.slots + LOOK_AHEAD
-        await listen(self._redis, self._engine.facts.name, start=held.offer, free=lambda: held.free, most=places)
+        await listen(self._redis, self._engine.facts.name, start=held.offer, free=lambda: held.free, most=held.most)
 
     def _chores(self, held: HeldJobs, worker: str, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         model = self._engine.facts.name
