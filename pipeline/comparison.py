@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from config.errors import UnknownNameError, UsageError
-from pipeline.report import format as fmt
 from pipeline.report.data import ModelReport, RunReport
 from pipeline.report.judge_findings import unlike
-from pipeline.report.ranking import Pair, Verdict, judged
+from pipeline.report.ranking import Pair, judged
 from pipeline.report.series import series_of
 from pipeline.scoring.scorer import Direction, Scale
 from pipeline.scoring.verdicts import is_judges
@@ -46,11 +45,6 @@ class MetricComparison:
     """One per shared sequence."""
     pair: Pair
 
-    @property
-    def told(self) -> bool:
-        """Better or worse beyond doubt."""
-        return self.pair.verdict is not Verdict.CANNOT_TELL
-
 
 @dataclass(frozen=True, kw_only=True)
 class CostComparison:
@@ -60,12 +54,6 @@ class CostComparison:
     base: float | None
     other: float | None
     more_is_better: bool
-
-    def shown(self, value: float | None) -> str:
-        """A value of it, for people."""
-        if "bytes" in self.name:
-            return fmt.size(None if value is None else int(value))
-        return fmt.number(value)
 
 
 @dataclass(frozen=True, kw_only=True)

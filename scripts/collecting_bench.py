@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ SIZES = (10_000, 100_000)
 MODELS = ("amber", "basalt", "cinder", "dolerite")
 TURNS = 4
 SEQUENCES = 125
+LOOK_EVERY_S = 0.1
 DATABASE = "nightjar_collecting_bench"
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 WORDS = (
@@ -53,7 +55,7 @@ class Result:
 def main() -> None:
     arguments = _arguments()
     if arguments.close:
-        print(json.dumps(asdict(asyncio.run(_close(arguments.close, arguments.folder)))))
+        print(json.dumps(asyncio.run(_close(arguments.close, arguments.folder))))
         return
     results = [_measure(size) for size in arguments.turns or SIZES]
     print(table(results))
@@ -61,10 +63,7 @@ def main() -> None:
 
 def table(results: list[Result]) -> str:
     """Markdown."""
-    lines = [
-        "| turns | scores | seconds | turns/s | peak memory | HTML | JSON |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    lines = ["| turns | scores | seconds | turns/s | peak memory | HTML | JSON |", "|" + "---:|" * 7]
     lines += [
         f"| {one.turns:,} | {one.scores:,} | {one.seconds:.1f} | {one.turns / one.seconds:,.0f} "
         f"| {one.peak_mib:,.0f} MiB | {one.html_mib:.1f} MiB | {one.json_mib:,.0f} MiB |"
@@ -78,53 +77,45 @@ def _measure(turns: int) -> Result:
     name = asyncio.run(_write(turns))
     with tempfile.TemporaryDirectory(prefix="nightjar-bench-") as folder:
         command = [sys.executable, "-m", "scripts.collecting_bench", "--close", name, "--folder", folder]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=os.environ)
-    pass  # asyncio.run(_drop())
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return Result(**result)
+        answer, peak_mib = _watched(command)
+    asyncio.run(_drop())
+    result: dict[str, Any] = json.loads(answer.splitlines()[-1])
+    return Result(**result, peak_mib=peak_mib)
 
 
-async def _close(run: str, folder: Path) -> Result:
+def _watched(command: list[str]) -> tuple[str, float]:
+    """What the command printed, and the largest resident memory of it and its children together, in MiB."""
+    import psutil
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    watched, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            family = (watched, *watched.children(recursive=True))
+            peak = max(peak, sum(member.memory_info().rss for member in family))
+        time.sleep(LOOK_EVERY_S)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return process.stdout.read(), peak / 2**20
+
+
+async def _close(run: str, folder: Path) -> dict[str, Any]:
     from pipeline.collector import close_run
     from scripts.session import open_session
 
     _use_own_database()
     async with open_session() as session:
-        memory = _Memory()
         begun = time.perf_counter()
-        watching = asyncio.create_task(memory.watch())
         paths = await close_run(run, session.database, folder)
         seconds = time.perf_counter() - begun
-        watching.cancel()
         counted = {"$group": {"_id": None, "turns": {"$sum": "$turns_committed"}}}
         cursor = await session.database.jobs.aggregate([{"$match": {"run": run}}, counted])
         (total,) = await cursor.to_list(1)
         scores = await session.database.raw["scores"].count_documents({"run": run})
     html, document = (path.stat().st_size / 2**20 for path in paths)
-    return Result(
-        turns=total["turns"], scores=scores, seconds=seconds, peak_mib=memory.peak, html_mib=html, json_mib=document
-    )
-
-
-class _Memory:
-    """The largest resident memory of this process and its children together, looked at ten times a second."""
-
-    def __init__(self) -> None:
-        self.peak = 0.0
-
-    async def watch(self) -> None:
-        import psutil
-
-        me = psutil.Process()
-        while True:
-            total = me.memory_info().rss
-            for child in me.children(recursive=True):
-                try:
-                    total += child.memory_info().rss
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total / 2**20)
-            await asyncio.sleep(0.1)
+    sizes = {"html_mib": html, "json_mib": document}
+    return {"turns": total["turns"], "scores": scores, "seconds": seconds, **sizes}
 
 
 async def _write(turns: int) -> str:

@@ -1,13 +1,67 @@
-"""What changed since the baseline: verdicts, and what else is not the same. Pure."""
+"""What changed since the baseline, as plain data. Pure; `pipeline.report.since` works it out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.errors import UsageError
-from pipeline.comparison import Comparison, Side, compare_sides
-from pipeline.report.data import RunReport
-from pipeline.report.marks import Change, changed, model_marks, run_marks
+SHORT = 12
+"""Characters of a digest that people are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Something that numbers hang on and that differs between two nights; None where there was none."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+    @property
+    def words(self) -> str:
+        return f"{self.what}: {_short(self.before)} \u2192 {_short(self.after)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricChange:
+    """A metric with a better end over the sequences both nights have; differences so turned that more is better."""
+
+    metric: str
+    before: float | None
+    after: float | None
+    difference: float | None
+    low: float | None
+    """End of the difference's 95 % interval; None under five sequences."""
+    high: float | None
+    p_adjusted: float | None
+    """Holm over the model's metrics."""
+    verdict: str
+    """better, worse, can't tell."""
+    words: str
+    """The verdict, and what would settle a doubt."""
+
+    @property
+    def told(self) -> bool:
+        return self.verdict in ("better", "worse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostChange:
+    """Speed by the probe, or memory; of those that were measured on both nights."""
+
+    name: str
+    before: float
+    after: float
+    more_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChange:
+    model: str
+    shared: int
+    """Sequences of the same content."""
+    metrics: tuple[MetricChange, ...]
+    costs: tuple[CostChange, ...]
+    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,35 +71,17 @@ class Changes:
     baseline: str
     """Name of the run."""
     baseline_id: str
-    comparisons: tuple[Comparison, ...]
-    marks: tuple[Change, ...]
+    models: tuple[ModelChange, ...]
+    marks: tuple[Mark, ...]
     """Of the run: suite, prompts, judge, rubric."""
-    model_marks: dict[str, tuple[Change, ...]]
     new_models: tuple[str, ...]
     gone_models: tuple[str, ...]
     reason: str | None = None
-    """Why nothing can be compared; None where something can."""
+    """Why something cannot be compared; None where all can."""
 
 
-def changes(base: RunReport, report: RunReport) -> Changes:
-    """The report against the baseline's."""
-    before = {model.name: model for model in base.models}
-    after = {model.name: model for model in report.models}
-    both = [name for name in after if name in before]
-    comparisons, reason = [], None if both else "they have no model of one name"
-    for name in both:
-        one, two = Side(report=base, model=before[name]), Side(report=report, model=after[name])
-        try:
-            comparisons.append(compare_sides(one, two))
-        except UsageError:
-            reason = "they share no sequence"
-    return Changes(
-        baseline=base.provenance.name,
-        baseline_id=base.provenance.id,
-        comparisons=tuple(comparisons),
-        marks=changed(run_marks(base), run_marks(report)),
-        model_marks={name: changed(model_marks(before[name]), model_marks(after[name])) for name in both},
-        new_models=tuple(name for name in after if name not in before),
-        gone_models=tuple(name for name in before if name not in after),
-        reason=reason,
-    )
+def _short(value: str | None) -> str:
+    if value is None:
+        return "none"
+    is_digest = len(value) >= 32 and all(char in "0123456789abcdef" for char in value)
+    return value[:SHORT] if is_digest else value

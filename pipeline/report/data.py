@@ -12,13 +12,13 @@ from jobs.identity import digest
 from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, RunStatus
+from pipeline.report.changes import Changes
 from pipeline.report.detail import Detail
 from pipeline.report.group import Group
 from pipeline.scoring.scorer import Scale
 from pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:
-    from pipeline.report.changes import Changes
     from pipeline.report.judges import JudgingReport
     from pipeline.report.ranking import Ranking
 

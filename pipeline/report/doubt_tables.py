@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.comparison import Comparison
 from pipeline.report import format as fmt
-from pipeline.report.answer import amount, difference, verdict_words
-from pipeline.report.changes import Changes
+from pipeline.report.answer import amount, difference
+from pipeline.report.changes import Changes, ModelChange
 from pipeline.report.data import RunReport
 from pipeline.report.detail import Detail, Reduced, Repeats
 from pipeline.report.findings import more_needed
@@ -91,30 +90,34 @@ def repeats_detail_table(report: RunReport) -> Table:
     return Table(id="repeat-detail", columns=columns, rows=tuple(rows))
 
 
-def changes_table(changes: Changes) -> Table:
+def changes_table(report: RunReport, changes: Changes) -> Table:
     """Every metric with a better end against the baseline, and the speed probe and memory beside them."""
-    rows = tuple(row for one in changes.comparisons for row in _changed(one))
+    rows = tuple(row for one in changes.models for row in _changed(report, one))
     return Table(id="changes", columns=("model", "metric", "then>", "now>", "difference>", "verdict"), rows=rows)
 
 
-def _changed(one: Comparison) -> Iterator[tuple[Cell, ...]]:
-    name = one.other.model.name
+def _changed(report: RunReport, one: ModelChange) -> Iterator[tuple[Cell, ...]]:
     for found in one.metrics:
-        pair, scale = found.pair, found.scale
-        mark = "" if pair.verdict is Verdict.CANNOT_TELL else pair.verdict.value
+        scale, link = report.scales[found.metric], show(model=one.model, sort=found.metric)
+        ends = (amount(end, scale) for end in (found.low, found.high))
+        between = "too few sequences" if found.low is None else " to ".join(ends)
         yield (
-            Cell(text=name, link=show(model=name, sort=found.metric)),
+            Cell(text=one.model),
             Cell(text=found.metric),
-            Cell(text=fmt.metric_value(found.base, scale)),
-            Cell(text=fmt.metric_value(found.other, scale), link=show(model=name, sort=found.metric)),
-            Cell(text=difference(pair, scale), note=_difference_interval(pair, scale)),
-            Cell(text=verdict_words(pair), mark=mark),
+            Cell(text=fmt.metric_value(found.before, scale)),
+            Cell(text=fmt.metric_value(found.after, scale), link=link),
+            Cell(text=amount(found.difference, scale), note=between),
+            Cell(text=found.words, mark=found.verdict if found.told else ""),
         )
     for cost in one.costs:
-        if cost.base is not None and cost.other is not None:
-            change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.base else ""
-            cells = (Cell(text=cost.shown(value)) for value in (cost.base, cost.other))
-            yield (Cell(text=name), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
+        show_cost = _bytes if "bytes" in cost.name else fmt.number
+        cells = (Cell(text=show_cost(value)) for value in (cost.before, cost.after))
+        change = f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "new"
+        yield (Cell(text=one.model), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
+
+
+def _bytes(value: float) -> str:
+    return fmt.size(int(value))
 
 
 def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> tuple[Cell, ...]:

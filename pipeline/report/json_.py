@@ -55,6 +55,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "ranking": report.ranking,
         "gates": _gates(report),
+        "changes": report.changes,
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
     }

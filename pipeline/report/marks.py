@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from jobs.identity import digest
+from pipeline.report.changes import Mark
 from pipeline.report.data import ModelReport, RunReport
-
-SHORT = 12
-"""Characters of a digest that people are shown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A mark that differs between two nights; None where it was not known."""
-
-    what: str
-    before: str | None
-    after: str | None
-
-    @property
-    def words(self) -> str:
-        return f"{self.what}: {_short(self.before)} \u2192 {_short(self.after)}"
 
 
 def run_marks(report: RunReport) -> dict[str, str | None]:
@@ -61,21 +45,14 @@ def parameters_digest(model: ModelReport) -> str | None:
     return digest("parameters", values) if values else None
 
 
-def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Change, ...]:
+def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Mark, ...]:
     """The marks that differ; a mark known on one side only is none."""
     return tuple(_changes(before, after))
 
 
-def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Change]:
+def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Mark]:
     for what in dict.fromkeys([*before, *after]):
         one, two = before.get(what), after.get(what)
         both = one is not None and two is not None
         if one != two and (both or what in ("judge", "rubric")):  # judging may begin or end
-            yield Change(what=what, before=one, after=two)
-
-
-def _short(value: str | None) -> str:
-    if value is None:
-        return "none"
-    is_digest = len(value) >= 32 and all(char in "0123456789abcdef" for char in value)
-    return value[:SHORT] if is_digest else value
+            yield Mark(what=what, before=one, after=two)
