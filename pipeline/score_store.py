@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
 
-from jobs.database import Database, insert_absent
+from jobs.database import Database, Row, insert_absent
 from jobs.identity import digest
 from pipeline.bench import store_judge_scores
 from pipeline.report.data import RunReport
@@ -28,7 +29,7 @@ async def store_scores(report: RunReport, sheet: RunSheet, database: Database) -
 
     Returns how many were written.
     """
-    scores = database.raw["scores"]
+    scores = unjournaled(database)
     run = report.provenance.id
     lasting = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if not line.across}
     await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(sheet))}})
@@ -46,8 +47,13 @@ async def store_scores(report: RunReport, sheet: RunSheet, database: Database) -
     return written + len(batch)
 
 
+def unjournaled(database: Database) -> AsyncCollection[Row]:
+    """The scores, written without waiting for the disk: what a power cut takes, closing the run again gives back."""
+    return database.raw.get_collection("scores", write_concern=WriteConcern(w=1, j=False))
+
+
 async def _insert_lasting(report: RunReport, sheet: RunSheet, digests: set[str], database: Database) -> int:
-    scores = database.raw["scores"]
+    scores = unjournaled(database)
     run = report.provenance.id
     sizes = {name: [sum(not line.across for line in turn) for turn in turns] for name, turns in sheet.lines.items()}
     wanted = sum(sizes[job.sequence][turn.index] for job in report.jobs for turn in job.turns)

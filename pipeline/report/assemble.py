@@ -51,30 +51,27 @@ def assemble(
 
 
 def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:
-    cells: dict[tuple[str, int], GroupTally] = {}
-    tags: dict[str, tuple[str, ...]] = {}
-    turns: dict[int, GroupTally] = {}
-    for job in jobs:
-        cell = cells.setdefault((job.sequence, job.repeat), GroupTally())
-        cell.begin(job)
-        tags[job.sequence] = job.tags
-        _turns(job, cell, turns, lines.get(job.sequence, ()))
     total = GroupTally()
     by_tag: dict[str, GroupTally] = {}
     by_sequence: dict[str, GroupTally] = {}
     by_repeat: dict[int, GroupTally] = {}
-    for (sequence, repeat), cell in cells.items():
-        around = [by_tag.setdefault(tag, GroupTally()) for tag in tags[sequence]]
-        around.append(by_sequence.setdefault(sequence, GroupTally()))
-        around.append(by_repeat.setdefault(repeat, GroupTally()))
-        for group in (total, *around):
-            group.merge(cell)
+    by_turn: dict[int, GroupTally] = {}
+    tags: dict[str, tuple[str, ...]] = {}
+    for job in jobs:
+        tags[job.sequence] = job.tags
+        around = [_of(by_sequence, job.sequence), _of(by_repeat, job.repeat)]
+        for tally in around:
+            tally.begin(job)
+        _turns(job, around, by_turn, lines.get(job.sequence, ()))
+    for sequence, tally in by_sequence.items():
+        for group in (total, *(_of(by_tag, tag) for tag in tags[sequence])):
+            group.merge(tally)
     return ModelReport(
         input=model,
         total=total.group(scales),
         by_tag=_groups(by_tag.items(), scales),
         by_sequence=_groups(by_sequence.items(), scales),
-        by_turn=_groups(sorted(turns.items()), scales),
+        by_turn=_groups(sorted(by_turn.items()), scales),
         by_repeat=_groups(sorted(by_repeat.items()), scales),
         resources=resources(model),
         parameters=parameter_uses(jobs),
@@ -92,20 +89,30 @@ def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Det
     return MappingProxyType(found)
 
 
-def _turns(job: JobRow, cell: GroupTally, turns: dict[int, GroupTally], lines: Sequence[Sequence[str]]) -> None:
+def _turns(
+    job: JobRow, around: Sequence[GroupTally], by_turn: dict[int, GroupTally], lines: Sequence[Sequence[str]]
+) -> None:
+    """Gives every turn of a job to the groups it belongs to."""
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
-        at_turn = turns.setdefault(index, GroupTally())
+        at_turn = _of(by_turn, index)
         at_turn.begin(job)
         turn = there.get(index)
         if turn is None:
             expected = lines[index] if index < len(lines) else ()
-            cell.miss(job, expected)
-            at_turn.miss(job, expected)
+            for tally in (*around, at_turn):
+                tally.miss(job, expected)
         else:
             read = reading(turn)
-            cell.add(job, read)
-            at_turn.add(job, read)
+            for tally in (*around, at_turn):
+                tally.add(job, read)
+
+
+def _of(tallies: dict[Key, GroupTally], key: Key) -> GroupTally:
+    tally = tallies.get(key)
+    if tally is None:
+        tally = tallies[key] = GroupTally()
+    return tally
 
 
 def _groups(tallies: Iterable[tuple[Key, GroupTally]], scales: Mapping[str, Scale]) -> Mapping[Key, Group]:

@@ -107,17 +107,18 @@ def _point(first: float, second: float) -> float:
 
 
 def _fit(wins: NDArray[Any]) -> NDArray[Any]:
-    """Zermelo's iteration (Newman 2023's form), centred; `wins[i, j]`: how often i beat j."""
+    """Zermelo's iteration (Newman 2023's form), centred; `wins[..., i, j]`: how often i beat j, one or many samples."""
     import numpy as np
 
-    wins = wins + PRIOR / 2 * (1 - np.eye(len(wins)))
-    strength: NDArray[Any] = np.ones(len(wins))
+    models = wins.shape[-1]
+    wins = wins + PRIOR / 2 * (1 - np.eye(models))
+    strength: NDArray[Any] = np.ones(wins.shape[:-1])
     for _ in range(500):
-        beside = strength[None, :] / (strength[:, None] + strength[None, :])
-        against = 1 / (strength[:, None] + strength[None, :])
-        step = (wins * beside).sum(axis=1) / (wins.T * against).sum(axis=1)
+        sums = strength[..., :, None] + strength[..., None, :]
+        step = (wins * (strength[..., None, :] / sums)).sum(axis=-1)
+        step = step / (np.swapaxes(wins, -1, -2) / sums).sum(axis=-1)
         new = np.sqrt(strength * step)  # half a step: updating all at once would swing back and forth
-        new /= np.exp(np.log(new).mean())
+        new = new / np.exp(np.log(new).mean(axis=-1, keepdims=True))
         moved = np.abs(np.log(new) - np.log(strength)).max()
         strength = new
         if moved < 1e-9:
@@ -132,10 +133,8 @@ def _resampled(points: NDArray[Any], seed: int) -> NDArray[Any]:
 
     count, models = points.shape[0], points.shape[1]
     source = np.random.default_rng(seed)
-    flat = points.reshape(count, models * models)
-    even = np.full(count, 1 / count)
-    drawn = (source.multinomial(count, even) @ flat for _ in range(RESAMPLES))
-    return np.array([_fit(wins.reshape(models, models)) for wins in drawn])
+    drawn = source.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return _fit((drawn @ points.reshape(count, models * models)).reshape(RESAMPLES, models, models))
 
 
 def _interval(spread: NDArray[Any] | None, at: int) -> Interval | None:
