@@ -96,6 +96,8 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     written; scores and verdict are stored by then.
     """
     from config.settings import load_settings
+    from pipeline.baseline import since_baseline
+    from pipeline.night_store import store_night
     from pipeline.report.write import write
 
     current = await _run(run if isinstance(run, str) else run.id, database)
@@ -108,7 +110,9 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     said = answer(report)
     await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
     folder = reports_dir or load_settings().reports_dir
-    paths = await asyncio.to_thread(write, with_verdict(report, verdict), current.ending.formats, folder)
+    told = await since_baseline(with_verdict(report, verdict), current, database)
+    await store_night(told, database)
+    paths = await asyncio.to_thread(write, told, current.ending.formats, folder)
     await database.runs.update_one({"_id": current.id}, {"$set": {"files": [str(path) for path in paths]}})
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])

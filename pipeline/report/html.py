@@ -69,23 +69,23 @@ def render_html(report: RunReport) -> Iterator[str]:
 
 def _frame(report: RunReport, shown: Set[str]) -> str:
     """Everything but the transcripts; `shown`: ids of the jobs whose transcripts will be there."""
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    style, script = (asset(name) for name in ("report.css", "report.js"))
     reference = find_reference(report, report.reference)
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             report=report,
             run=report.provenance,
             style=style,
             script=script,
-            style_hash=_csp_hash(style),
-            script_hash=_csp_hash(script),
+            style_hash=csp_hash(style),
+            script_hash=csp_hash(script),
             answer=answer(report),
             failures=findings.by_subject(findings.failures(report)),
             doubts=findings.by_subject(findings.doubts(report)),
             series=_series(report),
-            drawings=[_drawing(chart) for chart in charts(report)],
+            drawings=[drawing(chart) for chart in charts(report)],
             gaps=gaps(report, reference) if reference is not None else None,
             longest=longest(report),
             worst=worst(report),
@@ -105,7 +105,7 @@ def _frame(report: RunReport, shown: Set[str]) -> str:
 
 def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
     """The transcripts of these jobs in about `room` bytes."""
-    template = _environment().get_template("transcripts.html")
+    template = environment().get_template("transcripts.html")
     text, aim = "", room
     for _ in range(4):  # sizes are estimated, and estimates may fall short
         shown = list(views(report, jobs, aim))
@@ -156,7 +156,8 @@ def _sequences(report: RunReport, jobs: Sequence[JobView]) -> list[SequenceView]
     ]
 
 
-def _drawing(chart: Chart) -> Drawing:
+def drawing(chart: Chart) -> Drawing:
+    """The chart, drawn where it can be."""
     try:
         svg = Markup(draw(chart.spec, chart.id))  # noqa: S704  # the renderer escapes every text
     except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
@@ -165,8 +166,9 @@ def _drawing(chart: Chart) -> Drawing:
 
 
 @functools.cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates; every text they are given is escaped and made visible."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -175,8 +177,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.tests["failed_job"] = failed
-    return environment
+    made.tests["failed_job"] = failed
+    return made
 
 
 def _finalize(value: Any) -> Any:
@@ -184,11 +186,13 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """A file of the page's own: style or script."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  # our own files
 
 
-def _csp_hash(text: str) -> str:
+def csp_hash(text: str) -> str:
+    """What a content security policy calls an inline style or script by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -28,6 +28,8 @@ class Cell:
     """Number of the model whose colour marks the cell, from 1."""
     link: str | None = None
     """Address of the transcripts behind the number (`links.show`), or id of an element of the page."""
+    file: str | None = None
+    """A file beside the page."""
     heat: int | None = None
     """Where the value lies between worst and best, 0 to HEATS: colours the cell."""
     alert: bool = False

@@ -17,6 +17,8 @@ from pipeline.report.safe import slug
 Format = Literal["html", "json", "csv", "md"]
 FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
 """Reports first, then what `pipeline.exports` makes for other tools."""
+File = tuple[str, Iterable[str | bytes]]
+"""A path below the reports folder, and what is in the file."""
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
@@ -51,15 +53,21 @@ def write(report: RunReport, formats: Sequence[str], folder: Path, options: Expo
     cannot be made of this run; then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
+    chosen = check_formats(formats)
+    made = (file for form in chosen for file in _files(report, form, stem, options or ExportOptions()))
+    return write_files(made, folder)
+
+
+def write_files(files: Iterable[File], folder: Path) -> list[Path]:
+    """Writes files below a folder; their paths, in that order. Raises OutputError; then no file has changed."""
     paths: list[Path] = []
     drafts: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for form in check_formats(formats):
-            for name, pieces in _files(report, form, stem, options or ExportOptions()):
-                paths.append(folder / name)
-                drafts.append(folder / f".{paths[-1].name}.{secrets.token_hex(4)}")
-                _fill(drafts[-1], pieces)
+        for name, pieces in files:
+            paths.append(folder / name)
+            drafts.append(folder / f".{paths[-1].name}.{secrets.token_hex(4)}")
+            _fill(drafts[-1], pieces)
         for draft, path in zip(drafts, paths, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             draft.replace(path)
@@ -71,9 +79,7 @@ def write(report: RunReport, formats: Sequence[str], folder: Path, options: Expo
     return paths
 
 
-def _files(
-    report: RunReport, form: str, stem: str, options: ExportOptions
-) -> Iterator[tuple[str, Iterable[str | bytes]]]:
+def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:
     """The files of one format: paths below the reports folder, and what is in them."""
     if form in BUILDERS:
         for file in export(report, form, stem, options):

@@ -29,6 +29,10 @@ def report(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="html: whom tags are held against. Default: the first model."),
+    ] = None,
     at_least: Annotated[
         list[str] | None,
         typer.Option(help="METRIC:X: what a reply must reach to pass in junit and to be taken by sft; repeatable."),
@@ -43,14 +47,19 @@ def report(
     from scripts.session import run_async
 
     options = ExportOptions.read(at_least or [], margin)
-    run_async(_report(run, formats or ["html"], out, options, as_json=as_json))
+    run_async(_report(run, formats or ["html"], out, options, reference, as_json=as_json))
 
 
-async def _report(name: str, formats: list[str], out: Path | None, options: ExportOptions, *, as_json: bool) -> None:
+async def _report(
+    name: str, formats: list[str], out: Path | None, options: ExportOptions, reference: str | None, *, as_json: bool
+) -> None:
     import asyncio
+    from dataclasses import replace
 
     from jobs.lookup import find_run
+    from pipeline.baseline import since_baseline
     from pipeline.collector import collect
+    from pipeline.report.gaps import find_reference
     from pipeline.report.write import check_folder, check_formats, write
     from scripts.session import open_session
 
@@ -59,7 +68,10 @@ async def _report(name: str, formats: list[str], out: Path | None, options: Expo
         folder = out or session.settings.reports_dir
         check_folder(folder)
         run = await find_run(name, session.database)
-        found = await collect(run.id, session.database)
+        found = await since_baseline(await collect(run.id, session.database), run, session.database)
+    if reference is not None:
+        find_reference(found, reference)
+        found = replace(found, reference=reference)
     paths = await asyncio.to_thread(write, found, chosen, folder, options)
     _show(found, paths, as_json=as_json)
 

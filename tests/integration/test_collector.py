@@ -10,8 +10,11 @@ import pytest
 
 from config.errors import OutputError, UnknownNameError
 from jobs.database import Database
+from jobs.nights import Baseline
 from jobs.states import RunStatus
+from pipeline.baseline import since_baseline
 from pipeline.collector import close_run, collect
+from pipeline.night_store import read_nights
 from pipeline.report.write import render
 from tests import factories
 
@@ -97,3 +100,33 @@ async def test_run_without_jobs(database: Database) -> None:
     assert "0 of 0 jobs" in report.notices[0].text
     for form in ("html", "json", "csv", "md"):
         assert render(report, form)
+
+
+async def test_nights_are_kept_and_held_against_the_baseline(database: Database, tmp_path: Path) -> None:
+    """Closing keeps a night once; the next run's report says what changed since the suite's baseline."""
+    first = await factories.store(database, status=RunStatus.JUDGING)
+    await close_run(first, database, tmp_path)
+    await close_run(first, database, tmp_path)
+    assert await database.raw["nights"].count_documents({}) == 1
+    await database.runs.update_one({"_id": first.id}, {"$set": {"status": RunStatus.DONE.value}})
+    await Baseline(id="sample", run=first.id, run_name=first.name, set_at=factories.START).save()
+    own = await since_baseline(await collect(first.id, database), first, database)
+    assert own.changes is None  # a run is not held against itself
+    other = first.model_copy(update={"id": "other", "name": "nightly-2026-11-21"})
+    report = await since_baseline(await collect(first.id, database), other, database)
+    assert report.changes is not None
+    assert (report.changes.baseline, len(report.changes.models)) == (first.name, 3)
+    assert {found.verdict for model in report.changes.models for found in model.metrics} == {"can't tell"}
+    await database.runs.delete_one({"_id": first.id})
+    assert (await since_baseline(report, other, database)).changes == report.changes  # a baseline that is gone
+
+
+async def test_nights_that_were_not_kept_are_made(database: Database) -> None:
+    """A run closed before nights were kept has one all the same; a running one has none."""
+    run = await factories.store(database)
+    (night,) = await read_nights("sample", 10, database)
+    assert (night.name, night.headline) == (run.name, "checks")
+    assert await database.raw["nights"].count_documents({}) == 1
+    assert await read_nights("sample", 10, database) == [night]
+    await database.runs.update_one({"_id": run.id}, {"$set": {"status": RunStatus.ACTIVE.value}})
+    assert await read_nights("sample", 10, database) == []

@@ -15,7 +15,9 @@ from pipeline.scoring.rubric import read_rubric
 from pipeline.scoring.verdicts import Verdicts, judge_scales, score_verdicts
 from tests import factories
 
-RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {str(n): f"x{n}" for n in range(1, 6)}}]})
+RUBRIC = read_rubric(
+    {"criteria": [{"name": "plot", "description": "d", "scale": {str(n): f"x{n}" for n in range(1, 6)}}]}
+)
 REASON = "=cmd() <b>Things</b> happen."
 
 
