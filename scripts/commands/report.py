@@ -10,6 +10,7 @@ import typer
 from scripts.output import Json
 
 if TYPE_CHECKING:
+    from jobs.documents import Run
     from pipeline.exports.file import ExportOptions
     from pipeline.report.data import RunReport
 
@@ -74,6 +75,18 @@ async def _report(
         found = replace(found, reference=reference)
     paths = await asyncio.to_thread(write, found, chosen, folder, options)
     _show(found, paths, as_json=as_json)
+
+
+def _keep_what_is_there(run: Run, folder: Path) -> None:
+    """Raises UsageError where a report with transcripts would be replaced by one that can have none any more."""
+    from config.errors import UsageError
+
+    there = [file for file in run.files if Path(file).parent == folder and Path(file).exists()]
+    if run.transcripts_dropped_at is not None and there:
+        raise UsageError(
+            f"The transcripts of run {run.name!r} were dropped on {run.transcripts_dropped_at:%Y-%m-%d}. Its report from "
+            f"before lies at {', '.join(there)} and would be replaced by one without them. Give another folder: --out."
+        )
 
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:

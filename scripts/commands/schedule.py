@@ -136,6 +136,7 @@ def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
         "last_run": schedule.last_run,
         "last_error": schedule.last_error,
         "last_passed": schedule.last_passed,
+        "waiting_for": schedule.waiting_for,
         "overlap": schedule.overlap,
         "missed": schedule.missed,
         "grace_s": schedule.grace_s,
