@@ -257,6 +257,8 @@ class PublishedModel(Document):
 
     id: str  # type: ignore[assignment]
     facts: ModelFacts
+    origin: dict[str, Any] | None = None
+    """Where the publishing host had it from; see `workers.library.origin`."""
     published_by: str
     published_at: datetime
 

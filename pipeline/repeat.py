@@ -33,10 +33,12 @@ from pipeline.suites.importer import import_suite, load_content
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What the exporting host knows of where a model came from."""
+    """What a host that has a model knows of where it came from."""
 
+    digest: str
     source: dict[str, Any]
     template: str | None = None
+    """A chat template that it uses instead of the file's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,11 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     if suite is None:
         raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
     sets = await _parameter_sets(run, database)
-    helpers = [*run.judges, *([run.embed_model] if run.embed_model else [])]
-    published = await _published(helpers, database)
+    helpers = list(dict.fromkeys([*run.judges, *([run.embed_model] if run.embed_model else [])]))
+    published = await _published([*helpers, *(model.name for model in run.models)], database)
+    found = {name: Origin(digest=one.facts.digest, source=one.origin) for name, one in published.items() if one.origin}
+    known = found | {name: one for name, one in origins.items() if one.template or name not in found}
+    judges = {name: published[name].facts if name in published else None for name in helpers}
     kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
     return RunFile(
         nightjar_run=FORMAT_VERSION,
@@ -66,27 +71,25 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         suite=SuitePart(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
         prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
         models=tuple(
-            UsedModel(
-                name=model.name,
-                digest=model.digest,
-                facts=model.facts,
-                origin=_source(origins, model.name),
-                template=_template(origins, model.name),
-                loads=tuple(model.loads),
-                parameters=tuple(sets.get(model.name, ())),
+            _used(model.name, model.facts, model.digest, known).model_copy(
+                update={"loads": tuple(model.loads), "parameters": tuple(sets.get(model.name, ()))}
             )
             for model in run.models
         ),
-        judges=tuple(
-            UsedModel(
-                name=name,
-                digest=published[name].digest if name in published else None,
-                facts=published.get(name),
-                origin=_source(origins, name),
-                template=_template(origins, name),
-            )
-            for name in dict.fromkeys(helpers)
-        ),
+        judges=tuple(_used(name, facts, facts.digest if facts else None, known) for name, facts in judges.items()),
+    )
+
+
+def _used(name: str, facts: ModelFacts | None, digest: str | None, known: Mapping[str, Origin]) -> UsedModel:
+    """A model with where it came from, as far as that is known of this very file."""
+    origin = known.get(name)
+    same = origin if origin is not None and digest in (None, origin.digest) else None
+    return UsedModel(
+        name=name,
+        digest=digest,
+        facts=facts,
+        origin=same.source if same else None,
+        template=same.template if same else None,
     )
 
 
@@ -95,6 +98,7 @@ async def import_run(
     here: Mapping[str, ModelFacts],
     database: Database,
     *,
+    origins: Mapping[str, Origin] | None = None,
     name: str | None = None,
     other_models: bool = False,
     progress: Progress | None = None,
@@ -107,7 +111,7 @@ async def import_run(
     version = importlib.metadata.version("nightjar")
     await _check_models(file, here, database, other_models=other_models)
     for facts in here.values():
-        await publish_model(database, facts, by="run import")
+        await publish_model(database, facts, by="run import", origin=_source(facts.name, origins))
     suite, _ = await import_suite(file.suite.content, database)
     told = tuple(remarks(file, version))
     existing = await Run.get(file.run.id)
@@ -131,7 +135,8 @@ async def _check_models(
     file: RunFile, here: Mapping[str, ModelFacts], database: Database, *, other_models: bool
 ) -> None:
     wanted = [*file.models, *file.judges]
-    known = await _published([model.name for model in wanted], database) | dict(here)
+    published = await _published([model.name for model in wanted], database)
+    known = {name: one.facts for name, one in published.items()} | dict(here)
     found = []
     for model in wanted:
         if model.name not in known:
@@ -145,9 +150,9 @@ async def _check_models(
         )
 
 
-async def _published(names: Iterable[str], database: Database) -> dict[str, ModelFacts]:
+async def _published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:
     rows = database.raw["models"].find({"_id": {"$in": list(names)}})
-    return {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
+    return {row["_id"]: PublishedModel.model_validate(row) async for row in rows}
 
 
 async def _parameter_sets(run: Run, database: Database) -> dict[str, list[ParameterSet]]:
@@ -172,9 +177,5 @@ async def _parameter_sets(run: Run, database: Database) -> dict[str, list[Parame
     return found
 
 
-def _source(origins: Mapping[str, Origin], name: str) -> dict[str, Any] | None:
-    return origins[name].source if name in origins else None
-
-
-def _template(origins: Mapping[str, Origin], name: str) -> str | None:
-    return origins[name].template if name in origins else None
+def _source(name: str, origins: Mapping[str, Origin] | None) -> dict[str, Any] | None:
+    return origins[name].source if origins and name in origins else None

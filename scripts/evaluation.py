@@ -65,12 +65,14 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
     from jobs.publishing import publish_model
     from scripts.model_pull import obtained
     from workers.library.inspect import entry_facts
+    from workers.library.origin import origin
 
     entries = []
     for name in names:
         entry = await asyncio.to_thread(obtained, name, session.settings)
         facts = await asyncio.to_thread(entry_facts, entry)
-        await publish_model(session.database, facts, by="eval")
+        came_from = await asyncio.to_thread(origin, entry, session.settings)
+        await publish_model(session.database, facts, by="eval", origin=came_from)
         entries.append(entry)
     return entries
 

@@ -123,10 +123,12 @@ async def publish_facts(entry: ModelEntry) -> None:
     from jobs.publishing import publish_model
     from scripts.session import open_session
     from workers.library.inspect import entry_facts
+    from workers.library.origin import origin
 
     facts = await asyncio.to_thread(entry_facts, entry)
     async with open_session() as session:
-        await publish_model(session.database, facts, socket.gethostname())
+        came_from = await asyncio.to_thread(origin, entry, session.settings)
+        await publish_model(session.database, facts, socket.gethostname(), origin=came_from)
 
 
 @contextmanager

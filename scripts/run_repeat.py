@@ -44,10 +44,12 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
 
     file = read_run_file(_read(path), path.name)
     async with open_session() as session:
-        here = await _found([model.name for model in (*file.models, *file.judges)], session)
+        names = [model.name for model in (*file.models, *file.judges)]
+        here = await _found(names, session)
+        known = origins({name: name for name in here}, session.settings)
         with expansion_bar() as progress:
             return await import_run(
-                file, here, session.database, name=name, other_models=other_models, progress=progress
+                file, here, session.database, origins=known, name=name, other_models=other_models, progress=progress
             )
 
 
@@ -55,15 +57,17 @@ def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origi
     """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
     from pipeline.repeat import Origin
     from workers.library.find import find_model
+    from workers.library.inspect import entry_facts
     from workers.library.origin import origin
 
     found = {}
     for name, place in places.items():
         try:
             entry = find_model(place, settings)
+            digest = entry_facts(entry).digest
         except (UnknownNameError, ModelFileError):
             continue
-        found[name] = Origin(source=origin(entry, settings), template=entry.template)
+        found[name] = Origin(digest=digest, source=origin(entry, settings), template=entry.template)
     return found
 
 
