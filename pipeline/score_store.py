@@ -6,14 +6,15 @@ scores, similarities and what compares repeats may come later or change, and are
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 
 from jobs.database import Database, Row, insert_absent
-from jobs.identity import digest
 from pipeline.bench import store_judge_scores
 from pipeline.report.data import RunReport
 from pipeline.run_sheet import RunSheet
@@ -22,6 +23,8 @@ from pipeline.scoring.scorer import Score
 from pipeline.transcripts import JobRow
 
 BATCH_SCORES = 2000
+IN_FLIGHT = 3
+"""Batches under way at once: one is made while MongoDB writes the others."""
 
 
 async def store_scores(report: RunReport, sheet: RunSheet, database: Database) -> int:
@@ -59,14 +62,17 @@ async def _insert_lasting(report: RunReport, sheet: RunSheet, digests: set[str],
     wanted = sum(sizes[job.sequence][turn.index] for job in report.jobs for turn in job.turns)
     if await scores.count_documents({"run": run, "scorer_digest": {"$in": sorted(digests)}}) == wanted:
         return 0
+    rows = (row for job in report.jobs for row in _lasting(run, job, sheet))
     written = 0
-    batch: list[dict[str, Any]] = []
-    for job in report.jobs:
-        batch += _lasting(run, job, sheet)
-        if len(batch) >= BATCH_SCORES:
-            written += await insert_absent(scores, batch)
-            batch = []
-    return written + await insert_absent(scores, batch)
+
+    async def insert() -> None:
+        nonlocal written
+        while batch := list(islice(rows, BATCH_SCORES)):
+            new = await insert_absent(scores, batch)
+            written += new
+
+    await asyncio.gather(*(insert() for _ in range(IN_FLIGHT)))
+    return written
 
 
 def _passing(sheet: RunSheet) -> set[str]:
@@ -96,7 +102,7 @@ def _changing(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]
 
 def _row(run: str, job: str, turn: int, scorer: str, score: Score, made_by: str) -> dict[str, Any]:
     return {
-        "_id": digest(job, turn, scorer),
+        "_id": f"{job}.{turn}.{scorer}",  # so that a job's scores lie together in the index
         "run": run,
         "job": job,
         "turn": turn,
