@@ -302,7 +302,7 @@ class WorkerState(Document):
 
 
 class ScoreDocument(Document):
-    """One scorer's result for one turn; `_id` = digest(job, turn, scorer): writing it again changes nothing."""
+    """One scorer's result for one turn; `_id` is made of job, turn and scorer: writing it again changes nothing."""
 
     id: str  # type: ignore[assignment]
     run: str
