@@ -84,8 +84,8 @@ def _keep_what_is_there(run: Run, folder: Path) -> None:
     there = [file for file in run.files if Path(file).parent == folder and Path(file).exists()]
     if run.transcripts_dropped_at is not None and there:
         raise UsageError(
-            f"The transcripts of run {run.name!r} were dropped on {run.transcripts_dropped_at:%Y-%m-%d}. Its report from "
-            f"before lies at {', '.join(there)} and would be replaced by one without them. Give another folder: --out."
+            f"The transcripts of run {run.name!r} were dropped on {run.transcripts_dropped_at:%Y-%m-%d}. Its report "
+            f"from before, {', '.join(there)}, would be replaced by one without them. Give another folder: --out."
         )
 
 

@@ -11,15 +11,17 @@ import pytest
 from config.errors import ServiceError, UnknownNameError, UsageError
 from jobs.database import Database
 from jobs.documents import Run
-from jobs.nights import Schedule
+from jobs.ending import Gate, GateKind
+from jobs.nights import Missed, Overlap, Schedule
 from jobs.sequences import Sequence
+from jobs.states import RunStatus
 from pipeline import schedules
 from pipeline.producer import enqueue
 from pipeline.request import make_request
 from pipeline.schedules import add_schedule, fire_due
 from pipeline.suites.content import SuiteContent
 from pipeline.suites.importer import import_suite
-from pipeline.ticks import run_name
+from pipeline.ticks import Rules, run_name
 
 OPTIONS = {"suite": "tales", "models": ("m",), "known_models": ("m",), "repeats": 2, "seed": 7}
 LAST = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
@@ -32,9 +34,11 @@ async def _suite(database: Database) -> None:
     await import_suite(SuiteContent(name="tales", sequences=(sequence,)), database)
 
 
-async def make_schedule(database: Database, name: str = "nightly", **options: Any) -> Schedule:
+async def make_schedule(
+    database: Database, name: str = "nightly", rules: Rules | None = None, **options: Any
+) -> Schedule:
     """A schedule for two at night whose newest tick was the one of the 20th."""
-    await add_schedule(name, "0 2 * * *", "UTC", {**OPTIONS, **options}, database)
+    await add_schedule(name, "0 2 * * *", "UTC", {**OPTIONS, **options}, database, rules=rules)
     await database.raw["schedules"].update_one({"_id": name}, {"$set": {"last_tick": LAST}})
     return await stored(name)
 
@@ -151,6 +155,61 @@ async def test_a_schedule_takes_the_suites_newest_version_and_the_same_seed_each
     assert first.seed == second.seed
 
 
+async def test_a_tick_waits_for_the_run_before_and_the_newest_of_the_later_ones_follows(database: Database) -> None:
+    """overlap = queue: three ticks come while the first run works; the first of them and the newest make runs."""
+    await make_schedule(database)
+    (first,) = await fire_due(database, TICK)
+    for days in (1, 2, 3):
+        assert await fire_due(database, TICK + timedelta(days=days)) == []
+    assert (await stored()).waiting_for == first.name
+    await end_runs(database)
+    later = TICK + timedelta(days=3, hours=1)
+    assert [run.name for run in await fire_due(database, later)] == [run_name("nightly", TICK + timedelta(days=1))]
+    assert await fire_due(database, later) == []
+    await end_runs(database)
+    assert [run.name for run in await fire_due(database, later)] == [run_name("nightly", TICK + timedelta(days=3))]
+    assert (await stored()).waiting_for is None
+
+
+async def test_a_tick_is_passed_over_while_the_run_before_works(database: Database) -> None:
+    await make_schedule(database, rules=Rules(overlap=Overlap.SKIP))
+    (first,) = await fire_due(database, TICK)
+    next_night = TICK + timedelta(days=1)
+    assert await fire_due(database, next_night) == []
+    schedule = await stored()
+    assert (schedule.last_tick, schedule.claimed_tick, schedule.last_run) == (next_night, None, first.name)
+    assert schedule.last_passed == f"{run_name('nightly', next_night)}: run {first.name} was still ACTIVE"
+
+
+async def test_the_run_before_is_cancelled(database: Database) -> None:
+    await make_schedule(database, rules=Rules(overlap=Overlap.CANCEL_PREVIOUS))
+    (first,) = await fire_due(database, TICK)
+    (second,) = await fire_due(database, TICK + timedelta(days=1))
+    ended = await Run.get(first.id)
+    assert ended is not None
+    assert (ended.status, ended.status_reason) == (RunStatus.CANCELLED, f"cancelled: run {second.name} began")
+
+
+async def test_a_missed_tick_is_passed_over_where_that_is_wanted(database: Database) -> None:
+    await make_schedule(database, rules=Rules(missed=Missed.SKIP, grace_s=600))
+    assert await fire_due(database, TICK + timedelta(minutes=11)) == []
+    assert "no dispatcher saw it" in ((await stored()).last_passed or "")
+    assert len(await fire_due(database, TICK + timedelta(days=1, minutes=9))) == 1
+
+
+async def test_a_nights_deadline_is_in_the_schedules_zone(database: Database) -> None:
+    """Seven in Berlin; a tick seen after it makes no run, for it would be stopped at once."""
+    options = {**OPTIONS, "deadline": "07:00", "gates": (Gate(kind=GateKind.MISSING, metric=None, value=0.1),)}
+    await add_schedule("nightly", "0 3 * * *", "Europe/Berlin", options, database)
+    await database.raw["schedules"].update_one({}, {"$set": {"last_tick": LAST}})
+    (run,) = await fire_due(database, TICK)
+    assert run.ending.deadline_at == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+    assert [str(gate) for gate in run.ending.gates] == ["--max-missing 0.1"]
+    await end_runs(database)
+    assert await fire_due(database, TICK + timedelta(days=1, hours=5)) == []
+    assert "its deadline, 2026-11-22 06:00 UTC, is over" in ((await stored()).last_passed or "")
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
@@ -162,6 +221,8 @@ async def test_a_schedule_takes_the_suites_newest_version_and_the_same_seed_each
         ({"models": ("mm",)}, UnknownNameError, "no model 'mm'"),
         ({"only": ("b",)}, UnknownNameError, "no tag or sequence 'b'"),
         ({"repeats": 0}, UsageError, "--repeats is 0"),
+        ({"gates": (Gate(kind=GateKind.BELOW, metric="checks", value=1),)}, UsageError, "no metric 'checks'"),
+        ({"baseline": "gone"}, UnknownNameError, "no run 'gone'"),
     ],
 )
 async def test_what_could_never_be_enqueued_is_refused_at_once(
