@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from config.errors import ModelFileError
 from workers.library.find import ModelEntry
 from workers.library.manifest import read_manifest
 from workers.library.registry import read_registry
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
     """The hub's repository with its commit and files, the Ollama name, or the file's name. No path of this machine."""
     registered = read_registry(settings.models_file).models.get(entry.name)
-    manifest = read_manifest(entry.path.parent)
+    try:
+        manifest = read_manifest(entry.path.parent)
+    except ModelFileError:  # a damaged note beside a sound file: it says nothing
+        manifest = None
     if manifest is not None and entry.path.name in {file.name for file in manifest.files}:
         return {
             "repo": manifest.repo,
