@@ -64,8 +64,10 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
 
 async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
     """What the controls of a run say of judges, by the rubric of the run and by that of its newest check."""
+    if run.check is None:
+        return ()
     asked: dict[str, tuple[Rubric, list[str]]] = {}
-    for data, judges in ((run.rubric, run.judges), (run.check and run.check.rubric, run.check and run.check.judges)):
+    for data, judges in ((run.rubric, run.judges), (run.check.rubric, run.check.judges)):
         if data and judges:
             rubric = read_rubric(data)
             asked.setdefault(prompt_digest(rubric), (rubric, []))[1].extend(judges)

@@ -64,6 +64,7 @@ async def start_check(
     A run that is DONE is JUDGING until that is done; in one at work it is planned when its other work is done.
     Raises UsageError, UnknownNameError, ModelError.
     """
+    run.check_transcripts()
     judges = list(dict.fromkeys(judges or run.judges))
     if run.status not in CHECKABLE:
         raise UsageError(f"Run {run.name!r} is {run.status}; judges are checked on a run that works or is DONE.")

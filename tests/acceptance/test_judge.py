@@ -118,10 +118,8 @@ def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> No
 
 
 REFUSED = [
-    # a scale that does not follow on; a pairwise rubric with points; nobody to compare with; a judge of its own replies
+    # a scale that does not follow on; nobody to compare with; a judge of its own replies
     (RUBRIC.replace("2: Something happens., ", ""), (), ("rubric.yaml: criteria.0.scale: ", "follow one another")),
-    (f"method: pairwise\n{RUBRIC.strip()}", (), ("rubric.yaml: criteria.0.scale: ", "leave it out")),
-    (f"scope: conversation\nreference: required\n{RUBRIC.strip()}", (), ("rubric.yaml: reference: ", "scope: turn")),
     (PAIRWISE, ("--self-judging",), ("one model alone", "--against")),
     (RUBRIC, (), ("is its own", "--self-judging")),
 ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from config.errors import UsageError
+from config.errors import SuiteError, UsageError
 from pipeline.scoring.rubric import Layout, Method, Scope, read_rubric
+from pipeline.suites.read import read_suite
+from scripts.rubrics import read_rubric_file
 
 PLOT = {"name": "plot", "description": "Things happen.", "scale": {1: "Nothing happens.", 2: "Something happens."}}
 
@@ -61,7 +66,7 @@ BROKEN = [
     (rubric(method="elo"), "method", "'points' or 'pairwise'"),
     (rubric(reference="yes"), "reference", "'if_any', 'required' or 'hidden'"),
     (rubric(temperature=-1), "temperature", "greater than or equal to 0"),
-    (rubric(temperature=float("nan")), "temperature", "finite"),
+    (rubric(temperature=3), "temperature", "less than or equal to 2"),
     (rubric(scale=5), "scale", "not permitted"),
     (rubric(criteria=[{**PLOT, "description": ""}]), "criteria.0.description", "at least 1"),
 ]
@@ -73,3 +78,21 @@ def test_a_broken_rubric_is_refused_with_its_field(data: dict[str, Any], field: 
         read_rubric(data, "mine.yaml")
     assert str(refused.value).startswith(f"mine.yaml: {field}: ")
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(("data", "field", "why"), BROKEN)
+def test_so_is_one_in_a_file_or_in_a_suite(tmp_path: Path, data: dict[str, Any], field: str, why: str) -> None:
+    """What `--rubric` reads names the file; a suite that holds it cannot be read, and says where."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    with pytest.raises(UsageError, match=re.escape(f"mine.yaml: {field}: ")) as refused:
+        read_rubric_file(path)
+    assert why in str(refused.value)
+    sequences = [{"id": "a", "turns": [{"prompt": "p"}]}]
+    path.write_text(
+        yaml.safe_dump({"nightjar": 1, "name": "s", "sequences": sequences, "rubric": data}, sort_keys=False)
+    )
+    with pytest.raises(SuiteError, match=re.escape(field)) as unread:
+        read_suite(path)
+    assert "mine.yaml" in str(unread.value)
+    assert why in str(unread.value)
