@@ -19,6 +19,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from config.errors import NightjarError
+from config.redact import redact_text
 from jobs import backlog
 from jobs.backlog import Lapsed
 from jobs.database import Database
@@ -170,7 +171,7 @@ class Supervisor:
 
     async def _record(self, child: Child, reason: str, held: list[str]) -> bool:
         """True where it was still loading."""
-        stderr = child.stderr.decode("utf-8", "replace")
+        stderr = redact_text(child.stderr.decode("utf-8", "replace"))
         await self._database.leases.delete_many({"owner": child.worker})
         ended = {"state": "dead", "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
         last = await self._database.workers.find_one_and_update({"_id": child.worker}, {"$set": ended})

@@ -13,6 +13,7 @@ import structlog
 
 from config.errors import EngineError, LeaseLostError, NightjarError, ServiceError
 from config.logging import bind
+from config.redact import redact_text
 from jobs import ownership
 from jobs.commits import Commits
 from jobs.database import Database
@@ -194,7 +195,7 @@ async def _generate(hold: Hold, desk: Desk, request: Request) -> Generation:
 async def _fail(hold: Hold, desk: Desk, error: Exception) -> None:
     job, run = hold.job, hold.run
     fault = classify(error, alone=not hold.accompanied)
-    text = f"{type(error).__name__}: {error}"
+    text = redact_text(f"{type(error).__name__}: {error}")  # it goes into reports
     counters = Counters(tries=job.tries, lapses=job.lapses, crashes=job.crashes)
     limits = Limits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
     decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311

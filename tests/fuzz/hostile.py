@@ -99,3 +99,12 @@ def mutate(data: bytes, fields: list[Field], seed: int) -> tuple[bytes, list[str
         del changed[chance.randrange(len(changed)) :]
         said.append(f"cut to {len(changed)}")
     return bytes(changed), said
+
+
+def killer(folder: Path) -> Path:
+    """A model that passes every check of its metadata and aborts llama.cpp: two tokens of one text."""
+    data = DEMO.read_bytes()
+    field = [f for f in fields_of(data) if f.name == "tokenizer.ggml.tokens" and f.width == 1][-1]
+    file = folder / "killer.gguf"
+    file.write_bytes(data[: field.at] + b"?" + data[field.at + 1 :])
+    return file

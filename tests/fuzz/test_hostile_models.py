@@ -11,7 +11,7 @@ import pytest
 from config.errors import ModelFileError
 from tests.fuzz.amount import seeds
 from tests.fuzz.child import Child
-from tests.fuzz.hostile import DEMO, fields_of, mutate
+from tests.fuzz.hostile import DEMO, fields_of, killer, mutate
 from workers.library.inspect import facts_of, inspect_file
 from workers.library.shape import shape_of
 
@@ -63,14 +63,6 @@ def test_hostile_models_end_no_process_but_their_own(tmp_path: Path, loader: Chi
     print(dict(ends))
     assert ends["loaded"], "not one was sound: nothing behind the first check was tried"
     assert ends["refused"]
-
-
-def killer(folder: Path) -> Path:
-    """A model that passes every check of its metadata and aborts llama.cpp: two tokens of one text."""
-    (field,) = [f for f in FIELDS if f.name == "tokenizer.ggml.tokens" and f.width == 1][-1:]
-    file = folder / "killer.gguf"
-    file.write_bytes(DATA[: field.at] + b"?" + DATA[field.at + 1 :])
-    return file
 
 
 def test_a_process_that_died_is_told_and_replaced(tmp_path: Path, loader: Child) -> None:

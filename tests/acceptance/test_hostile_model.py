@@ -1,0 +1,43 @@
+"""A model that ends the process that loads it: its supervisor lives on, and tells."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.fuzz.hostile import killer
+from tests.shell import Shell
+
+
+def test_a_model_that_kills_its_worker_is_told(shell: Shell, tmp_path: Path) -> None:
+    """`status` names the signal, the supervisor goes on trying until it is told to end, and nothing else has died."""
+    model = killer(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "scripts", "worker", "--model", str(model), "--gpu", "none"],
+        cwd=shell.folder, env=shell.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as supervisor:  # fmt: skip
+        try:
+            end, reasons = time.monotonic() + 60, [""]
+            while not any("SIGABRT" in reason for reason in reasons):
+                assert time.monotonic() < end, reasons
+                told = json.loads(shell.run("status", "--json").stdout)
+                reasons = [str(worker["reason"]) for worker in told["workers"] if worker["state"] == "dead"]
+            assert supervisor.poll() is None
+            supervisor.send_signal(signal.SIGTERM)
+            assert supervisor.wait(60) == 0
+        finally:
+            supervisor.kill()
+
+
+def test_an_evaluation_with_it_ends_soon(shell: Shell, tmp_path: Path) -> None:
+    """Not after minutes of trying: somebody sits and waits. The error names the log of the worker."""
+    model = killer(tmp_path)
+    began = time.monotonic()
+    error = shell.refused("eval", "--suite", "story-starters", "--limit", "1", "--model", model, code=1)
+    assert time.monotonic() - began < 60
+    assert "before its work was done" in error
+    assert "worker_died" in error or "SIGABRT" in error
