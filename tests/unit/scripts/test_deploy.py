@@ -1,0 +1,65 @@
+"""The systemd units and the container file: sound, and in agreement with the settings they rest on."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).resolve().parents[3] / "scripts" / "deploy"
+UNITS = ("nightjar-worker@.service", "nightjar-dispatcher.service")
+PROGRAM = "/opt/nightjar/.venv/bin/nightjar"
+
+
+def unit(name: str) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names of options are case-sensitive here
+    parser.read(DEPLOY / name)
+    return parser
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """Installed as its administrator would, with another program in Nightjar's place."""
+    files = []
+    for name in UNITS:
+        files.append(tmp_path / name.replace("@.", "@0."))
+        files[-1].write_text((DEPLOY / name).read_text().replace(PROGRAM, "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, files)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_restarts_for_ever_and_is_kept_in_bounds(name: str) -> None:
+    found = unit(name)
+    assert found["Unit"]["StartLimitIntervalSec"] == "0", "else systemd gives up after five restarts"
+    service = found["Service"]
+    assert (service["Restart"], service["NoNewPrivileges"], service["ProtectSystem"]) == ("always", "yes", "strict")
+    assert service["MemoryMax"]
+    assert "/opt/nightjar/.nightjar" in service["ReadWritePaths"]
+
+
+def test_systemd_waits_longer_than_a_drain_takes() -> None:
+    service = unit(UNITS[0])["Service"]
+    drain_s = int(service["Environment"].removeprefix("NIGHTJAR_DRAIN_S="))
+    assert drain_s < int(service["TimeoutStopSec"]) <= drain_s + 30
+    assert service["KillMode"] == "mixed", "the supervisor alone is told: it tells its worker"
+    assert service["ExecStart"] == f"{PROGRAM} worker --model ${{MODEL}} --gpu %i"
+
+
+def test_the_image_drains_and_holds_no_secret() -> None:
+    text = (DEPLOY / "Containerfile.cuda").read_text()
+    final = text.rpartition("\nFROM ")[2]
+    assert "STOPSIGNAL SIGTERM" in final
+    assert "USER nightjar" in final, "not root"
+    assert "NIGHTJAR_MONGO_URL" not in text
+    assert "COPY . " not in text, "a .env would come along"
+    for room in ("config", "jobs", "pipeline", "scripts", "workers"):
+        assert f"COPY {room} {room}\n" in text
+    drain_s = int(final.partition("NIGHTJAR_DRAIN_S=")[2].split()[0])
+    assert drain_s < int(text.partition("--stop-timeout ")[2].split()[0])
