@@ -10,7 +10,7 @@ help:
 	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
 	@echo "make test    the whole test suite"
 	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for llama-server; see docs/benchmarks.md)"
-	@echo "make chaos   the long fault tests, about an hour"
+	@echo "make chaos   the long fault tests and more hostile input, an hour and a half"
 	@echo "make simulate  how often intervals hold the truth and tests cry wolf (docs/statistics.md)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  ruff format and safe fixes"
@@ -31,6 +31,7 @@ bench: $(VENV)/.dev-installed
 	@$(BIN)/python -m scripts.bench $(ARGS)
 
 chaos: $(VENV)/.dev-installed
+	@FUZZ=10 $(BIN)/python -m pytest tests/fuzz -s
 	@$(BIN)/python -m pytest tests/acceptance/chaos -m chaos -s
 
 simulate: $(VENV)/.run-installed
