@@ -70,7 +70,7 @@ def test_the_reading_finds_them(text: str) -> None:
     assert list(faults_of(Path("x.py"), ast.parse(text)))
 
 
-def test_arq_is_given_json_in_both_directions() -> None:
+async def test_arq_is_given_json_in_both_directions() -> None:
     """Its default is pickle: for what the dispatcher writes, and for what a worker reads."""
     from pydantic import SecretStr
 
@@ -84,6 +84,7 @@ def test_arq_is_given_json_in_both_directions() -> None:
 
     worker: Any = queue._PacedWorker(client, "m", start=start, free=lambda: 1, most=1)
     assert (worker.job_serializer, worker.job_deserializer) == (queue.dump, queue.load)
+    await client.aclose()
 
 
 class _Bomb:
