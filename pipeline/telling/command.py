@@ -56,12 +56,12 @@ class CommandCall:
 
 
 async def prepare_command(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> CommandCall:
-    """Raises NotDelivered for a command that this host may not run or does not have."""
+    """Raises NotDelivered for a command that this host may not run or does not have; another dispatcher's may."""
     if not settings.commands:
-        raise NotDelivered("this dispatcher runs no commands (night.commands is false)", again=False)
+        raise NotDelivered("this dispatcher runs no commands (night.commands is false)", again=True)
     argv = hook.argv
     if shutil.which(argv[0]) is None:
-        raise NotDelivered(f"there is no command {argv[0]!r} on the dispatcher's host", again=False)
+        raise NotDelivered(f"there is no command {argv[0]!r} on the dispatcher's host", again=True)
     return CommandCall(argv, payload, settings.command_timeout_s)
 
 

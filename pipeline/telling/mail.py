@@ -40,9 +40,9 @@ class MailCall:
 
 
 async def prepare_mail(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> MailCall:
-    """Connects and logs in. Raises NotDelivered."""
+    """Connects and logs in. Raises NotDelivered; where this host knows no mail server, another dispatcher's may."""
     if settings.smtp_host is None or settings.mail_from is None:
-        raise NotDelivered("no mail server: set night.smtp_host and night.mail_from", again=False)
+        raise NotDelivered("no mail server: set night.smtp_host and night.mail_from", again=True)
     try:
         server = await asyncio.to_thread(_connect, settings)
     except smtplib.SMTPResponseException as error:
