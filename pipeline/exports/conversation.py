@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
+from pipeline.report.data import RunReport
 from pipeline.transcripts import JobRow, TurnRow
 
 Message = dict[str, str]
@@ -29,6 +30,15 @@ def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) ->
 
 def by_id(sequences: Sequence[PromptSequence]) -> Mapping[str, PromptSequence]:
     return {sequence.id: sequence for sequence in sequences}
+
+
+def jobs_by_sequence(report: RunReport, model: str) -> Mapping[str, Sequence[JobRow]]:
+    """A model's jobs by sequence, in the run's order."""
+    found: dict[str, list[JobRow]] = {}
+    for job in report.jobs:
+        if job.model == model:
+            found.setdefault(job.sequence, []).append(job)
+    return found
 
 
 def complete(job: JobRow) -> bool:

@@ -7,14 +7,14 @@ Base-model sequences (mode completion) have no messages and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from jobs.identity import digest
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
-from pipeline.exports.conversation import Message, by_id, message, prompt_of
+from pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
 from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
 from pipeline.exports.provenance import provenance
 from pipeline.exports.quality import Quality, quality
@@ -74,12 +74,12 @@ def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
     """Every pair of repeats of one model that answered the same messages and lie at least the margin apart."""
     sequences = by_id(report.sequences)
     for model in report.models:
-        for sequence in report.sequences:
-            if sequence.mode is not Mode.COMPLETION:
-                yield from _pairs(report.jobs_of(model.name, sequence.id), sequences[sequence.id], wanted)
+        for name, jobs in jobs_by_sequence(report, model.name).items():
+            if sequences[name].mode is not Mode.COMPLETION:
+                yield from _pairs(jobs, sequences[name], wanted)
 
 
-def _pairs(jobs: Any, sequence: PromptSequence, wanted: Quality) -> Iterator[dict[str, Any]]:
+def _pairs(jobs: Sequence[JobRow], sequence: PromptSequence, wanted: Quality) -> Iterator[dict[str, Any]]:
     alike: dict[str, list[tuple[JobRow, TurnRow, float]]] = {}
     prompts: dict[str, list[Message]] = {}
     for job in jobs:

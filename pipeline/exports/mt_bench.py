@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.states import JobStatus
-from pipeline.exports.conversation import complete, question_id
+from pipeline.exports.conversation import complete, jobs_by_sequence, question_id
 from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
 from pipeline.exports.mt_bench_judgments import judgment_files
 from pipeline.exports.provenance import provenance
@@ -43,8 +43,9 @@ def _questions(report: RunReport) -> Iterator[dict[str, Any]]:
 
 def _answers(report: RunReport, model: str) -> Iterator[dict[str, Any]]:
     """Whole conversations only: an answer with a turn missing would be judged as if it were short."""
+    of = jobs_by_sequence(report, model)
     for sequence in report.sequences:
-        jobs = [job for job in report.jobs_of(model, sequence.id) if _answered(job)]
+        jobs = [job for job in of.get(sequence.id, ()) if _answered(job)]
         if jobs:
             yield {
                 "question_id": question_id(sequence.id),
