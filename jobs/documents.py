@@ -144,6 +144,8 @@ class Run(Document):
     """Embeds replies and references, for similarities."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for beside what their suite asks for."""
+    helpers: list[RunModel] = Field(default_factory=list)
+    """Models that judge or embed for it; their files are fixed likewise: one yardstick for all of a run."""
     check: JudgeCheck | None = None
     """The newest check of judges; the controls of earlier ones stay."""
     schedule: str | None = None

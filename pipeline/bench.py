@@ -10,10 +10,9 @@ from pymongo import ReplaceOne
 from jobs.database import Database
 from jobs.documents import Run
 from jobs.identity import digest
-from jobs.models import ModelFacts
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobKind, JobStatus
-from pipeline.judged_jobs import JudgedReader, panel_of
+from pipeline.judged_jobs import JudgedReader, known_files, panel_of
 from pipeline.judging import prompt_digest
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.controls import Control
@@ -52,7 +51,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
         rubric=rubric,
         prompt_digest=prompt_digest(rubric),
         panel=panel,
-        files=await _files(panel.judges, database),
+        files=await known_files(run, panel.judges, database),
         against=against.name if against else run.against,
         verdicts=_verdicts(rubric, raws) if rubric.method is Method.POINTS else {},
         pairs=pairs,
@@ -234,8 +233,3 @@ def _unreferenced(rubric: Rubric, sequences: Iterable[PromptSequence]) -> dict[s
         sequence.id: frozenset(at for at, turn in enumerate(sequence.turns) if turn.reference is None)
         for sequence in sequences
     }
-
-
-async def _files(judges: Iterable[str], database: Database) -> dict[str, str]:
-    rows = database.raw["models"].find({"_id": {"$in": list(judges)}}, {"facts": 1})
-    return {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}

@@ -33,12 +33,18 @@ async def panel_of(
     files: dict[str, set[str]] = {}
     for model in chain(run.models, against.models if against else ()):
         files.setdefault(model.name, set()).update([model.digest] if model.digest else [])
-    rows = database.raw["models"].find({"_id": {"$in": [*judges, *files]}}, {"facts": 1})
+    known = await known_files(run, [*judges, *files], database)
+    models = {name: frozenset(digests or ([known[name]] if name in known else [])) for name, digests in files.items()}
+    return seat(judges, models, {name: known[name] for name in judges if name in known}, self_judging=self_judging)
+
+
+async def known_files(run: Run, names: Iterable[str], database: Database) -> dict[str, str]:
+    """Digests of models' files: those that the run has fixed, else those that are published."""
+    names = list(names)
+    rows = database.raw["models"].find({"_id": {"$in": names}}, {"facts": 1})
     published = {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}
-    models = {
-        name: frozenset(known or ([published[name]] if name in published else [])) for name, known in files.items()
-    }
-    return seat(judges, models, {j: published[j] for j in judges if j in published}, self_judging=self_judging)
+    fixed = {model.name: model.digest for model in chain(run.helpers, run.models) if model.digest is not None}
+    return published | {name: fixed[name] for name in names if name in fixed}
 
 
 class JudgedReader:

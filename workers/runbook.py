@@ -10,7 +10,7 @@ from time import monotonic
 import structlog
 
 from jobs.database import Database
-from jobs.documents import Run, SequenceDocument
+from jobs.documents import Run, RunModel, SequenceDocument
 from jobs.models import LoadFacts, ModelFacts
 from jobs.patience import patiently
 from jobs.sequences import Sequence
@@ -87,24 +87,40 @@ class Runbook:
     async def _same_file(self, run: Run) -> bool:
         """Fixes the model's file for the run where nobody did; False where another file was fixed."""
         name, mine = self._facts.name, self._facts.digest
+        place = "models"
         if all(model.name != name for model in run.models):
             asked = [*run.judges, *(run.check.judges if run.check is not None else ()), run.embed_model]
-            return name in asked
-        unset = {"_id": run.id, "models": {"$elemMatch": {"name": name, "digest": None}}}
-        ours = {"models.$.digest": mine, "models.$.facts": self._facts.model_dump(mode="json")}
+            if name not in asked:
+                return False
+            place = "helpers"
+            await self._add_helper(run.id)
+        unset = {"_id": run.id, place: {"$elemMatch": {"name": name, "digest": None}}}
+        ours = {f"{place}.$.digest": mine, f"{place}.$.facts": self._facts.model_dump(mode="json")}
         await patiently(lambda: self._database.runs.update_one(unset, {"$set": ours}))
-        same = {"_id": run.id, "models": {"$elemMatch": {"name": name, "digest": mine}}}
-        load = {"$push": {"models.$.loads": {"$each": [self._load.model_dump(mode="json")], "$slice": -50}}}
+        same = {"_id": run.id, place: {"$elemMatch": {"name": name, "digest": mine}}}
+        load = {"$push": {f"{place}.$.loads": {"$each": [self._load.model_dump(mode="json")], "$slice": -50}}}
         if (await patiently(lambda: self._database.runs.update_one(same, load))).matched_count:
             return True
-        stored = await patiently(lambda: self._database.runs.find_one({"_id": run.id}, {"models": 1})) or {"models": []}
-        other = next((model["digest"] for model in stored["models"] if model["name"] == name), "?")
+        await self._refuse(run, place)
+        return False
+
+    async def _add_helper(self, run_id: str) -> None:
+        """Puts a judge or embedding model on the run's list, once."""
+        name = self._facts.name
+        absent = {"_id": run_id, "helpers.name": {"$ne": name}}
+        row = RunModel(name=name).model_dump(mode="python")
+        await patiently(lambda: self._database.runs.update_one(absent, {"$push": {"helpers": row}}))
+
+    async def _refuse(self, run: Run, place: str) -> None:
+        name = self._facts.name
+        stored = await patiently(lambda: self._database.runs.find_one({"_id": run.id}, {place: 1})) or {}
+        other = next((model["digest"] for model in stored.get(place, ()) if model["name"] == name), "?")
+        remedy = "enqueue a new run" if place == "models" else "give this one another name"
         self.refused[run.id] = (
             f"run {run.name!r} was begun with another file under the name {name!r}: it fixed SHA-256 {other}, this "
-            f"worker loaded {mine}. Load that file, or enqueue a new run"
+            f"worker loaded {self._facts.digest}. Load that file, or {remedy}"
         )
         _log.error("run_refused", run=run.id, reason=self.refused[run.id])
-        return False
 
 
 _LIVE = {"status": 1, "status_reason": 1, "max_tries": 1, "max_lapses": 1, "max_crashes": 1}

@@ -258,6 +258,21 @@ async def test_the_same_file_under_another_name_judges_nothing(database: Databas
     assert (await now("own")).status is RunStatus.DONE
 
 
+async def test_one_file_judges_all_of_a_run(bench: Bench) -> None:
+    """The first worker's file is fixed and told; another file under the judge's name is refused, now and later."""
+    await make_run("r", sequences=1, turns=1, rubric=POINTS, judges=["judge"])
+    await generated(bench, "r", engine(blind), ScriptedEngine(slots=1))
+    judging = said(await collect("r", bench.database))
+    assert judging.judges[0].file == JUDGE_FILE
+    other_rubric = {**POINTS, "instructions": "New."}
+    await judge_again(await now("r"), ["judge"], other_rubric, bench.database, known_models=["judge"])
+    async with bench.dispatching(), bench.worker(engine(blind, file="5" * 64), name="host:9:9") as other:
+        await until(lambda: getattr(other.process, "_runbook", None) and other.process._runbook.refused)
+        assert "another file" in other.process._runbook.refused["r"]
+        assert (await now("r")).status is RunStatus.JUDGING
+    await judged(bench, "r", engine(blind))
+
+
 async def test_what_was_asked_for_meanwhile_is_not_planned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dispatcher that planned by an earlier rubric may not call the run planned by the later one."""
     await two_models("r", sequences=2, status=RunStatus.JUDGING, rubric=POINTS, judges=["judge"])
