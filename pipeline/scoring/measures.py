@@ -6,7 +6,6 @@ All share one tokenisation of the reply, and `loops` looks closer only where spa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,35 +35,20 @@ def variety(text: str) -> Variety:
     """All measures of a text at once."""
     tokens = words(text)
     count = len(tokens)
-    pairs = list(pairwise(tokens))
-    different = len(set(pairs))
     return Variety(
         words=count,
         distinct_1=len(set(tokens)) / count if count else None,
-        distinct_2=different / len(pairs) if pairs else None,
-        repetition=_repetition(tokens, pairs, different),
+        distinct_2=len(set(pairwise(tokens))) / (count - 1) if count > 1 else None,
+        repetition=repetition(tokens),
     )
 
 
 def repetition(tokens: Sequence[str]) -> float | None:
     """Share of the spans of words that occurred before in the same reply: 0 for none; None below one span."""
-    pairs = list(pairwise(tokens))
-    return _repetition(tuple(tokens), pairs, len(set(pairs)))
-
-
-def _repetition(tokens: tuple[str, ...], pairs: list[tuple[str, str]], different: int) -> float | None:
-    """A span can only come again where its first pair of words does, so only those are looked at."""
     total = len(tokens) - SPAN_WORDS + 1
     if total < 1:
         return None
-    if different == len(pairs):
-        return 0.0
-    if 4 * different < 3 * len(pairs):  # so much comes again that looking at all spans is quicker
-        spans = zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False)
-        return 1 - len(set(spans)) / total
-    again = {pair for pair, times in Counter(pairs).items() if times > 1}
-    starts = [at for at, pair in enumerate(pairs[:total]) if pair in again]
-    return (len(starts) - len({tokens[at : at + SPAN_WORDS] for at in starts})) / total
+    return 1 - len(set(zip(*(tokens[at:] for at in range(SPAN_WORDS)), strict=False))) / total
 
 
 def _words(context: Context) -> Score:
