@@ -36,7 +36,7 @@ def report(
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        typer.Option(help="METRIC:X: what a reply must reach to pass in junit and to be taken by sft; repeatable."),
+        typer.Option(help="METRIC:X, what a reply must reach to pass in junit and to be taken by sft; repeatable."),
     ] = None,
     margin: Annotated[
         float | None, typer.Option(help="dpo: by how much the chosen reply is better. Default: a quarter of the scale.")
