@@ -30,7 +30,7 @@ def markdown(text: str) -> str:
 def slug(name: str, digest: str) -> str:
     """A file name for a run: its name where that is harmless, else cleaned, with the start of its id."""
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:100]
-    return clean if clean == name else f"{clean or 'run'}-{digest[:8]}"
+    return clean if clean and clean == name else f"{clean or 'run'}-{digest[:8]}"
 
 
 def _named(match: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from workers.library.registry import NAME, parse_registry, read_registry
 
 def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
     """Adds a model at the end. Raises UsageError where the name is taken or unfit, SettingsError for bad content."""
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name: letters, digits and . _ : + - only; see --name.")
 
     def edit(document: TOMLDocument) -> None:

@@ -111,7 +111,7 @@ def parse_registry(text: str, file: Path) -> Registry:
 
 def _entry(name: str, table: Any, file: Path) -> RegistryEntry:
     where = f"{file}, model {name!r}"
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise SettingsError(f"{where}: a model's name has letters, digits and . _ : + - only, and begins with one.")
     if not isinstance(table, dict):
         raise SettingsError(f"{where}: expected a table [{name}] with its source, found {table!r}.")
