@@ -15,6 +15,8 @@ from tests.fuzz.hostile import DEMO, fields_of, killer, mutate
 from workers.library.inspect import facts_of, inspect_file
 from workers.library.shape import shape_of
 
+pytestmark = pytest.mark.timeout(1800)
+
 LIMIT_S = 60.0
 DATA = DEMO.read_bytes()
 FIELDS = fields_of(DATA)

@@ -11,6 +11,7 @@ from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from pipeline.report.write import render
 from scripts.output import console, emit_json, plain, table
 from tests.factories import report_of, row
 from tests.fuzz.amount import examples
+
+pytestmark = pytest.mark.timeout(1800)
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 PIECES = (

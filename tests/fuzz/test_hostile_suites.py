@@ -16,6 +16,8 @@ from pipeline.suites.catalogue import bundled
 from pipeline.suites.read import Format, read_suite
 from tests.fuzz.amount import examples
 
+pytestmark = pytest.mark.timeout(1800)
+
 NATIVE = bundled()["checkable"].read_bytes()
 MT_BENCH = "".join(
     json.dumps({"question_id": n, "category": "math", "turns": ["a", "b"], "reference": ["c"]}) + "\n" for n in range(3)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.fuzz.amount import examples
 from tests.fuzz.child import Child
 
+pytestmark = pytest.mark.timeout(1800)
+
 LIMIT_S = 60.0
 CANARY = "canary-7c1f"
 ATOMS = (
