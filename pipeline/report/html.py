@@ -32,8 +32,10 @@ from pipeline.transcripts import JobRow
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BYTES = 4_900_000
 """A page stays under this, whatever the run's size: long texts are cut, and of very many transcripts some are shown."""
-TRANSCRIPT_BYTES = 3_600_000
+TRANSCRIPT_BYTES = 4_200_000
 """Of it, what transcripts with their long texts cut as short as can be may take; more of them are not shown."""
+SPARE = 0.08
+"""Of the room for transcripts, what may stay empty while texts are cut."""
 TRANSCRIPTS = "\x00transcripts\x00"
 """Where they go in the rest of the page."""
 
@@ -104,18 +106,32 @@ def _frame(report: RunReport, shown: Set[str]) -> str:
 
 
 def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
-    """The transcripts of these jobs in about `room` bytes."""
-    template = environment().get_template("transcripts.html")
-    text, aim = "", room
-    for _ in range(4):  # sizes are estimated, and estimates may fall short
+    """The transcripts of these jobs in about `room` bytes; texts are cut no more than they need to be."""
+    fits, aim = None, room
+    for _ in range(4):  # sizes are estimated before the texts are in place, and then known
         shown = list(views(report, jobs, aim))
-        text = template.render(
+        cut = any(map(_is_cut, shown))
+        text = _written(report, shown, cut=cut)
+        spare = room - _bytes(text)
+        if spare >= 0:
+            fits = text
+            if not cut or spare < SPARE * room:
+                break
+        aim += int(spare * (0.9 if spare > 0 else 1.05))
+    return fits or text
+
+
+def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
+    return (
+        environment()
+        .get_template("transcripts.html")
+        .render(
             report=report,
             run=report.provenance,
             series=_series(report),
             sequences=_sequences(report, shown),
             jobs_shown=len(shown),
-            cut=any(_is_cut(view) for view in shown),
+            cut=cut,
             json_name=f"{slug(report.provenance.name, report.provenance.id)}.json",
             flags=FLAGS,
             sort_keys=sort_keys(report),
@@ -124,11 +140,7 @@ def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
             job_anchor=job_anchor,
             fmt=fmt,
         )
-        over = _bytes(text) - room
-        if over <= 0:
-            break
-        aim -= int(over * 1.05)
-    return text
+    )
 
 
 def _is_cut(view: JobView) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.report.data import SCHEMA_VERSION, ModelReport, Provenance, RunReport
 from pipeline.report.group import Counts, Group
 from pipeline.report.judge_json import judging_json
+from pipeline.report.marks import prompts_digest
 from pipeline.scoring.scorer import Score
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -51,7 +52,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "generated_by": f"nightjar {report.generated_by}",
         "partial": report.provenance.partial,
         "notices": [_fields(notice) for notice in report.notices],
-        "run": _run(report.provenance),
+        "run": {**_run(report.provenance), "prompts_digest": prompts_digest(report)},
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "ranking": report.ranking,
         "gates": _gates(report),

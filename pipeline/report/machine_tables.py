@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.report import format as fmt
 from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.marks import parameters_digest, prompts_digest
 from pipeline.report.tables import Cell, Table, measured, text_table
 
 
@@ -80,6 +81,10 @@ def parameters_table(report: RunReport) -> Table:
     """Every generation parameter of every model, with where its value came from."""
     names = list(dict.fromkeys(name for model in report.models for name in model.parameters))
     rows = [(Cell(text=name), *(_parameter(model, name) for model in report.models)) for name in names]
+    digests = ((parameters_digest(model) or fmt.ABSENT, model) for model in report.models)
+    rows.append(
+        (Cell(text="digest of all"), *(Cell(text=found[:12], note=_no_turn(model)) for found, model in digests))
+    )
     return Table(id="parameters", columns=_columns("parameter", report, right=False), rows=tuple(rows))
 
 
@@ -90,6 +95,9 @@ def run_table(report: RunReport) -> Table:
         ("run", f"{run.name} ({run.id})"),
         ("status", run.status.value + (f": {run.status_reason}" if run.status_reason else "")),
         ("suite", f"{run.suite_name} version {run.suite_version} ({run.suite_digest})"),
+        ("prompts", prompts_digest(report)),
+        ("judges", ", ".join(run.judges) or "none"),
+        ("rubric", run.rubric_digest or "none"),
         ("read from", run.suite_source or "the suite is no longer stored"),
         ("licence of the suite", run.suite_licence or "none given"),
         ("sequences x models x repeats", f"{len(report.sequences)} x {len(report.models)} x {run.repeats}"),
@@ -122,11 +130,13 @@ def _facts(model: ModelReport) -> dict[str, str]:
     for load in model.input.loads[-1:]:
         found |= {
             "device": load.device,
+            "driver": load.driver or "none known",
             "layers offloaded": str(load.offloaded_layers),
             "context per conversation": f"{fmt.whole(load.context)} tokens, {load.slots} slots",
             "batch / micro-batch / threads": f"{load.n_batch} / {load.n_ubatch} / {load.threads}",
             "flash attention": "on" if load.flash_attention else "off",
             "KV cache": f"{load.cache_type_k} / {load.cache_type_v}",
+            "hosts": ", ".join(sorted({worker.id.partition(":")[0] for worker in model.input.workers})) or "not known",
             "llama.cpp": f"{load.llama_cpp_build}, llama-cpp-python {load.llama_cpp_python}",
         }
     return found
@@ -140,6 +150,10 @@ def _parameter(model: ModelReport, name: str) -> Cell:
     more = f" and {len(uses) - 4} more" if len(uses) > 4 else ""
     sources = " / ".join(dict.fromkeys(use.source for use in uses[:4]))
     return Cell(text=", ".join(text if len(text) <= 60 else text[:57] + "..." for text in shown) + more, note=sources)
+
+
+def _no_turn(model: ModelReport) -> str:
+    return "" if model.parameters else "no turn yet"
 
 
 def _columns(first: str, report: RunReport, *, right: bool = True) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 
 JOB_BYTES = 420
-TURN_BYTES = 560
-SCORE_BYTES = 44
+TURN_BYTES = 430
+SCORE_BYTES = 26
 """About what the page writes around the texts of a job, a turn, a score."""
 
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ from jsonschema import Draft202012Validator
 from jobs.states import RunStatus
 from pipeline.report.data import RunReport
 from pipeline.report.links import FLAGS
+from pipeline.report.since import with_changes
 from pipeline.report.summary import summary_rows
 from pipeline.report.transcript_views import flags, sort_keys
 from pipeline.report.write import render
@@ -261,3 +263,19 @@ def test_summary_has_a_row_per_model() -> None:
     assert [row[0] for row in rows] == ["amber-1b", "basalt-3b", "cinder-0.5b-instruct"]
     assert all(len(row) == len(columns) for row in rows)
     assert rows[2][columns.index("failed>")] == "1"
+
+
+def test_json_with_a_baseline_follows_its_schema() -> None:
+    """What changed since a baseline is in the JSON, and the page says it."""
+    base = replace(report(), provenance=replace(report().provenance, name="the-baseline", suite_version=2))
+    held = with_changes(report(), base)
+    schema = json.loads((ROOT / "docs/report.schema.json").read_text(encoding="utf-8"))
+    document = json.loads(render(held, "json"))
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(document)] == []
+    assert document["changes"]["baseline"] == "the-baseline"
+    assert document["changes"]["marks"] == [
+        {"what": "suite", "before": "sample version 2", "after": "sample version 3"}
+    ]
+    text = render(held, "html")
+    assert "Since the-baseline" in text
+    assert "nothing beyond doubt, over 6 sequences" in text
