@@ -99,6 +99,8 @@ class JudgeCheck(BaseModel):
     sequences: int
     """At most so many are taken."""
     self_judging: bool = False
+    planned: bool = False
+    """Its jobs are inserted; a run that grows later is not checked anew."""
 
 
 class Run(Document):

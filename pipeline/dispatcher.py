@@ -30,7 +30,7 @@ from pipeline import endings
 from pipeline.collector import close_run
 from pipeline.embed_jobs import write_embedding
 from pipeline.expansion import finish_expansion
-from pipeline.judge_jobs import as_planned, write_judging
+from pipeline.judge_jobs import mark_planned, write_judging
 from pipeline.night_watch import NightWatch
 from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
@@ -197,7 +197,7 @@ class Dispatcher:
             document = await self._document(run)
             await write_judging(document, self._database)
             await write_embedding(document, self._database)
-            await self._database.runs.update_one(as_planned(document), {"$set": {"planned": True}})
+            await mark_planned(document, self._database)
         else:
             await self._close(run)
 

@@ -31,16 +31,18 @@ async def write_judging(run: Run, database: Database) -> int:
     written = 0
     if run.rubric is not None and run.judges:
         written += await _write(run, run.rubric, _judging(run, run.rubric, database), run.jobs_total, database)
-    if run.check is not None:
+    if run.check is not None and not run.check.planned:
         batches = _checking(run, run.check, database)
         written += await _write(run, run.check.rubric, batches, run.jobs_total + written, database)
     return written
 
 
-def as_planned(run: Run) -> dict[str, Any]:
-    """Filter of the run as `write_judging` saw it: what was asked for meanwhile is not planned yet."""
+async def mark_planned(run: Run, database: Database) -> None:
+    """Says that all of the run as it was read is planned; what was asked for meanwhile is not planned yet."""
     seen = run.model_dump(mode="python", include={"judges", "rubric", "check", "against", "jobs_total"})
-    return {"_id": run.id, "status": RunStatus.JUDGING, "self_judging": {"$ne": not run.self_judging}, **seen}
+    query = {"_id": run.id, "status": RunStatus.JUDGING, "self_judging": {"$ne": not run.self_judging}, **seen}
+    planned = {"planned": True} | ({"check.planned": True} if run.check is not None else {})
+    await database.runs.update_one(query, {"$set": planned})
 
 
 async def _judging(run: Run, data: Mapping[str, Any], database: Database) -> Batches:

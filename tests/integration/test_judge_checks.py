@@ -23,7 +23,7 @@ from jobs.states import JobKind, JobStatus, RunStatus
 from pipeline.bench import read_checkups
 from pipeline.collector import close_run, collect
 from pipeline.dispatcher import Dispatcher
-from pipeline.judge_jobs import as_planned, write_judging
+from pipeline.judge_jobs import mark_planned, write_judging
 from pipeline.judge_start import judge_again, start_check
 from pipeline.report.data import RunReport
 from pipeline.report.judges import JudgingReport
@@ -280,15 +280,18 @@ async def test_what_was_asked_for_meanwhile_is_not_planned(bench: Bench, monkeyp
     old = await now("r")
     await bench.database.runs.update_one({"_id": "r"}, {"$set": {"status": RunStatus.DONE}})
     await judge_again(await now("r"), ["judge"], PAIRWISE, bench.database, known_models=["judge"])
-    await bench.database.runs.update_one(as_planned(old), {"$set": {"planned": True}})
+    await mark_planned(old, bench.database)
     assert not (await now("r")).planned
-    await bench.database.runs.update_one(as_planned(await now("r")), {"$set": {"planned": True}})
+    await mark_planned(await now("r"), bench.database)
     assert (await now("r")).planned
     await start_check(await now("r"), ["judge"], None, bench.database, known_models=["judge"])
     assert not (await now("r")).planned
     await bench.dispatcher.advance()
     assert (await now("r")).planned
     assert await bench.database.jobs.count_documents({"run": "r", "payload.control": "shuffled"}) == 0, "too short"
+    check = (await now("r")).check
+    assert check is not None
+    assert check.planned
 
 
 async def test_dead_judge_jobs_do_not_stop_a_run(bench: Bench) -> None:
