@@ -45,6 +45,9 @@ def runs(shell: Shell) -> list[str]:
         (("enqueue", "--suite", "story-starters", *DEMO, "--set", "temprature=1"), "temperature"),
         (("enqueue", "--suite", "story-starters", *DEMO, "--set", "other:top_k=1"), "other"),
         (("worker", *DEMO, "--slots", "0"), "slots"),
+        # measures that are none
+        (("enqueue", "--suite", "story-starters", *DEMO, "--measure", "chrv"), "'chrf'"),
+        (("enqueue", "--suite", "story-starters", *DEMO, "--measure", "mattr={"), "JSON"),
         # a selection that selects nothing
         (("enqueue", "--suite", "story-starters", *DEMO, "--only", "haiku"), "haiku"),
         # a format nobody writes
@@ -68,6 +71,7 @@ def test_what_is_asked_for_does_not_exist(shell: Shell, arguments: tuple[str, ..
         ("broken.yaml", "nightjar: 1\nname: [s\n", "line"),
         ("misspelt.yaml", "nightjar: 1\nname: s\nsequnces: []\n", "sequences"),
         ("regex.yaml", BAD_REGEX, "regex"),
+        ("measure.yaml", "nightjar: 1\nmeasures: [chrv]\nsequences: [{id: a, turns: [x]}]\n", "line 2, field measures"),
         ("empty.jsonl", "", "empty"),
         ("turns.jsonl", json.dumps({"question_id": 1, "category": "math", "turns": ["", "b"]}) + "\n", "line 1"),
     ],
