@@ -85,7 +85,11 @@ async def deliver_due(settings: NightSettings, owner: str, database: Database) -
     await take_back(settings, database)
     tried = 0
     while batch := [found for _ in range(AT_ONCE) if (found := await claim(settings, owner, database)) is not None]:
-        await asyncio.gather(*(attempt(found, settings, database) for found in batch))
+        # One that fails, since MongoDB went away, leaves the others to their end.
+        ended = await asyncio.gather(*(attempt(found, settings, database) for found in batch), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
         tried += len(batch)
     return tried
 

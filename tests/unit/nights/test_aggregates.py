@@ -15,6 +15,7 @@ from pipeline.report.judge_findings import with_judging
 from pipeline.report.write import render
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.judge_prompts import Verdict
+from pipeline.scoring.judged import Place
 from pipeline.scoring.panel import Panel
 from pipeline.scoring.rubric import read_rubric
 from tests import factories
@@ -26,7 +27,7 @@ WORDS = "because it rambles"
 def judged() -> RunReport:
     about = [Sequence.model_validate({"id": f"s{n}", "turns": [{"prompt": f"p{n}"}]}) for n in range(6)]
     jobs = [factories.row(one, ["A reply."]) for one in about]
-    verdicts = {
+    verdicts: dict[Place, dict[str, list[Verdict]]] = {
         (job.id, 0): {judge: [Verdict(criterion="plot", value=1 + at % 3, reason=WORDS)] for judge in ("j", "k")}
         for at, job in enumerate(jobs)
     }
