@@ -94,6 +94,12 @@ def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Sid
     return pairs
 
 
+def unpaired(base: Sequence[Side], other: Sequence[Side], pairs: Sequence[tuple[Side, Side]]) -> list[str]:
+    """Names of the sides that nothing was held against: models that one run has and the other has not."""
+    held = {side.name for pair in pairs for side in pair}
+    return [side.name for side in (*base, *other) if side.name not in held]
+
+
 def compare_sides(base: Side, other: Side) -> Comparison:
     """Aligns by sequence digest, compares every metric both have. Raises UsageError when no sequence is shared."""
     here, there = base.digests, other.digests

@@ -12,6 +12,8 @@ from pipeline.scoring.scorer import Direction
 from pipeline.transcripts import JobRow, TurnRow
 
 MOST = 6
+AGAIN = 3
+"""How much more another reply of the same conversation is put off than one of the same model or sequence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
         score = turn.scores.get(name)
         if score is None or score.value is None or score.value == report.scales[name].best:
             continue
-        again = met[job.model] + met[job.sequence]
-        met.update((job.model, job.sequence))
+        again = met[job.model] + met[job.sequence] + AGAIN * met[job.id]
+        met.update((job.model, job.sequence, job.id))
         found.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
     chosen = heapq.nsmallest(most, found, key=lambda one: one[0])
     return tuple(Extreme(job=job, turn=turn, value=value) for _, job, turn, value in chosen)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scripts.session import Session
 
 app = typer.Typer(add_completion=False)
+COLUMNS = ["metric", "base>", "other>", "difference>", "95 % interval>", "effect>", "p, adjusted>", "verdict"]
 
 
 @app.command()
@@ -47,7 +48,7 @@ def compare(
 
 async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
     from jobs.ending import failed
-    from pipeline.comparison import compare_sides, pair_up
+    from pipeline.comparison import compare_sides, pair_up, unpaired
     from pipeline.gates import check_comparison, check_report
     from scripts.session import open_session
 
@@ -58,17 +59,19 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
             names = [await _baseline_of(names[0], asked.baseline, session), *names]
         operands = [await _sides(name, session, reports) for name in names]
     comparisons, results = [], []
+    left_out: list[str] = []
     for other in operands[1:]:
         pairs = pair_up(operands[0], other)
+        left_out += unpaired(operands[0], other, pairs)
         comparisons += [compare_sides(one, two) for one, two in pairs]
         for side in {two.name: two for _, two in pairs}.values():
             results += check_report(gates, side.report, side.model.name)
     for comparison in comparisons:
         results += check_comparison(gates, comparison)
     if as_json:
-        _show_json(comparisons, results)
+        _show_json(comparisons, results, left_out)
     else:
-        _show(comparisons, results)
+        _show(comparisons, results, left_out)
     if failed(results, strict=asked.strict):
         raise typer.Exit(1)
 
@@ -114,12 +117,12 @@ async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) 
     return sides(reports[run.id], model)
 
 
-def _show(comparisons: list[Comparison], results: list[GateResult]) -> None:
-    from pipeline.report import format as fmt
-    from pipeline.report.answer import amount, verdict_words
+def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
     from scripts.output import console, plain, table
 
     screen = console()
+    for name in left_out:
+        print(plain(f"Not compared, in one run only: {name}"))
     for one in comparisons:
         print(plain(f"{one.other.name} against {one.base.name}, over {one.shared} sequences"))
         for notice in one.notices:
@@ -127,22 +130,51 @@ def _show(comparisons: list[Comparison], results: list[GateResult]) -> None:
         for side, only in ((one.base, one.only_base), (one.other, one.only_other)):
             if only:
                 print(plain(f"  Only in {side.name}: {', '.join(only)}"))
-        rows = []
-        for metric in (*one.metrics, *one.measures):
-            found = metric.pair.paired.interval
-            between = f"{amount(found.low, metric.scale)} to {amount(found.high, metric.scale)}" if found else "-"
-            values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
-            verdict = verdict_words(metric.pair) if metric in one.metrics else "a measure"
-            rows.append([metric.metric, *values, amount(metric.pair.paired.difference, metric.scale), between, verdict])
-        rows += [[cost.name, fmt.number(cost.base), fmt.number(cost.other), "", "", ""] for cost in one.costs]
-        screen.print(table(None, ["metric", "base>", "other>", "difference>", "95 % interval>", "verdict"], rows))
+        screen.print(table(None, COLUMNS, [*_metric_rows(one), *_cost_rows(one)]))
     show_results(results)
 
 
-def _show_json(comparisons: list[Comparison], results: list[GateResult]) -> None:
+def _metric_rows(one: Comparison) -> list[list[str]]:
+    from pipeline.report import format as fmt
+    from pipeline.report.answer import amount, verdict_words
+
+    rows = []
+    primary = one.other.report.headline
+    for metric in (*one.metrics, *one.measures):
+        pair, found = metric.pair, metric.pair.paired.interval
+        between = f"{amount(found.low, metric.scale)} to {amount(found.high, metric.scale)}" if found else "-"
+        values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
+        effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
+        judged = metric in one.metrics
+        p = fmt.p_value(pair.p_adjusted) if judged and pair.p_adjusted is not None else "-"
+        verdict = verdict_words(pair) if judged else "a measure"
+        name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
+        rows.append([name, *values, amount(pair.paired.difference, metric.scale), between, effect, p, verdict])
+    return rows
+
+
+def _cost_rows(one: Comparison) -> list[list[str]]:
+    from pipeline.report import format as fmt
+
+    rows = []
+    for cost in one.costs:
+        sizes = "bytes" in cost.name
+        values = [fmt.size(int(v)) if sizes and v is not None else fmt.number(v) for v in (cost.base, cost.other)]
+        change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
+        rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
+    return rows
+
+
+def _show_json(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
     from scripts.output import emit_json
 
-    emit_json({"comparisons": [_comparison(one) for one in comparisons], "gates": [result_row(one) for one in results]})
+    emit_json(
+        {
+            "unpaired": left_out,
+            "comparisons": [_comparison(one) for one in comparisons],
+            "gates": [result_row(one) for one in results],
+        }
+    )
 
 
 def _comparison(one: Comparison) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from config.errors import UnknownNameError, UsageError
 from jobs.ending import Gate, GateKind, GateResult, Outcome, failed
 from jobs.sequences import Sequence
 from jobs.states import JobStatus
-from pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides
+from pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
 from pipeline.gates import check_comparison, check_report, parse_gate
 from pipeline.report.data import RunReport
 from pipeline.report.ranking import Verdict
@@ -213,3 +213,17 @@ def test_regression_with_few_sequences() -> None:
     assert outcomes(check_comparison([parse_gate(GateKind.REGRESSION, "checks:0")], comparison)) == [
         Outcome.INCONCLUSIVE
     ]
+
+
+def test_models_of_one_run_only_are_named() -> None:
+    """A model that was added or dropped is compared with nothing, and is told."""
+    about = [sequence(number) for number in range(6)]
+    first, second = (
+        factories.report_of([factories.row(one, ["fox"] * 4, model=model) for model in names for one in about], about)
+        for names in (("a", "b"), ("a", "c"))
+    )
+    base, other = sides(first, None), sides(second, None)
+    pairs = pair_up(base, other)
+    assert [(one.model.name, two.model.name) for one, two in pairs] == [("a", "a")]
+    run = first.provenance.name
+    assert unpaired(base, other, pairs) == [f"{run}:b", f"{run}:c"]
