@@ -86,7 +86,7 @@ async def _gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
         now=now,
         version=importlib.metadata.version("nightjar"),
     )
-    return with_judging(report, sheet.bench), sheet
+    return await asyncio.to_thread(with_judging, report, sheet.bench), sheet
 
 
 async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
