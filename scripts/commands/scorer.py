@@ -11,7 +11,11 @@ from scripts.output import Json
 if TYPE_CHECKING:
     from pipeline.scoring.listing import Listed
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="What replies can be checked and measured for.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="What replies can be checked and measured for. Example: nightjar scorer list",
+)
 
 
 @app.callback()

@@ -12,6 +12,8 @@ ALLOWED = {
     "config/settings.py",  # the reader
     "scripts/train_demo_model.py",  # quiets the tokenizer library; not part of the pipeline
     "pipeline/telling/command.py",  # hands it on to a command of --on-finish
+    "scripts/bench/whole.py",  # gives the processes it measures a home of their own
+    "scripts/collecting_bench.py",  # and a database
     "workers/supervisor.py",  # hands it on to the worker processes
     "workers/library/hub.py",  # tells the hub's library where its files belong, before it is imported
 }
