@@ -16,6 +16,7 @@ from beanie.odm.utils.encoder import Encoder
 from config.errors import NightjarError, UnknownNameError
 from jobs.database import Database
 from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from jobs.ending import GateVerdict
 from jobs.nights import Aggregates
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
@@ -95,27 +96,38 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     A run that still works has all its work done: it is about to be DONE. Raises OutputError when the folder cannot be
     written; scores and verdict are stored by then.
     """
+    current = await _run(run if isinstance(run, str) else run.id, database)
+    if current.status not in TERMINAL_RUNS:
+        current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
+    report, sheet = await _gather(current, database)
+    storing = asyncio.create_task(store_scores(report, sheet, database))  # MongoDB works while the files are written
+    try:
+        verdict = await final_verdict(report, current, database)
+        paths = await _write(report, verdict, current, database, reports_dir)
+    finally:
+        stored = await storing
+    outcome = verdict.outcome if verdict is not None else None
+    _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
+    return paths
+
+
+async def _write(
+    report: RunReport, verdict: GateVerdict | None, run: Run, database: Database, reports_dir: Path | None
+) -> list[Path]:
+    """Stores the verdict and the night, and writes the run's files."""
     from config.settings import load_settings
     from pipeline.baseline import since_baseline
     from pipeline.night_store import store_night
     from pipeline.report.write import write
 
-    current = await _run(run if isinstance(run, str) else run.id, database)
-    if current.status not in TERMINAL_RUNS:
-        current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
-    report, sheet = await _gather(current, database)
-    stored = await store_scores(report, sheet, database)
-    verdict = await final_verdict(report, current, database)
     kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
     said = answer(report)
-    await database.runs.update_one({"_id": current.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
-    folder = reports_dir or load_settings().reports_dir
-    told = await since_baseline(with_verdict(report, verdict), current, database)
+    await database.runs.update_one({"_id": run.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
+    told = await since_baseline(with_verdict(report, verdict), run, database)
     await store_night(told, database)
-    paths = await asyncio.to_thread(write, told, current.ending.formats, folder)
-    await database.runs.update_one({"_id": current.id}, {"$set": {"files": [str(path) for path in paths]}})
-    outcome = verdict.outcome if verdict is not None else None
-    _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
+    folder = reports_dir or load_settings().reports_dir
+    paths = await asyncio.to_thread(write, told, run.ending.formats, folder)
+    await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
     return paths
 
 

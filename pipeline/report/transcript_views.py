@@ -16,7 +16,7 @@ from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 
 JOB_BYTES = 420
-TURN_BYTES = 430
+TURN_BYTES = 240
 SCORE_BYTES = 26
 """About what the page writes around the texts of a job, a turn, a score."""
 
