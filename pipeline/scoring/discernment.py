@@ -77,7 +77,8 @@ class Checkup:
             fewest = min((one.paired.n for one in self.controls), default=0)
             return f"{self.judge} was checked on too few sequences to say ({fewest}; at least {SMALLEST_INTERVAL})"
         blind = [one.control.value.replace("_", "-") for one in self.controls if one.ability is Ability.CANNOT]
-        return f"{self.judge} can't tell real replies from {' and '.join(blind)} ones"
+        kinds = " and ".join(part for part in (", ".join(blind[:-1]), blind[-1]) if part)
+        return f"{self.judge} can't tell real replies from {kinds} ones"
 
 
 def checkup(judge: str, rubric: str, readings: Iterable[Reading]) -> Checkup:
