@@ -91,7 +91,7 @@ async def decode_rates(setup: Setup, counts: tuple[int, ...] = (1, 2, 4, 8, 16, 
 async def against_serial_and_server(setup: Setup) -> list[Row]:
     """Two-turn chats, repeats and judging: 16 slots against one conversation at a time and against the server."""
     side = await EngineSide.load(setup.model, _settings(setup, SLOTS, CONTEXT))
-    chats, sequences, replies = (24, 3, 4) if setup.large else (64, 8, 12)
+    chats, sequences, replies = (24, 2, 3) if setup.large else (64, 4, 6)
     serial = Serial(setup.model, context=CONTEXT, threads=setup.threads)
     server = _server(setup, setup.model)
     words = setup.vocabulary

@@ -58,7 +58,7 @@ def two_turn_chats(vocabulary: int, at_once: int, round_number: int, *, chats: i
     return Workload(name="two-turn chats", chats=made, reply_tokens=64, at_once=at_once)
 
 
-def repeats(vocabulary: int, at_once: int, round_number: int, *, sequences: int = 8, times: int = 8) -> Workload:
+def repeats(vocabulary: int, at_once: int, round_number: int, *, sequences: int = 4, times: int = 8) -> Workload:
     """Every sequence several times over, with other seeds."""
     words = _words(vocabulary, 12, round_number)
     prompts = [words(800) for _ in range(sequences)]
@@ -71,7 +71,7 @@ def judge_shaped(
     at_once: int,
     round_number: int,
     *,
-    replies: int = 12,
+    replies: int = 6,
     criteria: int = 7,
     schema: dict[str, Any] | None = None,
 ) -> Workload:
