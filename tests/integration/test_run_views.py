@@ -115,7 +115,7 @@ async def test_a_run_is_described_by_model_with_the_reasons_of_its_dead(
 async def test_a_jobs_attempts_are_a_timeline(run: Run, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """Each with its wait, its length, its end and its reason; a crash with what the process last wrote."""
     job = await find_job(run, "a", database)
-    [claimed] = await ownership.claim({job.id: job.fence}, "h:1:1", "h", 30, database)
+    assert await ownership.claim({job.id: job.fence}, "h:1:1", "h", 30, database)
     crashed = "its worker died of SIGSEGV"
     query = {"_id": job.id, "fence": 1}
     await ownership.apply_decision(query, Again(delay_s=0, counted=("crashes",)), AttemptEnd.CRASHED, crashed, database)
