@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench chaos simulate check format clean
+.PHONY: help demo test bench bench-collecting chaos simulate check format clean
 
 help:
 	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
 	@echo "make test    the whole test suite"
 	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for llama-server; see docs/benchmarks.md)"
+	@echo "make bench-collecting  how long scoring and reporting 10,000 and 100,000 turns take (docs/report.md)"
 	@echo "make chaos   the long fault tests and more hostile input, an hour and a half"
 	@echo "make simulate  how often intervals hold the truth and tests cry wolf (docs/statistics.md)"
 	@echo "make check   ruff, mypy --strict, import-linter"
@@ -18,7 +19,7 @@ help:
 $(VENV)/.run-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/run.lock pyproject.toml
 	@PYTHON=$(PYTHON) bash scripts/install.sh run
 
-$(VENV)/.dev-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/dev.lock pyproject.toml
+$(VENV)/.dev-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/dev.lock scripts/locks/readers.lock pyproject.toml
 	@PYTHON=$(PYTHON) bash scripts/install.sh dev
 
 demo: $(VENV)/.run-installed
@@ -29,6 +30,9 @@ test: $(VENV)/.dev-installed
 
 bench: $(VENV)/.dev-installed
 	@$(BIN)/python -m scripts.bench $(ARGS)
+
+bench-collecting: $(VENV)/.run-installed
+	@$(BIN)/python -m scripts.collecting_bench $(ARGS)
 
 chaos: $(VENV)/.dev-installed
 	@FUZZ=10 $(BIN)/python -m pytest tests/fuzz -s
