@@ -100,12 +100,9 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     if current.status not in TERMINAL_RUNS:
         current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
     report, sheet = await _gather(current, database)
-    storing = asyncio.create_task(store_scores(report, sheet, database))  # MongoDB works while the files are written
-    try:
-        verdict = await final_verdict(report, current, database)
-        paths = await _write(report, verdict, current, database, reports_dir)
-    finally:
-        stored = await storing
+    stored = await store_scores(report, sheet, database)  # not beside the writing: the two threads slow each other down
+    verdict = await final_verdict(report, current, database)
+    paths = await _write(report, verdict, current, database, reports_dir)
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths
