@@ -26,7 +26,7 @@ class Finding:
 
 def failures(report: RunReport) -> tuple[Finding, ...]:
     """Model by model: jobs that failed, turns that are missing, empty and cut replies, scores that are not there."""
-    return tuple(found for model in report.models for found in _failures(model))
+    return tuple(found for model in report.models for found in (*_failures(model), *_unscored(report, model)))
 
 
 def doubts(report: RunReport) -> tuple[Finding, ...]:
@@ -64,6 +64,14 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
         yield Finding(about=name, text=text, show=show(model=name, flag="error"))
 
 
+def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
+    """Replies that are there and have no value of the metric that everything is ranked by."""
+    value = model.total.metrics.get(report.headline) if report.headline is not None else None
+    if value is not None and value.unscored:
+        text = f"{_plural(value.unscored, 'score')} of {report.headline} missing"
+        yield Finding(about=model.name, text=text, show=show(model=model.name, flag="unscored"))
+
+
 def _pairs(report: RunReport) -> Iterator[Finding]:
     ranking = report.ranking
     for pair in ranking.pairs if ranking is not None else ():
@@ -95,10 +103,10 @@ def more_needed(pair: Pair) -> int | None:
 
 
 def _unranked(report: RunReport) -> Iterator[Finding]:
-    if report.ranking is None or len(report.models) < 2:
+    if report.ranking is None:
         return
     for place in report.ranking.places:
-        if place.rank is None:
+        if place.rank is None and (len(report.models) > 1 or "missing" in (place.reason or "")):
             limit = f" (over {MISSING_LIMIT:.0%})" if "missing" in (place.reason or "") else ""
             yield Finding(
                 about=place.model, text=f"no rank: {place.reason}{limit}", show=show(model=place.model, flag="missing")
