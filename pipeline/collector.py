@@ -21,6 +21,7 @@ from jobs.nights import Aggregates
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind, RunStatus
 from pipeline.aggregates import VERSION, unpack, without_transcripts
+from pipeline.heap import no_cycles_sought
 from pipeline.report.answer import answer
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
@@ -41,7 +42,8 @@ async def collect(run_id: str, database: Database) -> RunReport:
     run = await _run(run_id, database)
     if run.transcripts_dropped_at is not None:
         return await _kept(run, run.transcripts_dropped_at, database)
-    report, _ = await _gather(run, database)
+    with no_cycles_sought():
+        report, _ = await _gather(run, database)
     return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
 
 
@@ -99,10 +101,12 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     current = await _run(run if isinstance(run, str) else run.id, database)
     if current.status not in TERMINAL_RUNS:
         current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
-    report, sheet = await _gather(current, database)
-    stored = await store_scores(report, sheet, database)  # not beside the writing: the two threads slow each other down
-    verdict = await final_verdict(report, current, database)
-    paths = await _write(report, verdict, current, database, reports_dir)
+    with no_cycles_sought():
+        report, sheet = await _gather(current, database)
+        # Not stored beside the writing: the two threads would slow each other down.
+        stored = await store_scores(report, sheet, database)
+        verdict = await final_verdict(report, current, database)
+        paths = await _write(report, verdict, current, database, reports_dir)
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths
