@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from pipeline.report.data import RunReport
+from pipeline.exports.provenance import flat
+from pipeline.report.data import ModelReport, RunReport
 from pipeline.report.judge_json import answer_columns, answers
 from pipeline.report.safe import cell
 from pipeline.transcripts import JobRow, TurnRow
@@ -17,14 +18,20 @@ COLUMNS = (
     "mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
 ).split()
 
+ORIGINS = (
+    "run.id run.seed nightjar.version suite.digest prompts.digest rubric.digest model.digest model.file "
+    "model.template_digest llama.cpp device"
+).split()
+"""Of `provenance.flat`; `parameters` joins the model's."""
+
 Cell = str | int | float | None
 
 
 def render_csv(report: RunReport) -> Iterator[str]:
     """Rows as text, header first; RFC 4180, UTF-8.
 
-    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, `answer.NAME` where several judged, and
-    `missing`: why the turn is not there.
+    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, `answer.NAME` where several judged,
+    `missing`: why the turn is not there, and `from.NAME`: where the row comes from.
     """
     names, reasoned = _names(report)
     parts = answer_columns(report)
@@ -32,14 +39,22 @@ def render_csv(report: RunReport) -> Iterator[str]:
     writer = csv.writer(buffer)
     scores = [f"score.{name}" for name in names]
     scores += [f"reason.{name}" for name in reasoned] + [f"answer.{name}" for name in parts]
-    writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing")])
+    origins = {model.name: _origin(report, model) for model in report.models}
+    origin_columns = [f"from.{name}" for name in (*ORIGINS, "parameters")]
+    writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing", *origin_columns)])
     for job in report.jobs:
         for row in _rows(report.provenance.name, job, names, reasoned, parts):
-            writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
+            writer.writerow([cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.model])])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+def _origin(report: RunReport, model: ModelReport) -> list[Cell]:
+    known = flat(report, model)
+    parameters = (f"{key.partition('.')[2]}={value}" for key, value in known.items() if key.startswith("parameter."))
+    return [*map(known.get, ORIGINS), "; ".join(parameters)]
 
 
 def _names(report: RunReport) -> tuple[list[str], list[str]]:

@@ -194,6 +194,17 @@ def test_no_cell_is_empty() -> None:
     assert "no GPU" in page()
 
 
+def test_csv_says_in_every_row_where_it_comes_from() -> None:
+    """Digests, seed, versions and parameters with their sources: a row that was copied elsewhere still tells."""
+    made = report()
+    for row in csv.DictReader(io.StringIO(render(made, "csv"))):
+        (model,) = [model for model in made.models if model.name == row["model"]]
+        assert row["from.suite.digest"] == made.provenance.suite_digest
+        assert row["from.model.digest"] == (model.input.digest or "")
+        assert row["from.run.seed"] == str(made.provenance.seed)
+        assert all(f"{name}=" in row["from.parameters"] for name in model.parameters)
+
+
 def test_csv_holds_no_formula() -> None:
     """Every text cell that a spreadsheet would take for a formula is quoted; numbers stay numbers."""
     rows = list(csv.DictReader(io.StringIO(render(report(), "csv"))))
