@@ -83,7 +83,8 @@ async def remove(run: Run, database: Database) -> int:
         )
     for name in ("scores", "deliveries"):
         await database.raw[name].delete_many({"run": run.id})
-    await database.raw["aggregates"].delete_one({"_id": run.id})
+    for name in ("aggregates", "nights"):
+        await database.raw[name].delete_one({"_id": run.id})
     deleted = await database.jobs.delete_many({"run": run.id})
     await database.runs.delete_one({"_id": run.id})
     return deleted.deleted_count
