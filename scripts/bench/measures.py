@@ -137,7 +137,8 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
         slots=SLOTS,
         context=CONTEXT,
         threads=setup.threads,
-        chats=32 if setup.large else 64,
+        chats=16 if setup.large else 64,
+        question_words=4 if setup.large else 12,
         reply_tokens=32 if setup.large else 64,
     )
     samples: dict[str, list[float]] = {"whole pipeline": [], "engine alone": []}

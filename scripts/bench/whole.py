@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from scripts.session import Session
     from workers.library.find import ModelEntry
 
-WORDS = 12
-"""Of a question; some eight tokens each in the built models' vocabulary."""
 POLL_S = 0.1
 READY_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How worker and engine are loaded, and how much they are given. Tokens per slot and per reply."""
+    """How worker and engine are loaded, and how much they are given. Tokens per slot and per reply; a question's words
+    have some eight tokens each in the built models' vocabulary."""
 
     slots: int
     context: int
     threads: int
     chats: int
+    question_words: int
     reply_tokens: int
 
 
@@ -122,7 +122,7 @@ def _suite(load: Load, number: int) -> Any:
     chooser = random.Random(2000 + number)  # noqa: S311  # a seeded workload is the point
 
     def question() -> TurnSpec:
-        return TurnSpec(prompt=" ".join(word(chooser.randrange(10_000)) for _ in range(WORDS)))
+        return TurnSpec(prompt=" ".join(word(chooser.randrange(10_000)) for _ in range(load.question_words)))
 
     sequences = tuple(
         Sequence(
