@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from config.load_settings import LoadSettings
-from scripts.bench.baselines import BareLoop, Serial
+from scripts.bench.baselines import Apart, BareLoop, Serial
 from scripts.bench.engine_side import EngineSide, Played
 from scripts.bench.server import Server, ServerProgram
 from scripts.bench.whole import Load, Pipeline
@@ -72,7 +72,7 @@ async def decode_rates(setup: Setup, counts: tuple[int, ...] = (1, 2, 4, 8, 16, 
     rows = []
     played: list[Played] = []
     for slots in counts:
-        bare = BareLoop(setup.model, slots=slots, context=512, threads=setup.threads)
+        bare = Apart(BareLoop, setup.model, slots=slots, context=512, threads=setup.threads)
         side = await EngineSide.load(setup.model, _settings(setup, slots, 512))
         samples: dict[str, list[float]] = {"engine": [], "bare loop": []}
         for number in range(setup.rounds + 1):
@@ -92,7 +92,7 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
     """Two-turn chats, repeats and judging: 16 slots against one conversation at a time and against the server."""
     side = await EngineSide.load(setup.model, _settings(setup, SLOTS, CONTEXT))
     chats, sequences, replies = (24, 2, 3) if setup.large else (64, 4, 6)
-    serial = Serial(setup.model, context=CONTEXT, threads=setup.threads)
+    serial = Apart(Serial, setup.model, context=CONTEXT, threads=setup.threads)
     server = _server(setup, setup.model)
     words = setup.vocabulary
     played: list[Played] = []
