@@ -83,6 +83,16 @@ class GateVerdict(BaseModel):
         """Sentences about what did not pass."""
         return [result.sentence() for result in self.results if result.outcome is not Outcome.PASSED]
 
+    def told(self) -> dict[str, Any]:
+        """As JSON-able data, for those who are not there: reports, web calls."""
+        return {
+            "outcome": self.outcome.value,
+            "failed": self.failed,
+            "strict": self.strict,
+            "baseline": self.baseline,
+            "results": [{**result.model_dump(mode="json"), "gate": str(result.gate)} for result in self.results],
+        }
+
 
 def failed(results: Sequence[GateResult], *, strict: bool) -> bool:
     """Whether the exit code is 1."""

@@ -42,7 +42,6 @@ KEEP_HOUSE_EVERY_S = 1.0
 EXPAND_EVERY_S = 5.0
 SETTLE_EVERY_S = 30.0
 LAPSED_BATCH = 500
-CLOSING_LEASE_S = 120.0
 EXPANSION_GRACE_S = 10.0
 """A run that is EXPANDING and has not grown for this long has probably lost its producer."""
 _log = structlog.get_logger()

@@ -192,9 +192,6 @@ class RunReport:
         first = [name for name in (self.headline, "judge", "checks") if name in quality]
         return tuple(name for name in dict.fromkeys([*first, *quality]) if name is not None)[:most]
 
-    def jobs_of(self, model: str, sequence: str) -> Sequence[JobRow]:
-        return [job for job in self.jobs if job.model == model and job.sequence == sequence]
-
 
 def occurring(models: Sequence[ModelReport], scales: Mapping[str, Scale]) -> tuple[str, ...]:
     """The metrics that the models have, in the order of the scales."""

@@ -94,17 +94,7 @@ def encode(value: Any) -> Any:
 
 def _gates(report: RunReport) -> dict[str, Any] | None:
     verdict = report.verdict
-    if verdict is None:
-        return None
-    results = [{**result.model_dump(mode="json"), "gate": str(result.gate)} for result in verdict.results]
-    return {
-        "outcome": verdict.outcome.value,
-        "failed": verdict.failed,
-        "strict": verdict.strict,
-        "baseline": verdict.baseline,
-        "at": verdict.at,
-        "results": results,
-    }
+    return {**verdict.told(), "at": verdict.at} if verdict is not None else None
 
 
 def _run(run: Provenance) -> dict[str, Any]:

@@ -51,11 +51,6 @@ def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]])
     return Table(id=name, columns=tuple(columns), rows=tuple(tuple(Cell(text=text) for text in row) for row in rows))
 
 
-def series_of_model(report: RunReport, name: str) -> int:
-    """The number of a model's colour."""
-    return next(at for at, model in enumerate(report.models) if model.name == name) % SERIES + 1
-
-
 def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:
     """A model's name in its colour, with its size and quantisation."""
     known = model.input.facts

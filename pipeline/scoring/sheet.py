@@ -16,7 +16,6 @@ from jobs.sequences import Sequence as PromptSequence
 from pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
 from pipeline.scoring.expectations import CHECKS, expectation_scorer
 from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.plugins import user_scorers
 from pipeline.scoring.scorer import PASS, SHARE, Context, FunctionScorer, Scale, Score, ScoreState, apply, unscored
 from pipeline.transcripts import JobRow, TurnRow
 
@@ -49,11 +48,6 @@ MEASURE_LINES = tuple(Line(scorer=scorer, digest=digest("measure", scorer.name, 
 def metric_of(line_name: str) -> str:
     """The metric that a line counts for: "includes#2" for includes."""
     return line_name.partition("#")[0]
-
-
-def is_check(line_name: str) -> bool:
-    """Whether a line of this name comes from an expectation."""
-    return metric_of(line_name) in CHECKS or metric_of(line_name) in user_scorers().checks
 
 
 def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:

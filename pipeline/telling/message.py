@@ -48,7 +48,7 @@ def payload_of(
         },
         "jobs": dict(jobs),
         "answer": run.answer,
-        "verdict": _verdict(run.verdict),
+        "verdict": run.verdict.told() if run.verdict is not None else None,
         "report": {"link": link, "files": list(files)},
         "at": now.isoformat(),
     }
@@ -123,19 +123,6 @@ def signature(secret: str, delivery: str, seconds: str, content: bytes) -> str:
     key = base64.b64decode(secret.removeprefix("whsec_")) if standard else secret.encode()
     made = hmac.new(key, f"{delivery}.{seconds}.".encode() + content, hashlib.sha256).digest()
     return "v1," + base64.b64encode(made).decode()
-
-
-def _verdict(verdict: GateVerdict | None) -> dict[str, Any] | None:
-    if verdict is None:
-        return None
-    results = [{**result.model_dump(mode="json"), "gate": str(result.gate)} for result in verdict.results]
-    return {
-        "outcome": verdict.outcome.value,
-        "failed": verdict.failed,
-        "strict": verdict.strict,
-        "baseline": verdict.baseline,
-        "results": results,
-    }
 
 
 def _gates(verdict: GateVerdict | None) -> list[str]:
