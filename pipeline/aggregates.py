@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, TypeAdapter
 
 from pipeline.report import data as data_module
-from pipeline.report import judges, ranking
 from pipeline.report.data import Notice, RunReport
 from pipeline.scoring.bench import Bench
 
@@ -50,7 +49,7 @@ def without_transcripts(report: RunReport, dropped_at: datetime) -> RunReport:
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
     kept = {name: hint for name, hint in RunReport.__annotations__.items() if name not in LEFT_OUT}
-    names = {**vars(data_module), **vars(ranking), **vars(judges)}
+    names = vars(data_module)
     hints = get_type_hints(type("Kept", (), {"__annotations__": kept}), globalns=names)
     return {name: TypeAdapter(hint) for name, hint in hints.items()}
 

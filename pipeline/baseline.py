@@ -11,7 +11,7 @@ from jobs.database import Database
 from jobs.documents import Run
 from pipeline.collector import collect
 from pipeline.report.data import RunReport
-from pipeline.report.since import with_changes
+from pipeline.since import with_changes
 from pipeline.verdict import find_baseline
 
 _log = structlog.get_logger()

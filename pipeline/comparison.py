@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from config.errors import UnknownNameError, UsageError
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.judge_findings import unlike
+from pipeline.report.model import ModelReport
 from pipeline.report.ranking import Pair, judged
 from pipeline.report.series import series_of
-from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scores import Direction, Scale
 from pipeline.scoring.verdicts import is_judges
 from pipeline.statistics.intervals import mean
 from pipeline.statistics.paired import compare, holm

@@ -27,7 +27,7 @@ from jobs.records import AttemptEnd
 from jobs.retry import Fault, Limits, decide
 from jobs.states import JobStatus, RunStatus
 from pipeline import endings
-from pipeline.collector import close_run
+from pipeline.closing import close_run
 from pipeline.embed_jobs import write_embedding
 from pipeline.expansion import finish_expansion
 from pipeline.judge_jobs import mark_planned, write_judging

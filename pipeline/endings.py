@@ -23,7 +23,7 @@ from jobs.leases import hold
 from jobs.overview import read_overview
 from jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
 from jobs.views import ServiceState
-from pipeline.collector import close_run
+from pipeline.closing import close_run
 from pipeline.telling.deliveries import STALLED_END, end_of, write_deliveries
 
 CLOSING_LEASE_S = 15.0

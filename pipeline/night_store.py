@@ -9,6 +9,7 @@ from config.errors import NightjarError
 from jobs.database import Database, Row
 from jobs.documents import Run
 from jobs.states import RunStatus
+from pipeline.collector import collect
 from pipeline.report.data import RunReport
 from pipeline.report.night import VERSION, Night, night_of
 
@@ -25,8 +26,6 @@ async def store_night(report: RunReport, database: Database) -> Night:
 
 async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
     """The newest `last` finished runs of a suite, oldest first; one that was not kept is made from its run."""
-    from pipeline.collector import collect
-
     wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
     runs = await Run.find(wanted).sort("-created_at").limit(last).to_list()
     rows = database.raw["nights"].find({"_id": {"$in": [run.id for run in runs]}})

@@ -10,11 +10,11 @@ from jobs.documents import Run
 from jobs.sequences import Sequence as PromptSequence
 from pipeline.bench import read_verdicts_of
 from pipeline.embed_jobs import read_similarities
+from pipeline.scores import Scale
 from pipeline.scoring.asked import LOGPROB, asks_logprobs
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.embedded import Similarities
 from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.scorer import Scale
 from pipeline.scoring.sheet import Lines, line_names, metric_scales, score_job, score_repeats, turn_lines
 from pipeline.transcripts import JobRow
 

@@ -18,8 +18,8 @@ from jobs.database import Database, Row, insert_absent
 from pipeline.bench import store_judge_scores
 from pipeline.report.data import RunReport
 from pipeline.run_sheet import RunSheet
+from pipeline.scores import Score
 from pipeline.scoring.embedded import SCALES
-from pipeline.scoring.scorer import Score
 from pipeline.transcripts import JobRow
 
 BATCH_SCORES = 2000

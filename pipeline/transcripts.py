@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.states import TERMINAL_JOBS, JobStatus
-from pipeline.scoring.scorer import Score
+from pipeline.scores import Score
 
 PROJECTION: dict[str, Any] = {
     "turns.draws.reply_ids": 0,

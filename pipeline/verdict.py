@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from config.errors import NightjarError, UnknownNameError, UsageError
 from jobs.database import Database
@@ -12,9 +11,10 @@ from jobs.ending import Ending, Gate, GateKind, GateResult, GateVerdict, Outcome
 from jobs.lookup import find_run
 from jobs.nights import Baseline
 from jobs.states import RunStatus
+from pipeline.collector import collect
 from pipeline.comparison import compare_sides, pair_up, sides
 from pipeline.gates import check_comparison, check_metrics, check_report, without_baseline
-from pipeline.report.data import Notice, RunReport
+from pipeline.report.data import RunReport
 from pipeline.run_sheet import read_run_sheet
 from pipeline.scoring.sheet import metric_of
 
@@ -54,8 +54,6 @@ async def reach_verdict(
     report: RunReport, run: Run, ending: Ending, database: Database, *, model: str | None = None
 ) -> GateVerdict | None:
     """What the gates say of a run's report; None where there are no gates. Raises UsageError for an unknown metric."""
-    from pipeline.collector import collect
-
     if not ending.gates:
         return None
     results = check_report(ending.gates, report, model)
@@ -105,18 +103,6 @@ async def final_verdict(report: RunReport, run: Run, database: Database) -> Gate
             for gate in run.ending.gates
         ]
         return GateVerdict(results=tuple(results), strict=run.ending.strict, at=report.generated_at)
-
-
-def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
-    """The report with its gates told: what failed as warnings, the rest in one line."""
-    if verdict is None:
-        return report
-    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
-    passed = [result for result in verdict.results if result.outcome is Outcome.PASSED]
-    if passed:
-        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
-        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
-    return replace(report, verdict=verdict, notices=(*report.notices, *told))
 
 
 async def set_baseline(run: Run, suite: str | None, database: Database) -> Baseline:

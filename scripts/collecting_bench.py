@@ -101,7 +101,7 @@ def _watched(command: list[str]) -> tuple[str, float]:
 
 
 async def _close(run: str, folder: Path) -> dict[str, Any]:
-    from pipeline.collector import close_run
+    from pipeline.closing import close_run
     from scripts.session import open_session
 
     _use_own_database()

@@ -133,7 +133,7 @@ def _measures(texts: list[str]) -> dict[str, Any]:
 def _ending(options: QueuedRunOptions) -> dict[str, Any]:
     from pipeline.hooks import parse_hook
     from pipeline.moments import parse_duration
-    from pipeline.report.write import check_formats
+    from pipeline.report_files import check_formats
 
     patience = options.stalled_after
     return {

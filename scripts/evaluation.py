@@ -222,7 +222,7 @@ async def _closed(run: Run, session: Session) -> None:
 async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
     """Collects the run and writes its report files."""
     from pipeline.collector import collect
-    from pipeline.report.write import write
+    from pipeline.report_files import write
 
     report = await collect(run.id, session.database)
     return report, await asyncio.to_thread(write, report, formats, out)

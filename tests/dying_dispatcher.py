@@ -19,7 +19,7 @@ from config.night_settings import NightSettings
 from config.settings import Settings
 from jobs.database import connect
 from pipeline import endings
-from pipeline.telling import call, deliveries
+from pipeline.telling import deliveries
 from pipeline.telling.webhook import WebCall
 
 NIGHT = NightSettings(call_timeout_s=1)
@@ -41,7 +41,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "before it is written": lambda: setattr(endings, "write_deliveries", die),
     "after it is written": lambda: setattr(endings, "write_deliveries", dying_after(deliveries.write_deliveries)),
     "before the claim": lambda: setattr(deliveries, "claim", die),
-    "after the claim": lambda: setattr(call, "prepare", die),
+    "after the claim": lambda: setattr(deliveries, "prepare", die),
     "after the connection": lambda: setattr(deliveries, "_begin", die),
     "before the first byte": lambda: setattr(WebCall, "send", die),
     "inside the call": lambda: None,  # the receiver kills it

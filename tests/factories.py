@@ -16,9 +16,10 @@ from jobs.parameters import Source, resolve
 from jobs.sequences import Sequence
 from jobs.states import JobStatus, RunStatus
 from pipeline.report.assemble import assemble
-from pipeline.report.data import ModelInput, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of
-from pipeline.scoring.scorer import Scale
+from pipeline.report.model import ModelInput
+from pipeline.scores import Scale
 from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
 from pipeline.transcripts import JobRow, RowReader
 

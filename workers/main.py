@@ -27,7 +27,7 @@ from jobs.queue import listen
 from workers.beat import Beat
 from workers.card import LEASE_S as CARD_LEASE_S
 from workers.card import CardLease
-from workers.engine.engine import load
+from workers.engine.loading import load
 from workers.engine.request import Engine
 from workers.gpu import NONE
 from workers.held import HeldJobs

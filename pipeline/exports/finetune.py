@@ -16,9 +16,9 @@ from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
 from pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
 from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
-from pipeline.exports.provenance import provenance
 from pipeline.exports.quality import Quality, quality
 from pipeline.report.data import RunReport
+from pipeline.report.provenance import provenance
 from pipeline.transcripts import JobRow, TurnRow
 
 

@@ -16,10 +16,11 @@ from jobs.states import JobStatus, RunStatus
 from pipeline.exports.conversation import by_id
 from pipeline.exports.file import ExportFile, ExportOptions, safe_name
 from pipeline.exports.inspect_sample import config_of, error_of, sample_of, timestamp, usage_of
-from pipeline.exports.provenance import judging, model_provenance, provenance
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.json_ import encode
 from pipeline.report.metric import Metric
+from pipeline.report.model import ModelReport
+from pipeline.report.provenance import judging, model_provenance, provenance
 
 LOG_VERSION = 2
 STATUS = {RunStatus.DONE: "success", RunStatus.CANCELLED: "cancelled", RunStatus.STOPPED: "error"}

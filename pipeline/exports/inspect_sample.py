@@ -12,7 +12,7 @@ from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import JobStatus
 from pipeline.exports.conversation import Message, message
-from pipeline.scoring.scorer import Score, ScoreState
+from pipeline.scores import Score, ScoreState
 from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 

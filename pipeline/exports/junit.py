@@ -17,10 +17,11 @@ from xml.sax.saxutils import escape, quoteattr
 from jobs.sequences import TurnSpec
 from jobs.states import JobStatus
 from pipeline.exports.file import ExportFile, ExportOptions
-from pipeline.exports.provenance import flat
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
+from pipeline.report.provenance import flat
 from pipeline.report.safe import visible
-from pipeline.scoring.scorer import Direction, Score, ScoreState
+from pipeline.scores import Direction, Score, ScoreState
 from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 

@@ -14,9 +14,10 @@ from typing import Any
 from jobs.sequences import Sequence as PromptSequence
 from pipeline.exports.conversation import by_id, prompt_of
 from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
-from pipeline.exports.provenance import model_provenance, provenance
-from pipeline.report.data import ModelReport, RunReport
-from pipeline.scoring.scorer import Direction, Scale
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
+from pipeline.report.provenance import model_provenance, provenance
+from pipeline.scores import Direction, Scale
 from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 

@@ -13,8 +13,8 @@ from jobs.states import JobStatus
 from pipeline.exports.conversation import complete, jobs_by_sequence, question_id
 from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
 from pipeline.exports.mt_bench_judgments import judgment_files
-from pipeline.exports.provenance import provenance
 from pipeline.report.data import RunReport
+from pipeline.report.provenance import provenance
 from pipeline.transcripts import JobRow
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from config.errors import UsageError
 from pipeline.exports.file import ExportFile, ExportOptions, json_text
-from pipeline.exports.provenance import provenance
 from pipeline.report.data import RunReport
+from pipeline.report.provenance import provenance
 from pipeline.transcripts import JobRow, TurnRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import UsageError
 from pipeline.exports.file import SHARE, ExportOptions
 from pipeline.report.data import RunReport
-from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scores import Direction, Scale
 from pipeline.scoring.sheet import metric_of
 from pipeline.scoring.verdicts import COMPOSITE
 from pipeline.transcripts import TurnRow

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.report import format as fmt
 from pipeline.report.data import RunReport
 from pipeline.report.ranking import Pair, Place, Ranking, Verdict
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 

@@ -8,14 +8,15 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from jobs.sequences import Sequence as PromptSequence
-from pipeline.report.data import ModelInput, ModelReport, Provenance, RunReport, headline, occurring
+from pipeline.report.data import Provenance, RunReport, headline, occurring
 from pipeline.report.detail import Detail, detail
 from pipeline.report.group import Group, GroupTally, reading
+from pipeline.report.model import ModelInput, ModelReport
 from pipeline.report.notices import notices
 from pipeline.report.ranking import ranking
 from pipeline.report.resources import resources
 from pipeline.report.sampling import differences, parameter_uses
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.transcripts import JobRow
 
 Key = TypeVar("Key", str, int)

@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from pipeline.exports.provenance import flat
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.judge_json import answer_columns, answers
+from pipeline.report.model import ModelReport
+from pipeline.report.provenance import flat
 from pipeline.report.safe import cell
 from pipeline.transcripts import JobRow, TurnRow
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from jobs.ending import GateVerdict
 from jobs.identity import digest
-from jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, RunStatus
 from pipeline.report.changes import Changes
-from pipeline.report.detail import Detail
-from pipeline.report.group import Group
-from pipeline.scoring.scorer import Scale
+from pipeline.report.judges import JudgingReport
+from pipeline.report.model import ModelReport
+from pipeline.report.ranking import Ranking
+from pipeline.scores import Scale
 from pipeline.transcripts import JobRow
-
-if TYPE_CHECKING:
-    from pipeline.report.judges import JudgingReport
-    from pipeline.report.ranking import Ranking
 
 SCHEMA_VERSION = "1.0"
 """Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""
@@ -62,71 +58,6 @@ class Provenance:
     def partial(self) -> bool:
         """The run may still change."""
         return self.status not in TERMINAL_RUNS
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerFacts:
-    """What a worker process measured of itself, since it started; None where it cannot be measured."""
-
-    id: str
-    device: str
-    process_peak_bytes: int | None
-    gpu_peak_bytes: int | None
-    gpu_utilisation: float | None
-    gpu_energy_j: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInput:
-    """A model of the run, as the collector read it."""
-
-    name: str
-    digest: str | None
-    facts: ModelFacts | None
-    loads: tuple[LoadFacts, ...]
-    workers: tuple[WorkerFacts, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What a model took. `reasons` says of every None why it is one."""
-
-    load_s: float | None
-    process_peak_bytes: int | None
-    gpu_peak_bytes: int | None
-    gpu_utilisation: float | None
-    gpu_energy_j: float | None
-    probe: SpeedProbe | None
-    reasons: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParameterUse:
-    """One value of a parameter, where it came from, and for how many turns."""
-
-    value: Any
-    source: str
-    turns: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelReport:
-    """Everything about one model: as a whole and by tag, sequence, turn (0, 1, ...) and repeat."""
-
-    input: ModelInput
-    total: Group
-    by_tag: Mapping[str, Group]
-    by_sequence: Mapping[str, Group]
-    by_turn: Mapping[int, Group]
-    by_repeat: Mapping[int, Group]
-    resources: Resources
-    parameters: Mapping[str, tuple[ParameterUse, ...]]
-    details: Mapping[str, Detail] = field(default_factory=dict)
-    """By metric: how its sequences spread and what its repeats say."""
-
-    @property
-    def name(self) -> str:
-        return self.input.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pipeline.report.links import show
 from pipeline.report.ranking import Pair, Ranking, Verdict
 from pipeline.report.result_tables import quality_cell
 from pipeline.report.tables import Cell, Table, measured, name_cell
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
 from pipeline.statistics.preference import WinRate
 from pipeline.statistics.spread import SMALLEST_BOOTSTRAP

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.report.data import RunReport
-from pipeline.scoring.scorer import Direction
+from pipeline.scores import Direction
 from pipeline.transcripts import JobRow, TurnRow
 
 MOST = 6

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from pipeline.report import format as fmt
 from pipeline.report.answer import amount
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.links import show
+from pipeline.report.model import ModelReport
 from pipeline.report.ranking import Pair, Verdict
 from pipeline.report.series import MISSING_LIMIT
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.report.metric import Metric
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import Interval
 
 ABSENT = "\u2013"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.errors import UnknownNameError
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
 from pipeline.report.ranking import Verdict, verdict_of
 from pipeline.report.series import series_of
 from pipeline.statistics.paired import Paired, compare, holm

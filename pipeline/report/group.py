@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from jobs.states import JobStatus
 from pipeline.report.metric import Metric, MetricTally
-from pipeline.scoring.scorer import Scale, Score
+from pipeline.scores import Scale, Score
 from pipeline.throughput import Speed, SpeedTally
 from pipeline.transcripts import JobRow, TurnRow
 

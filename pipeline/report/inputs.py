@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.data import ModelInput, Provenance, WorkerFacts
+from pipeline.report.data import Provenance
+from pipeline.report.model import ModelInput, WorkerFacts
 from pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.report.data import SCHEMA_VERSION, ModelReport, Provenance, RunReport
+from pipeline.report.data import SCHEMA_VERSION, Provenance, RunReport
 from pipeline.report.group import Counts, Group
 from pipeline.report.judge_json import judging_json
 from pipeline.report.marks import prompts_digest
-from pipeline.scoring.scorer import Score
+from pipeline.report.model import ModelReport
+from pipeline.scores import Score
 from pipeline.transcripts import JobRow, TurnRow
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.report import format as fmt
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.marks import parameters_digest, prompts_digest
+from pipeline.report.model import ModelReport
 from pipeline.report.tables import Cell, Table, measured, text_table
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from jobs.identity import digest
 from pipeline.report.changes import Mark
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
 
 
 def run_marks(report: RunReport) -> dict[str, str | None]:

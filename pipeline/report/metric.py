@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.scoring.scorer import Scale, Score, ScoreState
+from pipeline.scores import Scale, Score, ScoreState
 from pipeline.statistics.intervals import Interval, mean, share_interval, standard_error, t_interval
 
 

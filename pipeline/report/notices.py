@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from jobs.states import RunStatus
-from pipeline.report.data import ModelReport, Notice, Provenance
+from pipeline.report.data import Notice, Provenance
+from pipeline.report.model import ModelReport
 from pipeline.report.sampling import Difference
 from pipeline.report.series import MISSING_LIMIT, missing_turns
 from pipeline.transcripts import JobRow

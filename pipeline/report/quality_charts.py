@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pipeline.report import format as fmt
 from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
-from pipeline.report.data import ModelReport, RunReport
-from pipeline.scoring.scorer import Scale
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
+from pipeline.scores import Scale
 from pipeline.throughput import percentile
 
 BINS = 10

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from pipeline.report.data import ModelReport
+from pipeline.report.model import ModelReport
 from pipeline.report.series import MISSING_LIMIT, Series, series_of
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
 from pipeline.statistics.paired import Paired, compare, holm
 from pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed

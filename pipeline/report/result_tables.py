@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 
 from pipeline.report import format as fmt
 from pipeline.report.answer import amount
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.gaps import Gap, Gaps
 from pipeline.report.group import Counts, Group
 from pipeline.report.links import show
+from pipeline.report.model import ModelReport
 from pipeline.report.ranking import Verdict
 from pipeline.report.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
-from pipeline.scoring.scorer import Scale
+from pipeline.scores import Scale
 from pipeline.statistics.intervals import Interval
 
 MOST_SEQUENCES = 300

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.identity import digest
-from pipeline.report.data import ParameterUse
+from pipeline.report.model import ParameterUse
 from pipeline.transcripts import JobRow
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.report import format as fmt
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pipeline.report import format as fmt
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.group import Group
 from pipeline.report.metric import Metric
-from pipeline.scoring.scorer import Scale
+from pipeline.report.model import ModelReport
+from pipeline.scores import Scale
 
 SERIES = 8
 """Colours for models; a ninth model takes the first again."""

@@ -11,7 +11,7 @@ from pipeline.report.clip import SHORTEST, Clip, clip, longest_that_fits
 from pipeline.report.data import RunReport
 from pipeline.report.extremes import longest, worst
 from pipeline.report.links import SECONDS, TOKENS
-from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState
+from pipeline.scores import Direction, Scale, Score, ScoreState
 from pipeline.scoring.sheet import metric_of
 from pipeline.transcripts import JobRow, TurnRow
 

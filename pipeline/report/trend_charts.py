@@ -9,7 +9,7 @@ from pipeline.report.chart import WIDE, Chart, Row, frame
 from pipeline.report.night import Night, NightScale
 from pipeline.report.tables import SERIES
 from pipeline.report.trend import Trend, metric_of, model_of
-from pipeline.scoring.scorer import Direction, Scale
+from pipeline.scores import Direction, Scale
 
 MOST_METRICS = 8
 MOST_BANDS = 2

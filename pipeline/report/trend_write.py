@@ -7,10 +7,10 @@ from pathlib import Path
 
 from config.errors import UsageError, suggest
 from jobs.identity import digest
+from pipeline.report.files import File, write_files
 from pipeline.report.safe import slug
 from pipeline.report.trend import Trend
 from pipeline.report.trend_page import render_trend, render_trend_json
-from pipeline.report.write import File, write_files
 
 FORMATS = ("html", "json")
 

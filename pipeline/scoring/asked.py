@@ -10,20 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from config.errors import suggest
+from pipeline.scores import SIMILARITY, Direction, Scale, Score, unscored
 from pipeline.scoring import phrases
 from pipeline.scoring.arguments import options_of
 from pipeline.scoring.diversity import mattr, overused
-from pipeline.scoring.scorer import (
-    SIMILARITY,
-    Context,
-    Direction,
-    FunctionScorer,
-    Scale,
-    Score,
-    ScoreFunction,
-    ScorerFactory,
-    unscored,
-)
+from pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
 from pipeline.scoring.similarity import chrf, edit_similarity, rouge_l, rouge_n, self_similarity
 
 LOGPROB = "mean_logprob"

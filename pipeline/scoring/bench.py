@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.identity import digest
+from pipeline.scores import Scale
 from pipeline.scoring.discernment import Checkup
 from pipeline.scoring.judge_prompts import Verdict
 from pipeline.scoring.judged import Place
 from pipeline.scoring.pairs import PairResult, score_pairs
 from pipeline.scoring.panel import Panel
 from pipeline.scoring.rubric import Method, Rubric, Scope
-from pipeline.scoring.scorer import Scale
 from pipeline.scoring.verdicts import judge_scales, score_verdicts
 from pipeline.transcripts import JobRow
 

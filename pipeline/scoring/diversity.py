@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.scores import Score, unscored
 from pipeline.scoring.arguments import options_of, texts, whole
-from pipeline.scoring.scorer import Context, Score, ScoreFunction, unscored
+from pipeline.scoring.scorer import Context, ScoreFunction
 from pipeline.scoring.words import words
 
 SEED_WORDS = 4

@@ -13,7 +13,7 @@ from jobs.identity import digest
 from jobs.records import Similarity
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
-from pipeline.scoring.scorer import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
+from pipeline.scores import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
 from pipeline.transcripts import JobRow, TurnRow
 
 REFERENCE = "embedding_reference"

@@ -1,63 +1,17 @@
 """The checks a suite may ask for in a turn's `expect`: by name, with an argument.
 
-A suite is data: it names a check from this table, or one that this installation brings (`pipeline.scoring.plugins`),
+A suite is data: it names a check of Nightjar's own (`checks.py`), or one that this installation brings (`plugins.py`),
 and can bring no code of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from config.errors import suggest
-from pipeline.scoring.answer_checks import choice, numeric
-from pipeline.scoring.field_checks import fields
-from pipeline.scoring.instructions import instruction
-from pipeline.scoring.json_checks import is_json, json_schema
+from pipeline.scoring.checks import CHECKS
 from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.scorer import SHARE, FunctionScorer, ScorerFactory
-from pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
-from pipeline.scoring.words import count_words
-
-_ALL = (
-    ScorerFactory(
-        name="includes", build=includes, help="the reply holds every text of a list (or any of them); case ignored"
-    ),
-    ScorerFactory(name="excludes", build=excludes, help="the reply holds none of the texts; case ignored"),
-    ScorerFactory(
-        name="equals", build=equals, help="the whole reply is the text, or one of a list; case and white space ignored"
-    ),
-    ScorerFactory(name="regex", build=matches, help="the pattern is found in the reply; a deadline of 1 s"),
-    ScorerFactory(name="max_words", build=limit(count_words, "words", at_most=True), help="at most so many words"),
-    ScorerFactory(name="min_words", build=limit(count_words, "words", at_most=False), help="at least so many words"),
-    ScorerFactory(name="max_chars", build=limit(len, "characters", at_most=True), help="at most so many characters"),
-    ScorerFactory(name="min_chars", build=limit(len, "characters", at_most=False), help="at least so many characters"),
-    ScorerFactory(name="json", build=is_json, help="the reply is JSON: true (may be in one fenced block) or strict"),
-    ScorerFactory(name="json_schema", build=json_schema, help="the reply is JSON that the schema accepts"),
-    ScorerFactory(name="numeric", build=numeric, help="the last number of the reply is the value, within a tolerance"),
-    ScorerFactory(name="choice", build=choice, help="the reply chooses the option"),
-    ScorerFactory(
-        name="fields",
-        build=fields,
-        scale=SHARE,
-        help="share of the expected fields that a function call, or a JSON object, in the reply has right",
-    ),
-    ScorerFactory(
-        name="instruction", build=instruction(loose=False), help="the reply keeps to a verifiable instruction, strictly"
-    ),
-    ScorerFactory(
-        name="instruction_loose",
-        build=instruction(loose=True),
-        help="the same, with a first or last line or asterisks left out where that helps",
-    ),
-)
-CHECKS: Mapping[str, ScorerFactory] = MappingProxyType({check.name: check for check in _ALL})
-
-
-def known_checks() -> Mapping[str, str]:
-    """Name -> what it checks, for every built-in check."""
-    return {name: check.help for name, check in CHECKS.items()}
+from pipeline.scoring.scorer import FunctionScorer, ScorerFactory
 
 
 def validate(check: str, value: Any) -> None:

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.scores import Score, passed, unscored
 from pipeline.scoring.arguments import is_number, known_keys
 from pipeline.scoring.calls import Call, find_call
 from pipeline.scoring.json_checks import schema_validator
-from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
+from pipeline.scoring.scorer import Context, ScoreFunction
 from pipeline.scoring.text_checks import REGEX_DEADLINE_S
 
 _DEFAULTS: Mapping[str, Any] = {

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 from config.errors import suggest
+from pipeline.scores import Score, passed, unscored
 from pipeline.scoring import instruction_shape as shape
 from pipeline.scoring import instruction_words as wording
 from pipeline.scoring.instruction import Build, Undecided
 from pipeline.scoring.language import language
-from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
+from pipeline.scoring.scorer import Context, ScoreFunction
 
 INSTRUCTIONS: Mapping[str, Build] = MappingProxyType(
     {

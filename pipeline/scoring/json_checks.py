@@ -11,7 +11,8 @@ from typing import Any
 
 import regex
 
-from pipeline.scoring.scorer import Context, Score, ScoreFunction, passed, unscored
+from pipeline.scores import Score, passed, unscored
+from pipeline.scoring.scorer import Context, ScoreFunction
 from pipeline.scoring.text_checks import REGEX_DEADLINE_S, compile_pattern
 
 

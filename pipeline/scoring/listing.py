@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.errors import suggest
+from pipeline.scores import Scale
 from pipeline.scoring.asked import ASKED
+from pipeline.scoring.checks import CHECKS
 from pipeline.scoring.embedded import SCALES
-from pipeline.scoring.expectations import CHECKS
 from pipeline.scoring.instructions import INSTRUCTIONS
 from pipeline.scoring.measures import MEASURES
 from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.scorer import Scale
 from pipeline.scoring.verdicts import COMPOSITE
 
 BUILT_IN = "nightjar"

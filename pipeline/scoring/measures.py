@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from pipeline.scores import Direction, Scale, Score, unscored
 from pipeline.scoring.diversity import looped_share
-from pipeline.scoring.scorer import Context, Direction, FunctionScorer, Scale, Score, unscored
+from pipeline.scoring.scorer import Context, FunctionScorer
 from pipeline.scoring.words import words
 
 SPAN_WORDS = 4

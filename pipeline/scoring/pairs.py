@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from statistics import fmean
 
+from pipeline.scores import Score, ScoreState, unscored
 from pipeline.scoring.judged import JudgedPair
 from pipeline.scoring.pair_prompts import Choice, Shown
 from pipeline.scoring.panel import Panel
 from pipeline.scoring.rubric import Rubric
-from pipeline.scoring.scorer import Score, ScoreState, unscored
 from pipeline.scoring.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
 from pipeline.transcripts import JobRow
 

@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import SettingsError
-from pipeline.scoring.scorer import Context, FunctionScorer, Scale, Score, ScoreFunction, ScorerFactory, ScoreState
+from pipeline.scores import Scale, Score, ScoreState
+from pipeline.scoring.asked import ASKED
+from pipeline.scoring.checks import CHECKS
+from pipeline.scoring.measures import MEASURES
+from pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
 
 GROUP = "nightjar.scorers"
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,39}"
@@ -189,10 +193,6 @@ def _checked_name(found: Any, source: Source, origins: Mapping[str, str]) -> str
 
 
 def _builtin_names() -> set[str]:
-    from pipeline.scoring.asked import ASKED
-    from pipeline.scoring.expectations import CHECKS
-    from pipeline.scoring.measures import MEASURES
-
     return {*_RESERVED, *CHECKS, *ASKED, *(measure.name for measure in MEASURES)}
 
 

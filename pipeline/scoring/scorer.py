@@ -8,62 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
-
-class Direction(StrEnum):
-    HIGHER = "higher"
-    """More is better."""
-    LOWER = "lower"
-    """Less is better."""
-    NONE = "none"
-    """A measure: neither end is better, and a failed reply has no worst value."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """What a scorer's numbers mean. `worst` is what a model failure gets; None for a measure."""
-
-    worst: float | None
-    best: float | None
-    direction: Direction
-    unit: str = ""
-    least: float | None = None
-    """No value lies below; where a measure has a floor."""
-    most: float | None = None
-
-    @property
-    def is_share(self) -> bool:
-        """From 0 to 1, more is better, and made of passes and fails; a similarity is none."""
-        return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT
-
-
-SIMILARITY_UNIT = "similarity"
-PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass", least=0.0, most=1.0)
-SHARE = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share", least=0.0, most=1.0)
-SIMILARITY = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=SIMILARITY_UNIT, least=0.0, most=1.0)
-
-
-class ScoreState(StrEnum):
-    SCORED = "scored"
-    WORST = "worst"
-    """A model failure (empty, degenerate): the scale's worst value."""
-    UNSCORED = "unscored"
-    """No value possible; never a number."""
-    FAILED = "failed"
-    """The scorer raised; never a number."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """One scorer's result. `value` is None exactly where the state is unscored or failed; then `reason` says why."""
-
-    value: float | None
-    state: ScoreState = ScoreState.SCORED
-    answer: str | None = None
-    """What the scorer took from the reply: the number, the letter, the match."""
-    reason: str | None = None
+from pipeline.scores import PASS, Scale, Score, ScoreState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,20 +86,6 @@ class ScorerFactory:
         return FunctionScorer(
             name=name or self.name, scale=self.scale, function=self.build(value), help=self.help, version=self.version
         )
-
-
-PASSED = Score(value=1.0)
-
-
-def passed(met: bool, *, answer: str | None = None, reason: str | None = None) -> Score:
-    """The score of a pass-or-fail scorer; `reason` is kept only where it failed."""
-    if met:
-        return PASSED if answer is None else Score(value=1.0, answer=answer)
-    return Score(value=0.0, answer=answer, reason=reason)
-
-
-def unscored(reason: str) -> Score:
-    return Score(value=None, state=ScoreState.UNSCORED, reason=reason)
 
 
 def apply(scorer: Scorer, context: Context) -> Score:

@@ -13,10 +13,12 @@ from typing import Any
 from jobs.identity import digest
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
+from pipeline.scores import PASS, SHARE, Scale, Score, ScoreState, unscored
 from pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
-from pipeline.scoring.expectations import CHECKS, expectation_scorer
+from pipeline.scoring.checks import CHECKS
+from pipeline.scoring.expectations import expectation_scorer
 from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.scorer import PASS, SHARE, Context, FunctionScorer, Scale, Score, ScoreState, apply, unscored
+from pipeline.scoring.scorer import Context, FunctionScorer, apply
 from pipeline.transcripts import JobRow, TurnRow
 
 VERSION = 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from pipeline.scores import Direction, Scale, Score, ScoreState, unscored
 from pipeline.scoring.judge_prompts import Verdict
 from pipeline.scoring.rubric import Criterion, Method, Rubric, Scope
-from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState, unscored
 from pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"

@@ -23,7 +23,7 @@ from config.errors import ParameterError, UsageError
 from jobs.parameters import Parameters, check
 from jobs.sequences import Expectation, Mode
 from pipeline.scoring import asked
-from pipeline.scoring.expectations import known_checks
+from pipeline.scoring.checks import known_checks
 from pipeline.scoring.listing import check_metric
 from pipeline.scoring.rubric import read_rubric
 from pipeline.suites.content import NAME_PATTERN

@@ -31,9 +31,9 @@ from jobs.identity import digest
 from jobs.nights import Delivery, DeliveryState
 from jobs.patience import PATIENCE_S, patiently
 from jobs.retry import backoff
-from pipeline.telling import call as calls
-from pipeline.telling.call import Answer, NotDelivered, Unsure
+from pipeline.telling.call import Answer, Call, NotDelivered, Unsure
 from pipeline.telling.message import payload_of
+from pipeline.telling.prepare import limit_s, prepare
 
 MAX_TRIES = 6
 FIRST_DELAY_S = 5.0
@@ -130,7 +130,7 @@ async def attempt(found: Delivery, settings: NightSettings, database: Database) 
     """One try of a claimed delivery, from the connection to the recorded outcome."""
     try:
         async with asyncio.timeout(3 * settings.call_timeout_s):
-            prepared = await calls.prepare(found.hook, found.payload, settings)
+            prepared = await prepare(found.hook, found.payload, settings)
     except TimeoutError:
         await _record(found, _after_refusal(found, NotDelivered(f"{found.hook} did not answer", again=True)), database)
         return
@@ -138,31 +138,31 @@ async def attempt(found: Delivery, settings: NightSettings, database: Database) 
         await _record(found, _after_refusal(found, refused), database)
         return
     try:
-        limit_s = calls.limit_s(found.hook, settings)
-        if not await _begin(found, limit_s, database):
+        most_s = limit_s(found.hook, settings)
+        if not await _begin(found, most_s, database):
             return  # it was taken back meanwhile: somebody else calls
-        change = await _outcome(found, prepared, limit_s, settings)
+        change = await _outcome(found, prepared, most_s, settings)
         await asyncio.shield(_record(found, change, database))
     finally:
         await prepared.close()
 
 
-async def _begin(found: Delivery, limit_s: float, database: Database) -> bool:
+async def _begin(found: Delivery, most_s: float, database: Database) -> bool:
     """CLAIMED -> CALLING, if it is still ours: the last thing before the first byte."""
     query = {"_id": found.id, "state": DeliveryState.CLAIMED, "owner": found.owner, "tries": found.tries}
-    until = _later(limit_s + PATIENCE_S)
+    until = _later(most_s + PATIENCE_S)
     change = {"state": DeliveryState.CALLING, "called_at": "$$NOW", "lease_until": until}
     return (await database.raw["deliveries"].update_one(query, [{"$set": change}])).matched_count == 1
 
 
-async def _outcome(found: Delivery, prepared: calls.Call, limit_s: float, settings: NightSettings) -> Row:
+async def _outcome(found: Delivery, prepared: Call, most_s: float, settings: NightSettings) -> Row:
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(most_s):
             answer = await prepared.send()
     except NotDelivered as refused:
         return _after_refusal(found, refused)
     except (TimeoutError, Unsure) as error:
-        reason = str(error) or f"sent, but not answered within {limit_s:g} s"
+        reason = str(error) or f"sent, but not answered within {most_s:g} s"
         if settings.unsure == "resend":
             return _after_refusal(found, NotDelivered(reason, again=True))
         return {"state": DeliveryState.UNSURE, "outcome": reason}

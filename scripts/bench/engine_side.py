@@ -10,7 +10,8 @@ from pathlib import Path
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
 from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prompt_trie_size
-from workers.engine.engine import BatchEngine, load
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
 from workers.engine.request import Request
 from workers.library.inspect import read_facts
 

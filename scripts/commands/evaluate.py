@@ -96,7 +96,8 @@ async def run_evaluation(wanted: Evaluation) -> None:
     Exit code 1 when a job failed or a gate tripped.
     """
     from pipeline.producer import enqueue
-    from pipeline.report.write import check_folder, check_formats
+    from pipeline.report.files import check_folder
+    from pipeline.report_files import check_formats
     from pipeline.request import make_request
     from pipeline.scoring.plugins import user_scorers
     from scripts.evaluation import PRIORITY, finish, take_models, take_suite

@@ -60,8 +60,9 @@ async def _report(
     from jobs.lookup import find_run
     from pipeline.baseline import since_baseline
     from pipeline.collector import collect
+    from pipeline.report.files import check_folder
     from pipeline.report.gaps import find_reference
-    from pipeline.report.write import check_folder, check_formats, write
+    from pipeline.report_files import check_formats, write
     from scripts.session import open_session
 
     chosen = check_formats(formats)

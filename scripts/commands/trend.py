@@ -35,9 +35,9 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from config.errors import UnknownNameError, UsageError
     from jobs.documents import utc_now
     from pipeline.night_store import read_nights
+    from pipeline.report.files import check_folder
     from pipeline.report.trend import trend as trend_of
     from pipeline.report.trend_write import check_trend_formats, write_trend
-    from pipeline.report.write import check_folder
     from scripts.output import emit_json, plain
     from scripts.session import open_session
 

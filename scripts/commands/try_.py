@@ -57,7 +57,7 @@ async def _try(
     from config.logging import configure
     from config.settings import load_settings
     from scripts.model_pull import obtained
-    from workers.engine.engine import load
+    from workers.engine.loading import load
     from workers.library.inspect import entry_facts
 
     settings = load_settings()

@@ -23,7 +23,7 @@ async def load(path: Path) -> dict[str, str]:
     from config.errors import NightjarError
     from config.load_settings import LoadSettings
     from jobs.parameters import Parameters
-    from workers.engine import engine as engines
+    from workers.engine.loading import load as load_engine
     from workers.engine.request import Request
     from workers.library.digests import DigestCache
     from workers.library.inspect import read_facts
@@ -31,7 +31,7 @@ async def load(path: Path) -> dict[str, str]:
     try:
         facts = read_facts(path, "hostile", digests=DigestCache(path.parent / "digests.json"))
         settings = LoadSettings(threads=1, slots=2, context=256)
-        engine = await engines.load(path, name="hostile", settings=settings, facts=facts, gpu="none")
+        engine = await load_engine(path, name="hostile", settings=settings, facts=facts, gpu="none")
         try:
             ids = tuple(engine.tokenizer.tokenize("Tell me a story.", parse_special=False))
             values = Parameters(max_tokens=8)

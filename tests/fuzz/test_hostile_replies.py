@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jobs.sequences import Sequence
 from pipeline.report.data import RunReport
 from pipeline.report.safe import FORMULA_STARTS
-from pipeline.report.write import render
+from pipeline.report_files import render
 from scripts.output import console, emit_json, plain, table
 from tests.factories import report_of, row
 from tests.fuzz.amount import examples

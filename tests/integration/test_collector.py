@@ -13,9 +13,10 @@ from jobs.database import Database
 from jobs.nights import Baseline
 from jobs.states import RunStatus
 from pipeline.baseline import since_baseline
-from pipeline.collector import close_run, collect
+from pipeline.closing import close_run
+from pipeline.collector import collect
 from pipeline.night_store import read_nights
-from pipeline.report.write import render
+from pipeline.report_files import render
 from tests import factories
 
 

@@ -19,7 +19,8 @@ from jobs.sequences import Mode, Sequence, TurnSpec
 from scripts.demo_model.check import TRIAL_SEED
 from scripts.demo_model.corpus import trial_chats
 from workers.conversation import PromptPlan, ask, plan_prompt, replay
-from workers.engine.engine import BatchEngine, load
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
 from workers.engine.request import Engine
 from workers.guards import Rendering, encode
 from workers.library.inspect import read_facts

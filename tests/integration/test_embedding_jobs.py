@@ -17,7 +17,8 @@ from jobs.models import ModelKind
 from jobs.queue import Doorbell
 from jobs.sequences import Sequence, TurnSpec
 from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline.collector import close_run, collect
+from pipeline.closing import close_run
+from pipeline.collector import collect
 from pipeline.dispatcher import Dispatcher
 from pipeline.embed_jobs import write_embedding
 from pipeline.preflight import check_embedder

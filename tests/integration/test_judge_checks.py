@@ -21,7 +21,8 @@ from jobs.models import ModelKind
 from jobs.queue import Doorbell
 from jobs.states import JobKind, JobStatus, RunStatus
 from pipeline.bench import read_checkups
-from pipeline.collector import close_run, collect
+from pipeline.closing import close_run
+from pipeline.collector import collect
 from pipeline.dispatcher import Dispatcher
 from pipeline.judge_jobs import mark_planned, write_judging
 from pipeline.judge_start import judge_again, start_check

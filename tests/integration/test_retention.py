@@ -20,7 +20,7 @@ from pipeline import retention
 from pipeline.aggregates import LEFT_OUT, pack, unpack
 from pipeline.collector import collect
 from pipeline.comparison import compare_sides, pair_up, sides
-from pipeline.report.write import render
+from pipeline.report_files import render
 from pipeline.retention import Night, drop_transcripts, expired, plan_retention
 from pipeline.verdict import find_baseline, set_baseline
 from tests import factories

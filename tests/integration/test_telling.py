@@ -27,7 +27,7 @@ from jobs.ending import Ending, Event, Gate, GateKind, Hook, HookKind
 from jobs.nights import Delivery, DeliveryState
 from jobs.states import JobStatus, RunStatus
 from pipeline import endings
-from pipeline.collector import close_run
+from pipeline.closing import close_run
 from pipeline.telling.deliveries import deliver_due, send_again
 from tests.dying_dispatcher import NIGHT, POINTS
 from tests.receivers import MailReceiver, WebReceiver

@@ -10,7 +10,8 @@ import pytest
 from jobs.database import Database
 from jobs.documents import Run
 from jobs.ending import Ending, Gate, GateKind, Outcome
-from pipeline.collector import close_run, collect
+from pipeline.closing import close_run
+from pipeline.collector import collect
 from pipeline.verdict import set_baseline
 from tests import factories
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
 
 from config.errors import ContextError, EngineError, ModelError
 from config.hardware import usable_cores
-from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from workers.engine.backend import Backend
 from workers.engine.decoding import DecodeThread, Event
@@ -223,26 +221,6 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.set_exception(error)
     else:
         future.set_result(value)
-
-
-async def load(
-    path: Path,
-    *,
-    name: str,
-    settings: LoadSettings,
-    facts: ModelFacts,
-    gpu: str | None = None,
-    adapters: Sequence[tuple[Path, float]] = (),
-) -> BatchEngine:
-    """Loads a model with its LoRA adapters, in a thread. `gpu` "none" means the CPU alone.
-
-    Raises ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
-    """
-    from workers.engine.loading import open_engine
-
-    engine = await asyncio.to_thread(open_engine, path, settings, facts, gpu, adapters)
-    log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
-    return engine
 
 
 def _lanes(load: LoadFacts) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +37,25 @@ BATCH = 2048
 UBATCH_CPU, UBATCH_GPU = 256, 512
 
 
-def open_engine(
+async def load(
+    path: Path,
+    *,
+    name: str,
+    settings: LoadSettings,
+    facts: ModelFacts,
+    gpu: str | None = None,
+    adapters: Sequence[tuple[Path, float]] = (),
+) -> BatchEngine:
+    """Loads a model with its LoRA adapters, in a thread. `gpu` "none" means the CPU alone.
+
+    Raises ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
+    """
+    engine = await asyncio.to_thread(_open, path, settings, facts, gpu, adapters)
+    log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
+    return engine
+
+
+def _open(
     path: Path,
     settings: LoadSettings,
     facts: ModelFacts,

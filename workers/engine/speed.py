@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from jobs.models import SpeedProbe
 from jobs.parameters import Parameters
-from workers.engine.request import Generation, Request
-
-if TYPE_CHECKING:
-    from workers.engine.engine import BatchEngine
+from workers.engine.request import Engine, Generation, Request
 
 PROMPT_TOKENS = 512
 GENERATED_TOKENS = 128
@@ -18,7 +14,7 @@ _STRIDE = 7919
 """A prime, so that the prompt walks through the vocabulary without repeating itself."""
 
 
-async def measure(engine: BatchEngine, *, vocabulary: int) -> SpeedProbe:
+async def measure(engine: Engine, *, vocabulary: int) -> SpeedProbe:
     """One slot, then all slots on the same prompt. Where the context is smaller, the work is scaled to it."""
     context, slots = engine.load.context, engine.load.slots
     scale = min(1.0, context / (PROMPT_TOKENS + GENERATED_TOKENS))

@@ -14,7 +14,8 @@ from config.load_settings import LoadSettings
 from jobs.models import ModelKind
 from jobs.parameters import Parameters
 from scripts.bench.models import TINY, build
-from workers.engine.engine import BatchEngine, load
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
 from workers.engine.request import Request
 from workers.library.inspect import read_facts
 

@@ -16,7 +16,8 @@ import pytest
 from config.errors import ContextError, ModelFileError, ModelFitError, ParameterError
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
-from workers.engine.engine import BatchEngine, load
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
 from workers.engine.request import Generation, Request
 from workers.library.inspect import read_facts
 

@@ -11,7 +11,8 @@ import pytest
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
 from tests.gguf_files import write_llama, write_mamba
-from workers.engine.engine import BatchEngine, load
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
 from workers.engine.request import Request
 from workers.library.inspect import read_facts
 

@@ -12,7 +12,7 @@ from config.load_settings import LoadSettings
 from config.settings import Settings
 from jobs.parameters import Parameters
 from tests.gguf_files import write_gguf, write_llama
-from workers.engine.engine import load
+from workers.engine.loading import load
 from workers.engine.request import Request
 from workers.library.digests import DigestCache
 from workers.library.find import find_model

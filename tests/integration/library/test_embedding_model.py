@@ -12,7 +12,7 @@ from config.load_settings import LoadSettings
 from jobs.models import ModelFacts, ModelKind
 from jobs.parameters import Parameters
 from tests.minilm import WHEEL_SHA256, Original, embed, original, write_as_gguf
-from workers.engine.engine import load
+from workers.engine.loading import load
 from workers.engine.request import Request
 from workers.library.digests import DigestCache
 from workers.library.estimate import kv_bytes_per_token

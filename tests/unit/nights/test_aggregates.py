@@ -12,7 +12,7 @@ from jobs.sequences import Sequence
 from pipeline.aggregates import LEFT_OUT, pack, unpack
 from pipeline.report.data import RunReport
 from pipeline.report.judge_findings import with_judging
-from pipeline.report.write import render
+from pipeline.report_files import render
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.judge_prompts import Verdict
 from pipeline.scoring.judged import Place

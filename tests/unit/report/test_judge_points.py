@@ -8,8 +8,8 @@ from pipeline.report.answer import answer
 from pipeline.report.data import RunReport
 from pipeline.report.result_tables import criteria_table
 from pipeline.report.summary import summary_rows
-from pipeline.report.write import render
-from pipeline.scoring.scorer import Direction, Scale, Score, ScoreState
+from pipeline.report_files import render
+from pipeline.scores import Direction, Scale, Score, ScoreState
 from tests import factories
 
 POINTS = Scale(worst=1.0, best=5.0, direction=Direction.HIGHER, unit="points", least=1.0, most=5.0)

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from pipeline.report.data import RunReport
-from pipeline.report.write import render
+from pipeline.report_files import render
 from pipeline.scoring.judge_prompts import Verdict
 from pipeline.scoring.rubric import read_rubric
 from pipeline.scoring.verdicts import Verdicts, judge_scales, score_verdicts

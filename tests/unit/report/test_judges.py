@@ -19,7 +19,7 @@ from pipeline.comparison import Side, compare_sides
 from pipeline.report.data import RunReport
 from pipeline.report.judge_findings import unlike, with_judging
 from pipeline.report.judges import JudgingReport
-from pipeline.report.write import render
+from pipeline.report_files import render
 from pipeline.scoring.bench import Bench
 from pipeline.scoring.controls import Control
 from pipeline.scoring.discernment import Checkup, Reading, checkup

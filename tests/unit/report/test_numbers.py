@@ -14,7 +14,7 @@ from pipeline.report.data import RunReport
 from pipeline.report.format import number, seconds, size
 from pipeline.report.metric import MetricTally
 from pipeline.report.safe import slug
-from pipeline.scoring.scorer import PASS, Score, ScoreState
+from pipeline.scores import PASS, Score, ScoreState
 from pipeline.transcripts import JobRow
 from tests import factories
 

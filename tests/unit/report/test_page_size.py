@@ -13,7 +13,7 @@ from pipeline.report.clip import Clip, clip, longest_that_fits, page_bytes
 from pipeline.report.data import RunReport
 from pipeline.report.html import PAGE_BYTES
 from pipeline.report.transcript_views import choose, flags
-from pipeline.report.write import render
+from pipeline.report_files import render
 from tests import factories
 
 LIMIT = 5_000_000

@@ -21,10 +21,10 @@ from jsonschema import Draft202012Validator
 from jobs.states import RunStatus
 from pipeline.report.data import RunReport
 from pipeline.report.links import FLAGS
-from pipeline.report.since import with_changes
 from pipeline.report.summary import summary_rows
 from pipeline.report.transcript_views import flags, sort_keys
-from pipeline.report.write import render
+from pipeline.report_files import render
+from pipeline.since import with_changes
 from pipeline.transcripts import JobRow
 from tests.factories import HOSTILE, synthetic_report
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from config.errors import OutputError, UsageError
-from pipeline.report import write as module
-from pipeline.report.write import check_folder, check_formats, write
+from pipeline.report import files as module
+from pipeline.report.files import check_folder
+from pipeline.report_files import check_formats, write
 from tests.factories import synthetic_report
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from config.errors import SettingsError
 from jobs.sequences import Sequence
+from pipeline.scores import Score, ScoreState
 from pipeline.scoring import phrases
 from pipeline.scoring.asked import ASKED, asked_scorer, validate
 from pipeline.scoring.diversity import moving_share
-from pipeline.scoring.scorer import Context, Score, ScoreState, apply
+from pipeline.scoring.scorer import Context, apply
 from pipeline.scoring.sheet import line_names, metric_scales, score_repeats, turn_lines
 from tests import factories
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.scoring.expectations import CHECKS, expectation_scorer, known_checks, validate
-from pipeline.scoring.scorer import Context, ScoreState, apply
+from pipeline.scores import ScoreState
+from pipeline.scoring.checks import CHECKS, known_checks
+from pipeline.scoring.expectations import expectation_scorer, validate
+from pipeline.scoring.scorer import Context, apply
 
 
 def outcome(check: str, value: Any, reply: str) -> Any:

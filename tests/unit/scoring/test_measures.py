@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.scores import ScoreState
 from pipeline.scoring.diversity import looped_share
 from pipeline.scoring.measures import MEASURES, repetition, variety
-from pipeline.scoring.scorer import Context, ScoreState, apply
+from pipeline.scoring.scorer import Context, apply
 from pipeline.scoring.words import words
 
 

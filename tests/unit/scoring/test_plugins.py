@@ -14,29 +14,19 @@ import pytest
 from config.errors import SettingsError
 from config.settings import load_settings
 from jobs.sequences import Expectation, Sequence, TurnSpec
+from pipeline.scores import PASS, Direction, Scale, Score, ScoreState, passed, unscored
 from pipeline.scoring import plugins
 from pipeline.scoring.expectations import validate
 from pipeline.scoring.listing import listed
 from pipeline.scoring.plugins import Source, load_user_scorers, user_scorers
-from pipeline.scoring.scorer import (
-    PASS,
-    Context,
-    Direction,
-    FunctionScorer,
-    Scale,
-    Score,
-    ScorerFactory,
-    ScoreState,
-    apply,
-    passed,
-    unscored,
-)
+from pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
 from pipeline.scoring.sheet import line_names, turn_lines
 from tests import factories
 
 MARKS = Scale(worst=None, best=None, direction=Direction.NONE, least=0.0)
 MODULE = """\
-from pipeline.scoring.scorer import PASS, Direction, FunctionScorer, Scale, Score, ScorerFactory, passed
+from pipeline.scores import PASS, Direction, Scale, Score, passed
+from pipeline.scoring.scorer import FunctionScorer, ScorerFactory
 
 tone = FunctionScorer(
     name="tone",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.sequences import Sequence
-from pipeline.scoring.scorer import Score, ScoreState
+from pipeline.scores import Score, ScoreState
 from pipeline.scoring.sheet import line_names, metric_of, score_job, share_met, turn_lines
 from pipeline.transcripts import JobRow, RowReader
 from tests import factories

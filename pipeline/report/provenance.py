@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.identity import digest
-from pipeline.report.data import ModelReport, RunReport
+from pipeline.report.data import RunReport
+from pipeline.report.model import ModelReport
 
 
 def provenance(report: RunReport) -> dict[str, Any]:

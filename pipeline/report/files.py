@@ -1,0 +1,60 @@
+"""Writes a report's files: all of them or none, never half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from config.errors import OutputError
+
+File = tuple[str, Iterable[str | bytes]]
+"""A path below the reports folder, and what is in the file."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError when reports cannot be written to the folder; makes it where it is missing."""
+    probe = folder / f".nightjar-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def write_files(files: Iterable[File], folder: Path) -> list[Path]:
+    """Writes files below a folder; their paths, in that order. Raises OutputError; then no file has changed."""
+    paths: list[Path] = []
+    drafts: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, pieces in files:
+            paths.append(folder / name)
+            drafts.append(folder / f".{paths[-1].name}.{secrets.token_hex(4)}")
+            _fill(drafts[-1], pieces)
+        for draft, path in zip(drafts, paths, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.replace(path)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+    return paths
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"The report cannot be written to {folder}: {error.strerror or error}. "
+        "Give another folder with --out DIR, or make room there; nothing was changed."
+    )
+
+
+def _fill(path: Path, pieces: Iterable[str | bytes]) -> None:
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace"))
+        file.flush()
+        os.fsync(file.fileno())
