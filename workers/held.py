@@ -6,6 +6,7 @@ Conversations are tasks of the process, not of arq: whatever becomes of Redis, t
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -47,6 +48,13 @@ class Hold:
     """Other jobs were held while this one was: a crash need not be its doing."""
     task: asyncio.Task[None] | None = None
     since: float = field(default_factory=monotonic)
+    good_until: float = math.inf
+    """When the lease is over as far as this process knows, on its monotonic clock."""
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether somebody else may own the job by now: the process was stopped, or MongoDB away, for a lease."""
+        return monotonic() >= self.good_until
 
 
 Work = Callable[[Hold], Awaitable[None]]
@@ -113,22 +121,23 @@ class HeldJobs:
         jobs = {each.job for each in wanted}
         self._claiming |= jobs
         try:
-            started = [self._start(job, run) for job, run in await self._claim(wanted)]
+            started = [self._start(hold) for hold in await self._claim(wanted)]
         finally:
             self._claiming -= jobs
             self._changed.set()
         return len(started)
 
-    async def _claim(self, rung: Iterable[Rung]) -> list[tuple[Job, Run]]:
+    async def _claim(self, rung: Iterable[Rung]) -> list[Hold]:
         runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(each.run for each in rung)}
         fences = {each.job: each.fence for each in rung if runs[each.run] is not None}
         if not fences:
             return []
+        good_until = monotonic() + self._lease_s
         jobs = await ownership.claim(fences, self._worker, self._host, self._lease_s, self._database)
-        return [(job, run) for job in jobs if (run := runs[job.run]) is not None]
+        return [Hold(job=job, run=run, good_until=good_until) for job in jobs if (run := runs[job.run]) is not None]
 
-    def _start(self, job: Job, run: Run) -> Hold:
-        hold = Hold(job=job, run=run)
+    def _start(self, hold: Hold) -> Hold:
+        job = hold.job
         if job.id in self._holds:  # an earlier claim of this process lapsed unnoticed
             self.drop(self._holds[job.id], "claimed again")
         self._holds[job.id] = hold
@@ -161,8 +170,14 @@ class HeldJobs:
     async def renew_leases(self) -> None:
         """Extends the leases of the jobs that are in good hands; call every third of a lease."""
         stats = self._stats()
-        fences = {id_: hold.job.fence for id_, hold in self._holds.items() if self._in_good_hands(hold, stats)}
-        self._drop_lost(await ownership.renew(fences, self._worker, self._lease_s, self._database), fences)
+        renewed = [hold for hold in self._holds.values() if self._in_good_hands(hold, stats)]
+        fences = {hold.job.id: hold.job.fence for hold in renewed}
+        good_until = monotonic() + self._lease_s
+        lost = await ownership.renew(fences, self._worker, self._lease_s, self._database)
+        self._drop_lost(lost, fences)
+        for hold in renewed:
+            if hold.job.id not in lost:
+                hold.good_until = good_until
 
     async def watch(self) -> None:
         """Drops what a pause, a cancel or another owner took away; call every second."""

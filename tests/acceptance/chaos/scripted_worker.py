@@ -1,6 +1,6 @@
 """`nightjar worker` on the scripted engine: `python -m tests.acceptance.chaos.scripted_worker`, run by the fault tests.
 
-Each generation is written into a ledger before it begins. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
+Each generation is written into a ledger as it is asked for. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
 poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control), die_at_claim (a
 file with the number of claims before or after which the process still has to be killed), cards (a process for each
 card that NVML lists), noop (replies cost nothing: a word, and no ledger).
@@ -16,14 +16,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from config.load_settings import LoadSettings
 from config.settings import Settings
 from scripts.session import open_session
-from workers.engine.fake import ScriptedEngine, echo
+from workers.engine.fake import Script, ScriptedEngine, echo
+from workers.engine.request import Generation, Request
 from workers.gpu import Pin, choose, list_cards
 from workers.library.find import ModelEntry
 from workers.main import WorkerOptions, serve
@@ -35,18 +35,25 @@ LAST_WORDS = "about to read what is at address 0"
 KNOBS: dict[str, Any] = json.loads(os.environ.get("CHAOS", "{}"))
 
 
-def script(ledger: int) -> Callable[[str, int], str]:
-    """Replies like `echo`, after a line in the ledger."""
+class Recorded(ScriptedEngine):
+    """Writes a line into the ledger for every generation, on the worker's clock."""
 
-    def reply(prompt: str, seed: int) -> str:
-        os.write(ledger, f"{time.time()} {seed}\n".encode())
-        poison = KNOBS.get("poison")
-        if poison is not None and poison in prompt:
-            os.write(2, f"{LAST_WORDS}\n".encode())
-            ctypes.string_at(0)
-        return echo(prompt, seed)
+    def __init__(self, ledger: int, script: Script, **options: Any) -> None:
+        super().__init__(script, **options)
+        self._ledger = ledger
 
-    return reply
+    async def generate(self, request: Request) -> Generation:
+        os.write(self._ledger, f"{time.time()} {request.seed}\n".encode())
+        return await super().generate(request)
+
+
+def echo_or_die(prompt: str, seed: int) -> str:
+    """Replies like `echo`; the process dies of poison."""
+    poison = KNOBS.get("poison")
+    if poison is not None and poison in prompt:
+        os.write(2, f"{LAST_WORDS}\n".encode())
+        ctypes.string_at(0)
+    return echo(prompt, seed)
 
 
 def find(name: str, settings: Settings) -> ModelEntry:
@@ -61,9 +68,11 @@ def say_little(prompt: str, seed: int) -> str:
 
 
 async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedEngine:
-    ledger = os.open(KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    return ScriptedEngine(
-        say_little if KNOBS.get("noop") else script(ledger),
+    noop = KNOBS.get("noop")
+    ledger = os.open(os.devnull if noop else KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return Recorded(
+        ledger,
+        say_little if noop else echo_or_die,
         name=entry.name,
         slots=KNOBS.get("slots", 6),
         context=65_536,

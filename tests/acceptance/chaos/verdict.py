@@ -27,7 +27,7 @@ class Verdict:
     turns: int
     generated: int
     after_commit: int
-    """Generations begun for a turn that had been committed."""
+    """Generations asked for, for a turn that had been committed."""
     late: int
     """Turns written under an older fence after a later owner had begun to generate them."""
 
@@ -55,7 +55,7 @@ async def judge(house: House, *, turns: int) -> Verdict:
 
 
 def _ledger(house: House) -> dict[int, list[float]]:
-    """Seed of a turn -> when its generations began, on the worker's clock."""
+    """Seed of a turn -> when its generations were asked for, on the worker's clock."""
     began: dict[int, list[float]] = defaultdict(list)
     for line in house.ledger.read_text().splitlines():
         moment, seed = line.split()

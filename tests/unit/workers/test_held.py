@@ -10,7 +10,7 @@ import pytest
 
 from workers import held
 from workers.engine.request import EngineStats
-from workers.held import LOOK_AHEAD, HeldJobs
+from workers.held import LOOK_AHEAD, HeldJobs, Hold
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ async def test_short_jobs_are_claimed_further_ahead(
         work=work, runbook=given, stats=EngineStats, worker="w", host="h", lease_s=30, slots=8, database=given
     )
     for number in range(ended):
-        hold = jobs._start(SimpleNamespace(id=f"j{number}"), given)  # type: ignore[arg-type]
-        hold.since = now - length_s
+        job: Any = SimpleNamespace(id=f"j{number}")
+        hold = jobs._start(Hold(job=job, run=given, since=now - length_s))
         assert hold.task is not None
         await hold.task
     assert jobs.free == 8 + ahead

@@ -1,0 +1,53 @@
+"""A worker that was stopped, or had no MongoDB, for longer than its lease asks before it generates on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import pytest
+
+from config.errors import LeaseLostError
+from jobs import ownership
+from jobs.database import Database
+from jobs.documents import Job
+from jobs.parameters import Parameters
+from tests.workbench import make_run
+from workers.engine.fake import ScriptedEngine
+from workers.engine.request import Request
+from workers.held import Hold
+from workers.tasks import Desk, _generate
+
+
+@pytest.mark.parametrize(
+    ("good_until", "taken", "generates"),
+    [
+        (math.inf, False, True),
+        (0.0, False, True),  # over, but nobody has taken the job: its turn is not wasted
+        (0.0, True, False),
+        (math.inf, True, True),  # not known here yet: the watch finds out, and the fence guards the commit
+    ],
+)
+async def test_what_somebody_else_has_is_not_begun(
+    database: Database, good_until: float, taken: bool, generates: bool
+) -> None:
+    run = await make_run("r", sequences=1)
+    (job,) = await Job.find().to_list()
+    (claimed,) = await ownership.claim({job.id: 0}, "w", "h", 30, database)
+    if taken:
+        assert await ownership.release(claimed, "as after a lapse", database)
+        (free,) = await Job.find().to_list()
+        assert await ownership.claim({job.id: free.fence}, "other", "h", 30, database)
+    engine = ScriptedEngine()
+    desk: Any = type("Bare", (), {"database": database, "engine": engine})()
+    hold = Hold(job=claimed, run=run, good_until=good_until)
+    request = Request(id="q", prompt=(1, 2, 3), max_tokens=4, seed=1, parameters=Parameters())
+    try:
+        if generates:
+            assert (await _generate(hold, cast("Desk", desk), request)).finish_reason == "length"
+        else:
+            with pytest.raises(LeaseLostError, match="no longer held under fence"):
+                await _generate(hold, cast("Desk", desk), request)
+        assert (engine.stats().steps > 0) is generates
+    finally:
+        await engine.close()
