@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from config.errors import ContextError
 from jobs.database import Database
@@ -17,9 +18,7 @@ from jobs.patience import patiently
 from jobs.records import Similarity
 from jobs.sequences import Mode
 from jobs.sequences import Sequence as PromptSequence
-from workers.engine.request import Engine
-
-Vector = list[float]
+from workers.engine.request import Engine, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +65,14 @@ def pairs_of(sequence: PromptSequence, replies: Sequence[Reply]) -> Pairs:
 async def compare(sequence: PromptSequence, replies: Sequence[Reply], engine: Engine) -> list[Similarity]:
     """The similarities of the replies that have something to be compared with. Raises ContextError, ModelError."""
     pairs = pairs_of(sequence, replies)
-    vectors = {text: await _embed(text, engine) for text in pairs.texts}
+    parts = {text: _parts(text.strip(), engine) for text in pairs.texts}
+    found = iter(await engine.embed([ids for of_text in parts.values() for ids in of_text]))
+    vectors = {text: _mean(of_text, list(islice(found, len(of_text)))) for text, of_text in parts.items()}
 
     def cosine(one: str, other: str | None) -> float | None:
         if other is None or one not in vectors or other not in vectors:
             return None
-        value = math.fsum(a * b for a, b in zip(vectors[one][0], vectors[other][0], strict=True))
+        value = math.fsum(a * b for a, b in zip(vectors[one], vectors[other], strict=True))
         return max(-1.0, min(1.0, value))
 
     return [
@@ -79,25 +80,23 @@ async def compare(sequence: PromptSequence, replies: Sequence[Reply], engine: En
             turn=reply.turn,
             reference=cosine(reply.text, reference),
             previous=cosine(reply.text, before),
-            parts=vectors[reply.text][1],
+            parts=len(parts[reply.text]),
         )
         for reply, reference, before in pairs.places
         if reply.text is not None and reply.text in vectors
     ]
 
 
-async def _embed(text: str, engine: Engine) -> tuple[Vector, int]:
-    """A unit vector, and of how many parts it is the mean."""
-    parts = _parts(text.strip(), engine)
-    found = await engine.embed(parts)
-    if len(found) == 1:
-        return found[0], 1
+def _mean(parts: Sequence[list[int]], vectors: Sequence[Vector]) -> Vector:
+    """The mean of the parts' vectors by their tokens, as a unit vector."""
+    if len(vectors) == 1:
+        return vectors[0]
     total = [
-        math.fsum(len(ids) * vector[at] for ids, vector in zip(parts, found, strict=True))
-        for at in range(len(found[0]))
+        math.fsum(len(ids) * vector[at] for ids, vector in zip(parts, vectors, strict=True))
+        for at in range(len(vectors[0]))
     ]
     length = math.hypot(*total) or 1.0
-    return [value / length for value in total], len(found)
+    return [value / length for value in total]
 
 
 def _parts(text: str, engine: Engine) -> list[list[int]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from queue import SimpleQueue
 
 import structlog
@@ -16,7 +19,7 @@ from workers.engine.drawing import Drawer, Drawn, Row
 from workers.engine.reply import Reply
 from workers.engine.scheduler import Scheduler
 from workers.engine.slots import Output, Step, Work
-from workers.engine.ticket import Outcome, Ticket
+from workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 
@@ -25,7 +28,7 @@ STEP_GOAL_S = 0.5
 FIRST_CHUNK = 64
 """Prefill tokens of the first steps, before the device's speed is known."""
 
-Event = tuple[Ticket, str, Outcome | None]
+Event = tuple[AnyTicket, str, Outcome | None]
 """Text that became certain, and the outcome where this is the end."""
 
 
@@ -33,7 +36,7 @@ Event = tuple[Ticket, str, Outcome | None]
 class Run:
     """A request inside the thread."""
 
-    ticket: Ticket
+    ticket: RequestTicket
     work: Work
     reply: Reply
     sampler: Sampler
@@ -51,8 +54,8 @@ class Counters:
     """Generated for requests that were cancelled or failed."""
     requests_done: int = 0
     last_step: float = field(default_factory=time.monotonic)
-    step_began: float | None = None
-    """While a decode runs."""
+    busy_since: float | None = None
+    """When what the thread does at present began: a decode, a sampler being made, a step's draws. None: it waits."""
 
 
 class DecodeThread:
@@ -75,11 +78,13 @@ class DecodeThread:
         self._deliver = deliver
         self._lost = lost
         self._runs: dict[int, Run] = {}
+        self._texts: deque[TextTicket] = deque()
         self._events: list[Event] = []
         self._drawer = Drawer(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
         self._closing = False
+        self._over = threading.Event()
         self.scheduler.chunk = min(FIRST_CHUNK, backend.limits.n_batch)
         self._results: SimpleQueue[list[Event] | None] = SimpleQueue()
         self._courier = threading.Thread(target=self._carry, name="engine-courier", daemon=True)
@@ -94,17 +99,21 @@ class DecodeThread:
             self._wake.notify()
 
     def close(self) -> None:
-        """Cancels what runs and waits for the thread; not for one that hangs in a decode that was given up."""
+        """Cancels what runs and waits for the thread; not for one that hangs and was given up."""
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self.failure is None:
-            self._thread.join()
-            self._courier.join()
+        self._over.wait()
 
-    def accept(self, ticket: Ticket, submitted: float) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """Declares the thread lost: it hangs where it cannot be stopped. From any thread."""
+        self.failure = error
+        self._lost(error)
+        self._over.set()
+
+    def accept(self, ticket: RequestTicket, submitted: float) -> None:
         """Command: takes a request in."""
-        request = ticket.request
+        request = ticket.asked
         try:
             sampler = self._backend.sampler(request)
         except Exception as error:  # this request's own fault; the others go on
@@ -115,11 +124,18 @@ class DecodeThread:
         self._runs[id(work)] = Run(ticket, work, reply, sampler)
         self.scheduler.submit(work)
 
-    def drop(self, ticket: Ticket) -> None:
+    def accept_text(self, ticket: TextTicket) -> None:
+        """Command: takes a text to embed in."""
+        self._texts.append(ticket)
+
+    def drop(self, ticket: AnyTicket) -> None:
         """Command: cancels a request."""
         for run in list(self._runs.values()):
             if run.ticket is ticket:
                 self._end(run, "cancelled", time.monotonic())
+        for text in [text for text in self._texts if text is ticket]:
+            self._texts.remove(text)
+            self._events.append((text, "", asyncio.CancelledError()))
 
     def _serve(self) -> None:
         try:
@@ -128,6 +144,8 @@ class DecodeThread:
                 self._flush()
             for run in list(self._runs.values()):
                 self._end(run, "cancelled", time.monotonic())
+            for text in list(self._texts):
+                self.drop(text)
         except BaseException as error:  # every waiting caller must hear of it
             self.failure = error
             log.exception("engine_failed")
@@ -138,20 +156,26 @@ class DecodeThread:
         self._results.put(None)
         self._drawer.close()
         self._backend.close()
+        self._courier.join()
+        self._over.set()
 
     def _obey(self) -> bool:
         """Waits for something to do and takes in what was asked. False when the engine is to close."""
         with self._wake:
-            while not self._closing and not self._inbox and self.scheduler.idle:
+            self.counters.busy_since = None
+            while not self._closing and not self._inbox and self.scheduler.idle and not self._texts:
                 self._wake.wait()
             commands, self._inbox = self._inbox, []
         if commands and not self._runs:
             self.counters.last_step = time.monotonic()
         for command in commands:
+            self.counters.busy_since = time.monotonic()
             command()
-        return not self._closing
+        return not self._closing and self.failure is None
 
     def _step(self) -> None:
+        if self._texts:
+            self._embed()
         step = self.scheduler.plan()
         if step.moves:
             self._backend.move(step.moves)
@@ -164,17 +188,15 @@ class DecodeThread:
         except Exception as error:  # fails what runs; waiting requests go on
             self._abandon(error)
             return
-        finally:
-            self.counters.step_began = None
         outputs = self.scheduler.commit(step)
-        now = time.monotonic()
+        now = self.counters.busy_since = time.monotonic()
         self._take(outputs, rows, now)
         self._count(step, now - began, now)
         for run in [run for run in self._runs.values() if run.reply.overdue(now)]:
             self._end(run, "timeout", now)
 
     def _start(self, step: Step) -> float:
-        now = self.counters.step_began = time.monotonic()
+        now = self.counters.busy_since = time.monotonic()
         for piece in step.pieces:
             reply = self._runs[id(piece.work)].reply
             if not reply.started:
@@ -185,7 +207,7 @@ class DecodeThread:
         """Draws the next token of every work that has logits now."""
         runs = [(self._runs[id(work)], rows[output.piece]) for output in outputs for work in output.works]
         drawn = self._drawer.draw(
-            [Row(row, run.sampler, run.ticket.request.parameters.top_logprobs > 0) for run, row in runs]
+            [Row(row, run.sampler, run.ticket.asked.parameters.top_logprobs > 0) for run, row in runs]
         )
         for (run, _), result in zip(runs, drawn, strict=True):
             if isinstance(result, Exception):  # this request's own fault; the others go on
@@ -194,12 +216,10 @@ class DecodeThread:
                 self._push(run, result, now)
 
     def _push(self, run: Run, drawn: Drawn, now: float) -> None:
-        if drawn.logprob is not None:
-            run.reply.logprobs.append(drawn.logprob)
         if not run.reply.started:
             run.reply.start(now)
-        ends = self._backend.is_end(drawn.token) and not run.ticket.request.ignore_end
-        text = run.reply.end_of_generation(now) if ends else run.reply.take(drawn.token, now)
+        ends = self._backend.is_end(drawn.token) and not run.ticket.asked.ignore_end
+        text = run.reply.end_of_generation(now) if ends else run.reply.take(drawn.token, now, drawn.logprob)
         if run.reply.finish_reason is not None:
             self._retire(run, text, run.reply.generation(run.work.reused, now))
             return
@@ -217,7 +237,7 @@ class DecodeThread:
         run.sampler.close()
         self.counters.requests_done += 1
         self.counters.reused_tokens += run.work.reused
-        if isinstance(outcome, BaseException) or outcome.finish_reason == "cancelled":
+        if isinstance(outcome, BaseException) or run.reply.finish_reason == "cancelled":
             self.counters.dropped_tokens += len(run.reply.ids)
         self._events.append((run.ticket, text, outcome))
 
@@ -227,6 +247,32 @@ class DecodeThread:
         for work in self.scheduler.abandon_all():
             self._retire(self._runs[id(work)], "", error)
         self._backend.clear()
+        self.scheduler.chunk = max(1, self.scheduler.chunk // 2)  # perhaps it was more than the watchdog's patience
+
+    def _embed(self) -> None:
+        """As many of the waiting texts as one call takes."""
+        limits = self._backend.limits
+        group: list[TextTicket] = []
+        tokens = 0
+        for text in islice(self._texts, limits.slots):
+            tokens += len(text.asked.ids)
+            if group and tokens > limits.n_batch:
+                break
+            group.append(text)
+        self.counters.busy_since = time.monotonic()
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = self._backend.embed([text.asked.ids for text in group])
+        except Exception as error:  # these texts' fault; the others go on
+            outcomes = [error] * len(group)
+        else:
+            self.counters.prefill_tokens += sum(len(text.asked.ids) for text in group)
+        self.counters.steps += 1
+        self.counters.last_step = time.monotonic()
+        for text, outcome in zip(group, outcomes, strict=True):
+            self._texts.popleft()
+            self.counters.requests_done += 1
+            self._events.append((text, "", outcome))
 
     def _count(self, step: Step, took_s: float, now: float) -> None:
         counters = self.counters

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
 
-from config.errors import ContextError, EngineError, ModelError
+from config.errors import ContextError, EngineError, ModelError, ParameterError
 from config.hardware import usable_cores
 from jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from workers.engine.backend import Backend
 from workers.engine.decoding import DecodeThread, Event
-from workers.engine.request import EngineStats, Generation, Request, Tokenizer
+from workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
 from workers.engine.speed import measure
-from workers.engine.ticket import Ticket
+from workers.engine.ticket import AnyTicket, RequestTicket, TextTicket, Ticket
 from workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -25,6 +26,8 @@ MOST_LANES = 8
 """Threads that draw tokens, where there are that many cores."""
 PATIENCE_S = 60.0
 """A decode without an end for this long is aborted."""
+MOST_SEED = 2**32 - 1
+"""Seeds are below this: llama.cpp reads this one as "any"."""
 
 
 class BatchEngine:
@@ -47,33 +50,35 @@ class BatchEngine:
         self.bos_text = bos_text
         self.eos_text = eos_text
         self._backend = backend
-        self._tickets: set[Ticket] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tickets: set[AnyTicket] = set()
+        self._calls = itertools.count()
         self._refusing: str | None = None
         self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load))
         self._watchdog = Watchdog(
-            lambda: self._thread.counters.step_began, backend.abort, self._give_up, patience_s=patience_s
+            lambda: self._thread.counters.busy_since, backend.abort, self._give_up, patience_s=patience_s
         )
 
     @property
     def tokenizer(self) -> Tokenizer:
         return self._backend.tokenizer
 
-    def start(self, request: Request, *, streaming: bool = False) -> Ticket:
+    def start(self, request: Request, *, streaming: bool = False) -> RequestTicket:
         """Submits a request; only a streaming ticket can be iterated.
 
-        Raises ContextError where the prompt does not fit, ModelError where this model cannot do it,
-        EngineError where the engine is gone.
+        Raises ContextError where the prompt does not fit, ParameterError where a number is none that can be used,
+        ModelError where this model cannot do it, EngineError where the engine is gone.
         """
         self._check(request)
-        loop = self._loop = asyncio.get_running_loop()
-        ticket = Ticket(request, streaming, loop, self._cancel)
-        self._tickets.add(ticket)
+        ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming)
         submitted = time.monotonic()
-        self._thread.tell(lambda: self._thread.accept(ticket, submitted))
+        self._submit(ticket, lambda: self._thread.accept(ticket, submitted))
+        return ticket
+
+    def _submit(self, ticket: AnyTicket, command: Callable[[], None]) -> None:
+        self._tickets.add(ticket)
+        self._thread.tell(command)
         if self._thread.failure is not None:  # it ended between the check and now, and will not hear
             self._lose_all(self._thread.failure)
-        return ticket
 
     async def generate(self, request: Request) -> Generation:
         """Waits for the reply. Cancelling the awaiting task frees the slot within one step."""
@@ -88,26 +93,25 @@ class BatchEngine:
         finally:
             await texts.aclose()  # type: ignore[attr-defined]  # it is an async generator
 
-    async def embed(self, texts: list[list[int]]) -> list[list[float]]:
-        """One pooled embedding, a unit vector, per token sequence (of `tokenize`); for embedding models only."""
+    async def embed(self, texts: list[list[int]]) -> list[Vector]:
+        """One pooled embedding, a unit vector, per token sequence (of `tokenize`); for embedding models only.
+
+        Texts of all callers are computed together, as many as there are slots. Raises like `start`.
+        """
         self._check_open()
         if self.facts.kind is not ModelKind.EMBEDDING:
             raise ModelError(f"{self.facts.name!r} generates text; embeddings need an embedding model.")
         for number, ids in enumerate(texts):
-            self._check_length(len(ids), f"Text {number}")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[list[float]]] = loop.create_future()
+            self._check_ids(ids, f"Text {number}")
+        call = next(self._calls)
+        return await asyncio.gather(
+            *(self._start_text(Text(id=f"embed-{call}.{number}", ids=tuple(ids))) for number, ids in enumerate(texts))
+        )
 
-        def compute() -> None:
-            try:
-                vectors = self._backend.embed(texts)
-            except Exception as error:  # handed to the caller
-                loop.call_soon_threadsafe(_settle, future, None, error)
-            else:
-                loop.call_soon_threadsafe(_settle, future, vectors, None)
-
-        self._thread.tell(compute)
-        return await future
+    def _start_text(self, text: Text) -> TextTicket:
+        ticket: TextTicket = Ticket(text, self._cancel)
+        self._submit(ticket, lambda: self._thread.accept_text(ticket))
+        return ticket
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of a plain text, with the control tokens the model wants around one; such tokens inside stay text."""
@@ -119,19 +123,20 @@ class BatchEngine:
     def stats(self) -> EngineStats:
         """A snapshot; the age of the last step is 0 while nothing is to do."""
         counters = self._thread.counters
+        tickets = list(self._tickets)
         running = len(self._thread.scheduler.running)
         return EngineStats(
             slots=self._backend.limits.slots,
             slots_used=running,
-            waiting=max(0, len(self._tickets) - running),
+            waiting=max(0, len(tickets) - running),
             steps=counters.steps,
-            last_step_age_s=time.monotonic() - counters.last_step if self._tickets else 0.0,
+            last_step_age_s=time.monotonic() - counters.last_step if tickets else 0.0,
             prefill_tokens=counters.prefill_tokens,
             decode_tokens=counters.decode_tokens,
             reused_tokens=counters.reused_tokens,
             dropped_tokens=counters.dropped_tokens,
             requests_done=counters.requests_done,
-            holding=frozenset(ticket.request.id for ticket in self._tickets),
+            holding=frozenset(ticket.asked.id for ticket in tickets),
             failure=None if self._thread.failure is None else str(self._thread.failure),
         )
 
@@ -145,15 +150,15 @@ class BatchEngine:
     async def drain(self, limit_s: float) -> bool:
         """Refuses new requests and waits for those it holds; False where some were left when the time was up."""
         self._refusing = "is draining"
-        held = [ticket.done for ticket in self._tickets]
+        held: list[asyncio.Future[Any]] = [ticket.done for ticket in self._tickets]
         left = (await asyncio.wait(held, timeout=limit_s))[1] if held else set()
         return not left
 
     async def close(self) -> None:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""
         self._refusing = "is closed"
-        self._watchdog.close()
         await asyncio.to_thread(self._thread.close)
+        self._watchdog.close()  # only now: what runs may hang
 
     def check_integrity(self) -> None:
         """Asserts the scheduler's invariants; only while nothing runs."""
@@ -164,17 +169,22 @@ class BatchEngine:
         self._check_open()
         if self.facts.kind is ModelKind.EMBEDDING:
             raise ModelError(f"{self.facts.name!r} is an embedding model; it cannot generate text.")
-        self._check_length(len(request.prompt), "The prompt")
+        self._check_ids(request.prompt, "The prompt")
+        if not 0 <= request.seed < MOST_SEED:
+            raise ParameterError(f"The seed is {request.seed}; it must be from 0 to {MOST_SEED - 1}.")
 
-    def _check_length(self, tokens: int, what: str) -> None:
-        context = self._backend.limits.context
-        if not tokens:
+    def _check_ids(self, ids: Sequence[int], what: str) -> None:
+        context, vocabulary = self._backend.limits.context, self._backend.vocabulary
+        if not ids:
             raise ContextError(f"{what} has no tokens; give it at least one.")
-        if tokens > context:
+        if len(ids) > context:
             raise ContextError(
-                f"{what} has {tokens} tokens and the context holds {context}. "
+                f"{what} has {len(ids)} tokens and the context holds {context}. "
                 "Shorten it, or load the model with a larger `context`."
             )
+        if min(ids) < 0 or max(ids) >= vocabulary:
+            wrong = next(token for token in ids if not 0 <= token < vocabulary)
+            raise ParameterError(f"{what} has the token id {wrong}; the model's ids are 0 to {vocabulary - 1}.")
 
     def _check_open(self) -> None:
         failure = self._thread.failure
@@ -183,17 +193,24 @@ class BatchEngine:
         if self._refusing is not None:
             raise EngineError(f"The engine of {self.facts.name!r} {self._refusing}; load the model again.")
 
-    def _cancel(self, ticket: Ticket) -> None:
+    def _cancel(self, ticket: AnyTicket) -> None:
         if ticket in self._tickets:
             self._thread.tell(lambda: self._thread.drop(ticket))
 
     def _hand_over(self, events: list[Event]) -> None:
-        """Called in the thread, once a step."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._deliver, events)
-        except RuntimeError:  # the event loop is closed, and everyone who waited is gone with it
-            self._tickets.clear()
+        """Called by the courier, once a step: each event goes to the loop that its request came from."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[Event]] = {}
+        for event in events:
+            by_loop.setdefault(event[0].loop, []).append(event)
+        for loop, own in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(self._deliver, own)
+            except RuntimeError:  # the loop is closed, and everyone who waited in it is gone
+                for ticket, _, outcome in own:
+                    if outcome is None:
+                        self._cancel(ticket)
+                    else:
+                        self._tickets.discard(ticket)
 
     def _deliver(self, events: list[Event]) -> None:
         for ticket, text, outcome in events:
@@ -202,25 +219,13 @@ class BatchEngine:
             ticket.deliver(text, outcome)
 
     def _give_up(self) -> None:
-        """Called by the watchdog: the thread hangs in a decode that cannot be aborted."""
-        error = EngineError("a decode made no progress, and the engine was given up")
-        self._thread.failure = error
-        self._lose_all(error)
+        """Called by the watchdog: the thread hangs in what cannot be aborted."""
+        self._thread.give_up(EngineError("it made no progress, and was given up"))
 
     def _lose_all(self, error: BaseException) -> None:
         """Everyone who waits hears that the engine is gone."""
         told = EngineError(f"The engine of {self.facts.name!r} stopped: {error}. Restart the worker.")
-        if self._loop is not None:
-            self._hand_over([(ticket, "", told) for ticket in list(self._tickets)])
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
+        self._hand_over([(ticket, "", told) for ticket in list(self._tickets)])
 
 
 def _lanes(load: LoadFacts) -> int:

@@ -34,7 +34,7 @@ class Reply:
         self._started = now
 
     def overdue(self, now: float) -> bool:
-        """Whether the time limit, which counts from `start`, has passed."""
+        """Whether the time limit, which counts from `start` and not while waiting for a slot, has passed."""
         return self._started is not None and now - self._started > self.request.parameters.time_limit_s
 
     def end_of_generation(self, now: float) -> str:
@@ -42,10 +42,12 @@ class Reply:
         self._seen(now)
         return self.finish("stop")
 
-    def take(self, token: int, now: float) -> str:
+    def take(self, token: int, now: float, logprob: TokenLogprob | None = None) -> str:
         """Adds a token; sets `finish_reason` where it is the last. Returns the text that became certain."""
         self._seen(now)
         self.ids.append(token)
+        if logprob is not None:
+            self.logprobs.append(logprob)
         text = self._text.push(self._piece(token))
         reason = self._reason()
         return text + self.finish(reason) if reason is not None else text

@@ -36,6 +36,18 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text:
+    """A text to embed: token ids as `Engine.tokenize` gives them."""
+
+    id: str
+    ids: tuple[int, ...]
+
+
+Vector = list[float]
+"""A pooled embedding, a unit vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenLogprob:
     token: int
     logprob: float
@@ -55,6 +67,7 @@ class Generation:
     reused_tokens: int
     timings: Timings
     mean_logprob: float | None = None
+    """Of `token_ids`, natural logarithm; where `top_logprobs` asked for it."""
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
@@ -119,7 +132,7 @@ class Engine(Protocol):
     def tokenize(self, text: str) -> list[int]:
         """Ids of a plain text with the control tokens that the model wants around one; from any thread."""
 
-    async def embed(self, texts: list[list[int]]) -> list[list[float]]:
+    async def embed(self, texts: list[list[int]]) -> list[Vector]:
         """One pooled embedding per token sequence; for embedding models only."""
 
     def stats(self) -> EngineStats: ...

@@ -5,33 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
-from workers.engine.request import Generation, Request
+from workers.engine.request import Generation, Request, Text, Vector
 
-Outcome = Generation | BaseException
+Asked = TypeVar("Asked", Request, Text)
+Result = TypeVar("Result")
+Outcome = Generation | Vector | BaseException
 
 
-class Ticket:
-    """Await it for the finished Generation; a streaming one may be iterated for its text first.
+class Ticket(Generic[Asked, Result]):
+    """Await it for the result; a streaming one may be iterated for its text first.
 
     Cancelling whoever awaits, or leaving the iteration early, cancels the request.
     """
 
-    def __init__(
-        self, request: Request, streaming: bool, loop: asyncio.AbstractEventLoop, cancel: Callable[[Ticket], None]
-    ) -> None:
-        self.request = request
+    def __init__(self, asked: Asked, cancel: Callable[[AnyTicket], None], *, streaming: bool = False) -> None:
+        """Belongs to the running event loop."""
+        self.asked: Asked = asked
         self.streaming = streaming
-        self.done: asyncio.Future[Generation] = loop.create_future()
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[Result] = self.loop.create_future()
         self._texts: deque[str] = deque()
         self._more = asyncio.Event()
         self._cancel = cancel
 
-    def __await__(self) -> Generator[Any, None, Generation]:
+    def __await__(self) -> Generator[Any, None, Result]:
         return self._result().__await__()
 
-    async def _result(self) -> Generation:
+    async def _result(self) -> Result:
         try:
             return await asyncio.shield(self.done)
         except asyncio.CancelledError:
@@ -60,5 +62,10 @@ class Ticket:
                 self.done.set_exception(outcome)
                 self.done.exception()  # a caller that went away must not make asyncio complain
             else:
-                self.done.set_result(outcome)
+                self.done.set_result(cast("Result", outcome))
         self._more.set()
+
+
+RequestTicket = Ticket[Request, Generation]
+TextTicket = Ticket[Text, Vector]
+AnyTicket = Ticket[Any, Any]

@@ -1,4 +1,4 @@
-"""Ends a decode that makes no progress: asks the device to abort, then gives the engine up."""
+"""Ends what makes no progress in the engine's thread: asks the device to abort, then gives the engine up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 class Watchdog:
-    """Looks at `began` (when the running decode began, None between decodes) from a thread of its own.
+    """Looks at `began` (when what the thread does began, None while it waits) from a thread of its own.
 
     After `patience_s` it calls `abort`, which only some devices heed; after twice that, `give_up`, once.
     """
@@ -44,5 +44,5 @@ class Watchdog:
                 self._give_up()
                 return
             if age_s > self._patience_s:
-                log.error("decode_stalled", age_s=age_s)
+                log.error("engine_stalled", age_s=age_s)
                 self._abort()

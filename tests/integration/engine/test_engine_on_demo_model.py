@@ -19,6 +19,7 @@ from jobs.parameters import Parameters
 from workers.engine.engine import BatchEngine
 from workers.engine.loading import load
 from workers.engine.request import Generation, Request
+from workers.engine.ticket import RequestTicket
 from workers.library.inspect import read_facts
 
 DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
@@ -185,15 +186,26 @@ async def test_a_bad_grammar_fails_its_own_request_only(engine: BatchEngine) -> 
 
 
 async def test_cancelling_frees_the_slot() -> None:
+    """The slot is another's at once, long before the 400 tokens would have been through."""
     engine = await opened(slots=1)
-    long = asyncio.ensure_future(engine.generate(asked(engine, "Tell me a story.", max_tokens=400)))
-    await asyncio.sleep(0.02)
+    request = replace(asked(engine, "Tell me a story.", max_tokens=400), ignore_end=True)
+    long = engine.start(request, streaming=True)
+    await anext(aiter(long))
     assert engine.stats().holding == {"Tell me a story."}
-    long.cancel()
-    reply = await asyncio.wait_for(engine.generate(asked(engine, "Hello.", max_tokens=2)), 10)
+    waiting = asyncio.ensure_future(_result(long))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    reply = await engine.generate(asked(engine, "Hello.", max_tokens=2))
     assert reply.text
-    assert engine.stats().slots_used == 0
+    stats = engine.stats()
+    assert stats.slots_used == 0
+    assert 0 < stats.dropped_tokens < 200
+    assert stats.decode_tokens < 200
     await engine.close()
+
+
+async def _result(ticket: RequestTicket) -> Generation:
+    return await ticket
 
 
 async def test_same_seed_same_text_with_one_slot_and_flash_attention_off() -> None:

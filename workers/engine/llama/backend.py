@@ -81,7 +81,8 @@ class LlamaBackend:
         self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
-            llama.llama_synchronize(self._ctx)  # from here on rows may be read by several threads
+            llama.llama_synchronize(self._ctx)
+            llama.llama_get_logits(self._ctx)  # puts the rows in order, once: several threads may read them now
             return rows
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
@@ -167,6 +168,7 @@ class LlamaBackend:
             [Piece(slot=n, start=0, ids=tuple(ids), output=True, work=_NOBODY) for n, ids in enumerate(texts)]
         )
         self._batch.want_all()
+        self._abort_text.value = b""
         compute = llama.llama_decode if self._memory else llama.llama_encode
         code = compute(self._ctx, self._batch.struct)
         if code != 0:
