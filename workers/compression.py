@@ -78,13 +78,14 @@ def decide(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
 
 
 def summary(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:
-    """The record of one part's generation. Where the model wrote nothing, the text's beginning stands for it."""
+    """The record of one part's generation, at most its target long (a model that reasons has more tokens to write).
+
+    Where the model wrote nothing, the text's beginning stands for it.
+    """
     part = task.parts[number]
     tokenizer = part.conversation.tokenizer
     draw = turn_draw(part.conversation, part.plan, part.resolved, generation, seed=seed)
-    text = draw.reply.strip()
-    if not is_visible(text):
-        text = next(_cut(part.text, part.target, tokenizer))
+    text = _beginning(draw.reply.strip() if is_visible(draw.reply) else part.text, part.target, tokenizer)
     return Summary(
         turns=task.turns,
         document=task.document,
@@ -180,6 +181,7 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
 
 def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
     """The turn's sampling; its own ends, structure and redraws do not concern a summary."""
+    own = given.reasoning_budget
     return given.model_copy(
         update={
             "max_tokens": target + (THINKING_TOKENS if thinks else 0),
@@ -188,9 +190,20 @@ def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
             "grammar": None,
             "json_schema": None,
             "retry_empty": 0,
+            "reasoning_budget": THINKING_TOKENS if own is None else min(own, THINKING_TOKENS),
             "policy": Policy.FULL,
         }
     )
+
+
+def _beginning(text: str, most: int, tokenizer: Tokenizer) -> str:
+    """Of the text at most `most` tokens, up to a blank where one is near."""
+    ids = tokenizer.tokenize(text, parse_special=False)
+    if len(ids) <= most:
+        return text
+    cut = tokenizer.detokenize(ids[:most]).rstrip("\ufffd")
+    blank = max(cut.rfind(" ", len(cut) // 2), cut.rfind("\n", len(cut) // 2))
+    return cut[:blank] if blank > 0 else cut
 
 
 def _cut(text: str, most: int, tokenizer: Tokenizer) -> Iterator[str]:

@@ -86,15 +86,25 @@ def plan_prompt(
     """The prompt of `turn`, older turns left out where they must be; see `Asked`.
 
     `compression` None keeps what earlier turns had. Policy summarise is for `workers.summaries`; what it cannot save is
-    trimmed here. Raises ContextError with the numbers where the prompt does not fit, TemplateError where it cannot be
-    rendered.
+    trimmed here, in the end with the summary itself. Raises ContextError with the numbers where the prompt does not
+    fit, TemplateError where it cannot be rendered.
     """
     asked = ask(conversation, turn, history, parameters, previous, compression)
+    try:
+        return _fitting(asked)
+    except ContextError:
+        if not asked.compression.summary or parameters.policy is Policy.FULL:
+            raise
+    plan = _fitting(replace(asked, compression=replace(asked.compression, summary=""), previous=None))
+    return replace(plan, compression=asked.compression, reprefill_reason=TRIMMED)
+
+
+def _fitting(asked: Asked) -> PromptPlan:
     plan = draft(asked)
     if plan.fits:
         return plan
     droppable = [record.index for record in asked.history[1:] if record.index not in plan.dropped_turns]
-    if parameters.policy is Policy.FULL or not droppable:
+    if asked.parameters.policy is Policy.FULL or not droppable:
         raise context_error(asked, plan)
     return _trimmed(asked, plan, droppable)
 

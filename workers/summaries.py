@@ -46,5 +46,6 @@ async def plan_turn(
             request = turn_request(
                 part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made)}", seed=own_seed
             )
-            made.append(summary(decision, number, await generate(request), seed=own_seed))
+            generation = await generate(replace(request, final=True))
+            made.append(summary(decision, number, generation, seed=own_seed))
             asked = replace(asked, compression=asked.compression.and_summary(made[-1]))

@@ -82,6 +82,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaTokeniz
     llama_cpp.llama_model_free(model)
 
 
+@pytest.mark.parametrize("text", ["</is>", "b</is>", "<", " a"])
+def test_what_goes_on_from_other_text_gets_no_blank_before_it(tokenizer: LlamaTokenizer, text: str) -> None:
+    """A closing marker that is forced inside a reply."""
+    assert tokenizer.detokenize(tokenizer.continuing(text)) == text
+    assert tokenizer.detokenize(tokenizer.tokenize("<", parse_special=True)) == " <"
+
+
 def tell(
     tokenizer: LlamaTokenizer, prompts: list[str], replies: list[str], template: str | None
 ) -> tuple[list[PromptPlan], list[TurnRecord]]:

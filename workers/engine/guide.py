@@ -64,15 +64,23 @@ class Guide:
         if self.phase is Phase.UNDECIDED and self._tail.strip():
             return self._open[len(self._tail.lstrip()) :]
         if self.phase is Phase.THINKING and self._budget is not None and self.thought_tokens >= self._budget:
-            return self._rest_of_close()
+            return self.rest_of_close
         return b""
+
+    @property
+    def rest_of_close(self) -> bytes:
+        """What is left of the closing marker, after what the thoughts end in."""
+        for length in range(min(len(self._tail), len(self._close) - 1), 0, -1):
+            if self._tail.endswith(self._close[:length]):
+                return self._close[length:]
+        return self._close
 
     def runs_over(self, piece: bytes) -> bytes:
         """The rest of the closing marker, where this token would end the block and begin the answer at once."""
         if self.phase is not Phase.THINKING:
             return b""
         after = (self._tail + piece).partition(self._close)[2]
-        return self._rest_of_close() if after.strip() else b""
+        return self.rest_of_close if after.strip() else b""
 
     def _answer(self) -> None:
         self.phase, self._tail, self._blanks = Phase.ANSWER, b"", 0
@@ -80,9 +88,3 @@ class Guide:
     def _opens(self, text: bytes) -> bool:
         begun = text.lstrip()
         return self._open.startswith(begun) or begun.startswith(self._open)
-
-    def _rest_of_close(self) -> bytes:
-        for length in range(min(len(self._tail), len(self._close) - 1), 0, -1):
-            if self._tail.endswith(self._close[:length]):
-                return self._close[length:]
-        return self._close

@@ -66,7 +66,10 @@ class GuidedSampler:
             self._forced.extend(self._tokenize(rest))
             return self._forced.popleft()
         ends = self._is_end(token)
-        if self._guide.phase is Phase.THINKING or (self._guide.free(piece) and not ends):
+        if ends and self._guide.phase is Phase.THINKING:  # the answer is still owed
+            self._forced.extend(self._tokenize(self._guide.rest_of_close))
+            return self._forced.popleft()
+        if self._guide.free(piece) and not ends:
             return token
         if not candidates.allowed(self._grammar, token):
             token = self._masked(candidates, self._grammar)

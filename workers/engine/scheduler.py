@@ -116,14 +116,7 @@ class Scheduler:
             if work in self.waiting:
                 self.waiting.remove(work)
             return
-        for other in self.running:
-            if other.leader is not work:
-                continue
-            if work.leader is not None:
-                other.leader, other.shared = work.leader, min(other.shared, work.shared)
-            else:
-                other.leader = None
-                self._take(other, slot, min(other.shared, len(slot.cells)))
+        self._pass_on(work, slot)
         trim = work.final and work.leader is None and self.limits.can_trim
         keep = min(len(slot.cells), len(work.prompt)) if trim else len(slot.cells)
         slot.work = work.slot = work.leader = None
@@ -236,6 +229,19 @@ class Scheduler:
         if len(leader.slot.cells) >= work.shared:
             work.leader = None
             self._take(work, leader.slot, work.shared)
+
+    def _pass_on(self, work: Work, slot: Slot) -> None:
+        """Its followers take over what is there; the one that shares most computes for the others what is not."""
+        followers = sorted((w for w in self.running if w.leader is work), key=lambda w: -w.shared)
+        for other in followers:
+            heir = followers[0]
+            if work.leader is not None:
+                other.leader, other.shared = work.leader, min(other.shared, work.shared)
+            elif other is heir or other.shared <= len(slot.cells):
+                other.leader = None
+                self._take(other, slot, min(other.shared, len(slot.cells)))
+            else:
+                other.leader = heir
 
     def _twins(self, leader: Work, work: Work) -> bool:
         """Whether a leader still computes exactly this prompt, so that its last logits serve both."""

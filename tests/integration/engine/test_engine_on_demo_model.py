@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,28 @@ async def test_reasoning_ends_at_its_budget_and_the_schema_begins_after_it(engin
     assert set(json.loads(answer)) == {"score", "why"}
 
 
+async def test_a_model_that_ends_inside_its_thoughts_still_owes_the_answer(engine: BatchEngine) -> None:
+    """The end token is likeliest all along: thoughts are closed, and the grammar lets it come after the answer."""
+    (end,) = engine.tokenizer.tokenize("<|im_end|>", parse_special=True)
+    request = asked(
+        engine, "Judge it.", max_tokens=150, json_schema=SCHEMA, reasoning=("<think>", "</think>"), reasoning_open=True,
+        logit_bias={end: 100.0},
+    )  # fmt: skip
+    reply = await engine.generate(request)
+    assert reply.text.startswith("</think>{")
+    assert set(json.loads(reply.text.removeprefix("</think>"))) == {"score", "why"}
+
+
 async def test_log_probabilities_are_those_of_the_model(engine: BatchEngine) -> None:
-    """Greedy text takes the most likely token each time, and the mean is that of the entries."""
+    """One entry for each id, the end token not among them; they are the softmax of what the model computes."""
+    whole = await engine.generate(asked(engine, "Tell me a story.", temperature=0, top_logprobs=1, max_tokens=400))
+    assert whole.finish_reason == "stop"
+    assert [entry.token for entry in whole.logprobs] == list(whole.token_ids)
     reply = await engine.generate(asked(engine, "Tell me a story.", temperature=0, top_logprobs=3, max_tokens=10))
     assert [entry.token for entry in reply.logprobs] == [entry.top[0][0] for entry in reply.logprobs]
+    everything = asked(engine, "Tell me a story.", temperature=0, top_logprobs=100, max_tokens=10)
+    mass = [sum(exp(value) for _, value in entry.top) for entry in (await engine.generate(everything)).logprobs]
+    assert all(0.5 < share <= 1.0001 for share in mass)
     assert all(entry.top[0][1] >= entry.top[1][1] >= entry.top[2][1] for entry in reply.logprobs)
     assert reply.mean_logprob is not None
     assert reply.mean_logprob == pytest.approx(sum(e.logprob for e in reply.logprobs) / len(reply.logprobs))

@@ -154,6 +154,30 @@ async def test_a_model_that_writes_nothing_leaves_the_texts_beginning(long_talk:
     assert made[0].tokens_after <= compression.HISTORY_TOKENS
 
 
+async def test_a_model_that_writes_too_much_is_cut_at_its_target(long_talk: Any) -> None:
+    """A model that reasons has room for its thoughts, and may write on in it."""
+    model = Summariser("They met again and again. " * 40)
+    plan, made = await planned(long_talk, model)
+    assert plan.fits
+    assert all(0 < each.tokens_after <= compression.HISTORY_TOKENS for each in made)
+    assert made[0].text.endswith(("They", "met", "again", "and", "again."))
+    assert all(request.final for request in model.requests)
+
+
+async def test_a_summary_that_leaves_no_room_is_left_out_at_last(talk: Callable[..., Any]) -> None:
+    """A long question: what policy trim would answer, summarise answers too."""
+    told = talk([*(f"question {n}" for n in range(5)), "x" * 570], context=800, max_tokens=60, policy=Policy.SUMMARISE)
+    for n in range(5):
+        told.say(f"reply {n} " + "r" * 100)
+    plan, made = await planned(told, Summariser("They met. " * 20))
+    assert made
+    assert plan.fits
+    assert "They met" not in plan.text
+    assert plan.dropped_turns == (1, 2, 3, 4)
+    told.say("ok", plan=plan, summaries=made)
+    assert replay(told.conversation, told.history) == plan
+
+
 async def test_what_cannot_be_compressed_is_trimmed_or_refused(talk: Callable[..., Any]) -> None:
     told = talk(["one", "x" * 900], context=700, max_tokens=60, policy=Policy.SUMMARISE)
     told.say("a")

@@ -73,6 +73,11 @@ def test_rest_of_marker(opened: bool, budget: int | None, pieces: list[str], res
     assert pushed(Guide(MARKS, opened=opened, budget=budget), *pieces).rest_of_marker == rest.encode()
 
 
+def test_thoughts_that_the_model_ends_early_are_closed() -> None:
+    """Where the model would end its reply inside the block, the answer is still owed."""
+    assert pushed(Guide(MARKS, opened=True, budget=None), "so</th").rest_of_close == b"ink>"
+
+
 def test_a_token_may_not_end_the_block_and_begin_the_answer() -> None:
     """The grammar would not see that beginning; the marker's rest is put in the token's place."""
     guide = pushed(Guide(MARKS, opened=True, budget=None), "so</th")

@@ -18,6 +18,8 @@ class Bench:
 
     limits: Limits
     replies: dict[str, int] = field(default_factory=dict)
+    fails_at: frozenset[int] = frozenset()
+    """Steps whose decode fails."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.limits)
@@ -27,9 +29,12 @@ class Bench:
         self.generated: dict[str, int] = {}
         self.computed = 0
         self.copies = 0
+        self.steps = 0
 
-    def submit(self, name: str, prompt: tuple[int, ...], reply: int, *, final: bool = False) -> Work:
-        work = self.works[name] = Work(name, prompt, final=final)
+    def submit(self, name: str, prompt: tuple[int, ...], reply: int, *, final: bool = False, earlier: int = 0) -> Work:
+        """`earlier`: so many ids from the third on are an earlier reply."""
+        replies = ((2, 2 + earlier),) if 0 < earlier < len(prompt) - 2 else ()
+        work = self.works[name] = Work(name, prompt, final=final, replies=replies)
         self.replies[name] = reply
         self.generated[name] = 0
         self.scheduler.submit(work)
@@ -41,8 +46,19 @@ class Bench:
             self.ended.append(name)
 
     def step(self) -> None:
+        self.steps += 1
         step = self.scheduler.plan()
+        if self.steps in self.fails_at:
+            self.ended += [work.id for work in self.scheduler.abandon_all()]
+            self.device.clear()
+            return
         self.device.move(step.moves)
+        for piece in step.pieces if self.limits.replay else ():
+            last = piece.start + len(piece.ids)
+            assert all(
+                len(piece.ids) == 1 for first, end in piece.work.replies if first < last and piece.start < end
+            ), "an earlier reply is not replayed id by id"
+        assert not self.limits.alone or len(step.pieces) <= 1
         self.copies += sum(isinstance(move, Copy) for move in step.moves)
         if step.pieces:
             self.device.decode(step.pieces)
@@ -96,6 +112,9 @@ requests = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_s
     shares=st.booleans(),
     arrivals=st.lists(st.integers(0, 3), max_size=24),
     cancels=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 23)), max_size=6),
+    kind=st.sampled_from(["usual", "replay", "alone"]),
+    earlier=st.integers(0, 8),
+    fails_at=st.frozensets(st.integers(1, 40), max_size=3),
 )
 def test_every_request_ends_and_no_cell_is_held_twice(
     requests: list[tuple[tuple[int, ...], int, bool]],
@@ -105,16 +124,20 @@ def test_every_request_ends_and_no_cell_is_held_twice(
     shares: bool,
     arrivals: list[int],
     cancels: list[tuple[int, int]],
+    kind: str,
+    earlier: int,
+    fails_at: frozenset[int],
 ) -> None:
-    """Whatever comes, joins late or is cancelled: everything ends, and the cache is what the scheduler thinks."""
+    """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is."""
     limits = Limits(
-        slots=slots, context=128, n_batch=n_batch, can_copy=shares and slots > 1, can_trim=shares, min_copy=min_copy
-    )
-    bench = Bench(limits)
+        slots=slots, context=128, n_batch=n_batch, can_copy=shares and slots > 1, can_trim=shares, min_copy=min_copy,
+        replay=kind != "usual", alone=kind == "alone",
+    )  # fmt: skip
+    bench = Bench(limits, fails_at=fails_at)
     for number, (prompt, reply, final) in enumerate(requests):
         for _ in range(arrivals[number] if number < len(arrivals) else 0):
             bench.step()
-        bench.submit(str(number), prompt, reply, final=final)
+        bench.submit(str(number), prompt, reply, final=final, earlier=earlier)
         for at, which in cancels:
             if at == number and which <= number:
                 bench.cancel(str(which))
@@ -200,14 +223,15 @@ def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
 
 def test_cancelled_leader_leaves_its_work_to_the_followers() -> None:
     """What a leader had computed is taken over; the rest is computed by one of them."""
-    bench = Bench(Limits(slots=3, context=512, n_batch=50))
+    bench = Bench(Limits(slots=4, context=512, n_batch=50))
     for name in ("leader", "second", "third"):
         bench.submit(name, ids("q" * 200), 3)
+    bench.submit("other", ids("q" * 180 + "another end"), 3)
     bench.step()
     bench.step()
     bench.cancel("leader")
     bench.run()
-    assert bench.computed <= 200 + 2 * 100
+    assert bench.computed == 200 + len("another end")
 
 
 def test_models_without_sharing_still_continue_a_conversation() -> None:

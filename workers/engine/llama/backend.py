@@ -218,7 +218,7 @@ class LlamaSampler:
                 Guide(request.reasoning, opened=request.reasoning_open, budget=request.parameters.reasoning_budget),
                 piece=backend.pieces(request),
                 is_end=backend.is_end,
-                tokenize=lambda text: tokenizer.tokenize(text.decode("utf-8", "replace"), parse_special=True),
+                tokenize=lambda text: tokenizer.continuing(text.decode("utf-8", "replace")),
             )
 
     def sample(self, row: int) -> int:
