@@ -18,7 +18,7 @@ class LoadSettings(BaseModel):
 
     context: int | None = Field(None, ge=16)
     """Tokens per conversation; None: what the file declares, at most 8192."""
-    slots: Positive | Auto = "auto"
+    slots: Annotated[int, Field(ge=1, le=256)] | Auto = "auto"
     """Conversations at once; auto: as many as fit, at most 8 on a CPU and 32 on a GPU."""
     gpu_layers: int = Field(-1, ge=-1)
     """Layers offloaded; -1: all."""
@@ -34,6 +34,7 @@ class LoadSettings(BaseModel):
     """auto: the cores this process may use."""
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
+    """q8_0 and q4_0 need flash attention."""
     memory_share: float = Field(0.8, gt=0, le=1)
     """At most this share of the device's memory."""
     reproducible: bool = False

@@ -62,11 +62,13 @@ class Parameters(BaseModel):
     max_tokens: int = Field(1024, ge=1)
     min_tokens: int = Field(1, ge=0)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    grammar: str | None = None
+    grammar: str | None = Field(None, min_length=1)
     json_schema: dict[str, Any] | None = None
     reasoning_budget: int | None = Field(None, ge=0)
     top_logprobs: int = Field(0, ge=0, le=100)
+    """From 1 on also the mean log-probability of the reply."""
     time_limit_s: float = Field(600.0, gt=0)
+    """From its first step on; waiting for a slot does not count."""
     policy: Policy = Policy.TRIM
     retry_empty: int = Field(0, ge=0, le=10)
 

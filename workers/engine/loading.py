@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from config.errors import ModelError
 from config.hardware import usable_cores
 from config.load_settings import LoadSettings
 from jobs.models import LoadFacts, ModelFacts, ModelKind
@@ -24,6 +25,7 @@ from workers.library.shape import Shape, shape_of
 if TYPE_CHECKING:
     from workers.engine.llama.backend import LlamaBackend
     from workers.engine.llama.context import ContextSettings
+    from workers.engine.llama.model import LlamaModel
 
 log = structlog.get_logger()
 
@@ -75,9 +77,12 @@ def _open(
     try:
         for adapter, scale in adapters:
             model.add_adapter(adapter, scale)
+        paused = time.monotonic()
+        usual = _usual_rate(model, resolved, settings) if settings.reproducible else None
+        began += time.monotonic() - paused
         backend = LlamaBackend(model, resolved)
         load_s = time.monotonic() - began
-        cost = _make_reproducible(backend, resolved, settings) if settings.reproducible else None
+        cost = None if usual is None else _make_reproducible(backend, resolved.n_ubatch, usual)
     except BaseException:
         model.close()
         raise
@@ -112,19 +117,27 @@ def _open(
     )
 
 
-def _make_reproducible(backend: LlamaBackend, resolved: ContextSettings, settings: LoadSettings) -> float:
-    """Probes the device and restricts the backend as it needs. Returns the share of the speed this costs."""
+def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSettings) -> float:
+    """Tokens per second without `reproducible`, in a small context that is gone before the real one is made."""
     from workers.engine.llama.backend import LlamaBackend
+    from workers.engine.reproducible import decode_rate
+
+    usual = replace(resolved, context=PROBE_CONTEXT, flash_attention=settings.flash_attention)
+    backend = LlamaBackend(model, usual)
+    try:
+        return decode_rate(backend)
+    finally:
+        backend.free()
+
+
+def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) -> float:
+    """Probes the device and restricts the backend as it needs. Returns the share of the usual speed this costs."""
     from workers.engine.reproducible import decode_rate, differences
 
-    found = differences(backend)
+    found = differences(backend, micro_batch)
     backend.limits = replace(backend.limits, replay=True)
-    if found:
-        backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False)
-    fast_settings = replace(resolved, context=PROBE_CONTEXT, flash_attention=settings.flash_attention)
-    fast = LlamaBackend(backend.model, fast_settings)
-    usual = decode_rate(fast)
-    fast.free()
+    if found:  # a chunk is a micro-batch: always the same, and a step of no great length
+        backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False, n_batch=micro_batch)
     rate = decode_rate(backend)
     log.info(
         "reproducible",
@@ -139,31 +152,37 @@ def _make_reproducible(backend: LlamaBackend, resolved: ContextSettings, setting
 def resolve(
     path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
 ) -> tuple[ContextSettings, int | None]:
-    """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError."""
+    """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
     from workers.engine.llama.context import ContextSettings
 
     context = settings.context or min(facts.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
-    most = MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU
-    inspection = inspect_file(path)
+    flash_attention = settings.flash_attention and not settings.reproducible
+    if settings.cache_type_v != "f16" and not flash_attention:
+        raise ModelError(
+            f"`cache_type_v` is {settings.cache_type_v}, which needs flash attention, and that is off"
+            f"{' under `reproducible`' if settings.flash_attention else ''}. Set `cache_type_v` to f16."
+        )
+    n_batch = BATCH if settings.n_batch == "auto" else settings.n_batch
     n_ubatch = (UBATCH_CPU if device.is_cpu else UBATCH_GPU) if settings.n_ubatch == "auto" else settings.n_ubatch
-    budget = _budget(shape_of(inspection.metadata), settings, device, context, n_ubatch)
+    if facts.kind is ModelKind.EMBEDDING:  # a text is attended to as a whole
+        n_batch = n_ubatch = max(n_batch, context)
+    n_ubatch = min(n_ubatch, n_batch)
+    budget = _budget(shape_of(inspect_file(path).metadata), settings, device, context, n_ubatch, flash_attention)
     if settings.slots == "auto":
-        slots = fitting_slots(budget, most)
+        slots = fitting_slots(budget, MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU)
     else:
         slots = settings.slots
         check_fit(budget, slots)
-    n_batch = BATCH if settings.n_batch == "auto" else settings.n_batch
     n_batch = max(n_batch, 2 * slots)
-    if facts.kind is ModelKind.EMBEDDING:
-        # A text is attended to as a whole; and llama.cpp aborts the process where the slots do not divide the batch.
-        n_batch = n_ubatch = -(-max(n_batch, context) // slots) * slots
+    if facts.kind is ModelKind.EMBEDDING:  # llama.cpp aborts the process where the slots do not divide the batch
+        n_batch = n_ubatch = -(-n_batch // slots) * slots
     resolved = ContextSettings(
         context=context,
         slots=slots,
         n_batch=n_batch,
-        n_ubatch=min(n_ubatch, n_batch),
+        n_ubatch=n_ubatch,
         threads=_useful_threads(facts) if settings.threads == "auto" else settings.threads,
-        flash_attention=settings.flash_attention and not settings.reproducible,
+        flash_attention=flash_attention,
         offload_kv=settings.offload_kv and not device.is_cpu,
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
@@ -173,11 +192,20 @@ def resolve(
     return resolved, slots * budget.per_slot
 
 
-def _budget(shape: Shape, settings: LoadSettings, device: Device, context: int, n_ubatch: int) -> Budget:
+def _budget(
+    shape: Shape, settings: LoadSettings, device: Device, context: int, n_ubatch: int, flash_attention: bool
+) -> Budget:
     def taken(slots: int) -> int:
         if device.is_cpu:
-            k, v = settings.cache_type_k, settings.cache_type_v
-            return memory_on_cpu(shape, context=context, slots=slots, n_ubatch=n_ubatch, k=k, v=v).total
+            return memory_on_cpu(
+                shape,
+                context=context,
+                slots=slots,
+                n_ubatch=n_ubatch,
+                k=settings.cache_type_k,
+                v=settings.cache_type_v,
+                flash_attention=flash_attention,
+            ).total
         return memory(
             shape,
             context=context,
@@ -186,7 +214,7 @@ def _budget(shape: Shape, settings: LoadSettings, device: Device, context: int, 
             gpu_layers="all" if settings.gpu_layers < 0 else settings.gpu_layers,
             k=settings.cache_type_k,
             v=settings.cache_type_v,
-            flash_attention=settings.flash_attention,
+            flash_attention=flash_attention,
             offload_kv=settings.offload_kv,
         ).device
 

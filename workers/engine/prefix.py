@@ -83,10 +83,6 @@ class PrefixTree:
                 break
         return Match(length=at, slots=frozenset(node.slots))
 
-    def size(self) -> int:
-        """Distinct ids held: the sum of all edges' lengths."""
-        return sum(len(node.label) for node in self._nodes(self._root))
-
     def check_integrity(self) -> None:
         """Asserts that the tree holds exactly its paths."""
         for node in self._nodes(self._root):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.errors import ModelError
-from workers.engine.slots import Copy, Piece, Work
+from workers.engine.slots import Copy, Move, Piece, Trim, Work
 
 if TYPE_CHECKING:
     from workers.engine.llama.backend import LlamaBackend
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 Logits = list[npt.NDArray[np.float32]]
 
 PROMPT_TOKENS, REPLY_TOKENS = 160, 8
+BEYOND_MICRO_BATCH = 40
 CHUNKS = (7, 33, 64)
 TIMED_STEPS = 24
 
 
-def differences(backend: LlamaBackend) -> list[str]:
+def differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
     """In which circumstances logits differ by a bit from those of the conversation computed alone; empty: in none.
 
-    Leaves the cache empty. Raises ModelError where not even the same work gives the same result twice.
+    `micro_batch` is the most tokens that the device computes at once. Leaves the cache empty. Raises ModelError where
+    not even the same work gives the same result twice.
     """
-    probe = _Probe(backend)
+    probe = _Probe(backend, PROMPT_TOKENS)
     alone = probe.conversation(0, probe.prompt_tokens)
     if not _equal(alone, probe.conversation(0, probe.prompt_tokens)):
         raise ModelError(
@@ -37,9 +39,14 @@ def differences(backend: LlamaBackend) -> list[str]:
     found = [
         f"chunks of {size}" for size in CHUNKS if size < probe.prompt_tokens and not _equal(alone, probe.again(size))
     ]
+    long = _Probe(backend, micro_batch + BEYOND_MICRO_BATCH)
+    if micro_batch < long.prompt_tokens <= backend.limits.n_batch:
+        found += [] if _equal(long.conversation(0, long.prompt_tokens), long.again(64)) else ["several micro-batches"]
+    if backend.limits.can_trim:
+        found += [] if _equal(alone, probe.trimmed()) else ["going on after a cut"]
     if backend.limits.slots > 1:
         found += ["a full batch"] if not all(_equal(alone, got) for got in probe.together()) else []
-        found += ["joining others"] if not _equal(alone, probe.joining()) else []
+        found += ["joining others"] if not _equal(alone, probe.joining(long)) else []
         if backend.limits.can_copy:
             found += ["a copied beginning"] if not _equal(alone, probe.copied()) else []
     backend.clear()
@@ -48,7 +55,7 @@ def differences(backend: LlamaBackend) -> list[str]:
 
 def decode_rate(backend: LlamaBackend) -> float:
     """Tokens per second with every slot decoding, together or alone, over a few steps. Leaves the cache empty."""
-    probe = _Probe(backend)
+    probe = _Probe(backend, PROMPT_TOKENS)
     slots = range(backend.limits.slots)
     groups = [[slot] for slot in slots] if backend.limits.alone else [list(slots)]
     began = time.perf_counter()
@@ -66,11 +73,12 @@ def decode_rate(backend: LlamaBackend) -> float:
 class _Probe:
     """One conversation with a fixed prompt and reply, computed in several ways."""
 
-    def __init__(self, backend: LlamaBackend) -> None:
+    def __init__(self, backend: LlamaBackend, prompt_tokens: int) -> None:
+        """The prompt is shorter where the context is."""
         self._backend = backend
         self.vocabulary = backend.tokenizer.size
-        self.prompt_tokens = min(PROMPT_TOKENS, backend.limits.context - REPLY_TOKENS)
-        self._ids = [position * 7919 % self.vocabulary for position in range(self.prompt_tokens + REPLY_TOKENS)]
+        self.prompt_tokens = min(prompt_tokens, backend.limits.context - REPLY_TOKENS)
+        self.ids = [position * 7919 % self.vocabulary for position in range(self.prompt_tokens + REPLY_TOKENS)]
 
     def piece(self, slot: int, start: int, ids: Sequence[int]) -> Piece:
         return Piece(slot=slot, start=start, ids=tuple(ids), output=True, work=Work("probe", tuple(ids)))
@@ -94,27 +102,37 @@ class _Probe:
         rows = [self._decode(step) for step in steps][-REPLY_TOKENS - 1 :]
         return [[row[slot] for row in rows] for slot in range(slots)]
 
-    def joining(self) -> Logits:
-        """Its prompt is computed while another conversation decodes."""
+    def joining(self, longer: _Probe) -> Logits:
+        """Its prompt is computed while a longer conversation decodes: devices pad all to the longest."""
+        there = max(1, longer.prompt_tokens - 2 * REPLY_TOKENS)
         self._backend.clear()
-        self._decode([self.piece(0, 0, self._ids[3:9])])
+        for at in range(0, there, self._backend.limits.n_batch):
+            self._decode([self.piece(0, at, longer.ids[at : min(at + self._backend.limits.n_batch, there)])])
         got: Logits = []
         for number, piece in enumerate(self._pieces(1, 0, 48)):
-            got.append(self._decode([self.piece(0, 6 + number, [self._ids[number]]), piece])[1])
+            got.append(self._decode([self.piece(0, there + number, [self.ids[number]]), piece])[1])
         return got[-REPLY_TOKENS - 1 :]
 
     def copied(self) -> Logits:
         """Its beginning comes from another slot, which had gone on."""
-        shared = self.prompt_tokens // 2
+        return self._resumed(Copy(source=0, target=1, keep=self.prompt_tokens // 2), slot=1)
+
+    def trimmed(self) -> Logits:
+        """It goes on from its own beginning, after the rest was dropped."""
+        return self._resumed(Trim(slot=0, keep=self.prompt_tokens // 2), slot=0)
+
+    def _resumed(self, move: Move, slot: int) -> Logits:
         self.conversation(0, self.prompt_tokens)
-        self._backend.move([Copy(source=0, target=1, keep=shared)])
-        return [row for piece in self._pieces(1, shared, 64) for row in self._decode([piece])][-REPLY_TOKENS - 1 :]
+        self._backend.move([move])
+        return [row for piece in self._pieces(slot, move.keep, 64) for row in self._decode([piece])][
+            -REPLY_TOKENS - 1 :
+        ]
 
     def _pieces(self, slot: int, start: int, chunk: int) -> Iterator[Piece]:
         for at in range(start, self.prompt_tokens, chunk):
-            yield self.piece(slot, at, self._ids[at : min(at + chunk, self.prompt_tokens)])
+            yield self.piece(slot, at, self.ids[at : min(at + chunk, self.prompt_tokens)])
         for at in range(self.prompt_tokens, self.prompt_tokens + REPLY_TOKENS):
-            yield self.piece(slot, at, [self._ids[at]])
+            yield self.piece(slot, at, [self.ids[at]])
 
     def _decode(self, pieces: Sequence[Piece]) -> Logits:
         rows = self._backend.decode(pieces)

@@ -116,9 +116,9 @@ def _halvings(context: int) -> list[int]:
 
 
 def _caches(wanted: LoadSettings) -> list[tuple[CacheType, CacheType]]:
-    """The cache types to try; a quantised V needs flash attention."""
+    """The cache types to try; a quantised V needs flash attention, which `reproducible` turns off."""
     asked = (wanted.cache_type_k, wanted.cache_type_v)
-    if asked != ("f16", "f16") or not wanted.flash_attention:
+    if asked != ("f16", "f16") or not wanted.flash_attention or wanted.reproducible:
         return [asked]
     return [asked, ("q8_0", "q8_0")]
 

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ import pytest
 from config.errors import ContextError, ModelFileError, ModelFitError, ParameterError
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
+from workers.engine import reproducible
 from workers.engine.engine import BatchEngine
+from workers.engine.llama.backend import LlamaBackend
+from workers.engine.llama.context import ContextSettings
+from workers.engine.llama.model import LlamaModel
 from workers.engine.loading import load
 from workers.engine.request import Generation, Request
 from workers.engine.ticket import RequestTicket
@@ -195,6 +200,38 @@ async def test_log_probabilities_are_those_of_the_model(engine: BatchEngine) -> 
     assert reply.mean_logprob < 0
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"repeat_penalty": 1.5, "repeat_last_n": -1},
+        {"frequency_penalty": 2.0, "repeat_last_n": -1},
+        {"presence_penalty": 2.0, "repeat_last_n": -1},
+        {"dry_multiplier": 5.0, "dry_allowed_length": 1, "dry_sequence_breakers": ()},
+        {"dry_multiplier": 5.0, "dry_allowed_length": 1, "dry_sequence_breakers": (",",)},
+    ],
+)
+async def test_penalties_make_a_text_repeat_less(engine: BatchEngine, parameters: dict[str, Any]) -> None:
+    """Greedy, so that nothing but the penalty changes the text; the same request again gives the same one."""
+    length = {"temperature": 0, "max_tokens": 200}
+    request = replace(asked(engine, "Tell me a story.", **length), ignore_end=True)
+    changed = replace(request, parameters=request.parameters.model_copy(update=parameters))
+    plain, first, second = [await engine.generate(each) for each in (request, changed, changed)]
+    assert first.token_ids == second.token_ids
+    assert len(set(pairwise(first.token_ids))) > len(set(pairwise(plain.token_ids)))
+
+
+async def test_a_bias_bans_or_forces_a_token(engine: BatchEngine) -> None:
+    (token,) = engine.tokenizer.tokenize("a", parse_special=False)
+    forced = await engine.generate(asked(engine, "Hello.", max_tokens=5, logit_bias={token: 100.0}))
+    assert forced.token_ids == (token,) * 5
+    plain = await engine.generate(asked(engine, "Tell me a story.", temperature=0, max_tokens=30))
+    ban = plain.token_ids[0]
+    without = await engine.generate(
+        asked(engine, "Tell me a story.", temperature=0, max_tokens=30, logit_bias={ban: -100.0})
+    )
+    assert ban not in without.token_ids
+
+
 async def test_a_bad_grammar_fails_its_own_request_only(engine: BatchEngine) -> None:
     good = asyncio.ensure_future(engine.generate(asked(engine, "Tell me a story.")))
     with pytest.raises(ParameterError, match="grammar"):
@@ -238,21 +275,56 @@ async def test_same_seed_same_text_with_one_slot_and_flash_attention_off() -> No
     assert texts[0][0] != texts[0][1]
 
 
-async def test_reproducible_texts_do_not_depend_on_company() -> None:
-    """32 two-turn conversations at once equal the same ones one at a time, resumed ones included."""
-    engine = await opened(slots=8, reproducible=True)
-    assert engine.load.flash_attention is False
-    assert engine.load.reproducible_cost is not None
+@pytest.mark.parametrize("exact", [True, False])
+async def test_reproducible_texts_do_not_depend_on_company(exact: bool) -> None:
+    """32 two-turn conversations at once equal the same ones one at a time, resumed ones included: the texts, and the
+    log-probabilities to the last bit. The control: without it not all of those are the same."""
+    engine = await opened(slots=8, reproducible=exact)
+    assert engine.load.flash_attention is not exact
+    assert (engine.load.reproducible_cost is not None) is exact
 
-    async def conversation(number: int) -> tuple[str, str]:
-        first = asked(engine, f"Tell me a story about hero {number % 20}.", seed=number, max_tokens=24)
+    async def conversation(number: int) -> list[tuple[str, float | None]]:
+        text = f"Tell me a story about hero {number % 20}." + " It is a long story." * (60 * (number % 2))
+        first = asked(engine, text, seed=number, max_tokens=24, top_logprobs=1)
         one = await engine.generate(first)
-        return one.text, (await engine.generate(_second(engine, first, one, number))).text
+        two = await engine.generate(_second(engine, first, one, number))
+        return [(reply.text, reply.mean_logprob) for reply in (one, two)]
 
     together = await asyncio.gather(*(conversation(number) for number in range(32)))
     apart = [await conversation(number) for number in range(32)]
-    assert together == apart
+    assert (together == apart) is exact
     await engine.close()
+
+
+async def test_where_a_device_fails_the_probe_each_conversation_is_computed_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on most GPUs: one conversation per decode, in equal chunks, nothing shared; and texts as one at a time."""
+    monkeypatch.setattr(reproducible, "differences", lambda *_: ["a full batch"])
+    engine = await opened(slots=4, reproducible=True)
+    assert engine.load.reproducible_alone
+    requests = [asked(engine, "Tell me a story." * (30 * (n % 2) + 1), seed=n, max_tokens=12) for n in range(8)]
+    together = await asyncio.gather(*(engine.generate(request) for request in requests))
+    steps = engine.stats().steps
+    assert steps >= 8 * 12
+    assert [reply.reused_tokens for reply in together[:4]] == [0] * 4
+    apart = [(await engine.generate(request)).text for request in requests]
+    assert [reply.text for reply in together] == apart
+    await engine.close()
+
+
+@pytest.mark.parametrize("flash_attention", [False, True])
+def test_the_probe_sees_what_depends_on_company(flash_attention: bool) -> None:
+    """Flash attention sums in another order, depending on what else there is; without it nothing differs here."""
+    settings = ContextSettings(
+        context=512, slots=4, n_batch=512, n_ubatch=256, threads=1, flash_attention=flash_attention, offload_kv=False,
+        cache_type_k="f16", cache_type_v="f16",
+    )  # fmt: skip
+    backend = LlamaBackend(LlamaModel(DEMO, gpu_layers=0, mmap=True, mlock=False), settings)
+    found = reproducible.differences(backend, 256)
+    backend.close()
+    assert ("joining others" in found) is flash_attention
+    assert flash_attention or found == []
 
 
 def _second(engine: BatchEngine, first: Request, reply: Generation, seed: int) -> Request:
@@ -264,7 +336,7 @@ def _second(engine: BatchEngine, first: Request, reply: Generation, seed: int) -
         id=f"{first.id}/2",
         prompt=first.prompt + reply.token_ids + tuple(rest),
         max_tokens=24,
-        parameters=Parameters(max_tokens=24),
+        parameters=Parameters(max_tokens=24, top_logprobs=1),
         seed=seed,
         replies=((start, start + len(reply.token_ids)),),
     )

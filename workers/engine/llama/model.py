@@ -46,10 +46,6 @@ class LlamaModel:
         return not fixed_state and llama.llama_model_n_swa(self.handle) == 0
 
     @property
-    def generates(self) -> bool:
-        return bool(llama.llama_model_has_decoder(self.handle))
-
-    @property
     def chat_template(self) -> str | None:
         found = llama.llama_model_chat_template(self.handle, None)
         return found.decode("utf-8", "replace") if found else None

@@ -16,6 +16,8 @@ from workers.engine.sampling import Stage, remembered_tokens, stages
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _SAMPLES = 10
 _LARGE_VOCABULARY = 8_000
+MOST_DRY = 32
+"""DRY samplers kept as patterns, oldest out first."""
 
 
 class Chain:
@@ -114,16 +116,38 @@ class Candidates:
         return bool(one.logit == 0.0)
 
 
-def request_chain(model: LlamaModel, request: Request, context: int) -> Chain:
-    params = llama.llama_sampler_chain_default_params()
-    params.no_perf = True
-    chain = Chain(llama.llama_sampler_chain_init(params))
-    for stage in stages(request.parameters, request.seed, context):
-        llama.llama_sampler_chain_add(chain.handle, _sampler(stage, model))
-    remembered = remembered_tokens(request.parameters, context)
-    for token in request.prompt[-remembered:] if remembered else ():
-        chain.accept(token)
-    return chain
+class Chains:
+    """Makes requests' sampler chains for one model."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        self._model = model
+        self._dry: dict[Stage, Chain] = {}
+
+    def of(self, request: Request, context: int) -> Chain:
+        """A chain that has seen the prompt, as far as its penalties look back."""
+        params = llama.llama_sampler_chain_default_params()
+        params.no_perf = True
+        chain = Chain(llama.llama_sampler_chain_init(params))
+        for stage in stages(request.parameters, request.seed, context):
+            llama.llama_sampler_chain_add(chain.handle, self._sampler(stage))
+        remembered = remembered_tokens(request.parameters, context)
+        for token in request.prompt[-remembered:] if remembered else ():
+            chain.accept(token)
+        return chain
+
+    def close(self) -> None:
+        for chain in self._dry.values():
+            chain.close()
+        self._dry.clear()
+
+    def _sampler(self, stage: Stage) -> Any:
+        if stage.name != "dry":
+            return _sampler(stage, self._model)
+        if stage not in self._dry:  # it tokenises its sequence breakers, for milliseconds: once, and copies are made
+            if len(self._dry) >= MOST_DRY:
+                self._dry.pop(next(iter(self._dry))).close()
+            self._dry[stage] = Chain(_sampler(stage, self._model))
+        return self._dry[stage].copy().handle
 
 
 def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> TokenLogprob:

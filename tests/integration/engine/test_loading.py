@@ -1,0 +1,88 @@
+"""What "auto" becomes, and what is refused before a model is loaded: memory, and settings that do not go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ModelError, ModelFitError, NightjarError
+from config.load_settings import LoadSettings
+from scripts.bench.models import TINY, build
+from workers.engine.device import Device
+from workers.engine.loading import resolve
+from workers.library.inspect import read_facts
+
+DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
+GIB = 2**30
+
+
+def resolved(path: Path, *, free: int = 64 * GIB, is_cpu: bool = True, **settings: Any) -> tuple[Any, int | None]:
+    device = Device(name="a device", is_cpu=is_cpu, free_bytes=free)
+    return resolve(path, LoadSettings(**settings), read_facts(path, "m"), device)
+
+
+@pytest.mark.parametrize(
+    ("is_cpu", "settings", "wanted"),
+    [
+        (True, {}, {"slots": 8, "n_batch": 2048, "n_ubatch": 256, "context": 2048, "flash_attention": True}),
+        (False, {}, {"slots": 32, "n_ubatch": 512}),
+        (True, {"slots": 16, "n_batch": 8}, {"n_batch": 32, "n_ubatch": 8}),  # room for two tokens a slot
+        (True, {"reproducible": True}, {"flash_attention": False}),
+        (True, {"flash_attention": False}, {"flash_attention": False}),
+    ],
+)
+def test_what_is_left_open_is_decided(is_cpu: bool, settings: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found, _ = resolved(DEMO, is_cpu=is_cpu, **settings)
+    assert {name: getattr(found, name) for name in wanted} == wanted
+
+
+def test_slots_are_as_many_as_fit() -> None:
+    _, kv_bytes = resolved(DEMO, context=8192)
+    assert kv_bytes is not None
+    needed = _fixed() + kv_bytes
+    assert resolved(DEMO, context=8192, memory_share=1, free=needed)[0].slots == 8
+    assert resolved(DEMO, context=8192, memory_share=1, free=needed - 1)[0].slots == 7
+    with pytest.raises(ModelFitError, match=r"8 slots of .* Lower `slots`"):
+        resolved(DEMO, context=8192, memory_share=1, free=needed - 1, slots=8)
+    with pytest.raises(ModelFitError, match="1 slots"):
+        resolved(DEMO, context=8192, memory_share=1, free=_fixed())
+
+
+def _fixed() -> int:
+    """The least memory that one slot fits in, less that slot."""
+    low, high = 0, 64 * GIB
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            resolved(DEMO, context=8192, memory_share=1, free=middle, slots=1)
+        except ModelFitError:
+            low = middle
+        else:
+            high = middle
+    return high - (resolved(DEMO, context=8192, slots=1)[1] or 0)
+
+
+def test_an_embedding_model_is_counted_with_the_micro_batch_that_it_gets(tmp_path: Path) -> None:
+    """It computes a whole text at once, and the scratch for that is most of its memory."""
+    path = build(TINY, tmp_path, extra={"llama.pooling_type": 1})
+    found, kv_bytes = resolved(path, slots=3, context=8192)
+    assert (found.n_batch, found.n_ubatch) == (8193, 8193)  # as long as the context, and the slots divide it
+    assert kv_bytes is not None
+    logits = 8192 * 4 * read_facts(path, "m").vocabulary
+    with pytest.raises(ModelFitError):
+        resolved(path, slots=3, context=8192, memory_share=1, free=kv_bytes + logits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"cache_type_v": "q8_0", "flash_attention": False}, "needs flash attention, and that is off. Set"),
+        ({"cache_type_v": "q4_0", "reproducible": True}, "off under `reproducible`. Set"),
+    ],
+)
+def test_a_quantised_cache_needs_flash_attention(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        resolved(DEMO, **settings)
+    assert isinstance(caught.value, NightjarError)
