@@ -57,6 +57,16 @@ async def test_closing_again_changes_nothing(database: Database, tmp_path: Path)
     assert await scores(database) == first
 
 
+async def test_an_export_without_matter_keeps_no_other_file_back(database: Database, tmp_path: Path) -> None:
+    """A run that nothing judged, to be told of in a format for judged ones between two others."""
+    run = await factories.store(database)
+    ending = run.ending.model_copy(update={"formats": ("html", "sft", "csv")})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"ending": ending.model_dump(mode="python")}})
+    await database.jobs.delete_many({"kind": {"$ne": "REPLY"}})
+    paths = await close_run(run.id, database, tmp_path)
+    assert [path.suffix for path in paths] == [".html", ".csv"]
+
+
 async def test_half_stored_scores_are_completed(database: Database, tmp_path: Path) -> None:
     """A collector killed in the middle: closing again adds what is missing and replaces what an old version gave."""
     run = await factories.store(database)
