@@ -58,7 +58,7 @@ async def open_session(
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
-    stream = await asyncio.to_thread(_open_log, settings.home / "logs" / log_file) if log_file else None
+    stream = await asyncio.to_thread(open_log, settings.home / "logs" / log_file) if log_file else None
     configure(settings.model_copy(update={"log_level": "warning"}) if quiet and not stream else settings, stream=stream)
     urls = await asyncio.to_thread(service_urls, settings)
     async with await connect(urls.mongo, settings.mongo_database) as database:
@@ -79,7 +79,7 @@ async def open_session(
                 await doorbell.close()
 
 
-def _open_log(path: Path) -> TextIO:
+def open_log(path: Path) -> TextIO:
     """The log file, for appending; it stays open as long as the process logs. Raises OutputError."""
     from config.errors import OutputError
 

@@ -85,7 +85,7 @@ async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Setti
     """
     facts = await asyncio.to_thread(entry_facts, entry)
     wanted = entry.load if options.slots is None else entry.load.model_copy(update={"slots": options.slots})
-    how = partial(load, entry.path, name=entry.name, facts=facts, gpu=options.gpu, adapters=entry.adapters)
+    how = partial(load, entry.path, facts=facts, gpu=options.gpu, adapters=entry.adapters)
     try:
         return await how(settings=wanted)
     except ModelFitError as error:

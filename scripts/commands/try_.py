@@ -3,135 +3,112 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.options import takes
 from scripts.session import run_async
 
 if TYPE_CHECKING:
+    from jobs.models import LoadFacts
+    from scripts.one_prompt import Subject
     from workers.engine.engine import BatchEngine
     from workers.engine.request import Generation, Request
-    from workers.library.find import ModelEntry
 
 app = typer.Typer()
 
 
-@app.command(epilog='Example: nightjar try --model nightjar-demo "Tell me a story about a fox."')
-def try_(
-    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or path of a GGUF file.")],
-    system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
-    completion: Annotated[bool, typer.Option("--completion", help="No chat template: continue the text.")] = False,
+@dataclass(frozen=True, kw_only=True)
+class TryOptions:
+    """What is asked of which model, and how it is loaded."""
+
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or path of a GGUF file.")]
+    system: Annotated[str | None, typer.Option(help="System prompt.")] = None
+    completion: Annotated[bool, typer.Option("--completion", help="No chat template: continue the text.")] = False
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, a generation parameter; repeatable.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 1,
-    context: Annotated[int | None, typer.Option(min=16, help="Tokens of context.")] = None,
-    gpu: Annotated[str | None, typer.Option(help="`none` for the CPU alone.")] = None,
+    ] = None
+    seed: Annotated[int, typer.Option(help="Seed of the sampling, from 0 to 2147483647.")] = 1
+    context: Annotated[int | None, typer.Option(min=16, help="Tokens of context.")] = None
+    gpu: Annotated[str | None, typer.Option(help="UUID or index of a card, or `none` for the CPU alone.")] = None
+    reproducible: Annotated[
+        bool, typer.Option("--reproducible", help="The same seed gives the same text again; slower.")
+    ] = False
+
+
+@app.command(epilog='Example: nightjar try --model nightjar-demo "Tell me a story about a fox."')
+@takes(TryOptions)
+def try_(
+    prompt: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to ask; - reads it from standard input.")],
+    options: TryOptions,
 ) -> None:
     """Generates one reply, text as it comes; what it took goes to standard error."""
-    text = sys.stdin.read() if prompt == "-" else prompt
-    values = _values(assignments or [])
-    run_async(_try(text, model, system, completion, values, seed, context, gpu))
+    from scripts.one_prompt import check_seed, find_subject, log_to_file, pin, read_prompt
+
+    text = read_prompt(prompt, options.system)
+    check_seed(options.seed)
+    log_to_file()
+    gpu = pin(options.gpu)
+    subject = find_subject(options.model, options.assignments or [], completion=options.completion)
+    run_async(_try(text, subject, options, gpu))
 
 
-def _values(assignments: list[str]) -> dict[str, Any]:
-    from jobs.parameters import parse_assignment
-
-    return {key: value for _, key, value in map(parse_assignment, assignments)}
-
-
-async def _try(
-    text: str,
-    model: str,
-    system: str | None,
-    completion: bool,
-    values: dict[str, Any],
-    seed: int,
-    context: int | None,
-    gpu: str | None,
-) -> None:
-    import structlog
-
-    from config.logging import configure
-    from config.settings import load_settings
-    from scripts.model_pull import obtained
+async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
+    from scripts.one_prompt import request, unusable_file
     from workers.engine.loading import load
-    from workers.library.inspect import entry_facts
 
-    settings = load_settings()
-    configure(settings.model_copy(update={"log_level": "warning"}) if settings.log_level == "info" else settings)
-    entry = obtained(model, settings)
-    wanted = entry.load.model_copy(update={"slots": 1} | ({"context": context} if context else {}))
-    facts = entry_facts(entry)
-    engine = await load(entry.path, name=entry.name, settings=wanted, facts=facts, gpu=gpu, adapters=entry.adapters)
-    structlog.get_logger().debug("loaded", **engine.load.model_dump(exclude_none=True))
-    try:
-        generation = await _stream(engine, _request(engine, entry, text, system, completion, values, seed))
-        print(_took(engine, generation), file=sys.stderr)
-    finally:
-        await engine.close()
-
-
-def _request(
-    engine: BatchEngine,
-    entry: ModelEntry,
-    text: str,
-    system: str | None,
-    completion: bool,
-    values: dict[str, Any],
-    seed: int,
-) -> Request:
-    """The same way as a job's first turn. Raises TemplateError, ContextError, ParameterError."""
-    from datetime import UTC, datetime
-
-    from jobs.parameters import Source, resolve
-    from jobs.sequences import Mode, Sequence, TurnSpec
-    from workers.conversation import plan_prompt
-    from workers.prompts import open_conversation
-    from workers.templates import ChatTemplate
-    from workers.turns import turn_request
-
-    source = entry.template or engine.chat_template
-    template = None
-    if source is not None and not completion:
-        template = ChatTemplate(
-            source,
-            bos_text=engine.bos_text,
-            eos_text=engine.eos_text,
-            date=f"{datetime.now(UTC):%Y-%m-%d}",
-            reasoning=entry.reasoning,
-        )
-    mode = Mode.COMPLETION if completion else Mode.CHAT
-    conversation = open_conversation(
-        Sequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system),
-        template=template,
-        tokenizer=engine.tokenizer,
-        context=engine.load.context,
-        bos_text=engine.bos_text,
-    )
-    layers = [(Source.GGUF, engine.facts.sampling_defaults), (Source.REGISTRY, entry.parameters), (Source.SET, values)]
-    resolved = resolve(layers)
-    return turn_request(conversation, plan_prompt(conversation, 0, (), resolved.values), resolved, id="try", seed=seed)
+    entry = subject.entry
+    changes: dict[str, object] = {"slots": 1}
+    changes |= {"context": options.context} if options.context else {}
+    changes |= {"reproducible": True} if options.reproducible else {}
+    how = entry.load.model_copy(update=changes)
+    with unusable_file():
+        loaded = await load(entry.path, settings=how, facts=subject.facts, gpu=gpu, adapters=entry.adapters)
+    async with loaded as engine:
+        asked = request(engine, subject, text, system=options.system, completion=options.completion, seed=options.seed)
+        generation = await _stream(engine, asked)
+    if engine.load.reproducible:
+        print(reproducible_line(engine.load), file=sys.stderr)
+    print(took_line(engine.load, generation), file=sys.stderr)
 
 
-async def _stream(engine: BatchEngine, request: Request) -> Generation:
+async def _stream(engine: BatchEngine, asked: Request) -> Generation:
     from scripts.output import plain
 
-    ticket = engine.start(request, streaming=True)
-    async for text in ticket:
-        sys.stdout.write(plain(text))
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+    ticket, begun = engine.start(asked, streaming=True), False
+    try:
+        async for text in ticket:
+            begun = True
+            sys.stdout.write(plain(text))
+            sys.stdout.flush()
+    finally:
+        if begun:  # also after Ctrl-C, so that the shell's prompt begins a line
+            print(flush=True)
     return await ticket
 
 
-def _took(engine: BatchEngine, generation: Generation) -> str:
+def took_line(load: LoadFacts, generation: Generation) -> str:
+    """What the reply took: tokens, times, rate, device."""
     timings, count = generation.timings, len(generation.token_ids)
-    rate = f"{(count - 1) / timings.decode_s:.0f} tokens/s" if timings.decode_s > 0 else "one token"
-    first = f"first token after {timings.first_token_s:.2f} s" if timings.first_token_s is not None else "no token"
-    return (
-        f"[{generation.prompt_tokens} prompt tokens, {count} generated ({generation.finish_reason}), {first}, {rate}, "
-        f"loaded in {engine.load.load_s:.2f} s, {engine.load.device}]"
-    )
+    said = [f"{generation.prompt_tokens} prompt tokens", f"{count} generated ({generation.finish_reason})"]
+    if timings.first_token_s is not None:
+        said.append(f"first token after {_duration(timings.first_token_s)}")
+    if count > 1 and timings.decode_s > 0:
+        said.append(f"{(count - 1) / timings.decode_s:.0f} tokens/s")
+    return f"[{', '.join([*said, f'loaded in {_duration(load.load_s)}', load.device])}]"
+
+
+def reproducible_line(load: LoadFacts) -> str:
+    """What `reproducible` costs on this device."""
+    said = [] if load.reproducible_cost is None else [f"costs {load.reproducible_cost:.0%} of the decode rate here"]
+    said += ["one conversation per decode"] if load.reproducible_alone else []
+    return f"reproducible: {', '.join(said) or 'at no known cost'}"
+
+
+def _duration(seconds: float) -> str:
+    """Milliseconds below a second."""
+    if seconds >= 0.9995:
+        return f"{seconds:.1f} s"
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "under 1 ms"

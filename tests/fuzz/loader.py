@@ -31,7 +31,7 @@ async def load(path: Path) -> dict[str, str]:
     try:
         facts = read_facts(path, "hostile", digests=DigestCache(path.parent / "digests.json"))
         settings = LoadSettings(threads=1, slots=2, context=256)
-        engine = await load_engine(path, name="hostile", settings=settings, facts=facts, gpu="none")
+        engine = await load_engine(path, settings=settings, facts=facts, gpu="none")
         try:
             ids = tuple(engine.tokenizer.tokenize("Tell me a story.", parse_special=False))
             values = Parameters(max_tokens=8)

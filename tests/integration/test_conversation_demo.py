@@ -40,7 +40,7 @@ PROMPTS = ["Tell me a story about a fox named {}.", "What happened next?", "How 
 @pytest.fixture(name="engine")
 async def an_engine() -> AsyncIterator[BatchEngine]:
     wanted = LoadSettings(threads=1, slots=8, context=1024)
-    engine = await load(DEMO, name="demo", settings=wanted, facts=read_facts(DEMO, "demo"), gpu="none")
+    engine = await load(DEMO, settings=wanted, facts=read_facts(DEMO, "demo"), gpu="none")
     yield engine
     engine.check_integrity()
     await engine.close()

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -153,6 +153,12 @@ class BatchEngine:
         held: list[asyncio.Future[Any]] = [ticket.done for ticket in self._tickets]
         left = (await asyncio.wait(held, timeout=limit_s))[1] if held else set()
         return not left
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""

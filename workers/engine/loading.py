@@ -19,7 +19,7 @@ from workers.engine.device import Device, driver_version, this_device
 from workers.engine.engine import BatchEngine
 from workers.engine.memory import Budget, check_fit, fitting_slots
 from workers.library.estimate import memory, memory_on_cpu
-from workers.library.inspect import inspect_file
+from workers.library.inspect import inspect_file, read_facts
 from workers.library.shape import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -42,18 +42,19 @@ UBATCH_CPU, UBATCH_GPU = 256, 512
 async def load(
     path: Path,
     *,
-    name: str,
-    settings: LoadSettings,
-    facts: ModelFacts,
+    settings: LoadSettings | None = None,
+    facts: ModelFacts | None = None,
     gpu: str | None = None,
     adapters: Sequence[tuple[Path, float]] = (),
 ) -> BatchEngine:
-    """Loads a model with its LoRA adapters, in a thread. `gpu` "none" means the CPU alone.
+    """Loads a model with its LoRA adapters, in a thread; `async with await load(path) as engine` closes it again.
 
-    Raises ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
+    `facts` None reads them from the file and names the model after it. `gpu` "none" means the CPU alone. Raises
+    ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
     """
-    engine = await asyncio.to_thread(_open, path, settings, facts, gpu, adapters)
-    log.info("model_loaded", model=name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
+    known = await asyncio.to_thread(read_facts, path, path.stem) if facts is None else facts
+    engine = await asyncio.to_thread(_open, path, settings or LoadSettings(), known, gpu, adapters)
+    log.info("model_loaded", model=known.name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
     return engine
 
 

@@ -1,20 +1,30 @@
-"""A prefix tree over the token ids that slots hold or are about to compute. Pure."""
+"""A prefix tree over the token ids that slots hold or are about to compute. Pure.
+
+Ids are kept as bytes: comparing 8,000 of them takes 2 us then, and 100 us as a tuple of numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-Ids = tuple[int, ...]
+Key = bytes
+"""Token ids, four bytes each."""
+WIDTH = 4
+
+
+def key_of(ids: Iterable[int]) -> Key:
+    return array("i", ids).tobytes()
 
 
 @dataclass
 class _Node:
-    label: Ids = ()
+    label: Key = b""
     """Ids on the edge that leads here."""
     slots: set[int] = field(default_factory=set)
     """Slots whose path runs through this node or ends in it."""
-    children: dict[int, _Node] = field(default_factory=dict)
+    children: dict[Key, _Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +40,12 @@ class PrefixTree:
 
     def __init__(self) -> None:
         self._root = _Node()
-        self._paths: dict[int, Ids] = {}
+        self._paths: dict[int, Key] = {}
 
-    def path(self, slot: int) -> Ids:
-        return self._paths.get(slot, ())
+    def path(self, slot: int) -> Key:
+        return self._paths.get(slot, b"")
 
-    def put(self, slot: int, ids: Ids) -> None:
+    def put(self, slot: int, ids: Key) -> None:
         """Makes `ids` the slot's path, in place of its old one."""
         if self._paths.get(slot) == ids:
             return
@@ -45,11 +55,11 @@ class PrefixTree:
         self._paths[slot] = ids
         node, at = self._root, 0
         while at < len(ids):
-            child = node.children.get(ids[at])
+            child = node.children.get(ids[at : at + WIDTH])
             if child is None:
-                node.children[ids[at]] = _Node(ids[at:], {slot})
+                node.children[ids[at : at + WIDTH]] = _Node(ids[at:], {slot})
                 return
-            shared = common_length(child.label, ids[at:])
+            shared = WIDTH * common_length(child.label, ids[at : at + len(child.label)])
             if shared < len(child.label):
                 child = _split(node, child, shared)
             child.slots.add(slot)
@@ -57,31 +67,31 @@ class PrefixTree:
 
     def remove(self, slot: int) -> None:
         """Takes the slot's path out; nothing happens where it has none."""
-        ids = self._paths.pop(slot, ())
+        ids = self._paths.pop(slot, b"")
         node, at = self._root, 0
         while at < len(ids):
-            child = node.children[ids[at]]
+            child = node.children[ids[at : at + WIDTH]]
             at += len(child.label)
             child.slots.discard(slot)
             if not child.slots:
-                del node.children[child.label[0]]
+                del node.children[child.label[:WIDTH]]
                 break
             node = child
         self._merge_along(ids)
 
-    def match(self, ids: Ids) -> Match:
+    def match(self, ids: Key) -> Match:
         """The longest beginning of `ids` on any path."""
         node, at = self._root, 0
         while at < len(ids):
-            child = node.children.get(ids[at])
+            child = node.children.get(ids[at : at + WIDTH])
             if child is None:
                 break
-            shared = common_length(child.label, ids[at : at + len(child.label)])
+            shared = WIDTH * common_length(child.label, ids[at : at + len(child.label)])
             at += shared
             node = child
             if shared < len(child.label):
                 break
-        return Match(length=at, slots=frozenset(node.slots))
+        return Match(length=at // WIDTH, slots=frozenset(node.slots))
 
     def check_integrity(self) -> None:
         """Asserts that the tree holds exactly its paths."""
@@ -89,11 +99,11 @@ class PrefixTree:
             assert node.slots, "a node without slots"
             assert all(len(node.children) > 1 or c.slots != node.slots for c in node.children.values()), "not merged"
             for first, child in node.children.items():
-                assert child.label[0] == first, "a child under a wrong id"
+                assert child.label[:WIDTH] == first, "a child under a wrong id"
                 assert child.slots <= node.slots, "a child's slot is missing above it"
         for slot, ids in self._paths.items():
             match = self.match(ids)
-            assert match.length == len(ids), f"slot {slot}: path cut short"
+            assert WIDTH * match.length == len(ids), f"slot {slot}: path cut short"
             assert slot in match.slots, f"slot {slot}: path lost"
 
     def _nodes(self, node: _Node) -> Iterator[_Node]:
@@ -101,10 +111,10 @@ class PrefixTree:
             yield child
             yield from self._nodes(child)
 
-    def _merge_along(self, ids: Ids) -> None:
+    def _merge_along(self, ids: Key) -> None:
         """Joins nodes on this path with their only child, where both belong to the same slots."""
         node, at = self._root, 0
-        while at < len(ids) and (child := node.children.get(ids[at])) is not None:
+        while at < len(ids) and (child := node.children.get(ids[at : at + WIDTH])) is not None:
             while len(child.children) == 1:
                 (only,) = child.children.values()
                 if only.slots != child.slots:
@@ -115,22 +125,22 @@ class PrefixTree:
 
 
 def _split(parent: _Node, child: _Node, length: int) -> _Node:
-    """Cuts the edge to `child` after `length` ids; the new node between them is returned."""
-    upper = _Node(child.label[:length], set(child.slots), {child.label[length]: child})
+    """Cuts the edge to `child` after `length` bytes; the new node between them is returned."""
+    upper = _Node(child.label[:length], set(child.slots), {child.label[length : length + WIDTH]: child})
     child.label = child.label[length:]
-    parent.children[upper.label[0]] = upper
+    parent.children[upper.label[:WIDTH]] = upper
     return upper
 
 
-def common_length(a: Ids, b: Ids) -> int:
+def common_length(a: Key, b: Key) -> int:
     """How many ids two sequences share from the start; halving, since comparing slices is fast."""
-    high = min(len(a), len(b))
-    if a[:high] == b[:high]:
+    high = min(len(a), len(b)) // WIDTH
+    if a[: WIDTH * high] == b[: WIDTH * high]:
         return high
     low = 0
     while high - low > 1:
         middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
+        if a[WIDTH * low : WIDTH * middle] == b[WIDTH * low : WIDTH * middle]:
             low = middle
         else:
             high = middle

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workers.engine.prefix import Match, PrefixTree, common_length
+from workers.engine.prefix import Match, PrefixTree, common_length, key_of
 from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work
 
 
@@ -122,7 +122,7 @@ class Scheduler:
         slot.work = work.slot = work.leader = None
         slot.awaited = not work.final
         self._cut(slot, keep)
-        self._tree.put(slot.index, tuple(slot.cells))
+        self._tree.put(slot.index, key_of(slot.cells))
 
     def check_integrity(self) -> None:
         """Asserts that nothing is lost, held twice or out of bounds."""
@@ -132,7 +132,7 @@ class Scheduler:
             assert len(slot.cells) <= self.limits.context, "more cells than the context"
             assert work is None or work.slot is slot, "a slot and its work disagree"
             if work is None:
-                assert self._tree.path(slot.index) == tuple(slot.cells), "an idle slot's path is not its cells"
+                assert self._tree.path(slot.index) == key_of(slot.cells), "an idle slot's path is not its cells"
             elif work.leader is None:
                 shared = min(len(work.prompt), len(slot.cells))
                 assert tuple(slot.cells[:shared]) == work.prompt[:shared], "cells of another prompt"
@@ -147,7 +147,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self.waiting and any(slot.work is None for slot in self.slots):
             window = self.waiting[: 2 * self.limits.slots]
-            matches = {id(work): self._tree.match(work.prompt) for work in window}
+            matches = {id(work): self._tree.match(work.key) for work in window}
             work = self._next(window, matches)
             for other in window:
                 if other is work:
@@ -166,18 +166,19 @@ class Scheduler:
     def _place(self, work: Work, match: Match, others: list[Match]) -> None:
         """Gives work a slot, and its beginning: from the slot itself, by a copy, or from a leader later."""
         slot = self._choose(work, match, others)
+        kept = self._kept(slot, work)
         self._admitted += 1
         work.admitted, work.slot, slot.work = self._admitted, slot, work
         slot.last_used = self.step_number
         slot.awaited = False
         source = self._source(match.slots - {slot.index})
-        if source is None or not self._worth_copying(slot, work, match.length):
-            self._go_on_from(work, self._kept(slot, work))
+        if source is None or not self._copy_pays(match.length, kept):
+            self._go_on_from(work, kept)
         elif _computed(source) >= match.length:
             self._take(work, source, match.length)
         else:
             work.leader, work.shared = source.work, match.length
-        self._tree.put(slot.index, work.prompt)
+        self._tree.put(slot.index, work.key)
 
     def _choose(self, work: Work, match: Match, others: list[Match]) -> Slot:
         """The slot that holds the beginning, where nothing wanted is lost by it; else the least useful one."""
@@ -192,7 +193,7 @@ class Scheduler:
         best = min(holders, key=lambda slot: (len(slot.cells), slot.index))
         if len(best.cells) - match.length < self.limits.min_copy or not self.limits.can_copy:
             return best
-        if not self._worth_copying(least, work, match.length):
+        if not self._copy_pays(match.length, self._kept(least, work)):
             return least
         return min((least, best), key=lambda s: self._usefulness(s, match.length if s is best else 0, others))
 
@@ -204,12 +205,14 @@ class Scheduler:
         lost = [match.length - kept for match in others if match.slots == {slot.index}]
         return (slot.awaited, max(0, *lost) if lost else 0, slot.last_used)
 
-    def _worth_copying(self, slot: Slot, work: Work, length: int) -> bool:
-        return self.limits.can_copy and length - self._kept(slot, work) >= self.limits.min_copy
+    def _copy_pays(self, length: int, kept: int) -> bool:
+        """Whether to copy so many ids into a slot that holds `kept` of them anyway."""
+        return self.limits.can_copy and length - kept >= self.limits.min_copy
 
     def _kept(self, slot: Slot, work: Work) -> int:
         """How many of the slot's own cells this work can go on from. The last prompt id is always computed."""
-        own = common_length(tuple(slot.cells), work.prompt)
+        held = self._tree.path(slot.index) if slot.work is None else key_of(slot.cells)
+        own = common_length(held, work.key)
         if not self.limits.can_trim:
             return own if own == len(slot.cells) < len(work.prompt) else 0
         return min(own, len(work.prompt) - 1)
@@ -246,12 +249,12 @@ class Scheduler:
     def _twins(self, leader: Work, work: Work) -> bool:
         """Whether a leader still computes exactly this prompt, so that its last logits serve both."""
         assert leader.slot is not None
-        return leader.prompt == work.prompt and len(leader.slot.cells) < len(leader.prompt)
+        return leader.key == work.key and len(leader.slot.cells) < len(leader.prompt)
 
     def _release_twins(self, leader: Work) -> list[Work]:
         """Followers with the very prompt that is now complete take all its cells and sample from its logits."""
         assert leader.slot is not None
-        twins = [work for work in self.running if work.leader is leader and work.prompt == leader.prompt]
+        twins = [work for work in self.running if work.leader is leader and work.key == leader.key]
         for work in twins:
             assert work.slot is not None
             work.leader = None
@@ -263,8 +266,9 @@ class Scheduler:
         """Copies a beginning into the work's slot, unless its own cells serve as well."""
         assert work.slot is not None
         length = min(length, len(work.prompt) - 1)
-        if not self._worth_copying(work.slot, work, length):
-            self._go_on_from(work, self._kept(work.slot, work))
+        kept = self._kept(work.slot, work)
+        if not self._copy_pays(length, kept):
+            self._go_on_from(work, kept)
             return
         self._copy(source, work.slot, length)
         work.reused = length

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from workers.engine.prefix import Ids
+from workers.engine.prefix import Key, key_of
+
+Ids = tuple[int, ...]
 
 
 @dataclass(eq=False)
@@ -29,6 +31,11 @@ class Work:
     passed_over: int = 0
     admitted: int = 0
     """Order of admission."""
+    key: Key = field(init=False)
+    """The prompt, for the prefix tree."""
+
+    def __post_init__(self) -> None:
+        self.key = key_of(self.prompt)
 
     def same_way(self, start: int) -> int:
         """How many prompt ids from `start` may be computed together as they were at first: 1 inside a reply."""

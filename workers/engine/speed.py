@@ -15,24 +15,28 @@ _STRIDE = 7919
 
 
 async def measure(engine: Engine, *, vocabulary: int) -> SpeedProbe:
-    """One slot, then all slots on the same prompt. Where the context is smaller, the work is scaled to it."""
+    """One slot, then all slots on the same prompt. Where the context is smaller, the work is scaled to it.
+
+    A short prompt goes before, unmeasured: it reads the weights from the disk, and prompt chunks grow with it.
+    """
     context, slots = engine.load.context, engine.load.slots
     scale = min(1.0, context / (PROMPT_TOKENS + GENERATED_TOKENS))
     prompt_tokens, generated = max(1, int(PROMPT_TOKENS * scale)), max(2, int(GENERATED_TOKENS * scale))
     prompt = tuple(position * _STRIDE % vocabulary for position in range(prompt_tokens))
 
-    async def work(index: int) -> Generation:
+    async def work(index: int, ids: tuple[int, ...] = prompt, tokens: int = generated) -> Generation:
         request = Request(
             id=f"speed-probe-{index}",
-            prompt=prompt,
-            max_tokens=generated,
-            parameters=Parameters(max_tokens=generated),
+            prompt=ids,
+            max_tokens=tokens,
+            parameters=Parameters(max_tokens=tokens),
             seed=index,
             final=True,
             ignore_end=True,
         )
         return await engine.generate(request)
 
+    await work(slots, prompt[:0:-1][: max(1, prompt_tokens // 4)] or prompt, 2)
     alone = await work(0)
     together = await asyncio.gather(*(work(index) for index in range(slots)))
     return SpeedProbe(

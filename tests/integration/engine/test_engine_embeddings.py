@@ -80,7 +80,7 @@ def a_decoder(folder: Path, pooling: int) -> Path:
 async def opened(path: Path) -> BatchEngine:
     facts = read_facts(path, "tiny")
     assert facts.kind is ModelKind.EMBEDDING
-    return await load(path, name="tiny", settings=LoadSettings(threads=1, slots=3, context=64), facts=facts, gpu="none")
+    return await load(path, settings=LoadSettings(threads=1, slots=3, context=64), facts=facts, gpu="none")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from config.errors import ContextError, ModelFileError, ModelFitError, ParameterError
+from config.errors import ContextError, EngineError, ModelFileError, ModelFitError, ParameterError
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
 from workers.engine import reproducible
@@ -42,7 +42,7 @@ SCHEMA: dict[str, Any] = {
 
 async def opened(**settings: Any) -> BatchEngine:
     known = {"threads": 1, "slots": 4, "context": 512} | settings
-    return await load(DEMO, name="demo", settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
+    return await load(DEMO, settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
 
 
 @pytest.fixture(name="engine")
@@ -64,6 +64,19 @@ def asked(engine: BatchEngine, text: str, *, max_tokens: int = 40, seed: int = 1
         seed=seed,
         **fields,
     )
+
+
+async def test_a_path_is_enough_to_load_a_model() -> None:
+    """Named after its file, with settings chosen for this machine, and closed when the block is left."""
+    async with await load(DEMO) as engine:
+        assert engine.facts.name == "nightjar-demo"
+        assert engine.count_tokens("Tell me a story.") == len(engine.tokenize("Tell me a story.")) > 3
+        request = asked(engine, "Hello.", max_tokens=3)
+        assert (await engine.generate(request)).text
+    with pytest.raises(EngineError, match="closed"):
+        await engine.generate(request)
+    with pytest.raises(EngineError, match="closed"):
+        engine.tokenize("A thread that plans a prompt may be late.")
 
 
 async def test_many_at_once_each_get_their_own_reply(engine: BatchEngine) -> None:
@@ -355,7 +368,7 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(DEMO.read_bytes()[:500_000])
     with pytest.raises(ModelFileError, match=r"cut\.gguf"):
-        await load(cut, name="cut", settings=LoadSettings(), facts=read_facts(DEMO, "demo"), gpu="none")
+        await load(cut, settings=LoadSettings(), facts=read_facts(DEMO, "demo"), gpu="none")
 
 
 async def test_a_cache_that_does_not_fit_is_refused_with_the_numbers() -> None:

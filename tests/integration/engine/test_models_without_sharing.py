@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 async def conversations(path: Path, slots: int) -> tuple[BatchEngine, Replies]:
     """Six conversations of two turns that begin alike, greedy, at once where there are slots."""
     settings = LoadSettings(threads=1, slots=slots, context=512, flash_attention=False)
-    engine = await load(path, name="m", settings=settings, facts=read_facts(path, "m"), gpu="none")
+    engine = await load(path, settings=settings, facts=read_facts(path, "m"), gpu="none")
 
     async def ask(id_: str, prompt: tuple[int, ...], final: bool) -> tuple[int, ...]:
         parameters = Parameters(max_tokens=12, temperature=0)

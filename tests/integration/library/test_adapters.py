@@ -60,7 +60,7 @@ async def reply(settings: Settings) -> tuple[str, tuple[int, ...]]:
     entry = find_model("m", settings)
     facts = entry_facts(entry, DigestCache(settings.home / "d.json"))
     how = LoadSettings(threads=1, slots=1)
-    engine = await load(entry.path, name="m", settings=how, facts=facts, gpu="none", adapters=entry.adapters)
+    engine = await load(entry.path, settings=how, facts=facts, gpu="none", adapters=entry.adapters)
     try:
         parameters = Parameters(temperature=0)
         prompt = tuple(engine.tokenizer.tokenize("Once upon a time", parse_special=False))

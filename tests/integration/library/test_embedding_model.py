@@ -61,7 +61,7 @@ async def test_embeddings_agree_with_the_original(model: Original, path: Path, f
     reference.no_padding()
     reference.no_truncation()
     ids = [reference.encode(text).ids for text in TEXTS]
-    engine = await load(path, name="minilm", settings=LoadSettings(threads=1, slots=3), facts=facts, gpu="none")
+    engine = await load(path, settings=LoadSettings(threads=1, slots=3), facts=facts, gpu="none")
     try:
         ours = np.array(await engine.embed(ids))
         plain = [engine.tokenizer.tokenize(text, parse_special=False) for text in TEXTS[:3]]

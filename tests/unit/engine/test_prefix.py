@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.engine.prefix import PrefixTree, common_length
+from workers.engine.prefix import WIDTH, PrefixTree, common_length, key_of
 
 paths = st.lists(st.integers(0, 2), max_size=8).map(tuple)
 
@@ -16,7 +16,7 @@ def plain_common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
 
 @given(paths, paths)
 def test_common_length_is_the_shared_beginning(a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    assert common_length(a, b) == plain_common(a, b)
+    assert common_length(key_of(a), key_of(b)) == plain_common(a, b)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), paths), max_size=20), paths)
@@ -26,10 +26,10 @@ def test_match_finds_the_longest_beginning_and_all_that_have_it(
     """After any puts and removals (an empty path removes)."""
     tree, held = PrefixTree(), {}
     for slot, path in puts:
-        tree.put(slot, path)
+        tree.put(slot, key_of(path))
         held[slot] = path
         tree.check_integrity()
-    match = tree.match(wanted)
+    match = tree.match(key_of(wanted))
     shared = {slot: plain_common(path, wanted) for slot, path in held.items()}
     assert match.length == max(shared.values(), default=0)
     if match.length:
@@ -41,5 +41,6 @@ def test_size_counts_distinct_ids(held: list[tuple[int, ...]]) -> None:
     """Its size is the number of distinct non-empty beginnings."""
     tree = PrefixTree()
     for slot, path in enumerate(held):
-        tree.put(slot, path)
-    assert sum(len(node.label) for node in tree._nodes(tree._root)) == len({path[: i + 1] for path in held for i in range(len(path))})
+        tree.put(slot, key_of(path))
+    size = sum(len(node.label) for node in tree._nodes(tree._root)) // WIDTH
+    assert size == len({path[: i + 1] for path in held for i in range(len(path))})

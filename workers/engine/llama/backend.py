@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from config.errors import EngineError, ModelError, ParameterError
 from jobs.parameters import Parameters
+from workers.engine.grammar.gbnf import check_gbnf
+from workers.engine.grammar.of_schema import grammar_of_schema
 from workers.engine.guide import Guide
 from workers.engine.guided import GuidedSampler
 from workers.engine.llama.batch import Batch, groups
 from workers.engine.llama.context import ContextSettings, open_context
-from workers.engine.llama.grammar import grammar_of_schema
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
 from workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, top_logprobs
@@ -106,8 +107,10 @@ class LlamaBackend:
         if text is None and parameters.json_schema is None:
             return None
         name = "grammar" if text is not None else "json_schema"
-        text = grammar_of_schema(json.dumps(parameters.json_schema)) if text is None else text
+        text = grammar_of_schema(_as_json(parameters.json_schema)) if text is None else text
         if text not in self._grammars:
+            if name == "grammar":
+                check_gbnf(text)
             handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
             if not handle:
                 raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
@@ -197,6 +200,13 @@ class LlamaBackend:
         if self._ctx:
             llama.llama_free(self._ctx)
             self._ctx = None
+
+
+def _as_json(schema: Any) -> str:
+    try:
+        return json.dumps(schema)
+    except (RecursionError, ValueError) as error:  # too deep; a number of more digits than Python writes
+        raise ParameterError(f"Parameter 'json_schema' cannot be enforced: {error}.") from None
 
 
 class LlamaSampler:

@@ -63,5 +63,6 @@ class LlamaModel:
 
     def close(self) -> None:
         if self.handle:
+            self.tokenizer.close()
             llama.llama_model_free(self.handle)  # and its adapters
             self.handle = None

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import llama_cpp as llama
+
+from config.errors import EngineError
 
 _LINE_END = "\n"
 """Joins with nothing that follows it."""
 
 
 class LlamaTokenizer:
-    """The model's own tokenizer; safe from any thread."""
+    """The model's own tokenizer; safe from any thread, also while the model is being closed."""
 
     def __init__(self, vocab: Any) -> None:
-        self._vocab = vocab
+        self._handle = vocab
+        self._in_use = threading.RLock()
         self.size = int(llama.llama_vocab_n_tokens(vocab))
         self._pieces: list[bytes | None] = [None] * self.size
 
@@ -42,7 +47,8 @@ class LlamaTokenizer:
         room = len(data) + 16
         while True:
             buffer = (llama.llama_token * room)()
-            count = llama.llama_tokenize(self._vocab, data, len(data), buffer, room, add_special, parse_special)
+            with self._vocab() as vocab:
+                count = llama.llama_tokenize(vocab, data, len(data), buffer, room, add_special, parse_special)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
@@ -66,36 +72,53 @@ class LlamaTokenizer:
 
     @cached_property
     def _ends(self) -> frozenset[int]:
-        return frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(self._vocab, i))
+        with self._vocab() as vocab:
+            return frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(vocab, i))
 
     @cached_property
     def bos(self) -> int | None:
-        if not llama.llama_vocab_get_add_bos(self._vocab):
-            return None
-        return _token_or_none(llama.llama_vocab_bos(self._vocab))
+        with self._vocab() as vocab:
+            return _token_or_none(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
         parsed = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN  # what parse_special recognises
-        controls = (i for i in range(self.size) if llama.llama_vocab_get_attr(self._vocab, i) & parsed)
+        with self._vocab() as vocab:
+            controls = [i for i in range(self.size) if llama.llama_vocab_get_attr(vocab, i) & parsed]
         return tuple(text for i in controls if (text := self.written(i).decode("utf-8", "replace")))
 
     @cached_property
     def bos_text(self) -> str:
-        return self._text_of(llama.llama_vocab_bos(self._vocab))
+        return self._text_of(llama.llama_vocab_bos)
 
     @cached_property
     def eos_text(self) -> str:
-        return self._text_of(llama.llama_vocab_eos(self._vocab))
+        return self._text_of(llama.llama_vocab_eos)
 
-    def _text_of(self, token: int) -> str:
+    def _text_of(self, which: Callable[[Any], int]) -> str:
+        with self._vocab() as vocab:
+            token = which(vocab)
         return "" if _token_or_none(token) is None else self.written(token).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """The model is about to be freed."""
+        with self._in_use:
+            self._handle = None
+
+    @contextmanager
+    def _vocab(self) -> Iterator[Any]:
+        """The vocabulary, which stays as long as this is used. Raises EngineError where it is gone."""
+        with self._in_use:
+            if self._handle is None:
+                raise EngineError("The model is closed; load it again.")
+            yield self._handle
 
     def _render(self, token: int, special: bool) -> bytes:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            with self._vocab() as vocab:
+                count = llama.llama_token_to_piece(vocab, token, buffer, size, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count

@@ -1,0 +1,211 @@
+"""What `nightjar try` asks of which model: everything a person types is checked before the model is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import TYPE_CHECKING, TextIO
+
+from config.errors import ContextError, ModelFileError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.models import ModelFacts
+    from jobs.parameters import Resolved
+    from jobs.sequences import Sequence as PromptSequence
+    from workers.engine.engine import BatchEngine
+    from workers.engine.request import Request
+    from workers.library.find import ModelEntry
+    from workers.prompts import Conversation
+
+MOST_SEED = 2**31 - 1
+"""As the seeds of a run's turns."""
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The model that is tried, and the parameters it generates with."""
+
+    entry: ModelEntry
+    facts: ModelFacts
+    resolved: Resolved
+
+
+def read_prompt(words: Sequence[str], system: str | None = None) -> str:
+    """The prompt of a command line, or standard input's text for "-". Raises UsageError; checks `system` with it."""
+    if len(words) > 1:
+        raise UsageError(
+            f"The prompt came in {len(words)} pieces. Put it in quotes: "
+            f'"{shorten(" ".join(words), 60, placeholder=" ...")}".'
+        )
+    from_input = words[0] == STANDARD_INPUT
+    text = _standard_input() if from_input else words[0]
+    if not text.strip():
+        raise UsageError(
+            "Standard input is empty. Pipe a text into this command, or give the prompt in quotes."
+            if from_input
+            else "The prompt is empty. Give a text in quotes, or - to read it from standard input."
+        )
+    for what, given in (("The prompt", text), ("--system", system or "")):
+        if not given.isascii() and any("\ud800" <= character <= "\udfff" for character in given):
+            raise UsageError(f"{what} is not valid UTF-8. Convert it to UTF-8 (iconv does), then give it again.")
+    return text
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"Standard input is not valid UTF-8 at byte {error.start}. Convert it to UTF-8 (iconv does) and try again."
+        ) from None
+
+
+def check_seed(seed: int) -> None:
+    """Raises UsageError."""
+    if not 0 <= seed <= MOST_SEED:
+        raise UsageError(f"--seed is {seed}; it must be from 0 to {MOST_SEED}.")
+
+
+def log_to_file() -> None:
+    """Logs to NIGHTJAR_HOME/logs/try.log: what llama.cpp says at a load would bury the reply."""
+    from config.logging import configure
+    from config.settings import load_settings
+
+    settings = load_settings()
+    configure(settings, stream=_log_stream(settings))
+
+
+def _log_stream(settings: Settings) -> TextIO:
+    """A home that cannot be written costs the log, not the reply."""
+    from scripts.session import open_log
+
+    try:
+        return open_log(settings.home / "logs" / "try.log")
+    except OutputError:
+        return open(os.devnull, "w", encoding="utf-8")
+
+
+def pin(wanted: str | None) -> str | None:
+    """Pins this process to the card, as a worker is, and returns the engine's name for it.
+
+    To be called before anything touches CUDA. Raises UsageError for a card that is not there, and for several.
+    """
+    from workers.gpu import choose, list_cards
+
+    if wanted is None:
+        return None
+    pins = choose(wanted, list_cards())
+    if len(pins) > 1:
+        raise UsageError(f"--gpu {wanted}: one reply is generated on one card. Name one of them.")
+    os.environ.update(pins[0].environment())
+    return pins[0].gpu
+
+
+def find_subject(model: str, assignments: Sequence[str], *, completion: bool) -> Subject:
+    """The model, fetched where it may be, with its parameters.
+
+    Raises UsageError for a file that is none, a model that cannot do this, and assignments to another model;
+    UnknownNameError, ParameterError, HubError.
+    """
+    from config.settings import load_settings
+    from jobs.parameters import Source, resolve
+    from scripts.assignments import read_assignments
+    from scripts.model_pull import obtained
+    from workers.library.inspect import entry_facts
+
+    everywhere, by_model = read_assignments(assignments)
+    with unusable_file():
+        entry = obtained(model, load_settings())
+        facts = entry_facts(entry)
+    for other in by_model:
+        if other != entry.name:
+            raise UsageError(f"--set is for {other!r}, and {entry.name!r} is tried. Correct or leave out the name.")
+    _check_kind(facts, completion=completion)
+    resolved = resolve(
+        [
+            (Source.GGUF, facts.sampling_defaults),
+            (Source.REGISTRY, entry.parameters),
+            (Source.SET, everywhere),
+            (Source.SET_MODEL, by_model.get(entry.name, {})),
+        ]
+    )
+    return Subject(entry=entry, facts=facts, resolved=resolved)
+
+
+@contextmanager
+def unusable_file() -> Iterator[None]:
+    """A file that a person named and that is none, or no model, is bad input here."""
+    try:
+        yield
+    except ModelFileError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_kind(facts: ModelFacts, *, completion: bool) -> None:
+    from jobs.models import ModelKind
+
+    if facts.kind is ModelKind.EMBEDDING:
+        raise UsageError(
+            f"{facts.name} is an embedding model: it makes vectors of texts and cannot reply. Name a chat or base "
+            "model; `nightjar model list` shows the kinds."
+        )
+    if facts.kind is ModelKind.BASE and not completion:
+        raise UsageError(
+            f"{facts.name} has no chat template. For a base model add --completion, which continues the text; for a "
+            "chat model whose file lost its template, name one in models.toml (template = FILE)."
+        )
+
+
+def request(
+    engine: BatchEngine, subject: Subject, text: str, *, system: str | None, completion: bool, seed: int
+) -> Request:
+    """The same way as a job's first turn. Raises TemplateError, ContextError."""
+    from jobs.sequences import Mode, TurnSpec
+    from jobs.sequences import Sequence as PromptSequence
+    from workers.conversation import ask, draft
+    from workers.turns import turn_request
+
+    mode = Mode.COMPLETION if completion else Mode.CHAT
+    sequence = PromptSequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system)
+    conversation = _conversation(engine, subject, sequence)
+    asked = ask(conversation, 0, (), subject.resolved.values)
+    plan = draft(asked)
+    if not plan.fits:
+        needed = len(plan.ids) + asked.room
+        raise ContextError(
+            f"The prompt has {len(plan.ids):,} tokens, and {asked.room:,} are kept for the reply: {needed:,} in all, "
+            f"while the context holds {conversation.context:,}. Shorten the prompt, or give a larger --context (the "
+            f"model was made for {subject.facts.context_train:,})."
+        )
+    return turn_request(conversation, plan, subject.resolved, id="try", seed=seed)
+
+
+def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequence) -> Conversation:
+    from datetime import UTC, datetime
+
+    from jobs.sequences import Mode
+    from workers.prompts import open_conversation
+    from workers.templates import ChatTemplate
+
+    source, template = subject.entry.template or engine.chat_template, None
+    if source is not None and sequence.mode is Mode.CHAT:
+        template = ChatTemplate(
+            source,
+            bos_text=engine.bos_text,
+            eos_text=engine.eos_text,
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
+            reasoning=subject.entry.reasoning,
+        )
+    return open_conversation(
+        sequence,
+        template=template,
+        tokenizer=engine.tokenizer,
+        context=engine.load.context,
+        bos_text=engine.bos_text,
+    )
