@@ -71,4 +71,4 @@ def test_hostile_models_end_no_process_but_their_own(tmp_path: Path, loader: Chi
 def test_a_process_that_died_is_told_and_replaced(tmp_path: Path, loader: Child) -> None:
     assert inspect_file(killer(tmp_path)).metadata.architecture == "llama"
     assert loader.ask(str(killer(tmp_path)), LIMIT_S) == {"end": "died", "said": "SIGABRT"}
-    assert loader.ask(shutil.copy(DEMO, tmp_path), LIMIT_S)["end"] == "loaded"
+    assert loader.ask(str(shutil.copy(DEMO, tmp_path)), LIMIT_S)["end"] == "loaded"
