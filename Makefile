@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
 	@echo "make test    the whole test suite"
-	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for llama-server; see docs/benchmarks.md)"
+	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for your own llama-server; see docs/benchmarks.md)"
 	@echo "make bench-collecting  how long scoring and reporting 10,000 and 100,000 turns take (docs/report.md)"
 	@echo "make chaos   the long fault tests and more hostile input, an hour and a half"
 	@echo "make simulate  how often intervals hold the truth and tests cry wolf (docs/statistics.md)"

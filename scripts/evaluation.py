@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import ModelError
 from jobs.states import TERMINAL_RUNS, RunStatus
 from scripts.children import Child
+from scripts.load_options import LoadOptions
 
 if TYPE_CHECKING:
     from jobs.documents import Run
@@ -46,15 +47,13 @@ class WorkerFlags:
     """How the workers of an evaluation are started."""
 
     gpu: str | None = None
-    slots: int | None = None
+    load: LoadOptions = field(default_factory=LoadOptions)
 
     def arguments(self, model: str) -> list[str]:
         flags = ["worker", "--model", model, "--burst"]
         if self.gpu is not None:
             flags += ["--gpu", self.gpu]
-        if self.slots is not None:
-            flags += ["--slots", str(self.slots)]
-        return flags
+        return [*flags, *self.load.arguments()]
 
 
 async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry]:

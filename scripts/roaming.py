@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from config.errors import UsageError
@@ -18,11 +18,13 @@ async def roam(
     session: Session,
     only: str | None,
     gpu: str | None,
-    slots: int | None,
+    flags: Sequence[str],
     wanted: str | None,
     idle_exit_s: float | None,
 ) -> int:
-    """Runs the roamer on the chosen cards. `only`: the one model to serve. Raises UsageError."""
+    """Runs the roamer on the chosen cards. `only`: the one model to serve; `flags`: further ones of `nightjar
+    worker`. Raises UsageError.
+    """
     from workers.gpu import choose, list_cards
     from workers.roamer import Place, Roamer, start_worker
 
@@ -30,10 +32,9 @@ async def roam(
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge.")
     pins = choose(gpu, list_cards())
     places = [Place(pin=pin, room_bytes=_room(pin, session)) for pin in pins]
-    arguments = ["--slots", str(slots)] if slots else []
 
     async def start(model: str, pin: Pin) -> Process:
-        return await start_worker(model, pin, arguments)
+        return await start_worker(model, pin, flags)
 
     look = _look(session, only)
     return await Roamer(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,8 @@ class WorkerOptions:
     """Name or path."""
     gpu: str | None = None
     """UUID, or "none" for the CPU; the environment is already pinned to it. None: whatever llama.cpp finds."""
-    slots: int | None = None
+    load: Mapping[str, Any] = field(default_factory=dict)
+    """Load settings that go before those of the registry."""
     burst: bool = False
     """Ends when no working run has a job for the model any more."""
     probe: bool = True
@@ -84,7 +85,7 @@ async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Setti
     Where memory was the reason that it failed, it is tried once more with smaller settings. Raises ModelError.
     """
     facts = await asyncio.to_thread(entry_facts, entry)
-    wanted = entry.load if options.slots is None else entry.load.model_copy(update={"slots": options.slots})
+    wanted = entry.load.model_copy(update=dict(options.load))
     how = partial(load, entry.path, facts=facts, gpu=options.gpu, adapters=entry.adapters)
     try:
         return await how(settings=wanted)

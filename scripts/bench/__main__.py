@@ -1,23 +1,29 @@
-"""`python -m scripts.bench`: measures, prints the table, and writes it as JSON with machine, versions and settings."""
+"""`python -m scripts.bench`: measures, prints the table, and writes it as JSON with machine, versions and settings.
+
+Exit code 0 whether or not the goals were reached: a figure is read, not obeyed. 2: wrong usage or bad input.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import platform
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from config.errors import NightjarError
 from config.hardware import usable_cores
+from config.logging import configure
+from config.settings import Settings
 from scripts.bench import measures
-from scripts.bench.measures import Row, Setup
+from scripts.bench.circumstances import circumstances, summary
+from scripts.bench.measures import Setup
 from scripts.bench.models import LARGE, SMALL, build
-from scripts.bench.server import ServerProgram
-from workers.engine.device import this_device
+from scripts.bench.rows import LEAST_ROUNDS, Row, as_json, standing, table
+from scripts.bench.server import find_server
 from workers.library.inspect import read_facts
 
 ROOT = Path(__file__).parents[2]
@@ -30,71 +36,74 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
 }
 
 
-def main() -> None:
-    arguments = _arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _arguments(argv)
+    try:
+        _run(arguments)
+    except NightjarError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    setup = _setup(arguments)
+    configure(Settings(log_level="warning"))
+    known = circumstances(setup)
+    out = setup.folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    rows: list[Row] = []
+    for name in arguments.only or MEASURES:
+        rows += asyncio.run(MEASURES[name](setup))
+        result = {**known, "standing": standing(setup.rounds), "rows": [as_json(row) for row in rows]}
+        out.write_text(json.dumps(result, indent=1), encoding="utf-8")  # a later measure may fail, after an hour
+    print(summary(known), table(rows, setup.rounds), str(out), sep="\n\n")
+
+
+def _setup(arguments: argparse.Namespace) -> Setup:
     folder: Path = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    server = find_server(arguments.server, arguments.xllamacpp)
     model = arguments.model or build(LARGE if arguments.large else SMALL, folder)
-    setup = Setup(
+    return Setup(
         model=model,
         demo=ROOT / "config/models/nightjar-demo.gguf",
         threads=arguments.threads,
         rounds=arguments.rounds,
         folder=folder,
-        server=_server(arguments),
+        server=server,
         vocabulary=read_facts(model, model.stem).vocabulary,
         large=arguments.large,
     )
-    rows: list[Row] = []
-    for name in arguments.only or MEASURES:
-        rows += asyncio.run(MEASURES[name](setup))
-    result = {**_circumstances(setup), "rows": [measures.as_json(row) for row in rows]}
-    out = folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    out.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    print(table(rows))
-    print(f"\n{out}")
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown."""
-    lines = ["| measure | reached | goal | |", "|---|---|---|---|"]
-    for row in rows:
-        value = "-" if row.value is None else f"{row.value:.2f} {row.unit}".strip()
-        mark = {True: "yes", False: "NO", None: "not measured"}[row.reached]
-        lines.append(f"| {row.measure} | {value} | {'<=' if row.at_most else '>='} {row.goal:g} | {mark}; {row.note} |")
-    return "\n".join(lines)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, help="any GGUF file instead of the built one")
     parser.add_argument("--large", action="store_true", help="a 1 B Q4_0 model instead of 60 M Q8_0")
-    parser.add_argument("--server", type=Path, help="a llama-server binary to compare with")
-    parser.add_argument("--xllamacpp", type=Path, help="or a Python interpreter that has the xllamacpp wheel")
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds of every side (default 5)")
-    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--server", metavar="PATH", help="a llama-server binary to compare with")
+    parser.add_argument(
+        "--xllamacpp",
+        type=Path,
+        metavar="PYTHON",
+        help="or an interpreter whose xllamacpp wheel has the server (default: this one, where it has it)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=LEAST_ROUNDS,
+        help=f"counted rounds of every side (default and least for the record: {LEAST_ROUNDS})",
+    )
+    parser.add_argument("--threads", type=_positive, default=usable_cores(), help="default: the cores that are here")
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="one measure; may be repeated")
     parser.add_argument("--folder", type=Path, default=ROOT / ".nightjar/bench", help="for models and results")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def _server(arguments: argparse.Namespace) -> ServerProgram | None:
-    if arguments.server:
-        return ServerProgram(path=arguments.server, is_python=False)
-    return ServerProgram(path=arguments.xllamacpp, is_python=True) if arguments.xllamacpp else None
-
-
-def _circumstances(setup: Setup) -> dict[str, Any]:
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": this_device(None).described(setup.threads),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "llama_cpp_python": version("llama-cpp-python"),
-        "model": setup.model.name,
-        "threads": setup.threads,
-        "rounds": setup.rounds,
-        "server": str(setup.server.path.name) if setup.server else None,
-    }
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 if __name__ == "__main__":

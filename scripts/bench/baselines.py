@@ -14,6 +14,7 @@ import llama_cpp as llama
 import numpy as np
 
 import workers.engine.llama.library  # noqa: F401  # keeps llama.cpp's log lines off the terminal
+from config.errors import EngineError, ModelError
 from scripts.bench.workloads import SAMPLING, Outcome, Workload
 
 
@@ -25,7 +26,8 @@ class Apart:
     """
 
     def __init__(self, make: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        self._process = ProcessPoolExecutor(1, get_context("spawn"), _begin, (make, arguments, options))
+        self._process = ProcessPoolExecutor(1, get_context("spawn"))
+        self._process.submit(_begin, make, arguments, options).result()
 
     def run(self, *arguments: Any) -> Any:
         return self._process.submit(_run, arguments).result()
@@ -47,17 +49,24 @@ def _run(arguments: tuple[Any, ...]) -> Any:
 
 
 class BareLoop:
-    """`llama_decode` and `llama_sampler_sample`, and nothing else: no scheduler, no text, no asyncio."""
+    """`llama_decode` and `llama_sampler_sample`, and nothing else: no scheduler, no text, no asyncio.
+
+    Raises ModelError where the model does not load, EngineError where llama.cpp does not decode.
+    """
 
     def __init__(self, path: Path, *, slots: int, context: int, threads: int) -> None:
         self._slots = slots
         self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+        if not self._model:
+            raise ModelError(f"llama.cpp cannot load {path} for the bare loop.")
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_seq_max = slots * context, slots
         params.n_batch, params.n_ubatch = 512, 256
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type, params.kv_unified, params.no_perf = 1, False, True
         self._ctx = llama.llama_init_from_model(self._model, params)
+        if not self._ctx:
+            raise ModelError(f"llama.cpp cannot open a context of {slots} x {context} tokens for the bare loop.")
         self._token, self._pos, self._seq = (np.zeros(512, np.int32) for _ in range(3))
         self._count, self._output = np.ones(512, np.int32), np.zeros(512, np.int8)
         self._pointers = self._seq.ctypes.data + 4 * np.arange(512, dtype=np.uint64)
@@ -81,13 +90,13 @@ class BareLoop:
                 [slot] * prompt_tokens,
             )
             self._output[:prompt_tokens] = 0
-            llama.llama_decode(self._ctx, self._batch)
+            self._decode()
         tokens, rows = [300] * slots, list(range(slots))
         began = time.perf_counter()
         for step in range(generated):
             self._fill(tokens, [prompt_tokens + step] * slots, rows)
             self._output[:slots] = 1
-            llama.llama_decode(self._ctx, self._batch)
+            self._decode()
             tokens = [llama.llama_sampler_sample(chain, self._ctx, row) for row, chain in enumerate(chains)]
         seconds = time.perf_counter() - began
         for chain in chains:
@@ -97,6 +106,11 @@ class BareLoop:
     def close(self) -> None:
         llama.llama_free(self._ctx)
         llama.llama_model_free(self._model)
+
+    def _decode(self) -> None:
+        code = llama.llama_decode(self._ctx, self._batch)
+        if code != 0:  # without its work done a loop is fast, and the ratio to it worth nothing
+            raise EngineError(f"llama_decode failed with code {code} in the bare loop, {self._slots} slots.")
 
     def _fill(self, tokens: list[int], positions: Any, slots: list[int]) -> None:
         count = self._batch.n_tokens = len(tokens)
@@ -112,17 +126,19 @@ class Serial:
         )
 
     def run(self, workload: Workload) -> Outcome:
-        tokens, began = 0, time.perf_counter()
+        tokens = replies = 0
+        began = time.perf_counter()
         for chat in workload.chats:
             ids: list[int] = []
             for turn in chat.turns:
                 ids += turn
                 self._llama.set_seed(chat.seed)
-                replies = self._llama.generate(ids, **{_OWN_NAMES.get(k, k): v for k, v in SAMPLING.items()})
-                reply = [token for _, token in zip(range(workload.reply_tokens), replies, strict=False)]
+                drawn = self._llama.generate(ids, **{_OWN_NAMES.get(k, k): v for k, v in SAMPLING.items()})
+                reply = [token for _, token in zip(range(workload.reply_tokens), drawn, strict=False)]
                 ids = ids + reply
                 tokens += len(reply)
-        return Outcome(seconds=time.perf_counter() - began, reply_tokens=tokens)
+                replies += 1
+        return Outcome(seconds=time.perf_counter() - began, replies=replies, reply_tokens=tokens)
 
     def close(self) -> None:
         self._llama.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prom
 from workers.engine.engine import BatchEngine
 from workers.engine.loading import load
 from workers.engine.request import Request
-from workers.library.inspect import read_facts
 
 OBSERVED_EVERY_S = 0.02
 
@@ -47,9 +48,10 @@ class EngineSide:
         self.engine = engine
 
     @classmethod
-    async def load(cls, path: Path, settings: LoadSettings) -> EngineSide:
-        facts = read_facts(path, path.stem)
-        return cls(await load(path, name=path.stem, settings=settings, facts=facts))
+    @asynccontextmanager
+    async def loaded(cls, path: Path, settings: LoadSettings) -> AsyncIterator[EngineSide]:
+        async with await load(path, settings=settings) as engine:
+            yield cls(engine)
 
     async def run(self, workload: Workload) -> Played:
         gate = asyncio.Semaphore(workload.at_once)
@@ -64,6 +66,7 @@ class EngineSide:
         return Played(
             outcome=Outcome(
                 seconds=seconds,
+                replies=sum(len(transcript.replies) for transcript in transcripts),
                 reply_tokens=sum(transcript.reply_tokens for transcript in transcripts),
                 prompt_tokens_computed=self.engine.stats().prefill_tokens - before,
             ),

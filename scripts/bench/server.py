@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config.errors import ServiceError
+from config.errors import ServiceError, UsageError
 from scripts.bench.workloads import SAMPLING, Chat, Outcome, Workload
 
 START_LIMIT_S = 120.0
+LAST_LINES = 5
 _XLLAMACPP = """
-import sys, json, time, xllamacpp
+import sys, json, xllamacpp
 wanted = json.loads(sys.argv[1])
 params = xllamacpp.CommonParams()
 params.model.path = wanted["model"]
@@ -27,7 +31,11 @@ params.cpuparams.n_threads = params.cpuparams_batch.n_threads = wanted["threads"
 params.warmup = False
 server = xllamacpp.Server(params)
 print("listening", server.listening_address, flush=True)
-time.sleep(1e9)
+sys.stdin.read()
+"""
+_XLLAMACPP_VERSION = """
+import xllamacpp
+print("xllamacpp", xllamacpp.__version__, "|", xllamacpp.get_system_info())
 """
 
 
@@ -39,6 +47,7 @@ class ServerProgram:
     is_python: bool
 
     def command(self, model: Path, port: int, slots: int, context: int, threads: int) -> list[str]:
+        """`context` is that of one slot; all else is as the server has it by itself."""
         if self.is_python:
             wanted = {"model": str(model), "port": port, "slots": slots, "context": context, "threads": threads}
             return [str(self.path), "-c", _XLLAMACPP, json.dumps(wanted)]
@@ -47,6 +56,31 @@ class ServerProgram:
             *(str(self.path), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "--no-webui"),
             *("-np", str(slots), "-c", total, "-t", str(threads), "-tb", str(threads), "--no-warmup"),
         ]
+
+    def version(self) -> str:
+        """What the program says of itself, on one line. Raises ServiceError where it does not run."""
+        ask = ["-c", _XLLAMACPP_VERSION] if self.is_python else ["--version"]
+        try:
+            said = subprocess.run([str(self.path), *ask], capture_output=True, text=True, timeout=60, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            details = getattr(error, "stderr", None) or error
+            raise ServiceError(f"The server to compare with, {self.path}, does not run: {details}") from None
+        return "; ".join((said.stdout + said.stderr).strip().splitlines())
+
+
+def find_server(binary: str | None, python: Path | None) -> ServerProgram | None:
+    """The named binary, else the named Python's xllamacpp, else that of this environment; None where there is none.
+
+    Raises UsageError for a named program that is not there, ServiceError for one that does not run.
+    """
+    if binary is None and python is None:
+        return ServerProgram(path=Path(sys.executable), is_python=True) if find_spec("xllamacpp") else None
+    found = shutil.which(binary or str(python))
+    if found is None:
+        raise UsageError(f"{'--server' if binary else '--xllamacpp'}: there is no program {binary or python}.")
+    program = ServerProgram(path=Path(found), is_python=binary is None)
+    program.version()
+    return program
 
 
 class Server:
@@ -59,7 +93,8 @@ class Server:
         self._log = log
         with log.open("wb") as output:
             command = program.command(model, self._port, slots, context, threads)
-            self._child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            # The pipe tells a child in Python that we are gone, whatever the reason.
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self._await_health()
 
     def run(self, workload: Workload) -> Outcome:
@@ -68,6 +103,7 @@ class Server:
             played = list(clients.map(lambda chat: self._play(chat, workload), workload.chats))
         return Outcome(
             seconds=time.perf_counter() - began,
+            replies=sum(len(chat.turns) for chat in workload.chats),
             reply_tokens=sum(tokens for tokens, _ in played),
             prompt_tokens_computed=sum(computed for _, computed in played),
         )
@@ -75,9 +111,10 @@ class Server:
     def close(self) -> None:
         self._child.terminate()
         try:
-            self._child.wait(10)
+            self._child.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             self._child.kill()
+            self._child.communicate()
 
     def _play(self, chat: Chat, workload: Workload) -> tuple[int, int]:
         ids: list[int] = []
@@ -126,8 +163,11 @@ class Server:
                 return
             except (OSError, ServiceError):
                 time.sleep(0.1)
+        code = self._child.poll()
         self.close()
-        raise ServiceError(f"llama-server did not start within {START_LIMIT_S:.0f} s; see {self._log}.")
+        what = f"did not answer within {START_LIMIT_S:.0f} s" if code is None else f"ended with code {code}"
+        last = " / ".join(self._log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:])
+        raise ServiceError(f"the server {what} at its start; {self._log} ends with: {last}")
 
 
 def _free_port() -> int:

@@ -90,7 +90,8 @@ class Pipeline:
         turns = [turn for job in jobs for turn in job["turns"]]
         ended = max(turn["committed_at"] for turn in turns)
         seconds = (ended - began).total_seconds()
-        outcome = Outcome(seconds=seconds, reply_tokens=sum(len(turn["draws"][0]["reply_ids"]) for turn in turns))
+        tokens = sum(len(turn["draws"][0]["reply_ids"]) for turn in turns)
+        outcome = Outcome(seconds=seconds, replies=len(turns), reply_tokens=tokens)
         return outcome, _same_lengths(jobs, self._load, number)
 
     async def _finished(self, run: Run) -> list[dict[str, Any]]:

@@ -33,8 +33,13 @@ class Workload:
     """The engine delivers text as it comes; the other sides are asked for whole replies."""
 
     @property
-    def turns(self) -> int:
-        return sum(len(chat.turns) for chat in self.chats)
+    def unit(self) -> str:
+        """What sides are compared by. JSON ends by itself, and one side's blanks in it are no work worth counting."""
+        return "tokens/s" if self.json_schema is None else "replies/s"
+
+    def rate(self, outcome: Outcome) -> float:
+        """In `unit`."""
+        return (outcome.reply_tokens if self.json_schema is None else outcome.replies) / outcome.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,7 @@ class Outcome:
     """What one side did with a workload."""
 
     seconds: float
+    replies: int
     reply_tokens: int
     prompt_tokens_computed: int | None = None
 

@@ -11,6 +11,7 @@ import typer
 from scripts.enqueue_options import RunName, RunOptions, request_options
 from scripts.evaluation import WorkerFlags
 from scripts.gate_options import GateOptions, result_row, show_results
+from scripts.load_options import LoadOptions
 from scripts.options import takes
 from scripts.output import Json, console, emit_json, plain, table
 
@@ -56,18 +57,18 @@ class Evaluation:
     help="Evaluate models on a suite, everything in one terminal.\n\n"
     "Example: nightjar eval --suite story-starters --model ~/models/some-model-Q4_K_M.gguf"
 )
-@takes(RunOptions, GateOptions)
+@takes(RunOptions, GateOptions, LoadOptions)
 def evaluate(
     suite: SuiteOrFile,
     model: ModelFiles,
     options: RunOptions,
     gates: GateOptions,
+    load: LoadOptions,
     suite_format: Annotated[
         str | None, typer.Option(help="native, mt-bench, storybench, inspect, eq-bench or promptfoo.")
     ] = None,
     name: RunName = None,
     gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
-    slots: Annotated[int | None, typer.Option(help="Conversations at once; default: as many as fit.")] = None,
     format_: Formats = ["html"],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Folder of the report.")] = None,
     as_json: Json = False,
@@ -75,6 +76,7 @@ def evaluate(
     from scripts.session import run_async
 
     given = request_options(options, gates, name=name)
+    load.changes()  # wrong ones are named now
     evaluation = Evaluation(
         suite=suite,
         models=model,
@@ -82,7 +84,7 @@ def evaluate(
         embed_model=given.pop("embed_model", None),
         suite_format=suite_format,
         options=given,
-        flags=WorkerFlags(gpu=gpu, slots=slots),
+        flags=WorkerFlags(gpu=gpu, load=load),
         formats=format_,
         out=out,
         as_json=as_json,

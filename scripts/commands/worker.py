@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from scripts.load_options import LoadOptions
+from scripts.options import takes
 from scripts.session import open_session, run_async
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: nightjar worker --model llama-3.1-8b --gpu 0")
+@takes(LoadOptions)
 def worker(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name of a model, path of a GGUF file, or auto: what has most to do.")
@@ -20,7 +23,7 @@ def worker(
     gpu: Annotated[
         str | None, typer.Option(help="UUIDs or indices, comma-separated, or `none`; all cards when not given.")
     ] = None,
-    slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Conversations at once.")] = None,
+    load: LoadOptions = LoadOptions(),  # noqa: B008  # frozen
     burst: Annotated[bool, typer.Option("--burst", help="End when no run has work for the model any more.")] = False,
     wanted: Annotated[str | None, typer.Option("--for", help="With auto: chat, embedding or judge only.")] = None,
     idle_exit: Annotated[
@@ -32,25 +35,27 @@ def worker(
 ) -> None:
     """Loads one model and generates the replies of its jobs: one supervised process for each card."""
     if single:
-        code = run_async(_serve(model, gpu, slots, burst, started_ms, parent))
+        code = run_async(_serve(model, gpu, load.changes(), burst, started_ms, parent))
     elif model == "auto" or idle_exit is not None:
-        code = run_async(_roam(model, gpu, slots, wanted, idle_exit))
+        code = run_async(_roam(model, gpu, load.arguments(), wanted, idle_exit))
     else:
-        code = run_async(_supervise(model, gpu, slots, burst))
+        code = run_async(_supervise(model, gpu, load.arguments(), burst))
     sys.exit(code)
 
 
 async def _serve(
-    model: str, gpu: str | None, slots: int | None, burst: bool, started_ms: int, parent: int | None
+    model: str, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int, parent: int | None
 ) -> int:
     from workers.main import WorkerOptions, serve
 
-    options = WorkerOptions(model=model, gpu=gpu, slots=slots, burst=burst, started_ms=started_ms, parent=parent)
+    options = WorkerOptions(
+        model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent
+    )  # fmt: skip
     async with open_session(service=True) as session:
         return await serve(options, session.settings, session.database, session.urls.redis)
 
 
-async def _supervise(model: str, gpu: str | None, slots: int | None, burst: bool) -> int:
+async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
     from config.settings import load_settings
     from scripts.model_pull import obtained
     from workers.gpu import choose, list_cards
@@ -58,12 +63,12 @@ async def _supervise(model: str, gpu: str | None, slots: int | None, burst: bool
 
     obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
     pins = choose(gpu, list_cards())
-    arguments = ["--model", model, *(["--slots", str(slots)] if slots else []), *(["--burst"] if burst else [])]
+    arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
     async with open_session(service=True) as session:
         return await Supervisor(arguments, pins, session.database, burst=burst).run()
 
 
-async def _roam(model: str, gpu: str | None, slots: int | None, wanted: str | None, idle_exit: float | None) -> int:
+async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
     from config.settings import load_settings
     from scripts.model_pull import obtained
     from scripts.roaming import roam
@@ -71,4 +76,4 @@ async def _roam(model: str, gpu: str | None, slots: int | None, wanted: str | No
     if model != "auto":
         obtained(model, load_settings())
     async with open_session(service=True) as session:
-        return await roam(session, None if model == "auto" else model, gpu, slots, wanted, idle_exit)
+        return await roam(session, None if model == "auto" else model, gpu, flags, wanted, idle_exit)

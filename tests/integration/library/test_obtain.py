@@ -107,7 +107,7 @@ async def test_a_model_that_does_not_fit_is_loaded_smaller_once(
         return "engine"
 
     monkeypatch.setattr(main, "load", load)
-    options = WorkerOptions(model="story", gpu="none", slots=8, started_ms=0)
+    options = WorkerOptions(model="story", gpu="none", load={"slots": 8}, started_ms=0)
     with structlog.testing.capture_logs() as logs:
         loaded: Any = await load_engine(entry, options, project)
     assert loaded == "engine"

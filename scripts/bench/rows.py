@@ -1,0 +1,136 @@
+"""The lines of the bench's table: what was measured, beside its goal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median, quantiles
+from typing import Any
+
+LEAST_ROUNDS = 5
+"""Medians of fewer rounds are not for the record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What a measure is held against: at least `bound`, or at most."""
+
+    bound: float
+    at_most: bool = False
+
+    def __str__(self) -> str:
+        return f"{'<=' if self.at_most else '>='} {self.bound:.2f}"
+
+    def reached(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+DECODE = Goal(bound=0.95)
+CHATS_AGAINST_SERIAL = Goal(bound=2.0)
+CHATS_AGAINST_SERVER = Goal(bound=1.0)
+REPEATS_AGAINST_SERVER = Goal(bound=2.0)
+JUDGING_AGAINST_SERVER = Goal(bound=2.0)
+VERDICTS_AGAINST_SERVER = Goal(bound=1.0)
+COMPUTED = Goal(bound=1.02, at_most=True)
+PIPELINE = Goal(bound=0.90)
+PIPELINE_LARGE = Goal(bound=0.97)
+STALL_MS = Goal(bound=20.0, at_most=True)
+SAME_TEXTS = Goal(bound=0.0, at_most=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line. `value` None: not measured, with the reason in `note`; `goal` None: for information."""
+
+    measure: str
+    value: float | None
+    goal: Goal | None
+    unit: str = ""
+    note: str = ""
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """What every round gave, by side."""
+
+    @property
+    def reached(self) -> bool | None:
+        """None where there is nothing to compare."""
+        return None if self.value is None or self.goal is None else self.goal.reached(self.value)
+
+    @property
+    def remark(self) -> str:
+        """Whether the goal was reached, and the note."""
+        if self.value is None:
+            return f"not measured: {self.note}"
+        verdict = {True: "yes", False: "NO", None: "for information"}[self.reached]
+        return f"{verdict}; {self.note}" if self.note else verdict
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return "-" if self.value is None else f"{self.value:.2f} {self.unit}".strip()
+
+    def told(self) -> str:
+        """The line as a sentence, for who watches."""
+        goal = f" (goal {self.goal})" if self.goal else ""
+        return f"{self.measure}: {self.shown}{goal} {self.remark}"
+
+
+def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit: str = "tokens/s") -> Row:
+    """The first side's median over the second's; samples are in `unit`."""
+    (_, own), (name, other) = samples.items()
+    note = f"{figure(median(own))} against {figure(median(other))} {unit} of {name}"
+    return Row(measure=measure, value=median(own) / median(other), goal=goal, note=note, samples=samples)
+
+
+def figure(value: float) -> str:
+    """As many digits as say something."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def not_measured(measure: str, goal: Goal, reason: str, samples: Mapping[str, Sequence[float]] | None = None) -> Row:
+    """A line that says why it has no value: it never counts as reached."""
+    return Row(measure=measure, value=None, goal=goal, note=reason, samples=samples or {})
+
+
+def highest(measure: str, values: Sequence[float], goal: Goal) -> Row:
+    """The worst of all rounds."""
+    return Row(measure=measure, value=max(values), goal=goal, note="highest of all rounds", samples={"ratio": values})
+
+
+def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row:
+    """The 99th percentile of how late the event loop was, over all rounds' looks. `goal` is in ms."""
+    late_ms = [1000 * late for looks in rounds_s for late in looks]
+    samples = {
+        "p99_ms": [percentile_99([1000 * late for late in looks]) for looks in rounds_s if looks],
+        "longest_ms": [1000 * max(looks) for looks in rounds_s if looks],
+    }
+    note = f"of {len(late_ms)} looks, the longest {max(late_ms):.1f} ms"
+    return Row(measure=measure, value=percentile_99(late_ms), goal=goal, unit="ms", note=note, samples=samples)
+
+
+def percentile_99(values: Sequence[float]) -> float:
+    """Interpolated between values, never beyond the highest one."""
+    return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
+
+
+def table(rows: Sequence[Row], rounds: int) -> str:
+    """Markdown, with a line on what it counts for."""
+    lines = ["| measure | reached | goal | |", "|---|---|---|---|"]
+    lines += [f"| {row.measure} | {row.shown} | {row.goal or '-'} | {row.remark} |" for row in rows]
+    compared = [row for row in rows if row.reached is not None]
+    missing = sum(row.value is None for row in rows)
+    summary = f"{sum(row.reached is True for row in compared)} of {len(compared)} measured goals reached"
+    lines += ["", f"{summary}{f'; {missing} not measured' if missing else ''}. {standing(rounds)}"]
+    return "\n".join(lines)
+
+
+def standing(rounds: int) -> str:
+    """What figures of so many rounds are."""
+    if rounds >= LEAST_ROUNDS:
+        return f"Medians of {rounds} rounds."
+    return f"{rounds} round{'s' if rounds != 1 else ''}: not for the record, which takes medians of {LEAST_ROUNDS}."
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """With the medians of every side and whether the goal was reached; None where there is nothing to compare."""
+    medians = {side: median(values) for side, values in row.samples.items() if values}
+    return asdict(row) | {"medians": medians, "reached": row.reached}

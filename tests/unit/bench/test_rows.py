@@ -1,0 +1,137 @@
+"""Goals, and lines that were measured or not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scripts.bench import rows
+from scripts.bench.measures import NO_SERVER, Other, compared
+from scripts.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table
+
+AT_LEAST = Goal(bound=2.0)
+AT_MOST = Goal(bound=20.0, at_most=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "reached"),
+    [
+        (2.0, AT_LEAST, True),  # exactly the goal
+        (1.999, AT_LEAST, False),  # not rounded up to it
+        (20.0, AT_MOST, True),
+        (20.01, AT_MOST, False),
+        (0.0, AT_LEAST, False),  # measured, and nothing
+        (None, AT_LEAST, None),  # missing is neither reached nor missed
+        (None, AT_MOST, None),
+        (1.0, None, None),  # for information
+    ],
+)
+def test_a_value_is_held_against_its_goal(value: float | None, goal: Goal | None, reached: bool | None) -> None:
+    assert Row(measure="m", value=value, goal=goal).reached is reached
+
+
+@pytest.mark.parametrize(
+    ("goal", "bound", "at_most"),
+    [
+        (rows.DECODE, 0.95, False),
+        (rows.CHATS_AGAINST_SERIAL, 2.0, False),
+        (rows.CHATS_AGAINST_SERVER, 1.0, False),
+        (rows.REPEATS_AGAINST_SERVER, 2.0, False),
+        (rows.JUDGING_AGAINST_SERVER, 2.0, False),
+        (rows.VERDICTS_AGAINST_SERVER, 1.0, False),
+        (rows.COMPUTED, 1.02, True),
+        (rows.PIPELINE, 0.90, False),
+        (rows.PIPELINE_LARGE, 0.97, False),
+        (rows.STALL_MS, 20.0, True),
+    ],
+)
+def test_the_goals_are_those_that_were_agreed(goal: Goal, bound: float, at_most: bool) -> None:
+    assert (goal.bound, goal.at_most) == (bound, at_most)
+
+
+def test_a_ratio_is_of_the_medians() -> None:
+    row = ratio("m", {"engine": [90.0, 400.0, 110.0], "server": [50.0, 55.0, 1.0]}, AT_LEAST)
+    assert row.value == pytest.approx(110 / 50)
+    assert row.reached is True
+    assert row.note == "110 against 50.0 tokens/s of server"
+
+
+def test_without_a_server_the_line_keeps_its_goal_and_is_not_reached() -> None:
+    """The engine's own rounds are kept."""
+    samples = {"engine": [100.0, 120.0], "one at a time": [10.0, 11.0]}
+    row = compared("m / server", samples, Other(name="server", run=None, missing=NO_SERVER), AT_LEAST)
+    assert (row.value, row.goal, row.reached) == (None, AT_LEAST, None)
+    assert row.remark.startswith("not measured: no server")
+    assert as_json(row)["samples"] == {"engine": [100.0, 120.0]}
+
+
+def test_a_line_compares_the_engine_with_its_own_other_side() -> None:
+    samples = {"engine": [100.0], "one at a time": [10.0], "server": [50.0]}
+    row = compared("m", samples, Other(name="server", run=lambda work: pytest.fail("not run again")), AT_LEAST)
+    assert row.value == 2.0
+    assert list(row.samples) == ["engine", "server"]
+
+
+def test_json_has_every_round_the_medians_the_goal_and_the_verdict() -> None:
+    data = json.loads(json.dumps(as_json(ratio("m", {"engine": [3.0, 1.0, 2.0], "other": [1.0, 1.0, 4.0]}, AT_LEAST))))
+    assert data["samples"] == {"engine": [3.0, 1.0, 2.0], "other": [1.0, 1.0, 4.0]}
+    assert data["medians"] == {"engine": 2.0, "other": 1.0}
+    assert data["goal"] == {"bound": 2.0, "at_most": False}
+    assert data["reached"] is True
+    assert json.loads(json.dumps(as_json(not_measured("m", AT_LEAST, "no server"))))["reached"] is None
+
+
+def test_the_worst_round_counts_where_a_bound_is_for_every_round() -> None:
+    row = rows.highest("m", [1.0, 1.03, 1.01], rows.COMPUTED)
+    assert (row.value, row.reached) == (1.03, False)
+
+
+def test_stalls_are_a_percentile_of_all_looks_in_milliseconds() -> None:
+    row = rows.stalls("m", [[0.001] * 199, [0.5]], rows.STALL_MS)
+    assert row.value == pytest.approx(1.0)  # one late look of 200 is beyond the 99th percentile
+    assert row.samples["longest_ms"] == [1.0, 500.0]
+    assert "of 200 looks, the longest 500.0 ms" in row.note
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0], 7.0),
+        ([0.0, 100.0], 99.0),  # between values, never beyond them
+        ([float(n) for n in range(101)], 99.0),
+    ],
+)
+def test_the_99th_percentile(values: list[float], expected: float) -> None:
+    assert rows.percentile_99(values) == pytest.approx(expected)
+
+
+def test_the_table_counts_measured_goals_only() -> None:
+    shown = table(
+        [
+            ratio("reached", {"engine": [2.0], "other": [1.0]}, AT_LEAST),
+            ratio("missed", {"engine": [1.0], "other": [1.0]}, AT_LEAST),
+            not_measured("absent", AT_LEAST, "no server"),
+            Row(measure="told", value=0.5, goal=None, note="share"),
+        ],
+        rounds=5,
+    )
+    assert "| reached | 2.00 | >= 2.00 | yes; 2.0 against 1.0 tokens/s of other |" in shown
+    assert "| missed | 1.00 | >= 2.00 | NO;" in shown
+    assert "| absent | - | >= 2.00 | not measured: no server |" in shown
+    assert "| told | 0.50 | - | for information; share |" in shown
+    assert shown.endswith("1 of 2 measured goals reached; 1 not measured. Medians of 5 rounds.")
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 round: not for the record"),
+        (2, "2 rounds: not for the record"),
+        (4, "4 rounds: not for the record"),
+        (5, "Medians of 5 rounds."),
+        (9, "Medians of 9 rounds."),
+    ],
+)
+def test_fewer_than_five_rounds_are_not_for_the_record(count: int, said: str) -> None:
+    assert standing(count).startswith(said)
