@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 STEP_GOAL_S = 0.5
 """Prefill chunks adapt so that a step takes about this long at most."""
+TEXT_EVERY_S = 0.01
+"""Streamed text is handed over about this often at most, the end of a reply at once."""
 FIRST_CHUNK = 64
 """Prefill tokens of the first steps, before the device's speed is known."""
 
@@ -80,6 +82,7 @@ class DecodeThread:
         self._runs: dict[int, Run] = {}
         self._texts: deque[TextTicket] = deque()
         self._events: list[Event] = []
+        self._next_text = 0.0
         self._drawer = Drawer(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
@@ -294,9 +297,13 @@ class DecodeThread:
             scheduler.chunk = min(self._backend.limits.n_batch, scheduler.chunk * 2)
 
     def _flush(self) -> None:
-        if self._events:
-            events, self._events = self._events, []
-            self._results.put(events)
+        """Hands over what there is to hear. Text alone waits a little: each call wakes threads that cost a core."""
+        now = time.monotonic()
+        if not self._events or (now < self._next_text and all(outcome is None for *_, outcome in self._events)):
+            return
+        self._next_text = now + TEXT_EVERY_S
+        events, self._events = self._events, []
+        self._results.put(events)
 
     def _carry(self) -> None:
         """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""

@@ -42,7 +42,7 @@ def chain(model: LlamaModel, parameters: Parameters) -> Chain:
 def test_the_same_tokens_in_the_same_order(model: LlamaModel, options: dict[str, float]) -> None:
     parameters = Parameters.model_validate(options)
     short, whole = chain(model, parameters), chain(model, parameters)
-    shortlist, candidates = Shortlist(parameters.top_k), Candidates(VOCABULARY)
+    shortlist, candidates = Shortlist(parameters.top_k, VOCABULARY), Candidates(VOCABULARY)
     random = np.random.default_rng(3)
     found, wanted = [], []
     for _ in range(ROWS):
@@ -60,11 +60,11 @@ def test_the_same_tokens_in_the_same_order(model: LlamaModel, options: dict[str,
 def test_there_is_no_shortlist_of_a_flat_distribution(model: LlamaModel) -> None:
     """All logits alike pass any bound: the caller then hands llama.cpp all of them."""
     plain = chain(model, Parameters())
-    assert Shortlist(40).draw(np.zeros(VOCABULARY, np.float32), plain) is None
+    assert Shortlist(40, VOCABULARY).draw(np.zeros(VOCABULARY, np.float32), plain) is None
     plain.close()
 
 
 def test_nor_of_logits_that_are_no_numbers(model: LlamaModel) -> None:
     plain = chain(model, Parameters())
-    assert Shortlist(40).draw(np.full(VOCABULARY, np.nan, np.float32), plain) is None
+    assert Shortlist(40, VOCABULARY).draw(np.full(VOCABULARY, np.nan, np.float32), plain) is None
     plain.close()

@@ -54,7 +54,8 @@ class LlamaBackend:
         self._batch = Batch(settings.n_batch)
         self.vocabulary = model.tokenizer.size
         self._embeds = settings.embeddings
-        self._row = ctypes.c_float * self.vocabulary
+        self._logits = np.empty((0, self.vocabulary), np.float32)
+        self._places: dict[int, int] = {}
         self._by_hand = threading.local()
         self.chains = Chains(model)
         self._grammars: dict[str, Chain] = {}
@@ -84,13 +85,23 @@ class LlamaBackend:
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
             llama.llama_synchronize(self._ctx)
-            llama.llama_get_logits(self._ctx)  # puts the rows in order, once: several threads may read them now
+            self._find_logits([row for piece, row in zip(pieces, rows, strict=True) if piece.output])
             return rows
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
             f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
             f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {recent_errors()}".rstrip()
         )
+
+    def _find_logits(self, rows: list[int]) -> None:
+        """Where the logits of these rows of the batch are: one after the other. Asking puts them in that order, once,
+        so that several threads may read them now."""
+        first = llama.llama_get_logits(self._ctx)
+        if rows and not first:
+            raise EngineError("llama.cpp has no logits after decoding.")
+        shape = (len(rows), self.vocabulary)
+        self._logits = np.ctypeslib.as_array(first, shape=shape) if rows else np.empty(shape, np.float32)
+        self._places = {row: place for place, row in enumerate(rows)}
 
     def clear(self) -> None:
         llama.llama_memory_clear(self._memory, False)
@@ -139,12 +150,9 @@ class LlamaBackend:
         return candidates.of(self.logits(row))
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
-        """The logits of a row, in place: valid until the next decode."""
-        pointer = llama.llama_get_logits_ith(self._ctx, row)
-        if not pointer:
-            raise EngineError(f"llama.cpp has no logits for row {row} of the batch.")
-        values: Any = self._row.from_address(ctypes.addressof(pointer.contents))
-        return np.frombuffer(values, np.float32)
+        """The logits of a row of the batch, in place: valid until the next decode."""
+        row_logits: npt.NDArray[np.float32] = self._logits[self._places[row]]
+        return row_logits
 
     def sample(self, chain: Chain, row: int, shortlist: Shortlist | None) -> int:
         """Draws and accepts the next token."""
@@ -220,7 +228,7 @@ class LlamaSampler:
         self._chain = backend.chains.of(request, backend.limits.context)
         first = stages(request.parameters, request.seed, backend.limits.context)[0]
         k = request.parameters.top_k if first.name == "top_k" else 0
-        self._shortlist = Shortlist(k) if Shortlist.pays(k, backend.vocabulary) else None
+        self._shortlist = Shortlist(k, backend.vocabulary) if Shortlist.pays(k, backend.vocabulary) else None
         self._guided: GuidedSampler | None = None
         if grammar is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
             tokenizer = backend.tokenizer
