@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from workers.engine.backend import Sampler
 from workers.engine.request import TokenLogprob
@@ -18,17 +18,15 @@ WORTH_SHARING = 100_000
 """Logits of a step from which waking another thread costs less than it saves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of logits, and whose token is drawn from it."""
 
-    index: int
+    number: int
     sampler: Sampler
     with_logprob: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     token: int
     logprob: TokenLogprob | None = None
 
@@ -65,7 +63,7 @@ def _lane(rows: Sequence[Row], numbers: Iterator[int], results: list[Drawn | Exc
     for number in numbers:
         row = rows[number]
         try:
-            token = row.sampler.sample(row.index)
-            results[number] = Drawn(token, row.sampler.logprob(row.index, token) if row.with_logprob else None)
+            token = row.sampler.sample(row.number)
+            results[number] = Drawn(token, row.sampler.logprob(row.number, token) if row.with_logprob else None)
         except Exception as error:  # that request's own fault; the others go on
             results[number] = error

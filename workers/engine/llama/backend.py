@@ -54,6 +54,7 @@ class LlamaBackend:
         self._batch = Batch(settings.n_batch)
         self.vocabulary = model.tokenizer.size
         self._embeds = settings.embeddings
+        self._row = ctypes.c_float * self.vocabulary
         self._logits = np.empty((0, self.vocabulary), np.float32)
         self._places: dict[int, int] = {}
         self._by_hand = threading.local()
@@ -99,8 +100,9 @@ class LlamaBackend:
         first = llama.llama_get_logits(self._ctx)
         if rows and not first:
             raise EngineError("llama.cpp has no logits after decoding.")
-        shape = (len(rows), self.vocabulary)
-        self._logits = np.ctypeslib.as_array(first, shape=shape) if rows else np.empty(shape, np.float32)
+        if rows:
+            values: Any = (self._row * len(rows)).from_address(ctypes.addressof(first.contents))
+            self._logits = np.frombuffer(values, np.float32).reshape(len(rows), self.vocabulary)
         self._places = {row: place for place, row in enumerate(rows)}
 
     def clear(self) -> None:
