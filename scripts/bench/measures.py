@@ -147,7 +147,7 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
         threads=setup.threads,
         chats=16 if setup.large else 64,
         question_words=4 if setup.large else 12,
-        reply_tokens=32 if setup.large else 64,
+        reply_tokens=64,
     )
     samples: dict[str, list[float]] = {"whole pipeline": [], "engine alone": []}
     async with AsyncExitStack() as stack:
