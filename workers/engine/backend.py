@@ -64,6 +64,9 @@ class Backend(Protocol):
         """Ids of a plain text with the control tokens that the model wants around one; from any thread."""
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Pooled embeddings as unit vectors; each text fits the context. Raises ModelError where it cannot."""
+        """Pooled embeddings as unit vectors, in one call: no more texts than slots, and all of them fit a batch.
+
+        Raises ModelError where it cannot.
+        """
 
     def close(self) -> None: ...

@@ -136,9 +136,9 @@ class DecodeThread:
         for run in list(self._runs.values()):
             if run.ticket is ticket:
                 self._end(run, "cancelled", time.monotonic())
-        for text in [text for text in self._texts if text is ticket]:
-            self._texts.remove(text)
-            self._events.append((text, "", asyncio.CancelledError()))
+        if ticket in self._texts:
+            self._texts.remove(ticket)
+            self._events.append((ticket, "", asyncio.CancelledError()))
 
     def _serve(self) -> None:
         try:

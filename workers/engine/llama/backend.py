@@ -18,7 +18,7 @@ from workers.engine.grammar.gbnf import check_gbnf
 from workers.engine.grammar.of_schema import grammar_of_schema
 from workers.engine.guide import Guide
 from workers.engine.guided import GuidedSampler
-from workers.engine.llama.batch import Batch, groups
+from workers.engine.llama.batch import Batch
 from workers.engine.llama.context import ContextSettings, open_context
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
@@ -167,15 +167,8 @@ class LlamaBackend:
         return self.tokenizer.whole(text)
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        """As many texts in one call as there are slots and room in the batch."""
         if not self._embeds:
             raise ModelError("This model generates text; embeddings need an embedding model.")
-        vectors: list[list[float]] = []
-        for group in groups(texts, self.limits.slots, self.limits.n_batch):
-            vectors += self._embed_together(group)
-        return vectors
-
-    def _embed_together(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         if self._memory:
             self.clear()
         self._batch.fill(

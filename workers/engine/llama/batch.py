@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import llama_cpp as llama
 import numpy as np
@@ -51,15 +51,3 @@ class Batch:
     def want_all(self) -> None:
         """Every token's output is wanted, as pooling does."""
         self._output[: self.struct.n_tokens] = 1
-
-
-def groups(texts: Sequence[Sequence[int]], most: int, tokens: int) -> Iterator[list[Sequence[int]]]:
-    """Groups in order, of at most this many texts and tokens; each text fits by itself."""
-    group: list[Sequence[int]] = []
-    for text in texts:
-        if group and (len(group) == most or sum(map(len, group)) + len(text) > tokens):
-            yield group
-            group = []
-        group.append(text)
-    if group:
-        yield group
