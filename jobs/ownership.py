@@ -70,6 +70,12 @@ async def lost(fences: dict[str, int], database: Database) -> set[str]:
     return set(fences) - held
 
 
+async def check_held(job: Job, database: Database) -> None:
+    """Raises LeaseLostError where the job is no longer this claim's, ServiceError where MongoDB stays away."""
+    if await patiently(lambda: lost({job.id: job.fence}, database)):
+        raise _no_longer_held(job)
+
+
 def commit_of(job: Job, turn: TurnRecord, *, last: bool) -> UpdateOne:
     """The write that appends a turn under its job's fence, exactly once; the last turn makes the job DONE."""
     query = _held(job) | {"turns_committed": turn.index}
@@ -101,7 +107,7 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
         if done.matched_count == 0:
             mine = {f"turns.{turn.index}.fence": job.fence, f"turns.{turn.index}.chain": turn.chain}
             if await database.jobs.find_one({"_id": job.id, **mine}, {"_id": 1}) is None:
-                raise LeaseLostError(f"Job {job.id} is no longer held under fence {job.fence}: turn {turn.index}.")
+                raise _no_longer_held(job, f": turn {turn.index}")
 
     await patiently(attempt)
 
@@ -127,7 +133,7 @@ async def commit_result(job: Job, result: Row, database: Database) -> None:
         if done.matched_count == 0:
             ours = {"_id": job.id, "fence": job.fence, "status": JobStatus.DONE}
             if await database.jobs.find_one(ours, {"_id": 1}) is None:
-                raise LeaseLostError(f"Job {job.id} is no longer held under fence {job.fence}.")
+                raise _no_longer_held(job)
 
     await patiently(attempt)
 
@@ -180,3 +186,7 @@ async def _give_up(query: Row, status: JobStatus, change: Row, database: Databas
         return (await database.jobs.update_one(query, update)).matched_count == 1
 
     return await patiently(attempt)
+
+
+def _no_longer_held(job: Job, what: str = "") -> LeaseLostError:
+    return LeaseLostError(f"Job {job.id} is no longer held under fence {job.fence}{what}.")

@@ -182,8 +182,8 @@ async def _turn(
 
 async def _generate(hold: Hold, desk: Desk, request: Request) -> Generation:
     """A generation, watched over while it lasts; none is begun for a job that somebody else has."""
-    if hold.lapsed and await ownership.lost({hold.job.id: hold.job.fence}, desk.database):
-        raise LeaseLostError(f"Job {hold.job.id} is no longer held under fence {hold.job.fence}.")
+    if hold.lapsed:
+        await ownership.check_held(hold.job, desk.database)
     hold.request = request.id
     try:
         generation = await desk.engine.generate(request)

@@ -6,6 +6,7 @@ import math
 from typing import Any, cast
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from config.errors import LeaseLostError
 from jobs import ownership
@@ -51,3 +52,22 @@ async def test_what_somebody_else_has_is_not_begun(
         assert (engine.stats().steps > 0) is generates
     finally:
         await engine.close()
+
+
+async def test_a_mongodb_that_is_away_is_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No try is lost by it: the question is asked again."""
+    await make_run("r", sequences=1)
+    (job,) = await Job.find().to_list()
+    (claimed,) = await ownership.claim({job.id: 0}, "w", "h", 30, database)
+    lost, asked = ownership.lost, 0
+
+    async def away_once(fences: dict[str, int], database: Database) -> set[str]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise AutoReconnect("connection closed")
+        return await lost(fences, database)
+
+    monkeypatch.setattr(ownership, "lost", away_once)
+    await ownership.check_held(claimed, database)
+    assert asked == 2
