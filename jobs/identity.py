@@ -9,6 +9,8 @@ from typing import Any
 
 DIGEST_CHARS = 32
 """Hexadecimal characters kept of a SHA-256: 128 bits."""
+MOST_SEED = 2**31 - 1
+"""The largest seed of a draw; the smallest is 0."""
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -31,7 +33,7 @@ def default_run_seed(suite_name: str) -> int:
 
 
 def turn_seed(run_seed: int, sequence_digest: str, repeat: int, turn: int, redraw: int = 0) -> int:
-    """Sampling seed of one draw, 0 <= seed < 2**31: the same for every model and every run with that seed."""
+    """Sampling seed of one draw, 0 to MOST_SEED: the same for every model and every run with that seed."""
     return _seed("turn", run_seed, sequence_digest, repeat, turn, redraw)
 
 
@@ -46,4 +48,4 @@ def ids_digest(ids: Iterable[int]) -> str:
 
 
 def _seed(*parts: Any) -> int:
-    return int(digest(*parts)[:8], 16) & 0x7FFF_FFFF
+    return int(digest(*parts)[:8], 16) & MOST_SEED

@@ -11,6 +11,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, TextIO
 
 from config.errors import ContextError, ModelFileError, OutputError, UsageError
+from jobs.identity import MOST_SEED
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from workers.library.find import ModelEntry
     from workers.prompts import Conversation
 
-MOST_SEED = 2**31 - 1
-"""As the seeds of a run's turns."""
 STANDARD_INPUT = "-"
 
 
@@ -67,7 +66,7 @@ def _standard_input() -> str:
 
 
 def check_seed(seed: int) -> None:
-    """Raises UsageError."""
+    """The seeds are those of a run's turns. Raises UsageError."""
     if not 0 <= seed <= MOST_SEED:
         raise UsageError(f"--seed is {seed}; it must be from 0 to {MOST_SEED}.")
 

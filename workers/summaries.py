@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
+from jobs.identity import MOST_SEED
 from jobs.parameters import Resolved
 from jobs.records import Summary
 from workers.compression import decide, summary
@@ -42,7 +43,7 @@ async def plan_turn(
         if isinstance(decision, PromptPlan):
             return decision, tuple(made)
         for number, part in enumerate(decision.parts):
-            own_seed = (seed + 1 + len(made)) & 0x7FFF_FFFF
+            own_seed = (seed + 1 + len(made)) & MOST_SEED
             request = turn_request(
                 part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made)}", seed=own_seed
             )

@@ -26,8 +26,8 @@ MOST_LANES = 8
 """Threads that draw tokens, where there are that many cores."""
 PATIENCE_S = 60.0
 """A decode without an end for this long is aborted."""
-MOST_SEED = 2**32 - 1
-"""Seeds are below this: llama.cpp reads this one as "any"."""
+ANY_SEED = 2**32 - 1
+"""llama.cpp draws a seed of its own for this one; ours are below."""
 
 
 class BatchEngine:
@@ -176,8 +176,8 @@ class BatchEngine:
         if self.facts.kind is ModelKind.EMBEDDING:
             raise ModelError(f"{self.facts.name!r} is an embedding model; it cannot generate text.")
         self._check_ids(request.prompt, "The prompt")
-        if not 0 <= request.seed < MOST_SEED:
-            raise ParameterError(f"The seed is {request.seed}; it must be from 0 to {MOST_SEED - 1}.")
+        if not 0 <= request.seed < ANY_SEED:
+            raise ParameterError(f"The seed is {request.seed}; it must be from 0 to {ANY_SEED - 1}.")
 
     def _check_ids(self, ids: Sequence[int], what: str) -> None:
         context, vocabulary = self._backend.limits.context, self._backend.vocabulary
