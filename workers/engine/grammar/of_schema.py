@@ -14,7 +14,7 @@ from typing import Any
 
 from workers.engine.grammar.characters import common, complement
 from workers.engine.grammar.gbnf import check_gbnf
-from workers.engine.grammar.pattern import PLAIN, is_plain, json_text, literal, one_of
+from workers.engine.grammar.pattern import FORMATS, PLAIN, is_plain, json_text, literal, one_of
 from workers.engine.grammar.schema import enforceable
 
 MOST_FREE_LEVELS = 8
@@ -30,20 +30,6 @@ JSON_CHARACTER = (
     rf'{one_of(PLAIN)} | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F]{{3}} | [dD] [0-7] [0-9a-fA-F]{{2}}))'
 )
 """GBNF: what may stand inside a JSON string. Halves of surrogate pairs have no place in UTF-8, escaped or not."""
-_DATE = (
-    '[1-9] [0-9]{3} "-" (("01" | "03" | "05" | "07" | "08" | "10" | "12") "-" ("0" [1-9] | [12] [0-9] | "3" [01])'
-    ' | ("04" | "06" | "09" | "11") "-" ("0" [1-9] | [12] [0-9] | "30") | "02-" ("0" [1-9] | "1" [0-9] | "2" [0-8]))'
-)
-_CLOCK = '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9]'
-_TIME = f'{_CLOCK} ":" [0-5] [0-9] ("." [0-9]{{1,6}})? ("Z" | [+-] {_CLOCK})'
-_HEX = "[0-9a-fA-F]"
-FORMATS = {
-    "date": _DATE,
-    "time": _TIME,
-    "date-time": f'{_DATE} "T" {_TIME}',
-    "uuid": ' "-" '.join(f"{_HEX}{{{length}}}" for length in (8, 4, 4, 4, 12)),
-}
-"""GBNF between the quotes."""
 _INTEGER = '"-"? ("0" | [1-9] [0-9]{0,15})'
 SCALARS = {
     "integer": _INTEGER,

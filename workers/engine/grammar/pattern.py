@@ -1,4 +1,4 @@
-"""What may stand in a JSON string, as GBNF: characters, texts, and regular expressions. Pure."""
+"""What may stand in a JSON string, as GBNF: characters, texts, formats, and regular expressions. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from workers.engine.grammar.rules import MOST_BRACKETS, GbnfError
 PLAIN: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, LAST_CHARACTER))
 """What stands for itself in a JSON string. No half of a surrogate pair: UTF-8 has none."""
 ESCAPED = {ord(character): "\\" + letter for character, letter in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)}
+_DATE = (
+    '[1-9] [0-9]{3} "-" (("01" | "03" | "05" | "07" | "08" | "10" | "12") "-" ("0" [1-9] | [12] [0-9] | "3" [01])'
+    ' | ("04" | "06" | "09" | "11") "-" ("0" [1-9] | [12] [0-9] | "30") | "02-" ("0" [1-9] | "1" [0-9] | "2" [0-8]))'
+)
+_CLOCK = '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9]'
+_TIME = f'{_CLOCK} ":" [0-5] [0-9] ("." [0-9]{{1,6}})? ("Z" | [+-] {_CLOCK})'
+_HEX = "[0-9a-fA-F]"
+FORMATS = {
+    "date": _DATE,
+    "time": _TIME,
+    "date-time": f'{_DATE} "T" {_TIME}',
+    "uuid": ' "-" '.join(f"{_HEX}{{{length}}}" for length in (8, 4, 4, 4, 12)),
+}
+"""GBNF of what the formats of JSON Schema that can be enforced let stand between the quotes."""
 
 
 def is_plain(text: str) -> bool:

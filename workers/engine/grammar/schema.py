@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from config.errors import ParameterError
-from workers.engine.grammar.pattern import json_text
+from workers.engine.grammar.pattern import FORMATS, json_text
 from workers.engine.grammar.rules import MOST_REPEATS, GbnfError
 
 LARGEST_RANGE = 1001
@@ -33,7 +33,6 @@ MOST_SCHEMAS = 500
 """Schemas in all, those behind references each time they are named."""
 MOST_VALUES = 5000
 """Values of one enum: a tree of them takes 0.1 s to read."""
-FORMATS = ("date", "time", "date-time", "uuid")
 
 _KEYWORDS: dict[str, frozenset[str]] = {
     "string": frozenset(("minLength", "maxLength", "pattern", "format")),
@@ -376,7 +375,7 @@ def _string(own: Mapping[str, Any], place: str) -> dict[str, Any]:
             json_text(own["pattern"] if isinstance(own["pattern"], str) else "")
         except GbnfError as error:
             raise refused(f"{place}/pattern", f"is {reprlib.repr(own['pattern'])}: {error}") from None
-    if others == ["format"] and own["format"] not in FORMATS:
+    if others == ["format"] and own["format"] not in list(FORMATS):  # it may be anything, a list too
         raise refused(f"{place}/format", f"is {reprlib.repr(own['format'])}; {', '.join(FORMATS)} can be enforced")
     if others:
         return {"type": "string", others[0]: own[others[0]]}
