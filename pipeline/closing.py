@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -59,17 +58,10 @@ async def _write(
     told = await since_baseline(with_verdict(report, verdict), run, database)
     await store_night(told, database)
     folder = reports_dir or load_settings().reports_dir
-    paths = await asyncio.to_thread(_write_what_can_be, told, run.ending.formats, folder)
+
+    def left_out(form: str, error: UsageError) -> None:  # nobody is there to ask for another
+        _log.warning("export_not_written", run=run.id, format=form, why=str(error))
+
+    paths = await asyncio.to_thread(write, told, run.ending.formats, folder, left_out=left_out)
     await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
-    return paths
-
-
-def _write_what_can_be(report: RunReport, formats: Sequence[str], folder: Path) -> list[Path]:
-    """Nobody is there to correct the formats: an export that this run has nothing for keeps none of the others back."""
-    paths: list[Path] = []
-    for form in formats:
-        try:
-            paths += write(report, [form], folder)
-        except UsageError as error:
-            _log.warning("export_not_written", run=report.provenance.id, format=form, why=str(error))
     return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -32,16 +32,31 @@ def render(report: RunReport, form: str) -> str:
     return "".join(_pieces(report, form))
 
 
-def write(report: RunReport, formats: Sequence[str], folder: Path, options: ExportOptions | None = None) -> list[Path]:
+def write(
+    report: RunReport,
+    formats: Sequence[str],
+    folder: Path,
+    options: ExportOptions | None = None,
+    *,
+    left_out: Callable[[str, UsageError], None] | None = None,
+) -> list[Path]:
     """Writes `<run>.<format>` for every report and the files of every export; the paths, in that order.
 
-    Raises OutputError when the folder cannot be made or written or the disk is full, UsageError for an export that
-    cannot be made of this run; then no file has changed.
+    An export that cannot be made of this run is told to `left_out`, with the reason; without it, UsageError is raised.
+    Raises OutputError when the folder cannot be made or written or the disk is full. Then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
-    chosen = check_formats(formats)
-    made = (file for form in chosen for file in _files(report, form, stem, options or ExportOptions()))
-    return write_files(made, folder)
+
+    def made() -> Iterator[File]:
+        for form in check_formats(formats):
+            try:
+                yield from _files(report, form, stem, options or ExportOptions())
+            except UsageError as error:
+                if left_out is None:
+                    raise
+                left_out(form, error)
+
+    return write_files(made(), folder)
 
 
 def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:
