@@ -36,7 +36,7 @@ async def measure(engine: Engine, *, vocabulary: int) -> SpeedProbe:
         )
         return await engine.generate(request)
 
-    await work(slots, prompt[:0:-1][: max(1, prompt_tokens // 4)] or prompt, 2)
+    await work(slots, tuple(reversed(prompt))[: max(1, prompt_tokens // 4)], 2)
     alone = await work(0)
     together = await asyncio.gather(*(work(index) for index in range(slots)))
     return SpeedProbe(
