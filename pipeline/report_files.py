@@ -46,9 +46,10 @@ def write(
     Raises OutputError when the folder cannot be made or written or the disk is full. Then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
+    chosen = check_formats(formats)
 
     def made() -> Iterator[File]:
-        for form in check_formats(formats):
+        for form in chosen:
             try:
                 yield from _files(report, form, stem, options or ExportOptions())
             except UsageError as error:
