@@ -5,32 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.load_settings import LoadSettings
 from jobs.documents import utc_now
 from jobs.parameters import Parameters, Resolved, Source, resolve
 from jobs.records import TurnRecord
 from jobs.sequences import Mode, Sequence, TurnSpec
 from scripts.demo_model.check import TRIAL_SEED
 from scripts.demo_model.corpus import trial_chats
+from tests.demo_engine import demo_engine
 from workers.conversation import PromptPlan, ask, plan_prompt, replay
 from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
 from workers.engine.request import Engine
 from workers.guards import Rendering, encode
-from workers.library.inspect import read_facts
 from workers.prompts import open_conversation
 from workers.summaries import plan_turn
 from workers.templates import ChatTemplate
 from workers.turns import turn_draw, turn_record, turn_request
 
 TRIALS = trial_chats(TRIAL_SEED, 30)
-DEMO = Path(__file__).parents[2] / "config/models/nightjar-demo.gguf"
 START, END = 1, 2
 """Ids of <|im_start|> and <|im_end|>."""
 HEROES = ["Mila", "Tom", "Anna", "Ben", "Lily", "Oscar", "Nora", "Finn"]
@@ -39,11 +35,8 @@ PROMPTS = ["Tell me a story about a fox named {}.", "What happened next?", "How 
 
 @pytest.fixture(name="engine")
 async def an_engine() -> AsyncIterator[BatchEngine]:
-    wanted = LoadSettings(threads=1, slots=8, context=1024)
-    engine = await load(DEMO, settings=wanted, facts=read_facts(DEMO, "demo"), gpu="none")
-    yield engine
-    engine.check_integrity()
-    await engine.close()
+    async with demo_engine(slots=8, context=1024) as engine:
+        yield engine
 
 
 @dataclass

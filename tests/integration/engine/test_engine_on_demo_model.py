@@ -18,6 +18,7 @@ import pytest
 from config.errors import ContextError, EngineError, ModelFileError, ModelFitError, ParameterError
 from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
+from tests.demo_engine import DEMO, demo_engine, opened
 from workers.engine import reproducible
 from workers.engine.engine import BatchEngine
 from workers.engine.llama.backend import LlamaBackend
@@ -28,7 +29,6 @@ from workers.engine.request import Generation, Request
 from workers.engine.ticket import RequestTicket
 from workers.library.inspect import read_facts
 
-DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -40,17 +40,10 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-async def opened(**settings: Any) -> BatchEngine:
-    known = {"threads": 1, "slots": 4, "context": 512} | settings
-    return await load(DEMO, settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
-
-
 @pytest.fixture(name="engine")
 async def an_engine() -> AsyncIterator[BatchEngine]:
-    engine = await opened()
-    yield engine
-    engine.check_integrity()
-    await engine.close()
+    async with demo_engine() as engine:
+        yield engine
 
 
 def asked(engine: BatchEngine, text: str, *, max_tokens: int = 40, seed: int = 1, **more: Any) -> Request:

@@ -10,11 +10,11 @@ import pytest
 from config.errors import ModelError, ModelFitError, NightjarError
 from config.load_settings import LoadSettings
 from scripts.bench.models import TINY, build
+from tests.demo_engine import DEMO
 from workers.engine.device import Device
 from workers.engine.loading import resolve
 from workers.library.inspect import read_facts
 
-DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
 GIB = 2**30
 
 

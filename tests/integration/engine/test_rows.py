@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from tests.demo_engine import DEMO
 from workers.engine.drawing import Drawer, Drawn, Row
 from workers.engine.llama.backend import LlamaBackend
 from workers.engine.llama.context import ContextSettings
@@ -12,7 +12,6 @@ from workers.engine.llama.model import LlamaModel
 from workers.engine.request import TokenLogprob
 from workers.engine.slots import Piece, Work
 
-DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
 SLOTS = 32
 SETTINGS = ContextSettings(
     context=64, slots=SLOTS, n_batch=2048, n_ubatch=64, threads=1, flash_attention=False, offload_kv=False,

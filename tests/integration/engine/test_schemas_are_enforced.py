@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from config.load_settings import LoadSettings
 from jobs.parameters import Parameters
+from tests.demo_engine import demo_engine
 from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
 from workers.engine.request import Request
-from workers.library.inspect import read_facts
 
-DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
 SEEDS = 6
 NULL, TRUTH = {"type": "null"}, {"type": "boolean"}
 TAGGED = [{"properties": {"kind": {"const": k}, k: TRUTH}, "required": ["kind"], "type": "object"} for k in ("a", "b")]
@@ -57,11 +53,8 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.fixture(name="engine")
 async def an_engine() -> AsyncIterator[BatchEngine]:
-    settings = LoadSettings(threads=1, slots=8, context=512)
-    engine = await load(DEMO, settings=settings, facts=read_facts(DEMO, "demo"), gpu="none")
-    yield engine
-    engine.check_integrity()
-    await engine.close()
+    async with demo_engine(slots=8) as engine:
+        yield engine
 
 
 def asked(engine: BatchEngine, schema: dict[str, Any], seed: int) -> Request:

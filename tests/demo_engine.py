@@ -1,0 +1,29 @@
+"""The engine on the bundled model, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from config.load_settings import LoadSettings
+from workers.engine.engine import BatchEngine
+from workers.engine.loading import load
+from workers.library.inspect import read_facts
+
+DEMO = Path(__file__).parents[1] / "config/models/nightjar-demo.gguf"
+
+
+async def opened(**settings: Any) -> BatchEngine:
+    """Four slots of 512 tokens, where the settings say nothing else."""
+    known = {"threads": 1, "slots": 4, "context": 512} | settings
+    return await load(DEMO, settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
+
+
+@asynccontextmanager
+async def demo_engine(**settings: Any) -> AsyncIterator[BatchEngine]:
+    """For a fixture: checked and closed in the end."""
+    async with await opened(**settings) as engine:
+        yield engine
+        engine.check_integrity()
