@@ -10,6 +10,11 @@ import typer
 from config.errors import UsageError
 
 
+Reproducible = Annotated[
+    bool, typer.Option("--reproducible", help="The same seed gives the same text, whatever else runs; slower.")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
     """What is given here goes before what the registry says."""
@@ -17,9 +22,7 @@ class LoadOptions:
     slots: Annotated[
         str | None, typer.Option(metavar="NUMBER|auto", help="Conversations at once; auto: as many as fit.")
     ] = None
-    reproducible: Annotated[
-        bool, typer.Option("--reproducible", help="The same seed gives the same text, whatever else runs; slower.")
-    ] = False
+    reproducible: Reproducible = False
 
     def changes(self) -> dict[str, Any]:
         """Load settings by name. Raises UsageError."""

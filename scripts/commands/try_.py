@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.load_options import Reproducible
 from scripts.options import takes
 from scripts.session import run_async
 
@@ -33,9 +34,7 @@ class TryOptions:
     seed: Annotated[int, typer.Option(help="Seed of the sampling, from 0 to 2147483647.")] = 1
     context: Annotated[int | None, typer.Option(min=16, help="Tokens of context.")] = None
     gpu: Annotated[str | None, typer.Option(help="UUID or index of a card, or `none` for the CPU alone.")] = None
-    reproducible: Annotated[
-        bool, typer.Option("--reproducible", help="The same seed gives the same text again; slower.")
-    ] = False
+    reproducible: Reproducible = False
 
 
 @app.command(epilog='Example: nightjar try --model nightjar-demo "Tell me a story about a fox."')
