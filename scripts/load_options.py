@@ -9,7 +9,6 @@ import typer
 
 from config.errors import UsageError
 
-
 Reproducible = Annotated[
     bool, typer.Option("--reproducible", help="The same seed gives the same text, whatever else runs; slower.")
 ]
