@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from workers.engine.continuation import continued
 from workers.engine.request import Tokenizer
 
 LONGEST = 256
@@ -82,32 +83,29 @@ def encode(tokenizer: Tokenizer, rendering: Rendering, start: int = 0) -> list[i
     if not text:
         return []
     if rendering.plain:
-        return _inside(tokenizer, text, parse_special=False) if start else tokenizer.tokenize(text, parse_special=False)
+        return (
+            continued(tokenizer, text, parse_special=False) if start else tokenizer.tokenize(text, parse_special=False)
+        )
     spans = tuple((a - start, b - start) for a, b in rendering.guarded if b > start)
     real, collides = _control_tokens(text, tokenizer.special_texts, spans)
     leading = not start or (bool(real) and real[0][0] == 0)
     if not collides:
-        return tokenizer.tokenize(text, parse_special=True) if leading else _inside(tokenizer, text)
+        return tokenizer.tokenize(text, parse_special=True) if leading else continued(tokenizer, text)
     ids: list[int] = []
     at = 0
     for begin, end in [*real, (len(text), len(text))]:
         if at < begin:
             between = text[at:begin]
             whole = at > 0 or leading
-            ids += tokenizer.tokenize(between, parse_special=False) if whole else _inside(tokenizer, between, False)
+            ids += (
+                tokenizer.tokenize(between, parse_special=False)
+                if whole
+                else continued(tokenizer, between, parse_special=False)
+            )
         if begin < end:
             ids += tokenizer.tokenize(text[begin:end], parse_special=True)
         at = end
     return ids
-
-
-def _inside(tokenizer: Tokenizer, text: str, parse_special: bool = True) -> list[int]:
-    """Ids of text that goes on from plain text: without the space some tokenizers put before a beginning."""
-    anchor = tokenizer.tokenize("\n", parse_special=False)
-    both = tokenizer.tokenize("\n" + text, parse_special=parse_special)
-    if both[: len(anchor)] == anchor:
-        return both[len(anchor) :]
-    return tokenizer.tokenize(text, parse_special=parse_special)
 
 
 def _control_tokens(

@@ -11,6 +11,7 @@ from jobs.parameters import resolve
 from jobs.records import Timings, TurnRecord
 from jobs.sequences import Mode, Sequence, TurnSpec
 from workers.conversation import PromptPlan, plan_prompt
+from workers.engine.continuation import continued
 from workers.engine.llama.tokenizer import LlamaTokenizer
 from workers.engine.request import Generation
 from workers.prompts import open_conversation
@@ -85,7 +86,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaTokeniz
 @pytest.mark.parametrize("text", ["</is>", "b</is>", "<", " a"])
 def test_what_goes_on_from_other_text_gets_no_blank_before_it(tokenizer: LlamaTokenizer, text: str) -> None:
     """A closing marker that is forced inside a reply."""
-    assert tokenizer.detokenize(tokenizer.continuing(text)) == text
+    assert tokenizer.detokenize(continued(tokenizer, text)) == text
     assert tokenizer.detokenize(tokenizer.tokenize("<", parse_special=True)) == " <"
 
 

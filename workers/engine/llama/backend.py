@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from config.errors import EngineError, ModelError, ParameterError
 from jobs.parameters import Parameters
+from workers.engine.continuation import continued
 from workers.engine.grammar.gbnf import check_gbnf
 from workers.engine.grammar.of_schema import grammar_of_schema
 from workers.engine.guide import Guide
@@ -233,7 +234,7 @@ class LlamaSampler:
                 Guide(request.reasoning, opened=request.reasoning_open, budget=request.parameters.reasoning_budget),
                 piece=backend.pieces(request),
                 is_end=backend.is_end,
-                tokenize=lambda text: tokenizer.continuing(text.decode("utf-8", "replace")),
+                tokenize=lambda text: continued(tokenizer, text.decode("utf-8", "replace")),
             )
 
     def sample(self, row: int) -> int:

@@ -13,9 +13,6 @@ import llama_cpp as llama
 
 from config.errors import EngineError
 
-_LINE_END = "\n"
-"""Joins with nothing that follows it."""
-
 
 class LlamaTokenizer:
     """The model's own tokenizer; safe from any thread, also while the model is being closed."""
@@ -28,15 +25,6 @@ class LlamaTokenizer:
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         return self._ids(text, add_special=False, parse_special=parse_special)
-
-    def continuing(self, text: str) -> list[int]:
-        """Ids of what goes on from other text: without the blank that some vocabularies put before a beginning."""
-        ids = self.tokenize(text, parse_special=True)
-        if b"".join(self.written(token) for token in ids) == text.encode():
-            return ids
-        before = self.tokenize(_LINE_END, parse_special=False)
-        together = self.tokenize(_LINE_END + text, parse_special=True)
-        return together[len(before) :] if together[: len(before)] == before else ids
 
     def whole(self, text: str) -> list[int]:
         """Ids of a plain text with the control tokens the model wants around one (BOS; CLS and SEP)."""
