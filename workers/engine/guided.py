@@ -62,12 +62,11 @@ class GuidedSampler:
         if self._grammar is None:
             return token
         piece = self._piece(token)
-        if rest := self._guide.runs_over(piece):
-            self._forced.extend(self._tokenize(rest))
-            return self._forced.popleft()
         ends = self._is_end(token)
-        if ends and self._guide.phase is Phase.THINKING:  # the answer is still owed
-            self._forced.extend(self._tokenize(self._guide.rest_of_close))
+        # A model that would end its reply inside its thoughts still owes the answer.
+        owed = ends and self._guide.phase is Phase.THINKING
+        if rest := self._guide.rest_of_close if owed else self._guide.runs_over(piece):
+            self._forced.extend(self._tokenize(rest))
             return self._forced.popleft()
         if self._guide.free(piece) and not ends:
             return token
