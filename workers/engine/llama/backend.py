@@ -23,14 +23,12 @@ from workers.engine.llama.batch import Batch
 from workers.engine.llama.context import ContextSettings, open_context
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, top_logprobs
+from workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Copy, Move, Piece, Work
 
-MOST_GRAMMARS = 32
-"""Parsed grammars kept, oldest out first."""
 _NOBODY = Work("embedding", ())
 
 
@@ -60,7 +58,7 @@ class LlamaBackend:
         self._places: dict[int, int] = {}
         self._by_hand = threading.local()
         self.chains = Chains(model)
-        self._grammars: dict[str, Chain] = {}
+        self._grammars: Patterns[tuple[str, str]] = Patterns(self._parsed)
         self._abort_text = ctypes.create_string_buffer(2)
         self._listen_for_abort()
 
@@ -122,16 +120,16 @@ class LlamaBackend:
             return None
         name = "grammar" if text is not None else "json_schema"
         text = grammar_of_schema(_as_json(parameters.json_schema)) if text is None else text
-        if text not in self._grammars:
-            if name == "grammar":
-                check_gbnf(text)
-            handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
-            if not handle:
-                raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
-            if len(self._grammars) >= MOST_GRAMMARS:
-                self._grammars.pop(next(iter(self._grammars))).close()
-            self._grammars[text] = Chain(handle)
-        return self._grammars[text].copy()
+        return self._grammars.copy((name, text))
+
+    def _parsed(self, named: tuple[str, str]) -> Chain:
+        name, text = named
+        if name == "grammar":
+            check_gbnf(text)
+        handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
+        if not handle:
+            raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
+        return Chain(handle)
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:
         """What tokens add to the text; reasoning markers show even where they are control tokens."""
@@ -197,9 +195,7 @@ class LlamaBackend:
 
     def free(self) -> None:
         """Frees the context; the model stays."""
-        for grammar in self._grammars.values():
-            grammar.close()
-        self._grammars.clear()
+        self._grammars.close()
         self.chains.close()
         if self._ctx:
             llama.llama_free(self._ctx)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 import llama_cpp as llama
 import numpy as np
@@ -13,11 +14,11 @@ from workers.engine.llama.model import LlamaModel
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import Stage, remembered_tokens, stages
 
+Key = TypeVar("Key", bound=Hashable)
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _MOST_ROWS = 128
 _LARGE_VOCABULARY = 8_000
-MOST_DRY = 32
-"""DRY samplers kept as patterns, oldest out first."""
+MOST_PATTERNS = 32
 
 
 class Chain:
@@ -36,6 +37,28 @@ class Chain:
         if self.handle:
             llama.llama_sampler_free(self.handle)
             self.handle = None
+
+
+class Patterns(Generic[Key]):
+    """Chains that take long to make, kept to be copied: the oldest goes first."""
+
+    def __init__(self, make: Callable[[Key], Chain]) -> None:
+        self._make = make
+        self._kept: dict[Key, Chain] = {}
+
+    def copy(self, key: Key) -> Chain:
+        """A fresh one. Raises what `make` raises."""
+        if key not in self._kept:
+            made = self._make(key)
+            if len(self._kept) >= MOST_PATTERNS:
+                self._kept.pop(next(iter(self._kept))).close()
+            self._kept[key] = made
+        return self._kept[key].copy()
+
+    def close(self) -> None:
+        for chain in self._kept.values():
+            chain.close()
+        self._kept.clear()
 
 
 class Shortlist:
@@ -124,7 +147,8 @@ class Chains:
 
     def __init__(self, model: LlamaModel) -> None:
         self._model = model
-        self._dry: dict[Stage, Chain] = {}
+        # It tokenises its sequence breakers, which takes milliseconds.
+        self._dry: Patterns[Stage] = Patterns(lambda stage: Chain(_sampler(stage, model)))
 
     def of(self, request: Request, context: int) -> Chain:
         """A chain that has seen the prompt, as far as its penalties look back."""
@@ -132,25 +156,15 @@ class Chains:
         params.no_perf = True
         chain = Chain(llama.llama_sampler_chain_init(params))
         for stage in stages(request.parameters, request.seed, context):
-            llama.llama_sampler_chain_add(chain.handle, self._sampler(stage))
+            made = self._dry.copy(stage).handle if stage.name == "dry" else _sampler(stage, self._model)
+            llama.llama_sampler_chain_add(chain.handle, made)
         remembered = remembered_tokens(request.parameters, context)
         for token in request.prompt[-remembered:] if remembered else ():
             chain.accept(token)
         return chain
 
     def close(self) -> None:
-        for chain in self._dry.values():
-            chain.close()
-        self._dry.clear()
-
-    def _sampler(self, stage: Stage) -> Any:
-        if stage.name != "dry":
-            return _sampler(stage, self._model)
-        if stage not in self._dry:  # it tokenises its sequence breakers, for milliseconds: once, and copies are made
-            if len(self._dry) >= MOST_DRY:
-                self._dry.pop(next(iter(self._dry))).close()
-            self._dry[stage] = Chain(_sampler(stage, self._model))
-        return self._dry[stage].copy().handle
+        self._dry.close()
 
 
 def top_logprobs(logits: npt.NDArray[np.float32], token: int, top: int) -> TokenLogprob:
