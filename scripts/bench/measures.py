@@ -24,6 +24,8 @@ from scripts.bench.workloads import Outcome, Workload, judge_shaped, repeats, tw
 SLOTS = 16
 CONTEXT = 2048
 DECODE_CONTEXT = 512
+DECODED = 256
+"""Tokens of each slot in a round: half a second where two slots decode 60 M parameters."""
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
 NO_SERVER = "no server (`--server PATH`, or install xllamacpp)"
 VERDICT_SCHEMA: dict[str, Any] = {
@@ -77,7 +79,7 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
             stack.callback(bare.close)
             side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT)))
             for number in range(setup.rounds + 1):
-                rate, own = bare.run(16, 128), await side.decode(slots, 16, 128)
+                rate, own = bare.run(16, DECODED), await side.decode(slots, 16, DECODED)
                 if number:
                     samples["engine"].append(own.outcome.tokens_per_s)
                     samples["bare loop"].append(rate)

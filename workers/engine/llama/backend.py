@@ -55,6 +55,8 @@ class LlamaBackend:
         self._embeds = settings.embeddings
         self._row = ctypes.c_float * self.vocabulary
         self._logits = np.empty((0, self.vocabulary), np.float32)
+        self._logits_at = (0, 0)
+        """Address and rows of `_logits`: mostly those of the last step."""
         self._places: dict[int, int] = {}
         self._by_hand = threading.local()
         self.chains = Chains(model)
@@ -84,7 +86,6 @@ class LlamaBackend:
         self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
-            llama.llama_synchronize(self._ctx)
             self._find_logits([row for piece, row in zip(pieces, rows, strict=True) if piece.output])
             return rows
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
@@ -94,14 +95,15 @@ class LlamaBackend:
         )
 
     def _find_logits(self, rows: list[int]) -> None:
-        """Where the logits of these rows of the batch are: one after the other. Asking puts them in that order, once,
-        so that several threads may read them now."""
+        """Where the logits of these rows of the batch are: one after the other. Asking waits for the device and puts
+        them in that order, once, so that several threads may read them now."""
         first = llama.llama_get_logits(self._ctx)
         if rows and not first:
             raise EngineError("llama.cpp has no logits after decoding.")
-        if rows:
-            values: Any = (self._row * len(rows)).from_address(ctypes.addressof(first.contents))
+        if rows and (place := (ctypes.addressof(first.contents), len(rows))) != self._logits_at:
+            values: Any = (self._row * len(rows)).from_address(place[0])
             self._logits = np.frombuffer(values, np.float32).reshape(len(rows), self.vocabulary)
+            self._logits_at = place
         self._places = {row: place for place, row in enumerate(rows)}
 
     def clear(self) -> None:
