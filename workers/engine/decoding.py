@@ -17,13 +17,13 @@ from jobs.parameters import FinishReason
 from workers.engine.backend import Backend, Sampler
 from workers.engine.drawing import Drawer, Drawn, Row
 from workers.engine.reply import Reply
-from workers.engine.scheduler import Scheduler
+from workers.engine.scheduler import ROWS, Scheduler
 from workers.engine.slots import Output, Step, Work
 from workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 
-STEP_GOAL_S = 0.5
+STEP_GOAL_S = 1.0
 """Prefill chunks adapt so that a step takes about this long at most."""
 TEXT_EVERY_S = 0.025
 """Streamed text is handed over about this often at most, as often as a film shows a picture; a reply's end at once."""
@@ -291,10 +291,14 @@ class DecodeThread:
     def _adapt(self, prefilled: int, took_s: float) -> None:
         """Keeps a step near its goal: a slow device gets smaller chunks, a fast one whole batches."""
         scheduler = self.scheduler
-        if took_s > STEP_GOAL_S and prefilled > 16:
-            scheduler.chunk = max(16, int(prefilled * STEP_GOAL_S / took_s))
-        elif took_s < STEP_GOAL_S / 2:
-            scheduler.chunk = min(self._backend.limits.n_batch, scheduler.chunk * 2)
+        fits = prefilled * STEP_GOAL_S / took_s
+        if took_s < STEP_GOAL_S:
+            if prefilled < scheduler.chunk - ROWS:  # so few tell nothing about more
+                return
+            fits = min(fits, 2 * scheduler.chunk)
+        elif prefilled < ROWS:
+            return
+        scheduler.chunk = min(self._backend.limits.n_batch, max(1, int(fits) // ROWS) * ROWS + 1)
 
     def _flush(self) -> None:
         """Hands over what there is to hear. Text alone waits a little: each call wakes threads that cost a core."""

@@ -6,6 +6,8 @@ import ctypes
 import json
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import llama_cpp as llama
@@ -27,9 +29,11 @@ from workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Sh
 from workers.engine.request import Request, TokenLogprob
 from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
-from workers.engine.slots import Copy, Move, Piece, Work
+from workers.engine.slots import Copy, Move, Piece, Trim, Work
 
-_NOBODY = Work("embedding", ())
+_NOBODY = Work("nobody", ())
+"""Whose tokens belong to no request: texts to embed, and what fills holes."""
+_slot = attrgetter("slot")
 
 
 class LlamaBackend:
@@ -82,17 +86,38 @@ class LlamaBackend:
                 raise EngineError(f"The cache of slot {slot} cannot be trimmed to {move.keep} tokens.")
 
     def decode(self, pieces: Sequence[Piece]) -> list[int]:
-        rows = self._batch.fill(pieces)
+        fillers = self._fillers(pieces)
+        together = sorted([*pieces, *fillers], key=_slot) if fillers else pieces
+        rows = self._batch.fill(together)
         self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
-            self._find_logits([row for piece, row in zip(pieces, rows, strict=True) if piece.output])
-            return rows
+            self._find_logits([row for piece, row in zip(together, rows, strict=True) if piece.output])
+            self.move([Trim(slot=filler.slot, keep=filler.start) for filler in fillers])
+            return [row for piece, row in zip(together, rows, strict=True) if piece.work is not _NOBODY]
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
             f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
             f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {recent_errors()}".rstrip()
         )
+
+    def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Throwaway tokens for slots that lie alone between two that decode: llama.cpp computes only neighbouring slots
+        together, so that such a hole would cost another pass over the weights. They are dropped after the decode."""
+        if not self.limits.can_trim:
+            return []
+        room = self.limits.n_batch - sum(len(piece.ids) for piece in pieces)
+        holes = [
+            before.slot + 1
+            for before, after in pairwise(pieces)
+            if after.slot - before.slot == 2 and len(before.ids) == len(after.ids) == 1
+        ]
+        starts = [(hole, llama.llama_memory_seq_pos_max(self._memory, hole) + 1) for hole in holes[:room]]
+        return [
+            Piece(slot=hole, start=start, ids=(0,), output=False, work=_NOBODY)
+            for hole, start in starts
+            if start < self.limits.context
+        ]
 
     def _find_logits(self, rows: list[int]) -> None:
         """Where the logits of these rows of the batch are: one after the other. Asking waits for the device and puts
