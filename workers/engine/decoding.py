@@ -285,20 +285,8 @@ class DecodeThread:
         counters.decode_tokens += decoded
         counters.prefill_tokens += prefilled
         counters.last_step = now
-        if prefilled and not self._backend.limits.alone:
-            self._adapt(prefilled, took_s)
-
-    def _adapt(self, prefilled: int, took_s: float) -> None:
-        """Keeps a step near its goal: a slow device gets smaller chunks, a fast one whole batches."""
-        scheduler = self.scheduler
-        fits = prefilled * STEP_GOAL_S / took_s
-        if took_s < STEP_GOAL_S:
-            if prefilled < scheduler.chunk - ROWS:  # so few tell nothing about more
-                return
-            fits = min(fits, 2 * scheduler.chunk)
-        elif prefilled < ROWS:
-            return
-        scheduler.chunk = min(self._backend.limits.n_batch, max(1, int(fits) // ROWS) * ROWS + 1)
+        if not self._backend.limits.alone:
+            self.scheduler.chunk = next_chunk(self.scheduler.chunk, prefilled, took_s, self._backend.limits.n_batch)
 
     def _flush(self) -> None:
         """Hands over what there is to hear. Text alone waits a little: each call wakes threads that cost a core."""
@@ -313,3 +301,18 @@ class DecodeThread:
         """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""
         while (events := self._results.get()) is not None:
             self._deliver(events)
+
+
+def next_chunk(chunk: int, prefilled: int, took_s: float, most: int) -> int:
+    """Prefill tokens for the next step, after one that computed `prefilled` of the `chunk` it might have.
+
+    Steps stay near their goal: a slow device gets smaller chunks, a fast one at last whole batches (`most`).
+    """
+    fits = prefilled * STEP_GOAL_S / took_s
+    if took_s < STEP_GOAL_S:
+        if prefilled < chunk - ROWS:  # a few tokens say nothing about many
+            return chunk
+        fits = min(fits, 2 * chunk)
+    elif prefilled < ROWS:  # it was something else that took so long
+        return chunk
+    return min(most, max(1, int(fits) // ROWS) * ROWS + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +208,56 @@ def test_long_prompts_stall_nobody_for_more_than_a_chunk() -> None:
     for _ in range(20):
         bench.step()
     assert bench.generated["talker"] == before + 20
+
+
+@pytest.mark.parametrize(
+    ("n_batch", "talkers", "readers", "computed"),
+    [
+        (40, 0, [100], [32]),  # whole rows of the kernels
+        (40, 1, [100], [33]),  # the first token is computed with the one that decodes
+        (40, 1, [38], [38]),  # the end of a prompt, however long it is
+        (40, 0, [30, 100], [30]),  # ten tokens of the next prompt would cost a pass over the weights
+        (40, 0, [20, 100], [20, 16]),
+        (40, 0, [20, 18], [20, 18]),
+        (10, 0, [100], [10]),  # a batch smaller than the rows
+    ],
+)
+def test_chunks_fill_the_rows_of_the_kernels(
+    n_batch: int, talkers: int, readers: list[int], computed: list[int]
+) -> None:
+    bench = Bench(Limits(slots=4, context=1024, n_batch=n_batch))
+    for number in range(talkers):
+        bench.submit(f"talker {number}", (500 + number,), 60)
+    bench.step()
+    for number, length in enumerate(readers):
+        bench.submit(f"reader {number}", (600 + number,) * length, 1)
+    pieces = [piece for piece in bench.scheduler.plan().pieces if piece.work.id.startswith("reader")]
+    assert [len(piece.ids) for piece in pieces] == computed
+
+
+def test_slots_in_use_lie_side_by_side() -> None:
+    """Devices compute neighbours together; which idle slot was used last matters less."""
+    bench = Bench(Limits(slots=8, context=64, n_batch=64))
+    for number in range(8):
+        bench.submit(f"old {number}", (number,) * 8, 1 + number * 3 % 8)  # they end in another order than the slots'
+    bench.run()
+    for number in range(4):
+        bench.submit(f"new {number}", (20 + number,) * 8, 9)
+        bench.step()
+    used = [slot.index for slot in bench.scheduler.slots if slot.work is not None]
+    assert used == list(range(used[0], used[0] + 4))
+
+
+def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
+    """Nobody waits for another one that waits, whichever slots they have."""
+    bench = Bench(Limits(slots=4, context=256, n_batch=256))
+    for number in range(4):
+        bench.submit(f"old {number}", (number,) * 8, 9 - 2 * number)  # the last slot is the least used
+    bench.run()
+    for number in range(4):
+        bench.submit(f"new {number}", (*(7 for _ in range(40)), 20 + number), 9)
+    bench.step()
+    assert len(bench.scheduler.plan().pieces) == 4
 
 
 def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
