@@ -279,8 +279,12 @@ class DecodeThread:
 
     def _count(self, step: Step, took_s: float, now: float) -> None:
         counters = self.counters
-        decoded = sum(1 for piece in step.pieces if piece.start >= len(piece.work.prompt))
-        prefilled = step.tokens - decoded
+        decoded = prefilled = 0
+        for piece in step.pieces:
+            if piece.start >= len(piece.work.prompt):
+                decoded += 1
+            else:
+                prefilled += len(piece.ids)
         counters.steps += 1
         counters.decode_tokens += decoded
         counters.prefill_tokens += prefilled

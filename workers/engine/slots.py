@@ -98,10 +98,6 @@ class Step(NamedTuple):
     moves: tuple[Move, ...]
     pieces: tuple[Piece, ...]
 
-    @property
-    def tokens(self) -> int:
-        return sum(len(piece.ids) for piece in self.pieces)
-
 
 class Output(NamedTuple):
     """These works sample from the logits of `piece`: its own and those whose whole prompt it computed."""

@@ -93,6 +93,8 @@ class LlamaBackend:
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
             self._find_logits([row for piece, row in zip(together, rows, strict=True) if piece.output])
+            if not fillers:
+                return rows
             self.move([Trim(slot=filler.slot, keep=filler.start) for filler in fillers])
             return [row for piece, row in zip(together, rows, strict=True) if piece.work is not _NOBODY]
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
@@ -104,14 +106,14 @@ class LlamaBackend:
     def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Throwaway tokens for slots that lie alone between two that decode: llama.cpp computes only neighbouring slots
         together, so that such a hole would cost another pass over the weights. They are dropped after the decode."""
-        if not self.limits.can_trim:
-            return []
-        room = self.limits.n_batch - sum(len(piece.ids) for piece in pieces)
         holes = [
             before.slot + 1
             for before, after in pairwise(pieces)
             if after.slot - before.slot == 2 and len(before.ids) == len(after.ids) == 1
         ]
+        if not holes or not self.limits.can_trim:
+            return []
+        room = self.limits.n_batch - sum(len(piece.ids) for piece in pieces)
         starts = [(hole, llama.llama_memory_seq_pos_max(self._memory, hole) + 1) for hole in holes[:room]]
         return [
             Piece(slot=hole, start=start, ids=(0,), output=False, work=_NOBODY)
