@@ -27,8 +27,8 @@ DECODE_CONTEXT = 512
 DECODED = 256
 """Tokens of each slot in one go."""
 TURNS_OF_SLOTS = 8
-"""With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: on a machine that
-is not always as fast, what takes half a second says little."""
+"""With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: on a machine whose
+speed varies, what takes half a second says little."""
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
 NO_SERVER = "no server (`--server PATH`, or install xllamacpp)"
 VERDICT_SCHEMA: dict[str, Any] = {
@@ -82,15 +82,16 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
             stack.callback(bare.close)
             side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT)))
             for number in range(setup.rounds + 1):
-                seconds = dict.fromkeys(samples, 0.0)
-                turns = max(1, TURNS_OF_SLOTS // slots)
-                for _ in range(turns):
-                    seconds["bare loop"] += slots * DECODED / bare.run(16, DECODED)
-                    own = await side.decode(slots, 16, DECODED)
-                    seconds["engine"] += own.outcome.seconds
-                    played += [own] if number else []
-                for name in samples if number else ():
-                    samples[name].append(turns * slots * DECODED / seconds[name])
+                bare_s, own = 0.0, []
+                for _ in range(max(1, TURNS_OF_SLOTS // slots)):
+                    bare_s += slots * DECODED / bare.run(16, DECODED)
+                    own.append(await side.decode(slots, 16, DECODED))
+                if not number:
+                    continue
+                tokens = len(own) * slots * DECODED
+                samples["engine"].append(tokens / sum(one.outcome.seconds for one in own))
+                samples["bare loop"].append(tokens / bare_s)
+                played += own
         rows.append(ratio(f"decode, {slots} slots / bare loop", samples, lines.DECODE))
         say(rows[-1].told())
     stalls = lines.stalls("event-loop stall while generating, p99", [p.stalls_s for p in played], lines.STALL_MS)

@@ -312,7 +312,7 @@ def next_chunk(chunk: int, prefilled: int, took_s: float, most: int) -> int:
 
     Steps stay near their goal: a slow device gets smaller chunks, a fast one at last whole batches (`most`).
     """
-    fits = prefilled * STEP_GOAL_S / took_s
+    fits = prefilled * STEP_GOAL_S / max(took_s, 1e-6)
     if took_s < STEP_GOAL_S:
         if prefilled < chunk - ROWS:  # a few tokens say nothing about many
             return chunk

@@ -312,6 +312,8 @@ class Scheduler:
         beside = 1 if pieces else 0  # the first token of a chunk is computed with those
         left = full = min(self.limits.n_batch - len(pieces), self.chunk)
         for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
+            if left <= 0:
+                break
             piece = self._piece(work, left)
             if len(piece.ids) == left and not piece.output:  # the prompt goes on
                 rows = (left - beside) // ROWS * ROWS
@@ -321,8 +323,6 @@ class Scheduler:
                     break
             pieces.append(piece)
             left -= len(piece.ids)
-            if left <= 0:
-                break
         return pieces
 
     def _piece(self, work: Work, most: int) -> Piece:
