@@ -27,8 +27,8 @@ DECODE_CONTEXT = 512
 DECODED = 256
 """Tokens of each slot in one go."""
 TURNS_OF_SLOTS = 8
-"""With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: where a machine's
-speed varies, what takes half a second says little."""
+"""With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: half a second
+says little where a machine's speed varies."""
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
 NO_SERVER = "no server (`--server PATH`, or install xllamacpp)"
 VERDICT_SCHEMA: dict[str, Any] = {
