@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 STEP_GOAL_S = 1.0
 """Prefill chunks adapt so that a step takes about this long at most."""
-TEXT_EVERY_S = 0.025
-"""Streamed text is handed over about this often at most, as often as a film shows a picture; a reply's end at once."""
+TEXT_EVERY_S = 0.04
+"""Streamed text is handed over about this often at most, about as often as a film shows a picture; a reply's end at once."""
 FIRST_CHUNK = 64
 """Prefill tokens of the first steps, before the device's speed is known."""
 
@@ -164,6 +164,8 @@ class DecodeThread:
 
     def _obey(self) -> bool:
         """Waits for something to do and takes in what was asked. False when the engine is to close."""
+        if self._runs and not self._inbox and not self._closing:  # without the lock: this is asked at every step
+            return self.failure is None
         with self._wake:
             self.counters.busy_since = None
             while not self._closing and not self._inbox and self.scheduler.idle and not self._texts:

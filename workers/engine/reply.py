@@ -17,7 +17,9 @@ class Reply:
         self.finish_reason: FinishReason | None = None
         self.ids: list[int] = []
         self.logprobs: list[TokenLogprob] = []
-        self._context = context
+        self._length = request.parameters.max_tokens
+        self._room = context - len(request.prompt)
+        self._time_limit_s = request.parameters.time_limit_s
         self._piece = piece
         self._text = TextStream(request.parameters.stop)
         self._submitted = submitted
@@ -35,7 +37,7 @@ class Reply:
 
     def overdue(self, now: float) -> bool:
         """Whether the time limit, which counts from `start` and not while waiting for a slot, has passed."""
-        return self._started is not None and now - self._started > self.request.parameters.time_limit_s
+        return self._started is not None and now - self._started > self._time_limit_s
 
     def end_of_generation(self, now: float) -> str:
         """The model ended its reply. Returns the text that became certain by this."""
@@ -82,10 +84,9 @@ class Reply:
         if self._text.stop_string is not None:
             return "stop"
         count = len(self.ids)
-        if count >= self.request.parameters.max_tokens:
+        if count >= self._length:
             return "length"
-        full = len(self.request.prompt) + count >= self._context
-        if full:
+        if count >= self._room:
             return "context"
         return "length" if count >= self.request.max_tokens else None
 

@@ -71,9 +71,10 @@ class Scheduler:
         """Admits what can be admitted and says what to move and decode next. Empty where nothing is to do."""
         self.step_number += 1
         self._admit()
-        for work in self.running:
+        running = self.running
+        for work in running:
             self._resolve(work)
-        pieces = sorted(self._pieces(), key=lambda piece: piece.slot)
+        pieces = sorted(self._pieces(running), key=lambda piece: piece.slot)
         moves, self._moves = tuple(self._moves), []
         return Step(moves=moves, pieces=tuple(pieces))
 
@@ -302,9 +303,9 @@ class Scheduler:
 
     # -- the step ----------------------------------------------------------------------------------------------------
 
-    def _pieces(self) -> list[Piece]:
+    def _pieces(self, running: list[Work]) -> list[Piece]:
         """One id of everything that decodes, then prompt chunks in the order of admission within the budget."""
-        ready = [work for work in self.running if work.leader is None]
+        ready = [work for work in running if work.leader is None]
         if self.limits.alone:
             turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
             return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
