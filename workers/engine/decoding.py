@@ -26,7 +26,7 @@ log = structlog.get_logger()
 STEP_GOAL_S = 1.0
 """Prefill chunks adapt so that a step takes about this long at most."""
 TEXT_EVERY_S = 0.04
-"""Streamed text is handed over about this often at most, about as often as a film shows a picture; a reply's end at once."""
+"""Streamed text is handed over this often at most, about as often as a film shows a picture; a reply's end at once."""
 FIRST_CHUNK = 64
 """Prefill tokens of the first steps, before the device's speed is known."""
 
