@@ -80,7 +80,7 @@ class BareLoop:
         )
 
     def run(self, prompt_tokens: int, generated: int) -> float:
-        """All slots at once; returns generated tokens per second of the decode phase."""
+        """All slots at once; returns the seconds of the decode phase."""
         slots, chains = self._slots, [_chain(seed) for seed in range(self._slots)]
         llama.llama_memory_clear(llama.llama_get_memory(self._ctx), False)
         for slot in range(slots):
@@ -101,7 +101,7 @@ class BareLoop:
         seconds = time.perf_counter() - began
         for chain in chains:
             llama.llama_sampler_free(chain)
-        return slots * generated / seconds
+        return seconds
 
     def close(self) -> None:
         llama.llama_free(self._ctx)

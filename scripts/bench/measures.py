@@ -84,7 +84,7 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
             for number in range(setup.rounds + 1):
                 bare_s, own = 0.0, []
                 for _ in range(max(1, TURNS_OF_SLOTS // slots)):
-                    bare_s += slots * DECODED / bare.run(16, DECODED)
+                    bare_s += bare.run(16, DECODED)
                     own.append(await side.decode(slots, 16, DECODED))
                 if not number:
                     continue

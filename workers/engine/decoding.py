@@ -15,20 +15,17 @@ import structlog
 
 from jobs.parameters import FinishReason
 from workers.engine.backend import Backend, Sampler
+from workers.engine.chunks import FIRST_CHUNK, next_chunk
 from workers.engine.drawing import Drawer, Drawn, Row
 from workers.engine.reply import Reply
-from workers.engine.scheduler import ROWS, Scheduler
+from workers.engine.scheduler import Scheduler
 from workers.engine.slots import Output, Step, Work
 from workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 
-STEP_GOAL_S = 1.0
-"""Prefill chunks adapt so that a step takes about this long at most."""
 TEXT_EVERY_S = 0.04
 """Streamed text is handed over this often at most, about as often as a film shows a picture; a reply's end at once."""
-FIRST_CHUNK = 64
-"""Prefill tokens of the first steps, before the device's speed is known."""
 
 Event = tuple[AnyTicket, str, Outcome | None]
 """Text that became certain, and the outcome where this is the end."""
@@ -307,18 +304,3 @@ class DecodeThread:
         """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""
         while (events := self._results.get()) is not None:
             self._deliver(events)
-
-
-def next_chunk(chunk: int, prefilled: int, took_s: float, most: int) -> int:
-    """Prefill tokens for the next step, after one that computed `prefilled` of the `chunk` it might have.
-
-    Steps stay near their goal: a slow device gets smaller chunks, a fast one at last whole batches (`most`).
-    """
-    fits = prefilled * STEP_GOAL_S / max(took_s, 1e-6)
-    if took_s < STEP_GOAL_S:
-        if prefilled < chunk - ROWS:  # a few tokens say nothing about many
-            return chunk
-        fits = min(fits, 2 * chunk)
-    elif prefilled < ROWS:  # it was something else that took so long
-        return chunk
-    return min(most, max(1, int(fits) // ROWS) * ROWS + 1)

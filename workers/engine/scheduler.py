@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workers.engine.chunks import ROWS
 from workers.engine.prefix import Match, PrefixTree, common_length, key_of
 from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work
-
-ROWS = 16
-"""Tokens that kernels compute in one go, at most: with Q4_0 llama.cpp takes a third longer for 15 rows than for 16."""
 
 
 @dataclass(frozen=True, kw_only=True)
