@@ -313,8 +313,9 @@ class Scheduler:
         for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
             if left <= 0:
                 break
-            piece = self._piece(work, left)
-            if len(piece.ids) == left and not piece.output:  # the prompt goes on
+            fork = self._fork(work, running)
+            piece = self._piece(work, min(left, fork))
+            if len(piece.ids) == left < fork and not piece.output:  # the prompt goes on
                 rows = (left - beside) // ROWS * ROWS
                 if rows:
                     piece = self._piece(work, rows + beside)
@@ -323,6 +324,13 @@ class Scheduler:
             pieces.append(piece)
             left -= len(piece.ids)
         return pieces
+
+    def _fork(self, work: Work, running: list[Work]) -> int:
+        """Ids from here to where the first of its followers goes its own way: there they can all go on together. Those
+        of the very same prompt wait for its end. Without followers, as many as there are."""
+        assert work.slot is not None
+        start, end = len(work.slot.cells), len(work.prompt)
+        return min((w.shared for w in running if w.leader is work and start < w.shared < end), default=end) - start
 
     def _piece(self, work: Work, most: int) -> Piece:
         """The next ids of a work: the one it sampled, or a chunk of its prompt."""

@@ -260,6 +260,29 @@ def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
     assert len(bench.scheduler.plan().pieces) == 4
 
 
+@pytest.mark.parametrize(
+    ("prompts", "steps"),
+    [
+        (["sssabc", "sssdef"], [[3], [3, 3]]),  # the beginning alone, and then both: they end in the same step
+        (["sssabc", "sssaxy", "sssdef"], [[3], [1, 3], [2, 2, 1]]),  # two forks; the last one already writes
+        (["sssabc", "sssabc"], [[6], [1, 1]]),  # the very same prompt: nobody goes another way, and both sample
+        (["sssabc", "tttdef"], [[6, 6], [1, 1]]),  # nothing is shared
+    ],
+)
+def test_who_computes_for_others_stops_where_they_go_their_own_way(prompts: list[str], steps: list[list[int]]) -> None:
+    bench = Bench(Limits(slots=4, context=64, n_batch=64, min_copy=2))
+    for number, prompt in enumerate(prompts):
+        bench.submit(str(number), ids(prompt), 3)
+    for lengths in steps:
+        step = bench.scheduler.plan()
+        assert [len(piece.ids) for piece in step.pieces] == lengths
+        bench.device.move(step.moves)
+        bench.device.decode(step.pieces)
+        for output in bench.scheduler.commit(step):
+            for work in output.works:
+                bench.scheduler.push(work, 1000)
+
+
 def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
     """The next in line gets the cancelled one's slot at the very next plan."""
     bench = Bench(Limits(slots=1, context=64, n_batch=16))
