@@ -85,8 +85,8 @@ class Shortlist:
     def draw(self, logits: npt.NDArray[np.float32], chain: Chain) -> int | None:
         """The token, accepted; None where there is no shortlist."""
         highest = logits[: self._laid].reshape(self._rows, -1).max(axis=0)
-        bound = np.partition(highest, -self._k)[-self._k]
-        (ids,) = (logits >= bound).nonzero()
+        highest.partition(-self._k)
+        (ids,) = (logits >= highest[-self._k]).nonzero()
         count = len(ids)
         if not self._k <= count <= len(self._data):  # fewer: they are no numbers
             return None
