@@ -26,7 +26,7 @@ CONTEXT = 2048
 DECODE_CONTEXT = 512
 DECODED = 256
 """Tokens of each slot in one go."""
-TURNS_OF_SLOTS = 8
+TURNS_OF_SLOTS = 16
 """With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: half a second
 says little where a machine's speed varies."""
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
@@ -72,9 +72,10 @@ def say(text: str) -> None:
 
 
 async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> list[Row]:
-    """The engine, its text delivered to asyncio, against a bare decode loop with the same sampler chain."""
+    """The engine, its text delivered to asyncio, against a bare decode loop with the same sampler chain. The event loop
+    is looked at in goes of their own."""
     rows = []
-    played: list[Played] = []
+    stalls_s: list[list[float]] = []
     for slots in counts:
         samples: dict[str, list[float]] = {"engine": [], "bare loop": []}
         async with AsyncExitStack() as stack:
@@ -91,10 +92,10 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
                 tokens = len(own) * slots * DECODED
                 samples["engine"].append(tokens / sum(one.outcome.seconds for one in own))
                 samples["bare loop"].append(tokens / bare_s)
-                played += own
+                stalls_s.append((await side.decode(slots, 16, DECODED, observed=True)).stalls_s)
         rows.append(ratio(f"decode, {slots} slots / bare loop", samples, lines.DECODE))
         say(rows[-1].told())
-    stalls = lines.stalls("event-loop stall while generating, p99", [p.stalls_s for p in played], lines.STALL_MS)
+    stalls = lines.stalls("event-loop stall while generating, p99", stalls_s, lines.STALL_MS)
     say(stalls.told())
     return [*rows, stalls]
 

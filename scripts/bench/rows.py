@@ -75,10 +75,15 @@ class Row:
 
 
 def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit: str = "tokens/s") -> Row:
-    """The first side's median over the second's; samples are in `unit`."""
+    """The median of the rounds' ratios, first side over second; samples are in `unit`, one a round.
+
+    A round's sides run one right after the other, so what the machine does to both drops out of their ratio, which it
+    does not from a ratio of medians that come from different rounds.
+    """
     (_, own), (name, other) = samples.items()
     note = f"{figure(median(own))} against {figure(median(other))} {unit} of {name}"
-    return Row(measure=measure, value=median(own) / median(other), goal=goal, note=note, samples=samples)
+    ratios = [one / another for one, another in zip(own, other, strict=True)]
+    return Row(measure=measure, value=median(ratios), goal=goal, note=note, samples=samples)
 
 
 def figure(value: float) -> str:
