@@ -36,6 +36,8 @@ from pipeline.schedules import fire_due
 from pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
+RING_QUIETLY_EVERY_S = 1.0
+"""While nothing changes: looking costs the workers' cores some milliseconds each time."""
 MARK_EVERY_S = 2.0
 REPEAT_EVERY_S = 5.0
 KEEP_HOUSE_EVERY_S = 1.0
@@ -59,12 +61,14 @@ class Dispatcher:
         self._windows: dict[str, int] = {}
         self._rung: dict[str, set[tuple[str, int]]] = {}
         self._repeated: dict[str, float] = {}
+        self._ring_pause_s = RING_EVERY_S
+        self._ring_due = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set. A server that goes away is waited for."""
         _log.info("dispatcher_started", dispatcher=self._name)
         chores: list[tuple[float, Callable[[], Awaitable[None]]]] = [
-            (RING_EVERY_S, self.ring),
+            (RING_EVERY_S, self.ring_when_due),
             (MARK_EVERY_S, self.mark),
             (KEEP_HOUSE_EVERY_S, self.take_back),
             (KEEP_HOUSE_EVERY_S, self.advance),
@@ -92,6 +96,16 @@ class Dispatcher:
     async def mark(self) -> None:
         """Leaves a sign of life for `nightjar status`."""
         await mark_dispatcher(self._name, self._database)
+
+    async def ring_when_due(self) -> None:
+        """Rings, and then waits longer and longer while runs are in work and what is due stays the same."""
+        if monotonic() < self._ring_due:
+            return
+        before = dict(self._rung)
+        await self.ring()
+        quiet = before and before == self._rung
+        self._ring_pause_s = min(2 * self._ring_pause_s, RING_QUIETLY_EVERY_S) if quiet else RING_EVERY_S
+        self._ring_due = monotonic() + self._ring_pause_s
 
     async def ring(self) -> None:
         """Tops up every model's queue with its window of due jobs."""
@@ -197,6 +211,7 @@ class Dispatcher:
             await write_judging(document, self._database)
             await write_embedding(document, self._database)
             await mark_planned(document, self._database)
+            self._ring_due = 0.0  # there is new work
         else:
             await self._close(run)
 

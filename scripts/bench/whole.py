@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scripts.session import Session
     from workers.library.find import ModelEntry
 
-POLL_S = 0.5
+POLL_S = 2.0
 """Seldom: looking takes time from what is measured, and the times come from the commits."""
 READY_S = 180.0
 

@@ -56,6 +56,34 @@ async def test_redis_holds_a_small_window_in_order(dispatcher: Dispatcher, doorb
     assert await doorbell.depth(MODEL) == SMALLEST
 
 
+async def test_it_looks_less_often_while_nothing_changes(
+    dispatcher: Dispatcher, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times a second without work or with news of it; once a second while the same jobs wait and others run."""
+    clock, looks, ring = 0.0, list[float](), dispatcher.ring
+
+    async def look() -> None:
+        looks.append(clock)
+        await ring()
+
+    async def seconds(count: int) -> list[float]:
+        nonlocal clock
+        looks.clear()
+        for _ in range(4 * count):
+            clock += 0.25
+            await dispatcher.ring_when_due()
+        return [at - looks[0] for at in looks]
+
+    monkeypatch.setattr("pipeline.dispatcher.monotonic", lambda: clock)
+    monkeypatch.setattr(dispatcher, "ring", look)
+    assert await seconds(1) == [0, 0.25, 0.5, 0.75]
+    await make_run("r", sequences=4)
+    assert await seconds(4) == [0, 0.25, 0.75, 1.75, 2.75, 3.75]
+    job = (await Job.find({"run": "r"}).to_list())[0]
+    assert await ownership.claim({job.id: 0}, "worker", "host", 60, database)
+    assert await seconds(2) == [0, 0.25, 0.75]
+
+
 async def test_payloads_are_json(dispatcher: Dispatcher, doorbell: Doorbell) -> None:
     """Nothing in Redis is a pickle."""
     await make_run("r", sequences=1)
