@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import ModelError
+from jobs.states import TERMINAL_RUNS
 from scripts.bench.models import word
 from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload
 from scripts.children import Child
@@ -96,8 +97,9 @@ class Pipeline:
         return outcome, _same_lengths(jobs, self._load, number)
 
     async def _finished(self, run: Run) -> list[dict[str, Any]]:
-        open_jobs = {"run": run.id, "status": {"$in": ["PENDING", "RUNNING"]}}
-        while await self._session.database.jobs.find_one(open_jobs, {"_id": 1}) is not None:  # noqa: ASYNC110
+        """Waits for the run's report, too, so that writing it takes nothing from what is measured next."""
+        ended = {"_id": run.id, "status": {"$in": list(TERMINAL_RUNS)}}
+        while await self._session.database.runs.find_one(ended, {"_id": 1}) is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return await self._session.database.jobs.find({"run": run.id, "status": "DONE"}).to_list()
 
