@@ -1,4 +1,4 @@
-"""Each measure of the table: every side does the same work in turn, and the medians are compared."""
+"""Each measure of the table: every side does the same work in turn, and each round is compared by itself."""
 
 from __future__ import annotations
 
