@@ -17,6 +17,10 @@ from workers.engine.slots import Move, Piece
 class Sampler(Protocol):
     """One request's sampling state: its random numbers, penalties and grammar belong to it alone."""
 
+    @property
+    def slow(self) -> bool:
+        """Whether drawing looks at the whole vocabulary, outside the interpreter's lock: other threads can help."""
+
     def sample(self, row: int) -> int:
         """The next id from the logits of a row that `Backend.decode` named."""
 

@@ -1,8 +1,9 @@
-"""Draws a step's tokens from their logits: one after the other, or on several cores where that takes long.
+"""Draws a step's tokens from their logits: one after the other, and the slow ones on several cores.
 
-Drawing passes over the whole vocabulary for each row: 50 us for 32,000 entries, 4 to 8 ms where a grammar has to look
-at each. Nothing else can go on meanwhile, least of all a GPU. The rows are independent of each other, and llama.cpp
-computes without holding the interpreter's lock.
+Where a grammar has to look at each entry of the vocabulary a draw takes 4 to 8 ms, nearly all of it in llama.cpp, which
+computes without holding the interpreter's lock; nothing else can go on meanwhile, least of all a GPU. From a shortlist
+a draw takes 30 us, half of which need the lock: several threads that shared such rows took two to four times as long as
+one (16 slots, 32,000 and 128,000 entries; see docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from workers.engine.backend import Sampler
 from workers.engine.request import TokenLogprob
 
 WORTH_SHARING = 100_000
-"""Logits of a step from which waking another thread costs less than it saves."""
+"""Logits of a step's slow rows from which waking another thread costs less than it saves."""
 
 
 class Row(NamedTuple):
@@ -24,6 +25,10 @@ class Row(NamedTuple):
     number: int
     sampler: Sampler
     with_logprob: bool
+
+    @property
+    def slow(self) -> bool:
+        return self.with_logprob or self.sampler.slow
 
 
 class Drawn(NamedTuple):
@@ -42,12 +47,14 @@ class Drawer:
     def draw(self, rows: Sequence[Row]) -> list[Drawn | Exception]:
         """What each row drew; an error concerns its own row alone."""
         results: list[Drawn | Exception] = [_UNDRAWN] * len(rows)
-        numbers = iter(range(len(rows)))  # shared by the lanes: whoever is free takes the next row
-        if self._pool is None or len(rows) * self._vocabulary < WORTH_SHARING:
-            _lane(rows, numbers, results)
+        slow = [number for number, row in enumerate(rows) if row.slow] if self._pool is not None else []
+        if self._pool is None or len(slow) * self._vocabulary < WORTH_SHARING:
+            _lane(rows, iter(range(len(rows))), results)
             return results
-        helpers = [self._pool.submit(_lane, rows, numbers, results) for _ in range(min(self._helpers, len(rows) - 1))]
-        _lane(rows, numbers, results)
+        shared = iter(slow)  # by all lanes: whoever is free takes the next row
+        helpers = [self._pool.submit(_lane, rows, shared, results) for _ in range(min(self._helpers, len(slow) - 1))]
+        _lane(rows, iter([number for number, row in enumerate(rows) if not row.slow]), results)
+        _lane(rows, shared, results)
         wait(helpers)
         return results
 

@@ -22,6 +22,8 @@ SETTINGS = ContextSettings(
 class Likeliest:
     """Draws the likeliest token, after a pass over the row that gives other threads time."""
 
+    slow = True
+
     def __init__(self, backend: LlamaBackend) -> None:
         self._backend = backend
 

@@ -13,7 +13,8 @@ from workers.engine.request import TokenLogprob
 class Noted:
     """A sampler that draws ten times its row's number and notes its thread; with a barrier it waits for company."""
 
-    def __init__(self, company: threading.Barrier | None = None) -> None:
+    def __init__(self, company: threading.Barrier | None = None, *, slow: bool = True) -> None:
+        self.slow = slow
         self.threads: set[int] = set()
         self._company = company
 
@@ -60,6 +61,17 @@ def test_a_large_vocabulary_is_drawn_by_several_threads_at_once() -> None:
     drawer.close()
     assert drawn == [Drawn(0), Drawn(10)]
     assert len(sampler.threads) == 2
+
+
+def test_quick_rows_stay_with_the_caller_while_others_help_with_the_slow_ones() -> None:
+    """Several threads would only wait for each other's turn at the interpreter."""
+    quick, slow = Noted(slow=False), Noted(threading.Barrier(2))
+    drawer = Drawer(WORTH_SHARING, 4)
+    drawn = drawer.draw([Row(0, quick, False), Row(1, slow, False), Row(2, slow, False), Row(4, quick, False)])
+    drawer.close()
+    assert drawn == [Drawn(0), Drawn(10), Drawn(20), Drawn(40)]
+    assert quick.threads == {threading.get_ident()}
+    assert len(slow.threads) == 2
 
 
 def test_little_work_wakes_nobody() -> None:
