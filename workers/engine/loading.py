@@ -97,7 +97,7 @@ def _open(
         n_batch=resolved.n_batch,
         n_ubatch=resolved.n_ubatch,
         threads=resolved.threads,
-        flash_attention=resolved.flash_attention,
+        flash_attention=backend.flash_attention,
         cache_type_k=resolved.cache_type_k,
         cache_type_v=resolved.cache_type_v,
         llama_cpp_build=BUILD,

@@ -12,6 +12,7 @@ from config.load_settings import LoadSettings
 from scripts.bench.models import TINY, build
 from tests.demo_engine import DEMO
 from workers.engine.device import Device
+from workers.engine.llama.context import ContextSettings, flash_attention, without_flash
 from workers.engine.loading import resolve
 from workers.library.inspect import read_facts
 
@@ -36,6 +37,39 @@ def resolved(path: Path, *, free: int = 64 * GIB, is_cpu: bool = True, **setting
 def test_what_is_left_open_is_decided(is_cpu: bool, settings: dict[str, Any], wanted: dict[str, Any]) -> None:
     found, _ = resolved(DEMO, is_cpu=is_cpu, **settings)
     assert {name: getattr(found, name) for name in wanted} == wanted
+
+
+ON, OFF, IF_IT_CAN = 1, 0, -1
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"offload_kv": True}, IF_IT_CAN),  # a GPU may have no kernel for the model's heads
+        ({"offload_kv": True, "flash_attention": False}, OFF),
+        ({"offload_kv": True, "cache_type_v": "q8_0"}, ON),  # which needs it
+        ({"offload_kv": False}, ON),  # the cache is the CPU's, which has every kernel
+        ({"offload_kv": False, "flash_attention": False}, OFF),
+    ],
+)
+def test_flash_attention_is_forced_where_its_device_is_known(settings: dict[str, Any], wanted: int) -> None:
+    """Forced on a GPU that lacks the kernel, every layer's attention would be computed on the CPU."""
+    usual = resolved(DEMO)[0].__dict__
+    assert flash_attention(ContextSettings(**(usual | settings))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "without"),
+    [
+        ("resolve_fused_ops: Flash Attention not supported, set to disabled", True),
+        ("llama_init_from_model: flash_attn is not compatible with Grok - forcing off", True),
+        ("resolve_fused_ops: Flash Attention enabled", False),
+        ("resolve_fused_ops: Lightning Indexer not supported, set to disabled", False),
+        ("resolve_fused_ops: layer 0 is assigned to device CUDA0 but Flash Attention is assigned to device CPU", False),
+    ],
+)
+def test_whether_a_context_does_without_flash_attention_is_in_the_log(line: str, without: bool) -> None:
+    assert without_flash(["llama_context: n_ctx_seq < n_ctx_train", line]) is without
 
 
 def test_slots_are_as_many_as_fit() -> None:

@@ -52,7 +52,7 @@ class LlamaBackend:
             can_trim=model.can_share,
             min_copy=settings.min_copy,
         )
-        self._ctx = open_context(model, settings)
+        self._ctx, self.flash_attention = open_context(model, settings)
         self._memory = llama.llama_get_memory(self._ctx)
         self._batch = Batch(settings.n_batch)
         self.vocabulary = model.tokenizer.size
@@ -261,6 +261,8 @@ class LlamaSampler:
                 is_end=backend.is_end,
                 tokenize=lambda text: continued(tokenizer, text.decode("utf-8", "replace")),
             )
+
+        self.slow = self._guided is not None or self._shortlist is None
 
     def sample(self, row: int) -> int:
         if self._guided is None:

@@ -10,7 +10,7 @@ from typing import Any
 import llama_cpp as llama
 
 from config.errors import ModelError, ModelFitError
-from workers.engine.llama.library import forget_errors, recent_errors
+from workers.engine.llama.library import forget_errors, recent_errors, recent_warnings
 from workers.engine.llama.model import LlamaModel
 from workers.library.estimate import cells
 
@@ -34,8 +34,11 @@ class ContextSettings:
     embeddings: bool = False
 
 
-def open_context(model: LlamaModel, settings: ContextSettings) -> Any:
-    """The handle of a new context with the model's adapters on it. Raises ModelFitError where it cannot be had."""
+def open_context(model: LlamaModel, settings: ContextSettings) -> tuple[Any, bool]:
+    """The handle of a new context with the model's adapters on it, and whether it computes with flash attention.
+
+    Raises ModelFitError where it cannot be had.
+    """
     forget_errors()
     context = llama.llama_init_from_model(model.handle, _params(settings))
     if not context:
@@ -44,7 +47,12 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> Any:
             f"{recent_errors() or 'llama.cpp gave no reason'}. Load it with fewer slots or a smaller context."
         )
     _set_adapters(context, model.adapters)
-    return context
+    return context, settings.flash_attention and not without_flash(recent_warnings())
+
+
+def without_flash(warnings: Sequence[str]) -> bool:
+    """llama.cpp says only in its log that it does without: the device has no kernel, or the model rules it out."""
+    return any("flash" in (said := line.lower()) and ("disabled" in said or "forcing off" in said) for line in warnings)
 
 
 def _params(settings: ContextSettings) -> Any:
@@ -54,7 +62,7 @@ def _params(settings: ContextSettings) -> Any:
     params.n_batch = settings.n_batch
     params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
     params.n_threads = params.n_threads_batch = settings.threads
-    params.flash_attn_type = int(settings.flash_attention)
+    params.flash_attn_type = flash_attention(settings)
     params.offload_kqv = params.op_offload = settings.offload_kv
     params.type_k, params.type_v = CACHE_TYPES[settings.cache_type_k], CACHE_TYPES[settings.cache_type_v]
     # Separate streams decode distinct contexts faster, but would pool the mean of the last piece of a text only.
@@ -63,6 +71,17 @@ def _params(settings: ContextSettings) -> Any:
     params.no_perf = True
     params.embeddings = settings.embeddings
     return params
+
+
+def flash_attention(settings: ContextSettings) -> int:
+    """On, off, or where the device has a kernel for the model's heads: forced on without one, each layer's attention
+    would be computed on the CPU. llama.cpp looks for the layers' device alone, so where the cache is kept off it, and
+    where a quantised cache needs it, the answer is not left to it."""
+    if not settings.flash_attention:
+        return int(llama.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+    if settings.cache_type_v != "f16" or not settings.offload_kv:
+        return int(llama.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+    return int(llama.LLAMA_FLASH_ATTN_TYPE_AUTO)
 
 
 def _set_adapters(context: Any, adapters: Sequence[tuple[Any, float]]) -> None:

@@ -12,13 +12,15 @@ from config.logging import llama_log
 
 BUILD = f"llama.cpp {llama.llama_version().decode()}"
 BINDING: str = llama.__version__
-_ERROR = 4  # ggml.h: enum ggml_log_level
+_WARNING, _ERROR = 3, 4  # ggml.h: enum ggml_log_level
 _recent_errors: deque[str] = deque(maxlen=3)
+_recent_warnings: deque[str] = deque(maxlen=16)
 
 
 def forget_errors() -> None:
-    """To be called before what may fail, so that `recent_errors` speaks of that alone."""
+    """To be called before what may fail, so that `recent_errors` and `recent_warnings` speak of that alone."""
     _recent_errors.clear()
+    _recent_warnings.clear()
 
 
 def recent_errors() -> str:
@@ -26,11 +28,18 @@ def recent_errors() -> str:
     return "; ".join(_recent_errors)
 
 
+def recent_warnings() -> tuple[str, ...]:
+    """The last warning lines that llama.cpp logged."""
+    return tuple(_recent_warnings)
+
+
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _: Any) -> None:
     line = text.decode("utf-8", "replace")
     if level == _ERROR and line.strip():
         _recent_errors.append(line.strip())
+    if level == _WARNING:
+        _recent_warnings.append(line.strip())
     if structlog.is_configured():
         llama_log(level, line)
 
