@@ -21,9 +21,10 @@ from config.settings import Settings
 from scripts.bench import measures
 from scripts.bench.circumstances import circumstances, summary
 from scripts.bench.measures import Setup
-from scripts.bench.models import LARGE, SMALL, build
+from scripts.bench.models import SIZES, build
 from scripts.bench.rows import LEAST_ROUNDS, Row, as_json, standing, table
 from scripts.bench.server import find_server
+from workers.engine.device import this_device
 from workers.library.inspect import read_facts
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,10 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "verdicts": measures.verdicts,
     "pipeline": measures.whole_pipeline,
     "texts": measures.differing_texts,
+    "alone": measures.one_conversation,
 }
+ON_A_GPU = ("alone",)
+"""Made on a CPU only where they are named: 8,192 tokens of prompt take minutes there."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> None:
     known = circumstances(setup)
     out = setup.folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     rows: list[Row] = []
-    for name in arguments.only or MEASURES:
+    usual = [name for name in MEASURES if name not in ON_A_GPU or not this_device(None).is_cpu]
+    for name in arguments.only or usual:
         rows += asyncio.run(MEASURES[name](setup))
         result = {**known, "standing": standing(setup.rounds), "rows": [as_json(row) for row in rows]}
         out.write_text(json.dumps(result, indent=1), encoding="utf-8")  # a later measure may fail, after an hour
@@ -64,7 +69,8 @@ def _setup(arguments: argparse.Namespace) -> Setup:
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     server = find_server(arguments.server, arguments.xllamacpp)
-    model = arguments.model or build(LARGE if arguments.large else SMALL, folder)
+    model = arguments.model or build(SIZES[arguments.size], folder)
+    facts = read_facts(model, model.stem)
     return Setup(
         model=model,
         demo=ROOT / "config/models/nightjar-demo.gguf",
@@ -72,15 +78,22 @@ def _setup(arguments: argparse.Namespace) -> Setup:
         rounds=arguments.rounds,
         folder=folder,
         server=server,
-        vocabulary=read_facts(model, model.stem).vocabulary,
-        large=arguments.large,
+        vocabulary=facts.vocabulary,
+        parameters=facts.parameters,
+        large=arguments.size != "60m",
     )
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, help="any GGUF file instead of the built one")
-    parser.add_argument("--large", action="store_true", help="a 1 B Q4_0 model instead of 60 M Q8_0")
+    parser.add_argument(
+        "--size",
+        choices=list(SIZES),
+        default="60m",
+        help="of the built model: 60 M parameters in Q8_0 (the default), 1.1 B or 8 B in Q4_0",
+    )
+    parser.add_argument("--large", action="store_const", dest="size", const="1b", help="the same as --size 1b")
     parser.add_argument("--server", metavar="PATH", help="a llama-server binary to compare with")
     parser.add_argument(
         "--xllamacpp",

@@ -122,7 +122,13 @@ class Serial:
 
     def __init__(self, path: Path, *, context: int, threads: int) -> None:
         self._llama = llama.Llama(
-            str(path), n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False
+            str(path),
+            n_ctx=context,
+            n_gpu_layers=-1,  # all, as on the other sides
+            n_threads=threads,
+            n_threads_batch=threads,
+            flash_attn=True,
+            verbose=False,
         )
 
     def run(self, workload: Workload) -> Outcome:

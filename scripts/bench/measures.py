@@ -19,7 +19,8 @@ from scripts.bench.engine_side import EngineSide, Played
 from scripts.bench.rows import Goal, Row, not_measured, ratio
 from scripts.bench.server import Server, ServerProgram
 from scripts.bench.whole import Load, Pipeline
-from scripts.bench.workloads import Outcome, Workload, judge_shaped, repeats, two_turn_chats
+from scripts.bench.workloads import Outcome, Workload, alone, judge_shaped, repeats, two_turn_chats
+from workers.engine.device import this_device
 
 SLOTS = 16
 CONTEXT = 2048
@@ -29,6 +30,9 @@ DECODED = 256
 TURNS_OF_SLOTS = 16
 """With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: half a second
 says little where a machine's speed varies."""
+SHORT_PROMPT, SHORT_REPLY = 200, 64
+LONG_CONTEXT = 8192
+PROMISED_PARAMETERS = 7_000_000_000
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
 NO_SERVER = "no server (`--server PATH`, or install xllamacpp)"
 VERDICT_SCHEMA: dict[str, Any] = {
@@ -52,6 +56,7 @@ class Setup:
     folder: Path
     server: ServerProgram | None
     vocabulary: int
+    parameters: int
     large: bool = False
 
     def load(self, slots: int = SLOTS, context: int = CONTEXT) -> LoadSettings:
@@ -175,6 +180,42 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
     row = ratio("whole pipeline / engine alone", samples, lines.PIPELINE_LARGE if setup.large else lines.PIPELINE)
     say(row.told())
     return [row]
+
+
+async def one_conversation(setup: Setup) -> list[Row]:
+    """What someone alone with a model waits for: its load, a short reply, and text at both ends of a long context.
+
+    The goals are for 7 B parameters and more on a GPU; with less the figures are for information.
+    """
+    kinds = {
+        "load_s": ("load", lines.LOAD_S, "s", "the file in the page cache"),
+        "reply_s": ("a short reply", lines.SHORT_REPLY_S, "s", f"{SHORT_PROMPT} tokens in, {SHORT_REPLY} out"),
+        "near": ("one conversation", lines.ALONE, "tokens/s", f"{DECODED} tokens after {SHORT_PROMPT}"),
+        "far": ("the same at the context's end", lines.ALONE, "tokens/s", f"{DECODED} tokens to the {LONG_CONTEXT}th"),
+    }
+    samples: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number in range(setup.rounds + 1):
+        async with EngineSide.loaded(setup.model, setup.load(1, LONG_CONTEXT)) as side:
+            if not number:  # the file is being read, kernels are being loaded
+                await side.run(alone(setup.vocabulary, number, SHORT_PROMPT, SHORT_REPLY))
+                continue
+            short = await side.run(alone(setup.vocabulary, number, SHORT_PROMPT, SHORT_REPLY))
+            near = await side.decode(1, SHORT_PROMPT, DECODED)
+            far = await side.decode(1, LONG_CONTEXT - DECODED, DECODED)
+            samples["load_s"].append(side.engine.load.load_s)
+            samples["reply_s"].append(short.outcome.seconds)
+            samples["near"].append(near.outcome.tokens_per_s)
+            samples["far"].append(far.outcome.tokens_per_s)
+    promised = setup.parameters >= PROMISED_PARAMETERS and not this_device(None).is_cpu
+    rows = [
+        lines.median_of(
+            f"{name}, {LONG_CONTEXT} tokens of context", samples[kind], goal if promised else None, unit, note
+        )
+        for kind, (name, goal, unit, note) in kinds.items()
+    ]
+    for row in rows:
+        say(row.told())
+    return rows
 
 
 async def differing_texts(setup: Setup) -> list[Row]:

@@ -41,6 +41,17 @@ class Shape:
 
 SMALL = Shape(name="bench-60m-q8_0", width=512, layers=8, heads=8, kv_heads=4, feed_forward=1536, quantisation="Q8_0")
 LARGE = Shape(name="bench-1b-q4_0", width=2048, layers=22, heads=32, kv_heads=4, feed_forward=5632, quantisation="Q4_0")
+HUGE = Shape(
+    name="bench-8b-q4_0",
+    width=4096,
+    layers=32,
+    heads=32,
+    kv_heads=8,
+    feed_forward=14336,
+    quantisation="Q4_0",
+    vocabulary=128_256,
+)
+SIZES = {"60m": SMALL, "1b": LARGE, "8b": HUGE}
 TINY = Shape(
     name="bench-tiny-q8_0",
     width=64,

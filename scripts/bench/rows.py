@@ -36,6 +36,9 @@ PIPELINE = Goal(bound=0.90)
 PIPELINE_LARGE = Goal(bound=0.97)
 STALL_MS = Goal(bound=20.0, at_most=True)
 SAME_TEXTS = Goal(bound=0.0, at_most=True)
+LOAD_S = Goal(bound=5.0, at_most=True)
+ALONE = Goal(bound=50.0)
+SHORT_REPLY_S = Goal(bound=1.5, at_most=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,11 @@ def not_measured(measure: str, goal: Goal, reason: str, samples: Mapping[str, Se
 def highest(measure: str, values: Sequence[float], goal: Goal) -> Row:
     """The worst of all rounds."""
     return Row(measure=measure, value=max(values), goal=goal, note="highest of all rounds", samples={"ratio": values})
+
+
+def median_of(measure: str, values: Sequence[float], goal: Goal | None, unit: str, note: str) -> Row:
+    """The median of all rounds; `goal` None: for information."""
+    return Row(measure=measure, value=median(values), goal=goal, unit=unit, note=note, samples={unit: values})
 
 
 def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row:

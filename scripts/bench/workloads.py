@@ -56,6 +56,12 @@ class Outcome:
         return self.reply_tokens / self.seconds
 
 
+def alone(vocabulary: int, round_number: int, prompt_tokens: int, reply_tokens: int) -> Workload:
+    """One conversation of one turn."""
+    chat = Chat(turns=(_words(vocabulary, 14, round_number)(prompt_tokens),), seed=round_number)
+    return Workload(name="one conversation", chats=(chat,), reply_tokens=reply_tokens, at_once=1)
+
+
 def two_turn_chats(vocabulary: int, at_once: int, round_number: int, *, chats: int = 64) -> Workload:
     """Short questions after one short system prompt, two turns each."""
     words = _words(vocabulary, 11, round_number)

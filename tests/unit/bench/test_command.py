@@ -22,6 +22,7 @@ from scripts.bench.server import ServerProgram, find_server
         (("--rounds", "many"), "at least 1"),
         (("--threads", "0"), "at least 1"),
         (("--only", "everything"), "invalid choice"),
+        (("--size", "70b"), "invalid choice"),
         (("--server", "/no/such/llama-server"), "there is no program"),
         (("--xllamacpp", "/no/such/python"), "there is no program"),
     ],

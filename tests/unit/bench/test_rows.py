@@ -44,6 +44,9 @@ def test_a_value_is_held_against_its_goal(value: float | None, goal: Goal | None
         (rows.PIPELINE, 0.90, False),
         (rows.PIPELINE_LARGE, 0.97, False),
         (rows.STALL_MS, 20.0, True),
+        (rows.LOAD_S, 5.0, True),
+        (rows.ALONE, 50.0, False),
+        (rows.SHORT_REPLY_S, 1.5, True),
     ],
 )
 def test_the_goals_are_those_that_were_agreed(goal: Goal, bound: float, at_most: bool) -> None:
