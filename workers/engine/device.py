@@ -20,7 +20,7 @@ class Device:
     def described(self, threads: int) -> str:
         """As recorded: "NVIDIA L4 (GPU-1234)", "CPU: 8 threads, AMD EPYC"."""
         if self.is_cpu:
-            return f"CPU: {threads} threads, {self.name}"
+            return f"CPU: {threads} thread{'' if threads == 1 else 's'}, {self.name}"
         return f"{self.name} ({self.id})" if self.id else self.name
 
 
