@@ -179,7 +179,8 @@ class Scheduler:
         elif _computed(source) >= match.length:
             self._take(work, source, match.length)
         else:
-            work.leader, work.shared = source.work, match.length
+            assert source.work is not None
+            work.leader, work.shared = _computing(source.work, match.length), match.length
         self._tree.put(slot.index, work.key)
 
     def _choose(self, work: Work, match: Match, others: list[Match]) -> Slot:
@@ -343,6 +344,13 @@ class Scheduler:
             most = min(most, work.same_way(start))
         ids = work.prompt[start : start + most]
         return Piece(slot=slot.index, start=start, ids=ids, output=start + len(ids) == len(work.prompt), work=work)
+
+
+def _computing(work: Work, length: int) -> Work:
+    """Who computes this work's first `length` ids: a follower gets what it shares from its leader."""
+    while work.leader is not None and work.shared >= length:
+        work = work.leader
+    return work
 
 
 def _computed(slot: Slot) -> int:

@@ -260,6 +260,22 @@ def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
     assert len(bench.scheduler.plan().pieces) == 4
 
 
+def test_who_follows_a_follower_goes_on_with_it() -> None:
+    """One rubric, two replies, several criteria each: all criteria of a reply in one step, not one a step."""
+    bench = Bench(Limits(slots=8, context=256, n_batch=256))
+    for number in range(8):
+        bench.submit(f"old {number}", (number,) * 8, 17 - 2 * number)  # the last slot is the least used
+    bench.run()
+    for number in range(8):
+        bench.submit(f"new {number}", (*(90 for _ in range(40)), *(91 + number // 4 for _ in range(20)), number), 9)
+    lengths = []
+    for _ in range(3):
+        before = bench.computed
+        bench.step()
+        lengths.append(bench.computed - before)
+    assert lengths == [40, 2 * 20, 8]  # the rubric; both replies; everybody's criterion
+
+
 @pytest.mark.parametrize(
     ("prompts", "steps"),
     [
