@@ -122,25 +122,35 @@ async def _converse(hold: Hold, desk: Desk) -> None:
 
     conversation, previous = await desk.plan(begin)
     async with desk.floor:
-        await _turns(hold, desk, conversation, history, previous)
+        last = await _turns(hold, desk, conversation, history, previous)
+    if last is not None:  # written while the next conversation has the place
+        await _commit(hold, desk, last, last=True)
 
 
 async def _turns(
     hold: Hold, desk: Desk, conversation: Conversation, history: list[TurnRecord], previous: PromptPlan | None
-) -> None:
+) -> TurnRecord | None:
+    """All turns, committed but for the last one, which is returned; None where the job was given back before."""
     job = hold.job
     for turn in range(len(history), job.turns_total):
         if hold.stop_after_turn:
             await ownership.release(job, "its worker drained", desk.database)
-            return
+            return None
         previous, record = await _turn(hold, desk, conversation, turn, history, previous)
-        try:
-            await _whole(desk.commits.commit(job, record, last=turn + 1 == job.turns_total))
-        except LeaseLostError:
-            desk.tally.wasted_tokens += sum(len(draw.reply_ids) for draw in record.draws)
-            raise
-        desk.tally.turns_done += 1
+        if turn + 1 == job.turns_total:
+            return record
+        await _commit(hold, desk, record, last=False)
         history.append(record)
+    return None
+
+
+async def _commit(hold: Hold, desk: Desk, record: TurnRecord, *, last: bool) -> None:
+    try:
+        await _whole(desk.commits.commit(hold.job, record, last=last))
+    except LeaseLostError:
+        desk.tally.wasted_tokens += sum(len(draw.reply_ids) for draw in record.draws)
+        raise
+    desk.tally.turns_done += 1
 
 
 async def _turn(
