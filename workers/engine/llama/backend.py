@@ -33,6 +33,9 @@ from workers.engine.slots import Copy, Move, Piece, Trim, Work
 
 _NOBODY = Work("nobody", ())
 """Whose tokens belong to no request: texts to embed, and what fills holes."""
+SHORTLIST_ROWS = 4
+"""Rows of a step from which shortlists pay: the first one finds all that it needs gone from the caches, and takes
+0.11 ms where llama.cpp's own pass over 32,000 logits takes 0.07; each further one 0.04 and 0.055."""
 _slot = attrgetter("slot")
 
 
@@ -186,9 +189,10 @@ class LlamaBackend:
 
     def sample(self, chain: Chain, row: int, shortlist: Shortlist | None) -> int:
         """Draws and accepts the next token."""
-        token = shortlist.draw(self.logits(row), chain) if shortlist is not None else None
-        if token is not None:
-            return token
+        if shortlist is not None and len(self._places) >= SHORTLIST_ROWS:
+            token = shortlist.draw(self.logits(row), chain)
+            if token is not None:
+                return token
         return int(llama.llama_sampler_sample(chain.handle, self._ctx, row))
 
     def whole(self, text: str) -> list[int]:
