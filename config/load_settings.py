@@ -23,6 +23,7 @@ class LoadSettings(BaseModel):
     gpu_layers: int = Field(-1, ge=-1)
     """Layers offloaded; -1: all."""
     flash_attention: bool = True
+    """Used where the device has a kernel for the model's heads."""
     offload_kv: bool = True
     mmap: bool = True
     mlock: bool = False
