@@ -191,7 +191,7 @@ async def one_conversation(setup: Setup) -> list[Row]:
         "load_s": ("load", lines.LOAD_S, "s", "the file in the page cache"),
         "reply_s": ("a short reply", lines.SHORT_REPLY_S, "s", f"{SHORT_PROMPT} tokens in, {SHORT_REPLY} out"),
         "near": ("one conversation", lines.ALONE, "tokens/s", f"{DECODED} tokens after {SHORT_PROMPT}"),
-        "far": ("the same at the context's end", lines.ALONE, "tokens/s", f"{DECODED} tokens to the {LONG_CONTEXT}th"),
+        "far": ("the same at the context's end", lines.ALONE, "tokens/s", f"the last {DECODED} tokens of it"),
     }
     samples: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(setup.rounds + 1):

@@ -2,8 +2,8 @@
 
 Where a grammar has to look at each entry of the vocabulary a draw takes 4 to 8 ms, nearly all of it in llama.cpp, which
 computes without holding the interpreter's lock; nothing else can go on meanwhile, least of all a GPU. From a shortlist
-a draw takes 30 us, half of which need the lock: several threads that shared such rows took two to four times as long as
-one (16 slots, 32,000 and 128,000 entries; see docs/benchmarks.md).
+a draw takes 30 us, in steps that each need the lock again: several threads that shared such rows took up to four times
+as long as one (docs/benchmarks.md).
 """
 
 from __future__ import annotations
