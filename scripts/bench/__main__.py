@@ -37,7 +37,7 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "alone": measures.one_conversation,
 }
 ON_A_GPU = ("alone",)
-"""Made on a CPU only where they are named: 8,192 tokens of prompt take minutes there."""
+"""Made on a CPU only where they are named: a large model's 8,192 tokens of prompt take minutes there."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

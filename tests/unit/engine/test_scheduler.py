@@ -87,6 +87,12 @@ class Bench:
             self.step()
         raise AssertionError("requests remain that never end")
 
+    def fill_every_slot(self) -> None:
+        """Runs a work in each slot; afterwards the last slot is the least used."""
+        for number in range(self.limits.slots):
+            self.submit(f"old {number}", (number,) * 8, 2 * (self.limits.slots - number) + 1)
+        self.run()
+
     def check(self) -> None:
         self.scheduler.check_integrity()
         for slot in self.scheduler.slots:
@@ -251,9 +257,7 @@ def test_slots_in_use_lie_side_by_side() -> None:
 def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
     """Nobody waits for another one that waits, whichever slots they have."""
     bench = Bench(Limits(slots=4, context=256, n_batch=256))
-    for number in range(4):
-        bench.submit(f"old {number}", (number,) * 8, 9 - 2 * number)  # the last slot is the least used
-    bench.run()
+    bench.fill_every_slot()
     for number in range(4):
         bench.submit(f"new {number}", (*(7 for _ in range(40)), 20 + number), 9)
     bench.step()
@@ -263,9 +267,7 @@ def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
 def test_who_follows_a_follower_goes_on_with_it() -> None:
     """One rubric, two replies, several criteria each: all criteria of a reply in one step, not one a step."""
     bench = Bench(Limits(slots=8, context=256, n_batch=256))
-    for number in range(8):
-        bench.submit(f"old {number}", (number,) * 8, 17 - 2 * number)  # the last slot is the least used
-    bench.run()
+    bench.fill_every_slot()
     for number in range(8):
         bench.submit(f"new {number}", (*(90 for _ in range(40)), *(91 + number // 4 for _ in range(20)), number), 9)
     lengths = []
