@@ -7,11 +7,17 @@ of samplers: between two decodes each is called from one thread, but several of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from workers.engine.request import Request, Tokenizer, TokenLogprob
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Move, Piece
+
+
+class Drawn(NamedTuple):
+    token: int
+    logprob: TokenLogprob | None = None
+    """Of the unmodified logits, the most likely ids first; where the request asks for it."""
 
 
 class Sampler(Protocol):
@@ -21,11 +27,8 @@ class Sampler(Protocol):
     def slow(self) -> bool:
         """Whether drawing looks at the whole vocabulary, outside the interpreter's lock: other threads can help."""
 
-    def sample(self, row: int) -> int:
-        """The next id from the logits of a row that `Backend.decode` named."""
-
-    def logprob(self, row: int, token: int) -> TokenLogprob:
-        """Log-probabilities of the unmodified logits of that row, the most likely ids first."""
+    def draw(self, row: int) -> Drawn:
+        """The next token from the logits of a row that `Backend.decode` named."""
 
     def close(self) -> None: ...
 

@@ -14,19 +14,19 @@ from queue import SimpleQueue
 import structlog
 
 from jobs.parameters import FinishReason
-from workers.engine.backend import Backend, Sampler
+from workers.engine.backend import Backend, Drawn, Sampler
 from workers.engine.chunks import FIRST_CHUNK, next_chunk
-from workers.engine.drawing import Drawer, Drawn, Row
+from workers.engine.drawing import Drawer
 from workers.engine.reply import Reply
 from workers.engine.scheduler import Scheduler
-from workers.engine.slots import Output, Step, Work
+from workers.engine.slots import Output, Piece, Step, Work
 from workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 
-TEXT_EVERY_S = 0.08
-"""Streamed text is handed over this often at most, faster than anyone reads; a reply's end at once. Each time wakes two
-threads, which on a CPU takes a core from llama.cpp for a moment."""
+LOOK_EVERY_S = 0.08
+"""How often time limits are looked at and streamed text is handed over, faster than anyone reads; a reply's end is told
+at once. Each time wakes two threads, which on a CPU takes a core from llama.cpp for a moment."""
 
 Event = tuple[AnyTicket, str, Outcome | None]
 """Text that became certain, and the outcome where this is the end."""
@@ -80,7 +80,7 @@ class DecodeThread:
         self._runs: dict[int, Run] = {}
         self._texts: deque[TextTicket] = deque()
         self._events: list[Event] = []
-        self._next_text = 0.0
+        self._next_look = 0.0
         self._drawer = Drawer(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
@@ -142,6 +142,7 @@ class DecodeThread:
         try:
             while self._obey():
                 self._step()
+                self._look()
                 self._flush()
             for run in list(self._runs.values()):
                 self._end(run, "cancelled", time.monotonic())
@@ -185,7 +186,10 @@ class DecodeThread:
         if not step.pieces:
             assert step.moves or self.scheduler.idle, "work remains and none of it can go on"
             return
-        began = self._start(step)
+        prefilled = [piece for piece in step.pieces if piece.start < len(piece.work.prompt)]
+        began = self.counters.busy_since = time.monotonic()
+        for piece in prefilled:
+            self._start(self._runs[id(piece.work)], began)
         try:
             rows = self._backend.decode(step.pieces)
         except Exception as error:  # fails what runs; waiting requests go on
@@ -194,47 +198,39 @@ class DecodeThread:
         outputs = self.scheduler.commit(step)
         now = self.counters.busy_since = time.monotonic()
         self._take(outputs, rows, now)
-        self._count(step, now - began, now)
-        for run in [run for run in self._runs.values() if run.reply.overdue(now)]:
-            self._end(run, "timeout", now)
+        self._count(step, prefilled, began, now)
 
-    def _start(self, step: Step) -> float:
-        now = self.counters.busy_since = time.monotonic()
-        for piece in step.pieces:
-            reply = self._runs[id(piece.work)].reply
-            if not reply.started:
-                reply.start(now)
-        return now
+    def _start(self, run: Run, now: float) -> None:
+        if not run.reply.started:
+            run.reply.start(now)
 
     def _take(self, outputs: list[Output], rows: list[int], now: float) -> None:
         """Draws the next token of every work that has logits now."""
         runs = [(self._runs[id(work)], rows[output.piece]) for output in outputs for work in output.works]
-        drawn = self._drawer.draw(
-            [Row(row, run.sampler, run.ticket.asked.parameters.top_logprobs > 0) for run, row in runs]
-        )
+        drawn = self._drawer.draw([(run.sampler, row) for run, row in runs])
         for (run, _), result in zip(runs, drawn, strict=True):
             if isinstance(result, Exception):  # this request's own fault; the others go on
-                self._retire(run, "", result)
+                self._retire(run, result)
             else:
                 self._push(run, result, now)
 
     def _push(self, run: Run, drawn: Drawn, now: float) -> None:
-        if not run.reply.started:
-            run.reply.start(now)
-        ends = self._backend.is_end(drawn.token) and not run.ticket.asked.ignore_end
-        text = run.reply.end_of_generation(now) if ends else run.reply.take(drawn.token, now, drawn.logprob)
-        if run.reply.finish_reason is not None:
-            self._retire(run, text, run.reply.generation(run.work.reused, now))
-            return
-        self.scheduler.push(run.work, drawn.token)
-        if text and run.ticket.streaming:
-            self._events.append((run.ticket, text, None))
+        reply = run.reply
+        self._start(run, now)
+        if self._backend.is_end(drawn.token) and not reply.request.ignore_end:
+            reply.end_of_generation(now)
+        else:
+            reply.take(drawn.token, now, drawn.logprob)
+        if reply.finish_reason is None:
+            self.scheduler.push(run.work, drawn.token)
+        else:
+            self._retire(run, reply.generation(run.work.reused, now))
 
     def _end(self, run: Run, reason: FinishReason, now: float) -> None:
-        text = run.reply.finish(reason)
-        self._retire(run, text, run.reply.generation(run.work.reused, now))
+        run.reply.finish(reason)
+        self._retire(run, run.reply.generation(run.work.reused, now))
 
-    def _retire(self, run: Run, text: str, outcome: Outcome) -> None:
+    def _retire(self, run: Run, outcome: Outcome) -> None:
         self.scheduler.finish(run.work)
         del self._runs[id(run.work)]
         run.sampler.close()
@@ -242,13 +238,13 @@ class DecodeThread:
         self.counters.reused_tokens += run.work.reused
         if isinstance(outcome, BaseException) or run.reply.finish_reason == "cancelled":
             self.counters.dropped_tokens += len(run.reply.ids)
-        self._events.append((run.ticket, text, outcome))
+        self._events.append((run.ticket, run.reply.hear(), outcome))
 
     def _abandon(self, error: Exception) -> None:
         """The decode failed: what ran fails with it, and the cache starts anew."""
         log.error("decode_failed", error=str(error), running=len(self.scheduler.running))
         for work in self.scheduler.abandon_all():
-            self._retire(self._runs[id(work)], "", error)
+            self._retire(self._runs[id(work)], error)
         self._backend.clear()
         self.scheduler.chunk = max(1, self.scheduler.chunk // 2)  # perhaps it was more than the watchdog's patience
 
@@ -277,29 +273,36 @@ class DecodeThread:
             self.counters.requests_done += 1
             self._events.append((text, "", outcome))
 
-    def _count(self, step: Step, took_s: float, now: float) -> None:
+    def _count(self, step: Step, prefilled: Sequence[Piece], began: float, now: float) -> None:
         counters = self.counters
-        decoded = prefilled = 0
-        for piece in step.pieces:
-            if piece.start >= len(piece.work.prompt):
-                decoded += 1
-            else:
-                prefilled += len(piece.ids)
         counters.steps += 1
-        counters.decode_tokens += decoded
-        counters.prefill_tokens += prefilled
         counters.last_step = now
-        if not self._backend.limits.alone:
-            self.scheduler.chunk = next_chunk(self.scheduler.chunk, prefilled, took_s, self._backend.limits.n_batch)
+        counters.decode_tokens += len(step.pieces) - len(prefilled)
+        if not prefilled:
+            return
+        tokens = sum(len(piece.ids) for piece in prefilled)
+        counters.prefill_tokens += tokens
+        limits = self._backend.limits
+        if not limits.alone:
+            self.scheduler.chunk = next_chunk(self.scheduler.chunk, tokens, now - began, limits.n_batch)
+
+    def _look(self) -> None:
+        """Now and then: ends what is over its time, and collects the text of those who listen."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY_S
+        for run in list(self._runs.values()):
+            if run.reply.overdue(now):
+                self._end(run, "timeout", now)
+            elif run.ticket.streaming and (text := run.reply.hear()):
+                self._events.append((run.ticket, text, None))
 
     def _flush(self) -> None:
-        """Hands over what there is to hear. Text alone waits a little: each call wakes threads that cost a core."""
-        now = time.monotonic()
-        if not self._events or (now < self._next_text and all(outcome is None for *_, outcome in self._events)):
-            return
-        self._next_text = now + TEXT_EVERY_S
-        events, self._events = self._events, []
-        self._results.put(events)
+        """Hands over what there is to hear."""
+        if self._events:
+            events, self._events = self._events, []
+            self._results.put(events)
 
     def _carry(self) -> None:
         """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""

@@ -10,30 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import NamedTuple
 
-from workers.engine.backend import Sampler
-from workers.engine.request import TokenLogprob
+from workers.engine.backend import Drawn, Sampler
 
 WORTH_SHARING = 100_000
 """Logits of a step's slow rows from which waking another thread costs less than it saves."""
 
 
-class Row(NamedTuple):
-    """A row of logits, and whose token is drawn from it."""
-
-    number: int
-    sampler: Sampler
-    with_logprob: bool
-
-    @property
-    def slow(self) -> bool:
-        return self.with_logprob or self.sampler.slow
-
-
-class Drawn(NamedTuple):
-    token: int
-    logprob: TokenLogprob | None = None
+Row = tuple[Sampler, int]
+"""Whose token is drawn, and the row of logits that it is drawn from."""
 
 
 class Drawer:
@@ -47,13 +32,13 @@ class Drawer:
     def draw(self, rows: Sequence[Row]) -> list[Drawn | Exception]:
         """What each row drew; an error concerns its own row alone."""
         results: list[Drawn | Exception] = [_UNDRAWN] * len(rows)
-        slow = [number for number, row in enumerate(rows) if row.slow] if self._pool is not None else []
+        slow = [number for number, (sampler, _) in enumerate(rows) if sampler.slow] if self._pool is not None else []
         if self._pool is None or len(slow) * self._vocabulary < WORTH_SHARING:
             _lane(rows, iter(range(len(rows))), results)
             return results
         shared = iter(slow)  # by all lanes: whoever is free takes the next row
         helpers = [self._pool.submit(_lane, rows, shared, results) for _ in range(min(self._helpers, len(slow) - 1))]
-        _lane(rows, iter([number for number, row in enumerate(rows) if not row.slow]), results)
+        _lane(rows, iter([number for number, (sampler, _) in enumerate(rows) if not sampler.slow]), results)
         _lane(rows, shared, results)
         wait(helpers)
         return results
@@ -68,9 +53,8 @@ _UNDRAWN = RuntimeError("the row was not drawn")
 
 def _lane(rows: Sequence[Row], numbers: Iterator[int], results: list[Drawn | Exception]) -> None:
     for number in numbers:
-        row = rows[number]
+        sampler, row = rows[number]
         try:
-            token = row.sampler.sample(row.number)
-            results[number] = Drawn(token, row.sampler.logprob(row.number, token) if row.with_logprob else None)
+            results[number] = sampler.draw(row)
         except Exception as error:  # that request's own fault; the others go on
             results[number] = error

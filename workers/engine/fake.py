@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from config.errors import EngineError
 from jobs.models import LoadFacts, ModelFacts, ModelKind
+from workers.engine.backend import Drawn
 from workers.engine.engine import PATIENCE_S, BatchEngine
 from workers.engine.request import Request, Tokenizer, TokenLogprob
 from workers.engine.scheduler import Limits
@@ -78,18 +79,19 @@ class ByteTokenizer:
 class ScriptedSampler:
     slow = False
 
-    def __init__(self, reply: bytes, closed: Callable[[], None]) -> None:
+    def __init__(self, reply: bytes, closed: Callable[[], None], *, with_logprobs: bool) -> None:
         self._ids = [*reply, TURN_END]
         self._at = 0
+        self._with_logprobs = with_logprobs
         self._closed = closed
 
-    def sample(self, row: int) -> int:
+    def draw(self, row: int) -> Drawn:
         token: int = self._ids[min(self._at, len(self._ids) - 1)]
         self._at += 1
-        return token
-
-    def logprob(self, row: int, token: int) -> TokenLogprob:
-        return TokenLogprob(token=token, logprob=math.log(0.5), top=((token, math.log(0.5)),))
+        if not self._with_logprobs:
+            return Drawn(token)
+        half = math.log(0.5)
+        return Drawn(token, TokenLogprob(token=token, logprob=half, top=((token, half),)))
 
     def close(self) -> None:
         self._closed()
@@ -148,7 +150,11 @@ class ScriptedBackend:
         tokenizer = ByteTokenizer()
         reply = self._script(tokenizer.written(request.prompt), request.seed)
         self.open_samplers += 1
-        return ScriptedSampler(reply.encode("utf-8", "surrogatepass"), self._sampler_closed)
+        return ScriptedSampler(
+            reply.encode("utf-8", "surrogatepass"),
+            self._sampler_closed,
+            with_logprobs=request.parameters.top_logprobs > 0,
+        )
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:
         return lambda token: bytes([token]) if token < 256 else b""

@@ -22,6 +22,8 @@ class Reply:
         self._time_limit_s = request.parameters.time_limit_s
         self._piece = piece
         self._text = TextStream(request.parameters.stop)
+        self._read = 0
+        self._unheard: list[str] = []
         self._submitted = submitted
         self._started: float | None = None
         self._first: float | None = None
@@ -39,26 +41,36 @@ class Reply:
         """Whether the time limit, which counts from `start` and not while waiting for a slot, has passed."""
         return self._started is not None and now - self._started > self._time_limit_s
 
-    def end_of_generation(self, now: float) -> str:
-        """The model ended its reply. Returns the text that became certain by this."""
+    def end_of_generation(self, now: float) -> None:
+        """The model ended its reply."""
         self._seen(now)
-        return self.finish("stop")
+        self.finish("stop")
 
-    def take(self, token: int, now: float, logprob: TokenLogprob | None = None) -> str:
-        """Adds a token; sets `finish_reason` where it is the last. Returns the text that became certain."""
+    def take(self, token: int, now: float, logprob: TokenLogprob | None = None) -> None:
+        """Adds a token; sets `finish_reason` where it is the last."""
         self._seen(now)
         self.ids.append(token)
         if logprob is not None:
             self.logprobs.append(logprob)
-        text = self._text.push(self._piece(token))
+        if self.request.parameters.stop:  # else the text can wait until somebody wants it
+            self._read_on()
         reason = self._reason()
-        return text + self.finish(reason) if reason is not None else text
+        if reason is not None:
+            self.finish(reason)
 
-    def finish(self, reason: FinishReason) -> str:
-        """Ends the reply. Returns the text that was held back."""
+    def finish(self, reason: FinishReason) -> None:
+        """Ends the reply."""
         assert self.finish_reason is None
+        self._read_on()
         self.finish_reason = reason
-        return self._text.finish()
+        self._unheard.append(self._text.finish())
+
+    def hear(self) -> str:
+        """The text that became certain since this was last asked."""
+        self._read_on()
+        text = "".join(self._unheard)
+        self._unheard.clear()
+        return text
 
     def generation(self, reused_tokens: int, now: float) -> Generation:
         """The finished reply."""
@@ -74,6 +86,12 @@ class Reply:
             mean_logprob=fmean(entry.logprob for entry in self.logprobs) if self.logprobs else None,
             logprobs=tuple(self.logprobs),
         )
+
+    def _read_on(self) -> None:
+        """Puts into words what was taken since."""
+        piece = b"".join(map(self._piece, self.ids[self._read :]))
+        self._read = len(self.ids)
+        self._unheard.append(self._text.push(piece))
 
     def _seen(self, now: float) -> None:
         self._last = now

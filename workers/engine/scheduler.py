@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from workers.engine.chunks import ROWS
 from workers.engine.prefix import Match, PrefixTree, common_length, key_of
 from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work
+
+_slot = attrgetter("slot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +74,11 @@ class Scheduler:
         self._admit()
         running = self.running
         for work in running:
-            self._resolve(work)
-        pieces = sorted(self._pieces(running), key=lambda piece: piece.slot)
-        moves, self._moves = tuple(self._moves), []
-        return Step(moves=moves, pieces=tuple(pieces))
+            if work.leader is not None:
+                self._resolve(work, work.leader)
+        pieces = self._pieces(running)
+        moves, self._moves = self._moves, []
+        return Step(moves=moves, pieces=pieces)
 
     def commit(self, step: Step) -> list[Output]:
         """Books a decoded step. Says who samples from which piece; `push` or `finish` must follow for each."""
@@ -235,10 +239,9 @@ class Scheduler:
 
     # -- sharing -----------------------------------------------------------------------------------------------------
 
-    def _resolve(self, work: Work) -> None:
+    def _resolve(self, work: Work, leader: Work) -> None:
         """Lets a follower go on once its leader has computed what they share."""
-        leader = work.leader
-        if leader is None or leader.leader is not None or self._twins(leader, work):
+        if leader.leader is not None or self._twins(leader, work):
             return
         assert leader.slot is not None
         if len(leader.slot.cells) >= work.shared:
@@ -309,6 +312,8 @@ class Scheduler:
             turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
             return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
         pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
+        if len(pieces) == len(ready):
+            return pieces
         beside = 1 if pieces else 0  # the first token of a chunk is computed with those
         left = full = min(self.limits.n_batch - len(pieces), self.chunk)
         for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
@@ -324,7 +329,7 @@ class Scheduler:
                     break
             pieces.append(piece)
             left -= len(piece.ids)
-        return pieces
+        return sorted(pieces, key=_slot)
 
     def _fork(self, work: Work, running: list[Work]) -> int:
         """Ids from here to where the first of its followers goes its own way: there they can all go on together. Those

@@ -5,6 +5,7 @@ What is made anew in every step is a tuple: a frozen dataclass takes twice as lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,8 +96,8 @@ class Piece(NamedTuple):
 class Step(NamedTuple):
     """Moves, in this order, then one decode of all pieces, by ascending slot."""
 
-    moves: tuple[Move, ...]
-    pieces: tuple[Piece, ...]
+    moves: Sequence[Move]
+    pieces: Sequence[Piece]
 
 
 class Output(NamedTuple):

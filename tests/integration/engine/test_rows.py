@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.demo_engine import DEMO
-from workers.engine.drawing import Drawer, Drawn, Row
+from workers.engine.backend import Drawn
+from workers.engine.drawing import Drawer
 from workers.engine.llama.backend import LlamaBackend
 from workers.engine.llama.context import ContextSettings
 from workers.engine.llama.model import LlamaModel
-from workers.engine.request import TokenLogprob
 from workers.engine.slots import Piece, Work
 
 SLOTS = 32
@@ -27,11 +27,8 @@ class Likeliest:
     def __init__(self, backend: LlamaBackend) -> None:
         self._backend = backend
 
-    def sample(self, row: int) -> int:
-        return int(self._backend.logits(row).argmax())
-
-    def logprob(self, row: int, token: int) -> TokenLogprob:
-        raise NotImplementedError
+    def draw(self, row: int) -> Drawn:
+        return Drawn(int(self._backend.logits(row).argmax()))
 
     def close(self) -> None: ...
 
@@ -55,7 +52,7 @@ def test_several_threads_read_the_rows_that_one_reads() -> None:
     alone = [int(backend.logits(row).argmax()) for row in rows]
     assert len(set(alone)) > 4
     for _ in range(60):
-        drawn = drawer.draw([Row(row, sampler, False) for row in step()])
+        drawn = drawer.draw([(sampler, row) for row in step()])
         assert [one.token for one in drawn if isinstance(one, Drawn)] == alone
     drawer.close()
     backend.close()

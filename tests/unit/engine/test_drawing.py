@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from workers.engine.drawing import WORTH_SHARING, Drawer, Drawn, Row
-from workers.engine.request import TokenLogprob
+from workers.engine.backend import Drawn
+from workers.engine.drawing import WORTH_SHARING, Drawer, Row
 
 
 class Noted:
@@ -18,22 +18,19 @@ class Noted:
         self.threads: set[int] = set()
         self._company = company
 
-    def sample(self, row: int) -> int:
+    def draw(self, row: int) -> Drawn:
         self.threads.add(threading.get_ident())
         if self._company is not None:
             self._company.wait(10)
         if row == 3:
             raise ValueError("no token can follow")
-        return 10 * row
-
-    def logprob(self, row: int, token: int) -> TokenLogprob:
-        return TokenLogprob(token=token, logprob=-1.0)
+        return Drawn(10 * row)
 
     def close(self) -> None: ...
 
 
-def rows(count: int, sampler: Noted, *, with_logprob: bool = False) -> list[Row]:
-    return [Row(index, sampler, with_logprob) for index in range(count)]
+def rows(count: int, sampler: Noted) -> list[Row]:
+    return [(sampler, index) for index in range(count)]
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
@@ -43,14 +40,6 @@ def test_results_come_in_the_order_of_the_rows_and_an_error_stays_with_its_row(l
     drawer.close()
     assert [one.token for one in drawn if isinstance(one, Drawn)] == [0, 10, 20, 40, 50]
     assert str(drawn[3]) == "no token can follow"
-
-
-def test_log_probabilities_are_computed_where_they_are_asked_for() -> None:
-    drawer = Drawer(8, 1)
-    plain, wanted = (drawer.draw(rows(1, Noted(), with_logprob=asked))[0] for asked in (False, True))
-    drawer.close()
-    assert plain == Drawn(0)
-    assert wanted == Drawn(0, TokenLogprob(token=0, logprob=-1.0))
 
 
 def test_a_large_vocabulary_is_drawn_by_several_threads_at_once() -> None:
@@ -67,7 +56,7 @@ def test_quick_rows_stay_with_the_caller_while_others_help_with_the_slow_ones() 
     """Several threads would only wait for each other's turn at the interpreter."""
     quick, slow = Noted(slow=False), Noted(threading.Barrier(2))
     drawer = Drawer(WORTH_SHARING, 4)
-    drawn = drawer.draw([Row(0, quick, False), Row(1, slow, False), Row(2, slow, False), Row(4, quick, False)])
+    drawn = drawer.draw([(quick, 0), (slow, 1), (slow, 2), (quick, 4)])
     drawer.close()
     assert drawn == [Drawn(0), Drawn(10), Drawn(20), Drawn(40)]
     assert quick.threads == {threading.get_ident()}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from config.errors import EngineError, ModelError, ParameterError
 from jobs.parameters import Parameters
+from workers.engine.backend import Drawn
 from workers.engine.continuation import continued
 from workers.engine.grammar.gbnf import check_gbnf
 from workers.engine.grammar.of_schema import grammar_of_schema
@@ -26,7 +27,7 @@ from workers.engine.llama.context import ContextSettings, open_context
 from workers.engine.llama.library import recent_errors
 from workers.engine.llama.model import LlamaModel
 from workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
-from workers.engine.request import Request, TokenLogprob
+from workers.engine.request import Request
 from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
 from workers.engine.slots import Copy, Move, Piece, Trim, Work
@@ -114,6 +115,8 @@ class LlamaBackend:
     def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Throwaway tokens for slots that lie alone between two that decode: llama.cpp computes only neighbouring slots
         together, so that such a hole would cost another pass over the weights. They are dropped after the decode."""
+        if pieces[-1].slot - pieces[0].slot < len(pieces):
+            return []
         holes = [
             before.slot + 1
             for before, after in pairwise(pieces)
@@ -273,15 +276,14 @@ class LlamaSampler:
                 tokenize=lambda text: continued(tokenizer, text.decode("utf-8", "replace")),
             )
 
-        self.slow = self._guided is not None or self._shortlist is None
+        self.slow = self._guided is not None or self._shortlist is None or self._top > 0
 
-    def sample(self, row: int) -> int:
+    def draw(self, row: int) -> Drawn:
         if self._guided is None:
-            return self._backend.sample(self._chain, row, self._shortlist)
-        return self._guided.sample(self._backend.candidates(row))
-
-    def logprob(self, row: int, token: int) -> TokenLogprob:
-        return top_logprobs(self._backend.logits(row), token, self._top)
+            token = self._backend.sample(self._chain, row, self._shortlist)
+        else:
+            token = self._guided.sample(self._backend.candidates(row))
+        return Drawn(token, top_logprobs(self._backend.logits(row), token, self._top) if self._top else None)
 
     def close(self) -> None:
         if self._guided is not None:
