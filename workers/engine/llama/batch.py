@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import llama_cpp as llama
-import numpy as np
 
 from workers.engine.slots import Piece
 
 
 class Batch:
-    """A llama_batch over numpy arrays, so that a step's tokens are written with a few assignments."""
+    """A llama_batch over arrays of its own, so that a step's tokens are written with a few assignments."""
 
     def __init__(self, size: int) -> None:
-        self._token = np.zeros(size, np.int32)
-        self._pos = np.zeros(size, np.int32)
-        self._count = np.ones(size, np.int32)
-        self._seq = np.zeros(size, np.int32)
-        self._output = np.zeros(size, np.int8)
-        self._seq_pointers = self._seq.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
-        self.struct = llama.llama_batch()
-        self.struct.token = self._token.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.struct.pos = self._pos.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.struct.n_seq_id = self._count.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.struct.seq_id = self._seq_pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
-        self.struct.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        numbers = ctypes.c_int32 * size
+        self._token, self._pos, self._seq = numbers(), numbers(), numbers()
+        self._output: Any = (ctypes.c_int8 * size)()
+        first = ctypes.addressof(self._seq)
+        width = ctypes.sizeof(ctypes.c_int32)
+        addresses = (ctypes.c_void_p * size)(*range(first, first + width * size, width))
+        self.struct = llama.llama_batch(
+            token=self._token,
+            pos=self._pos,
+            n_seq_id=numbers(*[1] * size),
+            seq_id=ctypes.cast(addresses, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+            logits=self._output,
+        )
 
     def fill(self, pieces: Sequence[Piece]) -> list[int]:
         """Writes the pieces one after the other; returns the index of each one's last token."""
@@ -50,4 +51,5 @@ class Batch:
 
     def want_all(self) -> None:
         """Every token's output is wanted, as pooling does."""
-        self._output[: self.struct.n_tokens] = 1
+        n = self.struct.n_tokens
+        self._output[:n] = [1] * n
