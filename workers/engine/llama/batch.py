@@ -15,7 +15,7 @@ class Batch:
     """A llama_batch over arrays of its own, so that a step's tokens are written with a few assignments."""
 
     def __init__(self, size: int) -> None:
-        numbers = ctypes.c_int32 * size
+        numbers: Any = ctypes.c_int32 * size
         self._token, self._pos, self._seq = numbers(), numbers(), numbers()
         self._output: Any = (ctypes.c_int8 * size)()
         first = ctypes.addressof(self._seq)
