@@ -16,7 +16,7 @@ from workers.engine.sampling import Stage, remembered_tokens, stages
 
 Key = TypeVar("Key", bound=Hashable)
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-_MOST_ROWS = 128
+_MOST_ROWS, _LEAST_COLUMNS = 128, 500
 _LARGE_VOCABULARY = 8_000
 MOST_PATTERNS = 32
 
@@ -71,7 +71,7 @@ class Shortlist:
 
     def __init__(self, k: int, vocabulary: int) -> None:
         self._k = k
-        self._rows = min(_MOST_ROWS, vocabulary // (4 * k))
+        self._rows = min(_MOST_ROWS, vocabulary // max(4 * k, _LEAST_COLUMNS))
         self._laid = vocabulary // self._rows * self._rows
         self._data = np.zeros(16 * k, dtype=_CANDIDATE)
         self._ids, self._logits = self._data["id"], self._data["logit"]
