@@ -1,4 +1,8 @@
-"""Each measure of the table: every side does the same work in turn, and each round is compared by itself."""
+"""Each measure of the table: every side does the same work in turn, and each round is compared by itself.
+
+Rounds open their sides anew: where a process's memory happens to lie makes it some 3 % faster or slower for as long as
+it lives, and rounds of the same processes would measure that luck several times over.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,15 @@ from scripts.bench.server import Server, ServerProgram
 from scripts.bench.whole import Load, Pipeline
 from scripts.bench.workloads import Outcome, Workload, alone, judge_shaped, repeats, two_turn_chats
 from workers.engine.device import this_device
+from workers.library.inspect import read_facts
 
 SLOTS = 16
 CONTEXT = 2048
 DECODE_CONTEXT = 512
 DECODED = 256
 """Tokens of each slot in one go."""
+WARM_UP = 16
+"""Tokens before those that count, after a side was opened."""
 TURNS_OF_SLOTS = 16
 """With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: half a second
 says little where a machine's speed varies."""
@@ -45,6 +52,8 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 Run = Callable[[Workload], Outcome]
+Opened = Callable[[AsyncExitStack], "Other"]
+"""Starts a side, up until the stack closes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,17 +92,19 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
     stalls_s: list[list[float]] = []
     for slots in counts:
         samples: dict[str, list[float]] = {"engine": [], "bare loop": []}
-        async with AsyncExitStack() as stack:
-            bare = Apart(BareLoop, setup.model, slots=slots, context=DECODE_CONTEXT, threads=setup.threads)
-            stack.callback(bare.close)
-            side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT)))
-            for number in range(setup.rounds + 1):
+        for _ in range(setup.rounds):
+            async with AsyncExitStack() as stack:
+                bare = Apart(BareLoop, setup.model, slots=slots, context=DECODE_CONTEXT, threads=setup.threads)
+                stack.callback(bare.close)
+                side = await stack.enter_async_context(
+                    EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT))
+                )
+                bare.run(16, WARM_UP)
+                await side.decode(slots, 16, WARM_UP)
                 bare_s, own = 0.0, []
                 for _ in range(max(1, TURNS_OF_SLOTS // slots)):
                     bare_s += bare.run(16, DECODED)
                     own.append(await side.decode(slots, 16, DECODED))
-                if not number:
-                    continue
                 tokens = len(own) * slots * DECODED
                 samples["engine"].append(tokens / sum(one.outcome.seconds for one in own))
                 samples["bare loop"].append(tokens / bare_s)
@@ -110,36 +121,27 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
     chats, sequences, replies = (24, 2, 3) if setup.large else (64, 4, 6)
     words = setup.vocabulary
     played: list[Played] = []
-    async with AsyncExitStack() as stack:
-        side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
-        one_at_a_time = Apart(Serial, setup.model, context=CONTEXT, threads=setup.threads)
-        stack.callback(one_at_a_time.close)
-        serial = Other(name="one at a time", run=one_at_a_time.run)
-        server = _server(setup, setup.model, stack)
-        rows = [
-            *await _compare(
-                setup,
-                lambda n: two_turn_chats(words, SLOTS, n, chats=chats),
-                side,
-                [(serial, lines.CHATS_AGAINST_SERIAL), (server, lines.CHATS_AGAINST_SERVER)],
-                played,
-            ),
-            *await _compare(
-                setup,
-                lambda n: repeats(words, SLOTS, n, sequences=sequences),
-                side,
-                [(server, lines.REPEATS_AGAINST_SERVER)],
-                played,
-            ),
-            *await _compare(
-                setup,
-                lambda n: judge_shaped(words, SLOTS, n, replies=replies),
-                side,
-                [(server, lines.JUDGING_AGAINST_SERVER)],
-                played,
-            ),
-        ]
-        side.engine.check_integrity()
+    serial, server = partial(_serial, setup), partial(_server, setup)
+    rows = [
+        *await _compare(
+            setup,
+            lambda n: two_turn_chats(words, SLOTS, n, chats=chats),
+            [(serial, lines.CHATS_AGAINST_SERIAL), (server, lines.CHATS_AGAINST_SERVER)],
+            played,
+        ),
+        *await _compare(
+            setup,
+            lambda n: repeats(words, SLOTS, n, sequences=sequences),
+            [(server, lines.REPEATS_AGAINST_SERVER)],
+            played,
+        ),
+        *await _compare(
+            setup,
+            lambda n: judge_shaped(words, SLOTS, n, replies=replies),
+            [(server, lines.JUDGING_AGAINST_SERVER)],
+            played,
+        ),
+    ]
     ratios = [(one.outcome.prompt_tokens_computed or 0) / one.needed_tokens for one in played]
     computed = lines.highest("prompt tokens computed / distinct ones", ratios, lines.COMPUTED)
     say(computed.told())
@@ -148,11 +150,10 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
 
 async def verdicts(setup: Setup) -> list[Row]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
-    async with AsyncExitStack() as stack:
-        side = await stack.enter_async_context(EngineSide.loaded(setup.demo, setup.load()))
-        server = _server(setup, setup.demo, stack)
-        make = partial(judge_shaped, side.engine.facts.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
-        return await _compare(setup, make, side, [(server, lines.VERDICTS_AGAINST_SERVER)], [])
+    vocabulary = read_facts(setup.demo, setup.demo.stem).vocabulary
+    make = partial(judge_shaped, vocabulary, SLOTS, schema=VERDICT_SCHEMA)
+    demo = replace(setup, model=setup.demo)
+    return await _compare(demo, make, [(partial(_server, demo), lines.VERDICTS_AGAINST_SERVER)], [])
 
 
 async def whole_pipeline(setup: Setup) -> list[Row]:
@@ -244,28 +245,34 @@ async def differing_texts(setup: Setup) -> list[Row]:
 async def _compare(
     setup: Setup,
     make: Callable[[int], Workload],
-    side: EngineSide,
-    others: Sequence[tuple[Other, Goal]],
+    others: Sequence[tuple[Opened, Goal]],
     played: list[Played],
 ) -> list[Row]:
-    """Rounds of all sides in turn, after a short one that is not counted; `make` gives each round's work."""
-    runs = {other.name: other.run for other, _ in others if other.run is not None}
-    samples: dict[str, list[float]] = {name: [] for name in ("engine", *runs)}
-    for number in range(setup.rounds + 1):
-        work = make(number)
-        if not number:
-            work = replace(work, chats=work.chats[:SLOTS], reply_tokens=8)
-        own = await side.run(work)
-        outcomes = {"engine": own.outcome} | {name: run(work) for name, run in runs.items()}
-        if not number:
-            continue
-        played.append(own)
-        for name, outcome in outcomes.items():
-            samples[name].append(work.rate(outcome))
-        say(f"  {work.name}, {work.unit}: " + ", ".join(f"{n} {lines.figure(v[-1])}" for n, v in samples.items()))
+    """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work."""
+    warm_up = make(0)
+    warm_up = replace(warm_up, chats=warm_up.chats[:SLOTS], reply_tokens=8)
+    samples: dict[str, list[float]] = {"engine": []}
+    missing: dict[int, Other] = {}
+    for work in map(make, range(1, setup.rounds + 1)):
+        async with AsyncExitStack() as stack:
+            side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
+            against = [missing.get(place) or opened(stack) for place, (opened, _) in enumerate(others)]
+            missing = {place: other for place, other in enumerate(against) if other.run is None}
+            runs = {other.name: other.run for other in against if other.run is not None}
+            await side.run(warm_up)
+            for run in runs.values():
+                run(warm_up)
+            own = await side.run(work)
+            played.append(own)
+            samples["engine"].append(work.rate(own.outcome))
+            for name, run in runs.items():
+                samples.setdefault(name, []).append(work.rate(run(work)))
+            side.engine.check_integrity()
+        told = (f"{name} {lines.figure(samples[name][-1])}" for name in ("engine", *runs))
+        say(f"  {work.name}, {work.unit}: {', '.join(told)}")
     rows = [
         compared(f"{work.name}, {SLOTS} slots / {other.name}", samples, other, goal, work.unit)
-        for other, goal in others
+        for other, (_, goal) in zip(against, others, strict=True)
     ]
     for row in rows:
         say(row.told())
@@ -281,13 +288,19 @@ def compared(
     return ratio(measure, {name: samples[name] for name in ("engine", other.name)}, goal, unit)
 
 
-def _server(setup: Setup, model: Path, stack: AsyncExitStack) -> Other:
+def _serial(setup: Setup, stack: AsyncExitStack) -> Other:
+    one_at_a_time = Apart(Serial, setup.model, context=CONTEXT, threads=setup.threads)
+    stack.callback(one_at_a_time.close)
+    return Other(name="one at a time", run=one_at_a_time.run)
+
+
+def _server(setup: Setup, stack: AsyncExitStack) -> Other:
     """The server, up until the stack closes; or without it, since the other measures are worth having alone."""
     if setup.server is None:
         return Other(name="server", run=None, missing=NO_SERVER)
-    log = setup.folder / f"server-{model.stem}.log"
+    log = setup.folder / f"server-{setup.model.stem}.log"
     try:
-        server = Server(setup.server, model, slots=SLOTS, context=CONTEXT, threads=setup.threads, log=log)
+        server = Server(setup.server, setup.model, slots=SLOTS, context=CONTEXT, threads=setup.threads, log=log)
     except ServiceError as error:
         return Other(name="server", run=None, missing=str(error))
     stack.callback(server.close)
