@@ -6,6 +6,8 @@ STEP_GOAL_S = 1.0
 """Prefill chunks adapt so that a step takes about this long at most."""
 FIRST_CHUNK = 64
 """Prefill tokens of the first steps, before the device's speed is known."""
+GROWTH = 4
+"""Times a chunk may grow from one step to the next: one of 64 tokens says little about one of 2,048."""
 ROWS = 16
 """Tokens that kernels compute in one go, at most: with Q4_0 llama.cpp takes a third longer for 15 rows than for 16."""
 
@@ -19,7 +21,7 @@ def next_chunk(chunk: int, prefilled: int, took_s: float, most: int) -> int:
     if took_s < STEP_GOAL_S:
         if prefilled < chunk - ROWS:  # a few tokens say nothing about many
             return chunk
-        fits = min(fits, 2 * chunk)
+        fits = min(fits, GROWTH * chunk)
     elif prefilled < ROWS:  # it was something else that took so long
         return chunk
     return min(most, max(1, int(fits) // ROWS) * ROWS + 1)

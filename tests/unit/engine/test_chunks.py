@@ -10,8 +10,8 @@ from workers.engine.chunks import STEP_GOAL_S, next_chunk
 @pytest.mark.parametrize(
     ("chunk", "prefilled", "took", "expected"),
     [
-        (64, 64, 0.01, 129),  # fast: twice as much
-        (64, 64, 0.0, 129),  # faster than the clock
+        (64, 64, 0.01, 257),  # fast: four times as much
+        (64, 64, 0.0, 257),  # faster than the clock
         (1500, 1500, 0.01, 2048),  # at last a whole batch
         (64, 64, 0.8, 81),  # not far from the goal: only as much as fits
         (513, 512, 4.0, 129),  # slow: what fits
