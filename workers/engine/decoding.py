@@ -189,7 +189,7 @@ class DecodeThread:
         prefilled = [piece for piece in step.pieces if piece.start < len(piece.work.prompt)]
         began = self.counters.busy_since = time.monotonic()
         for piece in prefilled:
-            self._start(self._runs[id(piece.work)], began)
+            self._runs[id(piece.work)].reply.start(began)
         try:
             rows = self._backend.decode(step.pieces)
         except Exception as error:  # fails what runs; waiting requests go on
@@ -199,10 +199,6 @@ class DecodeThread:
         now = self.counters.busy_since = time.monotonic()
         self._take(outputs, rows, now)
         self._count(step, prefilled, began, now)
-
-    def _start(self, run: Run, now: float) -> None:
-        if not run.reply.started:
-            run.reply.start(now)
 
     def _take(self, outputs: list[Output], rows: list[int], now: float) -> None:
         """Draws the next token of every work that has logits now."""
@@ -216,7 +212,7 @@ class DecodeThread:
 
     def _push(self, run: Run, drawn: Drawn, now: float) -> None:
         reply = run.reply
-        self._start(run, now)
+        reply.start(now)
         if self._backend.is_end(drawn.token) and not reply.request.ignore_end:
             reply.end_of_generation(now)
         else:

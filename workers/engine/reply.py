@@ -29,13 +29,10 @@ class Reply:
         self._first: float | None = None
         self._last = submitted
 
-    @property
-    def started(self) -> bool:
-        return self._started is not None
-
     def start(self, now: float) -> None:
-        """Its first token is about to be computed, or another request computes it."""
-        self._started = now
+        """Its first token is about to be computed, or another request computes it. The first call counts."""
+        if self._started is None:
+            self._started = now
 
     def overdue(self, now: float) -> bool:
         """Whether the time limit, which counts from `start` and not while waiting for a slot, has passed."""
@@ -110,7 +107,7 @@ class Reply:
 
     def _timings(self, now: float) -> Timings:
         started = self._started if self._started is not None else now
-        prefilled = self._first if self._first is not None else (now if self.started else started)
+        prefilled = self._first if self._first is not None else now
         return Timings(
             queue_s=started - self._submitted,
             prefill_s=prefilled - started,

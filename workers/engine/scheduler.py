@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import attrgetter
 
 from workers.engine.chunks import ROWS
 from workers.engine.prefix import Match, PrefixTree, common_length, key_of
-from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work
-
-_slot = attrgetter("slot")
+from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work, by_slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,7 +309,7 @@ class Scheduler:
             turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
             return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
         pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
-        if len(pieces) == len(ready):
+        if len(pieces) == len(ready):  # they are in the slots' order
             return pieces
         beside = 1 if pieces else 0  # the first token of a chunk is computed with those
         left = full = min(self.limits.n_batch - len(pieces), self.chunk)
@@ -329,7 +326,7 @@ class Scheduler:
                     break
             pieces.append(piece)
             left -= len(piece.ids)
-        return sorted(pieces, key=_slot)
+        return sorted(pieces, key=by_slot)
 
     def _fork(self, work: Work, running: list[Work]) -> int:
         """Ids from here to where the first of its followers goes its own way: there they can all go on together. Those

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from workers.engine.prefix import Key, key_of
@@ -91,6 +92,10 @@ class Piece(NamedTuple):
     ids: Ids
     output: bool
     work: Work
+
+
+by_slot = attrgetter("slot")
+"""To sort pieces by."""
 
 
 class Step(NamedTuple):

@@ -53,6 +53,15 @@ async def test_timings_are_split_exactly(engine: ScriptedEngine) -> None:
     assert timings.decode_s > 0
 
 
+@pytest.mark.parametrize(("top", "known"), [(0, False), (1, True)])
+async def test_log_probabilities_come_where_they_are_asked_for(engine: ScriptedEngine, top: int, known: bool) -> None:
+    plain = asked(engine)
+    parameters = plain.parameters.model_copy(update={"top_logprobs": top})
+    reply = await engine.generate(replace(plain, parameters=parameters))
+    assert [entry.token for entry in reply.logprobs] == (list(reply.token_ids) if known else [])
+    assert (reply.mean_logprob is not None) is known
+
+
 async def test_prompts_that_cannot_fit_are_refused(engine: ScriptedEngine) -> None:
     with pytest.raises(ContextError, match="no tokens"):
         await engine.generate(asked(engine, ""))

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 import llama_cpp as llama
@@ -30,14 +29,13 @@ from workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Sh
 from workers.engine.request import Request
 from workers.engine.sampling import stages
 from workers.engine.scheduler import Limits
-from workers.engine.slots import Copy, Move, Piece, Trim, Work
+from workers.engine.slots import Copy, Move, Piece, Trim, Work, by_slot
 
 _NOBODY = Work("nobody", ())
 """Whose tokens belong to no request: texts to embed, and what fills holes."""
 SHORTLIST_ROWS = 4
 """Rows of a step from which shortlists pay: the first one finds all that it needs gone from the caches, and takes
 0.11 ms where llama.cpp's own pass over 32,000 logits takes 0.07; each further one 0.04 and 0.055."""
-_slot = attrgetter("slot")
 _logits_address: Any = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(
     ctypes.cast(llama.llama_get_logits, ctypes.c_void_p).value or 0
 )
@@ -96,7 +94,7 @@ class LlamaBackend:
 
     def decode(self, pieces: Sequence[Piece]) -> list[int]:
         fillers = self._fillers(pieces)
-        together = sorted([*pieces, *fillers], key=_slot) if fillers else pieces
+        together = sorted([*pieces, *fillers], key=by_slot) if fillers else pieces
         rows = self._batch.fill(together)
         self._abort_text.value = b""
         code = llama.llama_decode(self._ctx, self._batch.struct)
@@ -115,7 +113,7 @@ class LlamaBackend:
     def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Throwaway tokens for slots that lie alone between two that decode: llama.cpp computes only neighbouring slots
         together, so that such a hole would cost another pass over the weights. They are dropped after the decode."""
-        if pieces[-1].slot - pieces[0].slot < len(pieces):
+        if pieces[-1].slot - pieces[0].slot < len(pieces):  # side by side, as at most steps
             return []
         holes = [
             before.slot + 1
