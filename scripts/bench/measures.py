@@ -1,7 +1,7 @@
 """Each measure of the table: every side does the same work in turn, and each round is compared by itself.
 
-Rounds open their sides anew: where a process's memory happens to lie makes it some 3 % faster or slower for as long as
-it lives, and rounds of the same processes would measure that luck several times over.
+Rounds open their sides anew, except around the whole pipeline: where a process's memory happens to lie makes it some
+3 % faster or slower for as long as it lives, and rounds of the same processes would measure that luck several times.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 Run = Callable[[Workload], Outcome]
-Opened = Callable[[AsyncExitStack], "Other"]
+Opener = Callable[[AsyncExitStack], "Other"]
 """Starts a side, up until the stack closes."""
 
 
@@ -93,27 +93,33 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
     for slots in counts:
         samples: dict[str, list[float]] = {"engine": [], "bare loop": []}
         for _ in range(setup.rounds):
-            async with AsyncExitStack() as stack:
-                bare = Apart(BareLoop, setup.model, slots=slots, context=DECODE_CONTEXT, threads=setup.threads)
-                stack.callback(bare.close)
-                side = await stack.enter_async_context(
-                    EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT))
-                )
-                bare.run(16, WARM_UP)
-                await side.decode(slots, 16, WARM_UP)
-                bare_s, own = 0.0, []
-                for _ in range(max(1, TURNS_OF_SLOTS // slots)):
-                    bare_s += bare.run(16, DECODED)
-                    own.append(await side.decode(slots, 16, DECODED))
-                tokens = len(own) * slots * DECODED
-                samples["engine"].append(tokens / sum(one.outcome.seconds for one in own))
-                samples["bare loop"].append(tokens / bare_s)
-                stalls_s.append((await side.decode(slots, 16, DECODED, observed=True)).stalls_s)
+            own, bare, stalls = await _decoding(setup, slots)
+            samples["engine"].append(own)
+            samples["bare loop"].append(bare)
+            stalls_s.append(stalls)
         rows.append(ratio(f"decode, {slots} slots / bare loop", samples, lines.DECODE))
         say(rows[-1].told())
-    stalls = lines.stalls("event-loop stall while generating, p99", stalls_s, lines.STALL_MS)
-    say(stalls.told())
-    return [*rows, stalls]
+    stalled = lines.stalls("event-loop stall while generating, p99", stalls_s, lines.STALL_MS)
+    say(stalled.told())
+    return [*rows, stalled]
+
+
+async def _decoding(setup: Setup, slots: int) -> tuple[float, float, list[float]]:
+    """One round: tokens a second of the engine and of the bare loop, and how late the event loop was at each look."""
+    async with AsyncExitStack() as stack:
+        bare = Apart(BareLoop, setup.model, slots=slots, context=DECODE_CONTEXT, threads=setup.threads)
+        stack.callback(bare.close)
+        side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load(slots, DECODE_CONTEXT)))
+        bare.run(16, WARM_UP)
+        await side.decode(slots, 16, WARM_UP)
+        own_s = bare_s = 0.0
+        turns = max(1, TURNS_OF_SLOTS // slots)
+        for _ in range(turns):
+            bare_s += bare.run(16, DECODED)
+            own_s += (await side.decode(slots, 16, DECODED)).outcome.seconds
+        stalls_s = (await side.decode(slots, 16, DECODED, observed=True)).stalls_s
+    tokens = turns * slots * DECODED
+    return tokens / own_s, tokens / bare_s, stalls_s
 
 
 async def against_serial_and_server(setup: Setup) -> list[Row]:
@@ -150,9 +156,8 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
 
 async def verdicts(setup: Setup) -> list[Row]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
-    vocabulary = read_facts(setup.demo, setup.demo.stem).vocabulary
-    make = partial(judge_shaped, vocabulary, SLOTS, schema=VERDICT_SCHEMA)
-    demo = replace(setup, model=setup.demo)
+    demo = replace(setup, model=setup.demo, vocabulary=read_facts(setup.demo, setup.demo.stem).vocabulary)
+    make = partial(judge_shaped, demo.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
     return await _compare(demo, make, [(partial(_server, demo), lines.VERDICTS_AGAINST_SERVER)], [])
 
 
@@ -245,7 +250,7 @@ async def differing_texts(setup: Setup) -> list[Row]:
 async def _compare(
     setup: Setup,
     make: Callable[[int], Workload],
-    others: Sequence[tuple[Opened, Goal]],
+    others: Sequence[tuple[Opener, Goal]],
     played: list[Played],
 ) -> list[Row]:
     """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work."""
@@ -256,7 +261,7 @@ async def _compare(
     for work in map(make, range(1, setup.rounds + 1)):
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
-            against = [missing.get(place) or opened(stack) for place, (opened, _) in enumerate(others)]
+            against = [missing.get(place) or opener(stack) for place, (opener, _) in enumerate(others)]
             missing = {place: other for place, other in enumerate(against) if other.run is None}
             runs = {other.name: other.run for other in against if other.run is not None}
             await side.run(warm_up)
