@@ -30,7 +30,7 @@ class LoadSettings(BaseModel):
     n_batch: Positive | Auto = "auto"
     """Tokens per decode call; auto: 2048; a step takes no more of them than half a second allows."""
     n_ubatch: Positive | Auto = "auto"
-    """Tokens per device micro-batch; auto: 256 on a CPU, 512 on a GPU."""
+    """Tokens per device micro-batch; auto: 64 on a CPU, 512 on a GPU, and one for each slot at least."""
     threads: Positive | Auto = "auto"
     """auto: the cores this process may use."""
     cache_type_k: CacheType = "f16"

@@ -19,6 +19,7 @@ from workers.engine.device import Device, driver_version, this_device
 from workers.engine.engine import BatchEngine
 from workers.engine.memory import Budget, check_fit, fitting_slots
 from workers.library.estimate import memory, memory_on_cpu
+from workers.library.fit import micro_batch
 from workers.library.inspect import inspect_file, read_facts
 from workers.library.shape import Shape, shape_of
 
@@ -36,7 +37,6 @@ COPY_COST = 20.0
 """Computing a token costs about as much per parameter as copying this many bytes of cache (see docs/benchmarks.md)."""
 MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
 BATCH = 2048
-UBATCH_CPU, UBATCH_GPU = 256, 512
 
 
 async def load(
@@ -164,7 +164,8 @@ def resolve(
             f"{' under `reproducible`' if settings.flash_attention else ''}. Set `cache_type_v` to f16."
         )
     n_batch = BATCH if settings.n_batch == "auto" else settings.n_batch
-    n_ubatch = (UBATCH_CPU if device.is_cpu else UBATCH_GPU) if settings.n_ubatch == "auto" else settings.n_ubatch
+    wanted_slots = 1 if settings.slots == "auto" else settings.slots
+    n_ubatch = micro_batch(settings, on_gpu=not device.is_cpu, slots=wanted_slots)
     if facts.kind is ModelKind.EMBEDDING:  # a text is attended to as a whole
         n_batch = n_ubatch = max(n_batch, context)
     n_ubatch = min(n_ubatch, n_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.load_settings import LoadSettings
-from workers.library.fit import DEFAULT_CONTEXT
+from workers.library.fit import CPU_UBATCH, DEFAULT_CONTEXT
 
 LEAST_CONTEXT = 1024
 
@@ -38,5 +38,5 @@ def smaller(settings: LoadSettings, context_train: int) -> Smaller | None:
         given_up.append("a q8_0 cache instead of f16")
     if not changes:
         return None
-    changes |= {"n_ubatch": 128, "n_batch": 256}
+    changes |= {"n_ubatch": CPU_UBATCH, "n_batch": 256}
     return Smaller(settings=settings.model_copy(update=changes), given_up=", ".join(given_up))

@@ -16,7 +16,9 @@ GPU_BANDWIDTH = 400e9
 """Bytes/s assumed of a GPU whose driver does not say."""
 EFFICIENCY = 0.6
 """Share of the peak bandwidth that decoding reaches."""
-GPU_UBATCH, CPU_UBATCH = 512, 256
+GPU_UBATCH, CPU_UBATCH = 512, 64
+"""Tokens per micro-batch. llama.cpp lays its intermediate results out for a whole one, and on a CPU decodes slower from
+a wider layout: 7 % with 256 than with 64, for prompts computed 5 % faster (docs/benchmarks.md)."""
 MAX_SLOTS_GPU, MAX_SLOTS_CPU = 32, 8
 DEFAULT_CONTEXT = 8192
 SMALLEST_CONTEXT = 2048
@@ -156,10 +158,16 @@ def _try(shape: Shape, room: Room, candidate: _Candidate, wanted: LoadSettings, 
     )
 
 
+def micro_batch(wanted: LoadSettings, *, on_gpu: bool, slots: int) -> int:
+    """Tokens per micro-batch, with room for one of each slot: a step of decoding is one pass over the weights."""
+    if wanted.n_ubatch != "auto":
+        return wanted.n_ubatch
+    return max(GPU_UBATCH if on_gpu else CPU_UBATCH, slots)
+
+
 def _memory(shape: Shape, candidate: _Candidate, wanted: LoadSettings) -> Memory:
     on_gpu = candidate.layers > 0
-    automatic = GPU_UBATCH if on_gpu else CPU_UBATCH
-    n_ubatch = automatic if wanted.n_ubatch == "auto" else wanted.n_ubatch
+    n_ubatch = micro_batch(wanted, on_gpu=on_gpu, slots=candidate.slots)
     if not on_gpu:
         return memory_on_cpu(
             shape,

@@ -27,8 +27,9 @@ def resolved(path: Path, *, free: int = 64 * GIB, is_cpu: bool = True, **setting
 @pytest.mark.parametrize(
     ("is_cpu", "settings", "wanted"),
     [
-        (True, {}, {"slots": 8, "n_batch": 2048, "n_ubatch": 256, "context": 2048, "flash_attention": True}),
+        (True, {}, {"slots": 8, "n_batch": 2048, "n_ubatch": 64, "context": 2048, "flash_attention": True}),
         (False, {}, {"slots": 32, "n_ubatch": 512}),
+        (True, {"slots": 100, "context": 64}, {"n_ubatch": 100}),  # a step of decoding is one pass over the weights
         (True, {"slots": 16, "n_batch": 8}, {"n_batch": 32, "n_ubatch": 8}),  # room for two tokens a slot
         (True, {"reproducible": True}, {"flash_attention": False}),
         (True, {"flash_attention": False}, {"flash_attention": False}),
