@@ -34,8 +34,8 @@ DECODED = 256
 """Tokens of each slot in one go."""
 WARM_UP = 16
 """Tokens before those that count, after a side was opened."""
-TURNS_OF_SLOTS = 16
-"""With fewer slots the sides alternate within a round, as often as it takes for so many slots' tokens: half a second
+LEAST_TURNS, TURNS_OF_SLOTS = 2, 16
+"""The sides alternate within a round, with fewer slots as often as it takes for so many slots' tokens: half a second
 says little where a machine's speed varies."""
 SHORT_PROMPT, SHORT_REPLY = 200, 64
 LONG_CONTEXT = 8192
@@ -51,6 +51,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reason", "score"],
     "additionalProperties": False,
 }
+ENGINE = "engine"
 Run = Callable[[Workload], Outcome]
 Opener = Callable[[AsyncExitStack], "Other"]
 """Starts a side, up until the stack closes."""
@@ -91,10 +92,10 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
     rows = []
     stalls_s: list[list[float]] = []
     for slots in counts:
-        samples: dict[str, list[float]] = {"engine": [], "bare loop": []}
+        samples: dict[str, list[float]] = {ENGINE: [], "bare loop": []}
         for _ in range(setup.rounds):
             own, bare, stalls = await _decoding(setup, slots)
-            samples["engine"].append(own)
+            samples[ENGINE].append(own)
             samples["bare loop"].append(bare)
             stalls_s.append(stalls)
         rows.append(ratio(f"decode, {slots} slots / bare loop", samples, lines.DECODE))
@@ -113,10 +114,13 @@ async def _decoding(setup: Setup, slots: int) -> tuple[float, float, list[float]
         bare.run(16, WARM_UP)
         await side.decode(slots, 16, WARM_UP)
         own_s = bare_s = 0.0
-        turns = max(1, TURNS_OF_SLOTS // slots)
-        for _ in range(turns):
-            bare_s += bare.run(16, DECODED)
+        turns = max(LEAST_TURNS, TURNS_OF_SLOTS // slots)
+        for turn in range(turns):
+            if turn % 2:
+                bare_s += bare.run(16, DECODED)
             own_s += (await side.decode(slots, 16, DECODED)).outcome.seconds
+            if not turn % 2:
+                bare_s += bare.run(16, DECODED)
         stalls_s = (await side.decode(slots, 16, DECODED, observed=True)).stalls_s
     tokens = turns * slots * DECODED
     return tokens / own_s, tokens / bare_s, stalls_s
@@ -253,12 +257,17 @@ async def _compare(
     others: Sequence[tuple[Opener, Goal]],
     played: list[Played],
 ) -> list[Row]:
-    """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work."""
+    """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work.
+
+    The engine runs right beside each other side, and every second round goes the other way round: a machine that
+    becomes slower or faster meanwhile favours nobody.
+    """
     warm_up = make(0)
     warm_up = replace(warm_up, chats=warm_up.chats[:SLOTS], reply_tokens=8)
-    samples: dict[str, list[float]] = {"engine": []}
+    samples: dict[str, list[float]] = {ENGINE: []}
     missing: dict[int, Other] = {}
-    for work in map(make, range(1, setup.rounds + 1)):
+    for number in range(1, setup.rounds + 1):
+        work = make(number)
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
             against = [missing.get(place) or opener(stack) for place, (opener, _) in enumerate(others)]
@@ -267,13 +276,17 @@ async def _compare(
             await side.run(warm_up)
             for run in runs.values():
                 run(warm_up)
-            own = await side.run(work)
-            played.append(own)
-            samples["engine"].append(work.rate(own.outcome))
-            for name, run in runs.items():
-                samples.setdefault(name, []).append(work.rate(run(work)))
+            order = list(runs)
+            order.insert(1, ENGINE)
+            for name in order if number % 2 else reversed(order):
+                if name == ENGINE:
+                    played.append(await side.run(work))
+                    outcome = played[-1].outcome
+                else:
+                    outcome = runs[name](work)
+                samples.setdefault(name, []).append(work.rate(outcome))
             side.engine.check_integrity()
-        told = (f"{name} {lines.figure(samples[name][-1])}" for name in ("engine", *runs))
+        told = (f"{name} {lines.figure(samples[name][-1])}" for name in (ENGINE, *runs))
         say(f"  {work.name}, {work.unit}: {', '.join(told)}")
     rows = [
         compared(f"{work.name}, {SLOTS} slots / {other.name}", samples, other, goal, work.unit)
@@ -289,8 +302,8 @@ def compared(
 ) -> Row:
     """The engine's line against one other side, measured or not."""
     if other.run is None:
-        return not_measured(measure, goal, other.missing, {"engine": samples["engine"]})
-    return ratio(measure, {name: samples[name] for name in ("engine", other.name)}, goal, unit)
+        return not_measured(measure, goal, other.missing, {ENGINE: samples[ENGINE]})
+    return ratio(measure, {name: samples[name] for name in (ENGINE, other.name)}, goal, unit)
 
 
 def _serial(setup: Setup, stack: AsyncExitStack) -> Other:
