@@ -28,7 +28,7 @@ class LoadSettings(BaseModel):
     mmap: bool = True
     mlock: bool = False
     n_batch: Positive | Auto = "auto"
-    """Tokens per decode call; auto: 2048; a step takes no more of them than half a second allows."""
+    """Tokens per decode call; auto: 2048; a step takes no more of them than a second allows."""
     n_ubatch: Positive | Auto = "auto"
     """Tokens per device micro-batch; auto: 64 on a CPU, 512 on a GPU, and one for each slot at least."""
     threads: Positive | Auto = "auto"

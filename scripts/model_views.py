@@ -112,14 +112,14 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
     from workers.library.estimate import kv_bytes, kv_bytes_per_token
-    from workers.library.fit import CPU_UBATCH
+    from workers.library.fit import CPU_UBATCH, context_of
     from workers.library.inspect import entry_facts, inspect_file
     from workers.library.shape import shape_of
 
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
     caches = {"k": entry.load.cache_type_k, "v": entry.load.cache_type_v}
-    context = entry.load.context or min(facts.context_train or 8192, 8192)
+    context = context_of(entry.load.context, facts.context_train)
     return {
         **facts.model_dump(mode="json"),
         "path": str(entry.path),

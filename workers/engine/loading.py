@@ -19,7 +19,7 @@ from workers.engine.device import Device, driver_version, this_device
 from workers.engine.engine import BatchEngine
 from workers.engine.memory import Budget, check_fit, fitting_slots
 from workers.library.estimate import memory, memory_on_cpu
-from workers.library.fit import micro_batch
+from workers.library.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
 from workers.library.inspect import inspect_file, read_facts
 from workers.library.shape import Shape, shape_of
 
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-DEFAULT_CONTEXT = 8192
 PROBE_CONTEXT = 256
 PARAMETERS_PER_THREAD = 10_000_000
 COPY_COST = 20.0
 """Computing a token costs about as much per parameter as copying this many bytes of cache (see docs/benchmarks.md)."""
-MOST_SLOTS_CPU, MOST_SLOTS_GPU = 8, 32
 BATCH = 2048
 
 
@@ -156,7 +154,7 @@ def resolve(
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
     from workers.engine.llama.context import ContextSettings
 
-    context = settings.context or min(facts.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = context_of(settings.context, facts.context_train)
     flash_attention = settings.flash_attention and not settings.reproducible
     if settings.cache_type_v != "f16" and not flash_attention:
         raise ModelError(
@@ -164,14 +162,14 @@ def resolve(
             f"{' under `reproducible`' if settings.flash_attention else ''}. Set `cache_type_v` to f16."
         )
     n_batch = BATCH if settings.n_batch == "auto" else settings.n_batch
-    wanted_slots = 1 if settings.slots == "auto" else settings.slots
+    wanted_slots = 1 if settings.slots == "auto" else settings.slots  # auto takes fewer than a micro-batch has tokens
     n_ubatch = micro_batch(settings, on_gpu=not device.is_cpu, slots=wanted_slots)
     if facts.kind is ModelKind.EMBEDDING:  # a text is attended to as a whole
         n_batch = n_ubatch = max(n_batch, context)
     n_ubatch = min(n_ubatch, n_batch)
     budget = _budget(shape_of(inspect_file(path).metadata), settings, device, context, n_ubatch, flash_attention)
     if settings.slots == "auto":
-        slots = fitting_slots(budget, MOST_SLOTS_CPU if device.is_cpu else MOST_SLOTS_GPU)
+        slots = fitting_slots(budget, MAX_SLOTS_CPU if device.is_cpu else MAX_SLOTS_GPU)
     else:
         slots = settings.slots
         check_fit(budget, slots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.load_settings import LoadSettings
-from workers.library.fit import CPU_UBATCH, DEFAULT_CONTEXT
+from workers.library.fit import CPU_UBATCH, context_of
 
 LEAST_CONTEXT = 1024
 
@@ -26,7 +26,7 @@ def smaller(settings: LoadSettings, context_train: int) -> Smaller | None:
     """
     changes: dict[str, object] = {}
     given_up: list[str] = []
-    context = settings.context or min(context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = context_of(settings.context, context_train)
     if settings.slots != "auto" and settings.slots > 1:
         changes["slots"] = max(1, settings.slots // 4)
         given_up.append(f"{changes['slots']} instead of {settings.slots} slots")

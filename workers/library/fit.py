@@ -67,7 +67,7 @@ def fit(name: str, shape: Shape, room: Room, wanted: LoadSettings) -> Fit:
 
     Raises ModelFitError with the numbers and what would fit.
     """
-    context = wanted.context or min(shape.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = context_of(wanted.context, shape.context_train)
     for candidate in _candidates(shape, wanted, context, on_gpu=room.gpu > 0):
         found = _try(shape, room, candidate, wanted, context)
         if found is not None:
@@ -156,6 +156,11 @@ def _try(shape: Shape, room: Room, candidate: _Candidate, wanted: LoadSettings, 
         speed=speed_class(speed),
         notes=_notes(shape, room, candidate, wanted, context),
     )
+
+
+def context_of(wanted: int | None, trained: int | None) -> int:
+    """Tokens per slot: as set, else what the model was trained for, up to a usual size."""
+    return wanted or min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
 
 
 def micro_batch(wanted: LoadSettings, *, on_gpu: bool, slots: int) -> int:

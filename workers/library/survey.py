@@ -14,7 +14,7 @@ from jobs.states import WORKING_RUNS, JobStatus
 from workers.library.choose import Backlog
 from workers.library.estimate import memory_on_cpu
 from workers.library.find import find_model
-from workers.library.fit import CPU_UBATCH, DEFAULT_CONTEXT
+from workers.library.fit import CPU_UBATCH, context_of
 from workers.library.inspect import inspect_file, kind_of
 from workers.library.registry import read_registry
 from workers.library.shape import shape_of
@@ -120,7 +120,7 @@ def _held(
 ) -> Loadable:
     metadata = inspect_file(path).metadata
     shape = shape_of(metadata)
-    tokens = context or min(shape.context_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    tokens = context_of(context, shape.context_train)
     needed = memory_on_cpu(shape, context=tokens, slots=1, n_ubatch=CPU_UBATCH).total
     own = kind_of(metadata, path.name, template or metadata.values.get("tokenizer.chat_template"))
     return Loadable(kind=kind or own, memory_bytes=needed, tags=tags)
