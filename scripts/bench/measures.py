@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,14 +31,14 @@ from workers.library.inspect import read_facts
 SLOTS = 16
 CONTEXT = 2048
 DECODE_CONTEXT = 512
-DECODED = 256
-"""Tokens of each slot in one go."""
+DECODED = 128
+"""Tokens of each slot in one turn of the decode loops."""
 WARM_UP = 16
 """Tokens before those that count, after a side was opened."""
 LEAST_TURNS, TURNS_OF_SLOTS = 2, 16
-"""The sides alternate within a round, with fewer slots as often as it takes for so many slots' tokens: half a second
-says little where a machine's speed varies."""
-SHORT_PROMPT, SHORT_REPLY = 200, 64
+"""The sides alternate within a round, with fewer slots as often as it takes for so many slots' tokens: a third of a
+second says little where a machine's speed varies."""
+SHORT_PROMPT, SHORT_REPLY, LONGER_REPLY = 200, 64, 256
 LONG_CONTEXT = 8192
 PROMISED_PARAMETERS = 7_000_000_000
 DECODE_COUNTS = (1, 2, 4, 8, 16, 32)
@@ -93,7 +94,7 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
     stalls_s: list[list[float]] = []
     for slots in counts:
         samples: dict[str, list[float]] = {ENGINE: [], "bare loop": []}
-        for _ in range(setup.rounds):
+        while lines.unsettled(samples, lines.DECODE, setup.rounds):
             own, bare, stalls = await _decoding(setup, slots)
             samples[ENGINE].append(own)
             samples["bare loop"].append(bare)
@@ -175,19 +176,22 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
         question_words=4 if setup.large else 12,
         reply_tokens=64,
     )
+    goal = lines.PIPELINE_LARGE if setup.large else lines.PIPELINE
     samples: dict[str, list[float]] = {"whole pipeline": [], "engine alone": []}
     async with AsyncExitStack() as stack:
         side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
         home = stack.enter_context(TemporaryDirectory(prefix="nightjar-bench-"))
         pipeline = await stack.enter_async_context(Pipeline.up(setup.model, load, Path(home)))
-        for number in range(setup.rounds + 1):
+        for number in count():
             whole, work = await pipeline.run(number)
             alone = (await side.run(work)).outcome
             say(f"  whole pipeline {whole.tokens_per_s:.0f}/s, engine alone {alone.tokens_per_s:.0f}/s")
             if number:
                 samples["whole pipeline"].append(whole.tokens_per_s)
                 samples["engine alone"].append(alone.tokens_per_s)
-    row = ratio("whole pipeline / engine alone", samples, lines.PIPELINE_LARGE if setup.large else lines.PIPELINE)
+            if not lines.unsettled(samples, goal, setup.rounds):
+                break
+    row = ratio("whole pipeline / engine alone", samples, goal)
     say(row.told())
     return [row]
 
@@ -200,8 +204,8 @@ async def one_conversation(setup: Setup) -> list[Row]:
     kinds = {
         "load_s": ("load", lines.LOAD_S, "s", "the file in the page cache"),
         "reply_s": ("a short reply", lines.SHORT_REPLY_S, "s", f"{SHORT_PROMPT} tokens in, {SHORT_REPLY} out"),
-        "near": ("one conversation", lines.ALONE, "tokens/s", f"{DECODED} tokens after {SHORT_PROMPT}"),
-        "far": ("the same at the context's end", lines.ALONE, "tokens/s", f"the last {DECODED} tokens of it"),
+        "near": ("one conversation", lines.ALONE, "tokens/s", f"{LONGER_REPLY} tokens after {SHORT_PROMPT}"),
+        "far": ("the same at the context's end", lines.ALONE, "tokens/s", f"the last {LONGER_REPLY} tokens of it"),
     }
     samples: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(setup.rounds + 1):
@@ -210,8 +214,8 @@ async def one_conversation(setup: Setup) -> list[Row]:
                 await side.run(alone(setup.vocabulary, number, SHORT_PROMPT, SHORT_REPLY))
                 continue
             short = await side.run(alone(setup.vocabulary, number, SHORT_PROMPT, SHORT_REPLY))
-            near = await side.decode(1, SHORT_PROMPT, DECODED)
-            far = await side.decode(1, LONG_CONTEXT - DECODED, DECODED)
+            near = await side.decode(1, SHORT_PROMPT, LONGER_REPLY)
+            far = await side.decode(1, LONG_CONTEXT - LONGER_REPLY, LONGER_REPLY)
             samples["load_s"].append(side.engine.load.load_s)
             samples["reply_s"].append(short.outcome.seconds)
             samples["near"].append(near.outcome.tokens_per_s)
@@ -260,50 +264,75 @@ async def _compare(
     """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work.
 
     The engine runs right beside each other side, and every second round goes the other way round: a machine that
-    becomes slower or faster meanwhile favours nobody.
+    becomes slower or faster meanwhile favours nobody. A side whose ratio is settled is left out of further rounds.
     """
     warm_up = make(0)
     warm_up = replace(warm_up, chats=warm_up.chats[:SLOTS], reply_tokens=8)
-    samples: dict[str, list[float]] = {ENGINE: []}
-    missing: dict[int, Other] = {}
-    for number in range(1, setup.rounds + 1):
+    matches = [Match(opener=opener, goal=goal) for opener, goal in others]
+    number = 0
+    while going := [match for match in matches if lines.unsettled(match.samples, match.goal, setup.rounds)]:
+        number += 1
         work = make(number)
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(EngineSide.loaded(setup.model, setup.load()))
-            against = [missing.get(place) or opener(stack) for place, (opener, _) in enumerate(others)]
-            missing = {place: other for place, other in enumerate(against) if other.run is None}
+            against = [match.open(stack) for match in going]
             runs = {other.name: other.run for other in against if other.run is not None}
             await side.run(warm_up)
             for run in runs.values():
                 run(warm_up)
             order = list(runs)
             order.insert(1, ENGINE)
+            rates: dict[str, float] = {}
             for name in order if number % 2 else reversed(order):
                 if name == ENGINE:
                     played.append(await side.run(work))
                     outcome = played[-1].outcome
                 else:
                     outcome = runs[name](work)
-                samples.setdefault(name, []).append(work.rate(outcome))
+                rates[name] = work.rate(outcome)
             side.engine.check_integrity()
-        told = (f"{name} {lines.figure(samples[name][-1])}" for name in (ENGINE, *runs))
+        for match in going:
+            match.take(rates)
+        told = (f"{name} {lines.figure(rates[name])}" for name in (ENGINE, *runs))
         say(f"  {work.name}, {work.unit}: {', '.join(told)}")
-    rows = [
-        compared(f"{work.name}, {SLOTS} slots / {other.name}", samples, other, goal, work.unit)
-        for other, (_, goal) in zip(against, others, strict=True)
-    ]
+    rows = [match.row(f"{work.name}, {SLOTS} slots", work.unit) for match in matches]
     for row in rows:
         say(row.told())
     return rows
 
 
-def compared(
-    measure: str, samples: Mapping[str, Sequence[float]], other: Other, goal: Goal, unit: str = "tokens/s"
-) -> Row:
-    """The engine's line against one other side, measured or not."""
-    if other.run is None:
-        return not_measured(measure, goal, other.missing, {ENGINE: samples[ENGINE]})
-    return ratio(measure, {name: samples[name] for name in (ENGINE, other.name)}, goal, unit)
+@dataclass(kw_only=True)
+class Match:
+    """The engine against one other side, round by round."""
+
+    opener: Opener
+    goal: Goal
+    other: Other | None = None
+    """As it was opened last."""
+    samples: dict[str, list[float]] = field(default_factory=lambda: {ENGINE: []})
+
+    def open(self, stack: AsyncExitStack) -> Other:
+        """The other side anew. One that is missing stays so: the engine is measured by itself."""
+        if self.other is None or self.other.run is not None:
+            self.other = self.opener(stack)
+            if self.other.run is None:
+                self.samples.pop(self.other.name, None)
+        return self.other
+
+    def take(self, rates: Mapping[str, float]) -> None:
+        """A round's rates of all sides that played."""
+        assert self.other is not None
+        for name in (ENGINE, self.other.name):
+            if name in rates:
+                self.samples.setdefault(name, []).append(rates[name])
+
+    def row(self, work: str, unit: str) -> Row:
+        """Its line, measured or not."""
+        assert self.other is not None
+        measure = f"{work} / {self.other.name}"
+        if self.other.run is None:
+            return not_measured(measure, self.goal, self.other.missing, self.samples)
+        return ratio(measure, self.samples, self.goal, unit)
 
 
 def _serial(setup: Setup, stack: AsyncExitStack) -> Other:

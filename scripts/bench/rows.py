@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import comb
 from statistics import median, quantiles
 from typing import Any
 
 LEAST_ROUNDS = 5
 """Medians of fewer rounds are not for the record."""
+MOST_TIMES = 3
+"""How many times the rounds asked for a ratio gets, where it lies so close to its goal that they decide nothing."""
+DOUBT = 0.1
+"""Probability of rounds as one-sided as these if half of them reached the goal, from which they decide nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +89,31 @@ def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit
     does not from a ratio of medians that come from different rounds.
     """
     (_, own), (name, other) = samples.items()
-    note = f"{figure(median(own))} against {figure(median(other))} {unit} of {name}"
-    ratios = [one / another for one, another in zip(own, other, strict=True)]
-    return Row(measure=measure, value=median(ratios), goal=goal, note=note, samples=samples)
+    note = f"{figure(median(own))} against {figure(median(other))} {unit} of {name}, {_counted(len(own))}"
+    return Row(measure=measure, value=median(_ratios(samples)), goal=goal, note=note, samples=samples)
+
+
+def unsettled(samples: Mapping[str, Sequence[float]], goal: Goal, rounds: int) -> bool:
+    """Whether a ratio needs another round: fewer than `rounds` were made; or they leave open on which side of its goal
+    the median lies, by a two-sided sign test, and there are not `MOST_TIMES` as many yet. A quick look, of fewer than
+    `LEAST_ROUNDS`, is not prolonged, nor is a side by itself."""
+    done = len(next(iter(samples.values())))
+    if done < rounds:
+        return True
+    if rounds < LEAST_ROUNDS or done >= MOST_TIMES * rounds or len(samples) < 2:
+        return False
+    reached = sum(map(goal.reached, _ratios(samples)))
+    fewer = min(reached, done - reached)
+    return 2 * sum(comb(done, k) for k in range(fewer + 1)) / 2.0**done >= DOUBT
+
+
+def _ratios(samples: Mapping[str, Sequence[float]]) -> list[float]:
+    own, other = samples.values()
+    return [one / another for one, another in zip(own, other, strict=True)]
+
+
+def _counted(rounds: int) -> str:
+    return f"{rounds} round{'s' if rounds != 1 else ''}"
 
 
 def figure(value: float) -> str:
@@ -139,8 +166,8 @@ def table(rows: Sequence[Row], rounds: int) -> str:
 def standing(rounds: int) -> str:
     """What figures of so many rounds are."""
     if rounds >= LEAST_ROUNDS:
-        return f"Medians of {rounds} rounds."
-    return f"{rounds} round{'s' if rounds != 1 else ''}: not for the record, which takes medians of {LEAST_ROUNDS}."
+        return f"Medians of {rounds} rounds, of up to {MOST_TIMES * rounds} where those leave a ratio's goal open."
+    return f"{_counted(rounds)}: not for the record, which takes medians of {LEAST_ROUNDS}."
 
 
 def as_json(row: Row) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 
 from scripts.bench import rows
-from scripts.bench.measures import NO_SERVER, Other, compared
-from scripts.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table
+from scripts.bench.measures import ENGINE, NO_SERVER, Match, Other
+from scripts.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table, unsettled
 
 AT_LEAST = Goal(bound=2.0)
 AT_MOST = Goal(bound=20.0, at_most=True)
@@ -58,23 +59,67 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     row = ratio("m", {"engine": [50.0, 110.0, 52.0], "server": [20.0, 50.0, 26.0]}, AT_LEAST)
     assert row.value == pytest.approx(110 / 50)
     assert row.reached is True
-    assert row.note == "52.0 against 26.0 tokens/s of server"
+    assert row.note == "52.0 against 26.0 tokens/s of server, 3 rounds"
 
 
-def test_without_a_server_the_line_keeps_its_goal_and_is_not_reached() -> None:
-    """The engine's own rounds are kept."""
-    samples = {"engine": [100.0, 120.0], "one at a time": [10.0, 11.0]}
-    row = compared("m / server", samples, Other(name="server", run=None, missing=NO_SERVER), AT_LEAST)
-    assert (row.value, row.goal, row.reached) == (None, AT_LEAST, None)
-    assert row.remark.startswith("not measured: no server")
-    assert as_json(row)["samples"] == {"engine": [100.0, 120.0]}
+def match(*rounds: Other) -> Match:
+    """Against these, one a round; the engine has 100, 101, 102... and the other side 50."""
+    coming = iter(rounds)
+    found = Match(opener=lambda stack: next(coming), goal=AT_LEAST)
+    for number in range(len(rounds)):
+        found.open(AsyncExitStack())
+        found.take(
+            {ENGINE: 100.0 + number, "one at a time": 10.0} | ({} if rounds[number].run is None else {SERVER: 50.0})
+        )
+    return found
+
+
+SERVER = "server"
+UP = Other(name=SERVER, run=lambda work: pytest.fail("not run again"))
+DOWN = Other(name=SERVER, run=None, missing=NO_SERVER)
 
 
 def test_a_line_compares_the_engine_with_its_own_other_side() -> None:
-    samples = {"engine": [100.0], "one at a time": [10.0], "server": [50.0]}
-    row = compared("m", samples, Other(name="server", run=lambda work: pytest.fail("not run again")), AT_LEAST)
-    assert row.value == 2.0
-    assert list(row.samples) == ["engine", "server"]
+    row = match(UP, UP).row("m", "tokens/s")
+    assert (row.measure, row.value, row.reached) == ("m / server", pytest.approx(2.01), True)
+    assert row.samples == {ENGINE: [100.0, 101.0], SERVER: [50.0, 50.0]}
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        (DOWN, DOWN),  # never there: it is not asked for again, and the engine's own rounds are kept
+        (UP, DOWN),  # gone after a round: a median of what is left would be of fewer rounds than it says
+    ],
+)
+def test_without_a_server_the_line_keeps_its_goal_and_is_not_reached(rounds: tuple[Other, ...]) -> None:
+    row = match(*rounds).row("m", "tokens/s")
+    assert (row.value, row.goal, row.reached) == (None, AT_LEAST, None)
+    assert row.remark.startswith("not measured: no server")
+    assert as_json(row)["samples"] == {ENGINE: [100.0, 101.0]}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "rounds", "more"),
+    [
+        ([], 5, True),  # nothing yet
+        ([2.5] * 4, 5, True),  # fewer than asked for
+        ([2.5] * 5, 5, False),  # all beyond the goal: by chance one time in 16
+        ([1.5] * 5, 5, False),  # all short of it, which is as clear
+        ([2.5] * 4 + [1.5], 5, True),  # one of five: by chance three times in 8
+        ([2.5] * 7 + [1.5], 5, False),  # one of eight: 7 %
+        ([2.5, 1.5] * 7, 5, True),  # half of them, and one more may be made
+        ([2.5, 1.5] * 7 + [2.5], 5, False),  # three times as many as asked for
+        ([2.5, 1.5], 2, False),  # a quick look
+    ],
+)
+def test_rounds_that_leave_a_goal_open_are_followed_by_more(ratios: list[float], rounds: int, more: bool) -> None:
+    assert unsettled({ENGINE: [10 * one for one in ratios], SERVER: [10.0] * len(ratios)}, AT_LEAST, rounds) is more
+
+
+def test_an_engine_without_another_side_makes_the_rounds_asked_for() -> None:
+    assert unsettled({ENGINE: [1.0] * 4}, AT_LEAST, 5)
+    assert not unsettled({ENGINE: [1.0] * 5}, AT_LEAST, 5)
 
 
 def test_json_has_every_round_the_medians_the_goal_and_the_verdict() -> None:
@@ -120,11 +165,11 @@ def test_the_table_counts_measured_goals_only() -> None:
         ],
         rounds=5,
     )
-    assert "| reached | 2.00 | >= 2.00 | yes; 2.0 against 1.0 tokens/s of other |" in shown
+    assert "| reached | 2.00 | >= 2.00 | yes; 2.0 against 1.0 tokens/s of other, 1 round |" in shown
     assert "| missed | 1.00 | >= 2.00 | NO;" in shown
     assert "| absent | - | >= 2.00 | not measured: no server |" in shown
     assert "| told | 0.50 | - | for information; share |" in shown
-    assert shown.endswith("1 of 2 measured goals reached; 1 not measured. Medians of 5 rounds.")
+    assert shown.endswith(f"1 of 2 measured goals reached; 1 not measured. {standing(5)}")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +178,8 @@ def test_the_table_counts_measured_goals_only() -> None:
         (1, "1 round: not for the record"),
         (2, "2 rounds: not for the record"),
         (4, "4 rounds: not for the record"),
-        (5, "Medians of 5 rounds."),
-        (9, "Medians of 9 rounds."),
+        (5, "Medians of 5 rounds, of up to 15 where"),
+        (9, "Medians of 9 rounds, of up to 27 where"),
     ],
 )
 def test_fewer_than_five_rounds_are_not_for_the_record(count: int, said: str) -> None:
