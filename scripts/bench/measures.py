@@ -99,7 +99,7 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
             samples[ENGINE].append(own)
             samples["bare loop"].append(bare)
             stalls_s.append(stalls)
-        rows.append(ratio(f"decode, {slots} slots / bare loop", samples, lines.DECODE))
+        rows.append(ratio(f"decode, {slots} slot{'s' if slots > 1 else ''} / bare loop", samples, lines.DECODE))
         say(rows[-1].told())
     stalled = lines.stalls("event-loop stall while generating, p99", stalls_s, lines.STALL_MS)
     say(stalled.told())
