@@ -22,7 +22,7 @@ from scripts.bench import measures
 from scripts.bench.circumstances import circumstances, summary
 from scripts.bench.measures import Setup
 from scripts.bench.models import SIZES, build
-from scripts.bench.rows import LEAST_ROUNDS, Row, as_json, standing, table
+from scripts.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, standing, table
 from scripts.bench.server import find_server
 from workers.engine.device import this_device
 from workers.library.inspect import read_facts
@@ -105,7 +105,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--rounds",
         type=_positive,
         default=LEAST_ROUNDS,
-        help=f"counted rounds of every side (default and least for the record: {LEAST_ROUNDS})",
+        help=f"counted rounds of every side; from {LEAST_ROUNDS} on (the default, and least for the record) a ratio "
+        f"gets up to {MOST_TIMES} times as many where they leave its goal open",
     )
     parser.add_argument("--threads", type=_positive, default=usable_cores(), help="default: the cores that are here")
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="one measure; may be repeated")
