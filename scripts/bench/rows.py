@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import comb
 from statistics import median, quantiles
 from typing import Any
+
+from pipeline.statistics.paired import mcnemar
 
 LEAST_ROUNDS = 5
 """Medians of fewer rounds are not for the record."""
@@ -95,16 +96,14 @@ def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit
 
 def unsettled(samples: Mapping[str, Sequence[float]], goal: Goal, rounds: int) -> bool:
     """Whether a ratio needs another round: fewer than `rounds` were made; or they leave open on which side of its goal
-    the median lies, by a two-sided sign test, and there are not `MOST_TIMES` as many yet. A quick look, of fewer than
-    `LEAST_ROUNDS`, is not prolonged, nor is a side by itself."""
+    the median lies, by a two-sided sign test (as McNemar's exact one is), and there are not `MOST_TIMES` as many yet.
+    A quick look, of fewer than `LEAST_ROUNDS`, is not prolonged, nor is a side by itself."""
     done = len(next(iter(samples.values())))
     if done < rounds:
         return True
     if rounds < LEAST_ROUNDS or done >= MOST_TIMES * rounds or len(samples) < 2:
         return False
-    reached = sum(map(goal.reached, _ratios(samples)))
-    fewer = min(reached, done - reached)
-    return 2 * sum(comb(done, k) for k in range(fewer + 1)) / 2.0**done >= DOUBT
+    return mcnemar([1 if goal.reached(one) else -1 for one in _ratios(samples)]) >= DOUBT
 
 
 def _ratios(samples: Mapping[str, Sequence[float]]) -> list[float]:
