@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from config.errors import UnknownNameError
 from jobs.database import Database
-from jobs.documents import utc_now
+from jobs.documents import PublishedModel, utc_now
 from jobs.models import ModelFacts
 
 
@@ -27,3 +28,15 @@ async def publish_model(
         },
         upsert=True,
     )
+
+
+async def known_facts(names: Iterable[str], known: Iterable[str], database: Database) -> dict[str, ModelFacts]:
+    """Published facts by name; a model that has none must be among the `known` ones. Raises UnknownNameError."""
+    names, known = list(names), set(known)
+    rows = database.raw["models"].find({"_id": {"$in": names}})
+    facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
+    for name in names:
+        if name not in facts and name not in known:
+            remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."
+            raise UnknownNameError("model", name, {*known, *await database.raw["models"].distinct("_id")}, remedy)
+    return facts

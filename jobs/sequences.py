@@ -87,3 +87,8 @@ class Sequence(Value):
         named = {m.group(1) for t in self.turns for m in DOCUMENT_PLACEHOLDER.finditer(t.prompt)}
         loose = [f"{d.name}:\n{given[d.name]}\n\n" for d in self.documents if d.name not in named]
         return "".join(loose) + prompt
+
+
+def sequence_key(sequence: Sequence) -> str:
+    """Digest of all of a sequence: the `_id` of its SequenceDocument."""
+    return digest("sequence", sequence.model_dump(mode="json"))

@@ -16,11 +16,11 @@ from jobs.ending import GateVerdict
 from jobs.states import TERMINAL_RUNS, RunStatus
 from pipeline.baseline import since_baseline
 from pipeline.collector import find, gather
-from pipeline.gates import with_verdict
 from pipeline.heap import no_cycles_sought
 from pipeline.night_store import store_night
 from pipeline.report.answer import answer
 from pipeline.report.data import RunReport
+from pipeline.report.notices import with_verdict
 from pipeline.report_files import write
 from pipeline.score_store import store_scores
 from pipeline.verdict import final_verdict

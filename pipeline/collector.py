@@ -16,12 +16,12 @@ from jobs.nights import Aggregates
 from jobs.sequences import Sequence as PromptSequence
 from jobs.states import TERMINAL_RUNS, JobKind
 from pipeline.aggregates import VERSION, unpack, without_transcripts
-from pipeline.gates import with_verdict
 from pipeline.heap import no_cycles_sought
 from pipeline.report.assemble import assemble
 from pipeline.report.data import RunReport
 from pipeline.report.inputs import models_of, provenance_of, workers_of
 from pipeline.report.judge_findings import with_judging
+from pipeline.report.notices import with_verdict
 from pipeline.run_sheet import RunSheet, read_run_sheet
 from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 

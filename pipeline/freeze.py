@@ -15,7 +15,7 @@ from jobs.identity import default_run_seed, digest
 from jobs.states import RunStatus
 from pipeline.moments import parse_deadline
 from pipeline.request import EnqueueRequest, expand_name, readable_name
-from pipeline.scoring.rubric import read_rubric
+from pipeline.scoring.rubric import judging_rubric
 
 MAX_JOBS = 5_000_000
 STALLED_AFTER_S = 1800.0
@@ -93,13 +93,6 @@ def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
         formats=request.formats or Ending().formats,
         on_finish=request.on_finish,
     )
-
-
-def judging_rubric(rubric: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
-    """The rubric that judges use, as it is stored. Raises UsageError where there is none, or a broken one."""
-    if rubric is None:
-        raise UsageError(f"Judges need a rubric and {source} has none. Give one with --rubric FILE.")
-    return read_rubric(rubric, f"the rubric of {source}").model_dump(mode="json")
 
 
 def grown(existing: Run, wanted: Run) -> Run | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from config.errors import UsageError, suggest
-from jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
+from jobs.ending import Gate, GateKind, GateResult, Outcome
 from pipeline.comparison import Comparison
-from pipeline.report.data import Notice, RunReport
+from pipeline.report.data import RunReport
 from pipeline.report.model import ModelReport
 from pipeline.report.series import MISSING_LIMIT, series_of
 from pipeline.scores import Direction, Scale
@@ -128,15 +127,3 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     else:
         outcome = Outcome.INCONCLUSIVE if interval.low < -gate.value else Outcome.PASSED
     return GateResult(gate=gate, about=about, outcome=outcome, reason=told)
-
-
-def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
-    """The report with its gates told: what failed as warnings, the rest in one line."""
-    if verdict is None:
-        return report
-    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
-    passed = [result for result in verdict.results if result.outcome is Outcome.PASSED]
-    if passed:
-        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
-        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
-    return replace(report, verdict=verdict, notices=(*report.notices, *told))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from config.errors import UsageError
+from config.errors import ModelError, UsageError
 from jobs.database import Database
 from jobs.documents import JudgeCheck, Run, SuiteVersion
+from jobs.models import ModelKind
+from jobs.publishing import known_facts
 from jobs.states import RunStatus
-from pipeline.freeze import judging_rubric
 from pipeline.judged_jobs import panel_of
-from pipeline.preflight import check_judges
 from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Method, Rubric, read_rubric
+from pipeline.scoring.rubric import Method, Rubric, judging_rubric, read_rubric
 
 CHECKED_SEQUENCES = 20
 CHECKABLE = (RunStatus.DONE, RunStatus.JUDGING, RunStatus.ACTIVE)
@@ -153,3 +153,10 @@ async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -
     if current is None:
         raise UsageError(f"Run {run.name!r} was removed.")
     return current
+
+
+async def check_judges(judges: Iterable[str], known: Iterable[str], database: Database) -> None:
+    """Raises UnknownNameError, and ModelError for a judge that cannot judge."""
+    for facts in (await known_facts(judges, known, database)).values():
+        if facts.kind is not ModelKind.CHAT:
+            raise ModelError(f"{facts.name!r} has no chat template and cannot judge. Choose a chat model for --judge.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from config.errors import ModelError, UnknownNameError
+from config.errors import ModelError
 from jobs.database import Database
-from jobs.documents import PublishedModel, Run, SequenceRef
+from jobs.documents import Run, SequenceRef
 from jobs.models import ModelFacts, ModelKind
 from jobs.parameters import Parameters
+from jobs.publishing import known_facts
 from jobs.sequences import Mode
+from pipeline.judge_start import check_judges
 from pipeline.request import EnqueueRequest
 
 DEFAULT_TEMPERATURE: float = Parameters().temperature
@@ -34,25 +36,6 @@ async def check_embedder(name: str, known: Iterable[str], database: Database) ->
     for facts in (await known_facts([name], known, database)).values():
         if facts.kind is not ModelKind.EMBEDDING:
             raise ModelError(f"{facts.name!r} generates text. Choose an embedding model for --embed-model.")
-
-
-async def check_judges(judges: Iterable[str], known: Iterable[str], database: Database) -> None:
-    """Raises UnknownNameError, and ModelError for a judge that cannot judge."""
-    for facts in (await known_facts(judges, known, database)).values():
-        if facts.kind is not ModelKind.CHAT:
-            raise ModelError(f"{facts.name!r} has no chat template and cannot judge. Choose a chat model for --judge.")
-
-
-async def known_facts(names: Iterable[str], known: Iterable[str], database: Database) -> dict[str, ModelFacts]:
-    """Published facts by name; a model that has none must be among the `known` ones. Raises UnknownNameError."""
-    names, known = list(names), set(known)
-    rows = database.raw["models"].find({"_id": {"$in": names}})
-    facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
-    for name in names:
-        if name not in facts and name not in known:
-            remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."
-            raise UnknownNameError("model", name, {*known, *await database.raw["models"].distinct("_id")}, remedy)
-    return facts
 
 
 def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from jobs.states import JobStatus
 from pipeline.report.metric import Metric, MetricTally
+from pipeline.report.throughput import Speed, SpeedTally
 from pipeline.scores import Scale, Score
-from pipeline.throughput import Speed, SpeedTally
 from pipeline.transcripts import JobRow, TurnRow
 
 

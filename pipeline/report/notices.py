@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
+from jobs.ending import GateVerdict, Outcome
 from jobs.states import RunStatus
-from pipeline.report.data import Notice, Provenance
+from pipeline.report.data import Notice, Provenance, RunReport
 from pipeline.report.model import ModelReport
 from pipeline.report.sampling import Difference
 from pipeline.report.series import MISSING_LIMIT, missing_turns
@@ -100,3 +102,15 @@ def _warn(text: str, topic: Literal["run", "failure"] = "run") -> Notice:
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
+    """The report with its gates told: what failed as warnings, the rest in one line."""
+    if verdict is None:
+        return report
+    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
+    passed = [result for result in verdict.results if result.outcome is Outcome.PASSED]
+    if passed:
+        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
+        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
+    return replace(report, verdict=verdict, notices=(*report.notices, *told))

@@ -8,8 +8,8 @@ from pipeline.report import format as fmt
 from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
 from pipeline.report.data import RunReport
 from pipeline.report.model import ModelReport
+from pipeline.report.throughput import percentile
 from pipeline.scores import Scale
-from pipeline.throughput import percentile
 
 BINS = 10
 

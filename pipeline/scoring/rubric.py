@@ -147,3 +147,10 @@ def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
         places += [conflict.field] if isinstance(conflict, ConflictError) else []
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{source}: {'.'.join(places) or 'rubric'}: {message}.") from None
+
+
+def judging_rubric(rubric: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
+    """The rubric that judges use, as it is stored. Raises UsageError where there is none, or a broken one."""
+    if rubric is None:
+        raise UsageError(f"Judges need a rubric and {source} has none. Give one with --rubric FILE.")
+    return read_rubric(rubric, f"the rubric of {source}").model_dump(mode="json")

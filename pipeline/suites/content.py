@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from jobs.identity import digest
-from jobs.sequences import Sequence, Text, Value
+from jobs.sequences import Sequence, Text, Value, sequence_key
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """Names of suites, runs and schedules: nothing in them can leave a folder."""
@@ -39,8 +39,3 @@ class SuiteContent(Value):
             self.rubric,
             self.primary_metric,
         )
-
-
-def sequence_key(sequence: Sequence) -> str:
-    """Digest of all of a sequence: the `_id` of its SequenceDocument."""
-    return digest("sequence", sequence.model_dump(mode="json"))

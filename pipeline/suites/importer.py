@@ -9,7 +9,8 @@ from pymongo.errors import DuplicateKeyError
 from config.errors import ServiceError, SuiteError
 from jobs.database import Database, insert_absent
 from jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
-from pipeline.suites.content import SuiteContent, sequence_key
+from jobs.sequences import sequence_key
+from pipeline.suites.content import SuiteContent
 
 BATCH_CHARS = 8 * 2**20
 RACES = 20

@@ -11,9 +11,10 @@ from config.errors import NightjarError, UsageError
 from jobs.documents import Run, SequenceRef, SuiteVersion
 from jobs.identity import job_id
 from jobs.models import ModelFacts
+from jobs.sequences import sequence_key
 from jobs.states import RunStatus
 from pipeline.run_file import RunFile, UsedModel, how_to_get, model_differences, read_run_file, remarks, run_of
-from pipeline.suites.content import SuiteContent, sequence_key
+from pipeline.suites.content import SuiteContent
 from tests import factories
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.throughput import SpeedTally, covered_s, percentile
+from pipeline.report.throughput import SpeedTally, covered_s, percentile
 from pipeline.transcripts import RowReader, TurnRow
 from tests import factories
 
