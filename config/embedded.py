@@ -9,15 +9,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from config import mongod, redis_server
-from config.errors import OutputError, ServiceError
-from config.files import private_folder
-from config.programs import Kind
-from config.redact import remember
-from config.server_log import too_large
-from config.server_record import Place, is_up, process_of, read_record
-from config.servers import check_room, keep_log_small, start, stop
-from config.settings import Settings
+from nightjar.config import mongod, redis_server
+from nightjar.config.errors import OutputError, ServiceError
+from nightjar.config.files import private_folder
+from nightjar.config.programs import Kind
+from nightjar.config.redact import remember
+from nightjar.config.server_log import too_large
+from nightjar.config.server_record import Place, is_up, process_of, read_record
+from nightjar.config.servers import check_room, keep_log_small, start, stop
+from nightjar.config.settings import Settings
 
 LOCK_S = 120.0
 """Longer than one server may take to start."""

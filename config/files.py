@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from config.errors import OutputError
+from nightjar.config.errors import OutputError
 
 
 def private_folder(path: Path) -> Path:

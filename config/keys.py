@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from config.errors import SettingsError
+from nightjar.config.errors import SettingsError
 
 PREFIX = "NIGHTJAR_"
 KeyPath = tuple[str, ...]

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
-from config.redact import redact, remember
-from config.settings import Settings
+from nightjar.config.redact import redact, remember
+from nightjar.config.settings import Settings
 
 _LIBRARIES = ("arq", "asyncio", "beanie", "filelock", "httpcore", "httpx", "huggingface_hub", "pymongo", "transformers")
 """Speak from WARNING on, at log level debug from INFO on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from config.errors import ServiceError
+from nightjar.config.errors import ServiceError
 
 name = "mongo"
 title = "MongoDB"

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
-from config.errors import ServiceError
+from nightjar.config.errors import ServiceError
 
 _LIBRARIES = {
     "libcurl.so.4": "apt-get install libcurl4",

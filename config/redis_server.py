@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from config.files import write_private
+from nightjar.config.files import write_private
 
 name = "redis"
 title = "Redis"

@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from config.errors import NightjarError, OutputError, ServiceError
-from config.programs import Kind
+from nightjar.config.errors import NightjarError, OutputError, ServiceError
+from nightjar.config.programs import Kind
 
 LARGEST = 16 * 2**20
 """Bytes after which a log is put aside; one older log is kept."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.files import write_private
-from config.programs import Kind
+from nightjar.config.files import write_private
+from nightjar.config.programs import Kind
 
 if TYPE_CHECKING:
     import psutil

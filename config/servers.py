@@ -15,12 +15,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from config.errors import OutputError, ServiceError
-from config.files import private_folder
-from config.programs import Kind, Program, find_program
-from config.server_log import explain_end, keep_small, said_since
-from config.server_record import Place, Record, process_of, read_record, write_record
-from config.settings import Settings
+from nightjar.config.errors import OutputError, ServiceError
+from nightjar.config.files import private_folder
+from nightjar.config.programs import Kind, Program, find_program
+from nightjar.config.server_log import explain_end, keep_small, said_since
+from nightjar.config.server_record import Place, Record, process_of, read_record, write_record
+from nightjar.config.settings import Settings
 
 if TYPE_CHECKING:
     import psutil

@@ -24,11 +24,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from config.errors import SettingsError
-from config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
-from config.load_settings import LoadSettings
-from config.night_settings import NightSettings
-from config.urls import check_mongo, check_ports, check_redis
+from nightjar.config.errors import SettingsError
+from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.night_settings import NightSettings
+from nightjar.config.project import PACKAGED_MODELS, is_checkout, project_folder
+from nightjar.config.urls import check_mongo, check_ports, check_redis
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -37,10 +38,9 @@ _SHARED = {"hf_token", "hf_endpoint", "ollama_models"}
 """Also read under the names that their own tools use."""
 
 
-def project_folder() -> Path:
-    """The checkout that holds this package, else the current folder."""
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+def _models_file(data: dict[str, Any]) -> Path:
+    """A package is not written to: what is installed keeps its registry under the home."""
+    return PACKAGED_MODELS if is_checkout() or "home" not in data else data["home"] / PACKAGED_MODELS.name
 
 
 def _in_project(path: Path) -> Path:
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     """Everything Nightjar writes by itself. Relative paths are relative to the project."""
     models_dir: ProjectPath = Path("models")
     reports_dir: ProjectPath = Field(default_factory=lambda data: data["home"] / "reports")
-    models_file: ProjectPath = Path(__file__).resolve().parent / "models.toml"
+    models_file: ProjectPath = Field(default_factory=_models_file)
 
     mongo_url: MongoUrl | None = None
     """None: an embedded mongod."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.database import Database, Row
-from jobs.retry import Counters, Limits
-from jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.retry import Counters, Limits
+from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
 LIVE_BEAT_S = 15.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from bson import MaxKey
 
-from jobs.database import Database, Row
-from jobs.eta import Group
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.eta import Group
 
 _KEY = ("status", "model", "turns_committed", "turns_empty")
 

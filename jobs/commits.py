@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jobs import ownership
-from jobs.database import Database
-from jobs.documents import Job
-from jobs.records import TurnRecord
+from nightjar.jobs import ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job
+from nightjar.jobs.records import TurnRecord
 
 MOST = 64
 """Turns in one round trip."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.errors import UsageError
-from jobs.database import Database, Row
-from jobs.documents import Run
-from jobs.ownership import close_attempt
-from jobs.pinned import pinned_runs
-from jobs.records import AttemptEnd
-from jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
+from nightjar.config.errors import UsageError
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ownership import close_attempt
+from nightjar.jobs.pinned import pinned_runs
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
 
 BATCH = 5_000
 """Jobs changed by one write, so that no write takes longer than an operation may."""

@@ -16,8 +16,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from config.errors import ServiceError, SettingsError
-from config.redact import redact_text
+from nightjar.config.errors import ServiceError, SettingsError
+from nightjar.config.redact import redact_text
 
 Row = dict[str, Any]
 DUPLICATE_KEY = 11000
@@ -134,7 +134,7 @@ def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
 async def _init_documents(raw: AsyncDatabase[Row]) -> None:
     from beanie import init_beanie
 
-    from jobs.documents import ALL
+    from nightjar.jobs.documents import ALL
 
     await init_beanie(database=raw, document_models=list(ALL))
 

@@ -9,13 +9,13 @@ from beanie import Document
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
-from config.errors import UsageError
-from jobs.ending import Ending, GateVerdict
-from jobs.models import LoadFacts, ModelFacts
-from jobs.nights import Aggregates, Baseline, Delivery, Schedule
-from jobs.records import Attempt, TurnRecord
-from jobs.sequences import Mode, Sequence
-from jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.config.errors import UsageError
+from nightjar.jobs.ending import Ending, GateVerdict
+from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.nights import Aggregates, Baseline, Delivery, Schedule
+from nightjar.jobs.records import Attempt, TurnRecord
+from nightjar.jobs.sequences import Mode, Sequence
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 
 
 def utc_now() -> datetime:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from jobs.states import RunStatus
+from nightjar.jobs.states import RunStatus
 
 DEADLINE = "deadline"
 """How the reason of a run begins that was stopped at its deadline."""

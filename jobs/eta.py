@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.states import WORKING_RUNS, JobStatus
-from jobs.views import WorkerView
+from nightjar.jobs.states import WORKING_RUNS, JobStatus
+from nightjar.jobs.views import WorkerView
 
 
 @dataclass(frozen=True, kw_only=True)

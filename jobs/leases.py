@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from jobs.database import Database, Row
+from nightjar.jobs.database import Database, Row
 
 
 async def acquire(name: str, owner: str, duration_s: float, database: Database) -> bool:

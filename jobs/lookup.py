@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from config.errors import UnknownNameError, UsageError
-from jobs.database import Database
-from jobs.documents import Job, Run, SuiteVersion
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run, SuiteVersion
 
 PREFIX_CHARS = 6
 """The beginning of an id must be at least this long to be taken for one."""

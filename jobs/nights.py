@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from beanie import Document
 from pymongo import ASCENDING, IndexModel
 
-from jobs.ending import Event, Hook
+from nightjar.jobs.ending import Event, Hook
 
 
 class Overlap(StrEnum):

@@ -11,13 +11,13 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from config.errors import LeaseLostError
-from jobs.database import Database, Row
-from jobs.documents import Job
-from jobs.patience import patiently
-from jobs.records import AttemptEnd, TurnRecord
-from jobs.retry import Again, Dead, Decision
-from jobs.states import JobStatus
+from nightjar.config.errors import LeaseLostError
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Job
+from nightjar.jobs.patience import patiently
+from nightjar.jobs.records import AttemptEnd, TurnRecord
+from nightjar.jobs.retry import Again, Dead, Decision
+from nightjar.jobs.states import JobStatus
 
 ATTEMPTS_KEPT = 20
 

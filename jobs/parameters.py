@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.errors import ParameterError, suggest
+from nightjar.config.errors import ParameterError, suggest
 
 
 class Policy(StrEnum):

@@ -11,7 +11,7 @@ import structlog
 from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from config.errors import NightjarError, ServiceError
+from nightjar.config.errors import NightjarError, ServiceError
 
 T = TypeVar("T")
 PATIENCE_S = 120.0

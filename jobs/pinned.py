@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.database import Database
+from nightjar.jobs.database import Database
 
 
 async def pinned_runs(database: Database) -> frozenset[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from config.errors import UnknownNameError
-from jobs.database import Database
-from jobs.documents import PublishedModel, utc_now
-from jobs.models import ModelFacts
+from nightjar.config.errors import UnknownNameError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import PublishedModel, utc_now
+from nightjar.jobs.models import ModelFacts
 
 
 async def publish_model(

@@ -32,9 +32,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from config.errors import NightjarError, ServiceError, SettingsError
-from config.redact import redact_text
-from jobs.database import address
+from nightjar.config.errors import NightjarError, ServiceError, SettingsError
+from nightjar.config.redact import redact_text
+from nightjar.jobs.database import address
 
 FUNCTION = "start"
 """Name of the one arq function; an entry's arguments are (run, job id, fence)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.parameters import FinishReason, Policy, Source
+from nightjar.jobs.parameters import FinishReason, Policy, Source
 
 
 class Record(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.identity import digest
+from nightjar.jobs.identity import digest
 
 Text = Annotated[str, Field(min_length=1)]
 DOCUMENT_PLACEHOLDER = re.compile(r"\{\{\s*documents\.([A-Za-z0-9_-]+)\s*\}\}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.database import Database, Row
-from jobs.ending import Hook
-from jobs.nights import DeliveryState
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.ending import Hook
+from nightjar.jobs.nights import DeliveryState
 
 RECENT_S = 7 * 86_400
 SHOWN = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jobs.states import RunStatus
+from nightjar.jobs.states import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.states import WORKING_RUNS, RunStatus
+from nightjar.jobs.states import WORKING_RUNS, RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)

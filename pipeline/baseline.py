@@ -6,13 +6,13 @@ import asyncio
 
 import structlog
 
-from config.errors import NightjarError
-from jobs.database import Database
-from jobs.documents import Run
-from pipeline.collector import collect
-from pipeline.report.data import RunReport
-from pipeline.since import with_changes
-from pipeline.verdict import find_baseline
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.since import with_changes
+from nightjar.pipeline.verdict import find_baseline
 
 _log = structlog.get_logger()
 

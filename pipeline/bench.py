@@ -7,23 +7,23 @@ from typing import Any
 
 from pymongo import ReplaceOne
 
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.identity import digest
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind, JobStatus
-from pipeline.judged_jobs import JudgedReader, known_files, panel_of
-from pipeline.judging import prompt_digest
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.controls import Control
-from pipeline.scoring.discernment import Checkup, Reading, checkup
-from pipeline.scoring.judge_prompts import Verdict, read_verdicts
-from pipeline.scoring.judged import JudgedPair, Place
-from pipeline.scoring.pair_prompts import Choice, read_choices
-from pipeline.scoring.pairs import Opinion, PairResult, opinions
-from pipeline.scoring.rubric import Method, Reference, Rubric, read_rubric
-from pipeline.scoring.verdicts import composite, is_judges
-from pipeline.transcripts import JobRow
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.pipeline.judged_jobs import JudgedReader, known_files, panel_of
+from nightjar.pipeline.judging import prompt_digest
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.controls import Control
+from nightjar.pipeline.scoring.discernment import Checkup, Reading, checkup
+from nightjar.pipeline.scoring.judge_prompts import Verdict, read_verdicts
+from nightjar.pipeline.scoring.judged import JudgedPair, Place
+from nightjar.pipeline.scoring.pair_prompts import Choice, read_choices
+from nightjar.pipeline.scoring.pairs import Opinion, PairResult, opinions
+from nightjar.pipeline.scoring.rubric import Method, Reference, Rubric, read_rubric
+from nightjar.pipeline.scoring.verdicts import composite, is_judges
+from nightjar.pipeline.transcripts import JobRow
 
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)
 BATCH_SCORES = 2000

@@ -8,22 +8,22 @@ from pathlib import Path
 import structlog
 from beanie.odm.utils.encoder import Encoder
 
-from config.errors import UsageError
-from config.settings import load_settings
-from jobs.database import Database
-from jobs.documents import Run, utc_now
-from jobs.ending import GateVerdict
-from jobs.states import TERMINAL_RUNS, RunStatus
-from pipeline.baseline import since_baseline
-from pipeline.collector import find, gather
-from pipeline.heap import no_cycles_sought
-from pipeline.night_store import store_night
-from pipeline.report.answer import answer
-from pipeline.report.data import RunReport
-from pipeline.report.notices import with_verdict
-from pipeline.report_files import write
-from pipeline.score_store import store_scores
-from pipeline.verdict import final_verdict
+from nightjar.config.errors import UsageError
+from nightjar.config.settings import load_settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, utc_now
+from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.pipeline.baseline import since_baseline
+from nightjar.pipeline.collector import find, gather
+from nightjar.pipeline.heap import no_cycles_sought
+from nightjar.pipeline.night_store import store_night
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.notices import with_verdict
+from nightjar.pipeline.report_files import write
+from nightjar.pipeline.score_store import store_scores
+from nightjar.pipeline.verdict import final_verdict
 
 _log = structlog.get_logger()
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from config.errors import NightjarError, UnknownNameError
-from jobs.database import Database
-from jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
-from jobs.nights import Aggregates
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import TERMINAL_RUNS, JobKind
-from pipeline.aggregates import VERSION, unpack, without_transcripts
-from pipeline.heap import no_cycles_sought
-from pipeline.report.assemble import assemble
-from pipeline.report.data import RunReport
-from pipeline.report.inputs import models_of, provenance_of, workers_of
-from pipeline.report.judge_findings import with_judging
-from pipeline.report.notices import with_verdict
-from pipeline.run_sheet import RunSheet, read_run_sheet
-from pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
+from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind
+from nightjar.pipeline.aggregates import VERSION, unpack, without_transcripts
+from nightjar.pipeline.heap import no_cycles_sought
+from nightjar.pipeline.report.assemble import assemble
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.inputs import models_of, provenance_of, workers_of
+from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.report.notices import with_verdict
+from nightjar.pipeline.run_sheet import RunSheet, read_run_sheet
+from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
 BATCH_JOBS = 100
 
@@ -80,7 +80,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
         lines=sheet.line_names(),
         scales=sheet.scales(),
         now=now,
-        version=importlib.metadata.version("nightjar"),
+        version=NIGHTJAR_VERSION,
     )
     return await asyncio.to_thread(with_judging, report, sheet.bench), sheet
 

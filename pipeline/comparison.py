@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from config.errors import UnknownNameError, UsageError
-from pipeline.report.data import RunReport
-from pipeline.report.judge_findings import unlike
-from pipeline.report.model import ModelReport
-from pipeline.report.ranking import Pair, judged
-from pipeline.report.series import series_of
-from pipeline.scores import Direction, Scale
-from pipeline.scoring.verdicts import is_judges
-from pipeline.statistics.intervals import mean
-from pipeline.statistics.paired import compare, holm
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judge_findings import unlike
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.ranking import Pair, judged
+from nightjar.pipeline.report.series import series_of
+from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scoring.verdicts import is_judges
+from nightjar.pipeline.statistics.intervals import mean
+from nightjar.pipeline.statistics.paired import compare, holm
 
 
 @dataclass(frozen=True, kw_only=True)

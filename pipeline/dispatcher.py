@@ -13,27 +13,27 @@ from time import monotonic
 
 import structlog
 
-from config.errors import NightjarError, ServiceError
-from config.settings import Settings
-from jobs import backlog, control, leases
-from jobs.backlog import RunInWork
-from jobs.database import Database
-from jobs.dispatchers import mark_dispatcher
-from jobs.documents import Run
-from jobs.ownership import apply_decision
-from jobs.patience import every
-from jobs.queue import Doorbell
-from jobs.records import AttemptEnd
-from jobs.retry import Fault, Limits, decide
-from jobs.states import JobStatus, RunStatus
-from pipeline import endings
-from pipeline.closing import close_run
-from pipeline.embed_jobs import write_embedding
-from pipeline.expansion import finish_expansion
-from pipeline.judge_jobs import mark_planned, write_judging
-from pipeline.night_watch import NightWatch
-from pipeline.schedules import fire_due
-from pipeline.window import SMALLEST, Line, fair_window, next_size
+from nightjar.config.errors import NightjarError, ServiceError
+from nightjar.config.settings import Settings
+from nightjar.jobs import backlog, control, leases
+from nightjar.jobs.backlog import RunInWork
+from nightjar.jobs.database import Database
+from nightjar.jobs.dispatchers import mark_dispatcher
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ownership import apply_decision
+from nightjar.jobs.patience import every
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.retry import Fault, Limits, decide
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline import endings
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.embed_jobs import write_embedding
+from nightjar.pipeline.expansion import finish_expansion
+from nightjar.pipeline.judge_jobs import mark_planned, write_judging
+from nightjar.pipeline.night_watch import NightWatch
+from nightjar.pipeline.schedules import fire_due
+from nightjar.pipeline.window import SMALLEST, Line, fair_window, next_size
 
 RING_EVERY_S = 0.25
 RING_QUIETLY_EVERY_S = 1.0

@@ -9,13 +9,13 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from jobs.database import Database, insert_absent
-from jobs.documents import Job, Run, SequenceDocument
-from jobs.records import Similarity
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind, JobStatus
-from pipeline.embedding import VERSION, EmbeddedJob, EmbedJobSpec, plan_embedding
-from pipeline.scoring.embedded import Similarities
+from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.documents import Job, Run, SequenceDocument
+from nightjar.jobs.records import Similarity
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.pipeline.embedding import VERSION, EmbeddedJob, EmbedJobSpec, plan_embedding
+from nightjar.pipeline.scoring.embedded import Similarities
 
 BATCH_JOBS = 500
 _FIELDS = dict.fromkeys("sequence sequence_digest sequence_document repeat tags turns.chain".split(), 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.identity import digest
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind
 
 VERSION = 1
 """Raised when similarities are computed otherwise: old ones then count no more."""

@@ -13,18 +13,18 @@ from urllib.parse import quote, urljoin
 
 import structlog
 
-from config.errors import NightjarError
-from config.settings import Settings
-from jobs import backlog, control
-from jobs.database import Database, Row
-from jobs.documents import Progress, Run
-from jobs.ending import DEADLINE, Event, ended_how
-from jobs.leases import hold
-from jobs.overview import read_overview
-from jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
-from jobs.views import ServiceState
-from pipeline.closing import close_run
-from pipeline.telling.deliveries import STALLED_END, end_of, write_deliveries
+from nightjar.config.errors import NightjarError
+from nightjar.config.settings import Settings
+from nightjar.jobs import backlog, control
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Progress, Run
+from nightjar.jobs.ending import DEADLINE, Event, ended_how
+from nightjar.jobs.leases import hold
+from nightjar.jobs.overview import read_overview
+from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
+from nightjar.jobs.views import ServiceState
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.telling.deliveries import STALLED_END, end_of, write_deliveries
 
 CLOSING_LEASE_S = 15.0
 _log = structlog.get_logger()

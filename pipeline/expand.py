@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from jobs.documents import SequenceRef
-from jobs.identity import job_id
-from jobs.states import JobKind
+from nightjar.jobs.documents import SequenceRef
+from nightjar.jobs.identity import job_id
+from nightjar.jobs.states import JobKind
 
 MAX_REPEATS = 100_000
 

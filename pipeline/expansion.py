@@ -17,13 +17,13 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from config.errors import ServiceError
-from jobs import control
-from jobs.database import Database, Row, insert_absent
-from jobs.documents import Job, Run, SuiteVersion
-from jobs.patience import patiently
-from jobs.states import RunStatus
-from pipeline.expand import JobSpec, expand
+from nightjar.config.errors import ServiceError
+from nightjar.jobs import control
+from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.patience import patiently
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.expand import JobSpec, expand
 
 BATCH_JOBS = 5_000
 Progress = Callable[[int, int], None]

@@ -8,14 +8,14 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from config.errors import RunConflictError, UsageError
-from jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
-from jobs.ending import Ending
-from jobs.identity import default_run_seed, digest
-from jobs.states import RunStatus
-from pipeline.moments import parse_deadline
-from pipeline.request import EnqueueRequest, expand_name, readable_name
-from pipeline.scoring.rubric import judging_rubric
+from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
+from nightjar.jobs.ending import Ending
+from nightjar.jobs.identity import default_run_seed, digest
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.moments import parse_deadline
+from nightjar.pipeline.request import EnqueueRequest, expand_name, readable_name
+from nightjar.pipeline.scoring.rubric import judging_rubric
 
 MAX_JOBS = 5_000_000
 STALLED_AFTER_S = 1800.0

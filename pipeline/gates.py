@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from config.errors import UsageError, suggest
-from jobs.ending import Gate, GateKind, GateResult, Outcome
-from pipeline.comparison import Comparison
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.series import MISSING_LIMIT, series_of
-from pipeline.scores import Direction, Scale
+from nightjar.config.errors import UsageError, suggest
+from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome
+from nightjar.pipeline.comparison import Comparison
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.series import MISSING_LIMIT, series_of
+from nightjar.pipeline.scores import Direction, Scale
 
 
 def parse_gate(kind: GateKind, text: str) -> Gate:

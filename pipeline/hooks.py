@@ -6,8 +6,8 @@ import re
 import shlex
 from urllib.parse import unquote, urlsplit
 
-from config.errors import UsageError
-from jobs.ending import Hook, HookKind
+from nightjar.config.errors import UsageError
+from nightjar.jobs.ending import Hook, HookKind
 
 _ADDRESS = re.compile(r"[^\s@<>,;\"']+@[^\s@<>,;\"']+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)

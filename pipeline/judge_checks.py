@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobs.identity import digest
-from pipeline.judging import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
-from pipeline.scoring.controls import Control, spoil
-from pipeline.scoring.judged import JudgedJob, JudgedPair, places
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Method, Rubric
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.judging import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
+from nightjar.pipeline.scoring.controls import Control, spoil
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, places
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Method, Rubric
 
 Pick = tuple[JudgedJob, int | None]
 """A text to spoil: job and turn."""

@@ -9,15 +9,15 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from jobs.database import Database, insert_absent
-from jobs.documents import Job, JudgeCheck, Run
-from jobs.sequences import Sequence as PromptSequence
-from jobs.sequences import sequence_key
-from jobs.states import JobKind, RunStatus
-from pipeline.judge_checks import plan_checks, taken_sequences
-from pipeline.judged_jobs import JudgedReader, panel_of
-from pipeline.judging import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
-from pipeline.scoring.rubric import Method, read_rubric
+from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.documents import Job, JudgeCheck, Run
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.sequences import sequence_key
+from nightjar.jobs.states import JobKind, RunStatus
+from nightjar.pipeline.judge_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judged_jobs import JudgedReader, panel_of
+from nightjar.pipeline.judging import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
+from nightjar.pipeline.scoring.rubric import Method, read_rubric
 
 _log = structlog.get_logger()
 Batches = AsyncIterator[Iterable[JudgeJobSpec]]

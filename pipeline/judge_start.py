@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from config.errors import ModelError, UsageError
-from jobs.database import Database
-from jobs.documents import JudgeCheck, Run, SuiteVersion
-from jobs.models import ModelKind
-from jobs.publishing import known_facts
-from jobs.states import RunStatus
-from pipeline.judged_jobs import panel_of
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Method, Rubric, judging_rubric, read_rubric
+from nightjar.config.errors import ModelError, UsageError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import JudgeCheck, Run, SuiteVersion
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.publishing import known_facts
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.judged_jobs import panel_of
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Method, Rubric, judging_rubric, read_rubric
 
 CHECKED_SEQUENCES = 20
 CHECKABLE = (RunStatus.DONE, RunStatus.JUDGING, RunStatus.ACTIVE)

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from jobs.database import Database
-from jobs.documents import Run, SequenceDocument
-from jobs.models import ModelFacts
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind, JobStatus
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
-from pipeline.scoring.panel import Panel, seat
-from pipeline.scoring.rubric import Rubric
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceDocument
+from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
+from nightjar.pipeline.scoring.panel import Panel, seat
+from nightjar.pipeline.scoring.rubric import Rubric
 
 BATCH_JOBS = 50
 _OUTLINE = (

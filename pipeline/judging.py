@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.identity import digest
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobKind
-from pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
-from pipeline.scoring.judged import JudgedJob, JudgedPair, places, seen
-from pipeline.scoring.pair_prompts import pair_sequence
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Method, Rubric
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, places, seen
+from nightjar.pipeline.scoring.pair_prompts import pair_sequence
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Method, Rubric
 
 ORDERS = (0, 1)
 """0: the pair as it is named; 1: its second first."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import structlog
 from pydantic import ValidationError
 
-from config.errors import NightjarError
-from jobs.database import Database, Row
-from jobs.documents import Run
-from jobs.states import RunStatus
-from pipeline.collector import collect
-from pipeline.report.data import RunReport
-from pipeline.report.night import VERSION, Night, night_of
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Run
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.night import VERSION, Night, night_of
 
 _log = structlog.get_logger()
 

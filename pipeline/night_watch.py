@@ -7,13 +7,13 @@ from datetime import datetime
 
 import structlog
 
-from config.errors import NightjarError
-from config.settings import Settings
-from jobs import leases
-from jobs.database import Database
-from pipeline import endings
-from pipeline.retention import retain
-from pipeline.telling.deliveries import deliver_due
+from nightjar.config.errors import NightjarError
+from nightjar.config.settings import Settings
+from nightjar.jobs import leases
+from nightjar.jobs.database import Database
+from nightjar.pipeline import endings
+from nightjar.pipeline.retention import retain
+from nightjar.pipeline.telling.deliveries import deliver_due
 
 END_EVERY_S = 1.0
 DELIVER_EVERY_S = 1.0

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from config.errors import ModelError
-from jobs.database import Database
-from jobs.documents import Run, SequenceRef
-from jobs.models import ModelFacts, ModelKind
-from jobs.parameters import Parameters
-from jobs.publishing import known_facts
-from jobs.sequences import Mode
-from pipeline.judge_start import check_judges
-from pipeline.request import EnqueueRequest
+from nightjar.config.errors import ModelError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceRef
+from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.publishing import known_facts
+from nightjar.jobs.sequences import Mode
+from nightjar.pipeline.judge_start import check_judges
+from nightjar.pipeline.request import EnqueueRequest
 
 DEFAULT_TEMPERATURE: float = Parameters().temperature
 

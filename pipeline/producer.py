@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +11,19 @@ import structlog
 from beanie.odm.utils.encoder import Encoder
 from pymongo.errors import DuplicateKeyError
 
-from config.errors import RunConflictError, ServiceError, UsageError
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.states import RunStatus
-from pipeline.expansion import Progress, finish_expansion
-from pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
-from pipeline.judge_start import check_judging
-from pipeline.preflight import check_models, warnings
-from pipeline.request import EnqueueRequest
-from pipeline.suites.catalogue import take_suite
-from pipeline.suites.select import select
-from pipeline.verdict import check_ending
+from nightjar.config.errors import RunConflictError, ServiceError, UsageError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.expansion import Progress, finish_expansion
+from nightjar.pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
+from nightjar.pipeline.judge_start import check_judging
+from nightjar.pipeline.preflight import check_models, warnings
+from nightjar.pipeline.request import EnqueueRequest
+from nightjar.pipeline.suites.catalogue import take_suite
+from nightjar.pipeline.suites.select import select
+from nightjar.pipeline.verdict import check_ending
 
 RACES = 20
 """How often others may change the run between our look and our write before we give up."""
@@ -56,8 +56,7 @@ async def enqueue(
     suite, imported = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
     facts = await check_models(request, sequences, database)
-    version = importlib.metadata.version("nightjar")
-    wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=version)
+    wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
     await check_ending(wanted, sequences, database)
     await check_judging(wanted, database)
     notes = await warnings(wanted, sequences, facts, database)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from config.errors import RunConflictError, UnknownNameError
-from jobs.database import Database
-from jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
-from jobs.models import ModelFacts
-from jobs.publishing import publish_model
-from jobs.states import JobKind
-from pipeline.expansion import Progress, finish_expansion
-from pipeline.run_file import (
+from nightjar.config.errors import RunConflictError, UnknownNameError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
+from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.states import JobKind
+from nightjar.pipeline.expansion import Progress, finish_expansion
+from nightjar.pipeline.run_file import (
     FORMAT_VERSION,
     ParameterSet,
     RunFile,
@@ -28,7 +28,7 @@ from pipeline.run_file import (
     remarks,
     run_of,
 )
-from pipeline.suites.importer import import_suite, load_content
+from nightjar.pipeline.suites.importer import import_suite, load_content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     return RunFile(
         nightjar_run=FORMAT_VERSION,
         exported_at=utc_now(),
-        exported_by=f"nightjar {importlib.metadata.version('nightjar')}",
+        exported_by=f"nightjar {NIGHTJAR_VERSION}",
         run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
         suite=SuitePart(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
         prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
@@ -108,17 +108,16 @@ async def import_run(
     `here`: facts of the models that this machine has, by name. `other_models` takes models that differ from the
     exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that nobody has.
     """
-    version = importlib.metadata.version("nightjar")
     await _check_models(file, here, database, other_models=other_models)
     for facts in here.values():
         await publish_model(database, facts, by="run import", origin=_source(facts.name, origins))
     suite, _ = await import_suite(file.suite.content, database)
-    told = tuple(remarks(file, version))
+    told = tuple(remarks(file, NIGHTJAR_VERSION))
     existing = await Run.get(file.run.id)
     if existing is not None:
         await finish_expansion(existing, database, progress)
         return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=told)
-    run = run_of(file, suite, name=name, version=version)
+    run = run_of(file, suite, name=name, version=NIGHTJAR_VERSION)
     if other_models:
         run.models = [model.model_copy(update={"digest": None}) for model in run.models]
     try:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from config.errors import UsageError, suggest
-from pipeline.exports.file import ExportOptions
-from pipeline.exports.formats import BUILDERS, export
-from pipeline.report.data import RunReport
-from pipeline.report.files import File, write_files
-from pipeline.report.safe import slug
+from nightjar.config.errors import UsageError, suggest
+from nightjar.pipeline.exports.file import ExportOptions
+from nightjar.pipeline.exports.formats import BUILDERS, export
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.files import File, write_files
+from nightjar.pipeline.report.safe import slug
 
 Format = Literal["html", "json", "csv", "md"]
 FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
@@ -70,10 +70,10 @@ def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> I
 
 
 def _pieces(report: RunReport, form: str) -> Iterator[str]:
-    from pipeline.report.csv_ import render_csv
-    from pipeline.report.html import render_html
-    from pipeline.report.json_ import render_json
-    from pipeline.report.markdown import render_markdown
+    from nightjar.pipeline.report.csv_ import render_csv
+    from nightjar.pipeline.report.html import render_html
+    from nightjar.pipeline.report.json_ import render_json
+    from nightjar.pipeline.report.markdown import render_markdown
 
     renderers = {"html": render_html, "json": render_json, "csv": render_csv, "md": render_markdown}
     return renderers[form](report)

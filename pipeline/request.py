@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.errors import UnknownNameError, UsageError
-from jobs import parameters
-from jobs.ending import Gate, Hook
-from jobs.parameters import Source
-from pipeline.expand import MAX_REPEATS
-from pipeline.moments import parse_deadline
-from pipeline.scoring import asked
-from pipeline.suites.content import NAME_PATTERN
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs import parameters
+from nightjar.jobs.ending import Gate, Hook
+from nightjar.jobs.parameters import Source
+from nightjar.pipeline.expand import MAX_REPEATS
+from nightjar.pipeline.moments import parse_deadline
+from nightjar.pipeline.scoring import asked
+from nightjar.pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
 Name = Annotated[str, Field(min_length=1, max_length=200)]

@@ -13,15 +13,15 @@ from typing import Any
 
 import structlog
 
-from config.night_settings import NightSettings
-from jobs.control import BATCH
-from jobs.database import Database, Row
-from jobs.documents import Run
-from jobs.nights import Aggregates, Schedule
-from jobs.pinned import pinned_runs
-from jobs.states import TERMINAL_RUNS
-from pipeline.aggregates import VERSION, pack
-from pipeline.collector import collect
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.control import BATCH
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Aggregates, Schedule
+from nightjar.jobs.pinned import pinned_runs
+from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.pipeline.aggregates import VERSION, pack
+from nightjar.pipeline.collector import collect
 
 MAX_BYTES = 15_000_000
 """Of aggregates: a document of MongoDB holds 16 MB."""

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.errors import UsageError
-from jobs.documents import Run, SequenceRef, SuiteVersion
-from jobs.models import LoadFacts, ModelFacts
-from pipeline.freeze import content_digest, freeze
-from pipeline.request import make_request
-from pipeline.suites.content import NAME_PATTERN, SuiteContent
+from nightjar.config.errors import UsageError
+from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
+from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.pipeline.freeze import content_digest, freeze
+from nightjar.pipeline.request import make_request
+from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
 
 FORMAT_VERSION = 1
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

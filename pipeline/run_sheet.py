@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.bench import read_verdicts_of
-from pipeline.embed_jobs import read_similarities
-from pipeline.scores import Scale
-from pipeline.scoring.asked import LOGPROB, asks_logprobs
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.embedded import Similarities
-from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.sheet import Lines, line_names, metric_scales, score_job, score_repeats, turn_lines
-from pipeline.transcripts import JobRow
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.bench import read_verdicts_of
+from nightjar.pipeline.embed_jobs import read_similarities
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scoring.asked import LOGPROB, asks_logprobs
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.embedded import Similarities
+from nightjar.pipeline.scoring.plugins import user_scorers
+from nightjar.pipeline.scoring.sheet import Lines, line_names, metric_scales, score_job, score_repeats, turn_lines
+from nightjar.pipeline.transcripts import JobRow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,21 +14,21 @@ from typing import Any
 import structlog
 from pymongo.errors import DuplicateKeyError
 
-from config.errors import NightjarError, RunConflictError, UsageError
-from jobs import control
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.nights import Schedule
-from jobs.states import TERMINAL_RUNS
-from pipeline.freeze import freeze, freeze_ending
-from pipeline.preflight import check_models
-from pipeline.producer import enqueue
-from pipeline.request import EnqueueRequest, make_request
-from pipeline.suites.catalogue import take_suite
-from pipeline.suites.content import NAME_PATTERN
-from pipeline.suites.select import select
-from pipeline.ticks import Rules, Step, check_cron, decide, newest_due, run_name
-from pipeline.verdict import check_ending
+from nightjar.config.errors import NightjarError, RunConflictError, UsageError
+from nightjar.jobs import control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Schedule
+from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.pipeline.freeze import freeze, freeze_ending
+from nightjar.pipeline.preflight import check_models
+from nightjar.pipeline.producer import enqueue
+from nightjar.pipeline.request import EnqueueRequest, make_request
+from nightjar.pipeline.suites.catalogue import take_suite
+from nightjar.pipeline.suites.content import NAME_PATTERN
+from nightjar.pipeline.suites.select import select
+from nightjar.pipeline.ticks import Rules, Step, check_cron, decide, newest_due, run_name
+from nightjar.pipeline.verdict import check_ending
 
 MAX_NAME = 60
 """Characters of a schedule's name; its runs' names are longer."""

@@ -14,13 +14,13 @@ from typing import Any
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 
-from jobs.database import Database, Row, insert_absent
-from pipeline.bench import store_judge_scores
-from pipeline.report.data import RunReport
-from pipeline.run_sheet import RunSheet
-from pipeline.scores import Score
-from pipeline.scoring.embedded import SCALES
-from pipeline.transcripts import JobRow
+from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.pipeline.bench import store_judge_scores
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.run_sheet import RunSheet
+from nightjar.pipeline.scores import Score
+from nightjar.pipeline.scoring.embedded import SCALES
+from nightjar.pipeline.transcripts import JobRow
 
 BATCH_SCORES = 2000
 IN_FLIGHT = 3

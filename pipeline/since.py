@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from config.errors import UsageError
-from pipeline.comparison import Comparison, MetricComparison, Side, compare_sides
-from pipeline.report.answer import verdict_words
-from pipeline.report.changes import Changes, CostChange, Mark, MetricChange, ModelChange
-from pipeline.report.data import RunReport
-from pipeline.report.marks import changed, model_marks, run_marks
+from nightjar.config.errors import UsageError
+from nightjar.pipeline.comparison import Comparison, MetricComparison, Side, compare_sides
+from nightjar.pipeline.report.answer import verdict_words
+from nightjar.pipeline.report.changes import Changes, CostChange, Mark, MetricChange, ModelChange
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.marks import changed, model_marks, run_marks
 
 
 def with_changes(report: RunReport, base: RunReport) -> RunReport:

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from config.errors import UsageError, suggest
-from jobs.nights import Missed, Overlap
-from jobs.states import TERMINAL_RUNS, RunStatus
-from pipeline.moments import parse_duration, shown_span
+from nightjar.config.errors import UsageError, suggest
+from nightjar.jobs.nights import Missed, Overlap
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.pipeline.moments import parse_duration, shown_span
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _LOOK_BACK = timedelta(hours=26)

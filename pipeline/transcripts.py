@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jobs.states import TERMINAL_JOBS, JobStatus
-from pipeline.scores import Score
+from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
+from nightjar.pipeline.scores import Score
 
 PROJECTION: dict[str, Any] = {
     "turns.draws.reply_ids": 0,

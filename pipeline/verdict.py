@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from config.errors import NightjarError, UnknownNameError, UsageError
-from jobs.database import Database
-from jobs.documents import Run, SequenceDocument, SequenceRef
-from jobs.ending import Ending, Gate, GateKind, GateResult, GateVerdict, Outcome
-from jobs.lookup import find_run
-from jobs.nights import Baseline
-from jobs.states import RunStatus
-from pipeline.collector import collect
-from pipeline.comparison import compare_sides, pair_up, sides
-from pipeline.gates import check_comparison, check_metrics, check_report, without_baseline
-from pipeline.report.data import RunReport
-from pipeline.run_sheet import read_run_sheet
-from pipeline.scoring.sheet import metric_of
+from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceDocument, SequenceRef
+from nightjar.jobs.ending import Ending, Gate, GateKind, GateResult, GateVerdict, Outcome
+from nightjar.jobs.lookup import find_run
+from nightjar.jobs.nights import Baseline
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.comparison import compare_sides, pair_up, sides
+from nightjar.pipeline.gates import check_comparison, check_metrics, check_report, without_baseline
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.run_sheet import read_run_sheet
+from nightjar.pipeline.scoring.sheet import metric_of
 
 
 async def known_metrics(run: Run, sequences: Iterable[SequenceRef], database: Database) -> list[str]:

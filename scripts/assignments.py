@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.parameters import parse_assignment
+from nightjar.jobs.parameters import parse_assignment
 
 
 def read_assignments(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -10,12 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import NightjarError
-from scripts.check import GIB, Check, gib
-from scripts.work_checks import model_checks, recent_crashes, work_checks
+from nightjar.config.errors import NightjarError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.scripts.check import GIB, Check, gib
+from nightjar.scripts.work_checks import model_checks, recent_crashes, work_checks
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 MIN_FREE_DISK = 1 * GIB
 LOW_FREE_DISK = 10 * GIB
@@ -31,22 +32,20 @@ async def all_checks(settings: Settings) -> list[Check]:
 
 
 def _settings() -> Check:
-    from config.settings import settings_files
+    from nightjar.config.settings import settings_files
 
     found = [str(path) for path in settings_files() if path is not None]
     return Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in found))
 
 
 def _python() -> Check:
-    return Check(
-        name="python", state="fine", found=f"{sys.version.split()[0]}, nightjar {metadata.version('nightjar')}"
-    )
+    return Check(name="python", state="fine", found=f"{sys.version.split()[0]}, nightjar {NIGHTJAR_VERSION}")
 
 
 def _programs(settings: Settings) -> Iterator[Check]:
     """The programs of the embedded servers, where there is no URL."""
-    from config.embedded import embedded_kinds
-    from config.programs import find_program
+    from nightjar.config.embedded import embedded_kinds
+    from nightjar.config.programs import find_program
 
     for kind in embedded_kinds(settings):
         try:
@@ -58,7 +57,7 @@ def _programs(settings: Settings) -> Iterator[Check]:
 
 
 async def _servers(settings: Settings) -> list[Check]:
-    from scripts.servers import server_views
+    from nightjar.scripts.servers import server_views
 
     checks = []
     for view in await server_views(settings):
@@ -72,10 +71,10 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     """The clock and the queues, where MongoDB is up."""
     from pymongo.errors import PyMongoError
 
-    from config.embedded import mongo_url
-    from jobs.database import connect
-    from jobs.overview import read_overview
-    from jobs.views import ServiceState
+    from nightjar.config.embedded import mongo_url
+    from nightjar.jobs.database import connect
+    from nightjar.jobs.overview import read_overview
+    from nightjar.jobs.views import ServiceState
 
     said = {check.name: check for check in checks}
     if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):
@@ -125,7 +124,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _memory() -> Check:
-    from config.hardware import memory_available, memory_limit
+    from nightjar.config.hardware import memory_available, memory_limit
 
     available, limit = memory_available(), memory_limit()
     low = available < LOW_MEMORY
@@ -140,7 +139,7 @@ def _memory() -> Check:
 def _cores(settings: Settings) -> Check:
     import os
 
-    from config.hardware import usable_cores
+    from nightjar.config.hardware import usable_cores
 
     usable, all_cores = usable_cores(), os.cpu_count() or 1
     found = f"{usable} usable of {all_cores}"
@@ -153,8 +152,8 @@ def _cores(settings: Settings) -> Check:
 
 def _devices() -> Iterator[Check]:
     """The cards of this machine, and whether this build of llama.cpp can use them."""
-    from workers.engine.llama.devices import gpus
-    from workers.gpu import list_cards
+    from nightjar.workers.engine.llama.devices import gpus
+    from nightjar.workers.gpu import list_cards
 
     cards = list_cards()
     for card in cards:

@@ -1,4 +1,4 @@
-"""Nightjar processes started by Nightjar: `python -m scripts ...`, with their output in a log file."""
+"""Nightjar processes started by Nightjar: `python -P -m nightjar ...`, with their output in a log file."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Child:
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # nothing of the current folder is imported
                 "-m",
-                "scripts",
+                "nightjar",
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

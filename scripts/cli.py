@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from config.errors import NightjarError, UsageError, suggest
+from nightjar.config.errors import NightjarError, UsageError, suggest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),
     "doctor": ("doctor", "Check this machine and say what to do."),
 }
-"""Command name -> (module under scripts.commands, one line of help)."""
+"""Command name -> (module under scripts/commands, one line of help)."""
 
 
 class LazyCommands(TyperGroup):
@@ -52,7 +52,7 @@ class LazyCommands(TyperGroup):
         module_name, help_line = COMMANDS[cmd_name]
         if self.listing:
             return TyperCommand(cmd_name, short_help=help_line, help=help_line)
-        module = importlib.import_module(f"scripts.commands.{module_name}")
+        module = importlib.import_module(f"nightjar.scripts.commands.{module_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 def _complain(text: str) -> None:
     """An error for a person: without secrets, and without what a file or a model could do to the terminal."""
-    from config.redact import redact_text
-    from scripts.output import plain
+    from nightjar.config.redact import redact_text
+    from nightjar.scripts.output import plain
 
     print(f"nightjar: {plain(redact_text(text))}", file=sys.stderr)

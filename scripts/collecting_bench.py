@@ -1,4 +1,4 @@
-"""How long a run's transcripts take to become scores and a report: `python -m scripts.collecting_bench`.
+"""How long a run's transcripts take to become scores and a report: `python -m nightjar.scripts.collecting_bench`.
 
 Writes made-up runs of the wanted numbers of turns to MongoDB (its own database, dropped in the end), then closes each
 in a process of its own as the dispatcher would: reads and scores every turn, stores the scores, writes HTML and JSON.
@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.database import Database
-    from jobs.sequences import Sequence
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.sequences import Sequence
 
 SIZES = (10_000, 100_000)
 MODELS = ("amber", "basalt", "cinder", "dolerite")
@@ -76,7 +76,7 @@ def _measure(turns: int) -> Result:
     """Writes a run, then closes it in a fresh process."""
     name = asyncio.run(_write(turns))
     with tempfile.TemporaryDirectory(prefix="nightjar-bench-") as folder:
-        command = [sys.executable, "-m", "scripts.collecting_bench", "--close", name, "--folder", folder]
+        command = [sys.executable, "-m", "nightjar.scripts.collecting_bench", "--close", name, "--folder", folder]
         answer, peak_mib = _watched(command)
     asyncio.run(_drop())
     result: dict[str, Any] = json.loads(answer.splitlines()[-1])
@@ -101,8 +101,8 @@ def _watched(command: list[str]) -> tuple[str, float]:
 
 
 async def _close(run: str, folder: Path) -> dict[str, Any]:
-    from pipeline.closing import close_run
-    from scripts.session import open_session
+    from nightjar.pipeline.closing import close_run
+    from nightjar.scripts.session import open_session
 
     _use_own_database()
     async with open_session() as session:
@@ -120,7 +120,7 @@ async def _close(run: str, folder: Path) -> dict[str, Any]:
 
 async def _write(turns: int) -> str:
     """A run of that many turns; its id."""
-    from scripts.session import open_session
+    from nightjar.scripts.session import open_session
 
     _use_own_database()
     async with open_session() as session:
@@ -130,9 +130,9 @@ async def _write(turns: int) -> str:
 
 
 async def _insert(database: Database, repeats: int) -> str:
-    from jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
-    from jobs.identity import digest
-    from jobs.states import RunStatus
+    from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
+    from nightjar.jobs.identity import digest
+    from nightjar.jobs.states import RunStatus
 
     about = [sequence(number) for number in range(SEQUENCES)]
     names = {one.id: digest("sequence", one.model_dump(mode="json")) for one in about}
@@ -179,7 +179,7 @@ async def _insert(database: Database, repeats: int) -> str:
 
 def sequence(number: int) -> Sequence:
     """Four turns with every kind of check; the last asks for JSON."""
-    from jobs.sequences import Sequence
+    from nightjar.jobs.sequences import Sequence
 
     checks = [
         {"check": "includes", "value": ["storms", "cat"]},
@@ -192,10 +192,10 @@ def sequence(number: int) -> Sequence:
 
 
 def _jobs(run: str, about: list[Sequence], names: dict[str, str], repeats: int) -> Iterator[dict[str, Any]]:
-    from jobs.documents import Job
-    from jobs.identity import job_id
-    from jobs.parameters import Source, resolve
-    from jobs.states import JobStatus
+    from nightjar.jobs.documents import Job
+    from nightjar.jobs.identity import job_id
+    from nightjar.jobs.parameters import Source, resolve
+    from nightjar.jobs.states import JobStatus
 
     source = random.Random(7)  # noqa: S311
     resolved = resolve([(Source.SUITE, {"temperature": 0.8})])
@@ -273,7 +273,7 @@ def _turn(
 
 
 async def _drop() -> None:
-    from scripts.session import open_session
+    from nightjar.scripts.session import open_session
 
     _use_own_database()
     async with open_session() as session:
@@ -285,7 +285,7 @@ def _use_own_database() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.collecting_bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m nightjar.scripts.collecting_bench", description=__doc__)
     parser.add_argument("--turns", type=int, action="append", help="a number of turns; may be given several times")
     parser.add_argument("--close", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, default=Path(), help=argparse.SUPPRESS)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scripts.output import console, plain, table
+from nightjar.scripts.output import console, plain, table
 
 if TYPE_CHECKING:
-    from jobs.database import Database
-    from jobs.documents import Run
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
 
 
 async def describe_ending(run: Run, database: Database) -> dict[str, Any]:
     """Plain data without what a web address may hide."""
-    from jobs.nights import Delivery
+    from nightjar.jobs.nights import Delivery
 
     deliveries = await Delivery.find({"run": run.id}).sort("+created_at").to_list()
     verdict = run.verdict

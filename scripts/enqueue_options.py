@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.gate_options import GateOptions
+from nightjar.scripts.gate_options import GateOptions
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 READ = ("assignments", "stalled_after", "report_formats")
 """Fields that the request has under another name, read."""
@@ -93,8 +93,8 @@ class QueuedRunOptions(RunOptions):
 
 def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dict[str, Any]:
     """Keyword arguments of `make_request`; what was not given is left out. Raises UsageError, ParameterError."""
-    from scripts.assignments import read_assignments
-    from scripts.rubrics import read_rubric_file
+    from nightjar.scripts.assignments import read_assignments
+    from nightjar.scripts.rubrics import read_rubric_file
 
     given = {field.name: getattr(options, field.name) for field in fields(options)} | more
     everywhere, by_model = read_assignments(options.assignments or [])
@@ -116,7 +116,7 @@ def _measures(texts: list[str]) -> dict[str, Any]:
     """Name -> argument of `--measure NAME` and `--measure NAME=JSON`. Raises UsageError."""
     import json
 
-    from config.errors import UsageError
+    from nightjar.config.errors import UsageError
 
     found: dict[str, Any] = {}
     for text in texts:
@@ -131,9 +131,9 @@ def _measures(texts: list[str]) -> dict[str, Any]:
 
 
 def _ending(options: QueuedRunOptions) -> dict[str, Any]:
-    from pipeline.hooks import parse_hook
-    from pipeline.moments import parse_duration
-    from pipeline.report_files import check_formats
+    from nightjar.pipeline.hooks import parse_hook
+    from nightjar.pipeline.moments import parse_duration
+    from nightjar.pipeline.report_files import check_formats
 
     patience = options.stalled_after
     return {
@@ -147,7 +147,7 @@ def local_deadline(text: str | None) -> dict[str, str]:
     """A time of day means this machine's: the request with it as a moment; nothing to say for other deadlines."""
     from datetime import datetime
 
-    from pipeline.moments import parse_deadline
+    from nightjar.pipeline.moments import parse_deadline
 
     deadline = parse_deadline(text) if text is not None else None
     if deadline is None or deadline.clock is None:
@@ -159,7 +159,7 @@ def local_deadline(text: str | None) -> dict[str, str]:
 
 def local_models(settings: Settings) -> tuple[str, ...]:
     """Names of the models on this machine: its registry's, and the files in its models folder."""
-    from workers.library.find import shelf_files
-    from workers.library.registry import read_registry
+    from nightjar.workers.library.find import shelf_files
+    from nightjar.workers.library.registry import read_registry
 
     return tuple({**read_registry(settings.models_file).models, **shelf_files(settings.models_dir)})

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.errors import ModelError
-from jobs.states import TERMINAL_RUNS, RunStatus
-from scripts.children import Child
-from scripts.load_options import LoadOptions
+from nightjar.config.errors import ModelError
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.scripts.children import Child
+from nightjar.scripts.load_options import LoadOptions
 
 if TYPE_CHECKING:
-    from jobs.documents import Run
-    from pipeline.report.data import RunReport
-    from pipeline.suites.content import SuiteContent
-    from scripts.session import Session
-    from workers.library.find import ModelEntry
+    from nightjar.jobs.documents import Run
+    from nightjar.pipeline.report.data import RunReport
+    from nightjar.pipeline.suites.content import SuiteContent
+    from nightjar.scripts.session import Session
+    from nightjar.workers.library.find import ModelEntry
 
 POLL_S = 0.3
 PRIORITY = 100
@@ -61,10 +61,10 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
 
     Raises UnknownNameError, ModelFileError, HubError.
     """
-    from jobs.publishing import publish_model
-    from scripts.model_pull import obtained
-    from workers.library.inspect import entry_facts
-    from workers.library.origin import origin
+    from nightjar.jobs.publishing import publish_model
+    from nightjar.scripts.model_pull import obtained
+    from nightjar.workers.library.inspect import entry_facts
+    from nightjar.workers.library.origin import origin
 
     entries = []
     for name in names:
@@ -81,7 +81,7 @@ async def take_suite(name_or_file: str, format_: str | None, session: Session) -
     content = read_if_file(name_or_file, format_)
     if content is None:
         return name_or_file
-    from pipeline.suites.importer import import_suite
+    from nightjar.pipeline.suites.importer import import_suite
 
     version, _ = await import_suite(content, session.database)
     return f"{version.name}@{version.version}"
@@ -89,7 +89,7 @@ async def take_suite(name_or_file: str, format_: str | None, session: Session) -
 
 def read_if_file(name_or_file: str, format_: str | None) -> SuiteContent | None:
     """The content of a suite file; None where the text is a name. Raises SuiteError."""
-    from pipeline.suites.read import read_suite
+    from nightjar.pipeline.suites.read import read_suite
 
     path = Path(name_or_file).expanduser()
     return read_suite(path, format_) if path.is_file() or "/" in name_or_file else None
@@ -147,8 +147,8 @@ async def _generate_model(
 
 def _is_bare(entry: ModelEntry, session: Session) -> bool:
     """No registry or models folder knows the name: workers must be given the file."""
-    from config.errors import NightjarError
-    from workers.library.find import find_model
+    from nightjar.config.errors import NightjarError
+    from nightjar.workers.library.find import find_model
 
     try:
         return find_model(entry.name, session.settings).path != entry.path
@@ -183,7 +183,7 @@ async def _open_jobs(run: Run, model: str, session: Session) -> bool:
 
 @asynccontextmanager
 async def _dispatching(session: Session) -> AsyncIterator[None]:
-    from pipeline.dispatcher import Dispatcher
+    from nightjar.pipeline.dispatcher import Dispatcher
 
     stop = asyncio.Event()
     task = asyncio.create_task(Dispatcher(session.database, session.doorbell, session.settings).run(stop))
@@ -196,7 +196,7 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
 
 async def _planned(run: Run, session: Session) -> None:
     """Waits until the dispatcher has inserted all judge and embed jobs."""
-    from jobs.documents import Run as RunDocument
+    from nightjar.jobs.documents import Run as RunDocument
 
     deadline = asyncio.get_running_loop().time() + CLOSING_S
     while asyncio.get_running_loop().time() < deadline:
@@ -208,7 +208,7 @@ async def _planned(run: Run, session: Session) -> None:
 
 async def _closed(run: Run, session: Session) -> None:
     """Waits until the dispatcher has moved the run to its end."""
-    from jobs.documents import Run as RunDocument
+    from nightjar.jobs.documents import Run as RunDocument
 
     deadline = asyncio.get_running_loop().time() + CLOSING_S
     while asyncio.get_running_loop().time() < deadline:
@@ -220,8 +220,8 @@ async def _closed(run: Run, session: Session) -> None:
 
 async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
     """Collects the run and writes its report files."""
-    from pipeline.collector import collect
-    from pipeline.report_files import write
+    from nightjar.pipeline.collector import collect
+    from nightjar.pipeline.report_files import write
 
     report = await collect(run.id, session.database)
     return report, await asyncio.to_thread(write, report, formats, out)

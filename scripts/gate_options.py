@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.ending import Ending, Gate, GateResult
+    from nightjar.jobs.ending import Ending, Gate, GateResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,20 @@ class GateOptions:
 
     def gates(self) -> tuple[Gate, ...]:
         """Raises UsageError for what is no gate."""
-        from pipeline.gates import parse_gates
+        from nightjar.pipeline.gates import parse_gates
 
         return parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
 
     def ending(self) -> Ending:
         """As a run holds it."""
-        from jobs.ending import Ending
+        from nightjar.jobs.ending import Ending
 
         return Ending(gates=self.gates(), strict=self.strict, baseline=self.baseline)
 
 
 def show_results(results: Iterable[GateResult]) -> None:
     """One line for every gate and model it was tried on."""
-    from scripts.output import plain
+    from nightjar.scripts.output import plain
 
     for result in results:
         print(plain(result.sentence()))

@@ -57,6 +57,10 @@ if [ "$kind" = dev ]; then  # tools that read exports back; some of what they as
     $pip install --quiet --no-deps --require-hashes --only-binary=:all: -r scripts/locks/readers.lock
 fi
 echo "[3/3] Nightjar itself"
+# The distribution was called `nightjar` once; its editable install would hide what the new one lacks.
+if .venv/bin/python -c 'import importlib.metadata as m; m.distribution("nightjar").read_text("direct_url.json") or exit(1)' 2>/dev/null; then
+    $pip uninstall --quiet --yes nightjar
+fi
 $pip install --quiet --no-deps --no-build-isolation --editable .
 touch ".venv/.$kind-installed"
 [ "$kind" != dev ] || touch .venv/.run-installed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scripts.output import console, plain, table
+from nightjar.scripts.output import console, plain, table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.database import Database
-    from jobs.documents import Job
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Job
 
 STDERR_LINES = 12
 

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scripts.output import plain
+from nightjar.scripts.output import plain
 
 if TYPE_CHECKING:
-    from jobs.database import Database
-    from jobs.documents import Run
-    from pipeline.scoring.discernment import Checkup
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
+    from nightjar.pipeline.scoring.discernment import Checkup
 
 CONTROL_COLUMNS = (
     "judge",
@@ -28,8 +28,8 @@ CONTROL_COLUMNS = (
 
 async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[str]:
     """Names the judges that no worker holds, on standard error with what to do; also where no dispatcher runs."""
-    from jobs.backlog import live_slots
-    from jobs.dispatchers import dispatcher_is_live
+    from nightjar.jobs.backlog import live_slots
+    from nightjar.jobs.dispatchers import dispatcher_is_live
 
     served = await live_slots(database)
     missing = [judge for judge in judges if judge not in served]
@@ -42,9 +42,9 @@ async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[
 
 async def found_in_check(run: Run, database: Database) -> tuple[Checkup, ...]:
     """What the run's newest check found of its judges; one without any control is missing."""
-    from pipeline.bench import read_checkups
-    from pipeline.judging import prompt_digest
-    from pipeline.scoring.rubric import read_rubric
+    from nightjar.pipeline.bench import read_checkups
+    from nightjar.pipeline.judging import prompt_digest
+    from nightjar.pipeline.scoring.rubric import read_rubric
 
     if run.check is None:
         return ()

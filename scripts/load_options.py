@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from config.errors import UsageError
+from nightjar.config.errors import UsageError
 
 Reproducible = Annotated[
     bool, typer.Option("--reproducible", help="The same seed gives the same text, whatever else runs; slower.")
@@ -27,7 +27,7 @@ class LoadOptions:
         """Load settings by name. Raises UsageError."""
         from pydantic import ValidationError
 
-        from config.load_settings import LoadSettings
+        from nightjar.config.load_settings import LoadSettings
 
         changes: dict[str, Any] = {"reproducible": True} if self.reproducible else {}
         if self.slots is not None:

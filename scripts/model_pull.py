@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from config.errors import UnknownNameError, UsageError
-from scripts.output import plain
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.scripts.output import plain
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from workers.library.find import ModelEntry
-    from workers.library.pull import Progress, Pulled
+    from nightjar.config.settings import Settings
+    from nightjar.workers.library.find import ModelEntry
+    from nightjar.workers.library.pull import Progress, Pulled
 
     How = Callable[[str], object]
 
@@ -25,8 +25,8 @@ def pull_named(model: str, name: str | None, revision: str | None, settings: Set
     A repository that cannot be had is taken off the registry again, unless a part of it is here to be continued.
     Raises UsageError for a model that is not the hub's, UnknownNameError, and the errors of `workers.library.pull`.
     """
-    from workers.library.editing import remove_entry
-    from workers.library.partial import partial_files
+    from nightjar.workers.library.editing import remove_entry
+    from nightjar.workers.library.partial import partial_files
 
     chosen, is_new = _register(model, name, revision, settings)
     try:
@@ -40,9 +40,9 @@ def pull_named(model: str, name: str | None, revision: str | None, settings: Set
 
 def _register(model: str, name: str | None, revision: str | None, settings: Settings) -> tuple[str, bool]:
     """The registry name of what is to be pulled, and whether it was registered just now."""
-    from workers.library.editing import add_entry, update_entry
-    from workers.library.registry import read_registry
-    from workers.library.sources import read_source
+    from nightjar.workers.library.editing import add_entry, update_entry
+    from nightjar.workers.library.registry import read_registry
+    from nightjar.workers.library.sources import read_source
 
     registry = read_registry(settings.models_file)
     if model in registry.models:
@@ -70,9 +70,9 @@ def _register(model: str, name: str | None, revision: str | None, settings: Sett
 
 def pull_registered(name: str, settings: Settings, quantisation: str | None, *, force: bool = False) -> Pulled:
     """Pulls with a bar and says what came. Raises the errors of `workers.library.pull`."""
-    from workers.library.obtain import memory_for_models
-    from workers.library.pull import pull
-    from workers.library.registry import read_registry
+    from nightjar.workers.library.obtain import memory_for_models
+    from nightjar.workers.library.pull import pull
+    from nightjar.workers.library.registry import read_registry
 
     entry = read_registry(settings.models_file).models[name]
     with bar() as progress:
@@ -92,15 +92,15 @@ def pull_registered(name: str, settings: Settings, quantisation: str | None, *, 
 
 def obtained(name: str, settings: Settings) -> ModelEntry:
     """The model, fetched with a bar where it is the hub's, not here and may be fetched. Raises as `obtain` does."""
-    from workers.library.obtain import obtain
+    from nightjar.workers.library.obtain import obtain
 
     return obtain(name, settings, bar)
 
 
 def verify_model(entry: ModelEntry, settings: Settings) -> bool:
     """Hashes the model with a bar and prints a line for each file; False where one is not what it should be."""
-    from workers.library.split import parts_of
-    from workers.library.verify import verify
+    from nightjar.workers.library.split import parts_of
+    from nightjar.workers.library.verify import verify
 
     with bar() as progress:
         progress.start(entry.name, sum(part.stat().st_size for part in parts_of(entry.path)))
@@ -120,10 +120,10 @@ def verify_model(entry: ModelEntry, settings: Settings) -> bool:
 
 async def publish_facts(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB. Raises ServiceError."""
-    from jobs.publishing import publish_model
-    from scripts.session import open_session
-    from workers.library.inspect import entry_facts
-    from workers.library.origin import origin
+    from nightjar.jobs.publishing import publish_model
+    from nightjar.scripts.session import open_session
+    from nightjar.workers.library.inspect import entry_facts
+    from nightjar.workers.library.origin import origin
 
     facts = await asyncio.to_thread(entry_facts, entry)
     async with open_session() as session:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from config.errors import ServiceError, UsageError
+from nightjar.config.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.database import Database
-    from workers.library.find import ModelEntry
-    from workers.library.inventory import Held, Serving
-    from workers.library.shape import Shape
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
+    from nightjar.workers.library.find import ModelEntry
+    from nightjar.workers.library.inventory import Held, Serving
+    from nightjar.workers.library.shape import Shape
 
 CAPABILITIES = ("chat", "base", "embedding", "judge")
 
 
 def prepared() -> Settings:
     """The settings, with logging set up by them."""
-    from config.logging import configure
-    from config.settings import load_settings
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
 
     settings = load_settings()
     configure(settings)
@@ -29,7 +29,7 @@ def prepared() -> Settings:
 
 async def inventory_rows(wanted: str | None) -> list[Held]:
     """The inventory, with what workers serve where MongoDB is up already: listing starts no server."""
-    from workers.library.inventory import inventory
+    from nightjar.workers.library.inventory import inventory
 
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
@@ -45,8 +45,8 @@ def _has(row: Held, wanted: str) -> bool:
 
 
 async def _serving(settings: Settings) -> dict[str, Serving]:
-    from config.embedded import service_urls, status
-    from jobs.database import connect
+    from nightjar.config.embedded import service_urls, status
+    from nightjar.jobs.database import connect
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return {}
@@ -61,8 +61,8 @@ async def read_serving(database: Database) -> dict[str, Serving]:
     """By model: the workers whose beat is fresh, and the reason of the newest failed load."""
     from datetime import timedelta
 
-    from jobs.documents import WorkerState
-    from workers.library.inventory import Serving
+    from nightjar.jobs.documents import WorkerState
+    from nightjar.workers.library.inventory import Serving
 
     now = await database.now()
     result: dict[str, Serving] = {}
@@ -79,7 +79,7 @@ async def read_serving(database: Database) -> dict[str, Serving]:
 
 
 def show_inventory(rows: list[Held], *, as_json: bool) -> None:
-    from scripts.output import console, emit_json, plain, table
+    from nightjar.scripts.output import console, emit_json, plain, table
 
     if as_json:
         emit_json([asdict(row) for row in rows])
@@ -111,10 +111,10 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
-    from workers.library.estimate import kv_bytes, kv_bytes_per_token
-    from workers.library.fit import CPU_UBATCH, context_of
-    from workers.library.inspect import entry_facts, inspect_file
-    from workers.library.shape import shape_of
+    from nightjar.workers.library.estimate import kv_bytes, kv_bytes_per_token
+    from nightjar.workers.library.fit import CPU_UBATCH, context_of
+    from nightjar.workers.library.inspect import entry_facts, inspect_file
+    from nightjar.workers.library.shape import shape_of
 
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
@@ -143,9 +143,9 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
 
 def _fit(entry: ModelEntry, shape: Shape) -> dict[str, Any]:
     """How the model would be loaded on this machine now, or why it cannot be."""
-    from config.errors import ModelFitError
-    from workers.library.fit import fit
-    from workers.library.hardware import room_of, this_machine
+    from nightjar.config.errors import ModelFitError
+    from nightjar.workers.library.fit import fit
+    from nightjar.workers.library.hardware import room_of, this_machine
 
     try:
         found = fit(entry.name, shape, room_of(this_machine()), entry.load)
@@ -165,7 +165,7 @@ def _fit(entry: ModelEntry, shape: Shape) -> dict[str, Any]:
 
 
 def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
-    from scripts.output import console, emit_json, plain
+    from nightjar.scripts.output import console, emit_json, plain
 
     if as_json:
         emit_json(facts)

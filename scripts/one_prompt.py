@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, TextIO
 
-from config.errors import ContextError, ModelFileError, OutputError, UsageError
-from jobs.identity import MOST_SEED
+from nightjar.config.errors import ContextError, ModelFileError, OutputError, UsageError
+from nightjar.jobs.identity import MOST_SEED
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.models import ModelFacts
-    from jobs.parameters import Resolved
-    from jobs.sequences import Sequence as PromptSequence
-    from workers.engine.engine import BatchEngine
-    from workers.engine.request import Request
-    from workers.library.find import ModelEntry
-    from workers.prompts import Conversation
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.models import ModelFacts
+    from nightjar.jobs.parameters import Resolved
+    from nightjar.jobs.sequences import Sequence as PromptSequence
+    from nightjar.workers.engine.engine import BatchEngine
+    from nightjar.workers.engine.request import Request
+    from nightjar.workers.library.find import ModelEntry
+    from nightjar.workers.prompts import Conversation
 
 STANDARD_INPUT = "-"
 
@@ -73,8 +73,8 @@ def check_seed(seed: int) -> None:
 
 def log_to_file() -> None:
     """Logs to NIGHTJAR_HOME/logs/try.log: what llama.cpp says at a load would bury the reply."""
-    from config.logging import configure
-    from config.settings import load_settings
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
 
     settings = load_settings()
     configure(settings, stream=_log_stream(settings))
@@ -82,7 +82,7 @@ def log_to_file() -> None:
 
 def _log_stream(settings: Settings) -> TextIO:
     """A home that cannot be written costs the log, not the reply."""
-    from scripts.session import open_log
+    from nightjar.scripts.session import open_log
 
     try:
         return open_log(settings.home / "logs" / "try.log")
@@ -95,7 +95,7 @@ def pin(wanted: str | None) -> str | None:
 
     To be called before anything touches CUDA. Raises UsageError for a card that is not there, and for several.
     """
-    from workers.gpu import choose, list_cards
+    from nightjar.workers.gpu import choose, list_cards
 
     if wanted is None:
         return None
@@ -112,11 +112,11 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     Raises UsageError for a file that is none, a model that cannot do this, and assignments to another model;
     UnknownNameError, ParameterError, HubError.
     """
-    from config.settings import load_settings
-    from jobs.parameters import Source, resolve
-    from scripts.assignments import read_assignments
-    from scripts.model_pull import obtained
-    from workers.library.inspect import entry_facts
+    from nightjar.config.settings import load_settings
+    from nightjar.jobs.parameters import Source, resolve
+    from nightjar.scripts.assignments import read_assignments
+    from nightjar.scripts.model_pull import obtained
+    from nightjar.workers.library.inspect import entry_facts
 
     everywhere, by_model = read_assignments(assignments)
     with unusable_file():
@@ -147,7 +147,7 @@ def unusable_file() -> Iterator[None]:
 
 
 def _check_kind(facts: ModelFacts, *, completion: bool) -> None:
-    from jobs.models import ModelKind
+    from nightjar.jobs.models import ModelKind
 
     if facts.kind is ModelKind.EMBEDDING:
         raise UsageError(
@@ -165,10 +165,10 @@ def request(
     engine: BatchEngine, subject: Subject, text: str, *, system: str | None, completion: bool, seed: int
 ) -> Request:
     """The same way as a job's first turn. Raises TemplateError, ContextError."""
-    from jobs.sequences import Mode, TurnSpec
-    from jobs.sequences import Sequence as PromptSequence
-    from workers.conversation import ask, draft
-    from workers.turns import turn_request
+    from nightjar.jobs.sequences import Mode, TurnSpec
+    from nightjar.jobs.sequences import Sequence as PromptSequence
+    from nightjar.workers.conversation import ask, draft
+    from nightjar.workers.turns import turn_request
 
     mode = Mode.COMPLETION if completion else Mode.CHAT
     sequence = PromptSequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system)
@@ -188,9 +188,9 @@ def request(
 def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequence) -> Conversation:
     from datetime import UTC, datetime
 
-    from jobs.sequences import Mode
-    from workers.prompts import open_conversation
-    from workers.templates import ChatTemplate
+    from nightjar.jobs.sequences import Mode
+    from nightjar.workers.prompts import open_conversation
+    from nightjar.workers.templates import ChatTemplate
 
     source, template = subject.entry.template or engine.chat_template, None
     if source is not None and sequence.mode is Mode.CHAT:

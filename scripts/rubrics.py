@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from config.errors import UsageError
+from nightjar.config.errors import UsageError
 
 
 def read_rubric_file(path: Path) -> dict[str, Any]:
@@ -13,8 +13,8 @@ def read_rubric_file(path: Path) -> dict[str, Any]:
 
     Raises UsageError that names file and field, SuiteError for a file that is no YAML.
     """
-    from pipeline.scoring.rubric import read_rubric
-    from pipeline.suites.yaml_text import parse_yaml
+    from nightjar.pipeline.scoring.rubric import read_rubric
+    from nightjar.pipeline.suites.yaml_text import parse_yaml
 
     try:
         text = path.expanduser().read_text(encoding="utf-8")

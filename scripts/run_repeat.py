@@ -8,21 +8,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import ModelFileError, OutputError, UnknownNameError, UsageError
+from nightjar.config.errors import ModelFileError, OutputError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.models import ModelFacts
-    from pipeline.repeat import Imported, Origin
-    from scripts.session import Session
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.models import ModelFacts
+    from nightjar.pipeline.repeat import Imported, Origin
+    from nightjar.scripts.session import Session
 
 
 async def export_to(name: str, out: Path | None) -> Path:
     """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
-    from jobs.lookup import find_run
-    from pipeline.repeat import export_run
-    from pipeline.report.safe import slug
-    from scripts.session import open_session
+    from nightjar.jobs.lookup import find_run
+    from nightjar.pipeline.repeat import export_run
+    from nightjar.pipeline.report.safe import slug
+    from nightjar.scripts.session import open_session
 
     async with open_session() as session:
         run = await find_run(name, session.database)
@@ -37,10 +37,10 @@ async def export_to(name: str, out: Path | None) -> Path:
 
 async def import_from(path: Path, *, name: str | None, other_models: bool) -> Imported:
     """Recreates suite and run of a file. Raises UsageError, RunConflictError, UnknownNameError."""
-    from pipeline.repeat import import_run
-    from pipeline.run_file import read_run_file
-    from scripts.run_wait import expansion_bar
-    from scripts.session import open_session
+    from nightjar.pipeline.repeat import import_run
+    from nightjar.pipeline.run_file import read_run_file
+    from nightjar.scripts.run_wait import expansion_bar
+    from nightjar.scripts.session import open_session
 
     file = read_run_file(_read(path), path.name)
     async with open_session() as session:
@@ -55,10 +55,10 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
 
 def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origin]:
     """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
-    from pipeline.repeat import Origin
-    from workers.library.find import find_model
-    from workers.library.inspect import entry_facts
-    from workers.library.origin import origin
+    from nightjar.pipeline.repeat import Origin
+    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.inspect import entry_facts
+    from nightjar.workers.library.origin import origin
 
     found = {}
     for name, place in places.items():
@@ -75,8 +75,8 @@ async def _found(names: Iterable[str], session: Session) -> dict[str, ModelFacts
     """Facts of the models that this machine has."""
     import asyncio
 
-    from workers.library.find import find_model
-    from workers.library.inspect import entry_facts
+    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.inspect import entry_facts
 
     facts = {}
     for name in names:

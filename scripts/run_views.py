@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobs.states import JobStatus
-from scripts.ending_view import describe_ending, print_ending
-from scripts.output import console, plain, table
-from scripts.run_wait import count_jobs
+from nightjar.jobs.states import JobStatus
+from nightjar.scripts.ending_view import describe_ending, print_ending
+from nightjar.scripts.output import console, plain, table
+from nightjar.scripts.run_wait import count_jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.database import Database
-    from jobs.documents import Run
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
 
 REASONS_SHOWN = 10
 ENDING = frozenset({"ending", "verdict", "progress", "untold", "transcripts_dropped_at"})
@@ -22,7 +22,7 @@ ENDING = frozenset({"ending", "verdict", "progress", "untold", "transcripts_drop
 
 async def list_runs(limit: int, database: Database) -> list[dict[str, Any]]:
     """The newest runs, newest first."""
-    from jobs.documents import Run as RunDocument
+    from nightjar.jobs.documents import Run as RunDocument
 
     rows = []
     for run in await RunDocument.find_all().sort("-created_at").limit(limit).to_list():

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from config.errors import UsageError
-from jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
-from scripts.gate_options import result_row, show_results
-from scripts.output import plain
+from nightjar.config.errors import UsageError
+from nightjar.jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
+from nightjar.scripts.gate_options import result_row, show_results
+from nightjar.scripts.output import plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from jobs.database import Database
-    from jobs.documents import Run
-    from jobs.ending import Ending, GateResult, GateVerdict
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
+    from nightjar.jobs.ending import Ending, GateResult, GateVerdict
 
 POLL_S = 0.5
 LONG_EXPANSION_JOBS = 20_000
@@ -62,8 +62,8 @@ class Ended:
 
 async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
     """The same with what gates say that were asked for now; a run that was not waited for to its end has no verdict."""
-    from pipeline.collector import collect
-    from pipeline.verdict import reach_verdict
+    from nightjar.pipeline.collector import collect
+    from nightjar.pipeline.verdict import reach_verdict
 
     if not asked.gates or ended.run.status not in (RunStatus.DONE, RunStatus.STOPPED):
         return ended
@@ -73,8 +73,8 @@ async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
 
 async def check_asked(run: Run, asked: Ending, database: Database) -> None:
     """Before waiting: raises UsageError for gates that the run cannot have."""
-    from jobs.documents import SuiteVersion
-    from pipeline.verdict import check_ending
+    from nightjar.jobs.documents import SuiteVersion
+    from nightjar.pipeline.verdict import check_ending
 
     suite = await SuiteVersion.get(run.suite) if asked.gates else None
     if suite is not None:
@@ -96,7 +96,7 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
 
     A MongoDB that is away for a moment is waited for; ServiceError when it stays away.
     """
-    from jobs.patience import patiently
+    from nightjar.jobs.patience import patiently
 
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
@@ -112,7 +112,7 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
 
 
 async def _look(run: Run, database: Database) -> tuple[Ended, str]:
-    from jobs.documents import Run as RunDocument
+    from nightjar.jobs.documents import Run as RunDocument
 
     current = await RunDocument.get(run.id)
     if current is None:
@@ -122,7 +122,7 @@ async def _look(run: Run, database: Database) -> tuple[Ended, str]:
 
 async def _hint(run: Run, database: Database) -> str:
     """Why nothing may move; empty where workers are at it."""
-    from jobs.backlog import live_slots
+    from nightjar.jobs.backlog import live_slots
 
     if run.status is RunStatus.ACTIVE:
         needed = [model.name for model in run.models]

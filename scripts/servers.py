@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from config.errors import NightjarError
+from nightjar.config.errors import NightjarError
 
 if TYPE_CHECKING:
-    from config.embedded import ServerStatus
-    from config.settings import Settings
+    from nightjar.config.embedded import ServerStatus
+    from nightjar.config.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class ServerView:
 
 async def server_views(settings: Settings) -> list[ServerView]:
     """MongoDB, then Redis. Starts nothing; an unreachable server takes at most 5 s."""
-    from config.embedded import status
+    from nightjar.config.embedded import status
 
     embedded = {found.name: _embedded(found) for found in status(settings)}
     return [
@@ -60,7 +60,7 @@ def _embedded(found: ServerStatus) -> ServerView:
 
 
 async def _configured_mongo(settings: Settings) -> ServerView:
-    from jobs.database import address, connect
+    from nightjar.jobs.database import address, connect
 
     assert settings.mongo_url is not None
     where = address(settings.mongo_url)
@@ -73,8 +73,8 @@ async def _configured_mongo(settings: Settings) -> ServerView:
 
 
 async def _configured_redis(settings: Settings) -> ServerView:
-    from jobs.database import address
-    from jobs.queue import Doorbell
+    from nightjar.jobs.database import address
+    from nightjar.jobs.queue import Doorbell
 
     assert settings.redis_url is not None
     where = address(settings.redis_url)

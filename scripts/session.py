@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from config.embedded import ServiceUrls
-    from config.settings import Settings
-    from jobs.database import Database
-    from jobs.queue import Doorbell
+    from nightjar.config.embedded import ServiceUrls
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.queue import Doorbell
 
 T = TypeVar("T")
 REVIVE_S = 2.0
@@ -48,13 +48,13 @@ async def open_session(
     """
     from pymongo.errors import PyMongoError
 
-    from config.embedded import service_urls
-    from config.errors import ServiceError
-    from config.logging import configure
-    from config.settings import load_settings
-    from jobs.database import address, connect
-    from jobs.patience import is_transient
-    from jobs.queue import Doorbell
+    from nightjar.config.embedded import service_urls
+    from nightjar.config.errors import ServiceError
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
+    from nightjar.jobs.database import address, connect
+    from nightjar.jobs.patience import is_transient
+    from nightjar.jobs.queue import Doorbell
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
@@ -81,7 +81,7 @@ async def open_session(
 
 def open_log(path: Path) -> TextIO:
     """The log file, for appending; it stays open as long as the process logs. Raises OutputError."""
-    from config.errors import OutputError
+    from nightjar.config.errors import OutputError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +96,8 @@ async def _keep_embedded_up(settings: Settings) -> None:
     """A night's run must not end with an embedded server that the system killed. Nothing to do for servers by URL."""
     import structlog
 
-    from config.embedded import embedded_kinds, revive
-    from config.errors import NightjarError
+    from nightjar.config.embedded import embedded_kinds, revive
+    from nightjar.config.errors import NightjarError
 
     log, said = structlog.get_logger(), ""
     while embedded_kinds(settings):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from pipeline.statistics.intervals import Interval
+    from nightjar.pipeline.statistics.intervals import Interval
 
 TURNS = 6
 SHARED = 0.5
@@ -59,8 +59,8 @@ def simulate(kind: Kind, sequences: int, sets: int) -> Cell:
     """One cell of the table."""
     import numpy as np
 
-    from pipeline.statistics.intervals import share_interval, t_interval
-    from pipeline.statistics.paired import sign_flip_test, t_test
+    from nightjar.pipeline.statistics.intervals import share_interval, t_interval
+    from nightjar.pipeline.statistics.paired import sign_flip_test, t_test
 
     generator = np.random.default_rng([SEED, sequences, len(kind.name)])
     covered = rejected = 0

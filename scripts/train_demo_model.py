@@ -17,14 +17,14 @@ from typing import Any
 if __package__ in (None, ""):  # typed as a path, in an environment that has the training packages only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.demo_model.check import report
-from scripts.demo_model.corpus import chats
-from scripts.demo_model.export import write_gguf
-from scripts.demo_model.extras import training_package
-from scripts.demo_model.network import Shape
-from scripts.demo_model.reference import write_reference
-from scripts.demo_model.tokenizer import TOKENIZER_CHATS, texts_of, train_tokenizer
-from scripts.demo_model.training import Recipe, train
+from nightjar.scripts.demo_model.check import report
+from nightjar.scripts.demo_model.corpus import chats
+from nightjar.scripts.demo_model.export import write_gguf
+from nightjar.scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.network import Shape
+from nightjar.scripts.demo_model.reference import write_reference
+from nightjar.scripts.demo_model.tokenizer import TOKENIZER_CHATS, texts_of, train_tokenizer
+from nightjar.scripts.demo_model.training import Recipe, train
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from config.errors import NightjarError
-from scripts.check import Check, gib
+from nightjar.config.errors import NightjarError
+from nightjar.scripts.check import Check, gib
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.database import Database
-    from jobs.views import Overview, QueueView, WorkerView
-    from workers.library.inventory import Held
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.views import Overview, QueueView, WorkerView
+    from nightjar.workers.library.inventory import Held
 
 CRASHES_OF_S = 86_400
 NAMES_SHOWN = 8
@@ -20,7 +20,7 @@ NAMES_SHOWN = 8
 
 def model_checks(settings: Settings) -> Iterator[Check]:
     """The registry and every model file: there, readable, and not too large for this machine. Loads none."""
-    from workers.library.inventory import ModelState, inventory
+    from nightjar.workers.library.inventory import ModelState, inventory
 
     try:
         held = inventory(settings)
@@ -42,9 +42,9 @@ def model_checks(settings: Settings) -> Iterator[Check]:
 
 def _size(model: Held, settings: Settings) -> Check | None:
     """A warning where one conversation does not fit the memory, on a machine without cards that could hold a part."""
-    from config.hardware import memory_limit
-    from workers.gpu import list_cards
-    from workers.library.survey import loadable
+    from nightjar.config.hardware import memory_limit
+    from nightjar.workers.gpu import list_cards
+    from nightjar.workers.library.survey import loadable
 
     needed, limit = loadable(model.name, None, settings).memory_bytes, memory_limit()
     if needed is None or needed <= limit or list_cards():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,16 +12,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config import embedded
-from config.embedded import ServiceUrls
-from config.settings import Settings, load_settings
+from nightjar.config import embedded
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from jobs.database import Database
+    from nightjar.jobs.database import Database
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests that press Ctrl-C need it back.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Our modules are imported as `nightjar.…` alone: under a second name their classes would be others."""
+    twice = sorted(name for name in sys.modules if name.partition(".")[0] in ROOMS)
+    if twice:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nImported without the package `nightjar`: {', '.join(twice)}")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +42,7 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         if name.upper().startswith("NIGHTJAR_") or name in ("HF_TOKEN", "HF_ENDPOINT"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NIGHTJAR_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("config.settings.settings_files", lambda: (None, None))
+    monkeypatch.setattr("nightjar.config.settings.settings_files", lambda: (None, None))
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
@@ -55,7 +67,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUrls]:
 @pytest.fixture
 async def database(services: ServiceUrls) -> AsyncIterator[Database]:
     """A fresh database, connected; dropped afterwards."""
-    from jobs.database import connect
+    from nightjar.jobs.database import connect
 
     name = f"test_{uuid.uuid4().hex[:12]}"
     async with await connect(services.mongo, name) as connected:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from config.load_settings import LoadSettings
-from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
-from workers.library.inspect import read_facts
+from nightjar.config.load_settings import LoadSettings
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.loading import load
+from nightjar.workers.library.inspect import read_facts
 
 DEMO = Path(__file__).parents[1] / "config/models/nightjar-demo.gguf"
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from config.night_settings import NightSettings
-from config.settings import Settings
-from jobs.database import connect
-from pipeline import endings
-from pipeline.telling import deliveries
-from pipeline.telling.webhook import WebCall
+from nightjar.config.night_settings import NightSettings
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import connect
+from nightjar.pipeline import endings
+from nightjar.pipeline.telling import deliveries
+from nightjar.pipeline.telling.webhook import WebCall
 
 NIGHT = NightSettings(call_timeout_s=1)
 

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from beanie.odm.utils.encoder import Encoder
 
-from jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
-from jobs.identity import chain_digest, digest, job_id, turn_seed
-from jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
-from jobs.parameters import Source, resolve
-from jobs.sequences import Sequence
-from jobs.states import JobStatus, RunStatus
-from pipeline.report.assemble import assemble
-from pipeline.report.data import RunReport
-from pipeline.report.inputs import models_of, provenance_of
-from pipeline.report.model import ModelInput
-from pipeline.scores import Scale
-from pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
-from pipeline.transcripts import JobRow, RowReader
+from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
+from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
+from nightjar.jobs.parameters import Source, resolve
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.report.assemble import assemble
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.inputs import models_of, provenance_of
+from nightjar.pipeline.report.model import ModelInput
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
+from nightjar.pipeline.transcripts import JobRow, RowReader
 
 if TYPE_CHECKING:
-    from jobs.database import Database
+    from nightjar.jobs.database import Database
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 HOSTILE = (

@@ -25,7 +25,7 @@ class Shell:
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The finished command, whatever its exit code."""
         return subprocess.run(
-            [sys.executable, "-m", "scripts", *map(str, arguments)],
+            [sys.executable, "-m", "nightjar", *map(str, arguments)],
             cwd=self.folder,
             env=self.environ(env),
             capture_output=True,

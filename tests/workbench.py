@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.embedded import ServiceUrls
-from config.load_settings import LoadSettings
-from config.settings import Settings
-from jobs.database import Database
-from jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
-from jobs.identity import job_id
-from jobs.queue import Doorbell
-from jobs.sequences import Sequence, TurnSpec
-from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline.dispatcher import Dispatcher
-from workers.beat import Beat
-from workers.card import CardLease
-from workers.engine.fake import ScriptedEngine
-from workers.library.find import ModelEntry
-from workers.main import WorkerOptions, WorkerProcess
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.identity import job_id
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.workers.beat import Beat
+from nightjar.workers.card import CardLease
+from nightjar.workers.engine.fake import ScriptedEngine
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.main import WorkerOptions, WorkerProcess
 
 MODEL = "scripted"
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from jobs.database import Database, Row
-from jobs.models import LoadFacts
-from jobs.patience import every
-from workers.engine.request import EngineStats
-from workers.held import ENGINE_STUCK_S
-from workers.meters import GpuMeter, process_peak_bytes
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.models import LoadFacts
+from nightjar.jobs.patience import every
+from nightjar.workers.engine.request import EngineStats
+from nightjar.workers.held import ENGINE_STUCK_S
+from nightjar.workers.meters import GpuMeter, process_peak_bytes
 
 LONGEST_BEAT_S = 5.0
 """Others call a worker stalled that has not been heard of for three of these."""

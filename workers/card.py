@@ -9,11 +9,11 @@ from time import monotonic
 
 import structlog
 
-from config.errors import UsageError
-from jobs import leases
-from jobs.database import Database
-from jobs.patience import every
-from workers.gpu import NONE
+from nightjar.config.errors import UsageError
+from nightjar.jobs import leases
+from nightjar.jobs.database import Database
+from nightjar.jobs.patience import every
+from nightjar.workers.gpu import NONE
 
 LEASE_S = 30.0
 RETRY_S = 2.0

@@ -11,16 +11,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from config.errors import ContextError
-from jobs.parameters import Parameters, Policy, Resolved
-from jobs.records import Summary
-from jobs.sequences import Mode, TurnSpec
-from jobs.sequences import Sequence as PromptSequence
-from workers.conversation import Asked, PromptPlan, draft, plan_prompt
-from workers.engine.request import Generation, Tokenizer
-from workers.prompts import Conversation, open_conversation
-from workers.replies import is_visible
-from workers.turns import turn_draw
+from nightjar.config.errors import ContextError
+from nightjar.jobs.parameters import Parameters, Policy, Resolved
+from nightjar.jobs.records import Summary
+from nightjar.jobs.sequences import Mode, TurnSpec
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation import Asked, PromptPlan, draft, plan_prompt
+from nightjar.workers.engine.request import Generation, Tokenizer
+from nightjar.workers.prompts import Conversation, open_conversation
+from nightjar.workers.replies import is_visible
+from nightjar.workers.turns import turn_draw
 
 PART_TOKENS = 1_500
 HISTORY_TOKENS = 200

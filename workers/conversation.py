@@ -12,14 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from config.errors import ContextError, NightjarError, TemplateError
-from jobs.identity import ids_digest
-from jobs.parameters import Parameters, Policy
-from jobs.records import TurnRecord
-from jobs.sequences import Mode
-from workers.prompt_ids import MUTE, NOT_REBUILT, REWRITES_REPLIES, TRIMMED, TRIMS_REPLIES, extended_ids, whole_ids
-from workers.prompts import Compression, Conversation, Written, write
-from workers.reasoning import is_open
+from nightjar.config.errors import ContextError, NightjarError, TemplateError
+from nightjar.jobs.identity import ids_digest
+from nightjar.jobs.parameters import Parameters, Policy
+from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.sequences import Mode
+from nightjar.workers.prompt_ids import (
+    MUTE,
+    NOT_REBUILT,
+    REWRITES_REPLIES,
+    TRIMMED,
+    TRIMS_REPLIES,
+    extended_ids,
+    whole_ids,
+)
+from nightjar.workers.prompts import Compression, Conversation, Written, write
+from nightjar.workers.reasoning import is_open
 
 REPLY_SHARE = 4
 """Room kept for a reply: at most the context divided by this."""

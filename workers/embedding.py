@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from config.errors import ContextError
-from jobs.database import Database
-from jobs.documents import Job
-from jobs.patience import patiently
-from jobs.records import Similarity
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from workers.engine.request import Engine, Vector
+from nightjar.config.errors import ContextError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job
+from nightjar.jobs.patience import patiently
+from nightjar.jobs.records import Similarity
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.engine.request import Engine, Vector
 
 
 @dataclass(frozen=True, kw_only=True)

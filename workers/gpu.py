@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from config.errors import UsageError
+from nightjar.config.errors import UsageError
 
 NONE = "none"
 

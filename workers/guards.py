@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from workers.engine.continuation import continued
-from workers.engine.request import Tokenizer
+from nightjar.workers.engine.continuation import continued
+from nightjar.workers.engine.request import Tokenizer
 
 LONGEST = 256
 """Characters of a control token that might be completed across a border."""

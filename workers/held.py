@@ -14,13 +14,13 @@ from time import monotonic
 
 import structlog
 
-from jobs import ownership
-from jobs.database import Database
-from jobs.documents import Job, Run
-from jobs.patience import every
-from jobs.queue import Rung
-from workers.engine.request import EngineStats
-from workers.runbook import Runbook
+from nightjar.jobs import ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.patience import every
+from nightjar.jobs.queue import Rung
+from nightjar.workers.engine.request import EngineStats
+from nightjar.workers.runbook import Runbook
 
 LOOK_AHEAD = 2
 """Jobs held beyond the slots, so that a free slot need not wait for a claim."""

@@ -14,32 +14,32 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from config.errors import ModelFitError, NightjarError
-from config.logging import bind_process
-from config.settings import Settings
-from jobs import backlog
-from jobs.commits import Commits
-from jobs.database import Database
-from jobs.models import ModelKind
-from jobs.patience import every
-from jobs.publishing import publish_model
-from jobs.queue import listen
-from workers.beat import Beat
-from workers.card import LEASE_S as CARD_LEASE_S
-from workers.card import CardLease
-from workers.engine.loading import load
-from workers.engine.request import Engine
-from workers.gpu import NONE
-from workers.held import HeldJobs
-from workers.library.fallback import smaller
-from workers.library.find import ModelEntry, find_model
-from workers.library.inspect import entry_facts
-from workers.library.origin import origin
-from workers.library.usage import mark_used
-from workers.meters import GpuMeter
-from workers.runbook import Runbook
-from workers.suspects import Suspects
-from workers.tasks import Desk, run_job
+from nightjar.config.errors import ModelFitError, NightjarError
+from nightjar.config.logging import bind_process
+from nightjar.config.settings import Settings
+from nightjar.jobs import backlog
+from nightjar.jobs.commits import Commits
+from nightjar.jobs.database import Database
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.patience import every
+from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.queue import listen
+from nightjar.workers.beat import Beat
+from nightjar.workers.card import LEASE_S as CARD_LEASE_S
+from nightjar.workers.card import CardLease
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Engine
+from nightjar.workers.gpu import NONE
+from nightjar.workers.held import HeldJobs
+from nightjar.workers.library.fallback import smaller
+from nightjar.workers.library.find import ModelEntry, find_model
+from nightjar.workers.library.inspect import entry_facts
+from nightjar.workers.library.origin import origin
+from nightjar.workers.library.usage import mark_used
+from nightjar.workers.meters import GpuMeter
+from nightjar.workers.runbook import Runbook
+from nightjar.workers.suspects import Suspects
+from nightjar.workers.tasks import Desk, run_job
 
 BURST_POLL_S = 0.5
 ORPHAN_POLL_S = 1.0

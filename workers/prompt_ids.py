@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.records import TurnRecord
-from workers.guards import encode
-from workers.prompts import Compression, Conversation, Written
+from nightjar.jobs.records import TurnRecord
+from nightjar.workers.guards import encode
+from nightjar.workers.prompts import Compression, Conversation, Written
 
 NOT_REBUILT = "resumed: the earlier prompt could not be rebuilt"
 TRIMMED = "history trimmed"

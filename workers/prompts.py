@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from config.errors import TemplateError
-from jobs.records import Summary, TurnRecord
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from workers.engine.request import Tokenizer
-from workers.guards import Guard, Rendering, guard_messages
-from workers.reasoning import Markers, split
-from workers.templates import ChatTemplate, Message, merge_system
+from nightjar.config.errors import TemplateError
+from nightjar.jobs.records import Summary, TurnRecord
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.engine.request import Tokenizer
+from nightjar.workers.guards import Guard, Rendering, guard_messages
+from nightjar.workers.reasoning import Markers, split
+from nightjar.workers.templates import ChatTemplate, Message, merge_system
 
 SEPARATOR = "\n\n"
 

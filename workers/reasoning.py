@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.engine.request import Tokenizer
+from nightjar.workers.engine.request import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import structlog
 
-from workers.gpu import Pin
-from workers.library.choose import Backlog, Capability, Present, choose_model
+from nightjar.workers.gpu import Pin
+from nightjar.workers.library.choose import Backlog, Capability, Present, choose_model
 
 POLL_S = 3.0
 _log = structlog.get_logger()
@@ -163,5 +163,5 @@ async def start_worker(model: str, pin: Pin, arguments: Sequence[str] = ()) -> P
     """A `nightjar worker` for one model on one place, with a supervisor of its own."""
     gpu = ["--gpu", pin.gpu] if pin.gpu else []
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "scripts", "worker", "--model", model, *gpu, *arguments, start_new_session=True
+        sys.executable, "-P", "-m", "nightjar", "worker", "--model", model, *gpu, *arguments, start_new_session=True
     )

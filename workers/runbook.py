@@ -9,12 +9,12 @@ from time import monotonic
 
 import structlog
 
-from jobs.database import Database
-from jobs.documents import Run, RunModel, SequenceDocument
-from jobs.models import LoadFacts, ModelFacts
-from jobs.patience import patiently
-from jobs.sequences import Sequence
-from jobs.states import WORKING_RUNS
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, RunModel, SequenceDocument
+from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.patience import patiently
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import WORKING_RUNS
 
 FRESH_S = 1.0
 """How old the knowledge of a run's status may be when a job of it is claimed."""

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from jobs.identity import MOST_SEED
-from jobs.parameters import Resolved
-from jobs.records import Summary
-from workers.compression import decide, summary
-from workers.conversation import Asked, PromptPlan
-from workers.engine.request import Generation, Request
-from workers.turns import turn_request
+from nightjar.jobs.identity import MOST_SEED
+from nightjar.jobs.parameters import Resolved
+from nightjar.jobs.records import Summary
+from nightjar.workers.compression import decide, summary
+from nightjar.workers.conversation import Asked, PromptPlan
+from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.turns import turn_request
 
 T = TypeVar("T")
 

@@ -18,19 +18,19 @@ from time import monotonic, time
 import structlog
 from pymongo.errors import PyMongoError
 
-from config.errors import NightjarError
-from config.redact import redact_text
-from jobs import backlog
-from jobs.backlog import Lapsed
-from jobs.database import Database
-from jobs.documents import utc_now
-from jobs.ownership import apply_decision
-from jobs.records import AttemptEnd
-from jobs.retry import Again, Decision, Fault, decide
-from jobs.states import JobStatus
-from workers.gpu import Pin
-from workers.main import BROKEN, CANNOT, worker_id
-from workers.meters import memory_kills
+from nightjar.config.errors import NightjarError
+from nightjar.config.redact import redact_text
+from nightjar.jobs import backlog
+from nightjar.jobs.backlog import Lapsed
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.ownership import apply_decision
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.retry import Again, Decision, Fault, decide
+from nightjar.jobs.states import JobStatus
+from nightjar.workers.gpu import Pin
+from nightjar.workers.main import BROKEN, CANNOT, worker_id
+from nightjar.workers.meters import memory_kills
 
 WRONG_USAGE = 2
 
@@ -69,7 +69,7 @@ class Supervisor:
         database: Database,
         *,
         burst: bool,
-        command: Sequence[str] = (sys.executable, "-m", "scripts", "worker"),
+        command: Sequence[str] = (sys.executable, "-P", "-m", "nightjar", "worker"),
     ) -> None:
         self._arguments = arguments
         self._pins = pins

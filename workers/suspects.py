@@ -6,11 +6,11 @@ import asyncio
 
 import structlog
 
-from jobs import backlog, leases
-from jobs.database import Database
-from jobs.patience import every
-from jobs.queue import Rung
-from workers.held import HeldJobs
+from nightjar.jobs import backlog, leases
+from nightjar.jobs.database import Database
+from nightjar.jobs.patience import every
+from nightjar.jobs.queue import Rung
+from nightjar.workers.held import HeldJobs
 
 LOOK_EVERY_S = 2.0
 LEASE_S = 30.0

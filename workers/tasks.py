@@ -11,29 +11,29 @@ from typing import Any, TypeVar
 
 import structlog
 
-from config.errors import EngineError, LeaseLostError, NightjarError, ServiceError
-from config.logging import bind
-from config.redact import redact_text
-from jobs import ownership
-from jobs.commits import Commits
-from jobs.database import Database
-from jobs.documents import Run, utc_now
-from jobs.identity import turn_seed
-from jobs.records import Draw, TurnRecord
-from jobs.retry import Counters, Fault, Limits, decide
-from jobs.sequences import Mode, Sequence
-from jobs.states import JobKind
-from workers.beat import Tally
-from workers.conversation import PromptPlan, ask, replay
-from workers.embedding import compare, read_replies
-from workers.engine.request import Engine, Generation, Request
-from workers.held import Hold
-from workers.library.find import ModelEntry
-from workers.prompts import Conversation, open_conversation
-from workers.runbook import Runbook
-from workers.summaries import plan_turn
-from workers.templates import ChatTemplate
-from workers.turns import turn_draw, turn_parameters, turn_record, turn_request
+from nightjar.config.errors import EngineError, LeaseLostError, NightjarError, ServiceError
+from nightjar.config.logging import bind
+from nightjar.config.redact import redact_text
+from nightjar.jobs import ownership
+from nightjar.jobs.commits import Commits
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, utc_now
+from nightjar.jobs.identity import turn_seed
+from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.retry import Counters, Fault, Limits, decide
+from nightjar.jobs.sequences import Mode, Sequence
+from nightjar.jobs.states import JobKind
+from nightjar.workers.beat import Tally
+from nightjar.workers.conversation import PromptPlan, ask, replay
+from nightjar.workers.embedding import compare, read_replies
+from nightjar.workers.engine.request import Engine, Generation, Request
+from nightjar.workers.held import Hold
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.prompts import Conversation, open_conversation
+from nightjar.workers.runbook import Runbook
+from nightjar.workers.summaries import plan_turn
+from nightjar.workers.templates import ChatTemplate
+from nightjar.workers.turns import turn_draw, turn_parameters, turn_record, turn_request
 
 T = TypeVar("T")
 _log = structlog.get_logger()

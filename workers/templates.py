@@ -17,11 +17,11 @@ from typing import Any
 
 import jinja2
 
-from config.errors import TemplateError
-from jobs.identity import digest
-from workers.reasoning import Markers, detect
-from workers.template_meter import MAX_OBJECT, LimitError, Meter
-from workers.template_sandbox import RefusalError, Sandbox
+from nightjar.config.errors import TemplateError
+from nightjar.jobs.identity import digest
+from nightjar.workers.reasoning import Markers, detect
+from nightjar.workers.template_meter import MAX_OBJECT, LimitError, Meter
+from nightjar.workers.template_sandbox import RefusalError, Sandbox
 
 Message = dict[str, Any]
 REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobs.identity import chain_digest
-from jobs.parameters import Resolved, Source, resolve
-from jobs.records import Draw, Summary, TurnRecord
-from jobs.sequences import Sequence as PromptSequence
-from workers.conversation import PromptPlan
-from workers.engine.request import Generation, Request
-from workers.prompts import Conversation
-from workers.reasoning import reasoning_tokens, split, written_text
-from workers.replies import degenerate, empty
+from nightjar.jobs.identity import chain_digest
+from nightjar.jobs.parameters import Resolved, Source, resolve
+from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation import PromptPlan
+from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.prompts import Conversation
+from nightjar.workers.reasoning import reasoning_tokens, split, written_text
+from nightjar.workers.replies import degenerate, empty
 
 
 class RunParameters(Protocol):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.report.data import RunReport
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 Message = dict[str, str]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.errors import UsageError, suggest
-from jobs.identity import digest
-from pipeline.report.data import RunReport
-from pipeline.report.json_ import encode
+from nightjar.config.errors import UsageError, suggest
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.json_ import encode
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 SHARE = 0.75

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from jobs.identity import digest
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
-from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
-from pipeline.exports.quality import Quality, quality
-from pipeline.report.data import RunReport
-from pipeline.report.provenance import provenance
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
+from nightjar.pipeline.exports.quality import Quality, quality
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 
 def sft_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import cast
 
-from pipeline.exports.file import ExportFile, ExportOptions, check_metrics
-from pipeline.report.data import RunReport
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_metrics
+from nightjar.pipeline.report.data import RunReport
 
 Builder = Callable[[RunReport, str, ExportOptions], Iterator[ExportFile]]
 BUILDERS = {
@@ -26,5 +26,5 @@ def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> I
     """The files of one format. `stem` is the run's name as a file name. Raises UsageError for what cannot be made."""
     check_metrics(report, options)
     module, _, function = BUILDERS[form].partition(":")
-    build = cast(Builder, getattr(import_module(f"pipeline.exports.{module}"), function))
+    build = cast(Builder, getattr(import_module(f"nightjar.pipeline.exports.{module}"), function))
     return build(report, stem, options)

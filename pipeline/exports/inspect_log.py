@@ -11,16 +11,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.identity import digest
-from jobs.states import JobStatus, RunStatus
-from pipeline.exports.conversation import by_id
-from pipeline.exports.file import ExportFile, ExportOptions, safe_name
-from pipeline.exports.inspect_sample import config_of, error_of, sample_of, timestamp, usage_of
-from pipeline.report.data import RunReport
-from pipeline.report.json_ import encode
-from pipeline.report.metric import Metric
-from pipeline.report.model import ModelReport
-from pipeline.report.provenance import judging, model_provenance, provenance
+from nightjar.jobs.identity import digest
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.exports.conversation import by_id
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, safe_name
+from nightjar.pipeline.exports.inspect_sample import config_of, error_of, sample_of, timestamp, usage_of
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.json_ import encode
+from nightjar.pipeline.report.metric import Metric
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.provenance import judging, model_provenance, provenance
 
 LOG_VERSION = 2
 STATUS = {RunStatus.DONE: "success", RunStatus.CANCELLED: "cancelled", RunStatus.STOPPED: "error"}

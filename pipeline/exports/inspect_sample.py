@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
 
-from jobs.identity import digest
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobStatus
-from pipeline.exports.conversation import Message, message
-from pipeline.scores import Score, ScoreState
-from pipeline.scoring.sheet import metric_of
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.exports.conversation import Message, message
+from nightjar.pipeline.scores import Score, ScoreState
+from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 STOP_REASONS = {"stop": "stop", "length": "max_tokens", "context": "model_length"}
 CONFIG = {

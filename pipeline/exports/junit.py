@@ -14,16 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from jobs.sequences import TurnSpec
-from jobs.states import JobStatus
-from pipeline.exports.file import ExportFile, ExportOptions
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.provenance import flat
-from pipeline.report.safe import visible
-from pipeline.scores import Direction, Score, ScoreState
-from pipeline.scoring.sheet import metric_of
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.sequences import TurnSpec
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.provenance import flat
+from nightjar.pipeline.report.safe import visible
+from nightjar.pipeline.scores import Direction, Score, ScoreState
+from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 MAX_TEXT = 4000

@@ -11,15 +11,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.exports.conversation import by_id, prompt_of
-from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.provenance import model_provenance, provenance
-from pipeline.scores import Direction, Scale
-from pipeline.scoring.sheet import metric_of
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.exports.conversation import by_id, prompt_of
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.provenance import model_provenance, provenance
+from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 FILTER = "none"
 GEN_KWARGS = {

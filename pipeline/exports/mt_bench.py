@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.states import JobStatus
-from pipeline.exports.conversation import complete, jobs_by_sequence, question_id
-from pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
-from pipeline.exports.mt_bench_judgments import judgment_files
-from pipeline.report.data import RunReport
-from pipeline.report.provenance import provenance
-from pipeline.transcripts import JobRow
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.exports.conversation import complete, jobs_by_sequence, question_id
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
+from nightjar.pipeline.exports.mt_bench_judgments import judgment_files
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.transcripts import JobRow
 
 
 def mt_bench_files(report: RunReport, stem: str, _: ExportOptions) -> Iterator[ExportFile]:

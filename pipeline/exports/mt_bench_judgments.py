@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pipeline.exports.conversation import question_id
-from pipeline.exports.file import ExportFile, json_lines, safe_name
-from pipeline.report.data import RunReport
-from pipeline.report.judges import JudgingReport
-from pipeline.scoring.judge_prompts import Verdict
-from pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from pipeline.scoring.rubric import Method, Rubric, Scope
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.exports.conversation import question_id
+from nightjar.pipeline.exports.file import ExportFile, json_lines, safe_name
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.scoring.judge_prompts import Verdict
+from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.scoring.rubric import Method, Rubric, Scope
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 NO_SCORE = -1
 WINNERS = {Outcome.WON: "model_1", Outcome.LOST: "model_2", Outcome.TIED: "tie"}

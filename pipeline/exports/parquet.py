@@ -1,6 +1,6 @@
 """The run as a Parquet table: a row per turn, those that are missing included, with the columns of the CSV. Pure.
 
-pyarrow is an extra: `pip install 'nightjar[parquet]'`.
+pyarrow is an extra: `pip install 'nightjar-eval[parquet]'`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from config.errors import UsageError
-from pipeline.exports.file import ExportFile, ExportOptions, json_text
-from pipeline.report.data import RunReport
-from pipeline.report.provenance import provenance
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.config.errors import UsageError
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_text
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,8 +37,8 @@ def parquet_file(report: RunReport, stem: str, _: ExportOptions) -> Iterator[Exp
         import pyarrow.parquet
     except ImportError:
         raise UsageError(
-            "Parquet needs pyarrow, which is not installed. Install it with `pip install 'nightjar[parquet]'` (in a "
-            "checkout: `.venv/bin/pip install -e '.[parquet]'`), or take --format csv."
+            "Parquet needs pyarrow, which is not installed. Install it with `pip install 'nightjar-eval[parquet]'` "
+            "(in a checkout: `.venv/bin/pip install -e '.[parquet]'`), or take --format csv."
         ) from None
     buffer = io.BytesIO()
     names = list(dict.fromkeys(name for job in report.jobs for turn in job.turns for name in turn.scores))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.errors import UsageError
-from pipeline.exports.file import SHARE, ExportOptions
-from pipeline.report.data import RunReport
-from pipeline.scores import Direction, Scale
-from pipeline.scoring.sheet import metric_of
-from pipeline.scoring.verdicts import COMPOSITE
-from pipeline.transcripts import TurnRow
+from nightjar.config.errors import UsageError
+from nightjar.pipeline.exports.file import SHARE, ExportOptions
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.verdicts import COMPOSITE
+from nightjar.pipeline.transcripts import TurnRow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.report import format as fmt
-from pipeline.report.data import RunReport
-from pipeline.report.ranking import Pair, Place, Ranking, Verdict
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import SMALLEST_INTERVAL
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.ranking import Pair, Place, Ranking, Verdict
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 
 def answer(report: RunReport) -> str:

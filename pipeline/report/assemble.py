@@ -7,17 +7,17 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.report.data import Provenance, RunReport, headline, occurring
-from pipeline.report.detail import Detail, detail
-from pipeline.report.group import Group, GroupTally, reading
-from pipeline.report.model import ModelInput, ModelReport
-from pipeline.report.notices import notices
-from pipeline.report.ranking import ranking
-from pipeline.report.resources import resources
-from pipeline.report.sampling import differences, parameter_uses
-from pipeline.scores import Scale
-from pipeline.transcripts import JobRow
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.report.data import Provenance, RunReport, headline, occurring
+from nightjar.pipeline.report.detail import Detail, detail
+from nightjar.pipeline.report.group import Group, GroupTally, reading
+from nightjar.pipeline.report.model import ModelInput, ModelReport
+from nightjar.pipeline.report.notices import notices
+from nightjar.pipeline.report.ranking import ranking
+from nightjar.pipeline.report.resources import resources
+from nightjar.pipeline.report.sampling import differences, parameter_uses
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.transcripts import JobRow
 
 Key = TypeVar("Key", str, int)
 LineNames = Mapping[str, Sequence[Sequence[str]]]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.data import RunReport
-from pipeline.report.tables import SERIES
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.tables import SERIES
 
 PLOT_WIDTH = 250
 WIDE = 310

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.report.chart import Chart
-from pipeline.report.data import RunReport
-from pipeline.report.quality_charts import distribution, length, quality
-from pipeline.report.speed_charts import latency, speed, tradeoff
+from nightjar.pipeline.report.chart import Chart
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.quality_charts import distribution, length, quality
+from nightjar.pipeline.report.speed_charts import latency, speed, tradeoff
 
 
 def charts(report: RunReport) -> tuple[Chart, ...]:

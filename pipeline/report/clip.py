@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-from pipeline.report.safe import visible
+from nightjar.pipeline.report.safe import visible
 
 SHORTEST = 240
 """Characters that every text keeps."""

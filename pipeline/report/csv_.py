@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from pipeline.report.data import RunReport
-from pipeline.report.judge_json import answer_columns, answers
-from pipeline.report.model import ModelReport
-from pipeline.report.provenance import flat
-from pipeline.report.safe import cell
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judge_json import answer_columns, answers
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.provenance import flat
+from nightjar.pipeline.report.safe import cell
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COLUMNS = (
     "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from jobs.ending import GateVerdict
-from jobs.identity import digest
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import TERMINAL_RUNS, RunStatus
-from pipeline.report.changes import Changes
-from pipeline.report.judges import JudgingReport
-from pipeline.report.model import ModelReport
-from pipeline.report.ranking import Ranking
-from pipeline.scores import Scale
-from pipeline.transcripts import JobRow
+from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.pipeline.report.changes import Changes
+from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.ranking import Ranking
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.transcripts import JobRow
 
 SCHEMA_VERSION = "1.0"
 """Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""

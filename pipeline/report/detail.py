@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.throughput import percentile
-from pipeline.scores import Direction, Scale
-from pipeline.statistics.intervals import Interval, mean, share_interval, t_interval
-from pipeline.statistics.repeats import ks, median, pass_all, pass_at
-from pipeline.statistics.spread import VarianceSplit, bootstrap_interval, variance_split
+from nightjar.pipeline.report.throughput import percentile
+from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.statistics.intervals import Interval, mean, share_interval, t_interval
+from nightjar.pipeline.statistics.repeats import ks, median, pass_all, pass_at
+from nightjar.pipeline.statistics.spread import VarianceSplit, bootstrap_interval, variance_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.report import format as fmt
-from pipeline.report.answer import amount, difference
-from pipeline.report.changes import Changes, ModelChange
-from pipeline.report.data import RunReport
-from pipeline.report.detail import Detail, Reduced, Repeats
-from pipeline.report.findings import more_needed
-from pipeline.report.links import show
-from pipeline.report.ranking import Pair, Ranking, Verdict
-from pipeline.report.result_tables import quality_cell
-from pipeline.report.tables import Cell, Table, measured, name_cell
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
-from pipeline.statistics.preference import WinRate
-from pipeline.statistics.spread import SMALLEST_BOOTSTRAP
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.answer import amount, difference
+from nightjar.pipeline.report.changes import Changes, ModelChange
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.detail import Detail, Reduced, Repeats
+from nightjar.pipeline.report.findings import more_needed
+from nightjar.pipeline.report.links import show
+from nightjar.pipeline.report.ranking import Pair, Ranking, Verdict
+from nightjar.pipeline.report.result_tables import quality_cell
+from nightjar.pipeline.report.tables import Cell, Table, measured, name_cell
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
+from nightjar.pipeline.statistics.preference import WinRate
+from nightjar.pipeline.statistics.spread import SMALLEST_BOOTSTRAP
 
 
 def ranking_table(report: RunReport) -> Table:

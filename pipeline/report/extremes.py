@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.report.data import RunReport
-from pipeline.scores import Direction
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.scores import Direction
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 MOST = 6
 AGAIN = 3

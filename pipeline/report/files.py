@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from config.errors import OutputError
+from nightjar.config.errors import OutputError
 
 File = tuple[str, Iterable[str | bytes]]
 """A path below the reports folder, and what is in the file."""

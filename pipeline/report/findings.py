@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.report import format as fmt
-from pipeline.report.answer import amount
-from pipeline.report.data import RunReport
-from pipeline.report.links import show
-from pipeline.report.model import ModelReport
-from pipeline.report.ranking import Pair, Verdict
-from pipeline.report.series import MISSING_LIMIT
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import SMALLEST_INTERVAL
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.answer import amount
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.links import show
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.ranking import Pair, Verdict
+from nightjar.pipeline.report.series import MISSING_LIMIT
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.report.metric import Metric
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import Interval
+from nightjar.pipeline.report.metric import Metric
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import Interval
 
 ABSENT = "\u2013"
 TO = "\u2060\u2013\u2060"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.errors import UnknownNameError
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.ranking import Verdict, verdict_of
-from pipeline.report.series import series_of
-from pipeline.statistics.paired import Paired, compare, holm
+from nightjar.config.errors import UnknownNameError
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.ranking import Verdict, verdict_of
+from nightjar.pipeline.report.series import series_of
+from nightjar.pipeline.statistics.paired import Paired, compare, holm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from jobs.states import JobStatus
-from pipeline.report.metric import Metric, MetricTally
-from pipeline.report.throughput import Speed, SpeedTally
-from pipeline.scores import Scale, Score
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report.metric import Metric, MetricTally
+from nightjar.pipeline.report.throughput import Speed, SpeedTally
+from nightjar.pipeline.scores import Scale, Score
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 
 @dataclass(frozen=True, kw_only=True)

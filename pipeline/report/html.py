@@ -13,21 +13,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import doubt_tables, findings, machine_tables, result_tables, tables
-from pipeline.report import format as fmt
-from pipeline.report.answer import answer
-from pipeline.report.chart import Chart
-from pipeline.report.charts import charts
-from pipeline.report.data import RunReport
-from pipeline.report.extremes import longest, worst
-from pipeline.report.gaps import find_reference, gaps
-from pipeline.report.interval_bar import interval_bar
-from pipeline.report.judge_section import judge_section
-from pipeline.report.links import FLAGS, job_anchor, show
-from pipeline.report.safe import slug, visible
-from pipeline.report.svg import draw
-from pipeline.report.transcript_views import JobView, choose, failed, sort_keys, views
-from pipeline.transcripts import JobRow
+from nightjar.pipeline.report import doubt_tables, findings, machine_tables, result_tables, tables
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.chart import Chart
+from nightjar.pipeline.report.charts import charts
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.extremes import longest, worst
+from nightjar.pipeline.report.gaps import find_reference, gaps
+from nightjar.pipeline.report.interval_bar import interval_bar
+from nightjar.pipeline.report.judge_section import judge_section
+from nightjar.pipeline.report.links import FLAGS, job_anchor, show
+from nightjar.pipeline.report.safe import slug, visible
+from nightjar.pipeline.report.svg import draw
+from nightjar.pipeline.report.transcript_views import JobView, choose, failed, sort_keys, views
+from nightjar.pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BYTES = 4_900_000

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.data import Provenance
-from pipeline.report.model import ModelInput, WorkerFacts
-from pipeline.transcripts import JobRow
+from nightjar.pipeline.report.data import Provenance
+from nightjar.pipeline.report.model import ModelInput, WorkerFacts
+from nightjar.pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:
-    from jobs.documents import Run, SuiteVersion
+    from nightjar.jobs.documents import Run, SuiteVersion
 
 
 def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from pipeline.report.data import RunReport
+from nightjar.pipeline.report.data import RunReport
 
 WIDTH, HEIGHT = 180, 18
 EDGE = 8

@@ -8,13 +8,13 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.report.data import SCHEMA_VERSION, Provenance, RunReport
-from pipeline.report.group import Counts, Group
-from pipeline.report.judge_json import judging_json
-from pipeline.report.marks import prompts_digest
-from pipeline.report.model import ModelReport
-from pipeline.scores import Score
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.report.data import SCHEMA_VERSION, Provenance, RunReport
+from nightjar.pipeline.report.group import Counts, Group
+from nightjar.pipeline.report.judge_json import judging_json
+from nightjar.pipeline.report.marks import prompts_digest
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.scores import Score
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 
 def render_json(report: RunReport) -> Iterator[str]:

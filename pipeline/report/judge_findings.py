@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from pipeline.report.data import Notice, RunReport
-from pipeline.report.judges import Agreement, Flips, JudgeReport, JudgingReport
-from pipeline.report.ranking import Ranking
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.discernment import Checkup
-from pipeline.scoring.pairs import PairResult
-from pipeline.scoring.rubric import Method, Rubric
-from pipeline.scoring.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
-from pipeline.statistics.agreement import Level, krippendorff_alpha
-from pipeline.statistics.preference import rates_of, strengths_of
-from pipeline.transcripts import JobRow
+from nightjar.pipeline.report.data import Notice, RunReport
+from nightjar.pipeline.report.judges import Agreement, Flips, JudgeReport, JudgingReport
+from nightjar.pipeline.report.ranking import Ranking
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.discernment import Checkup
+from nightjar.pipeline.scoring.pairs import PairResult
+from nightjar.pipeline.scoring.rubric import Method, Rubric
+from nightjar.pipeline.scoring.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
+from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
+from nightjar.pipeline.statistics.preference import rates_of, strengths_of
+from nightjar.pipeline.transcripts import JobRow
 
 
 def with_judging(report: RunReport, bench: Bench) -> RunReport:

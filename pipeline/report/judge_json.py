@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.report.data import RunReport
-from pipeline.report.judges import JudgeReport, JudgingReport
-from pipeline.scoring.discernment import Checkup
-from pipeline.scoring.rubric import Method
-from pipeline.scoring.verdicts import is_judges
-from pipeline.transcripts import TurnRow
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judges import JudgeReport, JudgingReport
+from nightjar.pipeline.scoring.discernment import Checkup
+from nightjar.pipeline.scoring.rubric import Method
+from nightjar.pipeline.scoring.verdicts import is_judges
+from nightjar.pipeline.transcripts import TurnRow
 
 
 def judging_json(judging: JudgingReport | None) -> dict[str, Any] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from pipeline.report import format as fmt
-from pipeline.report import judge_tables
-from pipeline.report.data import RunReport
-from pipeline.report.judges import JudgingReport, VerdictRow
-from pipeline.report.tables import Cell, Table
-from pipeline.scoring.verdicts import metric_name
-from pipeline.transcripts import JobRow
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report import judge_tables
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judges import JudgingReport, VerdictRow
+from nightjar.pipeline.report.tables import Cell, Table
+from nightjar.pipeline.scoring.verdicts import metric_name
+from nightjar.pipeline.transcripts import JobRow
 
 LINES = 1500
 """Verdicts shown in one page, shared by the lists; all are in the JSON."""

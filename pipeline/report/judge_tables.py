@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.report import format as fmt
-from pipeline.report.data import RunReport
-from pipeline.report.judges import Agreement, JudgeReport, JudgingReport
-from pipeline.report.safe import markdown
-from pipeline.report.tables import Cell, Table
-from pipeline.scoring.discernment import Ability, Checkup, Discernment
-from pipeline.scoring.rubric import Method
-from pipeline.statistics.intervals import Interval
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judges import Agreement, JudgeReport, JudgingReport
+from nightjar.pipeline.report.safe import markdown
+from nightjar.pipeline.report.tables import Cell, Table
+from nightjar.pipeline.scoring.discernment import Ability, Checkup, Discernment
+from nightjar.pipeline.scoring.rubric import Method
+from nightjar.pipeline.statistics.intervals import Interval
 
 
 def judge_markdown(report: RunReport) -> Iterator[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.discernment import Ability, Checkup
-from pipeline.scoring.pairs import PairResult
-from pipeline.scoring.rubric import Rubric
-from pipeline.statistics.agreement import Level
-from pipeline.statistics.preference import Strength, WinRate
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.discernment import Ability, Checkup
+from nightjar.pipeline.scoring.pairs import PairResult
+from nightjar.pipeline.scoring.rubric import Rubric
+from nightjar.pipeline.statistics.agreement import Level
+from nightjar.pipeline.statistics.preference import Strength, WinRate
 
 
 @dataclass(frozen=True, kw_only=True)

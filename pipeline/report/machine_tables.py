@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pipeline.report import format as fmt
-from pipeline.report.data import RunReport
-from pipeline.report.marks import parameters_digest, prompts_digest
-from pipeline.report.model import ModelReport
-from pipeline.report.tables import Cell, Table, measured, text_table
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.marks import parameters_digest, prompts_digest
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.tables import Cell, Table, measured, text_table
 
 
 def speed_table(report: RunReport) -> Table:

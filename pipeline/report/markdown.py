@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.report.answer import answer
-from pipeline.report.data import RunReport
-from pipeline.report.format import metric, metric_title
-from pipeline.report.judge_tables import judge_markdown
-from pipeline.report.safe import markdown
-from pipeline.report.summary import summary_rows
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.format import metric, metric_title
+from nightjar.pipeline.report.judge_tables import judge_markdown
+from nightjar.pipeline.report.safe import markdown
+from nightjar.pipeline.report.summary import summary_rows
 
 
 def render_markdown(report: RunReport) -> Iterator[str]:

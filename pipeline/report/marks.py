@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from jobs.identity import digest
-from pipeline.report.changes import Mark
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.changes import Mark
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
 
 
 def run_marks(report: RunReport) -> dict[str, str | None]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.scores import Scale, Score, ScoreState
-from pipeline.statistics.intervals import Interval, mean, share_interval, standard_error, t_interval
+from nightjar.pipeline.scores import Scale, Score, ScoreState
+from nightjar.pipeline.statistics.intervals import Interval, mean, share_interval, standard_error, t_interval
 
 
 @dataclass(frozen=True, kw_only=True)

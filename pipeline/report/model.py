@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.models import LoadFacts, ModelFacts, SpeedProbe
-from pipeline.report.detail import Detail
-from pipeline.report.group import Group
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from nightjar.pipeline.report.detail import Detail
+from nightjar.pipeline.report.group import Group
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.report.data import RunReport
-from pipeline.report.marks import model_marks, run_marks
-from pipeline.report.metric import Metric
-from pipeline.report.model import ModelReport
-from pipeline.scores import Scale
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.marks import model_marks, run_marks
+from nightjar.pipeline.report.metric import Metric
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.scores import Scale
 
 VERSION = 1
 """Of the form; a night of another is made anew from its run."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from jobs.ending import GateVerdict, Outcome
-from jobs.states import RunStatus
-from pipeline.report.data import Notice, Provenance, RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.sampling import Difference
-from pipeline.report.series import MISSING_LIMIT, missing_turns
-from pipeline.transcripts import JobRow
+from nightjar.jobs.ending import GateVerdict, Outcome
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.report.data import Notice, Provenance, RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.sampling import Difference
+from nightjar.pipeline.report.series import MISSING_LIMIT, missing_turns
+from nightjar.pipeline.transcripts import JobRow
 
 
 def notices(

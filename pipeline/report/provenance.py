@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.identity import digest
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
 
 
 def provenance(report: RunReport) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.report import format as fmt
-from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
-from pipeline.report.throughput import percentile
-from pipeline.scores import Scale
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.throughput import percentile
+from nightjar.pipeline.scores import Scale
 
 BINS = 10
 

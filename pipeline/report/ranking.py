@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from pipeline.report.model import ModelReport
-from pipeline.report.series import MISSING_LIMIT, Series, series_of
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
-from pipeline.statistics.paired import Paired, compare, holm
-from pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed
-from pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.series import MISSING_LIMIT, Series, series_of
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
+from nightjar.pipeline.statistics.paired import Paired, compare, holm
+from nightjar.pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed
+from nightjar.pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
 
 
 class Verdict(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from pipeline.report.model import ModelInput, Resources
+from nightjar.pipeline.report.model import ModelInput, Resources
 
 
 def resources(model: ModelInput) -> Resources:

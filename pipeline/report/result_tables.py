@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pipeline.report import format as fmt
-from pipeline.report.answer import amount
-from pipeline.report.data import RunReport
-from pipeline.report.gaps import Gap, Gaps
-from pipeline.report.group import Counts, Group
-from pipeline.report.links import show
-from pipeline.report.model import ModelReport
-from pipeline.report.ranking import Verdict
-from pipeline.report.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
-from pipeline.scores import Scale
-from pipeline.statistics.intervals import Interval
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.answer import amount
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.gaps import Gap, Gaps
+from nightjar.pipeline.report.group import Counts, Group
+from nightjar.pipeline.report.links import show
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.ranking import Verdict
+from nightjar.pipeline.report.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import Interval
 
 MOST_SEQUENCES = 300
 """Rows of the table by sequence; of more, those with the lowest values are shown."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.identity import digest
-from pipeline.report.model import ParameterUse
-from pipeline.transcripts import JobRow
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.model import ParameterUse
+from nightjar.pipeline.transcripts import JobRow
 
 
 @dataclass(frozen=True, kw_only=True)

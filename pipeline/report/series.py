@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.report.group import Group
-from pipeline.report.model import ModelReport
-from pipeline.scores import Direction, Scale
+from nightjar.pipeline.report.group import Group
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.scores import Direction, Scale
 
 MISSING_LIMIT = 0.05
 """A model with a larger share missing gets no rank."""

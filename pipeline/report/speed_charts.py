@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.report import format as fmt
-from pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
-from pipeline.report.data import RunReport
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.chart import WIDE, Chart, Row, colour, frame, offset
+from nightjar.pipeline.report.data import RunReport
 
 
 def tradeoff(report: RunReport) -> Chart | None:

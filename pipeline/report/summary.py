@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.report import format as fmt
-from pipeline.report.data import RunReport
-from pipeline.report.model import ModelReport
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from pipeline.report import format as fmt
-from pipeline.report.data import RunReport
-from pipeline.report.group import Group
-from pipeline.report.metric import Metric
-from pipeline.report.model import ModelReport
-from pipeline.scores import Scale
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.group import Group
+from nightjar.pipeline.report.metric import Metric
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.scores import Scale
 
 SERIES = 8
 """Colours for models; a ninth model takes the first again."""

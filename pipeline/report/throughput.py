@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.transcripts import TurnRow
+from nightjar.pipeline.transcripts import TurnRow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.states import JobStatus
-from pipeline.report import format as fmt
-from pipeline.report.clip import SHORTEST, Clip, clip, longest_that_fits
-from pipeline.report.data import RunReport
-from pipeline.report.extremes import longest, worst
-from pipeline.report.links import SECONDS, TOKENS
-from pipeline.scores import Direction, Scale, Score, ScoreState
-from pipeline.scoring.sheet import metric_of
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.clip import SHORTEST, Clip, clip, longest_that_fits
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.extremes import longest, worst
+from nightjar.pipeline.report.links import SECONDS, TOKENS
+from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
+from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 JOB_BYTES = 420
 TURN_BYTES = 240

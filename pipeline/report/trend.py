@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from pipeline.report.changes import Mark
-from pipeline.report.marks import changed
-from pipeline.report.night import Night, NightMetric, NightModel, NightScale, Plain
+from nightjar.pipeline.report.changes import Mark
+from nightjar.pipeline.report.marks import changed
+from nightjar.pipeline.report.night import Night, NightMetric, NightModel, NightScale, Plain
 
 SCHEMA_VERSION = "1.0"
 """Of docs/trend.schema.json: the first number changes when a key is renamed or removed."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipeline.report import format as fmt
-from pipeline.report.chart import WIDE, Chart, Row, frame
-from pipeline.report.night import Night, NightScale
-from pipeline.report.tables import SERIES
-from pipeline.report.trend import Trend, metric_of, model_of
-from pipeline.scores import Direction, Scale
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.chart import WIDE, Chart, Row, frame
+from nightjar.pipeline.report.night import Night, NightScale
+from nightjar.pipeline.report.tables import SERIES
+from nightjar.pipeline.report.trend import Trend, metric_of, model_of
+from nightjar.pipeline.scores import Direction, Scale
 
 MOST_METRICS = 8
 MOST_BANDS = 2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from pipeline.report import format as fmt
-from pipeline.report.html import asset, csp_hash, drawing, environment
-from pipeline.report.night import Night, NightMetric, NightModel
-from pipeline.report.safe import slug
-from pipeline.report.tables import SERIES, Cell, Table
-from pipeline.report.trend import Trend, TrendMark, metric_of, model_of
-from pipeline.report.trend_charts import plain_scale, trend_charts
+from nightjar.pipeline.report import format as fmt
+from nightjar.pipeline.report.html import asset, csp_hash, drawing, environment
+from nightjar.pipeline.report.night import Night, NightMetric, NightModel
+from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.report.tables import SERIES, Cell, Table
+from nightjar.pipeline.report.trend import Trend, TrendMark, metric_of, model_of
+from nightjar.pipeline.report.trend_charts import plain_scale, trend_charts
 
 
 def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.errors import UsageError, suggest
-from jobs.identity import digest
-from pipeline.report.files import File, write_files
-from pipeline.report.safe import slug
-from pipeline.report.trend import Trend
-from pipeline.report.trend_page import render_trend, render_trend_json
+from nightjar.config.errors import UsageError, suggest
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.files import File, write_files
+from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.report.trend import Trend
+from nightjar.pipeline.report.trend_page import render_trend, render_trend_json
 
 FORMATS = ("html", "json")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import regex
 
-from pipeline.scores import Score, passed
-from pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scores import Score, passed
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 
 _NUMBER = regex.compile(
     r"(?<![\w.])(?<![^\W\d_][-+])"  # not inside a word: the 2 of GPT-2 is no number

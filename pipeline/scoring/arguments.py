@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from config.errors import suggest
+from nightjar.config.errors import suggest
 
 
 def options_of(value: Any, scorer: str, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from config.errors import suggest
-from pipeline.scores import SIMILARITY, Direction, Scale, Score, unscored
-from pipeline.scoring import phrases
-from pipeline.scoring.arguments import options_of
-from pipeline.scoring.diversity import mattr, overused
-from pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
-from pipeline.scoring.similarity import chrf, edit_similarity, rouge_l, rouge_n, self_similarity
+from nightjar.config.errors import suggest
+from nightjar.pipeline.scores import SIMILARITY, Direction, Scale, Score, unscored
+from nightjar.pipeline.scoring import phrases
+from nightjar.pipeline.scoring.arguments import options_of
+from nightjar.pipeline.scoring.diversity import mattr, overused
+from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
+from nightjar.pipeline.scoring.similarity import chrf, edit_similarity, rouge_l, rouge_n, self_similarity
 
 LOGPROB = "mean_logprob"
 _POINTS = Scale(worst=0.0, best=100.0, direction=Direction.HIGHER, unit="points", least=0.0, most=100.0)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.identity import digest
-from pipeline.scores import Scale
-from pipeline.scoring.discernment import Checkup
-from pipeline.scoring.judge_prompts import Verdict
-from pipeline.scoring.judged import Place
-from pipeline.scoring.pairs import PairResult, score_pairs
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Method, Rubric, Scope
-from pipeline.scoring.verdicts import judge_scales, score_verdicts
-from pipeline.transcripts import JobRow
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scoring.discernment import Checkup
+from nightjar.pipeline.scoring.judge_prompts import Verdict
+from nightjar.pipeline.scoring.judged import Place
+from nightjar.pipeline.scoring.pairs import PairResult, score_pairs
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Method, Rubric, Scope
+from nightjar.pipeline.scoring.verdicts import judge_scales, score_verdicts
+from nightjar.pipeline.transcripts import JobRow
 
 NOBODY = Panel(judges=())
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import regex
 
-from pipeline.scoring.json_checks import DECODER
+from nightjar.pipeline.scoring.json_checks import DECODER
 
 MAX_STARTS = 200
 """Places where a reply is tried to be read as JSON."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pipeline.scores import SHARE
-from pipeline.scoring.answer_checks import choice, numeric
-from pipeline.scoring.field_checks import fields
-from pipeline.scoring.instructions import instruction
-from pipeline.scoring.json_checks import is_json, json_schema
-from pipeline.scoring.scorer import ScorerFactory
-from pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
-from pipeline.scoring.words import count_words
+from nightjar.pipeline.scores import SHARE
+from nightjar.pipeline.scoring.answer_checks import choice, numeric
+from nightjar.pipeline.scoring.field_checks import fields
+from nightjar.pipeline.scoring.instructions import instruction
+from nightjar.pipeline.scoring.json_checks import is_json, json_schema
+from nightjar.pipeline.scoring.scorer import ScorerFactory
+from nightjar.pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
+from nightjar.pipeline.scoring.words import count_words
 
 _ALL = (
     ScorerFactory(

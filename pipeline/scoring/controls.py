@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from jobs.identity import digest
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.judged import JudgedJob
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
+from nightjar.pipeline.scoring.judged import JudgedJob
 
 FEWEST_WORDS = 6
 """A shorter reply is not shuffled or truncated: "42." is as good backwards."""

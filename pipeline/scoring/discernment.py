@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean
 
-from pipeline.scoring.controls import Control
-from pipeline.statistics.intervals import SMALLEST_INTERVAL
-from pipeline.statistics.paired import Paired, compare
+from nightjar.pipeline.scoring.controls import Control
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
+from nightjar.pipeline.statistics.paired import Paired, compare
 
 
 class Ability(StrEnum):

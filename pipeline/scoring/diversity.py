@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.scores import Score, unscored
-from pipeline.scoring.arguments import options_of, texts, whole
-from pipeline.scoring.scorer import Context, ScoreFunction
-from pipeline.scoring.words import words
+from nightjar.pipeline.scores import Score, unscored
+from nightjar.pipeline.scoring.arguments import options_of, texts, whole
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scoring.words import words
 
 SEED_WORDS = 4
 """A loop shows in spans of this many words that come again."""

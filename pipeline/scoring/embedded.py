@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.identity import digest
-from jobs.records import Similarity
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scores import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.identity import digest
+from nightjar.jobs.records import Similarity
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scores import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 REFERENCE = "embedding_reference"
 PREVIOUS = "embedding_previous"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.errors import suggest
-from pipeline.scoring.checks import CHECKS
-from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.scorer import FunctionScorer, ScorerFactory
+from nightjar.config.errors import suggest
+from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.plugins import user_scorers
+from nightjar.pipeline.scoring.scorer import FunctionScorer, ScorerFactory
 
 
 def validate(check: str, value: Any) -> None:

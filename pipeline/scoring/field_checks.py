@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.scores import Score, passed, unscored
-from pipeline.scoring.arguments import is_number, known_keys
-from pipeline.scoring.calls import Call, find_call
-from pipeline.scoring.json_checks import schema_validator
-from pipeline.scoring.scorer import Context, ScoreFunction
-from pipeline.scoring.text_checks import REGEX_DEADLINE_S
+from nightjar.pipeline.scores import Score, passed, unscored
+from nightjar.pipeline.scoring.arguments import is_number, known_keys
+from nightjar.pipeline.scoring.calls import Call, find_call
+from nightjar.pipeline.scoring.json_checks import schema_validator
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scoring.text_checks import REGEX_DEADLINE_S
 
 _DEFAULTS: Mapping[str, Any] = {
     "expected": None, "function": None, "schema": None, "tolerance": 0.0, "format": "exact", "order": "exact",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.scoring.arguments import known_keys, whole
-from pipeline.scoring.scorer import Context
+from nightjar.pipeline.scoring.arguments import known_keys, whole
+from nightjar.pipeline.scoring.scorer import Context
 
 Broken = Callable[[str, Context], str | None]
 """(text, context) -> how the text breaks the instruction; None where it keeps to it."""

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.scoring.arguments import known_keys, text_of, whole
-from pipeline.scoring.instruction import Broken, count_rule, counted, flag
-from pipeline.scoring.json_checks import parse_json
-from pipeline.scoring.scorer import Context
-from pipeline.scoring.words import words
+from nightjar.pipeline.scoring.arguments import known_keys, text_of, whole
+from nightjar.pipeline.scoring.instruction import Broken, count_rule, counted, flag
+from nightjar.pipeline.scoring.json_checks import parse_json
+from nightjar.pipeline.scoring.scorer import Context
+from nightjar.pipeline.scoring.words import words
 
 RESPONSES = "******"
 _BULLET = re.compile(r"^[ \t]*[*+•-][ \t]+\S", re.MULTILINE)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.scoring.arguments import text_of, texts
-from pipeline.scoring.instruction import Broken, count_rule, counted, flag
-from pipeline.scoring.scorer import Context
-from pipeline.scoring.words import count_sentences, count_words
+from nightjar.pipeline.scoring.arguments import text_of, texts
+from nightjar.pipeline.scoring.instruction import Broken, count_rule, counted, flag
+from nightjar.pipeline.scoring.scorer import Context
+from nightjar.pipeline.scoring.words import count_sentences, count_words
 
 _CAPITAL_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from config.errors import suggest
-from pipeline.scores import Score, passed, unscored
-from pipeline.scoring import instruction_shape as shape
-from pipeline.scoring import instruction_words as wording
-from pipeline.scoring.instruction import Build, Undecided
-from pipeline.scoring.language import language
-from pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.config.errors import suggest
+from nightjar.pipeline.scores import Score, passed, unscored
+from nightjar.pipeline.scoring import instruction_shape as shape
+from nightjar.pipeline.scoring import instruction_words as wording
+from nightjar.pipeline.scoring.instruction import Build, Undecided
+from nightjar.pipeline.scoring.language import language
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 
 INSTRUCTIONS: Mapping[str, Build] = MappingProxyType(
     {

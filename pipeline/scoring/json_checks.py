@@ -11,9 +11,9 @@ from typing import Any
 
 import regex
 
-from pipeline.scores import Score, passed, unscored
-from pipeline.scoring.scorer import Context, ScoreFunction
-from pipeline.scoring.text_checks import REGEX_DEADLINE_S, compile_pattern
+from nightjar.pipeline.scores import Score, passed, unscored
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scoring.text_checks import REGEX_DEADLINE_S, compile_pattern
 
 
 def _refuse(constant: str) -> Any:

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.parameters import Policy
-from jobs.sequences import Document, Mode, TurnSpec
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scoring.rubric import Criterion, Layout, Reference, Rubric, Scope
+from nightjar.jobs.parameters import Policy
+from nightjar.jobs.sequences import Document, Mode, TurnSpec
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scoring.rubric import Criterion, Layout, Reference, Rubric, Scope
 
 REASON_CHARS = 300
 VERDICT_TOKENS = 512

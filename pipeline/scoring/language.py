@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from config.errors import suggest
-from pipeline.scoring.instruction import Broken, Undecided
-from pipeline.scoring.scorer import Context
+from nightjar.config.errors import suggest
+from nightjar.pipeline.scoring.instruction import Broken, Undecided
+from nightjar.pipeline.scoring.scorer import Context
 
 LANGUAGES = tuple(
     "ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk kn ko lt lv mk "

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.errors import suggest
-from pipeline.scores import Scale
-from pipeline.scoring.asked import ASKED
-from pipeline.scoring.checks import CHECKS
-from pipeline.scoring.embedded import SCALES
-from pipeline.scoring.instructions import INSTRUCTIONS
-from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.plugins import user_scorers
-from pipeline.scoring.verdicts import COMPOSITE
+from nightjar.config.errors import suggest
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scoring.asked import ASKED
+from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.embedded import SCALES
+from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
+from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.plugins import user_scorers
+from nightjar.pipeline.scoring.verdicts import COMPOSITE
 
 BUILT_IN = "nightjar"
 

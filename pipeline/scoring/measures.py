@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from pipeline.scores import Direction, Scale, Score, unscored
-from pipeline.scoring.diversity import looped_share
-from pipeline.scoring.scorer import Context, FunctionScorer
-from pipeline.scoring.words import words
+from nightjar.pipeline.scores import Direction, Scale, Score, unscored
+from nightjar.pipeline.scoring.diversity import looped_share
+from nightjar.pipeline.scoring.scorer import Context, FunctionScorer
+from nightjar.pipeline.scoring.words import words
 
 SPAN_WORDS = 4
 """Repetition is measured over spans of this many words."""

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scoring import judge_prompts
-from pipeline.scoring.judge_prompts import REASON_CHARS, JudgedTurn, exchanges, fenced, parse, part, reference_text
-from pipeline.scoring.rubric import Criterion, Layout, Rubric, Scope
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scoring import judge_prompts
+from nightjar.pipeline.scoring.judge_prompts import (
+    REASON_CHARS,
+    JudgedTurn,
+    exchanges,
+    fenced,
+    parse,
+    part,
+    reference_text,
+)
+from nightjar.pipeline.scoring.rubric import Criterion, Layout, Rubric, Scope
 
 
 class Shown(StrEnum):

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from statistics import fmean
 
-from pipeline.scores import Score, ScoreState, unscored
-from pipeline.scoring.judged import JudgedPair
-from pipeline.scoring.pair_prompts import Choice, Shown
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Rubric
-from pipeline.scoring.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
-from pipeline.transcripts import JobRow
+from nightjar.pipeline.scores import Score, ScoreState, unscored
+from nightjar.pipeline.scoring.judged import JudgedPair
+from nightjar.pipeline.scoring.pair_prompts import Choice, Shown
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Rubric
+from nightjar.pipeline.scoring.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
+from nightjar.pipeline.transcripts import JobRow
 
 ALONE = "there is no other reply to compare it with"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import config
-from config.errors import SettingsError
+from nightjar import config
+from nightjar.config.errors import SettingsError
 
 SHIPPED = Path(config.__file__).parent / "phrases" / "overused.txt"
 
@@ -14,7 +14,7 @@ SHIPPED = Path(config.__file__).parent / "phrases" / "overused.txt"
 @lru_cache(maxsize=1)
 def installed() -> tuple[str, ...]:
     """The phrases, in file order. Raises SettingsError for a file that cannot be read or holds none."""
-    from config.settings import load_settings
+    from nightjar.config.settings import load_settings
 
     return read_phrases(load_settings().phrases_file or SHIPPED)
 

@@ -18,12 +18,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from config.errors import SettingsError
-from pipeline.scores import Scale, Score, ScoreState
-from pipeline.scoring.asked import ASKED
-from pipeline.scoring.checks import CHECKS
-from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
+from nightjar.config.errors import SettingsError
+from nightjar.pipeline.scores import Scale, Score, ScoreState
+from nightjar.pipeline.scoring.asked import ASKED
+from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
 
 GROUP = "nightjar.scorers"
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,39}"
@@ -55,7 +55,7 @@ class UserScorers:
 @lru_cache(maxsize=1)
 def user_scorers() -> UserScorers:
     """The user's scorers of this installation. Raises SettingsError that names the one that is broken."""
-    from config.settings import load_settings
+    from nightjar.config.settings import load_settings
 
     return load_user_scorers([*_entry_points(), *_named(load_settings().scorers)])
 
@@ -165,18 +165,30 @@ def _load(source: Source) -> Any:
     try:
         found = source.load()
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pipeline":
+            raise SettingsError(_old_import(source)) from None
         raise SettingsError(
             f"The scorer of {source.origin} cannot be loaded: {_told(error)}. Mend it, take it out of the setting, or "
             "uninstall its package."
         ) from None
     if isinstance(found, ScorerFactory):
         return found
+    if type(found).__module__.startswith("pipeline."):  # the same class under its old name is another class
+        raise SettingsError(_old_import(source))
     if not (isinstance(getattr(found, "scale", None), Scale) and callable(found)):
         raise SettingsError(
             f"The scorer of {source.origin} is {_shown(found)}. It must be a FunctionScorer, an object with a name, a "
             "Scale and a call that takes a Context, or a ScorerFactory (see docs/scorers.md)."
         )
     return found
+
+
+def _old_import(source: Source) -> str:
+    names = "Context, Direction, FunctionScorer, Scale, Score, ScorerFactory"
+    return (
+        f"The scorer of {source.origin} imports from `pipeline`, which is now part of the package `nightjar`. "
+        f"Write instead: from nightjar.scorers import {names}."
+    )
 
 
 def _checked_name(found: Any, source: Source, origins: Mapping[str, str]) -> str:

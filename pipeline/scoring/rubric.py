@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from config.errors import UsageError
-from jobs.identity import digest
+from nightjar.config.errors import UsageError
+from nightjar.jobs.identity import digest
 
 SCORING_VERSION = 2
 """Raised when verdicts are read or averaged differently."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.scores import PASS, Scale, Score, ScoreState
+from nightjar.pipeline.scores import PASS, Scale, Score, ScoreState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

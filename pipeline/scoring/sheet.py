@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.identity import digest
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scores import PASS, SHARE, Scale, Score, ScoreState, unscored
-from pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
-from pipeline.scoring.checks import CHECKS
-from pipeline.scoring.expectations import expectation_scorer
-from pipeline.scoring.measures import MEASURES
-from pipeline.scoring.scorer import Context, FunctionScorer, apply
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scores import PASS, SHARE, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
+from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.expectations import expectation_scorer
+from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 VERSION = 2
 """Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""

@@ -12,10 +12,10 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from pipeline.scores import Score, unscored
-from pipeline.scoring.arguments import options_of
-from pipeline.scoring.scorer import Context, ScoreFunction
-from pipeline.scoring.words import words
+from nightjar.pipeline.scores import Score, unscored
+from nightjar.pipeline.scoring.arguments import options_of
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scoring.words import words
 
 _NO_REFERENCE = "the turn has no reference"
 

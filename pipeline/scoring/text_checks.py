@@ -13,8 +13,8 @@ from typing import Any
 
 import regex
 
-from pipeline.scores import PASSED, Score, passed, unscored
-from pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scores import PASSED, Score, passed, unscored
+from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 
 REGEX_DEADLINE_S = 1.0
 PATTERN_CHARS = 4096

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from pipeline.scores import Direction, Scale, Score, ScoreState, unscored
-from pipeline.scoring.judge_prompts import Verdict
-from pipeline.scoring.rubric import Criterion, Method, Rubric, Scope
-from pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.scoring.judge_prompts import Verdict
+from nightjar.pipeline.scoring.rubric import Criterion, Method, Rubric, Scope
+from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"
 NO_SEAT = "a judge is not asked about replies of its own"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, standard_error, t_interval
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, standard_error, t_interval
 
 EXACT_SEQUENCES = 16
 """Up to so many differences all sign patterns are tried; above, a seeded sample of them."""

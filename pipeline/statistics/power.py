@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pipeline.statistics.intervals import standard_error
+from nightjar.pipeline.statistics.intervals import standard_error
 
 ALPHA = 0.05
 POWER = 0.8

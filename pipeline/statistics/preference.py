@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from pipeline.statistics.intervals import Interval, share_interval
-from pipeline.statistics.spread import SEED, SMALLEST_BOOTSTRAP
+from nightjar.pipeline.statistics.intervals import Interval, share_interval
+from nightjar.pipeline.statistics.spread import SEED, SMALLEST_BOOTSTRAP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.statistics.intervals import CONFIDENCE, Interval
+from nightjar.pipeline.statistics.intervals import CONFIDENCE, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import structlog
 
-import config
-from config.errors import UnknownNameError
-from jobs.database import Database
-from jobs.documents import SuiteVersion
-from jobs.lookup import find_suite
-from pipeline.suites.content import NAME_PATTERN
-from pipeline.suites.importer import import_suite
-from pipeline.suites.read import read_suite
+from nightjar import config
+from nightjar.config.errors import UnknownNameError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import SuiteVersion
+from nightjar.jobs.lookup import find_suite
+from nightjar.pipeline.suites.content import NAME_PATTERN
+from nightjar.pipeline.suites.importer import import_suite
+from nightjar.pipeline.suites.read import read_suite
 
 FOLDER = Path(config.__file__).parent / "suites"
 _log = structlog.get_logger()

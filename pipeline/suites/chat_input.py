@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.suites.located import Located, Path
-from pipeline.suites.variables import documents_in
+from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.variables import documents_in
 
 
 def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str]:

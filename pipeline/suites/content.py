@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.identity import digest
-from jobs.sequences import Sequence, Text, Value, sequence_key
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence, Text, Value, sequence_key
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """Names of suites, runs and schedules: nothing in them can leave a folder."""

@@ -6,9 +6,9 @@ import csv
 from collections import Counter
 from typing import Any
 
-from config.errors import SuiteError
-from pipeline.suites.json_text import parse_json
-from pipeline.suites.located import Located, Path, storable, suite_error
+from nightjar.config.errors import SuiteError
+from nightjar.pipeline.suites.json_text import parse_json
+from nightjar.pipeline.suites.located import Located, Path, storable, suite_error
 
 
 def parse_csv(text: str, file: str) -> Located:

@@ -6,12 +6,12 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.sequences import Sequence, TurnSpec
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.located import Located
-from pipeline.suites.native_file import ID_PATTERN, Tag, Text
-from pipeline.suites.storybench import sequence_id
-from pipeline.suites.variables import documents_in
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.located import Located
+from nightjar.pipeline.suites.native_file import ID_PATTERN, Tag, Text
+from nightjar.pipeline.suites.storybench import sequence_id
+from nightjar.pipeline.suites.variables import documents_in
 
 SEED = "<SEED>"
 PARAMETERS = {"temperature": 0.7, "min_p": 0.1, "max_tokens": 4000}

@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from jobs.sequences import Mode, Sequence, TurnSpec
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.native_file import FORMAT_VERSION
-from pipeline.suites.variables import escaped
-from pipeline.suites.yaml_text import reads_as_text
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.native_file import FORMAT_VERSION
+from nightjar.pipeline.suites.variables import escaped
+from nightjar.pipeline.suites.yaml_text import reads_as_text
 
 _ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
 """YAML 1.1 takes these for ends of lines, or drops them, where they are not escaped."""

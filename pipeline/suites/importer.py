@@ -6,11 +6,11 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from config.errors import ServiceError, SuiteError
-from jobs.database import Database, insert_absent
-from jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
-from jobs.sequences import sequence_key
-from pipeline.suites.content import SuiteContent
+from nightjar.config.errors import ServiceError, SuiteError
+from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.sequences import sequence_key
+from nightjar.pipeline.suites.content import SuiteContent
 
 BATCH_CHARS = 8 * 2**20
 RACES = 20

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.sequences import Expectation, Sequence, TurnSpec
-from pipeline.suites.chat_input import checked, read_input
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.csv_text import parse_cell
-from pipeline.suites.located import Located, Path
-from pipeline.suites.native_file import ID_PATTERN, TAG_PATTERN
-from pipeline.suites.storybench import sequence_id
+from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
+from nightjar.pipeline.suites.chat_input import checked, read_input
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.csv_text import parse_cell
+from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.native_file import ID_PATTERN, TAG_PATTERN
+from nightjar.pipeline.suites.storybench import sequence_id
 
 OWN = ("input", "target", "choices", "id", "metadata")
 REFUSED = ("sandbox", "files", "setup", "checkpoint")

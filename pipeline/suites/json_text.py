@@ -7,7 +7,7 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any
 
-from pipeline.suites.located import MAX_DEPTH, Located, Path, storable, suite_error
+from nightjar.pipeline.suites.located import MAX_DEPTH, Located, Path, storable, suite_error
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,400})(\.\d+)?([eE][-+]?\d+)?")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from config.errors import SuiteError, suggest
+from nightjar.config.errors import SuiteError, suggest
 
 Path = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)

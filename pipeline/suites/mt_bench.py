@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from jobs.sequences import Sequence, TurnSpec
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.located import Located
-from pipeline.suites.native_file import Tag, Text
-from pipeline.suites.variables import documents_in
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.located import Located
+from nightjar.pipeline.suites.native_file import Tag, Text
+from nightjar.pipeline.suites.variables import documents_in
 
 TEMPERATURES = {
     "writing": 0.7,

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.sequences import Document, Expectation, Sequence, TurnSpec
-from pipeline.scoring import expectations
-from pipeline.suites import variables
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.located import Located, Path
-from pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
-from pipeline.suites.variables import Row
+from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
+from nightjar.pipeline.scoring import expectations
+from nightjar.pipeline.suites import variables
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
+from nightjar.pipeline.suites.variables import Row
 
 MAX_SEQUENCES = 50_000
 ReadText = Callable[[str], str]

@@ -19,14 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from config.errors import ParameterError, UsageError
-from jobs.parameters import Parameters, check
-from jobs.sequences import Expectation, Mode
-from pipeline.scoring import asked
-from pipeline.scoring.checks import known_checks
-from pipeline.scoring.listing import check_metric
-from pipeline.scoring.rubric import read_rubric
-from pipeline.suites.content import NAME_PATTERN
+from nightjar.config.errors import ParameterError, UsageError
+from nightjar.jobs.parameters import Parameters, check
+from nightjar.jobs.sequences import Expectation, Mode
+from nightjar.pipeline.scoring import asked
+from nightjar.pipeline.scoring.checks import known_checks
+from nightjar.pipeline.scoring.listing import check_metric
+from nightjar.pipeline.scoring.rubric import read_rubric
+from nightjar.pipeline.suites.content import NAME_PATTERN
 
 FORMAT_VERSION = 1
 SCHEMA_ID = "nightjar-suite-1"

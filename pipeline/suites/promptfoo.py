@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.sequences import Expectation, Sequence, TurnSpec
-from pipeline.suites import variables
-from pipeline.suites.chat_input import read_input
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.located import Located, Path
-from pipeline.suites.native_file import ID_PATTERN
-from pipeline.suites.promptfoo_checks import read_assertion
-from pipeline.suites.storybench import sequence_id
+from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
+from nightjar.pipeline.suites import variables
+from nightjar.pipeline.suites.chat_input import read_input
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.native_file import ID_PATTERN
+from nightjar.pipeline.suites.promptfoo_checks import read_assertion
+from nightjar.pipeline.suites.storybench import sequence_id
 
 TOP = ("description", "prompts", "tests", "defaultTest")
 PASSED_OVER = ("providers", "targets", "sharing", "outputPath", "tags", "$schema")

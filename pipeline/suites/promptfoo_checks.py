@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.sequences import Expectation
-from pipeline.scoring import expectations
-from pipeline.suites.located import Located, Path
+from nightjar.jobs.sequences import Expectation
+from nightjar.pipeline.scoring import expectations
+from nightjar.pipeline.suites.located import Located, Path
 
 Check = tuple[str, Any]
 

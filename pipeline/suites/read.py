@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from config.errors import SuiteError, UsageError, suggest
-from pipeline.suites.content import NAME_PATTERN, SuiteContent
-from pipeline.suites.csv_text import parse_csv
-from pipeline.suites.eq_bench import read_eq_bench
-from pipeline.suites.inspect_dataset import read_inspect
-from pipeline.suites.json_text import parse_json, parse_json_lines
-from pipeline.suites.located import Located, suite_error
-from pipeline.suites.mt_bench import read_mt_bench
-from pipeline.suites.native import read_native
-from pipeline.suites.promptfoo import read_promptfoo
-from pipeline.suites.storybench import read_storybench
-from pipeline.suites.yaml_text import parse_yaml
+from nightjar.config.errors import SuiteError, UsageError, suggest
+from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
+from nightjar.pipeline.suites.csv_text import parse_csv
+from nightjar.pipeline.suites.eq_bench import read_eq_bench
+from nightjar.pipeline.suites.inspect_dataset import read_inspect
+from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
+from nightjar.pipeline.suites.located import Located, suite_error
+from nightjar.pipeline.suites.mt_bench import read_mt_bench
+from nightjar.pipeline.suites.native import read_native
+from nightjar.pipeline.suites.promptfoo import read_promptfoo
+from nightjar.pipeline.suites.storybench import read_storybench
+from nightjar.pipeline.suites.yaml_text import parse_yaml
 
 MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.errors import UnknownNameError, UsageError
-from jobs.documents import SequenceRef
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.documents import SequenceRef
 
 
 def select(sequences: Sequence[SequenceRef], only: Sequence[str] = (), limit: int | None = None) -> list[SequenceRef]:

@@ -6,11 +6,11 @@ import re
 
 from pydantic import BaseModel, ConfigDict
 
-from jobs.sequences import Sequence, TurnSpec
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.located import Located
-from pipeline.suites.native_file import ID_PATTERN, Text
-from pipeline.suites.variables import documents_in
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.located import Located
+from nightjar.pipeline.suites.native_file import ID_PATTERN, Text
+from nightjar.pipeline.suites.variables import documents_in
 
 _UNFIT = re.compile(r"[^\w .,'()&+!?#-]+")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.sequences import DOCUMENT_PLACEHOLDER
+from nightjar.jobs.sequences import DOCUMENT_PLACEHOLDER
 
 _PLACEHOLDER = re.compile(r"(\\?)\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 Row = Mapping[str, str | int | float | bool]

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.suites.located import MAX_DEPTH, Located, Path, storable, suite_error
+from nightjar.pipeline.suites.located import MAX_DEPTH, Located, Path, storable, suite_error
 
 MAX_ALIASES = 100
 MAX_ALIASED_NODES = 100_000

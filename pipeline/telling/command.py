@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from config.night_settings import NightSettings
-from jobs.ending import Hook
-from pipeline.telling.call import Answer, NotDelivered
-from pipeline.telling.message import body, environment
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.ending import Hook
+from nightjar.pipeline.telling.call import Answer, NotDelivered
+from nightjar.pipeline.telling.message import body, environment
 
 KEPT_BYTES = 4000
 """Of what the command printed, the last."""

@@ -23,17 +23,17 @@ import structlog
 from beanie.odm.utils.dump import get_dict
 from pymongo import ReturnDocument
 
-from config.night_settings import NightSettings
-from jobs.database import Database, Row, insert_absent
-from jobs.documents import Run
-from jobs.ending import Event, Hook
-from jobs.identity import digest
-from jobs.nights import Delivery, DeliveryState
-from jobs.patience import PATIENCE_S, patiently
-from jobs.retry import backoff
-from pipeline.telling.call import Answer, Call, NotDelivered, Unsure
-from pipeline.telling.message import payload_of
-from pipeline.telling.prepare import limit_s, prepare
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Event, Hook
+from nightjar.jobs.identity import digest
+from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.patience import PATIENCE_S, patiently
+from nightjar.jobs.retry import backoff
+from nightjar.pipeline.telling.call import Answer, Call, NotDelivered, Unsure
+from nightjar.pipeline.telling.message import payload_of
+from nightjar.pipeline.telling.prepare import limit_s, prepare
 
 MAX_TRIES = 6
 FIRST_DELAY_S = 5.0

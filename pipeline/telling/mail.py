@@ -12,10 +12,10 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from config.night_settings import NightSettings
-from jobs.ending import Hook
-from pipeline.telling.call import Answer, NotDelivered, Unsure
-from pipeline.telling.message import mail_text, subject
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.ending import Hook
+from nightjar.pipeline.telling.call import Answer, NotDelivered, Unsure
+from nightjar.pipeline.telling.message import mail_text, subject
 
 
 class MailCall:

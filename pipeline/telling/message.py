@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.documents import Run
-from jobs.ending import Event, GateVerdict
-from jobs.states import JobStatus
-from pipeline.moments import shown_span
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Event, GateVerdict
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.moments import shown_span
 
 SCHEMA_VERSION = "1.0"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from config.night_settings import NightSettings
-from jobs.ending import Hook, HookKind
-from pipeline.telling.call import Call
-from pipeline.telling.command import prepare_command
-from pipeline.telling.mail import prepare_mail
-from pipeline.telling.webhook import prepare_webhook
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.ending import Hook, HookKind
+from nightjar.pipeline.telling.call import Call
+from nightjar.pipeline.telling.command import prepare_command
+from nightjar.pipeline.telling.mail import prepare_mail
+from nightjar.pipeline.telling.webhook import prepare_webhook
 
 
 async def prepare(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> Call:

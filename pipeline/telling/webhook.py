@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from config.night_settings import NightSettings
-from jobs.ending import Hook
-from pipeline.telling.call import Answer, NotDelivered, Unsure
-from pipeline.telling.message import body, web_headers
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.ending import Hook
+from nightjar.pipeline.telling.call import Answer, NotDelivered, Unsure
+from nightjar.pipeline.telling.message import body, web_headers
 
 READ_BYTES = 2000
 """Of the answer; more is not read."""

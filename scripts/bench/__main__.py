@@ -1,4 +1,4 @@
-"""`python -m scripts.bench`: measures, prints the table, and writes it as JSON with machine, versions and settings.
+"""`python -m nightjar.scripts.bench`: measures, prints the table, and writes it as JSON with its circumstances.
 
 Exit code 0 whether or not the goals were reached: a figure is read, not obeyed. 2: wrong usage or bad input.
 """
@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config.errors import NightjarError
-from config.hardware import usable_cores
-from config.logging import configure
-from config.settings import Settings
-from scripts.bench import measures
-from scripts.bench.circumstances import circumstances, summary
-from scripts.bench.measures import Setup
-from scripts.bench.models import SIZES, build
-from scripts.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, standing, table
-from scripts.bench.server import find_server
-from workers.engine.device import this_device
-from workers.library.inspect import read_facts
+from nightjar.config.errors import NightjarError
+from nightjar.config.hardware import usable_cores
+from nightjar.config.logging import configure
+from nightjar.config.settings import Settings
+from nightjar.scripts.bench import measures
+from nightjar.scripts.bench.circumstances import circumstances, summary
+from nightjar.scripts.bench.measures import Setup
+from nightjar.scripts.bench.models import SIZES, build
+from nightjar.scripts.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, standing, table
+from nightjar.scripts.bench.server import find_server
+from nightjar.workers.engine.device import this_device
+from nightjar.workers.library.inspect import read_facts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "decode": measures.decode_rates,
     "workloads": measures.against_serial_and_server,

@@ -13,9 +13,9 @@ from typing import Any
 import llama_cpp as llama
 import numpy as np
 
-import workers.engine.llama.library  # noqa: F401  # keeps llama.cpp's log lines off the terminal
-from config.errors import EngineError, ModelError
-from scripts.bench.workloads import SAMPLING, Outcome, Workload
+import nightjar.workers.engine.llama.library  # noqa: F401  # keeps llama.cpp's log lines off the terminal
+from nightjar.config.errors import EngineError, ModelError
+from nightjar.scripts.bench.workloads import SAMPLING, Outcome, Workload
 
 
 class Apart:

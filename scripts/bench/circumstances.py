@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from config.errors import ServiceError
-from config.hardware import memory_limit, usable_cores
-from scripts.bench.measures import CONTEXT, DECODE_CONTEXT, DECODE_COUNTS, SLOTS, Setup
-from workers.engine.device import this_device
-from workers.engine.llama.library import BUILD
-from workers.engine.loading import resolve
-from workers.gpu import list_cards
-from workers.library.inspect import read_facts
+from nightjar.config.errors import ServiceError
+from nightjar.config.hardware import memory_limit, usable_cores
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.scripts.bench.measures import CONTEXT, DECODE_CONTEXT, DECODE_COUNTS, SLOTS, Setup
+from nightjar.workers.engine.device import this_device
+from nightjar.workers.engine.llama.library import BUILD
+from nightjar.workers.engine.loading import resolve
+from nightjar.workers.gpu import list_cards
+from nightjar.workers.library.inspect import read_facts
 
 
 def circumstances(setup: Setup) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def _machine() -> dict[str, Any]:
 
 def _versions(setup: Setup) -> dict[str, str | None]:
     return {
-        "nightjar": version("nightjar"),
+        "nightjar": NIGHTJAR_VERSION,
         "python": platform.python_version(),
         "llama-cpp-python": version("llama-cpp-python"),
         "llama.cpp": BUILD.removeprefix("llama.cpp "),

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.load_settings import LoadSettings
-from jobs.parameters import Parameters
-from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prompt_trie_size
-from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
-from workers.engine.request import Request
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.parameters import Parameters
+from nightjar.scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prompt_trie_size
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Request
 
 OBSERVED_EVERY_S = 0.01
 

@@ -16,17 +16,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from config.errors import ServiceError
-from config.load_settings import LoadSettings
-from scripts.bench import rows as lines
-from scripts.bench.baselines import Apart, BareLoop, Serial
-from scripts.bench.engine_side import EngineSide, Played
-from scripts.bench.rows import Goal, Row, not_measured, ratio
-from scripts.bench.server import Server, ServerProgram
-from scripts.bench.whole import Load, Pipeline
-from scripts.bench.workloads import Outcome, Workload, alone, judge_shaped, repeats, two_turn_chats
-from workers.engine.device import this_device
-from workers.library.inspect import read_facts
+from nightjar.config.errors import ServiceError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.scripts.bench import rows as lines
+from nightjar.scripts.bench.baselines import Apart, BareLoop, Serial
+from nightjar.scripts.bench.engine_side import EngineSide, Played
+from nightjar.scripts.bench.rows import Goal, Row, not_measured, ratio
+from nightjar.scripts.bench.server import Server, ServerProgram
+from nightjar.scripts.bench.whole import Load, Pipeline
+from nightjar.scripts.bench.workloads import Outcome, Workload, alone, judge_shaped, repeats, two_turn_chats
+from nightjar.workers.engine.device import this_device
+from nightjar.workers.library.inspect import read_facts
 
 SLOTS = 16
 CONTEXT = 2048

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
-from pipeline.statistics.paired import mcnemar
+from nightjar.pipeline.statistics.paired import mcnemar
 
 LEAST_ROUNDS = 5
 """Medians of fewer rounds are not for the record."""

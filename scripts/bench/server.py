@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from config.errors import ServiceError, UsageError
-from scripts.bench.workloads import SAMPLING, Chat, Outcome, Workload
+from nightjar.config.errors import ServiceError, UsageError
+from nightjar.scripts.bench.workloads import SAMPLING, Chat, Outcome, Workload
 
 START_LIMIT_S = 120.0
 LAST_LINES = 5

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.errors import ModelError
-from jobs.states import TERMINAL_RUNS
-from scripts.bench.models import word
-from scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload
-from scripts.children import Child
+from nightjar.config.errors import ModelError
+from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.scripts.bench.models import word
+from nightjar.scripts.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload
+from nightjar.scripts.children import Child
 
 if TYPE_CHECKING:
-    from jobs.documents import Run
-    from scripts.session import Session
-    from workers.library.find import ModelEntry
+    from nightjar.jobs.documents import Run
+    from nightjar.scripts.session import Session
+    from nightjar.workers.library.find import ModelEntry
 
 POLL_S = 2.0
 """Seldom: looking takes time from what is measured, and the times come from the commits."""
@@ -52,10 +52,10 @@ class Pipeline:
     @asynccontextmanager
     async def up(cls, model: Path, load: Load, home: Path) -> AsyncIterator[Pipeline]:
         """Raises ModelError with the worker's last words when it does not get ready."""
-        from config.embedded import down
-        from config.settings import load_settings
-        from scripts.evaluation import take_models
-        from scripts.session import open_session
+        from nightjar.config.embedded import down
+        from nightjar.config.settings import load_settings
+        from nightjar.scripts.evaluation import take_models
+        from nightjar.scripts.session import open_session
 
         os.environ |= {
             "NIGHTJAR_HOME": str(home),
@@ -76,9 +76,9 @@ class Pipeline:
 
     async def run(self, number: int) -> tuple[Outcome, Workload]:
         """Two-turn conversations, timed from the call of `enqueue` to the last commit; and the same work as ids."""
-        from pipeline.producer import enqueue
-        from pipeline.request import make_request
-        from pipeline.suites.importer import import_suite
+        from nightjar.pipeline.producer import enqueue
+        from nightjar.pipeline.request import make_request
+        from nightjar.pipeline.suites.importer import import_suite
 
         version, _ = await import_suite(_suite(self._load, number), self._session.database)
         request = make_request(
@@ -120,8 +120,8 @@ async def _ready(session: Session, worker: Child) -> None:
 
 def _suite(load: Load, number: int) -> Any:
     """Two-turn conversations as plain text, since a model of random weights has no chat template."""
-    from jobs.sequences import Mode, Sequence, TurnSpec
-    from pipeline.suites.content import SuiteContent
+    from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+    from nightjar.pipeline.suites.content import SuiteContent
 
     chooser = random.Random(2000 + number)  # noqa: S311  # a seeded workload is the point
 

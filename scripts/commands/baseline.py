@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,9 +23,9 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Make a run the baseline of its suite. Example: nightjar baseline set nightly-2026-11-20-0200Z"""
-    from jobs.lookup import find_run
-    from pipeline.verdict import set_baseline
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_run
+    from nightjar.pipeline.verdict import set_baseline
+    from nightjar.scripts.session import open_session, run_async
 
     async def write() -> dict[str, Any]:
         async with open_session() as session:
@@ -42,7 +42,7 @@ def set_(
 @app.command()
 def show(suite: SuiteName, as_json: Json = False) -> None:
     """The baseline of a suite. Example: nightjar baseline show mt-bench"""
-    from config.errors import UnknownNameError
+    from nightjar.config.errors import UnknownNameError
 
     rows = _rows()
     row = next((row for row in rows if row["suite"] == suite), None)
@@ -67,8 +67,8 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def clear(suite: SuiteName) -> None:
     """Forget a suite's baseline; the run stays. Example: nightjar baseline clear mt-bench"""
-    from config.errors import UnknownNameError
-    from scripts.session import open_session, run_async
+    from nightjar.config.errors import UnknownNameError
+    from nightjar.scripts.session import open_session, run_async
 
     async def forget() -> None:
         async with open_session() as session:
@@ -81,8 +81,8 @@ def clear(suite: SuiteName) -> None:
 
 
 def _rows() -> list[dict[str, Any]]:
-    from jobs.nights import Baseline
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.nights import Baseline
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:
         async with open_session():

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from pipeline.retention import OldNight
+    from nightjar.config.settings import Settings
+    from nightjar.pipeline.retention import OldNight
 
 app = typer.Typer(add_completion=False)
 
@@ -35,10 +35,10 @@ def cleanup(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from scripts.model_views import inventory_rows, prepared
-    from scripts.output import emit_json
-    from scripts.session import run_async
-    from workers.library.cleanup import clear, plan_cleanup
+    from nightjar.scripts.model_views import inventory_rows, prepared
+    from nightjar.scripts.output import emit_json
+    from nightjar.scripts.session import run_async
+    from nightjar.workers.library.cleanup import clear, plan_cleanup
 
     settings = prepared()
     rows = run_async(inventory_rows(None))
@@ -61,10 +61,10 @@ async def _nights(
     settings: Settings, keep_nights: int | None, *, dry_run: bool
 ) -> tuple[list[OldNight], list[str], str | None]:
     """Nights that go or went, runs that could not be dropped, and why nights were not looked at."""
-    from config.embedded import service_urls, status
-    from config.errors import ServiceError
-    from jobs.database import connect
-    from pipeline.retention import drop_transcripts, plan_retention
+    from nightjar.config.embedded import service_urls, status
+    from nightjar.config.errors import ServiceError
+    from nightjar.jobs.database import connect
+    from nightjar.pipeline.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return [], [], "MongoDB does not run; `nightjar services up` starts it"
@@ -88,8 +88,8 @@ def _line(old: OldNight) -> tuple[int, str, str]:
 
 
 def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
-    from scripts.model_views import size
-    from scripts.output import console, plain
+    from nightjar.scripts.model_views import size
+    from nightjar.scripts.output import console, plain
 
     for amount, what, why in lines:
         console().print(plain(f"{size(amount)}  {what}  ({why})"), soft_wrap=True)
@@ -98,7 +98,7 @@ def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
 
 
 def _notes(kept: list[str], unseen: str | None) -> None:
-    from scripts.output import console, plain
+    from nightjar.scripts.output import console, plain
 
     for name in kept:
         console().print(plain(f"Run {name} keeps its transcripts: it works again, or its aggregates are too large."))

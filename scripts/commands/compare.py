@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.gate_options import GateOptions, result_row, show_results
-from scripts.options import takes
-from scripts.output import Json
+from nightjar.scripts.gate_options import GateOptions, result_row, show_results
+from nightjar.scripts.options import takes
+from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
-    from jobs.documents import Run
-    from jobs.ending import GateResult
-    from pipeline.comparison import Comparison, Side
-    from pipeline.report.data import RunReport
-    from scripts.session import Session
+    from nightjar.jobs.documents import Run
+    from nightjar.jobs.ending import GateResult
+    from nightjar.pipeline.comparison import Comparison, Side
+    from nightjar.pipeline.report.data import RunReport
+    from nightjar.scripts.session import Session
 
 app = typer.Typer(add_completion=False)
 COLUMNS = ["metric", "base>", "other>", "difference>", "95 % interval>", "effect>", "p, adjusted>", "verdict"]
@@ -38,8 +38,8 @@ def compare(
 
     Example: nightjar compare nightly-2026-11-20 nightly-2026-11-21 --fail-on-regression checks:0.05
     """
-    from config.errors import UsageError
-    from scripts.session import run_async
+    from nightjar.config.errors import UsageError
+    from nightjar.scripts.session import run_async
 
     if gates.baseline is not None and len(runs) > 1:
         raise UsageError("--baseline is for one RUN alone; of several the first is what the others are held against.")
@@ -47,10 +47,10 @@ def compare(
 
 
 async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
-    from jobs.ending import failed
-    from pipeline.comparison import compare_sides, pair_up, unpaired
-    from pipeline.gates import check_comparison, check_report
-    from scripts.session import open_session
+    from nightjar.jobs.ending import failed
+    from nightjar.pipeline.comparison import compare_sides, pair_up, unpaired
+    from nightjar.pipeline.gates import check_comparison, check_report
+    from nightjar.scripts.session import open_session
 
     gates = asked.gates()
     async with open_session() as session:
@@ -78,8 +78,8 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
 
 async def _baseline_of(operand: str, named: str | None, session: Session) -> str:
     """The name of the run that a run alone is held against. Raises UsageError where there is none."""
-    from config.errors import UsageError
-    from pipeline.verdict import find_baseline
+    from nightjar.config.errors import UsageError
+    from nightjar.pipeline.verdict import find_baseline
 
     run, _ = await _operand(operand, session)
     base = await find_baseline(run, named, session.database)
@@ -95,8 +95,8 @@ async def _baseline_of(operand: str, named: str | None, session: Session) -> str
 
 async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
     """The run and model that RUN or RUN:MODEL names; a run's own name may hold a colon."""
-    from config.errors import UnknownNameError
-    from jobs.lookup import find_run
+    from nightjar.config.errors import UnknownNameError
+    from nightjar.jobs.lookup import find_run
 
     try:
         return await find_run(operand, session.database), None
@@ -108,8 +108,8 @@ async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
 
 
 async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) -> list[Side]:
-    from pipeline.collector import collect
-    from pipeline.comparison import sides
+    from nightjar.pipeline.collector import collect
+    from nightjar.pipeline.comparison import sides
 
     run, model = await _operand(operand, session)
     if run.id not in reports:
@@ -118,7 +118,7 @@ async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) 
 
 
 def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
-    from scripts.output import console, plain, table
+    from nightjar.scripts.output import console, plain, table
 
     screen = console()
     for name in left_out:
@@ -135,8 +135,8 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
 
 def _metric_rows(one: Comparison) -> list[list[str]]:
-    from pipeline.report import format as fmt
-    from pipeline.report.answer import amount, verdict_words
+    from nightjar.pipeline.report import format as fmt
+    from nightjar.pipeline.report.answer import amount, verdict_words
 
     rows = []
     primary = one.other.report.headline
@@ -154,7 +154,7 @@ def _metric_rows(one: Comparison) -> list[list[str]]:
 
 
 def _cost_rows(one: Comparison) -> list[list[str]]:
-    from pipeline.report import format as fmt
+    from nightjar.pipeline.report import format as fmt
 
     rows = []
     for cost in one.costs:
@@ -166,7 +166,7 @@ def _cost_rows(one: Comparison) -> list[list[str]]:
 
 
 def _show_json(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
-    from scripts.output import emit_json
+    from nightjar.scripts.output import emit_json
 
     emit_json(
         {

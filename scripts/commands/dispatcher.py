@@ -7,7 +7,7 @@ import signal
 
 import typer
 
-from scripts.session import open_session, run_async
+from nightjar.scripts.session import open_session, run_async
 
 app = typer.Typer()
 
@@ -19,8 +19,8 @@ def dispatcher() -> None:
 
 
 async def _dispatch() -> None:
-    from pipeline.dispatcher import Dispatcher
-    from pipeline.scoring.plugins import user_scorers
+    from nightjar.pipeline.dispatcher import Dispatcher
+    from nightjar.pipeline.scoring.plugins import user_scorers
 
     user_scorers()  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()

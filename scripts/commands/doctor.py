@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -14,11 +14,11 @@ def doctor(as_json: Json = False) -> None:
     """Check this machine and say what to do; exit code 1 on a problem. Example: nightjar doctor"""
     from dataclasses import asdict
 
-    from config.logging import configure
-    from config.settings import load_settings
-    from scripts.checks import all_checks
-    from scripts.output import emit_json, plain
-    from scripts.session import run_async
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
+    from nightjar.scripts.checks import all_checks
+    from nightjar.scripts.output import emit_json, plain
+    from nightjar.scripts.session import run_async
 
     settings = load_settings()
     configure(settings)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.enqueue_options import QueuedRunOptions, RunName, local_deadline, request_options
-from scripts.gate_options import GateOptions
-from scripts.options import takes
-from scripts.output import Json, emit_json, plain
+from nightjar.scripts.enqueue_options import QueuedRunOptions, RunName, local_deadline, request_options
+from nightjar.scripts.gate_options import GateOptions
+from nightjar.scripts.options import takes
+from nightjar.scripts.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
-    from pipeline.producer import Enqueued
-    from pipeline.request import EnqueueRequest
+    from nightjar.pipeline.producer import Enqueued
+    from nightjar.pipeline.request import EnqueueRequest
 
 app = typer.Typer(add_completion=False)
 
@@ -33,8 +33,8 @@ def enqueue(
 
     Example: nightjar enqueue --suite story-starters --model nightjar-demo --repeats 3 --name 'nightly-{date}'
     """
-    from pipeline.request import make_request
-    from scripts.session import run_async
+    from nightjar.pipeline.request import make_request
+    from nightjar.scripts.session import run_async
 
     request = make_request(**request_options(options, gates, name=name) | local_deadline(options.deadline))
     failed = run_async(_enqueue(request, wait=wait, as_json=as_json))
@@ -44,10 +44,10 @@ def enqueue(
 
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
-    from pipeline.producer import enqueue
-    from scripts.enqueue_options import local_models
-    from scripts.run_wait import expansion_bar, wait_for_run
-    from scripts.session import open_session
+    from nightjar.pipeline.producer import enqueue
+    from nightjar.scripts.enqueue_options import local_models
+    from nightjar.scripts.run_wait import expansion_bar, wait_for_run
+    from nightjar.scripts.session import open_session
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.enqueue_options import RunName, RunOptions, request_options
-from scripts.evaluation import WorkerFlags
-from scripts.gate_options import GateOptions, result_row, show_results
-from scripts.load_options import LoadOptions
-from scripts.options import takes
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.enqueue_options import RunName, RunOptions, request_options
+from nightjar.scripts.evaluation import WorkerFlags
+from nightjar.scripts.gate_options import GateOptions, result_row, show_results
+from nightjar.scripts.load_options import LoadOptions
+from nightjar.scripts.options import takes
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from jobs.documents import Run
-    from pipeline.report.data import RunReport
-    from scripts.session import Session
-    from workers.library.find import ModelEntry
+    from nightjar.jobs.documents import Run
+    from nightjar.pipeline.report.data import RunReport
+    from nightjar.scripts.session import Session
+    from nightjar.workers.library.find import ModelEntry
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -73,7 +73,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder of the report.")] = None,
     as_json: Json = False,
 ) -> None:
-    from scripts.session import run_async
+    from nightjar.scripts.session import run_async
 
     given = request_options(options, gates, name=name)
     load.changes()  # wrong ones are named now
@@ -97,13 +97,13 @@ async def run_evaluation(wanted: Evaluation) -> None:
 
     Exit code 1 when a job failed or a gate tripped.
     """
-    from pipeline.producer import enqueue
-    from pipeline.report.files import check_folder
-    from pipeline.report_files import check_formats
-    from pipeline.request import make_request
-    from pipeline.scoring.plugins import user_scorers
-    from scripts.evaluation import PRIORITY, finish, take_models, take_suite
-    from scripts.session import open_session
+    from nightjar.pipeline.producer import enqueue
+    from nightjar.pipeline.report.files import check_folder
+    from nightjar.pipeline.report_files import check_formats
+    from nightjar.pipeline.request import make_request
+    from nightjar.pipeline.scoring.plugins import user_scorers
+    from nightjar.scripts.evaluation import PRIORITY, finish, take_models, take_suite
+    from nightjar.scripts.session import open_session
 
     formats = check_formats(wanted.formats)
     user_scorers()  # one that is broken is named now, not after the last reply
@@ -142,7 +142,7 @@ async def _generate(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    from scripts.evaluation import Progress, generate
+    from nightjar.scripts.evaluation import Progress, generate
 
     screen = Console(stderr=True)
     if not quiet:
@@ -176,7 +176,7 @@ def _say_how_to_go_on(bar: Bar, run: Run) -> None:
 
 def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> None:
     """The short table and where the report is."""
-    from pipeline.report.summary import summary_rows
+    from nightjar.pipeline.report.summary import summary_rows
 
     results = report.verdict.results if report.verdict is not None else ()
     if as_json:

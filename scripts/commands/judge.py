@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from jobs.documents import Run
-    from scripts.session import Session
+    from nightjar.jobs.documents import Run
+    from nightjar.scripts.session import Session
 
 
 class JudgeGroup(TyperGroup):
@@ -53,8 +53,8 @@ def run(
 
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
-    from scripts.rubrics import read_rubric_file
-    from scripts.session import open_session, run_async
+    from nightjar.scripts.rubrics import read_rubric_file
+    from nightjar.scripts.session import open_session, run_async
 
     given = read_rubric_file(rubric) if rubric is not None else None
 
@@ -85,8 +85,8 @@ def check(
 
     With --wait the exit code is 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b --wait
     """
-    from scripts.rubrics import read_rubric_file
-    from scripts.session import open_session, run_async
+    from nightjar.scripts.rubrics import read_rubric_file
+    from nightjar.scripts.session import open_session, run_async
 
     given = read_rubric_file(rubric) if rubric is not None else None
     options = {"self_judging": self_judging, "sequences": sequences, "seed": seed}
@@ -111,10 +111,10 @@ async def _judge(
     as_json: bool,
 ) -> bool:
     """Starts the judging, tells, and waits where asked to; True when what was waited for did not go well."""
-    from pipeline.judge_start import judge_again
-    from scripts.enqueue_options import local_models
-    from scripts.judge_views import say_who_is_missing
-    from scripts.run_wait import wait_for_run
+    from nightjar.pipeline.judge_start import judge_again
+    from nightjar.scripts.enqueue_options import local_models
+    from nightjar.scripts.judge_views import say_who_is_missing
+    from nightjar.scripts.run_wait import wait_for_run
 
     known = local_models(session.settings)
     judged = await judge_again(run, judges, rubric, session.database, known_models=known, **options)
@@ -141,12 +141,12 @@ async def _check(
     as_json: bool,
 ) -> bool:
     """Starts a check and tells; with `wait` what it found. True when a judge was found unable, or it did not end."""
-    from jobs.states import RunStatus
-    from pipeline.judge_start import start_check
-    from pipeline.report.judge_json import checkup_json
-    from scripts.enqueue_options import local_models
-    from scripts.judge_views import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
-    from scripts.run_wait import wait_for_run
+    from nightjar.jobs.states import RunStatus
+    from nightjar.pipeline.judge_start import start_check
+    from nightjar.pipeline.report.judge_json import checkup_json
+    from nightjar.scripts.enqueue_options import local_models
+    from nightjar.scripts.judge_views import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
+    from nightjar.scripts.run_wait import wait_for_run
 
     known = local_models(session.settings)
     asked = await start_check(run, judges, rubric, session.database, known_models=known, **options)
@@ -172,6 +172,6 @@ async def _check(
 
 
 async def _find(name: str, session: Session) -> Run:
-    from jobs.lookup import find_run
+    from nightjar.jobs.lookup import find_run
 
     return await find_run(name, session.database)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.output import Json, plain
+from nightjar.scripts.output import Json, plain
 
 if TYPE_CHECKING:
-    from workers.library.find import ModelEntry
+    from nightjar.workers.library.find import ModelEntry
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models on this machine: find, fetch, look into.")
 
@@ -21,8 +21,8 @@ Quant = Annotated[str | None, typer.Option("--quant", help="Such as Q4_K_M; auto
 @app.command("list")
 def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
     """Every known model with its state, size and use. Example: nightjar model list --for chat"""
-    from scripts.model_views import inventory_rows, show_inventory
-    from scripts.session import run_async
+    from nightjar.scripts.model_views import inventory_rows, show_inventory
+    from nightjar.scripts.session import run_async
 
     show_inventory(run_async(inventory_rows(wanted)), as_json=as_json)
 
@@ -30,8 +30,8 @@ def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
 @app.command()
 def info(model: Name, as_json: Json = False) -> None:
     """What a model file says of itself, and the memory it takes. Example: nightjar model info nightjar-demo"""
-    from scripts.model_views import describe, prepared, show_info
-    from workers.library.find import find_model
+    from nightjar.scripts.model_views import describe, prepared, show_info
+    from nightjar.workers.library.find import find_model
 
     settings = prepared()
     show_info(describe(find_model(model, settings)), as_json=as_json)
@@ -46,11 +46,11 @@ def add(
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
-    from scripts.model_views import prepared
-    from workers.library.editing import add_entry
-    from workers.library.find import find_model, resolve_path
-    from workers.library.inspect import inspect_file
-    from workers.library.sources import read_source
+    from nightjar.scripts.model_views import prepared
+    from nightjar.workers.library.editing import add_entry
+    from nightjar.workers.library.find import find_model, resolve_path
+    from nightjar.workers.library.inspect import inspect_file
+    from nightjar.workers.library.sources import read_source
 
     settings = prepared()
     found = read_source(source, settings)
@@ -75,9 +75,9 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
 ) -> None:
     """Fetch a model from the hub into models/. Example: nightjar model pull Qwen/Qwen3-4B-GGUF --quant Q4_K_M"""
-    from scripts.model_pull import pull_named, pull_registered
-    from scripts.model_views import prepared
-    from workers.library.find import find_model
+    from nightjar.scripts.model_pull import pull_named, pull_registered
+    from nightjar.scripts.model_views import prepared
+    from nightjar.workers.library.find import find_model
 
     settings = prepared()
     fetched: list[bool] = []
@@ -99,9 +99,9 @@ def pull(
 @app.command()
 def verify(model: Name) -> None:
     """Hash a model's files anew and compare. Example: nightjar model verify llama-3.1-8b"""
-    from scripts.model_pull import verify_model
-    from scripts.model_views import prepared
-    from workers.library.find import find_model
+    from nightjar.scripts.model_pull import verify_model
+    from nightjar.scripts.model_views import prepared
+    from nightjar.workers.library.find import find_model
 
     settings = prepared()
     if not verify_model(find_model(model, settings), settings):
@@ -117,7 +117,7 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Models that fit this machine, and how. Example: nightjar model recommend --vram 12GB --for judge"""
-    from scripts.model_recommend import recommended, show_recommended, write_recommended
+    from nightjar.scripts.model_recommend import recommended, show_recommended, write_recommended
 
     found = recommended(ram, vram, wanted)
     if write is not None:
@@ -132,9 +132,9 @@ def remove(
     keep_file: Annotated[bool, typer.Option("--keep-file", help="Take it off the list only.")] = False,
 ) -> None:
     """Take a model off the list and delete its file. Example: nightjar model rm story --keep-file"""
-    from scripts.model_views import inventory_rows, prepared
-    from scripts.session import run_async
-    from workers.library.removal import remove as take_off
+    from nightjar.scripts.model_views import inventory_rows, prepared
+    from nightjar.scripts.session import run_async
+    from nightjar.workers.library.removal import remove as take_off
 
     rows = run_async(inventory_rows(None))
     held = next((row for row in rows if row.name == model), None)
@@ -148,9 +148,9 @@ def remove(
 
 def publish(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB; an unreachable server is said, and a worker will publish them."""
-    from config.errors import ServiceError
-    from scripts.model_pull import publish_facts
-    from scripts.session import run_async
+    from nightjar.config.errors import ServiceError
+    from nightjar.scripts.model_pull import publish_facts
+    from nightjar.scripts.session import run_async
 
     try:
         run_async(publish_facts(entry))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
-    from jobs.documents import Run
-    from pipeline.exports.file import ExportOptions
-    from pipeline.report.data import RunReport
+    from nightjar.jobs.documents import Run
+    from nightjar.pipeline.exports.file import ExportOptions
+    from nightjar.pipeline.report.data import RunReport
 
 app = typer.Typer(add_completion=False)
 
@@ -44,8 +44,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
-    from pipeline.exports.file import ExportOptions
-    from scripts.session import run_async
+    from nightjar.pipeline.exports.file import ExportOptions
+    from nightjar.scripts.session import run_async
 
     options = ExportOptions.read(at_least or [], margin)
     run_async(_report(run, formats or ["html"], out, options, reference, as_json=as_json))
@@ -57,13 +57,13 @@ async def _report(
     import asyncio
     from dataclasses import replace
 
-    from jobs.lookup import find_run
-    from pipeline.baseline import since_baseline
-    from pipeline.collector import collect
-    from pipeline.report.files import check_folder
-    from pipeline.report.gaps import find_reference
-    from pipeline.report_files import check_formats, write
-    from scripts.session import open_session
+    from nightjar.jobs.lookup import find_run
+    from nightjar.pipeline.baseline import since_baseline
+    from nightjar.pipeline.collector import collect
+    from nightjar.pipeline.report.files import check_folder
+    from nightjar.pipeline.report.gaps import find_reference
+    from nightjar.pipeline.report_files import check_formats, write
+    from nightjar.scripts.session import open_session
 
     chosen = check_formats(formats)
     async with open_session() as session:
@@ -80,7 +80,7 @@ async def _report(
 
 def _keep_what_is_there(run: Run, folder: Path) -> None:
     """Raises UsageError where a report with transcripts would be replaced by one that can have none any more."""
-    from config.errors import UsageError
+    from nightjar.config.errors import UsageError
 
     there = [file for file in run.files if Path(file).parent == folder and Path(file).exists()]
     if run.transcripts_dropped_at is not None and there:
@@ -91,8 +91,8 @@ def _keep_what_is_there(run: Run, folder: Path) -> None:
 
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
-    from pipeline.report.answer import answer
-    from scripts.output import emit_json, plain
+    from nightjar.pipeline.report.answer import answer
+    from nightjar.scripts.output import emit_json, plain
 
     if as_json:
         run = report.provenance

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import UsageError
-from scripts.gate_options import GateOptions
-from scripts.options import takes
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.config.errors import UsageError
+from nightjar.scripts.gate_options import GateOptions
+from nightjar.scripts.options import takes
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from jobs.database import Database
-    from jobs.documents import Run
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,8 +32,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """The newest runs with their progress. Example: nightjar run list"""
-    from scripts.run_views import list_runs
-    from scripts.session import open_session, run_async
+    from nightjar.scripts.run_views import list_runs
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, object]]:
         async with open_session() as session:
@@ -56,10 +56,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """What a run is made of and how it stands. Example: nightjar run show nightly-2026-11-20 --job 81:story:0"""
-    from jobs.lookup import find_job, find_run
-    from scripts.job_view import describe_job, print_job
-    from scripts.run_views import describe_run, print_run
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_job, find_run
+    from nightjar.scripts.job_view import describe_job, print_job
+    from nightjar.scripts.run_views import describe_run, print_run
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> dict[str, object]:
         async with open_session() as session:
@@ -89,9 +89,9 @@ def wait(
 
     Example: nightjar run wait nightly-2026-11-21 --fail-below checks:0.8 --max-missing 0.02
     """
-    from jobs.lookup import find_run
-    from scripts.run_wait import Ended, check_asked, judged_by, wait_for_run
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_run
+    from nightjar.scripts.run_wait import Ended, check_asked, judged_by, wait_for_run
+    from nightjar.scripts.session import open_session, run_async
 
     asked = gates.ending()
 
@@ -114,7 +114,7 @@ def wait(
 @app.command()
 def pause(name: Name) -> None:
     """Stop a run's work within seconds; what is done stays. Example: nightjar run pause nightly"""
-    from jobs import control
+    from nightjar.jobs import control
 
     run = _change(name, control.pause)
     print(plain(f"Run {run.name!r} is paused. `nightjar run resume {run.name}` lets it go on."))
@@ -123,7 +123,7 @@ def pause(name: Name) -> None:
 @app.command()
 def resume(name: Name) -> None:
     """Let a paused or stopped run go on. Example: nightjar run resume nightly"""
-    from jobs import control
+    from nightjar.jobs import control
 
     print(plain(f"Run {_change(name, control.resume).name!r} goes on."))
 
@@ -131,7 +131,7 @@ def resume(name: Name) -> None:
 @app.command()
 def cancel(name: Name) -> None:
     """End a run for good; its results stay. Example: nightjar run cancel nightly"""
-    from jobs import control
+    from nightjar.jobs import control
 
     run = _change(name, control.cancel)
     print(plain(f"Run {run.name!r} is cancelled. `nightjar report {run.name}` shows what there is."))
@@ -144,9 +144,9 @@ def retry(
     reason: Annotated[str | None, typer.Option(help="Only dead jobs whose reason begins so.")] = None,
 ) -> None:
     """Give dead jobs a fresh start, from the turn where they failed. Example: nightjar run retry nightly --dead"""
-    from jobs import control
-    from jobs.lookup import find_run
-    from scripts.session import open_session, run_async
+    from nightjar.jobs import control
+    from nightjar.jobs.lookup import find_run
+    from nightjar.scripts.session import open_session, run_async
 
     if dead and reason is not None:
         raise UsageError("Give either --dead or --reason.")
@@ -166,10 +166,10 @@ def tell(name: Name) -> None:
 
     A running `nightjar dispatcher` makes the calls, under the same delivery ids.
     """
-    from jobs.lookup import find_run
-    from jobs.nights import Delivery
-    from pipeline.telling.deliveries import send_again
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_run
+    from nightjar.jobs.nights import Delivery
+    from nightjar.pipeline.telling.deliveries import send_again
+    from nightjar.scripts.session import open_session, run_async
 
     async def again() -> int:
         async with open_session() as session:
@@ -187,9 +187,9 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run that has ended, with its transcripts. Example: nightjar run rm trial-1 --yes"""
-    from jobs import control
-    from jobs.lookup import find_run
-    from scripts.session import open_session, run_async
+    from nightjar.jobs import control
+    from nightjar.jobs.lookup import find_run
+    from nightjar.scripts.session import open_session, run_async
 
     async def delete() -> tuple[str, int]:
         async with open_session() as session:
@@ -208,8 +208,8 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file. Default: NAME.run.json in this folder.")] = None,
 ) -> None:
     """Write one file from which another machine can repeat the run. Example: nightjar run export nightly-2026-11-20"""
-    from scripts.run_repeat import export_to
-    from scripts.session import run_async
+    from nightjar.scripts.run_repeat import export_to
+    from nightjar.scripts.session import run_async
 
     path = run_async(export_to(name, out))
     print(plain(f"{path}: repeat it elsewhere with `nightjar run import {path.name}`."))
@@ -228,8 +228,8 @@ def import_(
 
     Ids and seeds are those of the exported run; a worker takes its jobs from there.
     """
-    from scripts.run_repeat import import_from
-    from scripts.session import run_async
+    from nightjar.scripts.run_repeat import import_from
+    from nightjar.scripts.session import run_async
 
     done = run_async(import_from(file, name=name, other_models=other_models))
     run = done.run
@@ -244,8 +244,8 @@ def import_(
 
 
 def _change(name: str, act: Callable[[Run, Database], Awaitable[Run]]) -> Run:
-    from jobs.lookup import find_run
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_run
+    from nightjar.scripts.session import open_session, run_async
 
     async def change() -> Run:
         async with open_session() as session:

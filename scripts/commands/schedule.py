@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from config.errors import UnknownNameError, UsageError
-from scripts.enqueue_options import QueuedRunOptions, request_options
-from scripts.gate_options import GateOptions
-from scripts.options import takes
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.scripts.enqueue_options import QueuedRunOptions, request_options
+from nightjar.scripts.gate_options import GateOptions
+from nightjar.scripts.options import takes
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from jobs.nights import Schedule
-    from pipeline.ticks import Rules
+    from nightjar.jobs.nights import Schedule
+    from nightjar.pipeline.ticks import Rules
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,8 +48,8 @@ def add(
 
     Example: nightjar schedule add nightly --cron '0 2 * * *' --timezone Europe/Berlin --suite mt-bench --model story
     """
-    from pipeline.ticks import Rules
-    from scripts.session import run_async
+    from nightjar.pipeline.ticks import Rules
+    from nightjar.scripts.session import run_async
 
     rules = Rules.read(overlap=overlap, missed=missed, grace=grace, keep_nights=keep_nights)
     tick = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
@@ -59,8 +59,8 @@ def add(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Schedules with their next tick. Example: nightjar schedule list"""
-    from jobs.nights import Schedule
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.nights import Schedule
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:
         async with open_session() as session:
@@ -90,7 +90,7 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> None:
     """Remove a schedule; its runs stay. Example: nightjar schedule rm nightly"""
-    from scripts.session import open_session, run_async
+    from nightjar.scripts.session import open_session, run_async
 
     async def remove() -> None:
         async with open_session() as session:
@@ -103,9 +103,9 @@ def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> Non
 
 
 async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules) -> str:
-    from pipeline.schedules import add_schedule
-    from scripts.enqueue_options import local_models
-    from scripts.session import open_session
+    from nightjar.pipeline.schedules import add_schedule
+    from nightjar.scripts.enqueue_options import local_models
+    from nightjar.scripts.session import open_session
 
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
@@ -117,7 +117,7 @@ async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rul
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
     from zoneinfo import ZoneInfo
 
-    from pipeline.ticks import next_tick
+    from nightjar.pipeline.ticks import next_tick
 
     tick = next_tick(schedule.cron, schedule.timezone, now)
     if tick is None:
@@ -147,7 +147,7 @@ def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
 
 def _shown(enqueue: dict[str, Any]) -> dict[str, Any]:
     """The request without what a web address may hide."""
-    from jobs.ending import Hook
+    from nightjar.jobs.ending import Hook
 
     hooks = [str(Hook.model_validate(hook)) for hook in enqueue.get("on_finish", ())]
     return enqueue | ({"on_finish": hooks} if hooks else {})

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
-    from pipeline.scoring.listing import Listed
+    from nightjar.pipeline.scoring.listing import Listed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,8 +29,8 @@ def list_scorers(as_json: Json = False) -> None:
 
     Example: nightjar scorer list
     """
-    from pipeline.scoring.listing import listed
-    from scripts.output import console, emit_json, table
+    from nightjar.pipeline.scoring.listing import listed
+    from nightjar.scripts.output import console, emit_json, table
 
     found = listed()
     if as_json:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +21,7 @@ app = typer.Typer(
 @app.command()
 def up(as_json: Json = False) -> None:
     """Start what is not up. Example: nightjar services up"""
-    from config.embedded import service_urls
+    from nightjar.config.embedded import service_urls
 
     settings = _settings()
     service_urls(settings)
@@ -31,8 +31,8 @@ def up(as_json: Json = False) -> None:
 @app.command()
 def down(as_json: Json = False) -> None:
     """Stop them cleanly; their data stay. Example: nightjar services down"""
-    from config import embedded
-    from scripts.output import emit_json
+    from nightjar.config import embedded
+    from nightjar.scripts.output import emit_json
 
     stopped = embedded.down(_settings())
     if as_json:
@@ -48,8 +48,8 @@ def status(as_json: Json = False) -> None:
 
 
 def _settings() -> Settings:
-    from config.logging import configure
-    from config.settings import load_settings
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
 
     settings = load_settings()
     configure(settings)
@@ -60,9 +60,9 @@ def _show(settings: Settings, *, as_json: bool) -> None:
     """Prints the servers and ends with exit code 1 when one is not up."""
     from rich.filesize import decimal
 
-    from scripts.output import console, emit_json, table
-    from scripts.servers import as_rows, server_views
-    from scripts.session import run_async
+    from nightjar.scripts.output import console, emit_json, table
+    from nightjar.scripts.servers import as_rows, server_views
+    from nightjar.scripts.session import run_async
 
     views = run_async(server_views(settings))
     if as_json:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from config.settings import Settings
-    from jobs.database import Database
-    from jobs.views import Overview, ServiceState
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.views import Overview, ServiceState
 
 app = typer.Typer()
 WATCH_S = 2.0
@@ -34,7 +34,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """How everything stands, and why what waits is waiting. Exit code 1 when work waits that nothing will start."""
-    from scripts.session import run_async
+    from nightjar.scripts.session import run_async
 
     sys.exit(run_async(_watch(run, as_json) if watch else _once(run, as_json)))
 
@@ -65,12 +65,12 @@ async def _read(name: str | None) -> Overview:
     """The overview; a server that is away is part of the answer."""
     from pymongo.errors import PyMongoError
 
-    from config.embedded import mongo_url
-    from config.errors import NightjarError, UsageError
-    from config.logging import configure
-    from config.settings import load_settings
-    from jobs.database import connect
-    from jobs.views import Overview, ServiceState
+    from nightjar.config.embedded import mongo_url
+    from nightjar.config.errors import NightjarError, UsageError
+    from nightjar.config.logging import configure
+    from nightjar.config.settings import load_settings
+    from nightjar.jobs.database import connect
+    from nightjar.jobs.views import Overview, ServiceState
 
     settings = load_settings()
     configure(settings)
@@ -88,7 +88,7 @@ async def _read(name: str | None) -> Overview:
 
 def _why(error: Exception, settings: Settings) -> str:
     """The error, and a full disk where that is behind it: a server it has ended says nothing of it."""
-    from config.embedded import full_disk
+    from nightjar.config.embedded import full_disk
 
     reason = str(error) or type(error).__name__
     disk = full_disk(settings)
@@ -96,20 +96,20 @@ def _why(error: Exception, settings: Settings) -> str:
 
 
 async def _overview(name: str | None, database: Database, redis: ServiceState) -> Overview:
-    from jobs.overview import read_overview
+    from nightjar.jobs.overview import read_overview
 
     if name is None:
         return await read_overview(database, redis)
-    from jobs.lookup import find_run
+    from nightjar.jobs.lookup import find_run
 
     return await read_overview(database, redis, run_id=(await find_run(name, database)).id)
 
 
 async def _redis(settings: Settings) -> ServiceState:
-    from config.embedded import redis_url
-    from config.errors import NightjarError, SettingsError
-    from jobs.queue import Doorbell
-    from jobs.views import ServiceState
+    from nightjar.config.embedded import redis_url
+    from nightjar.config.errors import NightjarError, SettingsError
+    from nightjar.jobs.queue import Doorbell
+    from nightjar.jobs.views import ServiceState
 
     try:
         doorbell = await Doorbell.connect(await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S)))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from config.errors import OutputError, UnknownNameError
-from scripts.output import Json, console, emit_json, plain, table
+from nightjar.config.errors import OutputError, UnknownNameError
+from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from jobs.documents import SuiteVersion
-    from pipeline.suites.content import SuiteContent
+    from nightjar.jobs.documents import SuiteVersion
+    from nightjar.pipeline.suites.content import SuiteContent
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,9 +38,9 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
-    from pipeline.suites.importer import import_suite
-    from pipeline.suites.read import read_suite
-    from scripts.session import open_session, run_async
+    from nightjar.pipeline.suites.importer import import_suite
+    from nightjar.pipeline.suites.read import read_suite
+    from nightjar.scripts.session import open_session, run_async
 
     content = read_suite(file, format_, name)
 
@@ -66,9 +66,9 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Imported suites, and those that come with Nightjar. Example: nightjar suite list"""
-    from jobs.documents import SuiteVersion
-    from pipeline.suites.catalogue import bundled
-    from scripts.session import open_session, run_async
+    from nightjar.jobs.documents import SuiteVersion
+    from nightjar.pipeline.suites.catalogue import bundled
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[SuiteVersion]:
         async with open_session():
@@ -118,7 +118,7 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")] = None,
 ) -> None:
     """A suite as native YAML, with the same digest. Example: nightjar suite export mt-bench --out mt-bench.yaml"""
-    from pipeline.suites.export import export_yaml
+    from nightjar.pipeline.suites.export import export_yaml
 
     content, _ = _load(name)
     text = export_yaml(content)
@@ -138,7 +138,7 @@ def export(
 @app.command()
 def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
     """Check a suite file and store nothing. Example: nightjar suite validate my-suite.yaml"""
-    from pipeline.suites.read import read_suite
+    from nightjar.pipeline.suites.read import read_suite
 
     content = read_suite(file, format_)
     turns = sum(len(sequence.turns) for sequence in content.sequences)
@@ -152,15 +152,15 @@ def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """The JSON Schema of the native format, for editors. Example: nightjar suite schema > suite.schema.json"""
-    from pipeline.suites.native_file import published_schema
+    from nightjar.pipeline.suites.native_file import published_schema
 
     emit_json(published_schema())
 
 
 def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
-    from pipeline.suites.catalogue import take_suite
-    from pipeline.suites.importer import load_content
-    from scripts.session import open_session, run_async
+    from nightjar.pipeline.suites.catalogue import take_suite
+    from nightjar.pipeline.suites.importer import load_content
+    from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[SuiteContent, SuiteVersion]:
         async with open_session() as session:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.output import Json
+from nightjar.scripts.output import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -23,23 +23,23 @@ def trend(
     as_json: Json = False,
 ) -> None:
     """Write the trend page of a suite's nights and print its path. Example: nightjar trend story-starters --last 30"""
-    from scripts.session import run_async
+    from nightjar.scripts.session import run_async
 
     run_async(_trend(suite, last, formats or ["html"], out, as_json=as_json))
 
 
 async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, as_json: bool) -> None:
     import asyncio
-    import importlib.metadata
 
-    from config.errors import UnknownNameError, UsageError
-    from jobs.documents import utc_now
-    from pipeline.night_store import read_nights
-    from pipeline.report.files import check_folder
-    from pipeline.report.trend import trend as trend_of
-    from pipeline.report.trend_write import check_trend_formats, write_trend
-    from scripts.output import emit_json, plain
-    from scripts.session import open_session
+    from nightjar.config.errors import UnknownNameError, UsageError
+    from nightjar.config.version import NIGHTJAR_VERSION
+    from nightjar.jobs.documents import utc_now
+    from nightjar.pipeline.night_store import read_nights
+    from nightjar.pipeline.report.files import check_folder
+    from nightjar.pipeline.report.trend import trend as trend_of
+    from nightjar.pipeline.report.trend_write import check_trend_formats, write_trend
+    from nightjar.scripts.output import emit_json, plain
+    from nightjar.scripts.session import open_session
 
     chosen = check_trend_formats(formats)
     async with open_session() as session:
@@ -51,7 +51,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
             if name not in known:
                 raise UnknownNameError("suite", name, known)
             raise UsageError(f"No run of suite {name!r} has finished yet: `nightjar enqueue --suite {name} --model M`.")
-    found = trend_of(name, nights, now=utc_now(), version=importlib.metadata.version("nightjar"))
+    found = trend_of(name, nights, now=utc_now(), version=NIGHTJAR_VERSION)
     paths = await asyncio.to_thread(write_trend, found, chosen, folder)
     if as_json:
         emit_json({"suite": name, "nights": len(nights), "files": [str(path) for path in paths]})

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.load_options import Reproducible
-from scripts.options import takes
-from scripts.session import run_async
+from nightjar.scripts.load_options import Reproducible
+from nightjar.scripts.options import takes
+from nightjar.scripts.session import run_async
 
 if TYPE_CHECKING:
-    from jobs.models import LoadFacts
-    from scripts.one_prompt import Subject
-    from workers.engine.engine import BatchEngine
-    from workers.engine.request import Generation, Request
+    from nightjar.jobs.models import LoadFacts
+    from nightjar.scripts.one_prompt import Subject
+    from nightjar.workers.engine.engine import BatchEngine
+    from nightjar.workers.engine.request import Generation, Request
 
 app = typer.Typer()
 
@@ -44,7 +44,7 @@ def try_(
     options: TryOptions,
 ) -> None:
     """Generates one reply, text as it comes; what it took goes to standard error."""
-    from scripts.one_prompt import check_seed, find_subject, log_to_file, pin, read_prompt
+    from nightjar.scripts.one_prompt import check_seed, find_subject, log_to_file, pin, read_prompt
 
     text = read_prompt(prompt, options.system)
     check_seed(options.seed)
@@ -55,8 +55,8 @@ def try_(
 
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
-    from scripts.one_prompt import request, unusable_file
-    from workers.engine.loading import load
+    from nightjar.scripts.one_prompt import request, unusable_file
+    from nightjar.workers.engine.loading import load
 
     entry = subject.entry
     changes: dict[str, object] = {"slots": 1}
@@ -74,7 +74,7 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
 
 
 async def _stream(engine: BatchEngine, asked: Request) -> Generation:
-    from scripts.output import plain
+    from nightjar.scripts.output import plain
 
     ticket, begun = engine.start(asked, streaming=True), False
     try:

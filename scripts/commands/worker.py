@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.load_options import LoadOptions
-from scripts.options import takes
-from scripts.session import open_session, run_async
+from nightjar.scripts.load_options import LoadOptions
+from nightjar.scripts.options import takes
+from nightjar.scripts.session import open_session, run_async
 
 app = typer.Typer()
 
@@ -46,7 +46,7 @@ def worker(
 async def _serve(
     model: str, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int, parent: int | None
 ) -> int:
-    from workers.main import WorkerOptions, serve
+    from nightjar.workers.main import WorkerOptions, serve
 
     options = WorkerOptions(
         model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent
@@ -56,10 +56,10 @@ async def _serve(
 
 
 async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
-    from config.settings import load_settings
-    from scripts.model_pull import obtained
-    from workers.gpu import choose, list_cards
-    from workers.supervisor import Supervisor
+    from nightjar.config.settings import load_settings
+    from nightjar.scripts.model_pull import obtained
+    from nightjar.workers.gpu import choose, list_cards
+    from nightjar.workers.supervisor import Supervisor
 
     obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
     pins = choose(gpu, list_cards())
@@ -69,9 +69,9 @@ async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool)
 
 
 async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
-    from config.settings import load_settings
-    from scripts.model_pull import obtained
-    from scripts.roaming import roam
+    from nightjar.config.settings import load_settings
+    from nightjar.scripts.model_pull import obtained
+    from nightjar.scripts.roaming import roam
 
     if model != "auto":
         obtained(model, load_settings())

@@ -6,11 +6,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from scripts.demo_model import prompts
-from scripts.demo_model.corpus import Chat, Exchange, foreign_chat, skill_chat, trial_chats
-from scripts.demo_model.extras import training_package
-from scripts.demo_model.story import draw_story
-from scripts.demo_model.tokenizer import CONTROL, END
+from nightjar.scripts.demo_model import prompts
+from nightjar.scripts.demo_model.corpus import Chat, Exchange, foreign_chat, skill_chat, trial_chats
+from nightjar.scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.story import draw_story
+from nightjar.scripts.demo_model.tokenizer import CONTROL, END
 
 TRIAL_SEED = 77_000_001  # never a training seed
 REPLY_TOKENS = 256

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from scripts.demo_model import prompts, words
-from scripts.demo_model import story as tale
-from scripts.demo_model.story import Story, draw_story
+from nightjar.scripts.demo_model import prompts, words
+from nightjar.scripts.demo_model import story as tale
+from nightjar.scripts.demo_model.story import Story, draw_story
 
 STRANGE_STYLES = 0.06  # so many first prompts of stories carry a sentence that means nothing
 

@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from scripts.demo_model.network import Shape
-from scripts.demo_model.tokenizer import CONTROL, END, PAD
+from nightjar.scripts.demo_model.network import Shape
+from nightjar.scripts.demo_model.tokenizer import CONTROL, END, PAD
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"

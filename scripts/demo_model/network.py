@@ -7,7 +7,7 @@ so that Q and K are written unchanged.
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.extras import training_package
 
 
 @dataclass(frozen=True, kw_only=True)

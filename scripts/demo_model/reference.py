@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scripts.demo_model.corpus import chats
-from scripts.demo_model.export import F32Array, after_q8_0
-from scripts.demo_model.extras import training_package
-from scripts.demo_model.network import Shape, logits
-from scripts.demo_model.tokenizer import encode_chat
+from nightjar.scripts.demo_model.corpus import chats
+from nightjar.scripts.demo_model.export import F32Array, after_q8_0
+from nightjar.scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.network import Shape, logits
+from nightjar.scripts.demo_model.tokenizer import encode_chat
 
 REFERENCE_SEED = 77_000_002
 PROMPTS, POSITIONS, BEST = 3, 64, 16

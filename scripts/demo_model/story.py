@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from scripts.demo_model import words
+from nightjar.scripts.demo_model import words
 
 INVENTED_NAMES = 0.15  # names outside the list, so that the model learns to copy and not only to choose
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.demo_model.corpus import Chat
-from scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.corpus import Chat
+from nightjar.scripts.demo_model.extras import training_package
 
 VOCABULARY = 2048
 TOKENIZER_CHATS = 4_000  # so many chats are enough to see every word of the grammar often

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from scripts.demo_model.corpus import chats
-from scripts.demo_model.extras import training_package
-from scripts.demo_model.network import Shape, hidden_states, new_weights
-from scripts.demo_model.tokenizer import Encoded, encode_chat
+from nightjar.scripts.demo_model.corpus import chats
+from nightjar.scripts.demo_model.extras import training_package
+from nightjar.scripts.demo_model.network import Shape, hidden_states, new_weights
+from nightjar.scripts.demo_model.tokenizer import Encoded, encode_chat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config import embedded
-from config.settings import Settings
+from nightjar.config import embedded
+from nightjar.config.settings import Settings
 from tests.shell import Shell
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import config
+from nightjar import config
 from tests.gguf_files import write_gguf, write_llama
 from tests.shell import Shell
 

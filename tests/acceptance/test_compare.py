@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import service_urls
-from config.settings import Settings
-from jobs.database import connect
+from nightjar.config.embedded import service_urls
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import connect
 from tests import factories
 from tests.shell import Shell
 

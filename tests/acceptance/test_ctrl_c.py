@@ -22,7 +22,7 @@ def turns(shell: Shell) -> int:
 def test_ctrl_c_in_a_demo_says_how_to_go_on(shell: Shell) -> None:
     command = ["demo", "--name", "interrupted", "--repeats", "200"]
     with subprocess.Popen(
-        [sys.executable, "-m", "scripts", *command], cwd=shell.folder, env=shell.environ(), text=True,
+        [sys.executable, "-m", "nightjar", *command], cwd=shell.folder, env=shell.environ(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as demo:  # fmt: skip
         try:

@@ -9,7 +9,7 @@ import sys
 
 
 def doctor(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scripts", "doctor", *words]
+    command = [sys.executable, "-m", "nightjar", "doctor", *words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **variables}
     )

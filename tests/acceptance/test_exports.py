@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-import config
-from config import embedded
-from config.settings import Settings
+from nightjar import config
+from nightjar.config import embedded
+from nightjar.config.settings import Settings
 from tests.shell import Shell
 
 # The tools' own code warns of many things; what they read is tested here, not how they are written.

@@ -17,7 +17,7 @@ def test_a_model_that_kills_its_worker_is_told(shell: Shell, tmp_path: Path) -> 
     """`status` names the signal, the supervisor goes on trying until it is told to end, and nothing else has died."""
     model = killer(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-m", "scripts", "worker", "--model", str(model), "--gpu", "none"],
+        [sys.executable, "-m", "nightjar", "worker", "--model", str(model), "--gpu", "none"],
         cwd=shell.folder, env=shell.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as supervisor:  # fmt: skip
         try:

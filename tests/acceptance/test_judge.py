@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import config
+from nightjar import config
 from tests.shell import Shell
 
 DEMO_MODEL = Path(config.__file__).parent / "models" / "nightjar-demo.gguf"
@@ -46,7 +46,7 @@ criteria:
 @contextmanager
 def service(shell: Shell, *arguments: str) -> Iterator[None]:
     """A `nightjar` process beside the commands of a test."""
-    command = [sys.executable, "-m", "scripts", *arguments]
+    command = [sys.executable, "-m", "nightjar", *arguments]
     log = (shell.folder / f"{arguments[0]}.log").open("w")
     process = subprocess.Popen(command, cwd=shell.folder, env=shell.environ(), stdout=log, stderr=log)
     try:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import config
+from nightjar import config
 from tests.shell import Shell
 
 DEMO_MODEL = Path(config.__file__).parent / "models" / "nightjar-demo.gguf"

@@ -19,7 +19,7 @@ from tests.gguf_files import write_gguf, write_llama
 from tests.hub import COMMIT, Faults, LocalHub, Repository
 
 if TYPE_CHECKING:
-    from config.embedded import ServiceUrls
+    from nightjar.config.embedded import ServiceUrls
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "config" / "models" / "nightjar-demo.gguf"
@@ -157,7 +157,7 @@ def interrupted(environment: dict[str, str], folder: Path) -> tuple[int, str]:
 
 
 def _held(lock: Path) -> bool:
-    from workers.library.partial import is_downloading
+    from nightjar.workers.library.partial import is_downloading
 
     return is_downloading(lock.parent)
 

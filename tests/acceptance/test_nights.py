@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from config.embedded import service_urls
-from config.settings import Settings
-from jobs.database import Database, connect
+from nightjar.config.embedded import service_urls
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database, connect
 from tests import factories
 from tests.receivers import WebReceiver
 from tests.shell import Shell
@@ -147,7 +147,7 @@ def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: She
         deadline = time.monotonic() + 90
         while not web.got and time.monotonic() < deadline:
             dispatcher = subprocess.Popen(
-                [sys.executable, "-m", "scripts", "dispatcher"],
+                [sys.executable, "-m", "nightjar", "dispatcher"],
                 cwd=shell.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             wait_until = time.monotonic() + (source.uniform(0.9, 2.5) if kills < 4 else 30)
@@ -156,7 +156,7 @@ def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: She
             dispatcher.send_signal(signal.SIGKILL)
             dispatcher.wait()
             kills += 1
-        again = subprocess.Popen([sys.executable, "-m", "scripts", "dispatcher"], cwd=shell.folder, env=environment)
+        again = subprocess.Popen([sys.executable, "-m", "nightjar", "dispatcher"], cwd=shell.folder, env=environment)
         time.sleep(4)
         again.terminate()
         assert again.wait(timeout=60) == 0

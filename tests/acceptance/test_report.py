@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import service_urls
-from config.settings import Settings
-from jobs.database import connect
-from jobs.states import RunStatus
+from nightjar.config.embedded import service_urls
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import connect
+from nightjar.jobs.states import RunStatus
 from tests import factories
 from tests.shell import Shell
 
@@ -76,7 +76,7 @@ def test_unwritable_folder(stored: Shell, tmp_path: Path) -> None:
 def test_full_disk(stored: Shell, tmp_path: Path) -> None:
     """The system takes no more bytes after the first kilobytes (a size limit): exit code 1, nothing half-written."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "scripts", "report", "nightly-2026-11-20", "-f", "json", "--out", str(out)]
+    command = [sys.executable, "-m", "nightjar", "report", "nightly-2026-11-20", "-f", "json", "--out", str(out)]
     done = subprocess.run(
         ["bash", "-c", 'ulimit -f 4; exec "$@"', "-", *command],
         cwd=stored.folder,

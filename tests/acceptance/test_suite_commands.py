@@ -122,7 +122,7 @@ def test_ctrl_c_while_waiting_says_how_to_go_on(shell: Shell) -> None:
     """The run stays; the message names the command that waits again."""
     command = ["enqueue", "--suite", "checkable", *DEMO, "--limit", "1", "--name", "left-alone", "--wait"]
     with subprocess.Popen(
-        [sys.executable, "-m", "scripts", *command],
+        [sys.executable, "-m", "nightjar", *command],
         cwd=shell.folder, env=shell.environ(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as waiting:  # fmt: skip
         try:

@@ -13,20 +13,20 @@ import resource
 import sys
 from pathlib import Path
 
-from config.logging import configure
-from config.settings import Settings
+from nightjar.config.logging import configure
+from nightjar.config.settings import Settings
 
 MEMORY_BYTES = 6 * 2**30
 
 
 async def load(path: Path) -> dict[str, str]:
-    from config.errors import NightjarError
-    from config.load_settings import LoadSettings
-    from jobs.parameters import Parameters
-    from workers.engine.loading import load as load_engine
-    from workers.engine.request import Request
-    from workers.library.digests import DigestCache
-    from workers.library.inspect import read_facts
+    from nightjar.config.errors import NightjarError
+    from nightjar.config.load_settings import LoadSettings
+    from nightjar.jobs.parameters import Parameters
+    from nightjar.workers.engine.loading import load as load_engine
+    from nightjar.workers.engine.request import Request
+    from nightjar.workers.library.digests import DigestCache
+    from nightjar.workers.library.inspect import read_facts
 
     try:
         facts = read_facts(path, "hostile", digests=DigestCache(path.parent / "digests.json"))

@@ -20,8 +20,8 @@ MESSAGES = [
 
 
 def render(source: str) -> dict[str, str]:
-    from config.errors import NightjarError
-    from workers.templates import ChatTemplate
+    from nightjar.config.errors import NightjarError
+    from nightjar.workers.templates import ChatTemplate
 
     try:
         template = ChatTemplate(source, bos_text="<s>", eos_text="</s>", date="2026-03-14")

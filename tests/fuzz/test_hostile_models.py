@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ModelFileError
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.inspect import facts_of, inspect_file
+from nightjar.workers.library.shape import shape_of
 from tests.fuzz.amount import seeds
 from tests.fuzz.child import Child
 from tests.fuzz.hostile import DEMO, fields_of, killer, mutate
-from workers.library.inspect import facts_of, inspect_file
-from workers.library.shape import shape_of
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from config.errors import UsageError
-from jobs.queue import queue_name
-from pipeline.report.safe import slug
-from pipeline.request import expand_name
-from pipeline.suites.content import SuiteContent
+from nightjar.config.errors import UsageError
+from nightjar.jobs.queue import queue_name
+from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.request import expand_name
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.workers.library.registry import parse_registry
 from tests.fuzz.amount import examples
-from workers.library.registry import parse_registry
 
 PIECES = (
     "..", ".", "/", "\\", "~", "$HOME", "%2e%2e", "\0", "\n", "\r", " ", "-", "a", "A1", "é", "：",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.errors import SuiteError
-from pipeline.suites.catalogue import bundled
-from pipeline.suites.read import Format, read_suite
+from nightjar.config.errors import SuiteError
+from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.pipeline.suites.read import Format, read_suite
 from tests.fuzz.amount import examples
 
 pytestmark = pytest.mark.timeout(1800)

@@ -6,10 +6,10 @@ import random
 from collections import Counter
 from typing import Any
 
-from jobs.census import census
-from jobs.database import Database
-from jobs.eta import Group
-from jobs.states import JobStatus
+from nightjar.jobs.census import census
+from nightjar.jobs.database import Database
+from nightjar.jobs.eta import Group
+from nightjar.jobs.states import JobStatus
 
 
 async def store(database: Database, run: str, count: int, chance: random.Random) -> list[dict[str, Any]]:

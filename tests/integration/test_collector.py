@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from config.errors import OutputError, UnknownNameError
-from jobs.database import Database
-from jobs.nights import Baseline
-from jobs.states import RunStatus
-from pipeline.baseline import since_baseline
-from pipeline.closing import close_run
-from pipeline.collector import collect
-from pipeline.night_store import read_nights
-from pipeline.report_files import render
+from nightjar.config.errors import OutputError, UnknownNameError
+from nightjar.jobs.database import Database
+from nightjar.jobs.nights import Baseline
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.baseline import since_baseline
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.night_store import read_nights
+from nightjar.pipeline.report_files import render
 from tests import factories
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from config.errors import LeaseLostError
-from jobs import ownership
-from jobs.commits import Commits
-from jobs.database import Database
-from jobs.documents import Job, utc_now
-from jobs.parameters import Policy
-from jobs.records import Draw, Timings, TurnRecord
-from jobs.states import JobStatus
+from nightjar.config.errors import LeaseLostError
+from nightjar.jobs import ownership
+from nightjar.jobs.commits import Commits
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.parameters import Policy
+from nightjar.jobs.records import Draw, Timings, TurnRecord
+from nightjar.jobs.states import JobStatus
 
 
 def a_turn(job: Job, *, reply_ids: tuple[int, ...] = (1, 2)) -> TurnRecord:

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.documents import utc_now
-from jobs.parameters import Parameters, Resolved, Source, resolve
-from jobs.records import TurnRecord
-from jobs.sequences import Mode, Sequence, TurnSpec
-from scripts.demo_model.check import TRIAL_SEED
-from scripts.demo_model.corpus import trial_chats
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.parameters import Parameters, Resolved, Source, resolve
+from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.scripts.demo_model.check import TRIAL_SEED
+from nightjar.scripts.demo_model.corpus import trial_chats
+from nightjar.workers.conversation import PromptPlan, ask, plan_prompt, replay
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.request import Engine
+from nightjar.workers.guards import Rendering, encode
+from nightjar.workers.prompts import open_conversation
+from nightjar.workers.summaries import plan_turn
+from nightjar.workers.templates import ChatTemplate
+from nightjar.workers.turns import turn_draw, turn_record, turn_request
 from tests.demo_engine import demo_engine
-from workers.conversation import PromptPlan, ask, plan_prompt, replay
-from workers.engine.engine import BatchEngine
-from workers.engine.request import Engine
-from workers.guards import Rendering, encode
-from workers.prompts import open_conversation
-from workers.summaries import plan_turn
-from workers.templates import ChatTemplate
-from workers.turns import turn_draw, turn_record, turn_request
 
 TRIALS = trial_chats(TRIAL_SEED, 30)
 START, END = 1, 2

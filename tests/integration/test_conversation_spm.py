@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from jobs.parameters import resolve
-from jobs.records import Timings, TurnRecord
-from jobs.sequences import Mode, Sequence, TurnSpec
-from workers.conversation import PromptPlan, plan_prompt
-from workers.engine.continuation import continued
-from workers.engine.llama.tokenizer import LlamaTokenizer
-from workers.engine.request import Generation
-from workers.prompts import open_conversation
-from workers.templates import ChatTemplate
-from workers.turns import turn_draw, turn_record
+from nightjar.jobs.parameters import resolve
+from nightjar.jobs.records import Timings, TurnRecord
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.workers.conversation import PromptPlan, plan_prompt
+from nightjar.workers.engine.continuation import continued
+from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
+from nightjar.workers.engine.request import Generation
+from nightjar.workers.prompts import open_conversation
+from nightjar.workers.templates import ChatTemplate
+from nightjar.workers.turns import turn_draw, turn_record
 
 WORDS = [
     "▁",

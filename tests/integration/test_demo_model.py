@@ -14,10 +14,19 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.demo_model.check import REPLY_TOKENS, TRIAL_SEED, Measured, Reply, Talker, count, measure, question_chats
-from scripts.demo_model.corpus import Chat, chats, trial_chats
-from scripts.demo_model.tokenizer import TOKENIZER_CHATS, encode_chat, texts_of, train_tokenizer
-from scripts.demo_model.training import Recipe
+from nightjar.scripts.demo_model.check import (
+    REPLY_TOKENS,
+    TRIAL_SEED,
+    Measured,
+    Reply,
+    Talker,
+    count,
+    measure,
+    question_chats,
+)
+from nightjar.scripts.demo_model.corpus import Chat, chats, trial_chats
+from nightjar.scripts.demo_model.tokenizer import TOKENIZER_CHATS, encode_chat, texts_of, train_tokenizer
+from nightjar.scripts.demo_model.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "config/models/nightjar-demo.gguf"

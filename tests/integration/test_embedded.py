@@ -24,11 +24,11 @@ import redis
 from filelock import FileLock
 from pydantic import SecretStr
 
-from config import embedded, mongod, programs, server_log, servers
-from config.embedded import ServiceUrls, mongo_url, service_urls, status
-from config.errors import OutputError, ServiceError
-from config.settings import Settings
-from scripts import session
+from nightjar.config import embedded, mongod, programs, server_log, servers
+from nightjar.config.embedded import ServiceUrls, mongo_url, service_urls, status
+from nightjar.config.errors import OutputError, ServiceError
+from nightjar.config.settings import Settings
+from nightjar.scripts import session
 
 
 @pytest.fixture
@@ -142,9 +142,9 @@ def test_nobody_comes_in_without_the_password(home: Settings) -> None:
 START = """
 import sys
 from pathlib import Path
-from config.embedded import service_urls
-from config.settings import Settings
-from scripts import session
+from nightjar.config.embedded import service_urls
+from nightjar.config.settings import Settings
+from nightjar.scripts import session
 
 urls = service_urls(Settings(home=Path(sys.argv[1]), mongo_cache_gb=0.25))
 print(urls.mongo.get_secret_value(), urls.redis.get_secret_value())
@@ -433,7 +433,7 @@ def test_the_command(tmp_path: Path) -> None:
 
     def nightjar(*words: str, code: int) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "scripts", *words], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "nightjar", *words], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout

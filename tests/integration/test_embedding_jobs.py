@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from config.embedded import ServiceUrls
-from config.errors import ModelError, UnknownNameError
-from config.settings import Settings
-from jobs.database import Database
-from jobs.documents import Job, PublishedModel, Run, SequenceDocument, utc_now
-from jobs.models import ModelKind
-from jobs.queue import Doorbell
-from jobs.sequences import Sequence, TurnSpec
-from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline.closing import close_run
-from pipeline.collector import collect
-from pipeline.dispatcher import Dispatcher
-from pipeline.embed_jobs import write_embedding
-from pipeline.preflight import check_embedder
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import ModelError, UnknownNameError
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, PublishedModel, Run, SequenceDocument, utc_now
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.embed_jobs import write_embedding
+from nightjar.pipeline.preflight import check_embedder
+from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until
-from workers.engine.fake import ScriptedEngine, scripted_facts
 
 EMBEDDER = "embedder"
 

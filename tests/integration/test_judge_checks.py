@@ -11,26 +11,26 @@ from typing import Any
 
 import pytest
 
-from config.embedded import ServiceUrls
-from config.errors import UsageError
-from config.settings import Settings
-from jobs.database import Database
-from jobs.documents import Job, PublishedModel, Run, RunModel, utc_now
-from jobs.identity import job_id
-from jobs.models import ModelKind
-from jobs.queue import Doorbell
-from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline.bench import read_checkups
-from pipeline.closing import close_run
-from pipeline.collector import collect
-from pipeline.dispatcher import Dispatcher
-from pipeline.judge_jobs import mark_planned, write_judging
-from pipeline.judge_start import judge_again, start_check
-from pipeline.report.data import RunReport
-from pipeline.report.judges import JudgingReport
-from pipeline.scoring.discernment import Ability
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import UsageError
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, utc_now
+from nightjar.jobs.identity import job_id
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.pipeline.bench import read_checkups
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.judge_jobs import mark_planned, write_judging
+from nightjar.pipeline.judge_start import judge_again, start_check
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.scoring.discernment import Ability
+from nightjar.workers.engine.fake import Script, ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until
-from workers.engine.fake import Script, ScriptedEngine, scripted_facts
 
 JUDGE_FILE = "1" * 64
 CRITERIA = [{"name": "plot", "description": "Things happen."}]

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from config.embedded import ServiceUrls
-from config.errors import ModelError, UnknownNameError, UsageError
-from config.settings import Settings
-from jobs.database import Database, insert_absent
-from jobs.documents import Job, PublishedModel, Run, utc_now
-from jobs.models import ModelKind
-from jobs.queue import Doorbell
-from jobs.states import JobKind, JobStatus, RunStatus
-from pipeline import judge_jobs, judged_jobs
-from pipeline.collector import collect
-from pipeline.dispatcher import Dispatcher
-from pipeline.judge_jobs import write_judging
-from pipeline.judge_start import judge_again
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import ModelError, UnknownNameError, UsageError
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.pipeline import judge_jobs, judged_jobs
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.judge_jobs import write_judging
+from nightjar.pipeline.judge_start import judge_again
+from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests import factories
 from tests.workbench import Bench, make_run, until
-from workers.engine.fake import ScriptedEngine, scripted_facts
 
 JUDGE_FILE = "1" * 64
 

@@ -8,16 +8,16 @@ from typing import Any, cast
 import pytest
 from pymongo.errors import AutoReconnect
 
-from config.errors import LeaseLostError
-from jobs import ownership
-from jobs.database import Database
-from jobs.documents import Job
-from jobs.parameters import Parameters
+from nightjar.config.errors import LeaseLostError
+from nightjar.jobs import ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.fake import ScriptedEngine
+from nightjar.workers.engine.request import Request
+from nightjar.workers.held import Hold
+from nightjar.workers.tasks import Desk, _generate
 from tests.workbench import make_run
-from workers.engine.fake import ScriptedEngine
-from workers.engine.request import Request
-from workers.held import Hold
-from workers.tasks import Desk, _generate
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobs import ownership
-from jobs.database import Database
-from jobs.dispatchers import mark_dispatcher
-from jobs.documents import Job, WorkerState
-from jobs.overview import read_overview
-from jobs.retry import Again, Dead
-from jobs.views import Overview, ServiceState, WorkerView
+from nightjar.jobs import ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.dispatchers import mark_dispatcher
+from nightjar.jobs.documents import Job, WorkerState
+from nightjar.jobs.overview import read_overview
+from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.views import Overview, ServiceState, WorkerView
 from tests.workbench import MODEL, make_run
 
 WELL = ServiceState(ok=True)

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from config.errors import LeaseLostError, UsageError
-from jobs import backlog, control, leases, ownership
-from jobs.database import Database
-from jobs.documents import Job, Run, RunModel, utc_now
-from jobs.parameters import Policy
-from jobs.records import AttemptEnd, Draw, Timings, TurnRecord
-from jobs.retry import Again, Dead
-from jobs.states import JobStatus, RunStatus
-from workers.card import CardLease
+from nightjar.config.errors import LeaseLostError, UsageError
+from nightjar.jobs import backlog, control, leases, ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run, RunModel, utc_now
+from nightjar.jobs.parameters import Policy
+from nightjar.jobs.records import AttemptEnd, Draw, Timings, TurnRecord
+from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.workers.card import CardLease
 
 
 def make_run(run_id: str = "run1", **changes: Any) -> Run:
@@ -219,8 +219,8 @@ async def test_the_backlog_is_answered_from_indexes(database: Database, job: Job
 
 async def test_two_workers_never_share_a_card(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one waits for a dead holder's lease to lapse, and is refused where the holder lives."""
-    monkeypatch.setattr("workers.card.LEASE_S", 0.3)
-    monkeypatch.setattr("workers.card.RETRY_S", 0.1)
+    monkeypatch.setattr("nightjar.workers.card.LEASE_S", 0.3)
+    monkeypatch.setattr("nightjar.workers.card.RETRY_S", 0.1)
     first, second = (CardLease("GPU-1", name, database) for name in ("first", "second"))
     await first.take()
     await second.take()  # nobody renewed: the first one is dead

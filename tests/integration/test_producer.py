@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from config.errors import ModelError, RunConflictError, UnknownNameError, UsageError
-from jobs import control, ownership
-from jobs.database import Database, insert_absent
-from jobs.documents import Job, Run
-from jobs.models import ModelFacts, ModelKind
-from jobs.publishing import publish_model
-from jobs.sequences import Sequence
-from jobs.states import JobStatus, RunStatus
-from pipeline import expansion
-from pipeline.expansion import finish_expansion
-from pipeline.producer import Enqueued, enqueue
-from pipeline.request import make_request
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.importer import import_suite
+from nightjar.config.errors import ModelError, RunConflictError, UnknownNameError, UsageError
+from nightjar.jobs import control, ownership
+from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline import expansion
+from nightjar.pipeline.expansion import finish_expansion
+from nightjar.pipeline.producer import Enqueued, enqueue
+from nightjar.pipeline.request import make_request
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.importer import import_suite
 
 
 async def store_suite(database: Database, *, sequences: int = 3, **fields: Any) -> None:

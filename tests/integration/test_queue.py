@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
-from config.embedded import ServiceUrls
-from jobs.queue import Doorbell, Rung, listen, queue_name
+from nightjar.config.embedded import ServiceUrls
+from nightjar.jobs.queue import Doorbell, Rung, listen, queue_name
 from tests.workbench import until
 
 MODEL = "m/1"

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from config.errors import UsageError
-from config.night_settings import NightSettings
-from jobs import control
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.nights import Aggregates
-from jobs.pinned import pinned_runs
-from jobs.states import RunStatus
-from pipeline import retention
-from pipeline.aggregates import LEFT_OUT, pack, unpack
-from pipeline.collector import collect
-from pipeline.comparison import compare_sides, pair_up, sides
-from pipeline.report_files import render
-from pipeline.retention import Night, drop_transcripts, expired, plan_retention
-from pipeline.verdict import find_baseline, set_baseline
+from nightjar.config.errors import UsageError
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs import control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.pinned import pinned_runs
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline import retention
+from nightjar.pipeline.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.comparison import compare_sides, pair_up, sides
+from nightjar.pipeline.report_files import render
+from nightjar.pipeline.retention import Night, drop_transcripts, expired, plan_retention
+from nightjar.pipeline.verdict import find_baseline, set_baseline
 from tests import factories
 
 START = datetime(2026, 11, 1, 2, 0, tzinfo=UTC)

@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from config.errors import UsageError
-from jobs import control, ownership
-from jobs.database import Database
-from jobs.documents import Run, WorkerState, utc_now
-from jobs.lookup import find_job
-from jobs.records import AttemptEnd
-from jobs.retry import Again, Dead
-from jobs.sequences import Sequence
-from jobs.states import JobStatus, RunStatus
-from pipeline.producer import enqueue
-from pipeline.request import make_request
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.importer import import_suite
-from scripts.job_view import describe_job, print_job
-from scripts.run_views import describe_run, list_runs, print_run
-from scripts.run_wait import Ended, _hint, wait_for_run
+from nightjar.config.errors import UsageError
+from nightjar.jobs import control, ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, WorkerState, utc_now
+from nightjar.jobs.lookup import find_job
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.producer import enqueue
+from nightjar.pipeline.request import make_request
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.importer import import_suite
+from nightjar.scripts.job_view import describe_job, print_job
+from nightjar.scripts.run_views import describe_run, list_runs, print_run
+from nightjar.scripts.run_wait import Ended, _hint, wait_for_run
 
 
 @pytest.fixture

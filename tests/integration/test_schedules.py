@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from config.errors import ServiceError, UnknownNameError, UsageError
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.ending import Gate, GateKind
-from jobs.nights import Missed, Overlap, Schedule
-from jobs.sequences import Sequence
-from jobs.states import RunStatus
-from pipeline import schedules
-from pipeline.producer import enqueue
-from pipeline.request import make_request
-from pipeline.schedules import add_schedule, fire_due
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.importer import import_suite
-from pipeline.ticks import Rules, run_name
+from nightjar.config.errors import ServiceError, UnknownNameError, UsageError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Gate, GateKind
+from nightjar.jobs.nights import Missed, Overlap, Schedule
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline import schedules
+from nightjar.pipeline.producer import enqueue
+from nightjar.pipeline.request import make_request
+from nightjar.pipeline.schedules import add_schedule, fire_due
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.importer import import_suite
+from nightjar.pipeline.ticks import Rules, run_name
 
 OPTIONS = {"suite": "tales", "models": ("m",), "known_models": ("m",), "repeats": 2, "seed": 7}
 LAST = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from jobs import ownership
-from jobs.database import Database
-from jobs.documents import Job
+from nightjar.jobs import ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job
+from nightjar.workers import tasks
+from nightjar.workers.held import Hold
+from nightjar.workers.tasks import Desk, run_job
 from tests.workbench import make_run
-from workers import tasks
-from workers.held import Hold
-from workers.tasks import Desk, run_job
 
 SECRET = "hunter2-4f9a"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from config.embedded import ServiceUrls
-from config.errors import ServiceError
-from scripts.session import open_session
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import ServiceError
+from nightjar.scripts.session import open_session
 
 
 @pytest.fixture(autouse=True)
 def _session_servers(services: ServiceUrls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.embedded.service_urls", lambda settings: services)
+    monkeypatch.setattr("nightjar.config.embedded.service_urls", lambda settings: services)
 
 
 async def test_a_server_that_goes_away_is_named_with_what_to_do() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from config.errors import SuiteError, UnknownNameError
-from jobs.database import Database
-from jobs.documents import SequenceDocument, SuiteVersion
-from jobs.sequences import Sequence
-from pipeline.suites.catalogue import bundled, take_suite
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.export import export_yaml
-from pipeline.suites.importer import import_suite, load_content
-from pipeline.suites.read import read_suite
+from nightjar.config.errors import SuiteError, UnknownNameError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import SequenceDocument, SuiteVersion
+from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.suites.catalogue import bundled, take_suite
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.export import export_yaml
+from nightjar.pipeline.suites.importer import import_suite, load_content
+from nightjar.pipeline.suites.read import read_suite
 
 
 def content(*prompts: str, name: str = "tales", **changes: Any) -> SuiteContent:
@@ -66,7 +66,7 @@ async def test_a_race_of_imports_gives_every_content_one_version(database: Datab
 async def test_a_suite_whose_list_was_not_written_is_finished_by_importing_again(database: Database) -> None:
     """A crash after the sequences and before the version leaves no suite; the next import makes it whole."""
     whole = content(*(f"prompt {n}" for n in range(2500)))
-    from pipeline.suites import importer
+    from nightjar.pipeline.suites import importer
 
     await importer._store_sequences(whole, database)
     assert await SuiteVersion.count() == 0

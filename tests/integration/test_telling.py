@@ -17,18 +17,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config.embedded import ServiceUrls
-from config.night_settings import NightSettings
-from config.settings import Settings
-from jobs import control
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.ending import Ending, Event, Gate, GateKind, Hook, HookKind
-from jobs.nights import Delivery, DeliveryState
-from jobs.states import JobStatus, RunStatus
-from pipeline import endings
-from pipeline.closing import close_run
-from pipeline.telling.deliveries import deliver_due, send_again
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.night_settings import NightSettings
+from nightjar.config.settings import Settings
+from nightjar.jobs import control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Ending, Event, Gate, GateKind, Hook, HookKind
+from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline import endings
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.telling.deliveries import deliver_due, send_again
 from tests.dying_dispatcher import NIGHT, POINTS
 from tests.receivers import MailReceiver, WebReceiver
 from tests.workbench import make_run
@@ -49,7 +49,7 @@ def mail() -> Iterator[MailReceiver]:
 
 
 def hook(text: str) -> Hook:
-    from pipeline.hooks import parse_hook
+    from nightjar.pipeline.hooks import parse_hook
 
     return parse_hook(text)
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import TemplateError
-from jobs.parameters import Parameters
-from jobs.records import Draw, Timings, TurnRecord
-from jobs.sequences import Sequence, TurnSpec
-from workers.conversation import plan_prompt
-from workers.engine.fake import ByteTokenizer
-from workers.prompts import open_conversation
-from workers.templates import ChatTemplate, Message
+from nightjar.config.errors import TemplateError
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.records import Draw, Timings, TurnRecord
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.workers.conversation import plan_prompt
+from nightjar.workers.engine.fake import ByteTokenizer
+from nightjar.workers.prompts import open_conversation
+from nightjar.workers.templates import ChatTemplate, Message
 
 PROJECT = Path(__file__).parents[2]
 DATE = "2026-03-14"

@@ -17,13 +17,13 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from config import mongod, redis_server
-from config.embedded import ServiceUrls
-from config.errors import NightjarError, ServiceError, SettingsError
-from config.programs import find_program
-from jobs.database import address as host_and_port
-from jobs.database import connect
-from jobs.queue import Doorbell
+from nightjar.config import mongod, redis_server
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import NightjarError, ServiceError, SettingsError
+from nightjar.config.programs import find_program
+from nightjar.jobs.database import address as host_and_port
+from nightjar.jobs.database import connect
+from nightjar.jobs.queue import Doorbell
 
 PASSWORD = "hunter2-4f9a"
 LIMIT_S = 5.0

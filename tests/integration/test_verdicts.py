@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.database import Database
-from jobs.documents import Run
-from jobs.ending import Ending, Gate, GateKind, Outcome
-from pipeline.closing import close_run
-from pipeline.collector import collect
-from pipeline.verdict import set_baseline
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Ending, Gate, GateKind, Outcome
+from nightjar.pipeline.closing import close_run
+from nightjar.pipeline.collector import collect
+from nightjar.pipeline.verdict import set_baseline
 from tests import factories
 
 REGRESSION = Gate(kind=GateKind.REGRESSION, metric="checks", value=0.05)

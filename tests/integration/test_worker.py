@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import ServiceUrls
-from config.settings import Settings
-from jobs import control
-from jobs.database import Database
-from jobs.documents import Job, PublishedModel, Run, RunModel, WorkerState
-from jobs.identity import chain_digest, turn_seed
-from jobs.queue import Doorbell
-from jobs.states import JobStatus, RunStatus
-from pipeline.dispatcher import Dispatcher
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs import control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, WorkerState
+from nightjar.jobs.identity import chain_digest, turn_seed
+from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.workers.engine.fake import Faults, ScriptedEngine
 from tests.workbench import Bench, make_run, statuses, until
-from workers.engine.fake import Faults, ScriptedEngine
 
 
 @pytest.fixture

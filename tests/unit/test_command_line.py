@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from config.errors import NightjarError
-from scripts import cli
-from scripts.cli import COMMANDS, main
+from nightjar.config.errors import NightjarError
+from nightjar.scripts import cli
+from nightjar.scripts.cli import COMMANDS, main
 
 HEAVY = "arq beanie huggingface_hub jinja2 jsonschema llama_cpp numpy psutil pymongo redis scipy vl_convert".split()
 LOOK = f"""
 import sys
-from config.errors import NightjarError
-from scripts import cli
+from nightjar.config.errors import NightjarError
+from nightjar.scripts import cli
 for name in cli.COMMANDS:
     try:
         cli.app([name, "--help"], prog_name="nightjar")

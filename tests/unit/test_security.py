@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("config", "jobs", "pipeline", "workers", "scripts")
+ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "nightjar")
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
 """Reading what these write runs what is in it."""
 CALLS = {
@@ -74,7 +74,7 @@ async def test_arq_is_given_json_in_both_directions() -> None:
     """Its default is pickle: for what the dispatcher writes, and for what a worker reads."""
     from pydantic import SecretStr
 
-    from jobs import queue
+    from nightjar.jobs import queue
 
     client: Any = queue.open_redis(SecretStr("redis://127.0.0.1:1"))
     assert (client.job_serializer, client.job_deserializer) == (queue.dump, queue.load)
@@ -95,7 +95,7 @@ class _Bomb:
 def test_a_pickle_in_the_queue_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle
 
-    from jobs import queue
+    from nightjar.jobs import queue
 
     monkeypatch.chdir(tmp_path)
     for payload in (pickle.dumps(_Bomb()), b"\x80\x05.", b"", b"{", b"[]", b'{"a": 1}', b"\xff"):

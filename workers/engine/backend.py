@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from workers.engine.request import Request, Tokenizer, TokenLogprob
-from workers.engine.scheduler import Limits
-from workers.engine.slots import Move, Piece
+from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
+from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.slots import Move, Piece
 
 
 class Drawn(NamedTuple):

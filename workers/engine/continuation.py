@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.engine.request import Tokenizer
+from nightjar.workers.engine.request import Tokenizer
 
 
 def continued(tokenizer: Tokenizer, text: str, *, parse_special: bool = True) -> list[int]:

@@ -13,14 +13,14 @@ from queue import SimpleQueue
 
 import structlog
 
-from jobs.parameters import FinishReason
-from workers.engine.backend import Backend, Drawn, Sampler
-from workers.engine.chunks import FIRST_CHUNK, next_chunk
-from workers.engine.drawing import Drawer
-from workers.engine.reply import Reply
-from workers.engine.scheduler import Scheduler
-from workers.engine.slots import Output, Piece, Step, Work
-from workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
+from nightjar.jobs.parameters import FinishReason
+from nightjar.workers.engine.backend import Backend, Drawn, Sampler
+from nightjar.workers.engine.chunks import FIRST_CHUNK, next_chunk
+from nightjar.workers.engine.drawing import Drawer
+from nightjar.workers.engine.reply import Reply
+from nightjar.workers.engine.scheduler import Scheduler
+from nightjar.workers.engine.slots import Output, Piece, Step, Work
+from nightjar.workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.hardware import memory_available
+from nightjar.config.hardware import memory_available
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Device:
 def this_device(gpu: str | None) -> Device:
     """The GPU this process was pinned to, or else the CPU. `gpu` "none" asks for the CPU."""
     if gpu != "none":
-        from workers.engine.llama.devices import gpus
+        from nightjar.workers.engine.llama.devices import gpus
 
         for found in gpus():
             return Device(name=found.description, is_cpu=False, free_bytes=found.free_bytes, id=gpu)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from workers.engine.backend import Drawn, Sampler
+from nightjar.workers.engine.backend import Drawn, Sampler
 
 WORTH_SHARING = 100_000
 """Logits of a step's slow rows from which waking another thread costs less than it saves."""

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 import structlog
 
-from config.errors import ContextError, EngineError, ModelError, ParameterError
-from config.hardware import usable_cores
-from jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
-from workers.engine.backend import Backend
-from workers.engine.decoding import DecodeThread, Event
-from workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
-from workers.engine.speed import measure
-from workers.engine.ticket import AnyTicket, RequestTicket, TextTicket, Ticket
-from workers.engine.watchdog import Watchdog
+from nightjar.config.errors import ContextError, EngineError, ModelError, ParameterError
+from nightjar.config.hardware import usable_cores
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
+from nightjar.workers.engine.backend import Backend
+from nightjar.workers.engine.decoding import DecodeThread, Event
+from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
+from nightjar.workers.engine.speed import measure
+from nightjar.workers.engine.ticket import AnyTicket, RequestTicket, TextTicket, Ticket
+from nightjar.workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
 

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from config.errors import EngineError
-from jobs.models import LoadFacts, ModelFacts, ModelKind
-from workers.engine.backend import Drawn
-from workers.engine.engine import PATIENCE_S, BatchEngine
-from workers.engine.request import Request, Tokenizer, TokenLogprob
-from workers.engine.scheduler import Limits
-from workers.engine.slots import Copy, Move, Piece
+from nightjar.config.errors import EngineError
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
+from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
+from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.slots import Copy, Move, Piece
 
 BOS, TURN_START, TURN_END = 256, 257, 258
 CONTROLS = {BOS: "<s>", TURN_START: "<|im_start|>", TURN_END: "<|im_end|>"}

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from config.errors import EngineError
-from workers.engine.guide import Guide, Phase
+from nightjar.config.errors import EngineError
+from nightjar.workers.engine.guide import Guide, Phase
 
 if TYPE_CHECKING:
-    from workers.engine.llama.sampler import Candidates, Chain
+    from nightjar.workers.engine.llama.sampler import Candidates, Chain
 
 
 class GuidedSampler:

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from config.errors import ModelError
-from config.hardware import usable_cores
-from config.load_settings import LoadSettings
-from jobs.models import LoadFacts, ModelFacts, ModelKind
-from workers.engine.device import Device, driver_version, this_device
-from workers.engine.engine import BatchEngine
-from workers.engine.memory import Budget, check_fit, fitting_slots
-from workers.library.estimate import memory, memory_on_cpu
-from workers.library.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
-from workers.library.inspect import inspect_file, read_facts
-from workers.library.shape import Shape, shape_of
+from nightjar.config.errors import ModelError
+from nightjar.config.hardware import usable_cores
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
+from nightjar.workers.engine.device import Device, driver_version, this_device
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.memory import Budget, check_fit, fitting_slots
+from nightjar.workers.library.estimate import memory, memory_on_cpu
+from nightjar.workers.library.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
+from nightjar.workers.library.inspect import inspect_file, read_facts
+from nightjar.workers.library.shape import Shape, shape_of
 
 if TYPE_CHECKING:
-    from workers.engine.llama.backend import LlamaBackend
-    from workers.engine.llama.context import ContextSettings
-    from workers.engine.llama.model import LlamaModel
+    from nightjar.workers.engine.llama.backend import LlamaBackend
+    from nightjar.workers.engine.llama.context import ContextSettings
+    from nightjar.workers.engine.llama.model import LlamaModel
 
 log = structlog.get_logger()
 
@@ -64,9 +64,9 @@ def _open(
     adapters: Sequence[tuple[Path, float]] = (),
 ) -> BatchEngine:
     """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
-    from workers.engine.llama.backend import LlamaBackend
-    from workers.engine.llama.library import BINDING, BUILD
-    from workers.engine.llama.model import LlamaModel
+    from nightjar.workers.engine.llama.backend import LlamaBackend
+    from nightjar.workers.engine.llama.library import BINDING, BUILD
+    from nightjar.workers.engine.llama.model import LlamaModel
 
     began = time.monotonic()
     device = this_device(gpu)
@@ -118,8 +118,8 @@ def _open(
 
 def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSettings) -> float:
     """Tokens per second without `reproducible`, in a small context that is gone before the real one is made."""
-    from workers.engine.llama.backend import LlamaBackend
-    from workers.engine.reproducible import decode_rate
+    from nightjar.workers.engine.llama.backend import LlamaBackend
+    from nightjar.workers.engine.reproducible import decode_rate
 
     usual = replace(resolved, context=PROBE_CONTEXT, flash_attention=settings.flash_attention)
     backend = LlamaBackend(model, usual)
@@ -131,7 +131,7 @@ def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSett
 
 def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) -> float:
     """Probes the device and restricts the backend as it needs. Returns the share of the usual speed this costs."""
-    from workers.engine.reproducible import decode_rate, differences
+    from nightjar.workers.engine.reproducible import decode_rate, differences
 
     found = differences(backend, micro_batch)
     backend.limits = replace(backend.limits, replay=True)
@@ -152,7 +152,7 @@ def resolve(
     path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
 ) -> tuple[ContextSettings, int | None]:
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
-    from workers.engine.llama.context import ContextSettings
+    from nightjar.workers.engine.llama.context import ContextSettings
 
     context = context_of(settings.context, facts.context_train)
     flash_attention = settings.flash_attention and not settings.reproducible

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.errors import ModelFitError
+from nightjar.config.errors import ModelFitError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import fmean
 
-from jobs.parameters import FinishReason
-from jobs.records import Timings
-from workers.engine.request import Generation, Request, TokenLogprob
-from workers.engine.text import TextStream
+from nightjar.jobs.parameters import FinishReason
+from nightjar.jobs.records import Timings
+from nightjar.workers.engine.request import Generation, Request, TokenLogprob
+from nightjar.workers.engine.text import TextStream
 
 
 class Reply:

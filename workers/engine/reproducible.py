@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from config.errors import ModelError
-from workers.engine.slots import Copy, Move, Piece, Trim, Work
+from nightjar.config.errors import ModelError
+from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work
 
 if TYPE_CHECKING:
-    from workers.engine.llama.backend import LlamaBackend
+    from nightjar.workers.engine.llama.backend import LlamaBackend
 
 Logits = list[npt.NDArray[np.float32]]
 

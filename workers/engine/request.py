@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jobs.models import LoadFacts, ModelFacts, SpeedProbe
-from jobs.parameters import FinishReason, Parameters
-from jobs.records import Timings
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from nightjar.jobs.parameters import FinishReason, Parameters
+from nightjar.jobs.records import Timings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.parameters import Parameters
+from nightjar.jobs.parameters import Parameters
 
 Arguments = tuple[float | int | tuple[str, ...] | tuple[tuple[int, float], ...], ...]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workers.engine.chunks import ROWS
-from workers.engine.prefix import Match, PrefixTree, common_length, key_of
-from workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work, by_slot
+from nightjar.workers.engine.chunks import ROWS
+from nightjar.workers.engine.prefix import Match, PrefixTree, common_length, key_of
+from nightjar.workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work, by_slot
 
 
 @dataclass(frozen=True, kw_only=True)

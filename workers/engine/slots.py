@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
-from workers.engine.prefix import Key, key_of
+from nightjar.workers.engine.prefix import Key, key_of
 
 Ids = tuple[int, ...]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs.models import SpeedProbe
-from jobs.parameters import Parameters
-from workers.engine.request import Engine, Generation, Request
+from nightjar.jobs.models import SpeedProbe
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.request import Engine, Generation, Request
 
 PROMPT_TOKENS = 512
 GENERATED_TOKENS = 128

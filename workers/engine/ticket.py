@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
-from workers.engine.request import Generation, Request, Text, Vector
+from nightjar.workers.engine.request import Generation, Request, Text, Vector
 
 Asked = TypeVar("Asked", Request, Text)
 Result = TypeVar("Result")

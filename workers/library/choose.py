@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.models import ModelKind
+from nightjar.jobs.models import ModelKind
 
 Capability = Literal["chat", "embedding", "judge"]
 SWITCH_FACTOR = 4

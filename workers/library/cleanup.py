@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import ModelFileError
-from workers.library.digests import DigestCache
-from workers.library.inventory import Held, ModelState
-from workers.library.manifest import FILE_NAME, read_manifest
-from workers.library.partial import CACHE, is_downloading
-from workers.library.registry import read_registry
-from workers.library.split import parts_of
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.inventory import Held, ModelState
+from nightjar.workers.library.manifest import FILE_NAME, read_manifest
+from nightjar.workers.library.partial import CACHE, is_downloading
+from nightjar.workers.library.registry import read_registry
+from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

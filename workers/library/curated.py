@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.library.shape import WITHOUT_KV, Shape
-from workers.library.tensor_types import BLOCKS
+from nightjar.workers.library.shape import WITHOUT_KV, Shape
+from nightjar.workers.library.tensor_types import BLOCKS
 
 LIST = Path(__file__).resolve().parents[2] / "config" / "recommended.toml"
 GATED_FEED_FORWARD = frozenset(("llama", "qwen2", "qwen3", "phi3", "nomic-bert"))

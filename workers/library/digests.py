@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from config.errors import ModelFileError
+from nightjar.config.errors import ModelFileError
 
 _CHUNK_BYTES = 4 * 2**20
 _log = structlog.get_logger()

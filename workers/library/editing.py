@@ -13,8 +13,8 @@ import tomlkit
 from filelock import FileLock
 from tomlkit import TOMLDocument
 
-from config.errors import OutputError, SettingsError, UsageError
-from workers.library.registry import NAME, parse_registry, read_registry
+from nightjar.config.errors import OutputError, SettingsError, UsageError
+from nightjar.workers.library.registry import NAME, parse_registry, read_registry, registry_text
 
 
 def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
@@ -71,8 +71,7 @@ def _table(values: Mapping[str, Any]) -> Any:
 def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
     read_registry(file)  # a file that is broken already is reported, not overwritten
     with _locked(file):
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        document = tomlkit.parse(text)
+        document = tomlkit.parse(registry_text(file))
         change(document)
         changed = document.as_string().rstrip("\n") + "\n"
         try:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from config.load_settings import CacheType
-from workers.library.shape import Shape
+from nightjar.config.load_settings import CacheType
+from nightjar.workers.library.shape import Shape
 
 CELLS_STEP = 256
 """llama.cpp rounds a slot's context up to a multiple of this."""

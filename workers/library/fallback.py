@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.load_settings import LoadSettings
-from workers.library.fit import CPU_UBATCH, context_of
+from nightjar.config.load_settings import LoadSettings
+from nightjar.workers.library.fit import CPU_UBATCH, context_of
 
 LEAST_CONTEXT = 1024
 

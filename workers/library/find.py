@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from config.errors import ModelFileError, SettingsError, UnknownNameError
-from config.load_settings import LoadSettings
-from workers.library.manifest import Manifest, read_manifest
-from workers.library.ollama import find_ollama, ollama_names
-from workers.library.registry import Registry, RegistryEntry, read_registry
-from workers.library.split import is_later_part, parts_of, stem
+from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.project import PACKAGED_MODELS
+from nightjar.workers.library.manifest import Manifest, read_manifest
+from nightjar.workers.library.ollama import find_ollama, ollama_names
+from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
+from nightjar.workers.library.split import is_later_part, parts_of, stem
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -100,11 +101,11 @@ def path_bases(settings: Settings) -> tuple[Path, ...]:
     """Folders that relative paths of the registry are looked up in, first one first."""
     folder = settings.models_file.absolute().parent
     project = folder.parent if folder.name == "config" else folder
-    return settings.models_dir.absolute(), project, folder
+    return settings.models_dir.absolute(), project, folder, PACKAGED_MODELS.parent.parent
 
 
 def resolve_path(text: str, settings: Settings) -> Path:
-    """Where a registry path leads: absolute, or under `models/`, the project or the registry's folder."""
+    """Where a registry path leads: absolute, or under `models/`, the project, the registry's folder or the package."""
     path = Path(text).expanduser()
     if path.is_absolute():
         return path

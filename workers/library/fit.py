@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.errors import ModelFitError
-from config.load_settings import CacheType, LoadSettings
-from workers.library.estimate import Memory, memory, memory_on_cpu
-from workers.library.shape import Shape
+from nightjar.config.errors import ModelFitError
+from nightjar.config.load_settings import CacheType, LoadSettings
+from nightjar.workers.library.estimate import Memory, memory, memory_on_cpu
+from nightjar.workers.library.shape import Shape
 
 CPU_BANDWIDTH = 40e9
 """Bytes/s assumed of a machine's memory: two channels of DDR4/DDR5 in use."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from config.errors import HubError
-from workers.library.digests import sha256
-from workers.library.hub_errors import Asked, is_passing, translated
-from workers.library.partial import CACHE
-from workers.library.quants import RemoteFile
+from nightjar.config.errors import HubError
+from nightjar.workers.library.digests import sha256
+from nightjar.workers.library.hub_errors import Asked, is_passing, translated
+from nightjar.workers.library.partial import CACHE
+from nightjar.workers.library.quants import RemoteFile
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 _log = structlog.get_logger()
 _TIMEOUT_S = 20.0

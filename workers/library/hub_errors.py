@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from config.errors import HubError, NightjarError, OutputError, UnknownNameError
+from nightjar.config.errors import HubError, NightjarError, OutputError, UnknownNameError
 
 _BUSY = (408, 429, 500, 502, 503, 504)
 

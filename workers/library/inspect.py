@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.errors import ModelFileError, ParameterError
-from jobs.models import AdapterFacts, ModelFacts, ModelKind
-from workers.library.digests import DigestCache
-from workers.library.find import ModelEntry
-from workers.library.metadata import LongArray, Metadata, read_metadata
-from workers.library.split import parts_of
-from workers.library.tensor_types import FILE_TYPES, mix
+from nightjar.config.errors import ModelFileError, ParameterError
+from nightjar.jobs.models import AdapterFacts, ModelFacts, ModelKind
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.metadata import LongArray, Metadata, read_metadata
+from nightjar.workers.library.split import parts_of
+from nightjar.workers.library.tensor_types import FILE_TYPES, mix
 
 EMBEDDING_ARCHITECTURES = frozenset(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
@@ -88,7 +88,7 @@ def read_facts(
 
 def default_digests() -> DigestCache:
     """The digest cache of this project's home."""
-    from config.settings import load_settings
+    from nightjar.config.settings import load_settings
 
     return DigestCache(load_settings().home / "digests.json")
 
@@ -192,7 +192,7 @@ def licence_of(metadata: Metadata) -> str | None:
 
 def sampling_defaults(metadata: Metadata) -> dict[str, Any]:
     """The file's `general.sampling.*` as Nightjar's parameters; values out of range are left out."""
-    from jobs.parameters import check
+    from nightjar.jobs.parameters import check
 
     found: dict[str, Any] = {}
     for key, parameter in SAMPLING_KEYS.items():

@@ -9,17 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import NightjarError
-from jobs.models import ModelKind
-from workers.library.find import entry_of, entry_path, shelf_files
-from workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
-from workers.library.ollama import TAG, find_ollama, ollama_names
-from workers.library.partial import is_downloading, partial_bytes
-from workers.library.registry import Registry, RegistryEntry, read_registry
-from workers.library.usage import last_used
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.models import ModelKind
+from nightjar.workers.library.find import entry_of, entry_path, shelf_files
+from nightjar.workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
+from nightjar.workers.library.ollama import TAG, find_ollama, ollama_names
+from nightjar.workers.library.partial import is_downloading, partial_bytes
+from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
+from nightjar.workers.library.usage import last_used
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 
 class ModelState(StrEnum):

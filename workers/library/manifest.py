@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.errors import ModelFileError
-from workers.library.registry import NAME
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.registry import NAME
 
 FILE_NAME = "nightjar.json"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from config.errors import ModelFileError
-from workers.library.tensor_types import BLOCKS, tensor_bytes
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.tensor_types import BLOCKS, tensor_bytes
 
 READABLE_VERSIONS = (2, 3)
 """GGUF versions this llama.cpp loads."""

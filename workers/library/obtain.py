@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from config.errors import ModelFileError
-from workers.library.find import ModelEntry, find_model
-from workers.library.hardware import room_of, this_machine
-from workers.library.manifest import read_manifest
-from workers.library.pull import Progress, pull
-from workers.library.registry import read_registry
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.find import ModelEntry, find_model
+from nightjar.workers.library.hardware import room_of, this_machine
+from nightjar.workers.library.manifest import read_manifest
+from nightjar.workers.library.pull import Progress, pull
+from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 _log = structlog.get_logger()
 

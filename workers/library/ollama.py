@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from config.errors import ModelFileError, ParameterError, UnknownNameError
-from jobs.parameters import check
-from workers.library.go_template import Untranslatable, to_jinja
+from nightjar.config.errors import ModelFileError, ParameterError, UnknownNameError
+from nightjar.jobs.parameters import check
+from nightjar.workers.library.go_template import Untranslatable, to_jinja
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
 """What Ollama leaves out of a name."""

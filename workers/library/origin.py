@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from config.errors import ModelFileError
-from workers.library.find import ModelEntry
-from workers.library.manifest import read_manifest
-from workers.library.registry import read_registry
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.manifest import read_manifest
+from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:

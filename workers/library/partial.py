@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from config.errors import OutputError
+from nightjar.config.errors import OutputError
 
 CACHE = ".cache"
 LOCK = ".pull.lock"

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from config.errors import HubError, ModelFileError, OutputError
-from workers.library.digests import DigestCache, sha256
-from workers.library.editing import update_entry
-from workers.library.hub import Hub, Listing, part_of
-from workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
-from workers.library.metadata import read_metadata
-from workers.library.partial import CACHE, pulling
-from workers.library.quants import Choice, RemoteFile, choose
-from workers.library.registry import RegistryEntry
+from nightjar.config.errors import HubError, ModelFileError, OutputError
+from nightjar.workers.library.digests import DigestCache, sha256
+from nightjar.workers.library.editing import update_entry
+from nightjar.workers.library.hub import Hub, Listing, part_of
+from nightjar.workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
+from nightjar.workers.library.metadata import read_metadata
+from nightjar.workers.library.partial import CACHE, pulling
+from nightjar.workers.library.quants import Choice, RemoteFile, choose
+from nightjar.workers.library.registry import RegistryEntry
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 SPARE_BYTES = 256 * 2**20
 """Left free on the disk for everything else that writes."""

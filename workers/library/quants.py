@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from config.errors import ModelFitError, UnknownNameError, UsageError
-from workers.library.split import split_names
+from nightjar.config.errors import ModelFitError, UnknownNameError, UsageError
+from nightjar.workers.library.split import split_names
 
 AUTO = "auto"
 ROOM_FOR_WEIGHTS = 0.85

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from config.errors import ModelFitError
-from config.load_settings import LoadSettings
-from workers.library.curated import Curated
-from workers.library.fit import Fit, Room, SpeedClass, fit
+from nightjar.config.errors import ModelFitError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.workers.library.curated import Curated
+from nightjar.workers.library.fit import Fit, Room, SpeedClass, fit
 
 _PATIENCE = {SpeedClass.FAST: 0, SpeedClass.FLUENT: 0, SpeedClass.SLOW: 1, SpeedClass.CRAWL: 2}
 Purpose = Literal["chat", "judge", "embedding"]

@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from config.errors import ParameterError, SettingsError, suggest
-from config.load_settings import LoadSettings
-from jobs.parameters import Parameters, check
+from nightjar.config.errors import ParameterError, SettingsError, suggest
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.project import PACKAGED_MODELS, is_checkout
+from nightjar.jobs.parameters import Parameters, check
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
@@ -87,17 +88,24 @@ class Registry(BaseModel):
 
 
 def read_registry(file: Path) -> Registry:
-    """Reads and validates the whole file; a file that is not there is an empty registry.
+    """Reads and validates the whole file; one that is not there is empty, or holds what comes with Nightjar.
 
     Raises SettingsError naming the file, the model and the key, with the nearest known key.
     """
+    return parse_registry(registry_text(file), file)
+
+
+def registry_text(file: Path) -> str:
+    """The file's text; where it is not there, "" in a checkout and else that of the registry in the package.
+
+    Raises SettingsError.
+    """
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Registry(file=file, models={})
+        return "" if is_checkout() else PACKAGED_MODELS.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}.") from None
-    return parse_registry(text, file)
 
 
 def parse_registry(text: str, file: Path) -> Registry:

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import ModelError, UnknownNameError
-from workers.library import usage
-from workers.library.digests import DigestCache
-from workers.library.editing import remove_entry
-from workers.library.find import shelf_files
-from workers.library.inventory import Held, ModelState
-from workers.library.manifest import FILE_NAME
-from workers.library.partial import is_downloading
-from workers.library.registry import NAME, read_registry
-from workers.library.split import parts_of
+from nightjar.config.errors import ModelError, UnknownNameError
+from nightjar.workers.library import usage
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.editing import remove_entry
+from nightjar.workers.library.find import shelf_files
+from nightjar.workers.library.inventory import Held, ModelState
+from nightjar.workers.library.manifest import FILE_NAME
+from nightjar.workers.library.partial import is_downloading
+from nightjar.workers.library.registry import NAME, read_registry
+from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.errors import UsageError
-from workers.library.find import name_of_file, path_bases
-from workers.library.split import stem
+from nightjar.config.errors import UsageError
+from nightjar.workers.library.find import name_of_file, path_bases
+from nightjar.workers.library.split import stem
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 _REPO = re.compile(
     r"^(?:hf://|hf\.co/|https?://[^/]+/)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)"

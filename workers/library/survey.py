@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import NightjarError
-from jobs.backlog import LIVE_BEAT_S
-from jobs.models import ModelFacts, ModelKind
-from jobs.states import WORKING_RUNS, JobStatus
-from workers.library.choose import Backlog
-from workers.library.estimate import memory_on_cpu
-from workers.library.find import find_model
-from workers.library.fit import CPU_UBATCH, context_of
-from workers.library.inspect import inspect_file, kind_of
-from workers.library.registry import read_registry
-from workers.library.shape import shape_of
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.backlog import LIVE_BEAT_S
+from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.states import WORKING_RUNS, JobStatus
+from nightjar.workers.library.choose import Backlog
+from nightjar.workers.library.estimate import memory_on_cpu
+from nightjar.workers.library.find import find_model
+from nightjar.workers.library.fit import CPU_UBATCH, context_of
+from nightjar.workers.library.inspect import inspect_file, kind_of
+from nightjar.workers.library.registry import read_registry
+from nightjar.workers.library.shape import shape_of
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.database import Database
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
 
 OVERHEAD = 1.15
 """On the size of a file that is not here yet: KV of a slot and scratch."""

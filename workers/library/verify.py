@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workers.library.digests import sha256
-from workers.library.find import ModelEntry
-from workers.library.manifest import read_manifest
-from workers.library.metadata import read_metadata
-from workers.library.registry import read_registry
-from workers.library.split import parts_of
+from nightjar.workers.library.digests import sha256
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.manifest import read_manifest
+from nightjar.workers.library.metadata import read_metadata
+from nightjar.workers.library.registry import read_registry
+from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from nightjar.config.settings import Settings
 
 _BLOB = "sha256-"
 """Ollama's store names files by their digest."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from jobs.database import Database
+from nightjar.jobs.database import Database
 from tests.acceptance.chaos.house import DEMO, LEASE_S, RUN, House
 from tests.acceptance.chaos.scripted_worker import MODEL
 from tests.workbench import make_run
@@ -123,7 +123,7 @@ async def wait_for_turns(database: Database, turns: int, end: float) -> None:
 
 async def committed(database: Database) -> int:
     """Committed turns of the run; waits for a MongoDB that is away."""
-    from jobs.patience import patiently
+    from nightjar.jobs.patience import patiently
 
     async def count() -> int:
         groups: list[dict[str, Any]] = [

@@ -22,10 +22,10 @@ from typing import IO, Any
 import psutil
 from pydantic import SecretStr
 
-from config import embedded, mongod, redis_server
-from config.programs import find_program
-from config.settings import Settings
-from jobs.database import Database, connect
+from nightjar.config import embedded, mongod, redis_server
+from nightjar.config.programs import find_program
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database, connect
 
 PROJECT = Path(__file__).resolve().parents[3]
 RUN = "chaos"
@@ -100,9 +100,9 @@ class House:
                 str(self.folder),
             ]
         if name == "dispatcher":
-            return [sys.executable, "-m", "scripts", "dispatcher"]
+            return [sys.executable, "-m", "nightjar", "dispatcher"]
         if self.demo_model:
-            return [sys.executable, "-m", "scripts", "worker", "--model", DEMO, "--gpu", "none", "--slots", "4"]
+            return [sys.executable, "-m", "nightjar", "worker", "--model", DEMO, "--gpu", "none", "--slots", "4"]
         return [sys.executable, "-m", "tests.acceptance.chaos.scripted_worker"]
 
     def environment(self) -> dict[str, str]:
@@ -203,7 +203,7 @@ async def nightjar(house: House, *arguments: str) -> tuple[subprocess.CompletedP
     """A command typed in this house, and how long it took."""
     began = time.monotonic()
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "scripts", *arguments], env=os.environ | house.environment(),
+        subprocess.run, [sys.executable, "-m", "nightjar", *arguments], env=os.environ | house.environment(),
         cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return done, time.monotonic() - began

@@ -19,15 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from config.load_settings import LoadSettings
-from config.settings import Settings
-from scripts.session import open_session
-from workers.engine.fake import Script, ScriptedEngine, echo
-from workers.engine.request import Generation, Request
-from workers.gpu import Pin, choose, list_cards
-from workers.library.find import ModelEntry
-from workers.main import WorkerOptions, serve
-from workers.supervisor import Supervisor
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.scripts.session import open_session
+from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
+from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.gpu import Pin, choose, list_cards
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.main import WorkerOptions, serve
+from nightjar.workers.supervisor import Supervisor
 
 MODEL = "scripted"
 LAST_WORDS = "about to read what is at address 0"
@@ -85,7 +85,7 @@ def take_out_the_fence() -> None:
     """The negative control: commits whatever the fence, the owner and the turns that are there already."""
     from pymongo import UpdateOne
 
-    from jobs import ownership
+    from nightjar.jobs import ownership
 
     async def lost(fences: dict[str, int], database: Any) -> set[str]:
         return set()
@@ -104,7 +104,7 @@ def take_out_the_fence() -> None:
 
 def die_at_claims(left: Path) -> None:
     """Every other claim is the process's last act, or its last but the answer, as long as the file has a number."""
-    from jobs import ownership
+    from nightjar.jobs import ownership
 
     claim = ownership.claim
 

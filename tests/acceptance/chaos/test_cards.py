@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.database import Database
+from nightjar.jobs.database import Database
+from nightjar.workers.card import LEASE_S
 from tests.acceptance.chaos.faults import committed
 from tests.acceptance.chaos.house import RUN, House, inhabited
 from tests.acceptance.chaos.scripted_worker import MODEL
 from tests.workbench import make_run, until
-from workers.card import LEASE_S
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 UUID = "GPU-5f0c7a1e-0000-0000-0000-000000000001"

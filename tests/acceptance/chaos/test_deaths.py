@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.documents import Job
-from jobs.states import JobStatus
+from nightjar.jobs.documents import Job
+from nightjar.jobs.states import JobStatus
 from tests.acceptance.chaos.faults import wait_for_turns
 from tests.acceptance.chaos.house import LEASE_S, RUN, House, inhabited
 from tests.acceptance.chaos.scripted_worker import LAST_WORDS, MODEL

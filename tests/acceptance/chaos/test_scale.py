@@ -19,21 +19,21 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from jobs.database import Database
-from jobs.documents import Job, Run
-from jobs.models import ModelKind
-from jobs.publishing import publish_model
-from jobs.sequences import Sequence, TurnSpec
-from jobs.states import JobStatus, RunStatus
-from pipeline.producer import enqueue
-from pipeline.request import make_request
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.importer import import_suite
-from pipeline.window import LARGEST
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.producer import enqueue
+from nightjar.pipeline.request import make_request
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.importer import import_suite
+from nightjar.pipeline.window import LARGEST
+from nightjar.workers.engine.fake import scripted_facts
 from tests.acceptance.chaos.house import PROJECT, House, inhabited, status
 from tests.acceptance.chaos.scripted_worker import MODEL
 from tests.workbench import until
-from workers.engine.fake import scripted_facts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 SEQUENCES = 10_000
@@ -76,7 +76,7 @@ async def test_a_million_jobs(tmp_path: Path) -> None:
     total = SEQUENCES * REPEATS
     async with inhabited(house) as database:
         await suite(database, sequences=SEQUENCES)
-        command = [sys.executable, "-m", "scripts", "enqueue", "--suite", "many", "--model", MODEL, "--name", "big"]
+        command = [sys.executable, "-m", "nightjar", "enqueue", "--suite", "many", "--model", MODEL, "--name", "big"]
 
         async def reached(mark: int) -> bool:
             return await database.jobs.estimated_document_count() >= mark

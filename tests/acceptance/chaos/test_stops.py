@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.documents import Job
+from nightjar.jobs.documents import Job
 from tests.acceptance.chaos import skew
 from tests.acceptance.chaos.faults import ENDS, endure, wait_for_turns
 from tests.acceptance.chaos.house import LEASE_S, RUN, House, inhabited, status

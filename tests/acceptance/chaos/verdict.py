@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jobs.documents import Job
-from jobs.identity import chain_digest, turn_seed
-from jobs.states import JobStatus
+from nightjar.jobs.documents import Job
+from nightjar.jobs.identity import chain_digest, turn_seed
+from nightjar.jobs.states import JobStatus
+from nightjar.workers.engine.fake import echo
 from tests.acceptance.chaos.house import RUN, House
-from workers.engine.fake import echo
 
 SEED = 7
 MARGIN_S = 1.0

@@ -9,15 +9,15 @@ import gguf
 import numpy as np
 import pytest
 
-from config.errors import ContextError, ModelError
-from config.load_settings import LoadSettings
-from jobs.models import ModelKind
-from jobs.parameters import Parameters
-from scripts.bench.models import TINY, build
-from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
-from workers.engine.request import Request
-from workers.library.inspect import read_facts
+from nightjar.config.errors import ContextError, ModelError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.scripts.bench.models import TINY, build
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Request
+from nightjar.workers.library.inspect import read_facts
 
 MEAN, CLS, LAST = 1, 2, 3
 WIDTH, CONTEXT, FEED = 32, 128, 64

@@ -15,19 +15,19 @@ from typing import Any
 import psutil
 import pytest
 
-from config.errors import ContextError, EngineError, ModelFileError, ModelFitError, ParameterError
-from config.load_settings import LoadSettings
-from jobs.parameters import Parameters
+from nightjar.config.errors import ContextError, EngineError, ModelFileError, ModelFitError, ParameterError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine import reproducible
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.llama.backend import LlamaBackend
+from nightjar.workers.engine.llama.context import ContextSettings
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.ticket import RequestTicket
+from nightjar.workers.library.inspect import read_facts
 from tests.demo_engine import DEMO, demo_engine, opened
-from workers.engine import reproducible
-from workers.engine.engine import BatchEngine
-from workers.engine.llama.backend import LlamaBackend
-from workers.engine.llama.context import ContextSettings
-from workers.engine.llama.model import LlamaModel
-from workers.engine.loading import load
-from workers.engine.request import Generation, Request
-from workers.engine.ticket import RequestTicket
-from workers.library.inspect import read_facts
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from nightjar.workers.engine.llama.backend import LlamaBackend
+from nightjar.workers.engine.llama.batch import Batch
+from nightjar.workers.engine.llama.context import ContextSettings
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.slots import Piece, Work
 from tests.demo_engine import DEMO
-from workers.engine.llama.backend import LlamaBackend
-from workers.engine.llama.batch import Batch
-from workers.engine.llama.context import ContextSettings
-from workers.engine.llama.model import LlamaModel
-from workers.engine.slots import Piece, Work
 
 CONTEXT = 24
 SETTINGS = ContextSettings(

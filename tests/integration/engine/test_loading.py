@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import ModelError, ModelFitError, NightjarError
-from config.load_settings import LoadSettings
-from scripts.bench.models import TINY, build
+from nightjar.config.errors import ModelError, ModelFitError, NightjarError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.scripts.bench.models import TINY, build
+from nightjar.workers.engine.device import Device
+from nightjar.workers.engine.llama.context import ContextSettings, flash_attention, without_flash
+from nightjar.workers.engine.loading import resolve
+from nightjar.workers.library.inspect import read_facts
 from tests.demo_engine import DEMO
-from workers.engine.device import Device
-from workers.engine.llama.context import ContextSettings, flash_attention, without_flash
-from workers.engine.loading import resolve
-from workers.library.inspect import read_facts
 
 GIB = 2**30
 

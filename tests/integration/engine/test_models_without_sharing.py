@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from config.load_settings import LoadSettings
-from jobs.parameters import Parameters
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Request
+from nightjar.workers.library.inspect import read_facts
 from tests.gguf_files import write_llama, write_mamba
-from workers.engine.engine import BatchEngine
-from workers.engine.loading import load
-from workers.engine.request import Request
-from workers.library.inspect import read_facts
 
 Replies = list[tuple[tuple[int, ...], tuple[int, ...]]]
 KINDS: dict[str, Callable[[Path], Path]] = {

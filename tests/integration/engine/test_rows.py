@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.drawing import Drawer
+from nightjar.workers.engine.llama.backend import LlamaBackend
+from nightjar.workers.engine.llama.context import ContextSettings
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.slots import Piece, Work
 from tests.demo_engine import DEMO
-from workers.engine.backend import Drawn
-from workers.engine.drawing import Drawer
-from workers.engine.llama.backend import LlamaBackend
-from workers.engine.llama.context import ContextSettings
-from workers.engine.llama.model import LlamaModel
-from workers.engine.slots import Piece, Work
 
 SLOTS = 32
 SETTINGS = ContextSettings(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from jobs.parameters import Parameters
-from scripts.bench.models import TINY, build
-from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist
-from workers.engine.request import Request
+from nightjar.jobs.parameters import Parameters
+from nightjar.scripts.bench.models import TINY, build
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist
+from nightjar.workers.engine.request import Request
 
 VOCABULARY = 20_000
 ROWS = 60

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from jobs.parameters import Parameters
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.request import Request
 from tests.demo_engine import demo_engine
-from workers.engine.engine import BatchEngine
-from workers.engine.request import Request
 
 SEEDS = 6
 NULL, TRUTH = {"type": "null"}, {"type": "boolean"}

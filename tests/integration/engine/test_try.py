@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.models import TINY, build
+from nightjar.scripts.bench.models import TINY, build
 
 ROOT = Path(__file__).parents[3]
 DEMO = "config/models/nightjar-demo.gguf"
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "scripts", "try", *arguments]
+    return [sys.executable, "-m", "nightjar", "try", *arguments]
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.errors import ModelFileError
-from config.load_settings import LoadSettings
-from config.settings import Settings
-from jobs.parameters import Parameters
+from nightjar.config.errors import ModelFileError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Request
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.find import find_model
+from nightjar.workers.library.inspect import entry_facts
 from tests.gguf_files import write_gguf, write_llama
-from workers.engine.loading import load
-from workers.engine.request import Request
-from workers.library.digests import DigestCache
-from workers.library.find import find_model
-from workers.library.inspect import entry_facts
 
 WIDTH, RANK = 64, 4
 

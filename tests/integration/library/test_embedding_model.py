@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.errors import ModelError
-from config.load_settings import LoadSettings
-from jobs.models import ModelFacts, ModelKind
-from jobs.parameters import Parameters
+from nightjar.config.errors import ModelError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Request
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.estimate import kv_bytes_per_token
+from nightjar.workers.library.inspect import inspect_file, read_facts
+from nightjar.workers.library.shape import shape_of
 from tests.minilm import WHEEL_SHA256, Original, embed, original, write_as_gguf
-from workers.engine.loading import load
-from workers.engine.request import Request
-from workers.library.digests import DigestCache
-from workers.library.estimate import kv_bytes_per_token
-from workers.library.inspect import inspect_file, read_facts
-from workers.library.shape import shape_of
 
 TEXTS = (
     "A fox jumps over the lazy dog.",

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from config.load_settings import CacheType
+from nightjar.config.load_settings import CacheType
+from nightjar.workers.library.estimate import memory_on_cpu
+from nightjar.workers.library.inspect import inspect_file
+from nightjar.workers.library.shape import shape_of
 from tests.gguf_files import write_llama
-from workers.library.estimate import memory_on_cpu
-from workers.library.inspect import inspect_file
-from workers.library.shape import shape_of
 
 MIB = 2**20
 CASES = [
@@ -75,10 +75,10 @@ def allocations(
     monkeypatch: pytest.MonkeyPatch, path: Path, context: int, slots: int, cache: CacheType
 ) -> dict[str, float]:
     """Bytes by kind of buffer, from llama.cpp's log."""
-    from workers.engine.llama import library
-    from workers.engine.llama.backend import LlamaBackend
-    from workers.engine.llama.context import ContextSettings
-    from workers.engine.llama.model import LlamaModel
+    from nightjar.workers.engine.llama import library
+    from nightjar.workers.engine.llama.backend import LlamaBackend
+    from nightjar.workers.engine.llama.context import ContextSettings
+    from nightjar.workers.engine.llama.model import LlamaModel
 
     lines: list[str] = []
     monkeypatch.setattr("structlog.is_configured", lambda: True)

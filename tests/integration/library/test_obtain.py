@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import structlog
 
-from config.errors import HubError, ModelFileError, ModelFitError, UnknownNameError
-from config.settings import Settings
+from nightjar.config.errors import HubError, ModelFileError, ModelFitError, UnknownNameError
+from nightjar.config.settings import Settings
+from nightjar.workers import main
+from nightjar.workers.library.editing import add_entry
+from nightjar.workers.library.find import find_model
+from nightjar.workers.library.obtain import obtain
+from nightjar.workers.main import WorkerOptions, load_engine
 from tests.gguf_files import write_llama
 from tests.hub import LocalHub, Repository
-from workers import main
-from workers.library.editing import add_entry
-from workers.library.find import find_model
-from workers.library.obtain import obtain
-from workers.main import WorkerOptions, load_engine
 
 REPO = "acme/Story-GGUF"
 
@@ -96,7 +96,7 @@ async def test_a_model_that_does_not_fit_is_loaded_smaller_once(
     project: Settings, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second try says what it gives up; a second failure is final."""
-    monkeypatch.setattr("workers.library.inspect.default_digests", lambda: _cache(project))
+    monkeypatch.setattr("nightjar.workers.library.inspect.default_digests", lambda: _cache(project))
     entry = obtain("story", project, silent)
     tried: list[Any] = []
 
@@ -127,7 +127,7 @@ async def test_a_model_that_does_not_fit_is_loaded_smaller_once(
 
 
 def _cache(settings: Settings) -> Any:
-    from workers.library.digests import DigestCache
+    from nightjar.workers.library.digests import DigestCache
 
     return DigestCache(settings.home / "digests.json")
 

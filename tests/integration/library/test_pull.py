@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from config.errors import HubError, ModelFitError, NightjarError, OutputError, UnknownNameError, UsageError
-from config.settings import Settings
-from jobs.models import ModelKind
+from nightjar.config.errors import HubError, ModelFitError, NightjarError, OutputError, UnknownNameError, UsageError
+from nightjar.config.settings import Settings
+from nightjar.jobs.models import ModelKind
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.editing import add_entry, update_entry
+from nightjar.workers.library.find import find_model, shelf_files
+from nightjar.workers.library.inspect import read_facts
+from nightjar.workers.library.inventory import ModelState, inventory
+from nightjar.workers.library.manifest import read_manifest
+from nightjar.workers.library.partial import is_downloading, pulling
+from nightjar.workers.library.pull import LARGEST_FILE, Pulled, pull
+from nightjar.workers.library.registry import read_registry
+from nightjar.workers.library.verify import verify
 from tests.gguf_files import CHATML, write_gguf, write_llama
 from tests.hub import COMMIT, NEXT_COMMIT, Faults, LocalHub, Repository
-from workers.library.digests import DigestCache
-from workers.library.editing import add_entry, update_entry
-from workers.library.find import find_model, shelf_files
-from workers.library.inspect import read_facts
-from workers.library.inventory import ModelState, inventory
-from workers.library.manifest import read_manifest
-from workers.library.partial import is_downloading, pulling
-from workers.library.pull import LARGEST_FILE, Pulled, pull
-from workers.library.registry import read_registry
-from workers.library.verify import verify
 
 REPO = "acme/Story-1B-GGUF"
 FILE = "story-1b-Q4_K_M.gguf"
@@ -254,8 +254,8 @@ def test_a_file_too_large_for_http(project: Settings, hub: LocalHub) -> None:
 
 def test_a_disk_that_fills_up_on_the_way(project: Settings, hub: LocalHub, content: bytes) -> None:
     """Writing fails in the middle: an error with the remedy, and nothing that looks whole."""
-    from workers.library.hub import Hub, part_of
-    from workers.library.quants import choices
+    from nightjar.workers.library.hub import Hub, part_of
+    from nightjar.workers.library.quants import choices
 
     listing = Hub(project).listing(REPO, None)
     part = part_of(project.models_dir / "story", choices(listing.files)[0].files[0])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import NightjarError, UsageError
-from scripts.bench import server
-from scripts.bench.__main__ import main
-from scripts.bench.server import ServerProgram, find_server
+from nightjar.config.errors import NightjarError, UsageError
+from nightjar.scripts.bench import server
+from nightjar.scripts.bench.__main__ import main
+from nightjar.scripts.bench.server import ServerProgram, find_server
 
 
 @pytest.mark.parametrize(

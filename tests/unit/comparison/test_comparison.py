@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import UnknownNameError, UsageError
-from jobs.ending import Gate, GateKind, GateResult, Outcome, failed
-from jobs.sequences import Sequence
-from jobs.states import JobStatus
-from pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
-from pipeline.gates import check_comparison, check_report, parse_gate
-from pipeline.report.data import RunReport
-from pipeline.report.ranking import Verdict
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome, failed
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
+from nightjar.pipeline.gates import check_comparison, check_report, parse_gate
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.ranking import Verdict
 from tests import factories
 
 

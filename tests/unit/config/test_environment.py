@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import config
+from nightjar import config
 
-ROOT = Path(config.__file__).parent.parent
+ROOT = Path(config.__file__).resolve().parent.parent
 ALLOWED = {
     "config/settings.py",  # the reader
     "scripts/one_prompt.py",  # pins this process to the card of --gpu

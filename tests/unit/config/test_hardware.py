@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.hardware import memory_available, memory_limit, usable_cores
+from nightjar.config.hardware import memory_available, memory_limit, usable_cores
 
 GIB = 2**30
 

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from config import logging as ours
-from config import redact as redaction
-from config.redact import names_secret, redact_text, remember
-from config.settings import Settings
+from nightjar.config import logging as ours
+from nightjar.config import redact as redaction
+from nightjar.config.redact import names_secret, redact_text, remember
+from nightjar.config.settings import Settings
 
 SECRET = "s3cr3t-Kq9vX2"
 

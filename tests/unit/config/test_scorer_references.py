@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.errors import SettingsError
-from config.settings import load_settings
+from nightjar.config.errors import SettingsError
+from nightjar.config.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config import settings as module
-from config.errors import SettingsError
-from config.keys import TOLD, dotted, key_paths
-from config.settings import Settings, load_settings, settings_files
+from nightjar.config import settings as module
+from nightjar.config.errors import SettingsError
+from nightjar.config.keys import TOLD, dotted, key_paths
+from nightjar.config.settings import Settings, load_settings, settings_files
 
 Write = Callable[[str, str], None]
 _real_files = settings_files  # before conftest's fixture hides the project's

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from jobs.parameters import Resolved, Source, resolve
-from jobs.records import Summary, Timings, TurnRecord
-from jobs.sequences import Document, Mode, TurnSpec
-from jobs.sequences import Sequence as PromptSequence
-from workers.conversation import PromptPlan, plan_prompt
-from workers.engine.fake import CHAT_TEMPLATE, TURN_END, ByteTokenizer
-from workers.engine.request import Generation
-from workers.prompts import Conversation, open_conversation
-from workers.templates import ChatTemplate
-from workers.turns import turn_draw, turn_record
+from nightjar.jobs.parameters import Resolved, Source, resolve
+from nightjar.jobs.records import Summary, Timings, TurnRecord
+from nightjar.jobs.sequences import Document, Mode, TurnSpec
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation import PromptPlan, plan_prompt
+from nightjar.workers.engine.fake import CHAT_TEMPLATE, TURN_END, ByteTokenizer
+from nightjar.workers.engine.request import Generation
+from nightjar.workers.prompts import Conversation, open_conversation
+from nightjar.workers.templates import ChatTemplate
+from nightjar.workers.turns import turn_draw, turn_record
 
 TIMINGS = Timings(queue_s=0, prefill_s=0, decode_s=0)
 NOW = datetime(2026, 3, 14, tzinfo=UTC)

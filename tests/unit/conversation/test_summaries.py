@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from config.errors import ContextError
-from jobs.parameters import Policy, resolve
-from jobs.records import Summary, Timings
-from workers import compression
-from workers.compression import Task, decide, summary
-from workers.conversation import PromptPlan, ask, draft, replay
-from workers.engine.fake import ByteTokenizer
-from workers.engine.request import Generation, Request
-from workers.prompt_ids import DOCUMENTS, SUMMARISED
-from workers.summaries import plan_turn
+from nightjar.config.errors import ContextError
+from nightjar.jobs.parameters import Policy, resolve
+from nightjar.jobs.records import Summary, Timings
+from nightjar.workers import compression
+from nightjar.workers.compression import Task, decide, summary
+from nightjar.workers.conversation import PromptPlan, ask, draft, replay
+from nightjar.workers.engine.fake import ByteTokenizer
+from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.prompt_ids import DOCUMENTS, SUMMARISED
+from nightjar.workers.summaries import plan_turn
 
 T = TypeVar("T")
 

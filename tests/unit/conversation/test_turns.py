@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from config.errors import ParameterError
-from jobs.identity import chain_digest
-from jobs.parameters import Source
-from jobs.sequences import Sequence, TurnSpec
-from workers.conversation import plan_prompt
-from workers.turns import turn_parameters, turn_request
+from nightjar.config.errors import ParameterError
+from nightjar.jobs.identity import chain_digest
+from nightjar.jobs.parameters import Source
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.workers.conversation import plan_prompt
+from nightjar.workers.turns import turn_parameters, turn_request
 
 
 @dataclass(frozen=True)

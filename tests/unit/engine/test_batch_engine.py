@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from config.errors import ContextError, EngineError, ParameterError
-from jobs.models import ModelKind
-from jobs.parameters import Parameters
+from nightjar.config.errors import ContextError, EngineError, ParameterError
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.fake import Faults, ScriptedEngine
+from nightjar.workers.engine.request import Request
+from nightjar.workers.engine.scheduler import Scheduler
 from tests.workbench import until
-from workers.engine.fake import Faults, ScriptedEngine
-from workers.engine.request import Request
-from workers.engine.scheduler import Scheduler
 
 
 def asked(engine: ScriptedEngine, text: str = "Hello", *, max_tokens: int = 100, seed: int = 1, **more: Any) -> Request:

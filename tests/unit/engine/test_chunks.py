@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.engine.chunks import STEP_GOAL_S, next_chunk
+from nightjar.workers.engine.chunks import STEP_GOAL_S, next_chunk
 
 
 @pytest.mark.parametrize(

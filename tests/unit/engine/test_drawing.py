@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from workers.engine.backend import Drawn
-from workers.engine.drawing import WORTH_SHARING, Drawer, Row
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.drawing import WORTH_SHARING, Drawer, Row
 
 
 class Noted:

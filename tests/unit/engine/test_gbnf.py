@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.errors import ParameterError
-from workers.engine.grammar.characters import common, complement, union
-from workers.engine.grammar.gbnf import check_gbnf, read
-from workers.engine.grammar.pattern import json_text
-from workers.engine.grammar.rules import GbnfError
+from nightjar.config.errors import ParameterError
+from nightjar.workers.engine.grammar.characters import common, complement, union
+from nightjar.workers.engine.grammar.gbnf import check_gbnf, read
+from nightjar.workers.engine.grammar.pattern import json_text
+from nightjar.workers.engine.grammar.rules import GbnfError
 
 JSON_LIKE = r"""
 # Comments may hold anything: {5,1} ( [ "

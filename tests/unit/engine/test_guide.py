@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.engine.guide import Guide, Phase
+from nightjar.workers.engine.guide import Guide, Phase
 
 MARKS = ("<think>", "</think>")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.engine.prefix import WIDTH, PrefixTree, common_length, key_of
+from nightjar.workers.engine.prefix import WIDTH, PrefixTree, common_length, key_of
 
 paths = st.lists(st.integers(0, 2), max_size=8).map(tuple)
 

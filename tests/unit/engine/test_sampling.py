@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.parameters import Parameters
-from workers.engine.sampling import remembered_tokens, stages
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.sampling import remembered_tokens, stages
 
 OFF: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
 """No cuts: only what a case adds."""

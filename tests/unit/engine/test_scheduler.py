@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine.fake import Faults, ScriptedBackend
-from workers.engine.scheduler import Limits, Scheduler
-from workers.engine.slots import Copy, Work
+from nightjar.workers.engine.fake import Faults, ScriptedBackend
+from nightjar.workers.engine.scheduler import Limits, Scheduler
+from nightjar.workers.engine.slots import Copy, Work
 
 
 @dataclass

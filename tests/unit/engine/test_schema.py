@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from config.errors import ParameterError
-from workers.engine.grammar.gbnf import read
-from workers.engine.grammar.of_schema import grammar_of_schema
-from workers.engine.grammar.schema import enforceable
+from nightjar.config.errors import ParameterError
+from nightjar.workers.engine.grammar.gbnf import read
+from nightjar.workers.engine.grammar.of_schema import grammar_of_schema
+from nightjar.workers.engine.grammar.schema import enforceable
 
 CLOSED = {"type": "object", "additionalProperties": False}
 TAGGED = [{**CLOSED, "properties": {"kind": {"const": k}}, "required": ["kind"]} for k in ("a", "b")]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.engine.text import TextStream
+from nightjar.workers.engine.text import TextStream
 
 
 def streamed(pieces: list[bytes], stops: tuple[str, ...] = ()) -> tuple[list[str], str, str | None]:

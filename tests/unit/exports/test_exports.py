@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from config.errors import UsageError
-from jobs.sequences import Sequence as PromptSequence
-from jobs.states import JobStatus
-from pipeline.exports.file import ExportOptions
-from pipeline.exports.formats import BUILDERS, export
-from pipeline.report.data import RunReport
-from pipeline.report.judge_findings import with_judging
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.judge_prompts import JudgedTurn, Verdict
-from pipeline.scoring.judged import JudgedJob, JudgedPair, Place
-from pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import read_rubric
-from pipeline.transcripts import JobRow
+from nightjar.config.errors import UsageError
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.exports.file import ExportOptions
+from nightjar.pipeline.exports.formats import BUILDERS, export
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, Verdict
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, Place
+from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import read_rubric
+from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 
 HOSTILE = "=cmd() <script>alert(1)</script> ]]> & \"q\" 'a' \x1b[31m \u202e \ufffe line\nbreak\r\n\x00"
@@ -354,7 +354,7 @@ def test_lm_eval_leaves_out_what_has_no_value() -> None:
 def test_parquet_names_the_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyarrow: what to install, or what to take instead."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"pip install 'nightjar\[parquet\]'.*--format csv"):
+    with pytest.raises(UsageError, match=r"pip install 'nightjar-eval\[parquet\]'.*--format csv"):
         files(factories.synthetic_report(), "parquet")
 
 

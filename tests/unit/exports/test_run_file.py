@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import NightjarError, UsageError
-from jobs.documents import Run, SequenceRef, SuiteVersion
-from jobs.identity import job_id
-from jobs.models import ModelFacts
-from jobs.sequences import sequence_key
-from jobs.states import RunStatus
-from pipeline.run_file import RunFile, UsedModel, how_to_get, model_differences, read_run_file, remarks, run_of
-from pipeline.suites.content import SuiteContent
+from nightjar.config.errors import NightjarError, UsageError
+from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
+from nightjar.jobs.identity import job_id
+from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.sequences import sequence_key
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.run_file import RunFile, UsedModel, how_to_get, model_differences, read_run_file, remarks, run_of
+from nightjar.pipeline.suites.content import SuiteContent
 from tests import factories
 
 

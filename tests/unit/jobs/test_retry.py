@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.retry import Again, Counters, Dead, Decision, Fault, Limits, backoff, decide
+from nightjar.jobs.retry import Again, Counters, Dead, Decision, Fault, Limits, backoff, decide
 
 LIMITS = Limits(max_tries=3, max_lapses=5, max_crashes=2)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import config
-from scripts.rubrics import read_rubric_file
+from nightjar import config
+from nightjar.scripts.rubrics import read_rubric_file
 
 FOLDER = Path(config.__file__).parent / "rubrics"
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from jobs.identity import digest
-from pipeline.judge_checks import plan_checks, taken_sequences
-from pipeline.judging import JudgeJobSpec, plan_judging
-from pipeline.scoring.controls import Control, spoil
-from pipeline.scoring.discernment import Ability, Reading, checkup
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.judged import JudgedJob
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.judge_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judging import JudgeJobSpec, plan_judging
+from nightjar.pipeline.scoring.controls import Control, spoil
+from nightjar.pipeline.scoring.discernment import Ability, Reading, checkup
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
+from nightjar.pipeline.scoring.judged import JudgedJob
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 
 PANEL = Panel(judges=("judge",))
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.sequences import Mode
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
-from pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 
 SCALE = {"1": "bad", "2": "fair", "3": "good"}
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from jobs.identity import digest
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.judging import JudgeJobSpec, plan_pairs
-from pipeline.scores import ScoreState
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
-from pipeline.scoring.pair_prompts import Choice, Shown, read_choices
-from pipeline.scoring.pairs import Opinion, Outcome, PairResult, opinions, score_pairs
-from pipeline.scoring.panel import Panel, seat
-from pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.judging import JudgeJobSpec, plan_pairs
+from nightjar.pipeline.scores import ScoreState
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
+from nightjar.pipeline.scoring.pair_prompts import Choice, Shown, read_choices
+from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult, opinions, score_pairs
+from nightjar.pipeline.scoring.panel import Panel, seat
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 from tests import factories
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.identity import digest
-from pipeline.judging import JudgeJobSpec, plan_judging, prompt_digest
-from pipeline.scoring.judge_prompts import JudgedTurn
-from pipeline.scoring.judged import JudgedJob
-from pipeline.scoring.panel import Panel, seat
-from pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.judging import JudgeJobSpec, plan_judging, prompt_digest
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
+from nightjar.pipeline.scoring.judged import JudgedJob
+from nightjar.pipeline.scoring.panel import Panel, seat
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 
 
 def rubric(scope: str = "turn", best: str = "good", **changes: object) -> Rubric:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from config.errors import SuiteError, UsageError
-from pipeline.scoring.rubric import Layout, Method, Scope, read_rubric
-from pipeline.suites.read import read_suite
-from scripts.rubrics import read_rubric_file
+from nightjar.config.errors import SuiteError, UsageError
+from nightjar.pipeline.scoring.rubric import Layout, Method, Scope, read_rubric
+from nightjar.pipeline.suites.read import read_suite
+from nightjar.scripts.rubrics import read_rubric_file
 
 PLOT = {"name": "plot", "description": "Things happen.", "scale": {1: "Nothing happens.", 2: "Something happens."}}
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.scores import ScoreState
-from pipeline.scoring.judge_prompts import Verdict, read_verdicts
-from pipeline.scoring.rubric import Rubric, read_rubric
-from pipeline.scoring.verdicts import judge_scales, score_verdicts
-from pipeline.transcripts import JobRow
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.scores import ScoreState
+from nightjar.pipeline.scoring.judge_prompts import Verdict, read_verdicts
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.pipeline.scoring.verdicts import judge_scales, score_verdicts
+from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 
 

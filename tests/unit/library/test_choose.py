@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import ModelFitError, UnknownNameError, UsageError
-from jobs.models import ModelKind
-from workers.library.choose import Backlog, Capability, Present, choose_model, has_capability
-from workers.library.quants import Choice, RemoteFile, choices, choose
+from nightjar.config.errors import ModelFitError, UnknownNameError, UsageError
+from nightjar.jobs.models import ModelKind
+from nightjar.workers.library.choose import Backlog, Capability, Present, choose_model, has_capability
+from nightjar.workers.library.quants import Choice, RemoteFile, choices, choose
 
 GB = 10**9
 

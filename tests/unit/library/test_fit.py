@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import ModelFitError
-from config.load_settings import LoadSettings
+from nightjar.config.errors import ModelFitError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.workers.library.curated import curated_list
+from nightjar.workers.library.estimate import cells, compute_bytes, kv_bytes, kv_bytes_per_token, memory, memory_on_cpu
+from nightjar.workers.library.fallback import smaller
+from nightjar.workers.library.fit import Room, SpeedClass, expected_speed, fit, speed_class
+from nightjar.workers.library.hardware import Gpu, Machine, nvidia_gpus, room_of
+from nightjar.workers.library.metadata import read_metadata
+from nightjar.workers.library.recommend import recommend
+from nightjar.workers.library.shape import Shape, shape_of
 from tests.gguf_files import write_gguf
-from workers.library.curated import curated_list
-from workers.library.estimate import cells, compute_bytes, kv_bytes, kv_bytes_per_token, memory, memory_on_cpu
-from workers.library.fallback import smaller
-from workers.library.fit import Room, SpeedClass, expected_speed, fit, speed_class
-from workers.library.hardware import Gpu, Machine, nvidia_gpus, room_of
-from workers.library.metadata import read_metadata
-from workers.library.recommend import recommend
-from workers.library.shape import Shape, shape_of
 
 GB = 10**9
 BY_NAME = {model.name: model for model in curated_list().models}

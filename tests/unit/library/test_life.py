@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ModelError, UnknownNameError
-from config.settings import Settings
+from nightjar.config.errors import ModelError, UnknownNameError
+from nightjar.config.settings import Settings
+from nightjar.workers.library import usage
+from nightjar.workers.library.cleanup import clear, plan_cleanup
+from nightjar.workers.library.editing import add_entry
+from nightjar.workers.library.inventory import Held, ModelState, Serving, inventory
+from nightjar.workers.library.manifest import Manifest, PulledFile, write_manifest
+from nightjar.workers.library.partial import pulling
+from nightjar.workers.library.registry import read_registry
+from nightjar.workers.library.removal import remove
 from tests.gguf_files import write_gguf
-from workers.library import usage
-from workers.library.cleanup import clear, plan_cleanup
-from workers.library.editing import add_entry
-from workers.library.inventory import Held, ModelState, Serving, inventory
-from workers.library.manifest import Manifest, PulledFile, write_manifest
-from workers.library.partial import pulling
-from workers.library.registry import read_registry
-from workers.library.removal import remove
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

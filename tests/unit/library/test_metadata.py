@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.errors import ModelFileError
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.inspect import inspect_file
+from nightjar.workers.library.metadata import LongArray, read_metadata
+from nightjar.workers.library.shape import shape_of
+from nightjar.workers.library.tensor_types import BLOCKS, FILE_TYPES
 from tests.gguf_files import write_gguf
-from workers.library.inspect import inspect_file
-from workers.library.metadata import LongArray, read_metadata
-from workers.library.shape import shape_of
-from workers.library.tensor_types import BLOCKS, FILE_TYPES
 
 DEMO = Path(__file__).parents[3] / "config" / "models" / "nightjar-demo.gguf"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from config.load_settings import LoadSettings
-from config.settings import Settings
-from workers.library.find import ModelEntry
-from workers.library.manifest import Manifest, PulledFile, write_manifest
-from workers.library.origin import origin
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.manifest import Manifest, PulledFile, write_manifest
+from nightjar.workers.library.origin import origin
 
 PULLED = Manifest(
     name="m",

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ModelFileError, SettingsError, UnknownNameError, UsageError
-from config.load_settings import LoadSettings
-from config.settings import Settings
+from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError, UsageError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.workers.library.editing import add_entry, remove_entry, update_entry
+from nightjar.workers.library.find import find_model, name_of_file, shelf_files
+from nightjar.workers.library.registry import parse_registry, read_registry
+from nightjar.workers.library.sources import read_source
 from tests.gguf_files import CHATML, write_gguf
-from workers.library.editing import add_entry, remove_entry, update_entry
-from workers.library.find import find_model, name_of_file, shelf_files
-from workers.library.registry import parse_registry, read_registry
-from workers.library.sources import read_source
 
 FILE = Path("config/models.toml")
 

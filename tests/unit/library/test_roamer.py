@@ -7,11 +7,11 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.models import ModelKind
-from workers.gpu import Card, Pin
-from workers.library.choose import IDLE_S, Backlog
-from workers.library.survey import Loadable, Waiting, backlogs
-from workers.roamer import Outlook, Place, Roamer
+from nightjar.jobs.models import ModelKind
+from nightjar.workers.gpu import Card, Pin
+from nightjar.workers.library.choose import IDLE_S, Backlog
+from nightjar.workers.library.survey import Loadable, Waiting, backlogs
+from nightjar.workers.roamer import Outlook, Place, Roamer
 
 GB = 10**9
 

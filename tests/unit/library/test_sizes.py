@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from config.errors import UsageError
-from scripts.model_recommend import parse_size
-from scripts.model_views import size
+from nightjar.config.errors import UsageError
+from nightjar.scripts.model_recommend import parse_size
+from nightjar.scripts.model_views import size
 
 
 @pytest.mark.parametrize(

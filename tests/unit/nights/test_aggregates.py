@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
-from jobs.sequences import Sequence
-from pipeline.aggregates import LEFT_OUT, pack, unpack
-from pipeline.report.data import RunReport
-from pipeline.report.judge_findings import with_judging
-from pipeline.report_files import render
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.judge_prompts import Verdict
-from pipeline.scoring.judged import Place
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import read_rubric
+from nightjar.jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
+from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.report_files import render
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.judge_prompts import Verdict
+from nightjar.pipeline.scoring.judged import Place
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import read_rubric
 from tests import factories
 
 RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "fair", 3: "good"}}]})

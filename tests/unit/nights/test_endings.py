@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from config.errors import UsageError
-from jobs.documents import Progress
-from jobs.ending import (
+from nightjar.config.errors import UsageError
+from nightjar.jobs.documents import Progress
+from nightjar.jobs.ending import (
     Ending,
     Event,
     Gate,
@@ -20,10 +20,10 @@ from jobs.ending import (
     Outcome,
     ended_how,
 )
-from jobs.states import RunStatus
-from pipeline.endings import is_stalled, link_to, moved
-from pipeline.hooks import parse_hook
-from pipeline.telling.message import signature
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.endings import is_stalled, link_to, moved
+from nightjar.pipeline.hooks import parse_hook
+from nightjar.pipeline.telling.message import signature
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 GATE = Gate(kind=GateKind.BELOW, metric="checks", value=0.8)

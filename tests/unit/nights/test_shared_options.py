@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from scripts.enqueue_options import QueuedRunOptions, request_options
-from scripts.gate_options import GateOptions
-from scripts.options import takes
+from nightjar.scripts.enqueue_options import QueuedRunOptions, request_options
+from nightjar.scripts.gate_options import GateOptions
+from nightjar.scripts.options import takes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import RunConflictError, UsageError
-from jobs.documents import Run, SequenceRef, SuiteVersion
-from jobs.ending import Gate, GateKind, Hook, HookKind
-from jobs.identity import default_run_seed
-from jobs.sequences import Mode
-from jobs.states import RunStatus
-from pipeline.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
-from pipeline.request import make_request
+from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
+from nightjar.jobs.ending import Gate, GateKind, Hook, HookKind
+from nightjar.jobs.identity import default_run_seed
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
+from nightjar.pipeline.request import make_request
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 REFS = [SequenceRef(id=i, digest=i, document=i, turns=2, mode=Mode.CHAT) for i in "abc"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import UsageError
-from pipeline.ticks import check_cron, newest_due, next_tick, run_name
+from nightjar.config.errors import UsageError
+from nightjar.pipeline.ticks import check_cron, newest_due, next_tick, run_name
 
 BERLIN = "Europe/Berlin"
 

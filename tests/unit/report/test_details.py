@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import UnknownNameError
-from jobs.sequences import Sequence
-from jobs.states import JobStatus
-from pipeline.report.data import RunReport
-from pipeline.report.extremes import longest, worst
-from pipeline.report.findings import doubts, failures
-from pipeline.report.gaps import find_reference, gaps
-from pipeline.report.ranking import Verdict
+from nightjar.config.errors import UnknownNameError
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.extremes import longest, worst
+from nightjar.pipeline.report.findings import doubts, failures
+from nightjar.pipeline.report.gaps import find_reference, gaps
+from nightjar.pipeline.report.ranking import Verdict
 from tests import factories
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.report.data import RunReport
-from pipeline.report.findings import doubts, failures
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.findings import doubts, failures
 from tests import factories
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from pipeline.report.answer import answer
-from pipeline.report.data import RunReport
-from pipeline.report.result_tables import criteria_table
-from pipeline.report.summary import summary_rows
-from pipeline.report_files import render
-from pipeline.scores import Direction, Scale, Score, ScoreState
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.result_tables import criteria_table
+from nightjar.pipeline.report.summary import summary_rows
+from nightjar.pipeline.report_files import render
+from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from tests import factories
 
 POINTS = Scale(worst=1.0, best=5.0, direction=Direction.HIGHER, unit="points", least=1.0, most=5.0)

@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from jobs.sequences import Sequence as PromptSequence
-from pipeline.comparison import Side, compare_sides
-from pipeline.report.data import RunReport
-from pipeline.report.judge_findings import unlike, with_judging
-from pipeline.report.judges import JudgingReport
-from pipeline.report_files import render
-from pipeline.scoring.bench import Bench
-from pipeline.scoring.controls import Control
-from pipeline.scoring.discernment import Checkup, Reading, checkup
-from pipeline.scoring.judge_prompts import JudgedTurn, Verdict
-from pipeline.scoring.judged import JudgedJob, JudgedPair, Place
-from pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from pipeline.scoring.panel import Panel
-from pipeline.scoring.rubric import Rubric, read_rubric
-from pipeline.transcripts import JobRow
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.comparison import Side, compare_sides
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.judge_findings import unlike, with_judging
+from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.report_files import render
+from nightjar.pipeline.scoring.bench import Bench
+from nightjar.pipeline.scoring.controls import Control
+from nightjar.pipeline.scoring.discernment import Checkup, Reading, checkup
+from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, Verdict
+from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, Place
+from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.scoring.panel import Panel
+from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 
 ABOUT = [PromptSequence.model_validate({"id": f"s{n}", "turns": [{"prompt": f"Say {n}."}]}) for n in range(8)]

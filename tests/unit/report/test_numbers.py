@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from jobs.parameters import Source
-from jobs.sequences import Sequence
-from jobs.states import JobStatus, RunStatus
-from pipeline.report.answer import answer
-from pipeline.report.data import RunReport
-from pipeline.report.format import number, seconds, size
-from pipeline.report.metric import MetricTally
-from pipeline.report.safe import slug
-from pipeline.scores import PASS, Score, ScoreState
-from pipeline.transcripts import JobRow
+from nightjar.jobs.parameters import Source
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.format import number, seconds, size
+from nightjar.pipeline.report.metric import MetricTally
+from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.scores import PASS, Score, ScoreState
+from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 
 ONE = Sequence.model_validate(

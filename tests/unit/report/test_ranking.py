@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from jobs.sequences import Sequence
-from jobs.states import JobStatus
-from pipeline.report.answer import answer
-from pipeline.report.data import RunReport
-from pipeline.report.ranking import Verdict
+from nightjar.jobs.sequences import Sequence
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.ranking import Verdict
 from tests import factories
 
 SEQUENCES = [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.throughput import SpeedTally, covered_s, percentile
-from pipeline.transcripts import RowReader, TurnRow
+from nightjar.pipeline.report.throughput import SpeedTally, covered_s, percentile
+from nightjar.pipeline.transcripts import RowReader, TurnRow
 from tests import factories
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from config.errors import UsageError
-from pipeline.report.data import RunReport
-from pipeline.report.night import Night, night_of
-from pipeline.report.trend import Trend, trend
-from pipeline.report.trend_page import render_trend, render_trend_json
-from pipeline.report.trend_write import check_trend_formats, write_trend
+from nightjar.config.errors import UsageError
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.night import Night, night_of
+from nightjar.pipeline.report.trend import Trend, trend
+from nightjar.pipeline.report.trend_page import render_trend, render_trend_json
+from nightjar.pipeline.report.trend_write import check_trend_formats, write_trend
 from tests import factories
 
 ROOT = Path(__file__).parents[3]

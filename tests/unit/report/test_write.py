@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import OutputError, UsageError
-from pipeline.report import files as module
-from pipeline.report.files import check_folder
-from pipeline.report_files import check_formats, write
+from nightjar.config.errors import OutputError, UsageError
+from nightjar.pipeline.report import files as module
+from nightjar.pipeline.report.files import check_folder
+from nightjar.pipeline.report_files import check_formats, write
 from tests.factories import synthetic_report
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import SettingsError
-from jobs.sequences import Sequence
-from pipeline.scores import Score, ScoreState
-from pipeline.scoring import phrases
-from pipeline.scoring.asked import ASKED, asked_scorer, validate
-from pipeline.scoring.diversity import moving_share
-from pipeline.scoring.scorer import Context, apply
-from pipeline.scoring.sheet import line_names, metric_scales, score_repeats, turn_lines
+from nightjar.config.errors import SettingsError
+from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.scores import Score, ScoreState
+from nightjar.pipeline.scoring import phrases
+from nightjar.pipeline.scoring.asked import ASKED, asked_scorer, validate
+from nightjar.pipeline.scoring.diversity import moving_share
+from nightjar.pipeline.scoring.scorer import Context, apply
+from nightjar.pipeline.scoring.sheet import line_names, metric_scales, score_repeats, turn_lines
 from tests import factories
 
 FOX = "The quick brown fox jumps over the lazy dog"

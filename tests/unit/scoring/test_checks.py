@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.scores import ScoreState
-from pipeline.scoring.checks import CHECKS, known_checks
-from pipeline.scoring.expectations import expectation_scorer, validate
-from pipeline.scoring.scorer import Context, apply
+from nightjar.pipeline.scores import ScoreState
+from nightjar.pipeline.scoring.checks import CHECKS, known_checks
+from nightjar.pipeline.scoring.expectations import expectation_scorer, validate
+from nightjar.pipeline.scoring.scorer import Context, apply
 
 
 def outcome(check: str, value: Any, reply: str) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.scores import Score, ScoreState
-from pipeline.scoring.calls import find_call
-from pipeline.scoring.expectations import expectation_scorer, validate
-from pipeline.scoring.scorer import Context, apply
+from nightjar.pipeline.scores import Score, ScoreState
+from nightjar.pipeline.scoring.calls import find_call
+from nightjar.pipeline.scoring.expectations import expectation_scorer, validate
+from nightjar.pipeline.scoring.scorer import Context, apply
 
 ARGUMENTS = {"city": "Paris", "days": 3}
 CALL = json.dumps({"name": "weather", "arguments": ARGUMENTS})

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.scores import Score, ScoreState
-from pipeline.scoring.expectations import expectation_scorer, validate
-from pipeline.scoring.instructions import INSTRUCTIONS
-from pipeline.scoring.scorer import Context, apply
-from pipeline.scoring.words import count_sentences
+from nightjar.pipeline.scores import Score, ScoreState
+from nightjar.pipeline.scoring.expectations import expectation_scorer, validate
+from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
+from nightjar.pipeline.scoring.scorer import Context, apply
+from nightjar.pipeline.scoring.words import count_sentences
 
 GERMAN = "Der Fuchs lief durch den dunklen Wald und suchte seinen Freund."
 

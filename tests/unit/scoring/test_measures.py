@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scores import ScoreState
-from pipeline.scoring.diversity import looped_share
-from pipeline.scoring.measures import MEASURES, repetition, variety
-from pipeline.scoring.scorer import Context, apply
-from pipeline.scoring.words import words
+from nightjar.pipeline.scores import ScoreState
+from nightjar.pipeline.scoring.diversity import looped_share
+from nightjar.pipeline.scoring.measures import MEASURES, repetition, variety
+from nightjar.pipeline.scoring.scorer import Context, apply
+from nightjar.pipeline.scoring.words import words
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from config.errors import SettingsError
-from config.settings import load_settings
-from jobs.sequences import Expectation, Sequence, TurnSpec
-from pipeline.scores import PASS, Direction, Scale, Score, ScoreState, passed, unscored
-from pipeline.scoring import plugins
-from pipeline.scoring.expectations import validate
-from pipeline.scoring.listing import listed
-from pipeline.scoring.plugins import Source, load_user_scorers, user_scorers
-from pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
-from pipeline.scoring.sheet import line_names, turn_lines
+from nightjar.config.errors import SettingsError
+from nightjar.config.settings import load_settings
+from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
+from nightjar.pipeline.scores import PASS, Direction, Scale, Score, ScoreState, passed, unscored
+from nightjar.pipeline.scoring import plugins
+from nightjar.pipeline.scoring.expectations import validate
+from nightjar.pipeline.scoring.listing import listed
+from nightjar.pipeline.scoring.plugins import Source, load_user_scorers, user_scorers
+from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
+from nightjar.pipeline.scoring.sheet import line_names, turn_lines
 from tests import factories
 
 MARKS = Scale(worst=None, best=None, direction=Direction.NONE, least=0.0)
 MODULE = """\
-from pipeline.scores import PASS, Direction, Scale, Score, passed
-from pipeline.scoring.scorer import FunctionScorer, ScorerFactory
+from nightjar.pipeline.scores import PASS
+from nightjar.scorers import Direction, FunctionScorer, Scale, Score, ScorerFactory, passed
 
 tone = FunctionScorer(
     name="tone",
@@ -233,7 +233,7 @@ def test_a_factory_that_falls_over_refuses_the_argument() -> None:
 
 def test_the_example_of_the_documentation_works() -> None:
     """What docs/scorers.md tells people to write is taken, and does what it says."""
-    text = (Path(plugins.__file__).parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
+    text = (Path(plugins.__file__).resolve().parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(text.partition("```python\n")[2].partition("```")[0], names)
     loaded = load_user_scorers([source(names["exclamations"]), source(names["ends_with"])])

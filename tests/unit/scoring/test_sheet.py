@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.sequences import Sequence
-from pipeline.scores import Score, ScoreState
-from pipeline.scoring.sheet import line_names, metric_of, score_job, share_met, turn_lines
-from pipeline.transcripts import JobRow, RowReader
+from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.scores import Score, ScoreState
+from nightjar.pipeline.scoring.sheet import line_names, metric_of, score_job, share_met, turn_lines
+from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests import factories
 
 TWICE = Sequence.model_validate(

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config import embedded, hardware, programs
-from config.errors import ServiceError
-from config.load_settings import LoadSettings
-from config.settings import Settings
-from jobs import database, overview
-from jobs.views import Overview, QueueView, ServiceState
-from scripts import checks as checks_module
-from scripts import servers as servers_module
-from scripts.check import GIB, Check
-from scripts.checks import all_checks
-from scripts.servers import ServerView
-from workers import gpu
-from workers.gpu import Card
+from nightjar.config import embedded, hardware, programs
+from nightjar.config.errors import ServiceError
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings
+from nightjar.jobs import database, overview
+from nightjar.jobs.views import Overview, QueueView, ServiceState
+from nightjar.scripts import checks as checks_module
+from nightjar.scripts import servers as servers_module
+from nightjar.scripts.check import GIB, Check
+from nightjar.scripts.checks import all_checks
+from nightjar.scripts.servers import ServerView
+from nightjar.workers import gpu
+from nightjar.workers.gpu import Card
 
 WELL = Overview(services={"mongo": ServiceState(ok=True), "redis": ServiceState(ok=True)})
 CARD = Card(index="0", uuid="GPU-11", name="Example 9000", memory_bytes=24 * GIB)
@@ -46,9 +46,9 @@ def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "memory_limit", lambda: 32 * GIB)
     monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
     monkeypatch.setattr(gpu, "list_cards", list)
-    llama = ModuleType("workers.engine.llama.devices")  # stands in for llama.cpp itself
+    llama = ModuleType("nightjar.workers.engine.llama.devices")  # stands in for llama.cpp itself
     llama.gpus = list  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "workers.engine.llama.devices", llama)
+    monkeypatch.setitem(sys.modules, "nightjar.workers.engine.llama.devices", llama)
 
 
 def show_servers(monkeypatch: pytest.MonkeyPatch, views: list[ServerView]) -> None:
@@ -60,7 +60,7 @@ def show_servers(monkeypatch: pytest.MonkeyPatch, views: list[ServerView]) -> No
 
 def show_gpus(monkeypatch: pytest.MonkeyPatch, cards: list[Card], usable: list[Any]) -> None:
     monkeypatch.setattr(gpu, "list_cards", lambda: cards)
-    monkeypatch.setattr(sys.modules["workers.engine.llama.devices"], "gpus", lambda: usable)
+    monkeypatch.setattr(sys.modules["nightjar.workers.engine.llama.devices"], "gpus", lambda: usable)
 
 
 async def found(settings: Settings) -> dict[str, Check]:

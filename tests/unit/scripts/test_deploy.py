@@ -59,7 +59,7 @@ def test_the_image_drains_and_holds_no_secret() -> None:
     assert "USER nightjar" in final, "not root"
     assert "NIGHTJAR_MONGO_URL" not in text
     assert "COPY . " not in text, "a .env would come along"
-    for room in ("config", "jobs", "pipeline", "scripts", "workers"):
+    for room in ("config", "jobs", "nightjar", "pipeline", "scripts", "workers"):
         assert f"COPY {room} {room}\n" in text
     drain_s = int(final.partition("NIGHTJAR_DRAIN_S=")[2].split()[0])
     assert drain_s < int(text.partition("--stop-timeout ")[2].split()[0])

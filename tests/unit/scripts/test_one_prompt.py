@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from config.errors import UsageError
-from jobs.models import LoadFacts
-from scripts import one_prompt
-from scripts.commands.try_ import _duration, reproducible_line
-from scripts.load_options import LoadOptions
-from scripts.one_prompt import check_seed, pin, read_prompt
-from workers.gpu import Card
+from nightjar.config.errors import UsageError
+from nightjar.jobs.models import LoadFacts
+from nightjar.scripts import one_prompt
+from nightjar.scripts.commands.try_ import _duration, reproducible_line
+from nightjar.scripts.load_options import LoadOptions
+from nightjar.scripts.one_prompt import check_seed, pin, read_prompt
+from nightjar.workers.gpu import Card
 
 LOAD = LoadFacts(
     device="CPU: 2 threads", offloaded_layers=0, context=64, slots=1, n_batch=64, n_ubatch=64, threads=2,
@@ -85,7 +85,7 @@ def test_the_process_is_pinned_to_the_card(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr("workers.gpu.list_cards", lambda: list(cards))
+    monkeypatch.setattr("nightjar.workers.gpu.list_cards", lambda: list(cards))
     assert pin(wanted) == engine
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
 
@@ -101,13 +101,13 @@ def test_the_process_is_pinned_to_the_card(
 def test_a_card_that_is_not_there_is_refused(
     wanted: str, cards: Sequence[Card], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.gpu.list_cards", lambda: list(cards))
+    monkeypatch.setattr("nightjar.workers.gpu.list_cards", lambda: list(cards))
     with pytest.raises(UsageError, match=said):
         pin(wanted)
 
 
 def test_the_log_goes_nowhere_where_the_home_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    from config.settings import load_settings
+    from nightjar.config.settings import load_settings
 
     monkeypatch.setenv("NIGHTJAR_HOME", "/dev/null/home")
     with one_prompt._log_stream(load_settings()) as stream:

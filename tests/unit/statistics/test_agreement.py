@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pipeline.statistics.agreement import Level, krippendorff_alpha
+from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
 
 NONE = math.nan
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), example C: four observers, twelve units.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.statistics.intervals import Interval, share_interval, standard_error, t_interval, t_quantile
+from nightjar.pipeline.statistics.intervals import Interval, share_interval, standard_error, t_interval, t_quantile
 
 
 def test_t_quantile() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.statistics.paired import compare, holm, mcnemar, sign_flip_test, t_test
-from pipeline.statistics.power import detectable_difference, power_of, sequences_needed
-from pipeline.statistics.preference import bradley_terry, win_rates
-from pipeline.statistics.spread import bootstrap_interval, variance_split
+from nightjar.pipeline.statistics.paired import compare, holm, mcnemar, sign_flip_test, t_test
+from nightjar.pipeline.statistics.power import detectable_difference, power_of, sequences_needed
+from nightjar.pipeline.statistics.preference import bradley_terry, win_rates
+from nightjar.pipeline.statistics.spread import bootstrap_interval, variance_split
 
 DARWIN = [49.0, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Differences in height of 15 pairs of maize plants, eighths of an inch (Fisher 1935, The Design of Experiments)."""

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.statistics.intervals import Interval
-from pipeline.statistics.repeats import ks, median, pass_all, pass_at
-from pipeline.statistics.spread import bootstrap_interval, resamples
+from nightjar.pipeline.statistics.intervals import Interval
+from nightjar.pipeline.statistics.repeats import ks, median, pass_all, pass_at
+from nightjar.pipeline.statistics.spread import bootstrap_interval, resamples
 
 
 @pytest.mark.parametrize(

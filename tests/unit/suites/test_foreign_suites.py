@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import SuiteError
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.export import export_yaml
-from pipeline.suites.read import read_suite
+from nightjar.config.errors import SuiteError
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.export import export_yaml
+from nightjar.pipeline.suites.read import read_suite
 
 SAMPLES: list[dict[str, Any]] = [
     {"input": "What is the capital of France?", "target": "Paris", "id": "fr", "metadata": {"topic": "capitals"}},

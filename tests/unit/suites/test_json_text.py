@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import SuiteError
-from pipeline.suites.json_text import parse_json, parse_json_lines
+from nightjar.config.errors import SuiteError
+from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
 
 values = st.recursive(
     st.none()

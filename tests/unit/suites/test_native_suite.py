@@ -8,10 +8,10 @@ from textwrap import dedent
 
 import pytest
 
-from config.errors import SuiteError
-from jobs.sequences import Mode
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.read import read_suite
+from nightjar.config.errors import SuiteError
+from nightjar.jobs.sequences import Mode
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.read import read_suite
 
 Read = Callable[[str], SuiteContent]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from config.errors import UnknownNameError, UsageError
-from jobs.documents import SequenceRef
-from jobs.sequences import Mode
-from pipeline.suites.select import select
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.documents import SequenceRef
+from nightjar.jobs.sequences import Mode
+from nightjar.pipeline.suites.select import select
 
 REFS = [
     SequenceRef(id=identity, digest="d", document="e", turns=1, mode=Mode.CHAT, tags=tags)

@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.sequences import Document, Expectation, Mode, Sequence, TurnSpec
-from pipeline.scoring.rubric import read_rubric
-from pipeline.suites.content import SuiteContent
-from pipeline.suites.export import export_yaml
-from pipeline.suites.native import read_native
-from pipeline.suites.yaml_text import parse_yaml
+from nightjar.jobs.sequences import Document, Expectation, Mode, Sequence, TurnSpec
+from nightjar.pipeline.scoring.rubric import read_rubric
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.export import export_yaml
+from nightjar.pipeline.suites.native import read_native
+from nightjar.pipeline.suites.yaml_text import parse_yaml
 
 RUBRIC = read_rubric({"criteria": [{"name": "yes", "description": "1e5", "scale": {"1": "no", "2": "~"}}]}).model_dump(
     mode="json"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from config.errors import SuiteError, UsageError
-from pipeline.suites.read import MAX_FILE_BYTES, read_suite
+from nightjar.config.errors import SuiteError, UsageError
+from nightjar.pipeline.suites.read import MAX_FILE_BYTES, read_suite
 
 QUESTIONS: list[dict[str, Any]] = [
     {"question_id": 81, "category": "writing", "turns": ["Compose a post.", "Rewrite it."]},

@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
-from pipeline.suites.catalogue import bundled
-from pipeline.suites.native_file import published_schema
-from pipeline.suites.read import read_suite
+from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.pipeline.suites.native_file import published_schema
+from nightjar.pipeline.suites.read import read_suite
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "suite.schema.json"
 

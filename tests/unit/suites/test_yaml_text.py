@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.errors import SuiteError
-from pipeline.suites.yaml_text import MAX_ALIASES, parse_yaml, reads_as_text
+from nightjar.config.errors import SuiteError
+from nightjar.pipeline.suites.yaml_text import MAX_ALIASES, parse_yaml, reads_as_text
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(ord('b') + i)}: &{chr(ord('b') + i)} [{', '.join(['*' + chr(ord('a') + i)] * 10)}]\n" for i in range(7)

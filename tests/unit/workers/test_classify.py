@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from config.errors import ContextError, EngineError, ModelError, ParameterError, ServiceError, TemplateError
-from jobs.retry import Fault
-from workers.tasks import classify
+from nightjar.config.errors import ContextError, EngineError, ModelError, ParameterError, ServiceError, TemplateError
+from nightjar.jobs.retry import Fault
+from nightjar.workers.tasks import classify
 
 
 @pytest.mark.parametrize(

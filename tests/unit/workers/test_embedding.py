@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from config.errors import ContextError
-from jobs.models import ModelKind
-from jobs.sequences import Mode, Sequence, TurnSpec
-from workers.embedding import Reply, compare, pairs_of
-from workers.engine.fake import ScriptedEngine
+from nightjar.config.errors import ContextError
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.workers.embedding import Reply, compare, pairs_of
+from nightjar.workers.engine.fake import ScriptedEngine
 
 
 def a_sequence(*references: str | None, mode: Mode = Mode.CHAT) -> Sequence:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from config.errors import UsageError
-from workers.gpu import Card, choose
+from nightjar.config.errors import UsageError
+from nightjar.workers.gpu import Card, choose
 
 CARDS = [
     Card(index="0", uuid="GPU-aaaa1111", name="NVIDIA L4", memory_bytes=1),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from workers import held
-from workers.engine.request import EngineStats
-from workers.held import LOOK_AHEAD, HeldJobs, Hold
+from nightjar.workers import held
+from nightjar.workers.engine.request import EngineStats
+from nightjar.workers.held import LOOK_AHEAD, HeldJobs, Hold
 
 
 @pytest.mark.parametrize(

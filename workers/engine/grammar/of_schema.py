@@ -12,10 +12,10 @@ from functools import lru_cache
 from itertools import groupby, takewhile
 from typing import Any
 
-from workers.engine.grammar.characters import common, complement
-from workers.engine.grammar.gbnf import check_gbnf
-from workers.engine.grammar.pattern import FORMATS, PLAIN, is_plain, json_text, literal, one_of
-from workers.engine.grammar.schema import enforceable
+from nightjar.workers.engine.grammar.characters import common, complement
+from nightjar.workers.engine.grammar.gbnf import check_gbnf
+from nightjar.workers.engine.grammar.pattern import FORMATS, PLAIN, is_plain, json_text, literal, one_of
+from nightjar.workers.engine.grammar.schema import enforceable
 
 MOST_FREE_LEVELS = 8
 """Arrays and objects in one another where a schema lets anything through; readers of JSON have limits."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from workers.engine.grammar.characters import LAST_CHARACTER, Ranges, common, complement, has, union
-from workers.engine.grammar.gbnf import read
-from workers.engine.grammar.rules import MOST_BRACKETS, GbnfError
+from nightjar.workers.engine.grammar.characters import LAST_CHARACTER, Ranges, common, complement, has, union
+from nightjar.workers.engine.grammar.gbnf import read
+from nightjar.workers.engine.grammar.rules import MOST_BRACKETS, GbnfError
 
 PLAIN: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, LAST_CHARACTER))
 """What stands for itself in a JSON string. No half of a surrogate pair: UTF-8 has none."""

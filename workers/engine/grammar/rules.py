@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from workers.engine.grammar.characters import LAST_CHARACTER, Ranges, complement, union
+from nightjar.workers.engine.grammar.characters import LAST_CHARACTER, Ranges, complement, union
 
 MOST_REPEATS = 2000
 """Copies in one repetition, with those of the brackets in it: llama.cpp's own limit. It takes a larger `n` in `{m,n}`

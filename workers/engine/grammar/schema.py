@@ -21,9 +21,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from config.errors import ParameterError
-from workers.engine.grammar.pattern import FORMATS, json_text
-from workers.engine.grammar.rules import MOST_REPEATS, GbnfError
+from nightjar.config.errors import ParameterError
+from nightjar.workers.engine.grammar.pattern import FORMATS, json_text
+from nightjar.workers.engine.grammar.rules import MOST_REPEATS, GbnfError
 
 LARGEST_RANGE = 1001
 """Values of a whole-number range that are listed one by one."""

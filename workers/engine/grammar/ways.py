@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from workers.engine.grammar.characters import Ranges, has
-from workers.engine.grammar.rules import GbnfError, Rule, Symbol
+from nightjar.workers.engine.grammar.characters import Ranges, has
+from nightjar.workers.engine.grammar.rules import GbnfError, Rule, Symbol
 
 MOST_RULES_IN_ROW = 2000
 """Rules that begin with one another; llama.cpp calls itself for each, 10,000 are well."""

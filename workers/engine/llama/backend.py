@@ -13,23 +13,23 @@ import llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
-from config.errors import EngineError, ModelError, ParameterError
-from jobs.parameters import Parameters
-from workers.engine.backend import Drawn
-from workers.engine.continuation import continued
-from workers.engine.grammar.gbnf import check_gbnf
-from workers.engine.grammar.of_schema import grammar_of_schema
-from workers.engine.guide import Guide
-from workers.engine.guided import GuidedSampler
-from workers.engine.llama.batch import Batch
-from workers.engine.llama.context import ContextSettings, open_context
-from workers.engine.llama.library import recent_errors
-from workers.engine.llama.model import LlamaModel
-from workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
-from workers.engine.request import Request
-from workers.engine.sampling import stages
-from workers.engine.scheduler import Limits
-from workers.engine.slots import Copy, Move, Piece, Trim, Work, by_slot
+from nightjar.config.errors import EngineError, ModelError, ParameterError
+from nightjar.jobs.parameters import Parameters
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.continuation import continued
+from nightjar.workers.engine.grammar.gbnf import check_gbnf
+from nightjar.workers.engine.grammar.of_schema import grammar_of_schema
+from nightjar.workers.engine.guide import Guide
+from nightjar.workers.engine.guided import GuidedSampler
+from nightjar.workers.engine.llama.batch import Batch
+from nightjar.workers.engine.llama.context import ContextSettings, open_context
+from nightjar.workers.engine.llama.library import recent_errors
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
+from nightjar.workers.engine.request import Request
+from nightjar.workers.engine.sampling import stages
+from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work, by_slot
 
 _NOBODY = Work("nobody", ())
 """Whose tokens belong to no request: texts to embed, and what fills holes."""

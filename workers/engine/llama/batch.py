@@ -8,7 +8,7 @@ from typing import Any
 
 import llama_cpp as llama
 
-from workers.engine.slots import Piece
+from nightjar.workers.engine.slots import Piece
 
 
 class Batch:

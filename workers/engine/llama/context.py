@@ -9,10 +9,10 @@ from typing import Any
 
 import llama_cpp as llama
 
-from config.errors import ModelError, ModelFitError
-from workers.engine.llama.library import forget_errors, recent_errors, recent_warnings
-from workers.engine.llama.model import LlamaModel
-from workers.library.estimate import cells
+from nightjar.config.errors import ModelError, ModelFitError
+from nightjar.workers.engine.llama.library import forget_errors, recent_errors, recent_warnings
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.library.estimate import cells
 
 CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 

@@ -8,7 +8,7 @@ from typing import Any
 import llama_cpp as llama
 import structlog
 
-from config.logging import llama_log
+from nightjar.config.logging import llama_log
 
 BUILD = f"llama.cpp {llama.llama_version().decode()}"
 BINDING: str = llama.__version__

@@ -7,9 +7,9 @@ from typing import Any
 
 import llama_cpp as llama
 
-from config.errors import ModelFileError
-from workers.engine.llama.library import forget_errors, recent_errors
-from workers.engine.llama.tokenizer import LlamaTokenizer
+from nightjar.config.errors import ModelFileError
+from nightjar.workers.engine.llama.library import forget_errors, recent_errors
+from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
 
 
 class LlamaModel:

@@ -10,9 +10,9 @@ import llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
-from workers.engine.llama.model import LlamaModel
-from workers.engine.request import Request, TokenLogprob
-from workers.engine.sampling import Stage, remembered_tokens, stages
+from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.request import Request, TokenLogprob
+from nightjar.workers.engine.sampling import Stage, remembered_tokens, stages
 
 Key = TypeVar("Key", bound=Hashable)
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

@@ -11,7 +11,7 @@ from typing import Any
 
 import llama_cpp as llama
 
-from config.errors import EngineError
+from nightjar.config.errors import EngineError
 
 
 class LlamaTokenizer:

@@ -1,0 +1,3 @@
+"""The version of this installation; `nightjar.__version__` is the same."""
+
+NIGHTJAR_VERSION = "0.1.0"

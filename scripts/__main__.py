@@ -1,5 +1,0 @@
-"""`python -m scripts` is `nightjar`: how Nightjar starts its own child processes."""
-
-from scripts.cli import main
-
-main()
