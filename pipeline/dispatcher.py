@@ -28,9 +28,9 @@ from nightjar.jobs.retry import Fault, Limits, decide
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline import endings
 from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.embed_jobs import write_embedding
+from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.expansion import finish_expansion
-from nightjar.pipeline.judge_jobs import mark_planned, write_judging
+from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 from nightjar.pipeline.night_watch import NightWatch
 from nightjar.pipeline.schedules import fire_due
 from nightjar.pipeline.window import SMALLEST, Line, fair_window, next_size

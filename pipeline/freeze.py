@@ -13,9 +13,9 @@ from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.judging.rubric import judging_rubric
 from nightjar.pipeline.moments import parse_deadline
 from nightjar.pipeline.request import EnqueueRequest, expand_name, readable_name
-from nightjar.pipeline.scoring.rubric import judging_rubric
 
 MAX_JOBS = 5_000_000
 STALLED_AFTER_S = 1800.0

@@ -12,7 +12,7 @@ from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.publishing import known_facts
 from nightjar.jobs.sequences import Mode
-from nightjar.pipeline.judge_start import check_judges
+from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.request import EnqueueRequest
 
 DEFAULT_TEMPERATURE: float = Parameters().temperature

@@ -18,7 +18,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.expansion import Progress, finish_expansion
 from nightjar.pipeline.freeze import adjustments, differences, freeze, gate_differences, grown
-from nightjar.pipeline.judge_start import check_judging
+from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.preflight import check_models, warnings
 from nightjar.pipeline.request import EnqueueRequest
 from nightjar.pipeline.suites.catalogue import take_suite

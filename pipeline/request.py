@@ -14,7 +14,7 @@ from nightjar.jobs.ending import Gate, Hook
 from nightjar.jobs.parameters import Source
 from nightjar.pipeline.expand import MAX_REPEATS
 from nightjar.pipeline.moments import parse_deadline
-from nightjar.pipeline.scoring import asked
+from nightjar.pipeline.scoring import measures_asked
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
@@ -98,7 +98,7 @@ def make_request(**options: Any) -> EnqueueRequest:
 
 def _check_measure(measure: str, argument: Any) -> None:
     try:
-        asked.validate(measure, argument)
+        measures_asked.validate(measure, argument)
     except ValueError as error:
         raise UsageError(f"--measure {measure}: {error}") from None
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.bench import read_verdicts_of
-from nightjar.pipeline.embed_jobs import read_similarities
+from nightjar.pipeline.embedding.similarities import Similarities
+from nightjar.pipeline.embedding.write_jobs import read_similarities
+from nightjar.pipeline.judging.read_results import read_verdicts_of
+from nightjar.pipeline.judging.results import Bench
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.scoring.asked import LOGPROB, asks_logprobs
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.embedded import Similarities
+from nightjar.pipeline.scoring.measures_asked import LOGPROB, asks_logprobs
 from nightjar.pipeline.scoring.plugins import user_scorers
-from nightjar.pipeline.scoring.sheet import Lines, line_names, metric_scales, score_job, score_repeats, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import Lines, line_names, metric_scales, score_job, score_repeats, turn_lines
 from nightjar.pipeline.transcripts import JobRow
 
 

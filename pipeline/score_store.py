@@ -15,11 +15,11 @@ from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 
 from nightjar.jobs.database import Database, Row, insert_absent
-from nightjar.pipeline.bench import store_judge_scores
+from nightjar.pipeline.embedding.similarities import SCALES
+from nightjar.pipeline.judging.read_results import store_judge_scores
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.run_sheet import RunSheet
 from nightjar.pipeline.scores import Score
-from nightjar.pipeline.scoring.embedded import SCALES
 from nightjar.pipeline.transcripts import JobRow
 
 BATCH_SCORES = 2000

@@ -16,7 +16,7 @@ from nightjar.pipeline.comparison import compare_sides, pair_up, sides
 from nightjar.pipeline.gates import check_comparison, check_metrics, check_report, without_baseline
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.run_sheet import read_run_sheet
-from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.turn_scorer import metric_of
 
 
 async def known_metrics(run: Run, sequences: Iterable[SequenceRef], database: Database) -> list[str]:

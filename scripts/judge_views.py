@@ -11,7 +11,7 @@ from nightjar.scripts.output import plain
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
-    from nightjar.pipeline.scoring.discernment import Checkup
+    from nightjar.pipeline.judging.checkup import Checkup
 
 CONTROL_COLUMNS = (
     "judge",
@@ -42,9 +42,9 @@ async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[
 
 async def found_in_check(run: Run, database: Database) -> tuple[Checkup, ...]:
     """What the run's newest check found of its judges; one without any control is missing."""
-    from nightjar.pipeline.bench import read_checkups
-    from nightjar.pipeline.judging import prompt_digest
-    from nightjar.pipeline.scoring.rubric import read_rubric
+    from nightjar.pipeline.judging.plan import prompt_digest
+    from nightjar.pipeline.judging.read_results import read_checkups
+    from nightjar.pipeline.judging.rubric import read_rubric
 
     if run.check is None:
         return ()

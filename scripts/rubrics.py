@@ -13,7 +13,7 @@ def read_rubric_file(path: Path) -> dict[str, Any]:
 
     Raises UsageError that names file and field, SuiteError for a file that is no YAML.
     """
-    from nightjar.pipeline.scoring.rubric import read_rubric
+    from nightjar.pipeline.judging.rubric import read_rubric
     from nightjar.pipeline.suites.yaml_text import parse_yaml
 
     try:

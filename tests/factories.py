@@ -20,7 +20,7 @@ from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.inputs import models_of, provenance_of
 from nightjar.pipeline.report.model import ModelInput
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.scoring.sheet import line_names, metric_scales, score_job, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.conversation import Message, message
 from nightjar.pipeline.scores import Score, ScoreState
-from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 STOP_REASONS = {"stop": "stop", "length": "max_tokens", "context": "model_length"}

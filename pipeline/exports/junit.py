@@ -22,7 +22,7 @@ from nightjar.pipeline.report.model import ModelReport
 from nightjar.pipeline.report.provenance import flat
 from nightjar.pipeline.report.safe import visible
 from nightjar.pipeline.scores import Direction, Score, ScoreState
-from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")

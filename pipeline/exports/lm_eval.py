@@ -18,7 +18,7 @@ from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.model import ModelReport
 from nightjar.pipeline.report.provenance import model_provenance, provenance
 from nightjar.pipeline.scores import Direction, Scale
-from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 FILTER = "none"

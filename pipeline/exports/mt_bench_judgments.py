@@ -12,11 +12,11 @@ from typing import Any
 
 from nightjar.pipeline.exports.conversation import question_id
 from nightjar.pipeline.exports.file import ExportFile, json_lines, safe_name
+from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.prompts import Verdict
+from nightjar.pipeline.judging.rubric import Method, Rubric, Scope
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judges import JudgingReport
-from nightjar.pipeline.scoring.judge_prompts import Verdict
-from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from nightjar.pipeline.scoring.rubric import Method, Rubric, Scope
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 NO_SCORE = -1

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from nightjar.pipeline.judging.checkup import Checkup
+from nightjar.pipeline.judging.pairs import PairResult
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import Method, Rubric
+from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
 from nightjar.pipeline.report.data import Notice, RunReport
 from nightjar.pipeline.report.judges import Agreement, Flips, JudgeReport, JudgingReport
 from nightjar.pipeline.report.ranking import Ranking
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.discernment import Checkup
-from nightjar.pipeline.scoring.pairs import PairResult
-from nightjar.pipeline.scoring.rubric import Method, Rubric
-from nightjar.pipeline.scoring.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
 from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
 from nightjar.pipeline.statistics.preference import rates_of, strengths_of
 from nightjar.pipeline.transcripts import JobRow

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from nightjar.pipeline.judging.checkup import Checkup
+from nightjar.pipeline.judging.rubric import Method
+from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judges import JudgeReport, JudgingReport
-from nightjar.pipeline.scoring.discernment import Checkup
-from nightjar.pipeline.scoring.rubric import Method
-from nightjar.pipeline.scoring.verdicts import is_judges
 from nightjar.pipeline.transcripts import TurnRow
 
 

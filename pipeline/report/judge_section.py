@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from nightjar.pipeline.judging.verdicts import metric_name
 from nightjar.pipeline.report import format as fmt
 from nightjar.pipeline.report import judge_tables
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judges import JudgingReport, VerdictRow
 from nightjar.pipeline.report.tables import Cell, Table
-from nightjar.pipeline.scoring.verdicts import metric_name
 from nightjar.pipeline.transcripts import JobRow
 
 LINES = 1500

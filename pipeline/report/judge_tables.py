@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nightjar.pipeline.judging.checkup import Ability, Checkup, Discernment
+from nightjar.pipeline.judging.rubric import Method
 from nightjar.pipeline.report import format as fmt
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judges import Agreement, JudgeReport, JudgingReport
 from nightjar.pipeline.report.safe import markdown
 from nightjar.pipeline.report.tables import Cell, Table
-from nightjar.pipeline.scoring.discernment import Ability, Checkup, Discernment
-from nightjar.pipeline.scoring.rubric import Method
 from nightjar.pipeline.statistics.intervals import Interval
 
 

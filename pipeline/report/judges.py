@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.discernment import Ability, Checkup
-from nightjar.pipeline.scoring.pairs import PairResult
-from nightjar.pipeline.scoring.rubric import Rubric
+from nightjar.pipeline.judging.checkup import Ability, Checkup
+from nightjar.pipeline.judging.pairs import PairResult
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.statistics.agreement import Level
 from nightjar.pipeline.statistics.preference import Strength, WinRate
 

@@ -12,7 +12,7 @@ from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.extremes import longest, worst
 from nightjar.pipeline.report.links import SECONDS, TOKENS
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
-from nightjar.pipeline.scoring.sheet import metric_of
+from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 JOB_BYTES = 420

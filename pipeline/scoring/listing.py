@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.config.errors import suggest
+from nightjar.pipeline.embedding.similarities import SCALES
+from nightjar.pipeline.judging.verdicts import COMPOSITE
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.scoring.asked import ASKED
 from nightjar.pipeline.scoring.checks import CHECKS
-from nightjar.pipeline.scoring.embedded import SCALES
 from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
-from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.measures_always import MEASURES
+from nightjar.pipeline.scoring.measures_asked import ASKED
 from nightjar.pipeline.scoring.plugins import user_scorers
-from nightjar.pipeline.scoring.verdicts import COMPOSITE
 
 BUILT_IN = "nightjar"
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from nightjar.config.errors import SettingsError
 from nightjar.pipeline.scores import Scale, Score, ScoreState
-from nightjar.pipeline.scoring.asked import ASKED
 from nightjar.pipeline.scoring.checks import CHECKS
-from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.measures_always import MEASURES
+from nightjar.pipeline.scoring.measures_asked import ASKED
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
 
 GROUP = "nightjar.scorers"

@@ -22,10 +22,10 @@ from pydantic import (
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.jobs.parameters import Parameters, check
 from nightjar.jobs.sequences import Expectation, Mode
-from nightjar.pipeline.scoring import asked
+from nightjar.pipeline.judging.rubric import read_rubric
+from nightjar.pipeline.scoring import measures_asked
 from nightjar.pipeline.scoring.checks import known_checks
 from nightjar.pipeline.scoring.listing import check_metric
-from nightjar.pipeline.scoring.rubric import read_rubric
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
 FORMAT_VERSION = 1
@@ -75,8 +75,8 @@ def _expectation(value: Any) -> Any:
 
 
 def _measure(value: Any) -> Any:
-    name, argument = asked.read_item(value)
-    asked.validate(name, argument)
+    name, argument = measures_asked.read_item(value)
+    measures_asked.validate(name, argument)
     return Expectation.model_construct(check=name, value=argument)
 
 
@@ -114,10 +114,12 @@ Measure = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": list(asked.known_measures())},
+                {"enum": list(measures_asked.known_measures())},
                 {
                     "type": "object",
-                    "properties": {name: {"description": about} for name, about in asked.known_measures().items()},
+                    "properties": {
+                        name: {"description": about} for name, about in measures_asked.known_measures().items()
+                    },
                     "additionalProperties": False,
                     "minProperties": 1,
                     "maxProperties": 1,

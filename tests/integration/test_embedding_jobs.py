@@ -20,7 +20,7 @@ from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing import close_run
 from nightjar.pipeline.collector import collect
 from nightjar.pipeline.dispatcher import Dispatcher
-from nightjar.pipeline.embed_jobs import write_embedding
+from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.preflight import check_embedder
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until

@@ -20,15 +20,15 @@ from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline.bench import read_checkups
 from nightjar.pipeline.closing import close_run
 from nightjar.pipeline.collector import collect
 from nightjar.pipeline.dispatcher import Dispatcher
-from nightjar.pipeline.judge_jobs import mark_planned, write_judging
-from nightjar.pipeline.judge_start import judge_again, start_check
+from nightjar.pipeline.judging.checkup import Ability
+from nightjar.pipeline.judging.read_results import read_checkups
+from nightjar.pipeline.judging.start import judge_again, start_check
+from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judges import JudgingReport
-from nightjar.pipeline.scoring.discernment import Ability
 from nightjar.workers.engine.fake import Script, ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until
 

@@ -19,11 +19,11 @@ from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline import judge_jobs, judged_jobs
 from nightjar.pipeline.collector import collect
 from nightjar.pipeline.dispatcher import Dispatcher
-from nightjar.pipeline.judge_jobs import write_judging
-from nightjar.pipeline.judge_start import judge_again
+from nightjar.pipeline.judging import read_judged, write_jobs
+from nightjar.pipeline.judging.start import judge_again
+from nightjar.pipeline.judging.write_jobs import write_judging
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests import factories
 from tests.workbench import Bench, make_run, until
@@ -79,7 +79,7 @@ async def stored(database: Database, **changes: Any) -> Run:
 
 async def test_planning_goes_on_where_it_was_killed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle of a batch, planned again: the same jobs as in one go, each once, none begun anew."""
-    monkeypatch.setattr(judged_jobs, "BATCH_JOBS", 5)
+    monkeypatch.setattr(read_judged, "BATCH_JOBS", 5)
     run = await stored(database)
     planned = await write_judging(run, database)
     complete = await judge_rows(database, run.id)
@@ -97,14 +97,14 @@ async def test_planning_goes_on_where_it_was_killed(database: Database, monkeypa
         await whole(collection, rows)
 
     await database.jobs.delete_many({"kind": JobKind.JUDGE})
-    monkeypatch.setattr(judge_jobs, "insert_absent", killed)
+    monkeypatch.setattr(write_jobs, "insert_absent", killed)
     with pytest.raises(asyncio.CancelledError):
         await write_judging(run, database)
     half = await judge_rows(database, run.id)
     assert 0 < len(half) < len(complete)
     await database.jobs.update_one({"_id": half[0]["_id"]}, {"$set": {"status": JobStatus.DONE}})
 
-    monkeypatch.setattr(judge_jobs, "insert_absent", whole)
+    monkeypatch.setattr(write_jobs, "insert_absent", whole)
     assert await write_judging(run, database) == planned
     again = await judge_rows(database, run.id)
     assert [(row["_id"], row["order"], row["payload"]) for row in again] == [

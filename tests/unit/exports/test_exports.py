@@ -17,14 +17,14 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.file import ExportOptions
 from nightjar.pipeline.exports.formats import BUILDERS, export
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, Place
+from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judge_findings import with_judging
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, Verdict
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, Place
-from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import read_rubric
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

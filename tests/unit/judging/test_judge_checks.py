@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.judge_checks import plan_checks, taken_sequences
-from nightjar.pipeline.judging import JudgeJobSpec, plan_judging
-from nightjar.pipeline.scoring.controls import Control, spoil
-from nightjar.pipeline.scoring.discernment import Ability, Reading, checkup
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.judged import JudgedJob
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.checkup import Ability, Reading, checkup
+from nightjar.pipeline.judging.judged import JudgedJob
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging
+from nightjar.pipeline.judging.plan_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judging.prompts import JudgedTurn
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.spoilt import Control, spoil
 
 PANEL = Panel(judges=("judge",))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.prompts import JudgedTurn, judge_sequence
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
 
 SCALE = {"1": "bad", "2": "fair", "3": "good"}
 

@@ -10,14 +10,14 @@ import pytest
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.judging import JudgeJobSpec, plan_pairs
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, pair_up
+from nightjar.pipeline.judging.pair_prompts import Choice, Shown, read_choices
+from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult, opinions, score_pairs
+from nightjar.pipeline.judging.panel import Panel, seat
+from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_pairs
+from nightjar.pipeline.judging.prompts import JudgedTurn
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
 from nightjar.pipeline.scores import ScoreState
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
-from nightjar.pipeline.scoring.pair_prompts import Choice, Shown, read_choices
-from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult, opinions, score_pairs
-from nightjar.pipeline.scoring.panel import Panel, seat
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 from tests import factories
 
 

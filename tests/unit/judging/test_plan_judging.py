@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.judging import JudgeJobSpec, plan_judging, prompt_digest
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.judged import JudgedJob
-from nightjar.pipeline.scoring.panel import Panel, seat
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.judged import JudgedJob
+from nightjar.pipeline.judging.panel import Panel, seat
+from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging, prompt_digest
+from nightjar.pipeline.judging.prompts import JudgedTurn
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
 
 
 def rubric(scope: str = "turn", best: str = "good", **changes: object) -> Rubric:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from nightjar.config.errors import SuiteError, UsageError
-from nightjar.pipeline.scoring.rubric import Layout, Method, Scope, read_rubric
+from nightjar.pipeline.judging.rubric import Layout, Method, Scope, read_rubric
 from nightjar.pipeline.suites.read import read_suite
 from nightjar.scripts.rubrics import read_rubric_file
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.judging.prompts import Verdict, read_verdicts
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.verdicts import judge_scales, score_verdicts
 from nightjar.pipeline.scores import ScoreState
-from nightjar.pipeline.scoring.judge_prompts import Verdict, read_verdicts
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
-from nightjar.pipeline.scoring.verdicts import judge_scales, score_verdicts
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

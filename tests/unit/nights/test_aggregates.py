@@ -10,14 +10,14 @@ import pytest
 from nightjar.jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.judging.judged import Place
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.prompts import Verdict
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judge_findings import with_judging
 from nightjar.pipeline.report_files import render
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.judge_prompts import Verdict
-from nightjar.pipeline.scoring.judged import Place
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import read_rubric
 from tests import factories
 
 RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "fair", 3: "good"}}]})

@@ -16,18 +16,18 @@ from jsonschema import Draft202012Validator
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.comparison import Side, compare_sides
+from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, Place
+from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import Rubric, read_rubric
+from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judge_findings import unlike, with_judging
 from nightjar.pipeline.report.judges import JudgingReport
 from nightjar.pipeline.report_files import render
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.controls import Control
-from nightjar.pipeline.scoring.discernment import Checkup, Reading, checkup
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, Verdict
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, Place
-from nightjar.pipeline.scoring.pairs import Opinion, Outcome, PairResult
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Rubric, read_rubric
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

@@ -11,10 +11,10 @@ from nightjar.config.errors import SettingsError
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring import phrases
-from nightjar.pipeline.scoring.asked import ASKED, asked_scorer, validate
 from nightjar.pipeline.scoring.diversity import moving_share
+from nightjar.pipeline.scoring.measures_asked import ASKED, asked_scorer, validate
 from nightjar.pipeline.scoring.scorer import Context, apply
-from nightjar.pipeline.scoring.sheet import line_names, metric_scales, score_repeats, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_repeats, turn_lines
 from tests import factories
 
 FOX = "The quick brown fox jumps over the lazy dog"

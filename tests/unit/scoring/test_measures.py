@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nightjar.pipeline.scores import ScoreState
 from nightjar.pipeline.scoring.diversity import looped_share
-from nightjar.pipeline.scoring.measures import MEASURES, repetition, variety
+from nightjar.pipeline.scoring.measures_always import MEASURES, repetition, variety
 from nightjar.pipeline.scoring.scorer import Context, apply
 from nightjar.pipeline.scoring.words import words
 

@@ -20,7 +20,7 @@ from nightjar.pipeline.scoring.expectations import validate
 from nightjar.pipeline.scoring.listing import listed
 from nightjar.pipeline.scoring.plugins import Source, load_user_scorers, user_scorers
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
-from nightjar.pipeline.scoring.sheet import line_names, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, turn_lines
 from tests import factories
 
 MARKS = Scale(worst=None, best=None, direction=Direction.NONE, least=0.0)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightjar.jobs.sequences import Document, Expectation, Mode, Sequence, TurnSpec
-from nightjar.pipeline.scoring.rubric import read_rubric
+from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.export import export_yaml
 from nightjar.pipeline.suites.native import read_native

@@ -12,17 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.scoring import judge_prompts
-from nightjar.pipeline.scoring.judge_prompts import (
-    REASON_CHARS,
-    JudgedTurn,
-    exchanges,
-    fenced,
-    parse,
-    part,
-    reference_text,
-)
-from nightjar.pipeline.scoring.rubric import Criterion, Layout, Rubric, Scope
+from nightjar.pipeline.judging import prompts
+from nightjar.pipeline.judging.prompts import REASON_CHARS, JudgedTurn, exchanges, fenced, parse, part, reference_text
+from nightjar.pipeline.judging.rubric import Criterion, Layout, Rubric, Scope
 
 
 class Shown(StrEnum):
@@ -55,14 +47,14 @@ def pair_sequence(
         asks = [("all", _ask_all(rubric), choice_schema(rubric.criteria))]
     else:
         asks = [(one.name, _ask(one), _SCHEMA) for one in rubric.criteria]
-    return judge_prompts.asking(name, rubric, pair_material(rubric, first, second, system=system), asks)
+    return prompts.asking(name, rubric, pair_material(rubric, first, second, system=system), asks)
 
 
 def pair_material(
     rubric: Rubric, first: Sequence[JudgedTurn], second: Sequence[JudgedTurn], *, system: str | None = None
 ) -> str:
     """Both texts between fences. What came before two last replies is shown once where it is the same."""
-    body = judge_prompts.system_text(system)
+    body = prompts.system_text(system)
     if rubric.scope is Scope.TURN and _same_before(first, second):
         before = exchanges(first[:-1])
         body += (f"{before}\n\n" if before else "") + f"USER:\n{first[-1].prompt}\n\n"

@@ -14,10 +14,10 @@ from nightjar.jobs.documents import Job, JudgeCheck, Run
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import JobKind, RunStatus
-from nightjar.pipeline.judge_checks import plan_checks, taken_sequences
-from nightjar.pipeline.judged_jobs import JudgedReader, panel_of
-from nightjar.pipeline.judging import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
-from nightjar.pipeline.scoring.rubric import Method, read_rubric
+from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
+from nightjar.pipeline.judging.plan_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judging.read_judged import JudgedReader, panel_of
+from nightjar.pipeline.judging.rubric import Method, read_rubric
 
 _log = structlog.get_logger()
 Batches = AsyncIterator[Iterable[JudgeJobSpec]]

@@ -12,9 +12,9 @@ from nightjar.jobs.documents import JudgeCheck, Run, SuiteVersion
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.publishing import known_facts
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.judged_jobs import panel_of
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Method, Rubric, judging_rubric, read_rubric
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.read_judged import panel_of
+from nightjar.pipeline.judging.rubric import Method, Rubric, judging_rubric, read_rubric
 
 CHECKED_SEQUENCES = 20
 CHECKABLE = (RunStatus.DONE, RunStatus.JUDGING, RunStatus.ACTIVE)

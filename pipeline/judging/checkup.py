@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean
 
-from nightjar.pipeline.scoring.controls import Control
+from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 from nightjar.pipeline.statistics.paired import Paired, compare
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.judging import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
-from nightjar.pipeline.scoring.controls import Control, spoil
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, places
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Method, Rubric
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, places
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.plan import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
+from nightjar.pipeline.judging.rubric import Method, Rubric
+from nightjar.pipeline.judging.spoilt import Control, spoil
 
 Pick = tuple[JudgedJob, int | None]
 """A text to spoil: job and turn."""

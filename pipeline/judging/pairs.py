@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from statistics import fmean
 
+from nightjar.pipeline.judging.judged import JudgedPair
+from nightjar.pipeline.judging.pair_prompts import Choice, Shown
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.rubric import Rubric
+from nightjar.pipeline.judging.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
 from nightjar.pipeline.scores import Score, ScoreState, unscored
-from nightjar.pipeline.scoring.judged import JudgedPair
-from nightjar.pipeline.scoring.pair_prompts import Choice, Shown
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Rubric
-from nightjar.pipeline.scoring.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
 from nightjar.pipeline.transcripts import JobRow
 
 ALONE = "there is no other reply to compare it with"

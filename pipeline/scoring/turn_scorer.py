@@ -14,10 +14,10 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.scores import PASS, SHARE, Scale, Score, ScoreState, unscored
-from nightjar.pipeline.scoring.asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.expectations import expectation_scorer
-from nightjar.pipeline.scoring.measures import MEASURES
+from nightjar.pipeline.scoring.measures_always import MEASURES
+from nightjar.pipeline.scoring.measures_asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 

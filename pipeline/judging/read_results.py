@@ -12,17 +12,17 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.pipeline.judged_jobs import JudgedReader, known_files, panel_of
-from nightjar.pipeline.judging import prompt_digest
-from nightjar.pipeline.scoring.bench import Bench
-from nightjar.pipeline.scoring.controls import Control
-from nightjar.pipeline.scoring.discernment import Checkup, Reading, checkup
-from nightjar.pipeline.scoring.judge_prompts import Verdict, read_verdicts
-from nightjar.pipeline.scoring.judged import JudgedPair, Place
-from nightjar.pipeline.scoring.pair_prompts import Choice, read_choices
-from nightjar.pipeline.scoring.pairs import Opinion, PairResult, opinions
-from nightjar.pipeline.scoring.rubric import Method, Reference, Rubric, read_rubric
-from nightjar.pipeline.scoring.verdicts import composite, is_judges
+from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
+from nightjar.pipeline.judging.judged import JudgedPair, Place
+from nightjar.pipeline.judging.pair_prompts import Choice, read_choices
+from nightjar.pipeline.judging.pairs import Opinion, PairResult, opinions
+from nightjar.pipeline.judging.plan import prompt_digest
+from nightjar.pipeline.judging.prompts import Verdict, read_verdicts
+from nightjar.pipeline.judging.read_judged import JudgedReader, known_files, panel_of
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import Method, Reference, Rubric, read_rubric
+from nightjar.pipeline.judging.spoilt import Control
+from nightjar.pipeline.judging.verdicts import composite, is_judges
 from nightjar.pipeline.transcripts import JobRow
 
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)

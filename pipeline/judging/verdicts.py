@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from nightjar.pipeline.judging.prompts import Verdict
+from nightjar.pipeline.judging.rubric import Criterion, Method, Rubric, Scope
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState, unscored
-from nightjar.pipeline.scoring.judge_prompts import Verdict
-from nightjar.pipeline.scoring.rubric import Criterion, Method, Rubric, Scope
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"

@@ -8,8 +8,8 @@ from dataclasses import replace
 from enum import StrEnum
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.judged import JudgedJob
+from nightjar.pipeline.judging.judged import JudgedJob
+from nightjar.pipeline.judging.prompts import JudgedTurn
 
 FEWEST_WORDS = 6
 """A shorter reply is not shuffled or truncated: "42." is as good backwards."""

@@ -12,10 +12,10 @@ from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, pair_up
-from nightjar.pipeline.scoring.panel import Panel, seat
-from nightjar.pipeline.scoring.rubric import Rubric
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, pair_up
+from nightjar.pipeline.judging.panel import Panel, seat
+from nightjar.pipeline.judging.prompts import JudgedTurn
+from nightjar.pipeline.judging.rubric import Rubric
 
 BATCH_JOBS = 50
 _OUTLINE = (

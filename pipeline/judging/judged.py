@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn
-from nightjar.pipeline.scoring.rubric import Reference, Rubric, Scope
+from nightjar.pipeline.judging.prompts import JudgedTurn
+from nightjar.pipeline.judging.rubric import Reference, Rubric, Scope
 
 Place = tuple[str, int | None]
 """Judged job and turn; None for the whole conversation."""

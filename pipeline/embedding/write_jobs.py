@@ -14,8 +14,8 @@ from nightjar.jobs.documents import Job, Run, SequenceDocument
 from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.pipeline.embedding import VERSION, EmbeddedJob, EmbedJobSpec, plan_embedding
-from nightjar.pipeline.scoring.embedded import Similarities
+from nightjar.pipeline.embedding.plan import VERSION, EmbeddedJob, EmbedJobSpec, plan_embedding
+from nightjar.pipeline.embedding.similarities import Similarities
 
 BATCH_JOBS = 500
 _FIELDS = dict.fromkeys("sequence sequence_digest sequence_document repeat tags turns.chain".split(), 1)

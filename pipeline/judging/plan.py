@@ -12,11 +12,11 @@ from typing import Any
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
-from nightjar.pipeline.scoring.judge_prompts import JudgedTurn, judge_sequence
-from nightjar.pipeline.scoring.judged import JudgedJob, JudgedPair, places, seen
-from nightjar.pipeline.scoring.pair_prompts import pair_sequence
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Method, Rubric
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, places, seen
+from nightjar.pipeline.judging.pair_prompts import pair_sequence
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.prompts import JudgedTurn, judge_sequence
+from nightjar.pipeline.judging.rubric import Method, Rubric
 
 ORDERS = (0, 1)
 """0: the pair as it is named; 1: its second first."""

@@ -16,7 +16,7 @@ from typing import Any
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.sequences import Document, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.scoring.rubric import Criterion, Layout, Reference, Rubric, Scope
+from nightjar.pipeline.judging.rubric import Criterion, Layout, Reference, Rubric, Scope
 
 REASON_CHARS = 300
 VERDICT_TOKENS = 512

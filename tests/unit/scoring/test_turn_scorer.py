@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.scores import Score, ScoreState
-from nightjar.pipeline.scoring.sheet import line_names, metric_of, score_job, share_met, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, metric_of, score_job, share_met, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests import factories
 

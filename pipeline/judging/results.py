@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightjar.jobs.identity import digest
+from nightjar.pipeline.judging.checkup import Checkup
+from nightjar.pipeline.judging.judged import Place
+from nightjar.pipeline.judging.pairs import PairResult, score_pairs
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.prompts import Verdict
+from nightjar.pipeline.judging.rubric import Method, Rubric, Scope
+from nightjar.pipeline.judging.verdicts import judge_scales, score_verdicts
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.scoring.discernment import Checkup
-from nightjar.pipeline.scoring.judge_prompts import Verdict
-from nightjar.pipeline.scoring.judged import Place
-from nightjar.pipeline.scoring.pairs import PairResult, score_pairs
-from nightjar.pipeline.scoring.panel import Panel
-from nightjar.pipeline.scoring.rubric import Method, Rubric, Scope
-from nightjar.pipeline.scoring.verdicts import judge_scales, score_verdicts
 from nightjar.pipeline.transcripts import JobRow
 
 NOBODY = Panel(judges=())

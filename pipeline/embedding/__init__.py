@@ -1,0 +1,1 @@
+"""Similarities of embeddings: planned, written as jobs, read back."""
