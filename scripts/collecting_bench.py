@@ -101,7 +101,7 @@ def _watched(command: list[str]) -> tuple[str, float]:
 
 
 async def _close(run: str, folder: Path) -> dict[str, Any]:
-    from nightjar.pipeline.closing import close_run
+    from nightjar.pipeline.closing.close import close_run
     from nightjar.scripts.session import open_session
 
     _use_own_database()

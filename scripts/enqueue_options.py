@@ -1,6 +1,6 @@
 """The options that `enqueue`, `schedule add` and `eval` share, and how they become a request.
 
-A new option of a run is a field here, named as in `pipeline.request.EnqueueRequest`; `request_options` hands it on.
+A new option of a run is a field here, named as in `pipeline.runs.request.EnqueueRequest`; `request_options` hands it on.
 """
 
 from __future__ import annotations
@@ -131,9 +131,9 @@ def _measures(texts: list[str]) -> dict[str, Any]:
 
 
 def _ending(options: QueuedRunOptions) -> dict[str, Any]:
-    from nightjar.pipeline.hooks import parse_hook
-    from nightjar.pipeline.moments import parse_duration
-    from nightjar.pipeline.report_files import check_formats
+    from nightjar.pipeline.durations import parse_duration
+    from nightjar.pipeline.exports.write import check_formats
+    from nightjar.pipeline.notify.hooks import parse_hook
 
     patience = options.stalled_after
     return {
@@ -147,7 +147,7 @@ def local_deadline(text: str | None) -> dict[str, str]:
     """A time of day means this machine's: the request with it as a moment; nothing to say for other deadlines."""
     from datetime import datetime
 
-    from nightjar.pipeline.moments import parse_deadline
+    from nightjar.pipeline.durations import parse_deadline
 
     deadline = parse_deadline(text) if text is not None else None
     if deadline is None or deadline.clock is None:

@@ -183,7 +183,7 @@ async def _open_jobs(run: Run, model: str, session: Session) -> bool:
 
 @asynccontextmanager
 async def _dispatching(session: Session) -> AsyncIterator[None]:
-    from nightjar.pipeline.dispatcher import Dispatcher
+    from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 
     stop = asyncio.Event()
     task = asyncio.create_task(Dispatcher(session.database, session.doorbell, session.settings).run(stop))
@@ -220,8 +220,8 @@ async def _closed(run: Run, session: Session) -> None:
 
 async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
     """Collects the run and writes its report files."""
-    from nightjar.pipeline.collector import collect
-    from nightjar.pipeline.report_files import write
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.exports.write import write
 
     report = await collect(run.id, session.database)
     return report, await asyncio.to_thread(write, report, formats, out)

@@ -39,7 +39,7 @@ class GateOptions:
 
     def gates(self) -> tuple[Gate, ...]:
         """Raises UsageError for what is no gate."""
-        from nightjar.pipeline.gates import parse_gates
+        from nightjar.pipeline.compare.gates import parse_gates
 
         return parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
 

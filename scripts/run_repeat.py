@@ -13,15 +13,15 @@ from nightjar.config.errors import ModelFileError, OutputError, UnknownNameError
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.models import ModelFacts
-    from nightjar.pipeline.repeat import Imported, Origin
+    from nightjar.pipeline.runs.repeat import Imported, Origin
     from nightjar.scripts.session import Session
 
 
 async def export_to(name: str, out: Path | None) -> Path:
     """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.repeat import export_run
     from nightjar.pipeline.report.safe import slug
+    from nightjar.pipeline.runs.repeat import export_run
     from nightjar.scripts.session import open_session
 
     async with open_session() as session:
@@ -37,8 +37,8 @@ async def export_to(name: str, out: Path | None) -> Path:
 
 async def import_from(path: Path, *, name: str | None, other_models: bool) -> Imported:
     """Recreates suite and run of a file. Raises UsageError, RunConflictError, UnknownNameError."""
-    from nightjar.pipeline.repeat import import_run
-    from nightjar.pipeline.run_file import read_run_file
+    from nightjar.pipeline.runs.repeat import import_run
+    from nightjar.pipeline.runs.run_file import read_run_file
     from nightjar.scripts.run_wait import expansion_bar
     from nightjar.scripts.session import open_session
 
@@ -55,7 +55,7 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
 
 def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origin]:
     """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
-    from nightjar.pipeline.repeat import Origin
+    from nightjar.pipeline.runs.repeat import Origin
     from nightjar.workers.library.find import find_model
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin

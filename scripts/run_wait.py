@@ -62,8 +62,8 @@ class Ended:
 
 async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
     """The same with what gates say that were asked for now; a run that was not waited for to its end has no verdict."""
-    from nightjar.pipeline.collector import collect
-    from nightjar.pipeline.verdict import reach_verdict
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.compare.verdict import reach_verdict
 
     if not asked.gates or ended.run.status not in (RunStatus.DONE, RunStatus.STOPPED):
         return ended
@@ -74,7 +74,7 @@ async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
 async def check_asked(run: Run, asked: Ending, database: Database) -> None:
     """Before waiting: raises UsageError for gates that the run cannot have."""
     from nightjar.jobs.documents import SuiteVersion
-    from nightjar.pipeline.verdict import check_ending
+    from nightjar.pipeline.compare.verdict import check_ending
 
     suite = await SuiteVersion.get(run.suite) if asked.gates else None
     if suite is not None:

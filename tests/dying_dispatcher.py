@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import connect
-from nightjar.pipeline import endings
-from nightjar.pipeline.telling import deliveries
-from nightjar.pipeline.telling.webhook import WebCall
+from nightjar.pipeline.closing import endings
+from nightjar.pipeline.notify import deliveries
+from nightjar.pipeline.notify.webhook import WebCall
 
 NIGHT = NightSettings(call_timeout_s=1)
 

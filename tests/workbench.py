@@ -19,7 +19,7 @@ from nightjar.jobs.identity import job_id
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.beat import Beat
 from nightjar.workers.card import CardLease
 from nightjar.workers.engine.fake import ScriptedEngine

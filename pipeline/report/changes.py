@@ -1,4 +1,4 @@
-"""What changed since the baseline, as plain data. Pure; `pipeline.since` works it out."""
+"""What changed since the baseline, as plain data. Pure; `pipeline.compare.changes` works it out."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ class Pipeline:
 
     async def run(self, number: int) -> tuple[Outcome, Workload]:
         """Two-turn conversations, timed from the call of `enqueue` to the last commit; and the same work as ids."""
-        from nightjar.pipeline.producer import enqueue
-        from nightjar.pipeline.request import make_request
+        from nightjar.pipeline.runs.producer import enqueue
+        from nightjar.pipeline.runs.request import make_request
         from nightjar.pipeline.suites.importer import import_suite
 
         version, _ = await import_suite(_suite(self._load, number), self._session.database)

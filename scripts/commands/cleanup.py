@@ -10,7 +10,7 @@ from nightjar.scripts.output import Json
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.pipeline.retention import OldNight
+    from nightjar.pipeline.nights.retention import OldNight
 
 app = typer.Typer(add_completion=False)
 
@@ -64,7 +64,7 @@ async def _nights(
     from nightjar.config.embedded import service_urls, status
     from nightjar.config.errors import ServiceError
     from nightjar.jobs.database import connect
-    from nightjar.pipeline.retention import drop_transcripts, plan_retention
+    from nightjar.pipeline.nights.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return [], [], "MongoDB does not run; `nightjar services up` starts it"

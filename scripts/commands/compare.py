@@ -13,7 +13,7 @@ from nightjar.scripts.output import Json
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.jobs.ending import GateResult
-    from nightjar.pipeline.comparison import Comparison, Side
+    from nightjar.pipeline.compare.comparison import Comparison, Side
     from nightjar.pipeline.report.data import RunReport
     from nightjar.scripts.session import Session
 
@@ -48,8 +48,8 @@ def compare(
 
 async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
     from nightjar.jobs.ending import failed
-    from nightjar.pipeline.comparison import compare_sides, pair_up, unpaired
-    from nightjar.pipeline.gates import check_comparison, check_report
+    from nightjar.pipeline.compare.comparison import compare_sides, pair_up, unpaired
+    from nightjar.pipeline.compare.gates import check_comparison, check_report
     from nightjar.scripts.session import open_session
 
     gates = asked.gates()
@@ -79,7 +79,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
 async def _baseline_of(operand: str, named: str | None, session: Session) -> str:
     """The name of the run that a run alone is held against. Raises UsageError where there is none."""
     from nightjar.config.errors import UsageError
-    from nightjar.pipeline.verdict import find_baseline
+    from nightjar.pipeline.compare.verdict import find_baseline
 
     run, _ = await _operand(operand, session)
     base = await find_baseline(run, named, session.database)
@@ -108,8 +108,8 @@ async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
 
 
 async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) -> list[Side]:
-    from nightjar.pipeline.collector import collect
-    from nightjar.pipeline.comparison import sides
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.compare.comparison import sides
 
     run, model = await _operand(operand, session)
     if run.id not in reports:

@@ -19,7 +19,7 @@ def dispatcher() -> None:
 
 
 async def _dispatch() -> None:
-    from nightjar.pipeline.dispatcher import Dispatcher
+    from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
 
     user_scorers()  # one that is broken is named now, not when a run is to be closed

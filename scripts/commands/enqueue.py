@@ -12,8 +12,8 @@ from nightjar.scripts.options import takes
 from nightjar.scripts.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
-    from nightjar.pipeline.producer import Enqueued
-    from nightjar.pipeline.request import EnqueueRequest
+    from nightjar.pipeline.runs.producer import Enqueued
+    from nightjar.pipeline.runs.request import EnqueueRequest
 
 app = typer.Typer(add_completion=False)
 
@@ -33,7 +33,7 @@ def enqueue(
 
     Example: nightjar enqueue --suite story-starters --model nightjar-demo --repeats 3 --name 'nightly-{date}'
     """
-    from nightjar.pipeline.request import make_request
+    from nightjar.pipeline.runs.request import make_request
     from nightjar.scripts.session import run_async
 
     request = make_request(**request_options(options, gates, name=name) | local_deadline(options.deadline))
@@ -44,7 +44,7 @@ def enqueue(
 
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
-    from nightjar.pipeline.producer import enqueue
+    from nightjar.pipeline.runs.producer import enqueue
     from nightjar.scripts.enqueue_options import local_models
     from nightjar.scripts.run_wait import expansion_bar, wait_for_run
     from nightjar.scripts.session import open_session

@@ -97,10 +97,10 @@ async def run_evaluation(wanted: Evaluation) -> None:
 
     Exit code 1 when a job failed or a gate tripped.
     """
-    from nightjar.pipeline.producer import enqueue
+    from nightjar.pipeline.exports.write import check_formats
     from nightjar.pipeline.report.files import check_folder
-    from nightjar.pipeline.report_files import check_formats
-    from nightjar.pipeline.request import make_request
+    from nightjar.pipeline.runs.producer import enqueue
+    from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.scoring.plugins import user_scorers
     from nightjar.scripts.evaluation import PRIORITY, finish, take_models, take_suite
     from nightjar.scripts.session import open_session

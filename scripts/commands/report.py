@@ -58,11 +58,11 @@ async def _report(
     from dataclasses import replace
 
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.baseline import since_baseline
-    from nightjar.pipeline.collector import collect
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.compare.baseline import since_baseline
+    from nightjar.pipeline.exports.write import check_formats, write
     from nightjar.pipeline.report.files import check_folder
     from nightjar.pipeline.report.gaps import find_reference
-    from nightjar.pipeline.report_files import check_formats, write
     from nightjar.scripts.session import open_session
 
     chosen = check_formats(formats)

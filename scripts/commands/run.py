@@ -168,7 +168,7 @@ def tell(name: Name) -> None:
     """
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.nights import Delivery
-    from nightjar.pipeline.telling.deliveries import send_again
+    from nightjar.pipeline.notify.deliveries import send_again
     from nightjar.scripts.session import open_session, run_async
 
     async def again() -> int:

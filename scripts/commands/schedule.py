@@ -14,7 +14,7 @@ from nightjar.scripts.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.nights import Schedule
-    from nightjar.pipeline.ticks import Rules
+    from nightjar.pipeline.nights.ticks import Rules
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +48,7 @@ def add(
 
     Example: nightjar schedule add nightly --cron '0 2 * * *' --timezone Europe/Berlin --suite mt-bench --model story
     """
-    from nightjar.pipeline.ticks import Rules
+    from nightjar.pipeline.nights.ticks import Rules
     from nightjar.scripts.session import run_async
 
     rules = Rules.read(overlap=overlap, missed=missed, grace=grace, keep_nights=keep_nights)
@@ -103,7 +103,7 @@ def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> Non
 
 
 async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules) -> str:
-    from nightjar.pipeline.schedules import add_schedule
+    from nightjar.pipeline.nights.schedules import add_schedule
     from nightjar.scripts.enqueue_options import local_models
     from nightjar.scripts.session import open_session
 
@@ -117,7 +117,7 @@ async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rul
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
     from zoneinfo import ZoneInfo
 
-    from nightjar.pipeline.ticks import next_tick
+    from nightjar.pipeline.nights.ticks import next_tick
 
     tick = next_tick(schedule.cron, schedule.timezone, now)
     if tick is None:

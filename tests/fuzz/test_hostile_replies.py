@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.safe import FORMULA_STARTS
-from nightjar.pipeline.report_files import render
 from nightjar.scripts.output import console, emit_json, plain, table
 from tests.factories import report_of, row
 from tests.fuzz.amount import examples

@@ -12,11 +12,11 @@ from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.jobs.database import Database
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.baseline import since_baseline
-from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.night_store import read_nights
-from nightjar.pipeline.report_files import render
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.compare.baseline import since_baseline
+from nightjar.pipeline.exports.write import render
+from nightjar.pipeline.nights.night_store import read_nights
 from tests import factories
 
 

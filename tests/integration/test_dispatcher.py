@@ -18,8 +18,8 @@ from nightjar.jobs.queue import Doorbell, queue_name
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.views import ServiceState
-from nightjar.pipeline.dispatcher import Dispatcher
-from nightjar.pipeline.window import SMALLEST
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
+from nightjar.pipeline.dispatch.window import SMALLEST
 from tests.workbench import MODEL, make_run, until
 
 
@@ -74,7 +74,7 @@ async def test_it_looks_less_often_while_nothing_changes(
             await dispatcher.ring_when_due()
         return [at - looks[0] for at in looks]
 
-    monkeypatch.setattr("nightjar.pipeline.dispatcher.monotonic", lambda: clock)
+    monkeypatch.setattr("nightjar.pipeline.dispatch.dispatcher.monotonic", lambda: clock)
     monkeypatch.setattr(dispatcher, "ring", look)
     assert await seconds(1) == [0, 0.25, 0.5, 0.75]
     await make_run("r", sequences=4)
@@ -162,7 +162,7 @@ async def test_a_job_retried_while_its_run_closes_is_not_forgotten(
     async def close(run_id: str, *_: object) -> None:
         assert await control.retry(run, database) == 2
 
-    monkeypatch.setattr("nightjar.pipeline.dispatcher.close_run", close)
+    monkeypatch.setattr("nightjar.pipeline.dispatch.dispatcher.close_run", close)
     await dispatcher.advance()
     assert (await run_now()).status is RunStatus.ACTIVE
 
@@ -176,7 +176,7 @@ async def test_a_report_that_cannot_be_written_does_not_keep_a_run_open(
     async def close(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("nightjar.pipeline.dispatcher.close_run", close)
+    monkeypatch.setattr("nightjar.pipeline.dispatch.dispatcher.close_run", close)
     for _ in range(3):
         await dispatcher.advance()
     run = await run_now()

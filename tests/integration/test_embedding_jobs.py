@@ -17,11 +17,11 @@ from nightjar.jobs.models import ModelKind
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.embedding.write_jobs import write_embedding
-from nightjar.pipeline.preflight import check_embedder
+from nightjar.pipeline.runs.preflight import check_embedder
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until
 

@@ -20,9 +20,9 @@ from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.judging.checkup import Ability
 from nightjar.pipeline.judging.read_results import read_checkups
 from nightjar.pipeline.judging.start import judge_again, start_check

@@ -19,8 +19,8 @@ from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.judging import read_judged, write_jobs
 from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.judging.write_jobs import write_judging

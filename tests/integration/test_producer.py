@@ -16,10 +16,10 @@ from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.publishing import publish_model
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline import expansion
-from nightjar.pipeline.expansion import finish_expansion
-from nightjar.pipeline.producer import Enqueued, enqueue
-from nightjar.pipeline.request import make_request
+from nightjar.pipeline.runs import write_jobs
+from nightjar.pipeline.runs.producer import Enqueued, enqueue
+from nightjar.pipeline.runs.request import make_request
+from nightjar.pipeline.runs.write_jobs import finish_expansion
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 
@@ -155,7 +155,7 @@ async def test_producers_that_race_make_one_run(database: Database) -> None:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expansion, "BATCH_JOBS", 4)
+    monkeypatch.setattr(write_jobs, "BATCH_JOBS", 4)
 
 
 class KilledError(Exception):
@@ -175,7 +175,7 @@ async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after
         return await insert(collection, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(expansion, "insert_absent", dying)
+        patch.setattr(write_jobs, "insert_absent", dying)
         with pytest.raises(KilledError):
             await ask(database, name="nightly", **options)
     run = await Run.find_one({"name": "nightly"})
@@ -208,14 +208,14 @@ async def test_what_is_marked_as_written_is_not_looked_at_again(
     assert run.expanded == 8
     await database.runs.update_one({"_id": run.id}, {"$set": {"expanded": 4}})
     seen: list[int] = []
-    store = expansion._store
+    store = write_jobs._store
 
     async def watched(rows: list[dict[str, Any]], database: Database, *, look: bool) -> int:
         added = await store(rows, database, look=look)
         seen.append(added)
         return added
 
-    monkeypatch.setattr(expansion, "_store", watched)
+    monkeypatch.setattr(write_jobs, "_store", watched)
     assert await finish_expansion(run, database) == 6
     assert seen == [0, 4, 2]
     run = await the_run()
@@ -258,7 +258,7 @@ def after_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitab
             await act()
         return count
 
-    monkeypatch.setattr(expansion, "insert_absent", then_act)
+    monkeypatch.setattr(write_jobs, "insert_absent", then_act)
 
 
 async def the_run() -> Run:

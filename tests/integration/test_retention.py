@@ -16,13 +16,13 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.pinned import pinned_runs
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline import retention
-from nightjar.pipeline.aggregates import LEFT_OUT, pack, unpack
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.comparison import compare_sides, pair_up, sides
-from nightjar.pipeline.report_files import render
-from nightjar.pipeline.retention import Night, drop_transcripts, expired, plan_retention
-from nightjar.pipeline.verdict import find_baseline, set_baseline
+from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
+from nightjar.pipeline.compare.verdict import find_baseline, set_baseline
+from nightjar.pipeline.exports.write import render
+from nightjar.pipeline.nights import retention
+from nightjar.pipeline.nights.retention import Night, drop_transcripts, expired, plan_retention
 from tests import factories
 
 START = datetime(2026, 11, 1, 2, 0, tzinfo=UTC)

@@ -16,8 +16,8 @@ from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.producer import enqueue
-from nightjar.pipeline.request import make_request
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.scripts.job_view import describe_job, print_job

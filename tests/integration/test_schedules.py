@@ -15,13 +15,13 @@ from nightjar.jobs.ending import Gate, GateKind
 from nightjar.jobs.nights import Missed, Overlap, Schedule
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline import schedules
-from nightjar.pipeline.producer import enqueue
-from nightjar.pipeline.request import make_request
-from nightjar.pipeline.schedules import add_schedule, fire_due
+from nightjar.pipeline.nights import schedules
+from nightjar.pipeline.nights.schedules import add_schedule, fire_due
+from nightjar.pipeline.nights.ticks import Rules, run_name
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
-from nightjar.pipeline.ticks import Rules, run_name
 
 OPTIONS = {"suite": "tales", "models": ("m",), "known_models": ("m",), "repeats": 2, "seed": 7}
 LAST = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)

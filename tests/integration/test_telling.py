@@ -26,9 +26,9 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, Hook, HookKind
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline import endings
-from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.telling.deliveries import deliver_due, send_again
+from nightjar.pipeline.closing import endings
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.notify.deliveries import deliver_due, send_again
 from tests.dying_dispatcher import NIGHT, POINTS
 from tests.receivers import MailReceiver, WebReceiver
 from tests.workbench import make_run
@@ -49,7 +49,7 @@ def mail() -> Iterator[MailReceiver]:
 
 
 def hook(text: str) -> Hook:
-    from nightjar.pipeline.hooks import parse_hook
+    from nightjar.pipeline.notify.hooks import parse_hook
 
     return parse_hook(text)
 

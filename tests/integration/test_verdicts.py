@@ -10,9 +10,9 @@ import pytest
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Gate, GateKind, Outcome
-from nightjar.pipeline.closing import close_run
-from nightjar.pipeline.collector import collect
-from nightjar.pipeline.verdict import set_baseline
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.compare.verdict import set_baseline
 from tests import factories
 
 REGRESSION = Gate(kind=GateKind.REGRESSION, metric="checks", value=0.05)

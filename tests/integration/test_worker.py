@@ -16,7 +16,7 @@ from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, WorkerSt
 from nightjar.jobs.identity import chain_digest, turn_seed
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.dispatcher import Dispatcher
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import Faults, ScriptedEngine
 from tests.workbench import Bench, make_run, statuses, until
 

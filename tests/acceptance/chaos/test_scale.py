@@ -25,11 +25,11 @@ from nightjar.jobs.models import ModelKind
 from nightjar.jobs.publishing import publish_model
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.producer import enqueue
-from nightjar.pipeline.request import make_request
+from nightjar.pipeline.dispatch.window import LARGEST
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
-from nightjar.pipeline.window import LARGEST
 from nightjar.workers.engine.fake import scripted_facts
 from tests.acceptance.chaos.house import PROJECT, House, inhabited, status
 from tests.acceptance.chaos.scripted_worker import MODEL

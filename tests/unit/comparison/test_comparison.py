@@ -11,8 +11,8 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome, failed
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
-from nightjar.pipeline.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
-from nightjar.pipeline.gates import check_comparison, check_report, parse_gate
+from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
+from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.ranking import Verdict
 from tests import factories

@@ -12,7 +12,7 @@ ALLOWED = {
     "config/settings.py",  # the reader
     "scripts/one_prompt.py",  # pins this process to the card of --gpu
     "scripts/train_demo_model.py",  # quiets the tokenizer library; not part of the pipeline
-    "pipeline/telling/command.py",  # hands it on to a command of --on-finish
+    "pipeline/notify/command.py",  # hands it on to a command of --on-finish
     "scripts/bench/whole.py",  # gives the processes it measures a home of their own
     "scripts/collecting_bench.py",  # and a database
     "workers/supervisor.py",  # hands it on to the worker processes

@@ -13,7 +13,15 @@ from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.run_file import RunFile, UsedModel, how_to_get, model_differences, read_run_file, remarks, run_of
+from nightjar.pipeline.runs.run_file import (
+    RunFile,
+    UsedModel,
+    how_to_get,
+    model_differences,
+    read_run_file,
+    remarks,
+    run_of,
+)
 from nightjar.pipeline.suites.content import SuiteContent
 from tests import factories
 

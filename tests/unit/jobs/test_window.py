@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.window import LARGEST, SMALLEST, Line, fair_window, next_size
+from nightjar.pipeline.dispatch.window import LARGEST, SMALLEST, Line, fair_window, next_size
 
 
 def line(name: str, count: int, priority: int = 0) -> Line:

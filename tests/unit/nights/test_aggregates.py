@@ -9,7 +9,8 @@ import pytest
 
 from nightjar.jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
 from nightjar.jobs.sequences import Sequence
-from nightjar.pipeline.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.judging.judged import Place
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import Verdict
@@ -17,7 +18,6 @@ from nightjar.pipeline.judging.results import Bench
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judge_findings import with_judging
-from nightjar.pipeline.report_files import render
 from tests import factories
 
 RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "fair", 3: "good"}}]})

@@ -21,9 +21,9 @@ from nightjar.jobs.ending import (
     ended_how,
 )
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.endings import is_stalled, link_to, moved
-from nightjar.pipeline.hooks import parse_hook
-from nightjar.pipeline.telling.message import signature
+from nightjar.pipeline.closing.endings import is_stalled, link_to, moved
+from nightjar.pipeline.notify.hooks import parse_hook
+from nightjar.pipeline.notify.message import signature
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 GATE = Gate(kind=GateKind.BELOW, metric="checks", value=0.8)

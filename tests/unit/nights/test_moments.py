@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.pipeline.moments import parse_deadline, parse_duration, shown_span
+from nightjar.pipeline.durations import parse_deadline, parse_duration, shown_span
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

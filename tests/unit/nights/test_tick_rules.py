@@ -9,7 +9,7 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs.nights import Missed, Overlap
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.ticks import Rules, Step, decide
+from nightjar.pipeline.nights.ticks import Rules, Step, decide
 
 TICK = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 WORKS = ("n-1", RunStatus.ACTIVE)

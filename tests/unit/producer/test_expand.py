@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nightjar.jobs.documents import SequenceRef
 from nightjar.jobs.sequences import Mode
-from nightjar.pipeline.expand import expand
+from nightjar.pipeline.runs.expand import expand
 
 REFS = [SequenceRef(id=i, digest=i * 2, document=i * 3, turns=n, mode=Mode.CHAT) for n, i in enumerate("abc", start=1)]
 

@@ -13,8 +13,8 @@ from nightjar.jobs.ending import Gate, GateKind, Hook, HookKind
 from nightjar.jobs.identity import default_run_seed
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
-from nightjar.pipeline.request import make_request
+from nightjar.pipeline.runs.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
+from nightjar.pipeline.runs.request import make_request
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 REFS = [SequenceRef(id=i, digest=i, document=i, turns=2, mode=Mode.CHAT) for i in "abc"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ParameterError, UnknownNameError, UsageError
-from nightjar.pipeline.request import expand_name, make_request, readable_name
+from nightjar.pipeline.runs.request import expand_name, make_request, readable_name
 
 NOW = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
 

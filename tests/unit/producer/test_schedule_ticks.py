@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import UsageError
-from nightjar.pipeline.ticks import check_cron, newest_due, next_tick, run_name
+from nightjar.pipeline.nights.ticks import check_cron, newest_due, next_tick, run_name
 
 BERLIN = "Europe/Berlin"
 

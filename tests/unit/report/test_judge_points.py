@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.answer import answer
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.result_tables import criteria_table
 from nightjar.pipeline.report.summary import summary_rows
-from nightjar.pipeline.report_files import render
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from tests import factories
 

@@ -8,11 +8,11 @@ import json
 import re
 from dataclasses import replace
 
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.judging.verdicts import Verdicts, judge_scales, score_verdicts
 from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report_files import render
 from tests import factories
 
 RUBRIC = read_rubric(

@@ -15,7 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.comparison import Side, compare_sides
+from nightjar.pipeline.compare.comparison import Side, compare_sides
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
 from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, Place
 from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
@@ -27,7 +28,6 @@ from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.judge_findings import unlike, with_judging
 from nightjar.pipeline.report.judges import JudgingReport
-from nightjar.pipeline.report_files import render
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

@@ -9,11 +9,11 @@ from functools import cache
 import pytest
 
 from nightjar.jobs.sequences import Sequence
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.clip import Clip, clip, longest_that_fits, page_bytes
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.html import PAGE_BYTES
 from nightjar.pipeline.report.transcript_views import choose, flags
-from nightjar.pipeline.report_files import render
 from tests import factories
 
 LIMIT = 5_000_000

@@ -19,12 +19,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.compare.changes import with_changes
+from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.data import RunReport
 from nightjar.pipeline.report.links import FLAGS
 from nightjar.pipeline.report.summary import summary_rows
 from nightjar.pipeline.report.transcript_views import flags, sort_keys
-from nightjar.pipeline.report_files import render
-from nightjar.pipeline.since import with_changes
 from nightjar.pipeline.transcripts import JobRow
 from tests.factories import HOSTILE, synthetic_report
 

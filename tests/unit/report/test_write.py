@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import OutputError, UsageError
+from nightjar.pipeline.exports.write import check_formats, write
 from nightjar.pipeline.report import files as module
 from nightjar.pipeline.report.files import check_folder
-from nightjar.pipeline.report_files import check_formats, write
 from tests.factories import synthetic_report
 
 

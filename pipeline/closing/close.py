@@ -1,0 +1,67 @@
+"""What becomes of a run that has ended: scores, verdict, night and files, stored again and again alike."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from beanie.odm.utils.encoder import Encoder
+
+from nightjar.config.errors import UsageError
+from nightjar.config.settings import load_settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, utc_now
+from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.pipeline.collect.collector import find, gather
+from nightjar.pipeline.collect.gc_paused import no_cycles_sought
+from nightjar.pipeline.collect.score_store import store_scores
+from nightjar.pipeline.compare.baseline import since_baseline
+from nightjar.pipeline.compare.verdict import final_verdict
+from nightjar.pipeline.exports.write import write
+from nightjar.pipeline.nights.night_store import store_night
+from nightjar.pipeline.report.answer import answer
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.notices import with_verdict
+
+_log = structlog.get_logger()
+
+
+async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
+    """Stores scores and gates' verdict of a run that has ended and writes its report; the paths. May be called again.
+
+    A run that still works has all its work done: it is about to be DONE. Raises OutputError when the folder cannot be
+    written; scores and verdict are stored by then.
+    """
+    current = await find(run if isinstance(run, str) else run.id, database)
+    if current.status not in TERMINAL_RUNS:
+        current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
+    with no_cycles_sought():
+        report, sheet = await gather(current, database)
+        # Not stored beside the writing: the two threads would slow each other down.
+        stored = await store_scores(report, sheet, database)
+        verdict = await final_verdict(report, current, database)
+        paths = await _write(report, verdict, current, database, reports_dir)
+    outcome = verdict.outcome if verdict is not None else None
+    _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
+    return paths
+
+
+async def _write(
+    report: RunReport, verdict: GateVerdict | None, run: Run, database: Database, reports_dir: Path | None
+) -> list[Path]:
+    """Stores the verdict and the night, and writes the run's files."""
+    kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
+    said = answer(report)
+    await database.runs.update_one({"_id": run.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
+    told = await since_baseline(with_verdict(report, verdict), run, database)
+    await store_night(told, database)
+    folder = reports_dir or load_settings().reports_dir
+
+    def left_out(form: str, error: UsageError) -> None:  # nobody is there to ask for another
+        _log.warning("export_not_written", run=run.id, format=form, why=str(error))
+
+    paths = await asyncio.to_thread(write, told, run.ending.formats, folder, left_out=left_out)
+    await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
+    return paths

@@ -1,0 +1,132 @@
+"""What becomes of runs that work or have just ended: deadlines, stalls, partial reports, who is told.
+
+Every step may be done twice and by several dispatchers; none may be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import structlog
+
+from nightjar.config.errors import NightjarError
+from nightjar.config.settings import Settings
+from nightjar.jobs import backlog, control
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Progress, Run
+from nightjar.jobs.ending import DEADLINE, Event, ended_how
+from nightjar.jobs.leases import hold
+from nightjar.jobs.overview import read_overview
+from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
+from nightjar.jobs.views import ServiceState
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.notify.deliveries import STALLED_END, end_of, write_deliveries
+
+CLOSING_LEASE_S = 15.0
+_log = structlog.get_logger()
+
+
+async def stop_late(database: Database) -> None:
+    """Stops runs at their deadline. One that somebody resumes after it goes on."""
+    now = await database.now()
+    late = {"status": {"$in": sorted(WORKING_RUNS)}, "deadline_met": False, "ending.deadline_at": {"$lte": now}}
+    for run in await Run.find(late).to_list():
+        if not await backlog.has_open_jobs(run.id, database):
+            continue  # its work is done; it is about to be closed or judged
+        reason = f"{DEADLINE} {run.ending.deadline_at:%Y-%m-%d %H:%M} UTC"
+        await control.stop(run, reason, database, also={"deadline_met": True})
+        _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
+
+
+async def watch_stalls(since: datetime, database: Database) -> None:
+    """Tells of runs that do not move. `since`: when this dispatcher began to look."""
+    watched = {
+        "status": {"$in": sorted(WORKING_RUNS)},
+        "stalled_at": None,
+        "ending.stalled_after_s": {"$ne": None},
+        "ending.on_finish.0": {"$exists": True},
+    }
+    for run in await Run.find(watched).to_list():
+        jobs, turns = await _counts(run.id, database)
+        now = await database.now()
+        seen = Progress(turns=turns, jobs=sum(jobs[status] for status in TERMINAL_JOBS), at=now)
+        if not moved(run.progress, seen) and run.progress is not None:
+            if is_stalled(run.progress, since, now, run.ending.stalled_after_s):
+                await _tell_stall(run, jobs, database)
+        else:
+            await database.runs.update_one({"_id": run.id}, {"$set": {"progress": seen.model_dump()}})
+
+
+def moved(before: Progress | None, now: Progress) -> bool:
+    """Whether a turn was committed or a job ended between two looks."""
+    return before is None or (before.turns, before.jobs) != (now.turns, now.jobs)
+
+
+def is_stalled(last: Progress, since: datetime, now: datetime, patience_s: float | None) -> bool:
+    """Nothing moved for that long, and somebody looked all the while."""
+    return patience_s is not None and now - max(last.at, since) >= timedelta(seconds=patience_s)
+
+
+async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> None:
+    overview = await read_overview(database, ServiceState(ok=True), run_id=run.id)
+    why = "; ".join(f"{queue.model}: {queue.reason}" for queue in overview.queues if queue.reason)
+    await write_deliveries(run, Event.STALLED, STALLED_END, database, jobs=jobs, link=None, why=why or None)
+    await database.runs.update_one({"_id": run.id}, [{"$set": {"stalled_at": "$$NOW"}}])
+    _log.warning("run_stalled", run=run.id, name=run.name, why=why)
+
+
+async def finish_ended(owner: str, settings: Settings, database: Database) -> None:
+    """Writes the partial report of runs that were stopped, and for each end whom to tell."""
+    ended = {"untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
+    for run in await Run.find(ended).to_list():
+        if run.status is RunStatus.STOPPED:
+            async with hold(f"close:{run.id}", owner, CLOSING_LEASE_S, database) as mine:
+                if mine:
+                    await _partial_report(run, settings, database)
+                    await _tell_end(run, settings, database)
+        else:
+            await _tell_end(run, settings, database)
+
+
+async def _partial_report(run: Run, settings: Settings, database: Database) -> None:
+    try:
+        await close_run(run, database, settings.reports_dir)
+    except NightjarError as error:
+        if error.transient:
+            raise
+        _log.error("report_failed", run=run.id, name=run.name, error=str(error))
+
+
+async def _tell_end(seen: Run, settings: Settings, database: Database) -> None:
+    run = await Run.get(seen.id)
+    if run is None or run.finished_at is None or run.finished_at != seen.finished_at:
+        return  # it works again
+    event = ended_how(run.status, run.status_reason, run.verdict)
+    if event is not None and run.ending.on_finish:
+        jobs, _ = await _counts(run.id, database)
+        link = link_to(run.files, settings.night.reports_url)
+        await write_deliveries(run, event, end_of(run.finished_at), database, jobs=jobs, link=link)
+    same: Row = {"_id": run.id, "finished_at": run.finished_at}
+    await database.runs.update_one(same, {"$set": {"untold": False}})
+
+
+def link_to(files: Sequence[str], base: str | None) -> str | None:
+    """The address of the report's first file, for others; None where no address is set or no file was written."""
+    if base is None or not files:
+        return None
+    return urljoin(base if base.endswith("/") else base + "/", quote(Path(files[0]).name))
+
+
+async def _counts(run_id: str, database: Database) -> tuple[dict[str, int], int]:
+    """Jobs by status, every status there, and turns committed."""
+    sums: dict[str, Any] = {"_id": "$status", "jobs": {"$sum": 1}, "turns": {"$sum": "$turns_committed"}}
+    jobs, turns = dict.fromkeys(map(str, JobStatus), 0), 0
+    stages: list[Row] = [{"$match": {"run": run_id}}, {"$group": sums}]
+    async for row in await database.jobs.aggregate(stages, hint="status"):
+        jobs[row["_id"]] = row["jobs"]
+        turns += row["turns"]
+    return jobs, turns

@@ -1,0 +1,1 @@
+"""Turns become numbers: reads a run, scores its replies, groups them."""

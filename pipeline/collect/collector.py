@@ -1,0 +1,111 @@
+"""Transcripts -> scores -> report. Writes nothing; `closing.py` does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind
+from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
+from nightjar.pipeline.collect.gc_paused import no_cycles_sought
+from nightjar.pipeline.collect.run_scorers import RunSheet, read_run_sheet
+from nightjar.pipeline.report.assemble import assemble
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.inputs import models_of, provenance_of, workers_of
+from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.report.notices import with_verdict
+from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
+
+BATCH_JOBS = 100
+
+
+async def collect(run_id: str, database: Database) -> RunReport:
+    """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError."""
+    run = await find(run_id, database)
+    if run.transcripts_dropped_at is not None:
+        return await _kept(run, run.transcripts_dropped_at, database)
+    with no_cycles_sought():
+        report, _ = await gather(run, database)
+    return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
+
+
+async def find(run_id: str, database: Database) -> Run:
+    """Raises UnknownNameError."""
+    run = await Run.get(run_id)
+    if run is None:
+        raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
+    return run
+
+
+async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport:
+    """The report of a run whose transcripts are gone, from its aggregates. Raises NightjarError where those are too."""
+    found = await Aggregates.get(run.id)
+    if found is None or found.version != VERSION:
+        version = "cannot be read by this version of Nightjar" if found is not None else "are not in MongoDB"
+        raise NightjarError(f"The transcripts of run {run.name!r} were dropped, and its aggregates {version}.")
+    report = await asyncio.to_thread(unpack, found.data)
+    by_id = await _sequences(run, await SuiteVersion.get(run.suite), database)
+    sequences = tuple(by_id[name] for name in run.sequences if name in by_id)
+    return without_transcripts(replace(report, sequences=sequences), dropped_at)
+
+
+async def gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
+    """The report, its verdict left out, and the sheet that scored it."""
+    suite = await SuiteVersion.get(run.suite)
+    by_id = await _sequences(run, suite, database)
+    sheet = await read_run_sheet(run, by_id, database)
+    jobs: list[JobRow] = []
+    async for batch in _job_batches(run.id, database):
+        await asyncio.to_thread(sheet.score, batch)
+        jobs += batch
+    await asyncio.to_thread(sheet.score_together, jobs)
+    jobs.sort(key=lambda job: job.order)
+    states = await _workers(set().union(*workers_of(jobs).values()), database)
+    now = utc_now()
+    report = await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
+        assemble,
+        provenance=provenance_of(run, suite),
+        models=models_of(run, jobs, states),
+        sequences=[by_id[name] for name in run.sequences if name in by_id],
+        jobs=jobs,
+        lines=sheet.line_names(),
+        scales=sheet.scales(),
+        now=now,
+        version=NIGHTJAR_VERSION,
+    )
+    return await asyncio.to_thread(with_judging, report, sheet.bench), sheet
+
+
+async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:
+    """The run's sequences by id; from its jobs when the suite is gone."""
+    if suite is not None:
+        ids = [ref.document for ref in suite.sequences if ref.id in set(run.sequences)]
+    else:
+        ids = await database.jobs.distinct("sequence_document", {"run": run.id})
+    found = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
+    return {document.sequence.id: document.sequence for document in found}
+
+
+async def _job_batches(run_id: str, database: Database) -> AsyncIterator[list[JobRow]]:
+    """The reply jobs of a run as they come: one pass, with a projection."""
+    reader = RowReader()
+    match = {"$match": {"run": run_id, "kind": JobKind.REPLY}}
+    cursor = await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS)
+    while batch := await cursor.to_list(BATCH_JOBS):
+        yield [reader.job(raw) for raw in batch]
+
+
+async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:
+    """The newest beat of each worker, whether it still runs or has ended."""
+    wanted = {"_id": {"$in": sorted(ids)}}
+    ended = {raw["_id"]: raw async for raw in database.worker_records.find(wanted)}
+    return ended | {raw["_id"]: raw async for raw in database.workers.find(wanted)}

@@ -1,0 +1,115 @@
+"""Scores as documents: one for each job, turn and scorer, however often a run is closed.
+
+What only depends on a committed turn and a scorer's version never changes, and is inserted where absent. Judges'
+scores, similarities and what compares repeats may come later or change, and are replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from pymongo import ReplaceOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+
+from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.pipeline.collect.run_scorers import RunSheet
+from nightjar.pipeline.embedding.similarities import SCALES
+from nightjar.pipeline.judging.read_results import store_judge_scores
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.scores import Score
+from nightjar.pipeline.transcripts import JobRow
+
+BATCH_SCORES = 2000
+IN_FLIGHT = 3
+"""Batches under way at once: one is made while MongoDB writes the others."""
+
+
+async def store_scores(report: RunReport, sheet: RunSheet, database: Database) -> int:
+    """Stores every score of a report; those of another scorer version, rubric or model are removed.
+
+    Returns how many were written.
+    """
+    scores = unjournaled(database)
+    run = report.provenance.id
+    lasting = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if not line.across}
+    await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(sheet))}})
+    written = await _insert_lasting(report, sheet, lasting, database)
+    written += await store_judge_scores(sheet.bench, run, report.jobs, database)
+    batch: list[ReplaceOne[Any]] = []
+    for job in report.jobs:
+        batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in _changing(run, job, sheet)]
+        if len(batch) >= BATCH_SCORES:
+            written += len(batch)
+            await scores.bulk_write(batch, ordered=False)
+            batch = []
+    if batch:
+        await scores.bulk_write(batch, ordered=False)
+    return written + len(batch)
+
+
+def unjournaled(database: Database) -> AsyncCollection[Row]:
+    """The scores, written without waiting for the disk: what a power cut takes, closing the run again gives back."""
+    return database.raw.get_collection("scores", write_concern=WriteConcern(w=1, j=False))
+
+
+async def _insert_lasting(report: RunReport, sheet: RunSheet, digests: set[str], database: Database) -> int:
+    scores = unjournaled(database)
+    run = report.provenance.id
+    sizes = {name: [sum(not line.across for line in turn) for turn in turns] for name, turns in sheet.lines.items()}
+    wanted = sum(sizes[job.sequence][turn.index] for job in report.jobs for turn in job.turns)
+    if await scores.count_documents({"run": run, "scorer_digest": {"$in": sorted(digests)}}) == wanted:
+        return 0
+    rows = (row for job in report.jobs for row in _lasting(run, job, sheet))
+    written = 0
+
+    async def insert() -> None:
+        nonlocal written
+        while batch := list(islice(rows, BATCH_SCORES)):
+            new = await insert_absent(scores, batch)
+            written += new
+
+    await asyncio.gather(*(insert() for _ in range(IN_FLIGHT)))
+    return written
+
+
+def _passing(sheet: RunSheet) -> set[str]:
+    """Digests of the scores that are replaced."""
+    across = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if line.across}
+    given = {sheet.similarities.digest, sheet.bench.score_digest}
+    return across | {one for one in given if one is not None}
+
+
+def _lasting(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]]:
+    lines = sheet.lines[job.sequence]
+    for turn in job.turns:
+        for line in lines[turn.index]:
+            if not line.across and (score := turn.scores.get(line.name)) is not None:
+                yield _row(run, job.id, turn.index, line.name, score, line.digest)
+
+
+def _changing(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]]:
+    lines = sheet.lines[job.sequence]
+    for turn in job.turns:
+        found = {line.name: line.digest for line in lines[turn.index] if line.across}
+        found |= dict.fromkeys(SCALES, sheet.similarities.digest)
+        for name, made_by in found.items():
+            if (score := turn.scores.get(name)) is not None:
+                yield _row(run, job.id, turn.index, name, score, made_by)
+
+
+def _row(run: str, job: str, turn: int, scorer: str, score: Score, made_by: str) -> dict[str, Any]:
+    return {
+        "_id": f"{job}.{turn}.{scorer}",  # so that a job's scores lie together in the index
+        "run": run,
+        "job": job,
+        "turn": turn,
+        "scorer": scorer,
+        "value": score.value,
+        "state": score.state.value,
+        "answer": score.answer,
+        "reason": score.reason,
+        "scorer_digest": made_by,
+    }

@@ -1,0 +1,1 @@
+"""Runs and models held against each other: comparison, gates, baselines."""

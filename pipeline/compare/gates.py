@@ -1,0 +1,129 @@
+"""Gates: what a nightly run must keep, as numbers. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from nightjar.config.errors import UsageError, suggest
+from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome
+from nightjar.pipeline.compare.comparison import Comparison
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.model import ModelReport
+from nightjar.pipeline.report.series import MISSING_LIMIT, series_of
+from nightjar.pipeline.scores import Direction, Scale
+
+
+def parse_gate(kind: GateKind, text: str) -> Gate:
+    """METRIC:X, or for missing a share ("0.05", "5%") or a number of turns ("3"). Raises UsageError."""
+    metric, colon, number = text.rpartition(":")
+    percent = kind is GateKind.MISSING and number.endswith("%")
+    try:
+        value = float(number.removesuffix("%") if percent else number) / (100 if percent else 1)
+    except ValueError:
+        value = math.nan
+    wants_metric = kind is not GateKind.MISSING
+    if not math.isfinite(value) or bool(colon and metric) != wants_metric:
+        form = "METRIC:NUMBER, such as checks:0.8" if wants_metric else "a share, such as 0.05, or turns, such as 3"
+        raise UsageError(f"{kind.value} {text!r} is not {form}.")
+    if kind is not GateKind.BELOW and value < 0:
+        raise UsageError(f"{kind.value} {text!r}: the number must be 0 or more.")
+    counted = kind is GateKind.MISSING and number.strip().isdecimal()
+    if kind is GateKind.MISSING and not counted and value > 1:
+        raise UsageError(f"{kind.value} {text!r} is not a share of 0 to 1, and not a whole number of turns.")
+    return Gate(kind=kind, metric=metric or None, value=value, counted=counted)
+
+
+def parse_gates(below: Iterable[str], regression: Iterable[str], missing: str | None) -> tuple[Gate, ...]:
+    """The gates as a command line gives them, each once. Raises UsageError."""
+    gates = [parse_gate(GateKind.BELOW, text) for text in below]
+    gates += [parse_gate(GateKind.REGRESSION, text) for text in regression]
+    gates += [parse_gate(GateKind.MISSING, missing)] if missing is not None else []
+    return tuple(dict.fromkeys(gates))
+
+
+def check_metrics(gates: Iterable[Gate], known: Sequence[str], where: str) -> None:
+    """Raises UsageError, with the nearest names, for a gate on a metric that is not among the known ones."""
+    for gate in gates:
+        if gate.metric is not None and gate.metric not in known:
+            raise UsageError(
+                f"{gate}: {where} has no metric {gate.metric!r} with a better end. "
+                + suggest(gate.metric, known, "metric with a better end")
+            )
+
+
+def check_report(gates: Sequence[Gate], report: RunReport, only: str | None = None) -> list[GateResult]:
+    """The gates on one run: lower limits and missing, for each of its models. Raises UsageError for a wrong metric."""
+    check_metrics(gates, report.quality_metrics(), f"run {report.provenance.name!r}")
+    results = []
+    for model in report.models:
+        if only is not None and model.name != only:
+            continue
+        about = f"{report.provenance.name}:{model.name}"
+        for gate in gates:
+            if gate.kind is GateKind.MISSING:
+                results.append(_missing(gate, about, model))
+            elif gate.kind is GateKind.BELOW:
+                results.append(_below(gate, about, model, report.scales[gate.metric or ""]))
+    return results
+
+
+def check_comparison(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
+    """The gates on a difference: a regression is the other side being worse than the base by more than the margin."""
+    return [_regression(gate, comparison) for gate in gates if gate.kind is GateKind.REGRESSION]
+
+
+def without_baseline(gates: Sequence[Gate], about: str, why: str) -> list[GateResult]:
+    """What regressions are where there is nothing to hold the run against: inconclusive."""
+    return [
+        GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=why)
+        for gate in gates
+        if gate.kind is GateKind.REGRESSION
+    ]
+
+
+def _missing(gate: Gate, about: str, model: ModelReport) -> GateResult:
+    counts = model.total.counts
+    lost = counts.turns_expected - counts.turns  # also those of a stopped run's jobs that never ended
+    share = lost / counts.turns_expected if counts.turns_expected else 0.0
+    bad = lost > gate.value if gate.counted else share > gate.value
+    reason = f"{lost} of {counts.turns_expected} turns are missing ({share:.1%})"
+    return GateResult(gate=gate, about=about, outcome=Outcome.TRIPPED if bad else Outcome.PASSED, reason=reason)
+
+
+def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResult:
+    """The mean against the limit. With much missing it passes only if it would with all that counted as worst."""
+    assert gate.metric is not None
+    metric = model.total.metrics.get(gate.metric)
+    if metric is None or metric.mean is None:
+        why = f"{gate.metric} has no value" + (f" ({metric.reason})" if metric and metric.reason else "")
+        return GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=why)
+
+    def bad(value: float) -> bool:
+        return value > gate.value if scale.direction is Direction.LOWER else value < gate.value
+
+    reason = f"{gate.metric} is {metric.mean:.4g} over {metric.n} sequences, limit {gate.value:g}"
+    outcome = Outcome.TRIPPED if bad(metric.mean) else Outcome.PASSED
+    series = series_of(model, gate.metric, scale)
+    worst = series.to_worst
+    if outcome is Outcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
+        outcome = Outcome.INCONCLUSIVE
+        reason += f", but {series.missing_share:.0%} is missing, and with that at its worst it would be {worst:.4g}"
+    return GateResult(gate=gate, about=about, outcome=outcome, reason=reason)
+
+
+def _regression(gate: Gate, comparison: Comparison) -> GateResult:
+    about = f"{comparison.other.name} against {comparison.base.name}"
+    known = comparison.other.report.quality_metrics()
+    check_metrics([gate], known, f"run {comparison.other.report.provenance.name!r}")
+    found = next((one for one in comparison.metrics if one.metric == gate.metric), None)
+    if found is None or found.pair.paired.interval is None:
+        why = "too few shared sequences for an interval" if found else "the metric has no value on both sides"
+        return GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
+    interval = found.pair.paired.interval
+    told = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
+    if interval.high < -gate.value:
+        outcome = Outcome.TRIPPED
+    else:
+        outcome = Outcome.INCONCLUSIVE if interval.low < -gate.value else Outcome.PASSED
+    return GateResult(gate=gate, about=about, outcome=outcome, reason=told)

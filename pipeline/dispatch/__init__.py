@@ -1,0 +1,1 @@
+"""The dispatcher: which jobs wait in Redis, and what else is done by the clock."""

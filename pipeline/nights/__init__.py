@@ -1,0 +1,1 @@
+"""Schedules, their ticks, and what is left of old nights."""

@@ -1,0 +1,55 @@
+"""The nights of a suite in MongoDB: written when a run closes, read by the trend page."""
+
+from __future__ import annotations
+
+import structlog
+from pydantic import ValidationError
+
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import Run
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.night import VERSION, Night, night_of
+
+_log = structlog.get_logger()
+
+
+async def store_night(report: RunReport, database: Database) -> Night:
+    """Keeps what the trend needs of a report; again and again alike."""
+    night = night_of(report)
+    row = {"_id": night.run, **night.model_dump(mode="json")}
+    await database.raw["nights"].replace_one({"_id": night.run}, row, upsert=True)
+    return night
+
+
+async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
+    """The newest `last` finished runs of a suite, oldest first; one that was not kept is made from its run."""
+    wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
+    runs = await Run.find(wanted).sort("-created_at").limit(last).to_list()
+    rows = database.raw["nights"].find({"_id": {"$in": [run.id for run in runs]}})
+    kept = {row["_id"]: row async for row in rows}
+    nights = []
+    for run in reversed(runs):
+        night = _read(kept.get(run.id))
+        if night is None:
+            try:
+                night = await store_night(await collect(run.id, database), database)
+            except NightjarError as error:
+                if error.transient:
+                    raise
+                _log.warning("night_not_readable", run=run.id, error=str(error))
+                continue
+        nights.append(night)
+    return nights
+
+
+def _read(row: Row | None) -> Night | None:
+    """None for what is not there or has another form."""
+    if row is None or row.get("version") != VERSION:
+        return None
+    try:
+        return Night.model_validate({key: value for key, value in row.items() if key != "_id"})
+    except ValidationError:
+        return None

@@ -1,0 +1,183 @@
+"""Nightly runs: each tick of a schedule makes one run, whoever dies between.
+
+A tick is first claimed on the schedule (compare-and-set), then enqueued under the run name that the tick gives, then
+marked as fired. A dispatcher that dies in between leaves the claim, and any other finishes it: the name makes the
+enqueuing repeatable.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pymongo.errors import DuplicateKeyError
+
+from nightjar.config.errors import NightjarError, RunConflictError, UsageError
+from nightjar.jobs import control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Schedule
+from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.pipeline.compare.verdict import check_ending
+from nightjar.pipeline.nights.ticks import Rules, Step, check_cron, decide, newest_due, run_name
+from nightjar.pipeline.runs.freeze import freeze, freeze_ending
+from nightjar.pipeline.runs.preflight import check_models
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import EnqueueRequest, make_request
+from nightjar.pipeline.suites.catalogue import take_suite
+from nightjar.pipeline.suites.content import NAME_PATTERN
+from nightjar.pipeline.suites.select import select
+
+MAX_NAME = 60
+"""Characters of a schedule's name; its runs' names are longer."""
+_log = structlog.get_logger()
+
+
+async def add_schedule(
+    name: str, cron: str, timezone: str, options: dict[str, Any], database: Database, *, rules: Rules | None = None
+) -> Schedule:
+    """Stores a schedule whose first tick lies ahead; `options` are those of the enqueue request.
+
+    What enqueuing would refuse now is refused here: an unknown suite, model or metric, a parameter out of its range.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > MAX_NAME:
+        raise UsageError(f"The name {name!r} is not allowed: letters, digits, '.', '_', '-', at most {MAX_NAME}.")
+    check_cron(cron, timezone)
+    request = make_request(**options, timezone=timezone)
+    now = await database.now()
+    await _check(request, now, database)
+    kept = rules or Rules()
+    schedule = Schedule(
+        id=name,
+        cron=cron,
+        timezone=timezone,
+        enqueue=request.model_dump(mode="json", exclude_defaults=True),
+        last_tick=now,
+        overlap=kept.overlap,
+        missed=kept.missed,
+        grace_s=kept.grace_s,
+        keep_nights=kept.keep_nights,
+        created_at=now,
+    )
+    try:
+        await schedule.insert()
+    except DuplicateKeyError:
+        raise UsageError(
+            f"There is a schedule {name!r} already. Remove it first: `nightjar schedule rm {name}`."
+        ) from None
+    return schedule
+
+
+async def _check(request: EnqueueRequest, now: datetime, database: Database) -> None:
+    suite, _ = await take_suite(request.suite, database)
+    sequences = select(suite.sequences, request.only, request.limit)
+    await check_models(request, sequences, database)
+    await check_ending(freeze(request, suite, sequences, identity="0" * 32, now=now, version=""), sequences, database)
+
+
+async def fire_due(database: Database, now: datetime | None = None) -> list[Run]:
+    """Does what is due of every schedule; returns the runs that this call made."""
+    moment = now or await database.now()
+    runs = []
+    for schedule in await Schedule.find({"enabled": True}).to_list():
+        tick = schedule.claimed_tick or await _claim(schedule, moment, database)
+        if tick is not None and (run := await _take(schedule, tick, moment, database)) is not None:
+            runs.append(run)
+    return runs
+
+
+async def _claim(schedule: Schedule, now: datetime, database: Database) -> datetime | None:
+    tick = newest_due(schedule.cron, schedule.timezone, schedule.last_tick, now)
+    if tick is None:
+        return None
+    seen = {"_id": schedule.id, "last_tick": schedule.last_tick, "claimed_tick": None}
+    won = await database.raw["schedules"].update_one(seen, {"$set": {"claimed_tick": tick, "waiting_for": None}})
+    return tick if won.matched_count else None
+
+
+async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Database) -> Run | None:
+    """A claimed tick: fires it, holds it back or passes it over, by the schedule's rules."""
+    waited = schedule.claimed_tick == tick and schedule.waiting_for is not None
+    previous = await _previous(schedule, tick)
+    rules = Rules(overlap=schedule.overlap, missed=schedule.missed, grace_s=schedule.grace_s)
+    decision = decide(
+        tick,
+        now,
+        rules,
+        previous=(previous.name, previous.status) if previous is not None else None,
+        waited=waited,
+        deadline_at=_deadline(schedule, tick),
+    )
+    if decision.step is Step.WAIT:
+        assert previous is not None
+        waiting = {"_id": schedule.id, "claimed_tick": tick, "waiting_for": {"$ne": previous.name}}
+        if (
+            await database.raw["schedules"].update_one(waiting, {"$set": {"waiting_for": previous.name}})
+        ).matched_count:
+            _log.info("tick_waits", schedule=schedule.id, tick=tick.isoformat(), run=previous.name)
+        return None
+    if decision.step is Step.SKIP:
+        told = f"{run_name(schedule.id, tick)}: {decision.reason}"
+        _log.warning("tick_passed_over", schedule=schedule.id, tick=tick.isoformat(), reason=decision.reason)
+        await _done(schedule, tick, {"last_passed": told}, database)
+        return None
+    if decision.step is Step.CANCEL_AND_FIRE:
+        assert previous is not None
+        await _cancel(previous, run_name(schedule.id, tick), database)
+    return await _fire(schedule, tick, database)
+
+
+async def _previous(schedule: Schedule, tick: datetime) -> Run | None:
+    """The run that the schedule made before this tick's."""
+    if schedule.last_run is None or schedule.last_run == run_name(schedule.id, tick):
+        return None
+    return await Run.find_one({"name": schedule.last_run})
+
+
+def _deadline(schedule: Schedule, tick: datetime) -> datetime | None:
+    try:
+        return freeze_ending(make_request(**schedule.enqueue), tick).deadline_at
+    except UsageError:  # told by enqueuing
+        return None
+
+
+async def _cancel(previous: Run, follower: str, database: Database) -> None:
+    """A run that ended in this very moment needs no cancelling."""
+    try:
+        await control.cancel(previous, database, reason=f"cancelled: run {follower} began")
+    except UsageError:
+        current = await Run.get(previous.id)
+        if current is not None and current.status not in TERMINAL_RUNS:
+            raise
+
+
+async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run | None:
+    """Enqueues a claimed tick and marks it as fired. What cannot be enqueued is told on the schedule."""
+    name = run_name(schedule.id, tick)
+    error: str | None = None
+    run: Run | None = None
+    try:
+        options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
+        done = await enqueue(make_request(**options), database)
+        run = done.run if done.created else None
+    except RunConflictError:
+        _log.info("tick_fired_before", schedule=schedule.id, run=name)
+    except NightjarError as problem:
+        if problem.transient:
+            raise
+        error = str(problem)
+        _log.error("schedule_failed", schedule=schedule.id, tick=tick.isoformat(), error=error)
+    fired: dict[str, Any] = {"last_error": error}
+    if error is None:
+        fired["last_run"] = name
+        _log.info("schedule_fired", schedule=schedule.id, run=name, created=run is not None)
+    await _done(schedule, tick, fired, database)
+    return run
+
+
+async def _done(schedule: Schedule, tick: datetime, told: dict[str, Any], database: Database) -> None:
+    """The tick lies behind; moved by compare-and-set."""
+    change = {"last_tick": tick, "claimed_tick": None, "waiting_for": None, **told}
+    await database.raw["schedules"].update_one({"_id": schedule.id, "claimed_tick": tick}, {"$set": change})

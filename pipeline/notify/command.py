@@ -1,0 +1,72 @@
+"""A command: its own argument list, no shell; the message on its standard input and in its environment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.ending import Hook
+from nightjar.pipeline.notify.call import Answer, NotDelivered
+from nightjar.pipeline.notify.message import body, environment
+
+KEPT_BYTES = 4000
+"""Of what the command printed, the last."""
+
+
+class CommandCall:
+    def __init__(self, argv: list[str], payload: Mapping[str, Any], timeout_s: float) -> None:
+        self._argv = argv
+        self._payload = payload
+        self._timeout_s = timeout_s
+
+    async def send(self) -> Answer:
+        """Runs it to its end, at most as long as it may; its whole process group is ended then."""
+        with tempfile.TemporaryFile() as printed:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._argv,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=printed,
+                    stderr=printed,
+                    env={**os.environ, **environment(self._payload)},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise NotDelivered(f"{self._argv[0]} cannot be started: {error}", again=False) from error
+            try:
+                await asyncio.wait_for(process.communicate(body(self._payload)), self._timeout_s)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+                said = f"it ran longer than {self._timeout_s:g} s and was ended"
+                return Answer(said=said, ok=False, output=_tail(printed))
+            code = process.returncode
+            return Answer(said=f"exit code {code}", ok=code == 0, output=_tail(printed))
+
+    async def close(self) -> None:
+        """Nothing was taken."""
+
+
+async def prepare_command(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> CommandCall:
+    """Raises NotDelivered for a command that this host may not run or does not have; another dispatcher's may."""
+    if not settings.commands:
+        raise NotDelivered("this dispatcher runs no commands (night.commands is false)", again=True)
+    argv = hook.argv
+    if shutil.which(argv[0]) is None:
+        raise NotDelivered(f"there is no command {argv[0]!r} on the dispatcher's host", again=True)
+    return CommandCall(argv, payload, settings.command_timeout_s)
+
+
+def _tail(printed: Any) -> str | None:
+    size = printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, size - KEPT_BYTES))
+    text: str = printed.read().decode("utf-8", "replace")
+    return text or None

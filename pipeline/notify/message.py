@@ -1,0 +1,131 @@
+"""What is said of a run's end: the JSON of a web call, a sentence, a mail's text, a command's environment. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from nightjar.jobs.documents import Run
+from nightjar.jobs.ending import Event, GateVerdict
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.durations import shown_span
+
+SCHEMA_VERSION = "1.0"
+
+
+def payload_of(
+    run: Run,
+    event: Event,
+    *,
+    delivery: str,
+    jobs: Mapping[str, int],
+    files: Sequence[str],
+    link: str | None,
+    now: datetime,
+    why: str | None = None,
+) -> dict[str, Any]:
+    """The body of a web call; docs/nights.md lists its keys. `why`: what a stalled run waits for."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "delivery": delivery,
+        "event": event.value,
+        "text": sentence(run, event, jobs, why=why),
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "suite": f"{run.suite_name}@{run.suite_version}",
+            "models": [model.name for model in run.models],
+            "schedule": run.schedule,
+            "status": run.status.value,
+            "status_reason": run.status_reason,
+            "created_at": run.created_at.isoformat(),
+            "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        },
+        "jobs": dict(jobs),
+        "answer": run.answer,
+        "verdict": run.verdict.told() if run.verdict is not None else None,
+        "report": {"link": link, "files": list(files)},
+        "at": now.isoformat(),
+    }
+
+
+def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None = None) -> str:
+    """One or two sentences."""
+    done, total = jobs.get(JobStatus.DONE, 0), sum(jobs.values())
+    lost = f", {jobs[JobStatus.DEAD]} failed" if jobs.get(JobStatus.DEAD) else ""
+    told = f"{done} of {total} jobs are done{lost}"
+    match event:
+        case Event.STALLED:
+            span = shown_span(run.ending.stalled_after_s or 0)
+            return f"Run {run.name} has not moved for {span}: {why or 'nobody can say why'}. It goes on; {told}."
+        case Event.DEADLINE | Event.STOPPED:
+            head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {told}."
+        case Event.DONE | Event.TRIPPED:
+            head = f"Run {run.name} is done: {told}."
+    return " ".join([head, *_gates(run.verdict)])
+
+
+def subject(payload: Mapping[str, Any]) -> str:
+    words = {"tripped": "gate failed", "done": "done", "deadline": "stopped at its deadline"}
+    return f"Nightjar: {payload['run']['name']}: {words.get(payload['event'], payload['event'])}"
+
+
+def mail_text(payload: Mapping[str, Any]) -> str:
+    """Plain text."""
+    report = payload["report"]
+    parts = [payload["text"], payload["answer"], report["link"] or "\n".join(report["files"])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def environment(payload: Mapping[str, Any]) -> dict[str, str]:
+    """What a command is told; `config.keys.TOLD` lets it call `nightjar` with these set."""
+    run, verdict, report = payload["run"], payload["verdict"], payload["report"]
+    return {
+        "NIGHTJAR_DELIVERY": payload["delivery"],
+        "NIGHTJAR_EVENT": payload["event"],
+        "NIGHTJAR_RUN": run["name"],
+        "NIGHTJAR_RUN_ID": run["id"],
+        "NIGHTJAR_SUITE": run["suite"],
+        "NIGHTJAR_SCHEDULE": run["schedule"] or "",
+        "NIGHTJAR_VERDICT": verdict["outcome"] if verdict else "",
+        "NIGHTJAR_REPORT": next(iter(report["files"]), ""),
+        "NIGHTJAR_LINK": report["link"] or "",
+    }
+
+
+def body(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def web_headers(delivery: str, content: bytes, sent: datetime, secret: str | None) -> dict[str, str]:
+    """An id that is the same in every try, and the signature of the Standard Webhooks specification."""
+    seconds = str(int(sent.timestamp()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "nightjar",
+        "Idempotency-Key": delivery,
+        "webhook-id": delivery,
+        "webhook-timestamp": seconds,
+    }
+    if secret is not None:
+        headers["webhook-signature"] = signature(secret, delivery, seconds, content)
+    return headers
+
+
+def signature(secret: str, delivery: str, seconds: str, content: bytes) -> str:
+    """HMAC-SHA-256 of id, time and body; a secret that begins with whsec_ is base64, as that specification has it."""
+    standard = secret.startswith("whsec_")
+    key = base64.b64decode(secret.removeprefix("whsec_")) if standard else secret.encode()
+    made = hmac.new(key, f"{delivery}.{seconds}.".encode() + content, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(made).decode()
+
+
+def _gates(verdict: GateVerdict | None) -> list[str]:
+    if verdict is None:
+        return []
+    return verdict.reasons() or ["All gates passed."]

@@ -1,0 +1,1 @@
+"""A request becomes a run with its jobs."""

@@ -1,0 +1,217 @@
+"""A request frozen to a run; and how a run asked for again compares with the one that exists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
+from nightjar.jobs.ending import Ending
+from nightjar.jobs.identity import default_run_seed, digest
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.durations import parse_deadline
+from nightjar.pipeline.judging.rubric import judging_rubric
+from nightjar.pipeline.runs.request import EnqueueRequest, expand_name, readable_name
+
+MAX_JOBS = 5_000_000
+STALLED_AFTER_S = 1800.0
+ADJUSTABLE = {
+    "priority": "priority",
+    "max_tries": "max_tries",
+    "fail_on_error": "fail_on_error",
+    "deadline": "ending.deadline_at",
+    "stalled_after_s": "ending.stalled_after_s",
+    "formats": "ending.formats",
+    "on_finish": "ending.on_finish",
+}
+"""Options that change no reply and no verdict, by their place in the run."""
+
+
+def freeze(
+    request: EnqueueRequest,
+    suite: SuiteVersion,
+    sequences: Sequence[SequenceRef],
+    *,
+    identity: str,
+    now: datetime,
+    version: str,
+) -> Run:
+    """The run that a request asks for, EXPANDING. `identity`: 32 random hexadecimal characters."""
+    day = request.tick or now
+    models = tuple(dict.fromkeys(request.models))
+    name = request.name or readable_name(suite.name, now, identity[:6])
+    jobs_total = _bounded(len(sequences) * len(models) * request.repeats)
+    run = Run(
+        id=identity,
+        name=expand_name(name, day),
+        status=RunStatus.EXPANDING,
+        suite=suite.id,
+        suite_name=suite.name,
+        suite_version=suite.version,
+        sequences=[sequence.id for sequence in sequences],
+        models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        repeats=request.repeats,
+        seed=default_run_seed(suite.name) if request.seed is None else request.seed,
+        set_parameters=request.set_parameters,
+        set_model_parameters=request.set_model_parameters,
+        date=f"{day:%Y-%m-%d}",
+        priority=request.priority,
+        max_tries=request.max_tries,
+        judges=list(dict.fromkeys(request.judges)),
+        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
+        self_judging=request.self_judging,
+        embed_model=request.embed_model,
+        measures=request.measures,
+        fail_on_error=request.fail_on_error,
+        jobs_total=jobs_total,
+        schedule=request.schedule,
+        tick=request.tick,
+        series=request.schedule or (request.name if request.name and "{date}" in request.name else None),
+        ending=freeze_ending(request, day),
+        nightjar_version=version,
+        content="",
+        created_at=now,
+    )
+    run.content = content_digest(run)
+    return run
+
+
+def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
+    """How the run is to end; a deadline counts from `start`, for a scheduled run from its tick."""
+    deadline = parse_deadline(request.deadline) if request.deadline is not None else None
+    patience = request.stalled_after_s or (STALLED_AFTER_S if request.on_finish else None)
+    return Ending(
+        gates=request.gates,
+        strict=request.strict,
+        baseline=request.baseline,
+        deadline_at=deadline.after(start, ZoneInfo(request.timezone)) if deadline is not None else None,
+        stalled_after_s=patience,
+        formats=request.formats or Ending().formats,
+        on_finish=request.on_finish,
+    )
+
+
+def grown(existing: Run, wanted: Run) -> Run | None:
+    """The existing run with the wanted one's new models and repeats; None when it has them all.
+
+    Raises RunConflictError for a run that is in no state to grow.
+    """
+    names = {model.name for model in existing.models}
+    new = [model for model in wanted.models if model.name not in names]
+    repeats = max(existing.repeats, wanted.repeats)
+    if not new and repeats == existing.repeats:
+        return None
+    if existing.status not in (RunStatus.ACTIVE, RunStatus.DONE, RunStatus.STOPPED):
+        remedy = {
+            RunStatus.PAUSED: f"Resume it first: `nightjar run resume {existing.name}`.",
+            RunStatus.JUDGING: "Wait until it is done.",
+        }.get(existing.status, "Give a new run another --name.")
+        raise RunConflictError(f"Run {existing.name!r} is {existing.status} and cannot grow now. {remedy}")
+    existing.check_transcripts()
+    models = [*existing.models, *new]
+    sets = existing.set_model_parameters | {
+        model.name: wanted.set_model_parameters[model.name]
+        for model in new
+        if model.name in wanted.set_model_parameters
+    }
+    jobs_total = _bounded(len(existing.sequences) * len(models) * repeats)
+    larger: Run = existing.model_copy(
+        update={
+            "models": models,
+            "repeats": repeats,
+            "set_model_parameters": sets,
+            "jobs_total": jobs_total,
+            "status": RunStatus.EXPANDING,
+        }
+    )
+    return larger
+
+
+def content_digest(run: Run) -> str:
+    """Digest of all that must agree when a run's name is used again; models and repeats may grow."""
+    return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version)
+
+
+def differences(old: Run, new: Run) -> list[str]:
+    """What forbids taking `new` for `old`: one phrase a difference, "seed is 7, was 3"."""
+    found = []
+    if old.suite != new.suite:
+        found.append(f"the suite is {_suite(new)}, was {_suite(old)}")
+    if old.sequences != new.sequences and old.suite == new.suite:
+        found.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
+    if old.seed != new.seed:
+        found.append(f"the seed is {new.seed}, was {old.seed}")
+    found += _scored_otherwise(old, new)
+    found += _changes(old.set_parameters, new.set_parameters, "")
+    before = {model.name: model for model in old.models}
+    for model in new.models:
+        if model.name in before:
+            name = model.name
+            was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
+            found += _changes(was, now, f"{name}:")
+            if None not in (model.path, before[name].path) and model.path != before[name].path:
+                found.append(f"the file of {name} is {model.path}, was {before[name].path}")
+    if old.nightjar_version != new.nightjar_version:
+        found.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")
+    return found
+
+
+def gate_differences(old: Run, new: Run, given: Set[str]) -> list[str]:
+    """What forbids changing the gates of a run that exists; only options that were `given` are compared."""
+    found = []
+    before, after = ([str(gate) for gate in run.ending.gates] for run in (old, new))
+    if "gates" in given and set(before) != set(after):
+        found.append(f"the gates are {', '.join(after) or 'none'}, were {', '.join(before) or 'none'}")
+    for option in ("strict", "baseline"):
+        was, now = getattr(old.ending, option), getattr(new.ending, option)
+        if option in given and was != now:
+            found.append(f"--{option} is {now}, was {was}")
+    return found
+
+
+def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any]]:
+    """What may change on a run that exists: document path -> (was, is). Only options that were `given` change."""
+    found = {}
+    for option, path in ADJUSTABLE.items():
+        was, now = (attrgetter(path)(run) for run in (old, new))
+        if option in given and was != now:
+            found[path] = (was, now)
+    return found
+
+
+def _scored_otherwise(old: Run, new: Run) -> list[str]:
+    found = []
+    if (old.judges, old.rubric) != (new.judges, new.rubric):
+        found.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
+    if old.embed_model != new.embed_model:
+        found.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
+    if old.measures != new.measures:
+        found.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
+    return found
+
+
+def _names(measures: Mapping[str, Any]) -> str:
+    return ", ".join(name if value is True else f"{name}={value}" for name, value in measures.items()) or "none"
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> list[str]:
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return [f"--set {prefix}{key} is {_value(new, key)}, was {_value(old, key)}" for key in keys]
+
+
+def _value(layer: Mapping[str, Any], key: str) -> str:
+    return repr(layer[key]) if key in layer else "not set"
+
+
+def _suite(run: Run) -> str:
+    return f"{run.suite_name}@{run.suite_version} ({run.suite[:8]})"
+
+
+def _bounded(jobs_total: int) -> int:
+    if jobs_total > MAX_JOBS:
+        raise UsageError(f"{jobs_total:,} jobs in one run; at most {MAX_JOBS:,} are allowed. Split it into runs.")
+    return jobs_total

@@ -1,0 +1,89 @@
+"""What can be said of a run before anything is generated: unknown models, unfit models, repeats that repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nightjar.config.errors import ModelError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run, SequenceRef
+from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.publishing import known_facts
+from nightjar.jobs.sequences import Mode
+from nightjar.pipeline.judging.start import check_judges
+from nightjar.pipeline.runs.request import EnqueueRequest
+
+DEFAULT_TEMPERATURE: float = Parameters().temperature
+
+
+async def check_models(
+    request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
+) -> dict[str, ModelFacts]:
+    """What is known of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
+    facts = await known_facts(request.models, {*request.known_models, *request.paths}, database)
+    for model in facts.values():
+        check_kind(model, sequences)
+    await check_judges(request.judges, {*request.known_models, *request.paths}, database)
+    if request.embed_model is not None:
+        await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
+    return facts
+
+
+async def check_embedder(name: str, known: Iterable[str], database: Database) -> None:
+    """Raises UnknownNameError, and ModelError for a model that makes no embeddings."""
+    for facts in (await known_facts([name], known, database)).values():
+        if facts.kind is not ModelKind.EMBEDDING:
+            raise ModelError(f"{facts.name!r} generates text. Choose an embedding model for --embed-model.")
+
+
+def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
+    """Raises ModelError when a model of this kind cannot answer a sequence of this mode."""
+    modes = {sequence.mode: sequence.id for sequence in sequences}
+    chats = [identity for mode, identity in modes.items() if mode is not Mode.COMPLETION]
+    if facts.kind is ModelKind.EMBEDDING:
+        raise ModelError(
+            f"{facts.name!r} is an embedding model ({facts.architecture}): it writes no replies. Choose a chat model."
+        )
+    if facts.kind is ModelKind.BASE and chats:
+        raise ModelError(
+            f"{facts.name!r} has no chat template, and sequence {chats[0]!r} is a chat. Use `mode: completion` in the "
+            "suite, or give the model a template of its own (`template` in models.toml)."
+        )
+
+
+async def warnings(
+    run: Run, sequences: Sequence[SequenceRef], facts: Mapping[str, ModelFacts], database: Database
+) -> list[str]:
+    """Things that are allowed and probably not meant: repeats of a sequence that is sampled at temperature 0."""
+    if run.repeats < 2:
+        return []
+    documents = sorted({sequence.document for sequence in sequences})
+    fields = {"sequence.parameters.temperature": 1, "sequence.turns.parameters.temperature": 1}
+    rows = [row async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields)]
+    found = []
+    for model in run.models:
+        below, above = _layers(run, model.name, facts.get(model.name))
+        greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)
+        if greedy:
+            found.append(
+                f"{greedy} of {len(rows)} sequences are generated at temperature 0 on {model.name}: their "
+                f"{run.repeats} repeats will be the same text. Use --repeats 1 or --set temperature=0.7."
+            )
+    return found
+
+
+def _layers(run: Run, model: str, facts: ModelFacts | None) -> tuple[float, float | None]:
+    """The temperature below the suite's, and the one that overrides it."""
+    below = DEFAULT_TEMPERATURE
+    if facts is not None:
+        below = {**facts.sampling_defaults, **facts.registry_parameters}.get("temperature", below)
+    layers = {**run.set_parameters, **run.set_model_parameters.get(model, {})}
+    return below, layers.get("temperature")
+
+
+def _is_greedy(sequence: Mapping[str, Any], below: float, above: float | None) -> bool:
+    own = sequence.get("parameters", {}).get("temperature", below)
+    turns = [turn.get("parameters", {}).get("temperature", own) for turn in sequence["turns"]]
+    return above == 0 if above is not None else all(temperature == 0 for temperature in turns)

@@ -1,0 +1,160 @@
+"""Freezes a run and has its jobs written. Safe to repeat, to race and to kill at any moment."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from beanie.odm.utils.encoder import Encoder
+from pymongo.errors import DuplicateKeyError
+
+from nightjar.config.errors import RunConflictError, ServiceError, UsageError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.compare.verdict import check_ending
+from nightjar.pipeline.judging.start import check_judging
+from nightjar.pipeline.runs.freeze import adjustments, differences, freeze, gate_differences, grown
+from nightjar.pipeline.runs.preflight import check_models, warnings
+from nightjar.pipeline.runs.request import EnqueueRequest
+from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
+from nightjar.pipeline.suites.catalogue import take_suite
+from nightjar.pipeline.suites.select import select
+
+RACES = 20
+"""How often others may change the run between our look and our write before we give up."""
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enqueued:
+    """The run as it is now. `created`: False when a run of that name was there; `jobs_added` may be 0 then."""
+
+    run: Run
+    created: bool
+    jobs_total: int
+    jobs_added: int
+    suite_imported: bool = False
+    """A bundled suite was imported on this first use."""
+    warnings: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """What was changed of a run that was there, in words."""
+
+
+async def enqueue(
+    request: EnqueueRequest, database: Database, now: datetime | None = None, *, progress: Progress | None = None
+) -> Enqueued:
+    """Freezes the run and writes its jobs; a run of the same name and content is left as it is, or grows.
+
+    Raises UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot do it.
+    """
+    moment = now or await database.now()
+    suite, imported = await take_suite(request.suite, database)
+    sequences = select(suite.sequences, request.only, request.limit)
+    facts = await check_models(request, sequences, database)
+    wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
+    await check_ending(wanted, sequences, database)
+    await check_judging(wanted, database)
+    notes = await warnings(wanted, sequences, facts, database)
+    for _ in range(RACES):
+        done = await _write(wanted, request, database=database, progress=progress)
+        if done is not None:
+            run, created, before = done
+            changed = [] if created else await _adjust(run, wanted, request, database)
+            return Enqueued(
+                run=run,
+                created=created,
+                jobs_total=run.jobs_total,
+                jobs_added=run.jobs_total - before,
+                suite_imported=imported,
+                warnings=tuple(notes),
+                changed=tuple(changed),
+            )
+    raise ServiceError(f"Run {wanted.name!r} is being changed by many at once; try again.")
+
+
+async def _write(
+    wanted: Run, request: EnqueueRequest, *, database: Database, progress: Progress | None
+) -> tuple[Run, bool, int] | None:
+    """The run as it is now, whether it is new, and its jobs before; None when somebody else was quicker."""
+    named = request.name is not None
+    existing = await Run.find_one({"name": wanted.name}) if named else None
+    if existing is None:
+        try:
+            await wanted.insert()
+        except DuplicateKeyError:
+            if not named:
+                raise ServiceError(f"The name {wanted.name!r}, made at random, is taken; try again.") from None
+            return None
+        await finish_expansion(wanted, database, progress)
+        return await _again(wanted), True, 0
+    if existing.status is RunStatus.EXPANDING:
+        await finish_expansion(existing, database, progress)
+        existing = await _again(existing)
+    if found := differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
+        raise RunConflictError(
+            f"Run {wanted.name!r} exists with other content: {'; '.join(found)}. Give the run another --name, or "
+            "leave out what differs."
+        )
+    before = existing.jobs_total
+    larger = grown(existing, wanted)
+    if larger is None:
+        return existing, False, before
+    if not await _grow(existing, larger, database):
+        return None
+    await finish_expansion(larger, database, progress)
+    return await _again(larger), False, before
+
+
+async def _grow(existing: Run, larger: Run, database: Database) -> bool:
+    """Compare-and-set: the run as we saw it becomes EXPANDING with its new models and repeats."""
+    seen = {
+        "_id": existing.id,
+        "status": existing.status,
+        "repeats": existing.repeats,
+        "models": {"$size": len(existing.models)},
+        "transcripts_dropped_at": None,
+    }
+    new_models = [model.model_dump(mode="python") for model in larger.models[len(existing.models) :]]
+    change = {
+        "status": RunStatus.EXPANDING,
+        "repeats": larger.repeats,
+        "jobs_total": larger.jobs_total,
+        "set_model_parameters": larger.set_model_parameters,
+        "expanded": 0,
+    }
+    pushed = {"models": {"$each": new_models}}
+    update = {"$set": change, "$push": pushed, "$currentDate": {"expanded_at": True}}
+    done = await database.runs.update_one(seen, update)
+    return done.matched_count == 1
+
+
+async def _adjust(run: Run, wanted: Run, request: EnqueueRequest, database: Database) -> list[str]:
+    """Applies what may change on a run that is there; what changed, in words."""
+    changes = adjustments(run, wanted, request.model_fields_set)
+    if not changes:
+        return []
+    values = {path: Encoder(to_db=True).encode(value) for path, (_, value) in changes.items()}
+    if "ending.deadline_at" in values:
+        values["deadline_met"] = False
+    await database.runs.update_one({"_id": run.id}, {"$set": values})
+    _log.info("run_adjusted", run=run.id, name=run.name, changed=sorted(values))
+    named = {path: path.rpartition(".")[2].removesuffix("_at").replace("_", " ") for path in changes}
+    return [f"its {named[path]} is now {_shown(now)}, was {_shown(was)}" for path, (was, now) in changes.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
+
+
+async def _again(run: Run) -> Run:
+    current = await Run.get(run.id)
+    if current is None:
+        raise UsageError(f"Run {run.name!r} was removed while its jobs were written.")
+    return current

@@ -1,0 +1,180 @@
+"""Exporting a run to one file, and writing the run of such a file, so that it is done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from nightjar.config.errors import RunConflictError, UnknownNameError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
+from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.states import JobKind
+from nightjar.pipeline.runs.run_file import (
+    FORMAT_VERSION,
+    ParameterSet,
+    RunFile,
+    RunPart,
+    SuitePart,
+    UsedModel,
+    how_to_get,
+    model_differences,
+    remarks,
+    run_of,
+)
+from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
+from nightjar.pipeline.suites.importer import import_suite, load_content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a host that has a model knows of where it came from."""
+
+    digest: str
+    source: dict[str, Any]
+    template: str | None = None
+    """A chat template that it uses instead of the file's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The run as it is now; `created` is False where it was there already."""
+
+    run: Run
+    created: bool
+    suite: SuiteVersion
+    remarks: tuple[str, ...]
+
+
+async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
+    """The run's file. Raises UnknownNameError where its suite is gone."""
+    suite = await SuiteVersion.get(run.suite)
+    if suite is None:
+        raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
+    sets = await _parameter_sets(run, database)
+    helpers = list(dict.fromkeys([*run.judges, *([run.embed_model] if run.embed_model else [])]))
+    published = await _published([*helpers, *(model.name for model in run.models)], database)
+    found = {name: Origin(digest=one.facts.digest, source=one.origin) for name, one in published.items() if one.origin}
+    known = found | {name: one for name, one in origins.items() if one.template or name not in found}
+    judges = {name: published[name].facts if name in published else None for name in helpers}
+    kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
+    return RunFile(
+        nightjar_run=FORMAT_VERSION,
+        exported_at=utc_now(),
+        exported_by=f"nightjar {NIGHTJAR_VERSION}",
+        run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
+        suite=SuitePart(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
+        prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
+        models=tuple(
+            _used(model.name, model.facts, model.digest, known).model_copy(
+                update={"loads": tuple(model.loads), "parameters": tuple(sets.get(model.name, ()))}
+            )
+            for model in run.models
+        ),
+        judges=tuple(_used(name, facts, facts.digest if facts else None, known) for name, facts in judges.items()),
+    )
+
+
+def _used(name: str, facts: ModelFacts | None, digest: str | None, known: Mapping[str, Origin]) -> UsedModel:
+    """A model with where it came from, as far as that is known of this very file."""
+    origin = known.get(name)
+    same = origin if origin is not None and digest in (None, origin.digest) else None
+    return UsedModel(
+        name=name,
+        digest=digest,
+        facts=facts,
+        origin=same.source if same else None,
+        template=same.template if same else None,
+    )
+
+
+async def import_run(
+    file: RunFile,
+    here: Mapping[str, ModelFacts],
+    database: Database,
+    *,
+    origins: Mapping[str, Origin] | None = None,
+    name: str | None = None,
+    other_models: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
+
+    `here`: facts of the models that this machine has, by name. `other_models` takes models that differ from the
+    exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that nobody has.
+    """
+    await _check_models(file, here, database, other_models=other_models)
+    for facts in here.values():
+        await publish_model(database, facts, by="run import", origin=_source(facts.name, origins))
+    suite, _ = await import_suite(file.suite.content, database)
+    told = tuple(remarks(file, NIGHTJAR_VERSION))
+    existing = await Run.get(file.run.id)
+    if existing is not None:
+        await finish_expansion(existing, database, progress)
+        return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=told)
+    run = run_of(file, suite, name=name, version=NIGHTJAR_VERSION)
+    if other_models:
+        run.models = [model.model_copy(update={"digest": None}) for model in run.models]
+    try:
+        await run.insert()
+    except DuplicateKeyError:
+        raise RunConflictError(
+            f"Another run is called {run.name!r}. Give this one a name of its own: `nightjar run import FILE --name X`."
+        ) from None
+    await finish_expansion(run, database, progress)
+    return Imported(run=await Run.get(run.id) or run, created=True, suite=suite, remarks=told)
+
+
+async def _check_models(
+    file: RunFile, here: Mapping[str, ModelFacts], database: Database, *, other_models: bool
+) -> None:
+    wanted = [*file.models, *file.judges]
+    published = await _published([model.name for model in wanted], database)
+    known = {name: one.facts for name, one in published.items()} | dict(here)
+    found = []
+    for model in wanted:
+        if model.name not in known:
+            raise UnknownNameError("model", model.name, known, how_to_get(model))
+        found += model_differences(model, known[model.name])
+    if found and not other_models:
+        remedies = [how_to_get(model) for model in wanted if model_differences(model, known[model.name])]
+        raise RunConflictError(
+            f"This machine would not repeat the run: {'; '.join(found)}. Get what it used ({' '.join(remedies)}), or "
+            "give --other-models to run what is here; the replies will be others."
+        )
+
+
+async def _published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:
+    rows = database.raw["models"].find({"_id": {"$in": list(names)}})
+    return {row["_id"]: PublishedModel.model_validate(row) async for row in rows}
+
+
+async def _parameter_sets(run: Run, database: Database) -> dict[str, list[ParameterSet]]:
+    """Model -> the different parameters of its turns, most used first."""
+    stages: list[dict[str, Any]] = [
+        {"$match": {"run": run.id, "kind": JobKind.REPLY}},
+        {"$project": {"model": 1, "turns.parameters": 1, "turns.sources": 1}},
+        {"$unwind": "$turns"},
+        {
+            "$group": {
+                "_id": {"model": "$model", "values": "$turns.parameters", "sources": "$turns.sources"},
+                "turns": {"$sum": 1},
+            }
+        },
+        {"$sort": {"turns": -1}},
+    ]
+    found: dict[str, list[ParameterSet]] = {}
+    async for row in await database.jobs.aggregate(stages, allowDiskUse=True):
+        key = row["_id"]
+        one = ParameterSet(values=key["values"], sources=key["sources"], turns=row["turns"])
+        found.setdefault(key["model"], []).append(one)
+    return found
+
+
+def _source(name: str, origins: Mapping[str, Origin] | None) -> dict[str, Any] | None:
+    return origins[name].source if origins and name in origins else None

@@ -1,0 +1,131 @@
+"""What is asked of the producer. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs import parameters
+from nightjar.jobs.ending import Gate, Hook
+from nightjar.jobs.parameters import Source
+from nightjar.pipeline.durations import parse_deadline
+from nightjar.pipeline.runs.expand import MAX_REPEATS
+from nightjar.pipeline.scoring import measures_asked
+from nightjar.pipeline.suites.content import NAME_PATTERN
+
+_TEMPLATE = re.compile(r"\{([^{}]*)\}")
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class EnqueueRequest(BaseModel):
+    """One call of `nightjar enqueue`. Stored as it is in a schedule."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    suite: Name
+    models: tuple[Name, ...] = Field(min_length=1)
+    repeats: int = Field(1, ge=1, le=MAX_REPEATS)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    """None: from the suite's name."""
+    set_parameters: dict[str, Any] = Field(default_factory=dict)
+    set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    only: tuple[Name, ...] = ()
+    limit: int | None = Field(None, ge=1)
+    name: str | None = None
+    """A name, in which `{date}` becomes the day (UTC); None: a name of its own."""
+    priority: int = Field(0, ge=-1000, le=1000)
+    max_tries: int = Field(3, ge=1, le=100)
+    judges: tuple[Name, ...] = ()
+    """Models that judge the replies by the rubric."""
+    rubric: dict[str, Any] | None = None
+    """None: the suite's."""
+    self_judging: bool = False
+    embed_model: Name | None = None
+    """A model that embeds replies and references, for similarities."""
+    measures: dict[str, Any] = Field(default_factory=dict)
+    """Name -> argument (true: none), beside what the suite asks for."""
+    fail_on_error: float | None = Field(None, gt=0)
+    """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
+    gates: tuple[Gate, ...] = ()
+    strict: bool = False
+    """A gate that cannot be decided fails, too."""
+    baseline: Name | None = None
+    """A run to be held against; None: the suite's baseline."""
+    deadline: str | None = None
+    """As `pipeline.durations.parse_deadline` reads it."""
+    timezone: str = "UTC"
+    """Of a deadline that is a time of day."""
+    stalled_after_s: float | None = Field(None, gt=0)
+    """None: half an hour where somebody is told, else never."""
+    formats: tuple[str, ...] = ()
+    """Of the report at the run's end; none: html and json."""
+    on_finish: tuple[Hook, ...] = ()
+    schedule: str | None = None
+    tick: datetime | None = None
+    paths: dict[str, str] = Field(default_factory=dict)
+    """GGUF files of models that no registry knows, by name (`nightjar eval`)."""
+    known_models: tuple[str, ...] = ()
+    """Names of the registry of the host that enqueues."""
+
+
+def make_request(**options: Any) -> EnqueueRequest:
+    """A checked request. Raises UsageError that names the option, ParameterError, UnknownNameError."""
+    try:
+        request = EnqueueRequest(**options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = _OPTIONS.get(str(first["loc"][0]), f"--{str(first['loc'][0]).replace('_', '-')}")
+        raise UsageError(f"{option} is {first['input']!r}: {_plain(first['msg'])}.") from None
+    parameters.check(request.set_parameters, Source.SET)
+    for model, values in request.set_model_parameters.items():
+        if model not in (*request.models, *request.judges):
+            known = (*request.models, *request.judges)
+            raise UnknownNameError("model in this run", model, known, "Check --set MODEL:key=value.")
+        parameters.check(values, f"--set {model}:")
+    for measure, argument in request.measures.items():
+        _check_measure(measure, argument)
+    if request.deadline is not None:
+        parse_deadline(request.deadline)
+    fraction = request.fail_on_error
+    if fraction is not None and fraction > 1 and fraction != int(fraction):
+        raise UsageError(f"--fail-on-error is {fraction}: give a whole number of jobs, or a fraction below 1.")
+    return request
+
+
+def _check_measure(measure: str, argument: Any) -> None:
+    try:
+        measures_asked.validate(measure, argument)
+    except ValueError as error:
+        raise UsageError(f"--measure {measure}: {error}") from None
+
+
+_OPTIONS = {"models": "--model", "set_parameters": "--set", "set_model_parameters": "--set"}
+
+
+def _plain(message: str) -> str:
+    return message.replace("Input should be", "it must be").replace("Tuple should have at least 1 item", "give one")
+
+
+def expand_name(template: str, now: datetime) -> str:
+    """The run's name: `{date}` becomes YYYY-MM-DD. Raises UsageError for what no name may hold."""
+
+    def put(found: re.Match[str]) -> str:
+        if found.group(1) != "date":
+            raise UsageError(f"--name {template!r}: {found.group()} is not known; {{date}} is the only placeholder.")
+        return f"{now:%Y-%m-%d}"
+
+    name = _TEMPLATE.sub(put, template)
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(
+            f"The run name {name!r} is not allowed: use letters, digits, '.', '_' and '-', at most 100 characters."
+        )
+    return name
+
+
+def readable_name(suite: str, now: datetime, suffix: str) -> str:
+    """A name made for a run that was given none: suite, day, suffix. Short, since people type it."""
+    return f"{suite[:35]}-{now:%m%d}-{suffix}"

@@ -1,0 +1,190 @@
+"""A run in one file, from which another machine can repeat it. Pure.
+
+The file holds what a run was frozen from, under the run's own id: whoever imports it gets the same job ids and the
+same turn seeds. What it says of loads, parameters and versions is for readers and for the comparison at import.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nightjar.config.errors import UsageError
+from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
+from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.pipeline.runs.freeze import content_digest, freeze
+from nightjar.pipeline.runs.request import make_request
+from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
+
+FORMAT_VERSION = 1
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ParameterSet(Part):
+    """Parameters of a model's turns, the layer that each came from, and for how many turns."""
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+    turns: int
+
+
+class UsedModel(Part):
+    """A model of the run, or one of its judges."""
+
+    name: str
+    digest: str | None
+    facts: ModelFacts | None = None
+    origin: dict[str, Any] | None = None
+    """Where the exporting host had it from; None where that host has it not."""
+    template: str | None = None
+    """A chat template used instead of the file's own."""
+    loads: tuple[LoadFacts, ...] = ()
+    """The hardware, the versions and the settings that it ran with."""
+    parameters: tuple[ParameterSet, ...] = ()
+
+
+class RunPart(Part):
+    """What the run was asked for."""
+
+    id: Id
+    name: str = Field(pattern=NAME_PATTERN)
+    seed: int
+    repeats: int
+    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    sequences: tuple[str, ...] = Field(min_length=1)
+    set_parameters: dict[str, Any] = Field(default_factory=dict)
+    set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    max_tries: int = 3
+    judges: tuple[str, ...] = ()
+    rubric: dict[str, Any] | None = None
+    self_judging: bool = False
+    embed_model: str | None = None
+    measures: dict[str, Any] = Field(default_factory=dict)
+    nightjar_version: str
+    created_at: datetime
+
+
+class SuitePart(Part):
+    version: int
+    digest: Id
+    content: SuiteContent
+
+
+class RunFile(Part):
+    """The whole file."""
+
+    nightjar_run: Literal[1]
+    exported_at: datetime
+    exported_by: str
+    run: RunPart
+    suite: SuitePart
+    prompts: dict[str, str]
+    """Sequence id -> digest of all that reaches the model."""
+    models: tuple[UsedModel, ...] = Field(min_length=1)
+    judges: tuple[UsedModel, ...] = ()
+    """The judges, and the embedding model where there is one."""
+
+
+def read_run_file(text: str | bytes, name: str) -> RunFile:
+    """A checked file. Raises UsageError that names file and field, also when its suite is not the one it says."""
+    try:
+        file = RunFile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        raise UsageError(f"{name}: {field}: {first['msg']}. Is it a file of `nightjar run export`?") from None
+    if file.suite.content.digest != file.suite.digest:
+        raise UsageError(
+            f"{name}: suite: its content has the digest {file.suite.content.digest}, and the file says "
+            f"{file.suite.digest}. The file was changed, or this Nightjar reads suites otherwise than "
+            f"{file.exported_by}; export the run again."
+        )
+    return file
+
+
+def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str) -> Run:
+    """The run to write, EXPANDING, with the exported run's id. Raises UsageError, ParameterError for what is no run."""
+    asked = file.run
+    request = make_request(
+        suite=f"{suite.name}@{suite.version}",
+        models=tuple(model.name for model in file.models),
+        repeats=asked.repeats,
+        seed=asked.seed,
+        set_parameters=asked.set_parameters,
+        set_model_parameters=asked.set_model_parameters,
+        name=name or asked.name,
+        max_tries=asked.max_tries,
+        judges=asked.judges,
+        rubric=asked.rubric,
+        self_judging=asked.self_judging,
+        embed_model=asked.embed_model,
+        measures=asked.measures,
+    )
+    sequences = _taken(file, suite)
+    run = freeze(request, suite, sequences, identity=asked.id, now=asked.created_at, version=version)
+    digests = {model.name: model.digest for model in file.models}
+    run.models = [model.model_copy(update={"digest": digests[model.name]}) for model in run.models]
+    run.date = asked.date  # templates see the day of the first run
+    run.content = content_digest(run)
+    return run
+
+
+def _taken(file: RunFile, suite: SuiteVersion) -> list[SequenceRef]:
+    by_id = {sequence.id: sequence for sequence in suite.sequences}
+    for name in file.run.sequences:
+        if name not in by_id:
+            raise UsageError(f"run.sequences names {name!r}, and the file's suite has no such sequence.")
+    return [by_id[name] for name in file.run.sequences]
+
+
+def model_differences(wanted: UsedModel, found: ModelFacts) -> list[str]:
+    """What of this machine's model would make other texts: one phrase a difference."""
+    name, was = wanted.name, wanted.facts
+    differences = []
+    if wanted.digest is not None and found.digest != wanted.digest:
+        differences.append(f"the file of {name} has SHA-256 {found.digest}, the exported run used {wanted.digest}")
+    if was is not None and found.template_digest != was.template_digest:
+        remedy = " (models.template in the file is the one it used)" if wanted.template else ""
+        differences.append(f"the chat template of {name} is another one{remedy}")
+    if was is not None and found.registry_parameters != was.registry_parameters:
+        differences.append(
+            f"models.toml gives {name} the parameters {found.registry_parameters}, it was {was.registry_parameters}"
+        )
+    return differences
+
+
+def how_to_get(model: UsedModel) -> str:
+    """The command that makes a model known under the name that the run has for it."""
+    origin, name = model.origin or {}, model.name
+    digest = f"; its SHA-256 must be {model.digest}" if model.digest else ""
+    if "repo" in origin:
+        revision = origin.get("commit") or origin.get("revision")
+        source = origin["repo"] + (f"@{revision}" if revision else "")
+        source += f":{origin['file']}" if "file" in origin else ""
+        return f"`nightjar model pull {source} --name {name}`{digest}"
+    if "ollama" in origin:
+        return f"`ollama pull {origin['ollama']}`, then `nightjar model add ollama:{origin['ollama']} --name {name}`"
+    file = origin.get("file") or (model.facts.file_name if model.facts else "FILE.gguf")
+    return f"`nightjar model add {file} --name {name}`{digest}"
+
+
+def remarks(file: RunFile, version: str) -> list[str]:
+    """What a person who repeats the run should know of how it ran: versions, hardware, settings."""
+    told = []
+    if file.run.nightjar_version != version:
+        told.append(f"The run was made by Nightjar {file.run.nightjar_version}; this is {version}.")
+    for model in file.models:
+        for load in model.loads[-1:]:
+            told.append(
+                f"{model.name} ran on {load.device} with {load.llama_cpp_build}: context {load.context}, "
+                f"{load.slots} slots, flash attention {'on' if load.flash_attention else 'off'}, "
+                f"{'reproducible' if load.reproducible else 'not reproducible'}. Texts repeat word for word on a "
+                "device and build that compute alike; see docs/exports.md."
+            )
+    return told

@@ -1,0 +1,147 @@
+"""Writes the jobs of a run, and goes on where another was killed. Safe to repeat, to race and to kill at any moment.
+
+A run's `expanded` says how many of its jobs, in the order of `expand`, are in the journal. It is moved only after
+they were written and only by who began at it, so what lies before it need not be looked at again; what lies behind
+it may be there or not, and is written under the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import structlog
+from beanie.odm.utils.dump import get_dict
+
+from nightjar.config.errors import ServiceError
+from nightjar.jobs import control
+from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.patience import patiently
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.runs.expand import JobSpec, expand
+
+BATCH_JOBS = 5_000
+Progress = Callable[[int, int], None]
+"""Called with jobs written and jobs in all."""
+_log = structlog.get_logger()
+
+
+async def finish_expansion(run: Run, database: Database, progress: Progress | None = None) -> int:
+    """Writes the jobs of an EXPANDING run that are absent and makes it ACTIVE; returns how many were absent.
+
+    A run that was cancelled meanwhile gets its stragglers cancelled, one that was removed keeps none.
+    """
+    current = await Run.get(run.id)
+    if current is None or current.status is not RunStatus.EXPANDING:
+        return 0
+    added = await _write_jobs(current, database, progress)
+    active = {"status": RunStatus.ACTIVE, "status_reason": None, "finished_at": None, "planned": False, "verdict": None}
+    whole = {**_as_seen(current), "expanded": current.jobs_total}
+    await database.runs.update_one(whole, {"$set": active})
+    after = await Run.get(run.id)
+    if after is None:
+        await database.jobs.delete_many({"run": run.id})
+    elif after.status is RunStatus.CANCELLED:
+        await control.settle(after, database)
+    _log.info("run_expanded", run=run.id, name=run.name, jobs=current.jobs_total, added=added)
+    return added
+
+
+async def _write_jobs(run: Run, database: Database, progress: Progress | None) -> int:
+    """Writes from the mark on, as long as the run is EXPANDING in this shape; returns how many were absent.
+
+    The next batch is made while MongoDB stores the one before.
+    """
+    rows = await _rows_left(run, database)
+    look = await database.jobs.find_one({"run": run.id}, {"_id": 1}) is not None
+    added, written = 0, run.expanded
+    batch = list(islice(rows, BATCH_JOBS))
+    while batch:
+        storing = asyncio.create_task(_store(batch, database, look=look))
+        await asyncio.sleep(0)  # it is on its way
+        following = list(islice(rows, BATCH_JOBS))
+        absent = await storing
+        look = look and absent < len(batch)  # behind what others wrote there is nothing
+        added += absent
+        written += len(batch)
+        if not await _mark(run, written, database):
+            break
+        if progress is not None:
+            progress(written, run.jobs_total)
+        batch = following
+    return added
+
+
+async def _rows_left(run: Run, database: Database) -> Iterator[Row]:
+    suite = await SuiteVersion.get(run.suite)
+    if suite is None:
+        raise ServiceError(f"The suite of run {run.name!r} is gone from MongoDB; the run cannot be written.")
+    taken = set(run.sequences)
+    sequences = [sequence for sequence in suite.sequences if sequence.id in taken]
+    specs = expand(run.id, sequences, [model.name for model in run.models], run.repeats, start=run.expanded)
+    return _rows(run, specs, await database.now())
+
+
+async def _store(rows: list[Row], database: Database, *, look: bool) -> int:
+    absent = await patiently(partial(_without_present, rows, database)) if look else rows
+    return await patiently(partial(insert_absent, database.jobs, absent))
+
+
+async def _without_present(rows: list[Row], database: Database) -> list[Row]:
+    """Leaves out what is there already: looking is ten times quicker than inserting a duplicate."""
+    cursor = database.jobs.find({"_id": {"$in": [row["_id"] for row in rows]}}, {"_id": 1})
+    present = {row["_id"] async for row in cursor}
+    return [row for row in rows if row["_id"] not in present]
+
+
+async def _mark(run: Run, written: int, database: Database) -> bool:
+    """Says how far the run is written; False where it is no longer EXPANDING, or has grown."""
+    change: Row = {"$max": {"expanded": written}, "$currentDate": {"expanded_at": True}}
+    done = await patiently(lambda: database.runs.update_one(_as_seen(run), change))
+    return done.matched_count == 1
+
+
+def _as_seen(run: Run) -> Row:
+    """The number of jobs tells one growth from the next: only who writes all of them may say so."""
+    return {"_id": run.id, "status": RunStatus.EXPANDING, "jobs_total": run.jobs_total}
+
+
+def _rows(run: Run, specs: Iterator[JobSpec], now: datetime) -> Iterator[Row]:
+    """Job documents as MongoDB holds them: one made by the schema, the others its copies, which is far quicker."""
+    pattern: dict[str, Any] | None = None
+    for spec in specs:
+        if pattern is None:
+            pattern = get_dict(_job(run, spec, now), to_db=True)
+        yield pattern | {
+            "_id": spec.id,
+            "model": spec.model,
+            "sequence": spec.sequence.id,
+            "sequence_digest": spec.sequence.digest,
+            "sequence_document": spec.sequence.document,
+            "repeat": spec.repeat,
+            "tags": list(spec.sequence.tags),
+            "order": spec.order,
+            "turns_total": spec.sequence.turns,
+        }
+
+
+def _job(run: Run, spec: JobSpec, now: datetime) -> Job:
+    return Job(
+        id=spec.id,
+        run=run.id,
+        model=spec.model,
+        sequence=spec.sequence.id,
+        sequence_digest=spec.sequence.digest,
+        sequence_document=spec.sequence.document,
+        repeat=spec.repeat,
+        order=spec.order,
+        priority=run.priority,
+        due_at=now,
+        turns_total=spec.sequence.turns,
+        created_at=now,
+    )
