@@ -1,6 +1,6 @@
 """The options that `enqueue`, `schedule add` and `eval` share, and how they become a request.
 
-A new option of a run is a field here, named as in `pipeline.runs.request.EnqueueRequest`; `request_options` hands it on.
+A new option of a run is a field here, named as in `pipeline.runs.request`; `request_options` hands it on.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from nightjar.scripts.load_options import LoadOptions
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
-    from nightjar.pipeline.report.data import RunReport
+    from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.pipeline.suites.content import SuiteContent
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry

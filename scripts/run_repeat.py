@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def export_to(name: str, out: Path | None) -> Path:
     """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.report.safe import slug
+    from nightjar.pipeline.report.data.safe import slug
     from nightjar.pipeline.runs.repeat import export_run
     from nightjar.scripts.session import open_session
 

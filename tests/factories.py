@@ -15,10 +15,10 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import Source, resolve
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.report.assemble import assemble
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.inputs import models_of, provenance_of
-from nightjar.pipeline.report.model import ModelInput
+from nightjar.pipeline.report.data.assemble import assemble
+from nightjar.pipeline.report.data.inputs import models_of, provenance_of
+from nightjar.pipeline.report.data.model import ModelInput
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader

@@ -21,9 +21,9 @@ from nightjar.pipeline.compare.baseline import since_baseline
 from nightjar.pipeline.compare.verdict import final_verdict
 from nightjar.pipeline.exports.write import write
 from nightjar.pipeline.nights.night_store import store_night
-from nightjar.pipeline.report.answer import answer
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.notices import with_verdict
+from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.notices import with_verdict
+from nightjar.pipeline.report.data.run_report import RunReport
 
 _log = structlog.get_logger()
 

@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, TypeAdapter
 
 from nightjar.pipeline.judging.results import Bench
-from nightjar.pipeline.report import data as data_module
-from nightjar.pipeline.report.data import Notice, RunReport
+from nightjar.pipeline.report.data import run_report as data_module
+from nightjar.pipeline.report.data.run_report import Notice, RunReport
 
 VERSION = 1
 """Of the form. A form that cannot be read any more is refused, never guessed at."""

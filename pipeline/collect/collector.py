@@ -18,11 +18,11 @@ from nightjar.jobs.states import TERMINAL_RUNS, JobKind
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import no_cycles_sought
 from nightjar.pipeline.collect.run_scorers import RunSheet, read_run_sheet
-from nightjar.pipeline.report.assemble import assemble
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.inputs import models_of, provenance_of, workers_of
-from nightjar.pipeline.report.judge_findings import with_judging
-from nightjar.pipeline.report.notices import with_verdict
+from nightjar.pipeline.report.data.assemble import assemble
+from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
+from nightjar.pipeline.report.data.judge_findings import with_judging
+from nightjar.pipeline.report.data.notices import with_verdict
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
 BATCH_JOBS = 100

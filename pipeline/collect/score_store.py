@@ -18,7 +18,7 @@ from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.pipeline.collect.run_scorers import RunSheet
 from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.read_results import store_judge_scores
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Score
 from nightjar.pipeline.transcripts import JobRow
 

@@ -12,7 +12,7 @@ from nightjar.jobs.documents import Run
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.changes import with_changes
 from nightjar.pipeline.compare.verdict import find_baseline
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 
 _log = structlog.get_logger()
 

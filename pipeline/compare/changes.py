@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.compare.comparison import Comparison, MetricComparison, Side, compare_sides
-from nightjar.pipeline.report.answer import verdict_words
-from nightjar.pipeline.report.changes import Changes, CostChange, Mark, MetricChange, ModelChange
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.marks import changed, model_marks, run_marks
+from nightjar.pipeline.report.data.answer import verdict_words
+from nightjar.pipeline.report.data.changes import Changes, CostChange, Mark, MetricChange, ModelChange
+from nightjar.pipeline.report.data.fingerprints import changed, model_marks, run_marks
+from nightjar.pipeline.report.data.run_report import RunReport
 
 
 def with_changes(report: RunReport, base: RunReport) -> RunReport:

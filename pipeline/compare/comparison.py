@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.pipeline.judging.verdicts import is_judges
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judge_findings import unlike
-from nightjar.pipeline.report.model import ModelReport
-from nightjar.pipeline.report.ranking import Pair, judged
-from nightjar.pipeline.report.series import series_of
+from nightjar.pipeline.report.data.judge_findings import unlike
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.ranking import Pair, judged
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.statistics.intervals import mean
 from nightjar.pipeline.statistics.paired import compare, holm

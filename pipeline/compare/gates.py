@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome
 from nightjar.pipeline.compare.comparison import Comparison
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.model import ModelReport
-from nightjar.pipeline.report.series import MISSING_LIMIT, series_of
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.series import MISSING_LIMIT, series_of
 from nightjar.pipeline.scores import Direction, Scale
 
 

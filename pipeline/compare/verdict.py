@@ -15,7 +15,7 @@ from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.collect.run_scorers import read_run_sheet
 from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
 from nightjar.pipeline.compare.gates import check_comparison, check_metrics, check_report, without_baseline
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 Message = dict[str, str]

@@ -10,8 +10,8 @@ from typing import Any
 
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.json_ import encode
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.json_ import encode
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 SHARE = 0.75

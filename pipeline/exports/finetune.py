@@ -17,8 +17,8 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
 from nightjar.pipeline.exports.quality import Quality, quality
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.provenance import provenance
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 

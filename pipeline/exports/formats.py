@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import cast
 
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_metrics
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 
 Builder = Callable[[RunReport, str, ExportOptions], Iterator[ExportFile]]
 BUILDERS = {

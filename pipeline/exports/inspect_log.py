@@ -16,11 +16,11 @@ from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.exports.conversation import by_id
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, safe_name
 from nightjar.pipeline.exports.inspect_sample import config_of, error_of, sample_of, timestamp, usage_of
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.json_ import encode
-from nightjar.pipeline.report.metric import Metric
-from nightjar.pipeline.report.model import ModelReport
-from nightjar.pipeline.report.provenance import judging, model_provenance, provenance
+from nightjar.pipeline.report.data.metric import Metric
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.json_ import encode
+from nightjar.pipeline.report.formats.provenance import judging, model_provenance, provenance
 
 LOG_VERSION = 2
 STATUS = {RunStatus.DONE: "success", RunStatus.CANCELLED: "cancelled", RunStatus.STOPPED: "error"}

@@ -17,10 +17,10 @@ from xml.sax.saxutils import escape, quoteattr
 from nightjar.jobs.sequences import TurnSpec
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.model import ModelReport
-from nightjar.pipeline.report.provenance import flat
-from nightjar.pipeline.report.safe import visible
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import visible
+from nightjar.pipeline.report.formats.provenance import flat
 from nightjar.pipeline.scores import Direction, Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow

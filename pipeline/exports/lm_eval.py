@@ -14,9 +14,9 @@ from typing import Any
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.exports.conversation import by_id, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.model import ModelReport
-from nightjar.pipeline.report.provenance import model_provenance, provenance
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.provenance import model_provenance, provenance
 from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow

@@ -13,8 +13,8 @@ from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.conversation import complete, jobs_by_sequence, question_id
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
 from nightjar.pipeline.exports.mt_bench_judgments import judgment_files
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.provenance import provenance
 from nightjar.pipeline.transcripts import JobRow
 
 

@@ -15,8 +15,8 @@ from nightjar.pipeline.exports.file import ExportFile, json_lines, safe_name
 from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import Method, Rubric, Scope
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.report.data.judges import JudgingReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 NO_SCORE = -1

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_text
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.provenance import provenance
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.provenance import provenance
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.exports.file import SHARE, ExportOptions
 from nightjar.pipeline.judging.verdicts import COMPOSITE
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import TurnRow

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 from nightjar.config.errors import UsageError, suggest
 from nightjar.pipeline.exports.file import ExportOptions
 from nightjar.pipeline.exports.formats import BUILDERS, export
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.files import File, write_files
-from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import slug
+from nightjar.pipeline.report.formats.files import File, write_files
 
 Format = Literal["html", "json", "csv", "md"]
 FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
@@ -70,10 +70,10 @@ def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> I
 
 
 def _pieces(report: RunReport, form: str) -> Iterator[str]:
-    from nightjar.pipeline.report.csv_ import render_csv
-    from nightjar.pipeline.report.html import render_html
-    from nightjar.pipeline.report.json_ import render_json
-    from nightjar.pipeline.report.markdown import render_markdown
+    from nightjar.pipeline.report.formats.csv_ import render_csv
+    from nightjar.pipeline.report.formats.json_ import render_json
+    from nightjar.pipeline.report.formats.markdown import render_markdown
+    from nightjar.pipeline.report.page.html import render_html
 
     renderers = {"html": render_html, "json": render_json, "csv": render_csv, "md": render_markdown}
     return renderers[form](report)

@@ -10,8 +10,8 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.night import VERSION, Night, night_of
+from nightjar.pipeline.report.data.night import VERSION, Night, night_of
+from nightjar.pipeline.report.data.run_report import RunReport
 
 _log = structlog.get_logger()
 

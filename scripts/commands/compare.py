@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.jobs.ending import GateResult
     from nightjar.pipeline.compare.comparison import Comparison, Side
-    from nightjar.pipeline.report.data import RunReport
+    from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.scripts.session import Session
 
 app = typer.Typer(add_completion=False)
@@ -135,8 +135,8 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
 
 def _metric_rows(one: Comparison) -> list[list[str]]:
-    from nightjar.pipeline.report import format as fmt
-    from nightjar.pipeline.report.answer import amount, verdict_words
+    from nightjar.pipeline.report.data import numbers as fmt
+    from nightjar.pipeline.report.data.answer import amount, verdict_words
 
     rows = []
     primary = one.other.report.headline
@@ -154,7 +154,7 @@ def _metric_rows(one: Comparison) -> list[list[str]]:
 
 
 def _cost_rows(one: Comparison) -> list[list[str]]:
-    from nightjar.pipeline.report import format as fmt
+    from nightjar.pipeline.report.data import numbers as fmt
 
     rows = []
     for cost in one.costs:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nightjar.jobs.documents import Run
-    from nightjar.pipeline.report.data import RunReport
+    from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry
 
@@ -98,7 +98,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     Exit code 1 when a job failed or a gate tripped.
     """
     from nightjar.pipeline.exports.write import check_formats
-    from nightjar.pipeline.report.files import check_folder
+    from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.scoring.plugins import user_scorers
@@ -176,7 +176,7 @@ def _say_how_to_go_on(bar: Bar, run: Run) -> None:
 
 def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> None:
     """The short table and where the report is."""
-    from nightjar.pipeline.report.summary import summary_rows
+    from nightjar.pipeline.report.formats.summary import summary_rows
 
     results = report.verdict.results if report.verdict is not None else ()
     if as_json:

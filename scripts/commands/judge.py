@@ -143,7 +143,7 @@ async def _check(
     """Starts a check and tells; with `wait` what it found. True when a judge was found unable, or it did not end."""
     from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.judging.start import start_check
-    from nightjar.pipeline.report.judge_json import checkup_json
+    from nightjar.pipeline.report.formats.judge_json import checkup_json
     from nightjar.scripts.enqueue_options import local_models
     from nightjar.scripts.judge_views import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
     from nightjar.scripts.run_wait import wait_for_run

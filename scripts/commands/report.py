@@ -12,7 +12,7 @@ from nightjar.scripts.output import Json
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.exports.file import ExportOptions
-    from nightjar.pipeline.report.data import RunReport
+    from nightjar.pipeline.report.data.run_report import RunReport
 
 app = typer.Typer(add_completion=False)
 
@@ -61,8 +61,8 @@ async def _report(
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.baseline import since_baseline
     from nightjar.pipeline.exports.write import check_formats, write
-    from nightjar.pipeline.report.files import check_folder
-    from nightjar.pipeline.report.gaps import find_reference
+    from nightjar.pipeline.report.data.gaps import find_reference
+    from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.scripts.session import open_session
 
     chosen = check_formats(formats)
@@ -91,7 +91,7 @@ def _keep_what_is_there(run: Run, folder: Path) -> None:
 
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
-    from nightjar.pipeline.report.answer import answer
+    from nightjar.pipeline.report.data.answer import answer
     from nightjar.scripts.output import emit_json, plain
 
     if as_json:

@@ -35,9 +35,9 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from nightjar.config.version import NIGHTJAR_VERSION
     from nightjar.jobs.documents import utc_now
     from nightjar.pipeline.nights.night_store import read_nights
-    from nightjar.pipeline.report.files import check_folder
-    from nightjar.pipeline.report.trend import trend as trend_of
-    from nightjar.pipeline.report.trend_write import check_trend_formats, write_trend
+    from nightjar.pipeline.report.data.trend import trend as trend_of
+    from nightjar.pipeline.report.formats.files import check_folder
+    from nightjar.pipeline.report.formats.trend_write import check_trend_formats, write_trend
     from nightjar.scripts.output import emit_json, plain
     from nightjar.scripts.session import open_session
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.queue import queue_name
-from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.runs.request import expand_name
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.workers.library.registry import parse_registry

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.exports.write import render
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.safe import FORMULA_STARTS
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import FORMULA_STARTS
 from nightjar.scripts.output import console, emit_json, plain, table
 from tests.factories import report_of, row
 from tests.fuzz.amount import examples

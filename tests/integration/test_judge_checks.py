@@ -27,8 +27,8 @@ from nightjar.pipeline.judging.checkup import Ability
 from nightjar.pipeline.judging.read_results import read_checkups
 from nightjar.pipeline.judging.start import judge_again, start_check
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.report.data.judges import JudgingReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.workers.engine.fake import Script, ScriptedEngine, scripted_facts
 from tests.workbench import Bench, make_run, until
 

@@ -13,8 +13,8 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.ranking import Verdict
+from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 

@@ -23,8 +23,8 @@ from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
 from nightjar.pipeline.judging.results import Bench
 from nightjar.pipeline.judging.rubric import read_rubric
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.report.data.judge_findings import with_judging
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

@@ -16,8 +16,8 @@ from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.results import Bench
 from nightjar.pipeline.judging.rubric import read_rubric
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judge_findings import with_judging
+from nightjar.pipeline.report.data.judge_findings import with_judging
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 RUBRIC = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "fair", 3: "good"}}]})

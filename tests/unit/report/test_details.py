@@ -10,11 +10,11 @@ import pytest
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.extremes import longest, worst
-from nightjar.pipeline.report.findings import doubts, failures
-from nightjar.pipeline.report.gaps import find_reference, gaps
-from nightjar.pipeline.report.ranking import Verdict
+from nightjar.pipeline.report.data.extremes import longest, worst
+from nightjar.pipeline.report.data.findings import doubts, failures
+from nightjar.pipeline.report.data.gaps import find_reference, gaps
+from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.findings import doubts, failures
+from nightjar.pipeline.report.data.findings import doubts, failures
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from nightjar.pipeline.exports.write import render
-from nightjar.pipeline.report.answer import answer
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.result_tables import criteria_table
-from nightjar.pipeline.report.summary import summary_rows
+from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.summary import summary_rows
+from nightjar.pipeline.report.page.result_tables import criteria_table
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from tests import factories
 

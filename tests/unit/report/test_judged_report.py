@@ -12,7 +12,7 @@ from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.judging.verdicts import Verdicts, judge_scales, score_verdicts
-from nightjar.pipeline.report.data import RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 RUBRIC = read_rubric(

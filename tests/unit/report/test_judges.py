@@ -25,9 +25,9 @@ from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
 from nightjar.pipeline.judging.results import Bench
 from nightjar.pipeline.judging.rubric import Rubric, read_rubric
 from nightjar.pipeline.judging.spoilt import Control
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.judge_findings import unlike, with_judging
-from nightjar.pipeline.report.judges import JudgingReport
+from nightjar.pipeline.report.data.judge_findings import unlike, with_judging
+from nightjar.pipeline.report.data.judges import JudgingReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 

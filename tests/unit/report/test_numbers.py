@@ -9,11 +9,11 @@ import pytest
 from nightjar.jobs.parameters import Source
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.report.answer import answer
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.format import number, seconds, size
-from nightjar.pipeline.report.metric import MetricTally
-from nightjar.pipeline.report.safe import slug
+from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.metric import MetricTally
+from nightjar.pipeline.report.data.numbers import number, seconds, size
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.scores import PASS, Score, ScoreState
 from nightjar.pipeline.transcripts import JobRow
 from tests import factories

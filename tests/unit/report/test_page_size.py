@@ -10,10 +10,10 @@ import pytest
 
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.exports.write import render
-from nightjar.pipeline.report.clip import Clip, clip, longest_that_fits, page_bytes
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.html import PAGE_BYTES
-from nightjar.pipeline.report.transcript_views import choose, flags
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.page.clip import Clip, clip, longest_that_fits, page_bytes
+from nightjar.pipeline.report.page.html import PAGE_BYTES
+from nightjar.pipeline.report.page.transcript_views import choose, flags
 from tests import factories
 
 LIMIT = 5_000_000

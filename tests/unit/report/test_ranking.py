@@ -8,9 +8,9 @@ import pytest
 
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
-from nightjar.pipeline.report.answer import answer
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.ranking import Verdict
+from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
 SEQUENCES = [

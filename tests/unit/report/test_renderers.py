@@ -21,10 +21,10 @@ from jsonschema import Draft202012Validator
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.changes import with_changes
 from nightjar.pipeline.exports.write import render
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.links import FLAGS
-from nightjar.pipeline.report.summary import summary_rows
-from nightjar.pipeline.report.transcript_views import flags, sort_keys
+from nightjar.pipeline.report.data.links import FLAGS
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.summary import summary_rows
+from nightjar.pipeline.report.page.transcript_views import flags, sort_keys
 from nightjar.pipeline.transcripts import JobRow
 from tests.factories import HOSTILE, synthetic_report
 
@@ -138,7 +138,7 @@ def test_charts_have_text_alternatives() -> None:
 
 def test_undrawable_chart_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A renderer that fails leaves the numbers, open."""
-    from nightjar.pipeline.report import html
+    from nightjar.pipeline.report.page import html
 
     def broken(*_: Any) -> str:
         raise ValueError("no V8 here")
@@ -234,14 +234,14 @@ def test_csv_holds_no_formula() -> None:
 )
 def test_csv_cell(text: str, shown: str) -> None:
     """What starts a formula is quoted, what does not is left."""
-    from nightjar.pipeline.report.safe import cell
+    from nightjar.pipeline.report.data.safe import cell
 
     assert cell(text) == shown
 
 
 def test_markdown_is_inert() -> None:
     """Markup in names and reasons comes out as text, and tables stay whole."""
-    from nightjar.pipeline.report.safe import markdown
+    from nightjar.pipeline.report.data.safe import markdown
 
     assert markdown("a|b\n<b>`*_[x](y)") == r"a\|b \<b\>\`\*\_\[x\]\(y\)"
     text = render(report(), "md")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.report.throughput import SpeedTally, covered_s, percentile
+from nightjar.pipeline.report.data.speed import SpeedTally, covered_s, percentile
 from nightjar.pipeline.transcripts import RowReader, TurnRow
 from tests import factories
 

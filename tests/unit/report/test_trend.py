@@ -12,11 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from nightjar.config.errors import UsageError
-from nightjar.pipeline.report.data import RunReport
-from nightjar.pipeline.report.night import Night, night_of
-from nightjar.pipeline.report.trend import Trend, trend
-from nightjar.pipeline.report.trend_page import render_trend, render_trend_json
-from nightjar.pipeline.report.trend_write import check_trend_formats, write_trend
+from nightjar.pipeline.report.data.night import Night, night_of
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.trend import Trend, trend
+from nightjar.pipeline.report.formats.trend_write import check_trend_formats, write_trend
+from nightjar.pipeline.report.page.trend_page import render_trend, render_trend_json
 from tests import factories
 
 ROOT = Path(__file__).parents[3]

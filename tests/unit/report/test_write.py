@@ -11,8 +11,8 @@ import pytest
 
 from nightjar.config.errors import OutputError, UsageError
 from nightjar.pipeline.exports.write import check_formats, write
-from nightjar.pipeline.report import files as module
-from nightjar.pipeline.report.files import check_folder
+from nightjar.pipeline.report.formats import files as module
+from nightjar.pipeline.report.formats.files import check_folder
 from tests.factories import synthetic_report
 
 

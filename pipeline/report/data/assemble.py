@@ -1,0 +1,120 @@
+"""Puts a report together from a run's scored jobs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.pipeline.report.data.group import Group, GroupTally, reading
+from nightjar.pipeline.report.data.model import ModelInput, ModelReport
+from nightjar.pipeline.report.data.notices import notices
+from nightjar.pipeline.report.data.ranking import ranking
+from nightjar.pipeline.report.data.resources import resources
+from nightjar.pipeline.report.data.run_report import Provenance, RunReport, headline, occurring
+from nightjar.pipeline.report.data.sampling import differences, parameter_uses
+from nightjar.pipeline.report.data.spread import Detail, detail
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.transcripts import JobRow
+
+Key = TypeVar("Key", str, int)
+LineNames = Mapping[str, Sequence[Sequence[str]]]
+"""Sequence id -> for every turn, the names of the scores it should have."""
+
+
+def assemble(
+    *,
+    provenance: Provenance,
+    models: Sequence[ModelInput],
+    sequences: Sequence[PromptSequence],
+    jobs: Sequence[JobRow],
+    lines: LineNames,
+    scales: Mapping[str, Scale],
+    now: datetime,
+    version: str,
+) -> RunReport:
+    """The report; jobs come scored (`pipeline.scoring.turn_scorer.score_job`) and in the run's order."""
+    reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
+    first = headline(occurring(reports, scales), scales, provenance.primary_metric)
+    return RunReport(
+        provenance=provenance,
+        generated_at=now,
+        generated_by=version,
+        notices=notices(provenance, reports, jobs, differences(jobs)),
+        models=reports,
+        sequences=tuple(sequences),
+        jobs=tuple(jobs),
+        scales=MappingProxyType(dict(scales)),
+        ranking=ranking(reports, first, scales[first]) if first is not None else None,
+    )
+
+
+def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:
+    total = GroupTally()
+    by_tag: dict[str, GroupTally] = {}
+    by_sequence: dict[str, GroupTally] = {}
+    by_repeat: dict[int, GroupTally] = {}
+    by_turn: dict[int, GroupTally] = {}
+    tags: dict[str, tuple[str, ...]] = {}
+    for job in jobs:
+        tags[job.sequence] = job.tags
+        around = [_of(by_sequence, job.sequence), _of(by_repeat, job.repeat)]
+        for tally in around:
+            tally.begin(job)
+        _turns(job, around, by_turn, lines.get(job.sequence, ()))
+    for sequence, tally in by_sequence.items():
+        for group in (total, *(_of(by_tag, tag) for tag in tags[sequence])):
+            group.merge(tally)
+    return ModelReport(
+        input=model,
+        total=total.group(scales),
+        by_tag=_groups(by_tag.items(), scales),
+        by_sequence=_groups(by_sequence.items(), scales),
+        by_turn=_groups(sorted(by_turn.items()), scales),
+        by_repeat=_groups(sorted(by_repeat.items()), scales),
+        resources=resources(model),
+        parameters=parameter_uses(jobs),
+        details=_details(total, scales),
+    )
+
+
+def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Detail]:
+    found = {}
+    for name in scales:
+        tally = total.metrics.get(name)
+        means = tally.sequence_means() if tally is not None else {}
+        if tally is not None and means:
+            found[name] = detail(name, means, tally.repeats(), scales[name])
+    return MappingProxyType(found)
+
+
+def _turns(
+    job: JobRow, around: Sequence[GroupTally], by_turn: dict[int, GroupTally], lines: Sequence[Sequence[str]]
+) -> None:
+    """Gives every turn of a job to the groups it belongs to."""
+    there = {turn.index: turn for turn in job.turns}
+    for index in range(job.turns_total):
+        at_turn = _of(by_turn, index)
+        at_turn.begin(job)
+        turn = there.get(index)
+        if turn is None:
+            expected = lines[index] if index < len(lines) else ()
+            for tally in (*around, at_turn):
+                tally.miss(job, expected)
+        else:
+            read = reading(turn)
+            for tally in (*around, at_turn):
+                tally.add(job, read)
+
+
+def _of(tallies: dict[Key, GroupTally], key: Key) -> GroupTally:
+    tally = tallies.get(key)
+    if tally is None:
+        tally = tallies[key] = GroupTally()
+    return tally
+
+
+def _groups(tallies: Iterable[tuple[Key, GroupTally]], scales: Mapping[str, Scale]) -> Mapping[Key, Group]:
+    return MappingProxyType({key: tally.group(scales) for key, tally in tallies})

@@ -1,0 +1,57 @@
+"""The replies worth reading first: the longest and the worst. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.scores import Direction
+from nightjar.pipeline.transcripts import JobRow, TurnRow
+
+MOST = 6
+AGAIN = 3
+"""How much more another reply of the same conversation is put off than one of the same model or sequence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extreme:
+    """A reply, and the value for which it is here."""
+
+    job: JobRow
+    turn: TurnRow
+    value: float
+
+
+def longest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
+    """The replies of most tokens, longest first."""
+    found = heapq.nlargest(most, _turns(report), key=lambda pair: (pair[1].reply_tokens, -pair[0].order))
+    return tuple(Extreme(job=job, turn=turn, value=float(turn.reply_tokens)) for job, turn in found)
+
+
+def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
+    """The replies worst by the headline metric, worst first; none where no metric has a better end.
+
+    Replies of equal value come from different sequences and models as far as there are any.
+    """
+    name = report.headline
+    if name is None or report.scales[name].direction is Direction.NONE:
+        return ()
+    sign = -1.0 if report.scales[name].direction is Direction.LOWER else 1.0
+    met: Counter[str] = Counter()
+    found = []
+    for job, turn in _turns(report):
+        score = turn.scores.get(name)
+        if score is None or score.value is None or score.value == report.scales[name].best:
+            continue
+        again = met[job.model] + met[job.sequence] + AGAIN * met[job.id]
+        met.update((job.model, job.sequence, job.id))
+        found.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
+    chosen = heapq.nsmallest(most, found, key=lambda one: one[0])
+    return tuple(Extreme(job=job, turn=turn, value=value) for _, job, turn, value in chosen)
+
+
+def _turns(report: RunReport) -> Iterator[tuple[JobRow, TurnRow]]:
+    return ((job, turn) for job in report.jobs for turn in job.turns)

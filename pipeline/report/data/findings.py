@@ -1,0 +1,138 @@
+"""What a reader must be told beside the ranking: what failed, and what cannot be told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.links import show
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.ranking import Pair, Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.series import MISSING_LIMIT
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """`about` names the model or the pair; `show` leads to the transcripts behind it."""
+
+    about: str
+    text: str
+    show: str | None = None
+
+
+def failures(report: RunReport) -> tuple[Finding, ...]:
+    """Model by model: jobs that failed, turns that are missing, empty and cut replies, scores that are not there."""
+    return tuple(found for model in report.models for found in (*_failures(model), *_unscored(report, model)))
+
+
+def doubts(report: RunReport) -> tuple[Finding, ...]:
+    """Pairs that can't be told apart, models without a rank, and numbers without an interval."""
+    return (*_pairs(report), *_unranked(report), *_few(report))
+
+
+def by_subject(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """What is told of each model or pair, in order of first appearance."""
+    subjects: dict[str, list[Finding]] = {}
+    for one in found:
+        subjects.setdefault(one.about, []).append(one)
+    return list(subjects.items())
+
+
+def _failures(model: ModelReport) -> Iterator[Finding]:
+    counts, name = model.total.counts, model.name
+    jobs = sum(counts.jobs.values())
+    told = (
+        (counts.failed, "failed", f"{fmt.whole(counts.failed)} of {_plural(jobs, 'job')} failed"),
+        (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
+        (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, counted as worst"),
+        (counts.degenerate, "degenerate", f"{_plural(counts.degenerate, 'degenerate reply')}, counted as worst"),
+        (counts.timeout, "timeout", f"{_plural(counts.timeout, 'reply')} out of time"),
+        (counts.truncated_context, "context", f"{_plural(counts.truncated_context, 'reply')} cut by a full context"),
+        (counts.truncated_length, "length", f"{_plural(counts.truncated_length, 'reply')} cut by max_tokens"),
+    )
+    for count, flag, text in told:
+        if count:
+            yield Finding(about=name, text=text, show=show(model=name, flag=flag))
+    metrics = model.total.metrics
+    failed = {key: value.failed for key, value in metrics.items() if value.failed}
+    if failed:
+        text = "scorers failed: " + ", ".join(f"{key} {count} times" for key, count in failed.items())
+        yield Finding(about=name, text=text, show=show(model=name, flag="error"))
+
+
+def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
+    """Replies that are there and have no value of the metric that everything is ranked by."""
+    value = model.total.metrics.get(report.headline) if report.headline is not None else None
+    if value is not None and value.unscored:
+        text = f"{_plural(value.unscored, 'score')} of {report.headline} missing"
+        yield Finding(about=model.name, text=text, show=show(model=model.name, flag="unscored"))
+
+
+def _pairs(report: RunReport) -> Iterator[Finding]:
+    ranking = report.ranking
+    for pair in ranking.pairs if ranking is not None else ():
+        if pair.verdict is Verdict.CANNOT_TELL:
+            assert ranking is not None
+            scale = report.scales[ranking.metric]
+            yield Finding(about=f"{pair.first} or {pair.second}", text=_doubt(pair, scale))
+
+
+def _doubt(pair: Pair, scale: Scale) -> str:
+    """What was seen, what could have been seen, and how many more sequences would settle it."""
+    paired = pair.paired
+    if paired.n < SMALLEST_INTERVAL:
+        return f"{_plural(paired.n, 'sequence')}; at least {SMALLEST_INTERVAL} are needed to compare at all"
+    told = [f"{amount(paired.difference, scale)} seen"]
+    if pair.detectable is not None:
+        told.append(f"under {amount(pair.detectable, scale).lstrip('+')} would go unseen")
+    more = more_needed(pair)
+    if more is not None:
+        told.append(f"about {fmt.whole(more)} more sequences would show what was seen")
+    return "; ".join(told)
+
+
+def more_needed(pair: Pair) -> int | None:
+    """Sequences beyond those there are that would show the difference seen; None where none would do or none need."""
+    if pair.needed is None or pair.needed <= pair.paired.n:
+        return None
+    return pair.needed - pair.paired.n
+
+
+def _unranked(report: RunReport) -> Iterator[Finding]:
+    if report.ranking is None:
+        return
+    for place in report.ranking.places:
+        if place.rank is None and (len(report.models) > 1 or "missing" in (place.reason or "")):
+            limit = f" (over {MISSING_LIMIT:.0%})" if "missing" in (place.reason or "") else ""
+            yield Finding(
+                about=place.model, text=f"no rank: {place.reason}{limit}", show=show(model=place.model, flag="missing")
+            )
+
+
+def _few(report: RunReport) -> Iterator[Finding]:
+    count = len(report.sequences)
+    if 0 < count < SMALLEST_INTERVAL:
+        text = f"only {_plural(count, 'sequence')}: intervals and tests need at least {SMALLEST_INTERVAL}"
+        yield Finding(about="Every number", text=text)
+    name = report.headline
+    if name is None or count < SMALLEST_INTERVAL:
+        return
+    small = [tag for tag in report.tags if sum(tag in s.tags for s in report.sequences) < SMALLEST_INTERVAL]
+    if small:
+        listed = ", ".join(small[:6]) + (f" and {len(small) - 6} more" if len(small) > 6 else "")
+        yield Finding(about="Results by tag", text=f"no intervals for {listed}: under {SMALLEST_INTERVAL} sequences")
+
+
+def _turns(model: ModelReport) -> str:
+    return _plural(model.total.counts.turns_expected, "turn")
+
+
+def _plural(count: int, word: str) -> str:
+    many = {"reply": "replies"}.get(word.split()[-1], word.split()[-1] + "s")
+    words = word if count == 1 else " ".join([*word.split()[:-1], many])
+    return f"{fmt.whole(count)} {words}"

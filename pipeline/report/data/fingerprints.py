@@ -1,0 +1,59 @@
+"""What numbers hang on: the files, builds and texts that two nights may differ in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.data.changes import Mark
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+
+
+def run_marks(report: RunReport) -> dict[str, str | None]:
+    """Of the whole run: suite, prompts, judges, rubric, nightjar."""
+    run = report.provenance
+    return {
+        "suite": f"{run.suite_name} version {run.suite_version}",
+        "prompts": prompts_digest(report),
+        "judge": ", ".join(sorted(run.judges)) or None,
+        "rubric": run.rubric_digest,
+        "nightjar": run.nightjar_version,
+    }
+
+
+def model_marks(model: ModelReport) -> dict[str, str | None]:
+    """Of one model: its file, template, how it was loaded and by what, how it was sampled."""
+    facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
+    return {
+        "model file": model.input.digest or (facts.digest if facts else None),
+        "template": facts.template_digest if facts else None,
+        "llama.cpp": load.llama_cpp_build if load else None,
+        "driver": load.driver if load else None,
+        "device": load.device if load else None,
+        "parameters": parameters_digest(model),
+    }
+
+
+def prompts_digest(report: RunReport) -> str:
+    """Of all that reaches the models, sequence by sequence in suite order: a suite's checks may change and this not."""
+    return digest("prompts", [sequence.digest for sequence in report.sequences])
+
+
+def parameters_digest(model: ModelReport) -> str | None:
+    """Of the values of all generation parameters; None before the first turn."""
+    values = {name: sorted(repr(use.value) for use in uses) for name, uses in model.parameters.items()}
+    return digest("parameters", values) if values else None
+
+
+def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Mark, ...]:
+    """The marks that differ; a mark known on one side only is none."""
+    return tuple(_changes(before, after))
+
+
+def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Mark]:
+    for what in dict.fromkeys([*before, *after]):
+        one, two = before.get(what), after.get(what)
+        both = one is not None and two is not None
+        if one != two and (both or what in ("judge", "rubric")):  # judging may begin or end
+            yield Mark(what=what, before=one, after=two)

@@ -1,0 +1,83 @@
+"""How far models lie from a reference model, tag by tag. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightjar.config.errors import UnknownNameError
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.ranking import Verdict, verdict_of
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.series import series_of
+from nightjar.pipeline.statistics.paired import Paired, compare, holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A model minus the reference, over the sequences of a tag that are complete for both; more is better."""
+
+    tag: str
+    model: str
+    paired: Paired
+    p_adjusted: float | None
+    """Holm over all the gaps of the report."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaps:
+    reference: str
+    metric: str
+    gaps: Mapping[tuple[str, str], Gap]
+    """(tag, model) -> gap; none for the reference itself."""
+
+
+def find_reference(report: RunReport, name: str | None) -> ModelReport | None:
+    """The model of that name; without one the run's first. None for a run of one model. Raises UnknownNameError."""
+    if name is not None:
+        for model in report.models:
+            if model.name == name:
+                return model
+        where = f"model in run {report.provenance.name!r}"
+        raise UnknownNameError(where, name, [model.name for model in report.models])
+    return report.models[0] if len(report.models) > 1 else None
+
+
+def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
+    """By the headline metric; None where none has a better end, or without tags."""
+    metric = report.headline
+    if metric is None or not report.tags:
+        return None
+    values = {model.name: _complete(report, model, metric) for model in report.models}
+    of_tag = {tag: {s.id for s in report.sequences if tag in s.tags} for tag in report.tags}
+    found = {
+        (tag, model.name): compare(_only(values[model.name], ids), _only(values[reference.name], ids))
+        for tag, ids in of_tag.items()
+        for model in report.models
+        if model.name != reference.name
+    }
+    adjusted = holm({f"{tag}\0{model}": paired.p for (tag, model), paired in found.items()})
+    return Gaps(
+        reference=reference.name,
+        metric=metric,
+        gaps={
+            (tag, model): Gap(
+                tag=tag,
+                model=model,
+                paired=paired,
+                p_adjusted=adjusted[f"{tag}\0{model}"],
+                verdict=verdict_of(paired, adjusted[f"{tag}\0{model}"]),
+            )
+            for (tag, model), paired in found.items()
+        },
+    )
+
+
+def _complete(report: RunReport, model: ModelReport, metric: str) -> dict[str, float]:
+    series = series_of(model, metric, report.scales[metric])
+    return {key: value for key, value in series.better().items() if key in series.complete}
+
+
+def _only(values: Mapping[str, float], ids: set[str]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if key in ids}

@@ -1,0 +1,165 @@
+"""A group of jobs (a model; a model's tag, sequence, turn or repeat): counts, tokens, speed, metrics. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report.data.metric import Metric, MetricTally
+from nightjar.pipeline.report.data.speed import Speed, SpeedTally
+from nightjar.pipeline.scores import Scale, Score
+from nightjar.pipeline.transcripts import JobRow, TurnRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Jobs and turns of a group."""
+
+    jobs: Mapping[str, int]
+    """By status."""
+    turns: int
+    """Committed."""
+    turns_expected: int
+    turns_missing: int
+    """Of jobs that ended without them: dead or cancelled."""
+    empty: int
+    degenerate: int
+    truncated_length: int
+    """Ended by max_tokens."""
+    truncated_context: int
+    """Ended by a full context."""
+    timeout: int
+    redrawn: int
+    """Turns drawn more than once (--retry-empty); the first draw counts."""
+    dropped: int
+    """Turns before which the conversation left earlier turns out."""
+    prompt_tokens: int
+    reused_tokens: int
+    reply_tokens: int
+    reasoning_tokens: int
+    failures: Mapping[str, int]
+    """Reason -> how often: dead and cancelled jobs, empty and degenerate replies."""
+
+    @property
+    def failed(self) -> int:
+        """Jobs that failed for good."""
+        return self.jobs.get(JobStatus.DEAD, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    counts: Counts
+    speed: Speed
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A committed turn as a group takes it, worked out once for all the groups it belongs to."""
+
+    turn: TurnRow
+    ended_at: float
+    scores: tuple[tuple[str, Score], ...]
+    """(metric, score)."""
+
+
+def reading(turn: TurnRow) -> Reading:
+    scores = tuple((name.partition("#")[0], score) for name, score in turn.scores.items())
+    return Reading(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
+
+
+_SUMS = ("_turns _expected _missing _empty _degenerate _redrawn _dropped _prompt _reused _reply _reasoning").split()
+
+
+class GroupTally:
+    """Gathers a group. A job is begun once in each group it belongs to, then each of its turns is added."""
+
+    def __init__(self) -> None:
+        self._jobs: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._speed = SpeedTally()
+        self._turns = self._expected = self._missing = self._empty = self._degenerate = self._redrawn = 0
+        self._dropped = self._prompt = self._reused = self._reply = self._reasoning = 0
+        self.metrics: dict[str, MetricTally] = {}
+
+    def begin(self, job: JobRow) -> None:
+        self._jobs[job.status.value] += 1
+        if job.status in (JobStatus.DEAD, JobStatus.CANCELLED):
+            self._failures[f"{job.status.value}: {job.reason or 'no reason recorded'}"] += 1
+
+    def add(self, job: JobRow, read: Reading) -> None:
+        """A committed turn and its scores."""
+        turn = read.turn
+        self._turns += 1
+        self._expected += 1
+        self._prompt += turn.prompt_tokens
+        self._reused += turn.reused_tokens
+        self._reply += turn.reply_tokens
+        self._reasoning += turn.reasoning_tokens
+        self._ends[turn.finish_reason] += 1
+        self._redrawn += turn.draws > 1
+        self._dropped += bool(turn.dropped_turns)
+        if (failure := turn.failure) is not None:
+            self._empty += turn.empty is not None
+            self._degenerate += turn.empty is None
+            self._failures[failure] += 1
+        self._speed.add(turn, read.ended_at)
+        key = (job.sequence, job.repeat)
+        for name, score in read.scores:
+            tally = self.metrics.get(name)
+            if tally is None:
+                tally = self.metrics[name] = MetricTally(name)
+            tally.add(key, score)
+
+    def miss(self, job: JobRow, lines: Iterable[str]) -> None:
+        """A turn that is not there, with the names of the scores it would have had."""
+        self._expected += 1
+        self._missing += job.finished
+        for line in lines:
+            name = line.partition("#")[0]
+            self.metrics.setdefault(name, MetricTally(name)).miss((job.sequence, job.repeat), job.missing_reason)
+
+    def merge(self, other: GroupTally) -> None:
+        """Adds a group of other jobs: cheaper than adding each turn to every group it belongs to."""
+        self._jobs.update(other._jobs)
+        self._ends.update(other._ends)
+        self._failures.update(other._failures)
+        self._speed.merge(other._speed)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, tally in other.metrics.items():
+            self.metrics.setdefault(name, MetricTally(name)).merge(tally)
+
+    def group(self, scales: Mapping[str, Scale]) -> Group:
+        """The group; metrics in the order of the scales."""
+        order = {name: at for at, name in enumerate(scales)}
+        names = sorted(self.metrics, key=lambda name: order.get(name, len(order)))
+        return Group(
+            counts=self._counts(),
+            speed=self._speed.speed(),
+            metrics=MappingProxyType({name: self.metrics[name].metric(scales.get(name)) for name in names}),
+        )
+
+    def _counts(self) -> Counts:
+        return Counts(
+            jobs=MappingProxyType(dict(self._jobs)),
+            turns=self._turns,
+            turns_expected=self._expected,
+            turns_missing=self._missing,
+            empty=self._empty,
+            degenerate=self._degenerate,
+            truncated_length=self._ends["length"],
+            truncated_context=self._ends["context"],
+            timeout=self._ends["timeout"],
+            redrawn=self._redrawn,
+            dropped=self._dropped,
+            prompt_tokens=self._prompt,
+            reused_tokens=self._reused,
+            reply_tokens=self._reply,
+            reasoning_tokens=self._reasoning,
+            failures=MappingProxyType(dict(self._failures.most_common())),
+        )

@@ -1,0 +1,74 @@
+"""Documents -> the report's inputs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nightjar.pipeline.report.data.model import ModelInput, WorkerFacts
+from nightjar.pipeline.report.data.run_report import Provenance
+from nightjar.pipeline.transcripts import JobRow
+
+if TYPE_CHECKING:
+    from nightjar.jobs.documents import Run, SuiteVersion
+
+
+def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
+    """What the run was; a suite that was removed leaves its source and licence unknown."""
+    return Provenance(
+        id=run.id,
+        name=run.name,
+        status=run.status,
+        status_reason=run.status_reason,
+        suite_name=run.suite_name,
+        suite_version=run.suite_version,
+        suite_digest=run.suite,
+        suite_source=suite.source if suite else None,
+        suite_licence=suite.licence if suite else None,
+        primary_metric=suite.primary_metric if suite else None,
+        repeats=run.repeats,
+        seed=run.seed,
+        date=run.date,
+        set_parameters=run.set_parameters,
+        set_model_parameters=run.set_model_parameters,
+        judges=tuple(run.judges),
+        content=run.content,
+        nightjar_version=run.nightjar_version,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        rubric=run.rubric,
+    )
+
+
+def workers_of(jobs: Iterable[JobRow]) -> dict[str, set[str]]:
+    """Model -> ids of the workers that committed its turns."""
+    ids: dict[str, set[str]] = {}
+    for job in jobs:
+        ids.setdefault(job.model, set()).update(turn.worker for turn in job.turns)
+    return ids
+
+
+def models_of(run: Run, jobs: Sequence[JobRow], states: Mapping[str, Mapping[str, Any]]) -> list[ModelInput]:
+    """The run's models in its order; `states` are the raw worker documents by id, those that are left."""
+    ids = workers_of(jobs)
+    return [
+        ModelInput(
+            name=model.name,
+            digest=model.digest,
+            facts=model.facts,
+            loads=tuple(model.loads),
+            workers=tuple(_worker(name, states[name]) for name in sorted(ids.get(model.name, ())) if name in states),
+        )
+        for model in run.models
+    ]
+
+
+def _worker(name: str, state: Mapping[str, Any]) -> WorkerFacts:
+    return WorkerFacts(
+        id=name,
+        device=state.get("device", ""),
+        process_peak_bytes=state.get("process_peak_bytes"),
+        gpu_peak_bytes=state.get("gpu_peak_bytes"),
+        gpu_utilisation=state.get("gpu_utilisation"),
+        gpu_energy_j=state.get("gpu_energy_j"),
+    )

@@ -1,0 +1,180 @@
+"""How what a report says of its judges comes about, and what follows for the ranking. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from nightjar.pipeline.judging.checkup import Checkup
+from nightjar.pipeline.judging.pairs import PairResult
+from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.rubric import Method, Rubric
+from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
+from nightjar.pipeline.report.data.judges import Agreement, Flips, JudgeReport, JudgingReport
+from nightjar.pipeline.report.data.ranking import Ranking
+from nightjar.pipeline.report.data.run_report import Notice, RunReport
+from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
+from nightjar.pipeline.statistics.preference import rates_of, strengths_of
+from nightjar.pipeline.transcripts import JobRow
+
+
+def with_judging(report: RunReport, bench: Bench) -> RunReport:
+    """The report with what is to be said of its judges; scores of a judge that failed its check rank nothing."""
+    if bench.rubric is None and not bench.checkups:
+        return report
+    judging = judging_report(bench, report.jobs)
+    ranking, notices = report.ranking, list(report.notices)
+    if judging.blind:
+        why = "; ".join(one.told for one in judging.blind)
+        text = f"{why}. The judges' scores rank nothing here; the check is under Judges."
+        notices.insert(0, Notice(level="warning", text=text[:1].upper() + text[1:]))
+        if ranking is not None and is_judges(ranking.metric):
+            ranking = barred(ranking, why)
+    return replace(report, judging=judging, ranking=ranking, notices=tuple(notices))
+
+
+def barred(ranking: Ranking, reason: str) -> Ranking:
+    """The ranking without ranks and without verdicts on pairs."""
+    places = tuple(replace(place, rank=None, reason=place.reason or reason) for place in ranking.places)
+    return replace(ranking, places=places, pairs=(), win_rates=(), strengths=())
+
+
+def unlike(one: RunReport, two: RunReport) -> str | None:
+    """Why the judges' scores of two reports cannot be compared; None where they can."""
+    first, second = one.judging, two.judging
+    if first is second or first is None or second is None or None in (first.rubric, second.rubric):
+        return None
+    if (first.prompt_digest, first.scoring_digest) != (second.prompt_digest, second.scoring_digest):
+        return "they were judged by different rubrics"
+    if [(judge.name, judge.file) for judge in first.judges] != [(judge.name, judge.file) for judge in second.judges]:
+        return "they were judged by different judges"
+    if first.rubric is not None and first.rubric.method is Method.PAIRWISE and one.provenance.id != two.provenance.id:
+        return "shares of comparisons won are among a run's own replies (`nightjar judge RUN --against RUN`)"
+    return None
+
+
+def judging_report(bench: Bench, jobs: Sequence[JobRow]) -> JudgingReport:
+    rubric = bench.rubric
+    pairwise = rubric is not None and rubric.method is Method.PAIRWISE
+    checked = {one.judge: one for one in bench.checkups if one.rubric == bench.prompt_digest or rubric is None}
+    names = list(dict.fromkeys([*bench.judges, *(one.judge for one in bench.checkups if rubric is None)]))
+    shares = _shares(rubric, bench) if rubric is not None and pairwise else {}
+    return JudgingReport(
+        rubric=rubric,
+        prompt_digest=bench.prompt_digest,
+        scoring_digest=rubric.scoring_digest if rubric else None,
+        score_digest=bench.score_digest,
+        against=bench.against,
+        judges=tuple(_judge(name, bench, jobs, checked.get(name)) for name in names),
+        agreement=tuple(_agreement(rubric, bench)) if rubric is not None and len(bench.judges) > 1 else (),
+        rates=tuple(rates_of(shares)),
+        strengths=tuple(strengths_of(shares)) if bench.against is None else (),
+        bench=bench,
+    )
+
+
+def _judge(name: str, bench: Bench, jobs: Sequence[JobRow], checked: Checkup | None) -> JudgeReport:
+    flips = None
+    if bench.rubric is not None and bench.rubric.method is Method.PAIRWISE:
+        results = [one for one in bench.pairs if one.pair.decided is None and name in _seats(bench, one)]
+        found = [_compared(name, result, bench.rubric) for result in results]
+        flips = _flips(name, results)
+    else:
+        found = list(_points(name, bench, bench.rubric, jobs)) if bench.rubric is not None else []
+    values = [value for value, _ in found]
+    missing = Counter(why for value, why in found if value is None)
+    there = [value for value in values if value is not None]
+    return JudgeReport(
+        name=name,
+        file=bench.files.get(name),
+        own=tuple(sorted(bench.panel.own.get(name, ()))),
+        asked=len(values),
+        judged=len(there),
+        missing=dict(missing.most_common()),
+        mean=fmean(there) if there and flips is None else None,
+        flips=flips,
+        checkup=checked,
+    )
+
+
+def _points(name: str, bench: Bench, rubric: Rubric, jobs: Sequence[JobRow]) -> Iterator[tuple[float | None, str]]:
+    """One judge's composite of every text that it was to judge, and why there is none."""
+    for job in jobs:
+        if name not in bench.panel.seats(job.model) or not job.turns:
+            continue
+        without = bench.unreferenced.get(job.sequence, frozenset())
+        for turn, place, failure in judged_turns(rubric, job):
+            if failure is not None or turn.index in without:
+                continue
+            given = bench.verdicts.get((job.id, place), {}).get(name, [])
+            value = composite(rubric, given)
+            why = next((verdict.reason for verdict in given if verdict.value is None), "not judged")
+            yield value, why
+
+
+def _compared(name: str, result: PairResult, rubric: Rubric) -> tuple[float | None, str]:
+    """One judge's composite of a pair, and why there is none."""
+    why = next(
+        (why for value, why in (result.points(one.name, [name]) for one in rubric.criteria) if value is None), ""
+    )
+    return result.composite(rubric, [name]), why.removeprefix(f"{name}: ")
+
+
+def _flips(name: str, results: Sequence[PairResult]) -> Flips:
+    said = [opinion for result in results for opinion in result.opinions.get(name, ())]
+    shown = [side for opinion in said for side in opinion.first_shown if side is not None]
+    turned = [opinion.flipped for opinion in said if opinion.flipped is not None]
+    return Flips(compared=len(turned), flipped=sum(turned), sided=len(shown), first=sum(shown))
+
+
+def _agreement(rubric: Rubric, bench: Bench) -> Iterator[Agreement]:
+    """By each criterion on its own level, then by the composite."""
+    pairwise = rubric.method is Method.PAIRWISE
+    level = Level.NOMINAL if pairwise else Level.ORDINAL
+    for one in rubric.criteria:
+        units = _pair_units(one.name, bench) if pairwise else _units(one.name, bench)
+        yield _alpha(metric_name(one.name), level, units)
+    if pairwise:
+        whole = [[r.composite(rubric, [judge]) for judge in bench.judges] for r in bench.pairs if not r.pair.decided]
+    else:
+        whole = [[composite(rubric, said) for said in given.values()] for given in bench.verdicts.values()]
+    yield _alpha(COMPOSITE, Level.INTERVAL, whole)
+
+
+def _units(criterion: str, bench: Bench) -> list[list[float | None]]:
+    found = [[of_criterion(criterion, said) for said in given.values()] for given in bench.verdicts.values()]
+    return [[verdict.value if verdict else None for verdict in unit] for unit in found]
+
+
+def _pair_units(criterion: str, bench: Bench) -> list[list[float | None]]:
+    open_ = [result for result in bench.pairs if result.pair.decided is None]
+    return [[result.points(criterion, [judge])[0] for judge in bench.judges] for result in open_]
+
+
+def _alpha(metric: str, level: Level, units: Sequence[Sequence[float | None]]) -> Agreement:
+    there = [[value for value in unit if value is not None] for unit in units]
+    pairable = [unit for unit in there if len(unit) > 1]
+    return Agreement(metric=metric, level=level, alpha=krippendorff_alpha(pairable, level), units=len(pairable))
+
+
+def _shares(rubric: Rubric, bench: Bench) -> dict[tuple[str, str], dict[str, float]]:
+    """Pair of names -> sequence -> share won by the first: mean over repeats of the mean over turns."""
+    cells: dict[tuple[str, str], dict[tuple[str, int], list[float]]] = {}
+    for result in bench.pairs:
+        value = result.composite(rubric, _seats(bench, result))
+        if value is not None:
+            first = result.pair.first
+            cells.setdefault(result.names, {}).setdefault((first.sequence, first.repeat), []).append(value)
+    shares: dict[tuple[str, str], dict[str, float]] = {}
+    for names, found in cells.items():
+        repeats: dict[str, list[float]] = {}
+        for (sequence, _), values in found.items():
+            repeats.setdefault(sequence, []).append(fmean(values))
+        shares[names] = {sequence: fmean(values) for sequence, values in repeats.items()}
+    return shares
+
+
+def _seats(bench: Bench, result: PairResult) -> tuple[str, ...]:
+    return bench.panel.seats(result.pair.first.model, result.pair.second.model)

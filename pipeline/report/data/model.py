@@ -1,0 +1,76 @@
+"""What a report says of one model, as plain data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from nightjar.pipeline.report.data.group import Group
+from nightjar.pipeline.report.data.spread import Detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerFacts:
+    """What a worker process measured of itself, since it started; None where it cannot be measured."""
+
+    id: str
+    device: str
+    process_peak_bytes: int | None
+    gpu_peak_bytes: int | None
+    gpu_utilisation: float | None
+    gpu_energy_j: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """A model of the run, as the collector read it."""
+
+    name: str
+    digest: str | None
+    facts: ModelFacts | None
+    loads: tuple[LoadFacts, ...]
+    workers: tuple[WorkerFacts, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a model took. `reasons` says of every None why it is one."""
+
+    load_s: float | None
+    process_peak_bytes: int | None
+    gpu_peak_bytes: int | None
+    gpu_utilisation: float | None
+    gpu_energy_j: float | None
+    probe: SpeedProbe | None
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterUse:
+    """One value of a parameter, where it came from, and for how many turns."""
+
+    value: Any
+    source: str
+    turns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport:
+    """Everything about one model: as a whole and by tag, sequence, turn (0, 1, ...) and repeat."""
+
+    input: ModelInput
+    total: Group
+    by_tag: Mapping[str, Group]
+    by_sequence: Mapping[str, Group]
+    by_turn: Mapping[int, Group]
+    by_repeat: Mapping[int, Group]
+    resources: Resources
+    parameters: Mapping[str, tuple[ParameterUse, ...]]
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """By metric: how its sequences spread and what its repeats say."""
+
+    @property
+    def name(self) -> str:
+        return self.input.name

@@ -1,0 +1,116 @@
+"""What a reader must know before any number: unlike sampling, an unfinished run, failures, what is missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from nightjar.jobs.ending import GateVerdict, Outcome
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
+from nightjar.pipeline.report.data.sampling import Difference
+from nightjar.pipeline.report.data.series import MISSING_LIMIT, missing_turns
+from nightjar.pipeline.transcripts import JobRow
+
+
+def notices(
+    provenance: Provenance, models: Sequence[ModelReport], jobs: Sequence[JobRow], differences: Sequence[Difference]
+) -> tuple[Notice, ...]:
+    """In order of weight; unlike sampling is always the first line."""
+    lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
+    lines += [line for model in models for line in (_failed(model), _missing(model), _empty(model))]
+    lines.append(_repeated(provenance, models))
+    return tuple(line for line in lines if line is not None)
+
+
+def _sampled(differences: Sequence[Difference]) -> Notice | None:
+    if not differences:
+        return None
+    told = "; ".join(
+        f"{difference.parameter} "
+        + " / ".join(f"{_short(value)} ({model})" for model, value in difference.values.items())
+        for difference in differences
+    )
+    return _warn(f"The models were sampled differently, so differences between them may come from that: {told}.")
+
+
+def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
+    if not provenance.partial:
+        return None
+    left = sum(not job.finished for job in jobs)
+    return _warn(
+        f"Partial report: the run is {provenance.status.value} and {left} of {len(jobs)} jobs are not finished. "
+        "Numbers will change."
+    )
+
+
+def _stopped(provenance: Provenance) -> Notice | None:
+    if provenance.status not in (RunStatus.STOPPED, RunStatus.CANCELLED):
+        return None
+    return _warn(f"The run was {provenance.status.value.lower()}: {provenance.status_reason or 'no reason recorded'}.")
+
+
+def _failed(model: ModelReport) -> Notice | None:
+    failed = model.total.counts.failed
+    if not failed:
+        return None
+    jobs = sum(model.total.counts.jobs.values())
+    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; the reasons are under Failures.", "failure")
+
+
+def _missing(model: ModelReport) -> Notice | None:
+    share = missing_turns(model)
+    if share <= MISSING_LIMIT:
+        return None
+    text = f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank."
+    return _warn(text, "failure")
+
+
+def _empty(model: ModelReport) -> Notice | None:
+    counts = model.total.counts
+    bad = counts.empty + counts.degenerate
+    if not bad:
+        return None
+    return Notice(
+        level="info",
+        topic="failure",
+        text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
+        "they count as the worst value wherever there is one.",
+    )
+
+
+def _repeated(provenance: Provenance, models: Sequence[ModelReport]) -> Notice | None:
+    greedy = {model.name: _greedy_turns(model) for model in models}
+    told = [f"{turns} of {total} turns of {name}" for name, (turns, total) in greedy.items() if turns]
+    if provenance.repeats < 2 or not told:
+        return None
+    same = f"were generated at temperature 0: their {provenance.repeats} repeats give the same reply."
+    return Notice(level="info", text=f"{', '.join(told)} {same}")
+
+
+def _greedy_turns(model: ModelReport) -> tuple[int, int]:
+    uses = model.parameters.get("temperature", ())
+    return sum(use.turns for use in uses if use.value == 0), sum(use.turns for use in uses)
+
+
+def _warn(text: str, topic: Literal["run", "failure"] = "run") -> Notice:
+    return Notice(level="warning", text=text, topic=topic)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
+    """The report with its gates told: what failed as warnings, the rest in one line."""
+    if verdict is None:
+        return report
+    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
+    passed = [result for result in verdict.results if result.outcome is Outcome.PASSED]
+    if passed:
+        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
+        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
+    return replace(report, verdict=verdict, notices=(*report.notices, *told))

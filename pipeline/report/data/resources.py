@@ -1,0 +1,65 @@
+"""What a model took of its machine: load time, memory, GPU. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from nightjar.pipeline.report.data.model import ModelInput, Resources
+
+
+def resources(model: ModelInput) -> Resources:
+    """The largest peak, the mean utilisation and the total energy over the workers that served the model."""
+    workers = model.workers
+    values = {
+        "load_s": _largest(load.load_s for load in model.loads),
+        "process_peak_bytes": _largest(worker.process_peak_bytes for worker in workers),
+        "gpu_peak_bytes": _largest(worker.gpu_peak_bytes for worker in workers),
+        "gpu_utilisation": _mean(worker.gpu_utilisation for worker in workers),
+        "gpu_energy_j": _total(worker.gpu_energy_j for worker in workers),
+    }
+    probes = [load.probe for load in model.loads if load.probe is not None]
+    return Resources(
+        load_s=values["load_s"],
+        process_peak_bytes=_whole(values["process_peak_bytes"]),
+        gpu_peak_bytes=_whole(values["gpu_peak_bytes"]),
+        gpu_utilisation=values["gpu_utilisation"],
+        gpu_energy_j=values["gpu_energy_j"],
+        probe=probes[-1] if probes else None,
+        reasons=_reasons(model, {**values, "probe": 1.0 if probes else None}),
+    )
+
+
+def _reasons(model: ModelInput, values: Mapping[str, float | None]) -> Mapping[str, str]:
+    reasons = {name: _why(model, name) for name, value in values.items() if value is None}
+    return MappingProxyType(reasons)
+
+
+def _why(model: ModelInput, name: str) -> str:
+    if not model.loads:
+        return "no worker has loaded the model in this run"
+    if name in ("load_s", "probe"):
+        return "the worker did not measure it"
+    if name == "process_peak_bytes":
+        return "no record of the worker is left" if not model.workers else "the worker did not measure it"
+    if all(load.offloaded_layers == 0 for load in model.loads):
+        return "no GPU"
+    return "not measured: NVML is not available" if model.workers else "no record of the worker is left"
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) if there else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,137 @@
+"""The report of a run as plain data. Pure: no I/O, no clock; every renderer starts from `RunReport`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.identity import digest
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.pipeline.report.data.changes import Changes
+from nightjar.pipeline.report.data.judges import JudgingReport
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.ranking import Ranking
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.transcripts import JobRow
+
+SCHEMA_VERSION = "1.0"
+"""Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a run was: enough to say what the numbers are numbers of."""
+
+    id: str
+    name: str
+    status: RunStatus
+    status_reason: str | None
+    suite_name: str
+    suite_version: int
+    suite_digest: str
+    suite_source: str | None
+    suite_licence: str | None
+    primary_metric: str | None
+    repeats: int
+    seed: int
+    date: str
+    set_parameters: Mapping[str, Any]
+    set_model_parameters: Mapping[str, Mapping[str, Any]]
+    judges: tuple[str, ...]
+    content: str
+    nightjar_version: str
+    created_at: datetime
+    finished_at: datetime | None
+    rubric: Mapping[str, Any] | None = None
+    """What the judges were asked, as the run stores it."""
+
+    @property
+    def rubric_digest(self) -> str | None:
+        """Of the rubric that the judges go by; None without judges."""
+        return digest("rubric", dict(self.rubric)) if self.rubric is not None and self.judges else None
+
+    @property
+    def partial(self) -> bool:
+        """The run may still change."""
+        return self.status not in TERMINAL_RUNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A line the reader must not miss."""
+
+    level: Literal["warning", "info"]
+    text: str
+    topic: Literal["run", "failure"] = "run"
+    """The page tells of failures in a place of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    provenance: Provenance
+    generated_at: datetime
+    generated_by: str
+    """Nightjar's version that made the report."""
+    notices: tuple[Notice, ...]
+    models: tuple[ModelReport, ...]
+    sequences: tuple[PromptSequence, ...]
+    """In suite order."""
+    jobs: tuple[JobRow, ...]
+    """In the run's order."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """Of every metric there can be, in the order they are shown."""
+    ranking: Ranking | None = None
+    """By the headline metric; None where none has a better end."""
+    verdict: GateVerdict | None = None
+    """Of the run's gates, at its end."""
+    judging: JudgingReport | None = None
+    """None where no judge was asked anything."""
+    changes: Changes | None = None
+    """Since the baseline; None without one."""
+    reference: str | None = None
+    """The model that the others' results by tag are held against; None: the first."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """In order of first appearance."""
+        return tuple(dict.fromkeys(tag for sequence in self.sequences for tag in sequence.tags))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that occur, in the order they are shown."""
+        return occurring(self.models, self.scales)
+
+    @property
+    def headline(self) -> str | None:
+        """The metric the report leads with: the suite's primary one, else the first that has a better end."""
+        return headline(self.metrics, self.scales, self.provenance.primary_metric)
+
+    def quality_metrics(self) -> tuple[str, ...]:
+        """Metrics with a better end; the others describe."""
+        return tuple(name for name in self.metrics if self.scales[name].worst is not None)
+
+    def leading_metrics(self, most: int) -> tuple[str, ...]:
+        """What a short table shows: the headline, the judges' composite and the share of checks, then the others.
+
+        Where nothing has a better end, the measures.
+        """
+        quality = self.quality_metrics() or self.metrics
+        first = [name for name in (self.headline, "judge", "checks") if name in quality]
+        return tuple(name for name in dict.fromkeys([*first, *quality]) if name is not None)[:most]
+
+
+def occurring(models: Sequence[ModelReport], scales: Mapping[str, Scale]) -> tuple[str, ...]:
+    """The metrics that the models have, in the order of the scales."""
+    seen = {name for model in models for name in model.total.metrics}
+    return tuple(name for name in scales if name in seen)
+
+
+def headline(metrics: Sequence[str], scales: Mapping[str, Scale], primary: str | None) -> str | None:
+    """The suite's primary metric, else the first that has a better end."""
+    if primary in metrics:
+        return primary
+    return next((name for name in metrics if scales[name].worst is not None), None)

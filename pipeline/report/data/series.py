@@ -1,0 +1,84 @@
+"""One value per sequence of a model and a metric, and what is missing of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightjar.pipeline.report.data.group import Group
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.scores import Direction, Scale
+
+MISSING_LIMIT = 0.05
+"""A model with a larger share missing gets no rank."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """`values` by sequence, in the scale's own numbers."""
+
+    model: str
+    metric: str
+    scale: Scale
+    values: Mapping[str, float]
+    complete: frozenset[str]
+    """Sequences of which nothing is missing."""
+    missing_share: float
+    """Share of the scores that should be there and are not (not generated, unscored, failed), or of the model's
+    turns, whichever is larger."""
+    to_worst: float | None
+    """The mean if everything missing were the scale's worst; None for a measure, or of nothing."""
+    to_best: float | None
+
+    def better(self) -> dict[str, float]:
+        """The values so turned that more is better."""
+        sign = -1.0 if self.scale.direction is Direction.LOWER else 1.0
+        return {sequence: sign * value for sequence, value in self.values.items()}
+
+
+def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, str] | None = None) -> Series:
+    """The series of a model; `keys` renames sequences (to their digests, say)."""
+    values: dict[str, float] = {}
+    complete: set[str] = set()
+    there = lost = 0
+    low: list[float] = []
+    high: list[float] = []
+    for sequence, group in model.by_sequence.items():
+        found = group.metrics.get(metric)
+        if found is None:
+            continue
+        key = keys[sequence] if keys is not None else sequence
+        gone = found.missing + found.unscored + found.failed
+        there += found.values
+        lost += gone
+        if found.mean is not None:
+            values[key] = found.mean
+            if not gone:
+                complete.add(key)
+        low.append(_filled(group, metric, scale.worst))
+        high.append(_filled(group, metric, scale.best))
+    bounded = scale.worst is not None and scale.best is not None and low
+    return Series(
+        model=model.name,
+        metric=metric,
+        scale=scale,
+        values=values,
+        complete=frozenset(complete),
+        missing_share=max(lost / (there + lost) if there + lost else 0.0, missing_turns(model)),
+        to_worst=sum(low) / len(low) if bounded else None,
+        to_best=sum(high) / len(high) if bounded else None,
+    )
+
+
+def missing_turns(model: ModelReport) -> float:
+    """Share of the expected turns of ended jobs that are not there."""
+    counts = model.total.counts
+    return counts.turns_missing / counts.turns_expected if counts.turns_expected else 0.0
+
+
+def _filled(group: Group, metric: str, value: float | None) -> float:
+    """A sequence's mean with `value` in the place of everything missing."""
+    found = group.metrics[metric]
+    gone = found.missing + found.unscored + found.failed
+    total = found.values + gone
+    return ((found.mean or 0.0) * found.values + (value or 0.0) * gone) / total if total else 0.0

@@ -1,0 +1,108 @@
+"""The nights of one suite side by side, and what changed between them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from nightjar.pipeline.report.data.changes import Mark
+from nightjar.pipeline.report.data.fingerprints import changed
+from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel, NightScale, Plain
+
+SCHEMA_VERSION = "1.0"
+"""Of docs/trend.schema.json: the first number changes when a key is renamed or removed."""
+
+
+class TrendMark(Plain):
+    """From this night on something is not what it was; `model` is None for what concerns the whole run."""
+
+    number: int
+    """As the charts and the table of nights show it: all marks of one night share it."""
+    run: str
+    night: str
+    """The run's name."""
+    model: str | None
+    what: str
+    before: str | None
+    after: str | None
+
+    @property
+    def words(self) -> str:
+        told = Mark(what=self.what, before=self.before, after=self.after).words
+        return f"{self.model}: {told}" if self.model else told
+
+
+class Trend(Plain):
+    """Oldest night first."""
+
+    schema_version: str = SCHEMA_VERSION
+    suite: str
+    generated_at: datetime
+    generated_by: str
+    nights: list[Night]
+    marks: list[TrendMark]
+
+    @property
+    def models(self) -> list[str]:
+        """In order of first appearance."""
+        return list(dict.fromkeys(model.name for night in self.nights for model in night.models))
+
+    @property
+    def scales(self) -> dict[str, NightScale]:
+        """Of every metric, the newest night's first."""
+        found: dict[str, NightScale] = {}
+        for night in reversed(self.nights):
+            for name, scale in night.scales.items():
+                found.setdefault(name, scale)
+        return found
+
+    @property
+    def headline(self) -> str | None:
+        return self.nights[-1].headline if self.nights else None
+
+    def metrics(self) -> list[str]:
+        """Those with a better end, the headline first; the measures after them."""
+        scales = self.scales
+        return sorted(scales, key=lambda name: (name != self.headline, scales[name].direction == "none"))
+
+
+def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -> Trend:
+    """Of nights that come oldest first."""
+    marks: list[TrendMark] = []
+    number = 0
+    for at, night in enumerate(nights):
+        found = list(_marks(night, nights[:at]))
+        number += bool(found)
+        marks += [
+            TrendMark(
+                number=number,
+                run=night.run,
+                night=night.name,
+                model=model,
+                what=mark.what,
+                before=mark.before,
+                after=mark.after,
+            )
+            for model, mark in found
+        ]
+    return Trend(suite=suite, generated_at=now, generated_by=f"nightjar {version}", nights=list(nights), marks=marks)
+
+
+def model_of(night: Night, name: str) -> NightModel | None:
+    return next((model for model in night.models if model.name == name), None)
+
+
+def metric_of(night: Night, model: str, metric: str) -> NightMetric | None:
+    """None where the model took no part, or has no such metric."""
+    found = model_of(night, model)
+    return found.metrics.get(metric) if found is not None else None
+
+
+def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, Mark]]:
+    """What differs from the night before; of a model, from the last night that it took part in."""
+    if before:
+        yield from ((None, mark) for mark in changed(before[-1].marks, night.marks))
+    for model in night.models:
+        last = next((found for one in reversed(before) if (found := model_of(one, model.name)) is not None), None)
+        if last is not None:
+            yield from ((model.name, mark) for mark in changed(last.marks, model.marks))

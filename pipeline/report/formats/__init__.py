@@ -1,0 +1,1 @@
+"""The report as JSON, CSV, Markdown and text."""

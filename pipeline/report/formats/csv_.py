@@ -1,0 +1,112 @@
+"""The report as CSV: one row per turn, those that are missing included. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import cell
+from nightjar.pipeline.report.formats.judge_json import answer_columns, answers
+from nightjar.pipeline.report.formats.provenance import flat
+from nightjar.pipeline.transcripts import JobRow, TurnRow
+
+COLUMNS = (
+    "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "
+    "degenerate prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s first_token_s "
+    "mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
+).split()
+
+ORIGINS = (
+    "run.id run.seed nightjar.version suite.digest prompts.digest rubric.digest model.digest model.file "
+    "model.template_digest llama.cpp device"
+).split()
+"""Of `provenance.flat`; `parameters` joins the model's."""
+
+Cell = str | int | float | None
+
+
+def render_csv(report: RunReport) -> Iterator[str]:
+    """Rows as text, header first; RFC 4180, UTF-8.
+
+    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, `answer.NAME` where several judged,
+    `missing`: why the turn is not there, and `from.NAME`: where the row comes from.
+    """
+    names, reasoned = _names(report)
+    parts = answer_columns(report)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    scores = [f"score.{name}" for name in names]
+    scores += [f"reason.{name}" for name in reasoned] + [f"answer.{name}" for name in parts]
+    origins = {model.name: _origin(report, model) for model in report.models}
+    origin_columns = [f"from.{name}" for name in (*ORIGINS, "parameters")]
+    writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing", *origin_columns)])
+    for job in report.jobs:
+        for row in _rows(report.provenance.name, job, names, reasoned, parts):
+            writer.writerow([cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.model])])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _origin(report: RunReport, model: ModelReport) -> list[Cell]:
+    known = flat(report, model)
+    parameters = (f"{key.partition('.')[2]}={value}" for key, value in known.items() if key.startswith("parameter."))
+    return [*map(known.get, ORIGINS), "; ".join(parameters)]
+
+
+def _names(report: RunReport) -> tuple[list[str], list[str]]:
+    """Names of all scores, and of those that have a reason somewhere."""
+    names: dict[str, bool] = {}
+    for turn in (turn for job in report.jobs for turn in job.turns):
+        for name, score in turn.scores.items():
+            names[name] = names.get(name, False) or score.reason is not None
+    return list(names), [name for name, has_reason in names.items() if has_reason]
+
+
+def _rows(
+    run: str, job: JobRow, names: Sequence[str], reasoned: Sequence[str], parts: Sequence[str]
+) -> Iterator[list[Cell]]:
+    there = {turn.index: turn for turn in job.turns}
+    for index in range(job.turns_total):
+        turn = there.get(index)
+        head: list[Cell] = [run, job.model, job.sequence, " ".join(job.tags), job.repeat, index]
+        head += [turn.name if turn else None, job.status.value, job.reason]
+        if turn is None:
+            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))
+            yield [*head, *blank, f"not generated: {job.missing_reason}"]
+        else:
+            scores = turn.scores
+            values: list[Cell] = [scores[name].value if name in scores else None for name in names]
+            reasons: list[Cell] = [scores[name].reason if name in scores else None for name in reasoned]
+            yield [*head, *_turn(turn), *values, *reasons, *answers(turn, parts), None]
+
+
+def _turn(turn: TurnRow) -> list[Cell]:
+    return [
+        turn.prompt,
+        turn.reply,
+        turn.reasoning,
+        turn.finish_reason,
+        turn.empty,
+        turn.degenerate,
+        turn.prompt_tokens,
+        turn.reused_tokens,
+        turn.reply_tokens,
+        turn.reasoning_tokens,
+        turn.queue_s,
+        turn.prefill_s,
+        turn.decode_s,
+        turn.first_token_s,
+        turn.mean_logprob,
+        turn.seed,
+        turn.draws,
+        turn.policy,
+        " ".join(map(str, turn.dropped_turns)),
+        turn.reprefill_reason,
+        turn.worker,
+        turn.committed_at.isoformat(),
+    ]

@@ -1,0 +1,107 @@
+"""Where an export's numbers come from, the same in every format. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nightjar.jobs.identity import digest
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+
+
+def provenance(report: RunReport) -> dict[str, Any]:
+    """Digests, seeds, parameters with their sources, versions and hardware, as JSON-able data."""
+    run = report.provenance
+    return {
+        "tool": f"nightjar {report.generated_by}",
+        "exported_at": report.generated_at.isoformat(),
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "status": run.status.value,
+            "partial": run.partial,
+            "seed": run.seed,
+            "repeats": run.repeats,
+            "date": run.date,
+            "content": run.content,
+            "nightjar_version": run.nightjar_version,
+            "created_at": run.created_at.isoformat(),
+            "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+            "set_parameters": dict(run.set_parameters),
+            "set_model_parameters": {name: dict(values) for name, values in run.set_model_parameters.items()},
+        },
+        "suite": {
+            "name": run.suite_name,
+            "version": run.suite_version,
+            "digest": run.suite_digest,
+            "source": run.suite_source,
+            "licence": run.suite_licence,
+        },
+        "prompts": {sequence.id: sequence.digest for sequence in report.sequences},
+        "judging": judging(report),
+        "models": [model_provenance(model) for model in report.models],
+    }
+
+
+def judging(report: RunReport) -> dict[str, Any] | None:
+    """The judges, and digests of what they were asked and how it counts; None for a run without judges."""
+    run = report.provenance
+    if not run.judges:
+        return None
+    found = report.judging
+    return {
+        "judges": list(run.judges),
+        "judge_files": dict(found.bench.files) if found else {},
+        "rubric": run.rubric.get("name") if run.rubric else None,
+        "rubric_digest": run.rubric_digest,
+        "prompt_digest": found.prompt_digest if found else None,
+        "scoring_digest": found.scoring_digest if found else None,
+        "against": found.against if found else None,
+    }
+
+
+def model_provenance(model: ModelReport) -> dict[str, Any]:
+    facts = model.input.facts
+    return {
+        "name": model.name,
+        "digest": model.input.digest,
+        "facts": facts.model_dump(mode="json") if facts else None,
+        "loads": [load.model_dump(mode="json") for load in model.input.loads],
+        "parameters": {
+            name: [{"value": use.value, "source": use.source, "turns": use.turns} for use in uses]
+            for name, uses in model.parameters.items()
+        },
+    }
+
+
+def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
+    """The same for formats that hold names with texts: digests in full, the parameters' most used values."""
+    run = report.provenance
+    facts = model.input.facts
+    found: Mapping[str, Any] = {
+        "nightjar.version": run.nightjar_version,
+        "run.id": run.id,
+        "run.name": run.name,
+        "run.status": run.status.value,
+        "run.seed": run.seed,
+        "run.repeats": run.repeats,
+        "run.date": run.date,
+        "suite.name": f"{run.suite_name}@{run.suite_version}",
+        "suite.digest": run.suite_digest,
+        "prompts.digest": digest("prompts", [(sequence.id, sequence.digest) for sequence in report.sequences]),
+        "judges": ", ".join(run.judges) or None,
+        "rubric.digest": (judging(report) or {}).get("rubric_digest"),
+        "model.name": model.name,
+        "model.digest": model.input.digest,
+        "model.file": facts.file_name if facts else None,
+        "model.quantisation": facts.quantisation if facts else None,
+        "model.template_digest": facts.template_digest if facts else None,
+        "llama.cpp": ", ".join(dict.fromkeys(load.llama_cpp_build for load in model.input.loads)) or None,
+        "device": ", ".join(dict.fromkeys(load.device for load in model.input.loads)) or None,
+        **{
+            f"parameter.{name}": f"{uses[0].value} ({uses[0].source})" + (" and others" if len(uses) > 1 else "")
+            for name, uses in model.parameters.items()
+        },
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}

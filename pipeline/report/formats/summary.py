@@ -1,0 +1,33 @@
+"""The short table of a report, for a terminal and for Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+
+
+def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:
+    """Columns (right-aligned ones end in ">") and one row per model: quality, failures, speed."""
+    quality = [name for name in report.leading_metrics(4) if name != "words"]  # it has a column of its own
+    columns = ["model", *(f"{name}>" for name in quality)]
+    columns += ["turns>", "empty>", "failed>", "words>", "tokens/s>", "first token>"]
+    return columns, [_row(report, model, quality) for model in report.models]
+
+
+def _row(report: RunReport, model: ModelReport, quality: Sequence[str]) -> list[str]:
+    counts, speed = model.total.counts, model.total.speed
+    cells = [fmt.metric(model.total.metrics.get(name), report.scales[name]) for name in quality]
+    words = model.total.metrics.get("words")
+    return [
+        model.name,
+        *cells,
+        f"{counts.turns}/{counts.turns_expected}",
+        str(counts.empty + counts.degenerate),
+        str(counts.failed),
+        fmt.number(words.mean if words else None),
+        fmt.number(speed.decode_tokens_per_s),
+        fmt.seconds(speed.first_token_p50_s),
+    ]

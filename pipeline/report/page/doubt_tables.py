@@ -1,0 +1,182 @@
+"""The report's tables on doubt: the ranking, pairs of models, strengths, spread, repeats, the baseline. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.answer import amount, difference
+from nightjar.pipeline.report.data.changes import Changes, ModelChange
+from nightjar.pipeline.report.data.findings import more_needed
+from nightjar.pipeline.report.data.links import show
+from nightjar.pipeline.report.data.ranking import Pair, Ranking, Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.spread import Detail, Reduced, Repeats
+from nightjar.pipeline.report.page.result_tables import quality_cell
+from nightjar.pipeline.report.page.tables import Cell, Table, measured, name_cell
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
+from nightjar.pipeline.statistics.preference import WinRate
+from nightjar.pipeline.statistics.spread import SMALLEST_BOOTSTRAP
+
+
+def ranking_table(report: RunReport) -> Table:
+    """Models by rank, best first; equal ranks are a group that can't be told apart."""
+    ranking = report.ranking
+    assert ranking is not None
+    at = {model.name: number for number, model in enumerate(report.models)}
+    strengths = {one.model: one for one in ranking.strengths}
+    rows = []
+    for place in ranking.places:
+        model = report.models[at[place.model]]
+        strength = strengths.get(place.model)
+        rank = Cell(text=str(place.rank)) if place.rank is not None else Cell(text=fmt.ABSENT, note=place.reason or "")
+        rows.append(
+            (
+                name_cell(model, at[place.model]),
+                rank,
+                quality_cell(report, model, ranking.metric),
+                Cell(text=fmt.signed(strength.strength), note=_strength_interval(strength.interval))
+                if strength is not None
+                else Cell(text=fmt.ABSENT, note="not ranked" if place.rank is None else "one model"),
+            )
+        )
+    columns = ("model", "rank>", f"{ranking.metric}, 95\u202f% interval>", "strength>")
+    return Table(id="ranking", columns=columns, rows=tuple(rows))
+
+
+def pairs_table(report: RunReport) -> Table:
+    """Each pair of ranked models by the headline metric: difference, wins, doubt, verdict, what more would show."""
+    ranking = report.ranking
+    assert ranking is not None
+    scale = report.scales[ranking.metric]
+    rates = {(rate.first, rate.second): rate for rate in ranking.win_rates}
+    rows = tuple(_pair(pair, rates.get((pair.first, pair.second)), ranking, scale) for pair in ranking.pairs)
+    columns = (
+        *("models", "difference>", "effect>", "win rate>", "better / equal / worse>", "p, adjusted>", "verdict"),
+        *("could be seen>", "more sequences needed>"),
+    )
+    return Table(id="pairs", columns=columns, rows=rows)
+
+
+def spread_table(report: RunReport) -> Table:
+    """How the sequences' values of each metric spread."""
+    rows = []
+    for name in report.quality_metrics() or report.metrics:
+        for at, model in enumerate(report.models):
+            detail = model.details.get(name)
+            if detail is None:
+                continue
+            scale, q = report.scales[name], detail.quantiles
+            middle = fmt.interval(detail.median_interval, scale) or f"under {SMALLEST_BOOTSTRAP} sequences"
+            cells = (Cell(text=fmt.metric_value(q[percent], scale)) for percent in (0, 10, 25, 75, 90, 100))
+            first = list(cells)
+            first.insert(3, Cell(text=fmt.metric_value(q[50], scale), note=middle if scale.worst is not None else ""))
+            rows.append((Cell(text=name), name_cell(model, at, facts=False), *first))
+    columns = ("metric", "model", "least>", "10\u202f%>", "25\u202f%>", "median>", "75\u202f%>", "90\u202f%>", "most>")
+    return Table(id="spread", columns=columns, rows=tuple(rows))
+
+
+def repeats_detail_table(report: RunReport) -> Table:
+    """What repeats say, beside the mean: reducers, and the parts of the variance."""
+    rows = []
+    for name in report.quality_metrics() or report.metrics:
+        for at, model in enumerate(report.models):
+            detail = model.details.get(name)
+            if detail is not None and detail.repeats is not None:
+                cells = _repeats(detail, detail.repeats, report.scales[name])
+                rows.append((Cell(text=name), name_cell(model, at, facts=False), *cells))
+    columns = ("metric", "model", "median>", "best>", "pass@k>", "pass^k>", "variance, sequences>", "repeats>")
+    return Table(id="repeat-detail", columns=columns, rows=tuple(rows))
+
+
+def changes_table(report: RunReport, changes: Changes) -> Table:
+    """Every metric with a better end against the baseline, and the speed probe and memory beside them."""
+    rows = tuple(row for one in changes.models for row in _changed(report, one))
+    return Table(id="changes", columns=("model", "metric", "then>", "now>", "difference>", "verdict"), rows=rows)
+
+
+def _changed(report: RunReport, one: ModelChange) -> Iterator[tuple[Cell, ...]]:
+    for found in one.metrics:
+        scale, link = report.scales[found.metric], show(model=one.model, sort=found.metric)
+        ends = (amount(end, scale) for end in (found.low, found.high))
+        between = "too few sequences" if found.low is None else " to ".join(ends)
+        yield (
+            Cell(text=one.model),
+            Cell(text=found.metric),
+            Cell(text=fmt.metric_value(found.before, scale)),
+            Cell(text=fmt.metric_value(found.after, scale), link=link),
+            Cell(text=amount(found.difference, scale), note=between),
+            Cell(text=found.words, mark=found.verdict if found.told else ""),
+        )
+    for cost in one.costs:
+        show_cost = _bytes if "bytes" in cost.name else fmt.number
+        cells = (Cell(text=show_cost(value)) for value in (cost.before, cost.after))
+        change = f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "new"
+        yield (Cell(text=one.model), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
+
+
+def _bytes(value: float) -> str:
+    return fmt.size(int(value))
+
+
+def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> tuple[Cell, ...]:
+    paired, few = pair.paired, f"under {SMALLEST_INTERVAL} sequences"
+    more = more_needed(pair)
+    mark = "" if pair.verdict is Verdict.CANNOT_TELL else pair.verdict.value
+    return (
+        Cell(text=f"{pair.first} against {pair.second}", link=show(sort=ranking.metric)),
+        Cell(text=difference(pair, scale), note=_difference_interval(pair, scale)),
+        measured(fmt.signed, paired.effect, "no spread"),
+        Cell(text=fmt.percent(rate.share), note=_share(rate.interval) or few)
+        if rate is not None
+        else Cell(text=fmt.ABSENT, note=few),
+        Cell(text=f"{paired.wins} / {paired.ties} / {paired.losses}"),
+        measured(fmt.p_value, pair.p_adjusted, few),
+        Cell(text=pair.verdict.value, mark=mark),
+        Cell(text=amount(pair.detectable, scale).lstrip("+")) if pair.detectable else Cell(text=fmt.ABSENT, note=few),
+        Cell(text=fmt.whole(more))
+        if more is not None
+        else Cell(text=fmt.ABSENT, note="enough" if mark else "none would do"),
+    )
+
+
+def _repeats(detail: Detail, repeats: Repeats, scale: Scale) -> Iterator[Cell]:
+    yield _reduced(repeats.median, scale, f"of up to {repeats.most}")
+    yield (
+        _reduced(repeats.best, scale, "of a sequence")
+        if repeats.best is not None
+        else Cell(text=fmt.ABSENT, note="no better end")
+    )
+    for by_k in (repeats.pass_at, repeats.pass_all):
+        if by_k:
+            k = max(by_k)
+            yield _reduced(by_k[k], scale, f"k = {k}")
+        else:
+            yield Cell(text=fmt.ABSENT, note="no passes")
+    split = repeats.variance
+    if split is None or split.shared is None:
+        yield from (Cell(text=fmt.ABSENT, note="no spread"), Cell(text=fmt.ABSENT, note="no spread"))
+    else:
+        yield Cell(text=fmt.percent(split.shared), note=f"variance {fmt.number(split.between_sequences)}")
+        yield Cell(text=fmt.percent(1 - split.shared), note=f"variance {fmt.number(split.between_repeats)}")
+
+
+def _reduced(value: Reduced, scale: Scale, what: str) -> Cell:
+    between = fmt.interval(value.interval, scale)
+    return Cell(text=fmt.metric_value(value.mean, scale), note=f"{what}; {between}" if between else what)
+
+
+def _difference_interval(pair: Pair, scale: Scale) -> str:
+    found = pair.paired.interval
+    return f"{amount(found.low, scale)} to {amount(found.high, scale)}" if found else "too few sequences"
+
+
+def _strength_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return f"under {SMALLEST_BOOTSTRAP} sequences"
+    return f"{fmt.signed(interval.low)} to {fmt.signed(interval.high)}"
+
+
+def _share(interval: Interval | None) -> str:
+    return f"{interval.low * 100:.0f}{fmt.TO}{fmt.percent(interval.high)}" if interval else ""

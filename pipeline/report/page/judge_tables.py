@@ -1,0 +1,178 @@
+"""The judges' section of the report as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from nightjar.pipeline.judging.checkup import Ability, Checkup, Discernment
+from nightjar.pipeline.judging.rubric import Method
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.judges import Agreement, JudgeReport, JudgingReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import markdown
+from nightjar.pipeline.report.page.tables import Cell, Table
+from nightjar.pipeline.statistics.intervals import Interval
+
+
+def judge_markdown(report: RunReport) -> Iterator[str]:
+    """The section's tables as Markdown."""
+    judging = report.judging
+    if judging is None:
+        return
+    yield f"\n## Judges\n\n{markdown(intro(judging))} {markdown(checked(judging))}\n\n"
+    tables = (judges_table(judging), checks_table(judging), agreement_table(judging), rates_table(judging))
+    yield "\n".join("".join(_markdown(table)) for table in (*tables, strengths_table(judging)) if table is not None)
+
+
+def intro(judging: JudgingReport) -> str:
+    """What was asked, in a sentence or two."""
+    rubric = judging.rubric
+    if rubric is None:
+        return "The judges were checked; nothing of this run is judged."
+    what = "conversation" if rubric.scope.value == "conversation" else "reply"
+    names = ", ".join(one.name for one in rubric.criteria)
+    if rubric.method is Method.PAIRWISE:
+        versus = f"the same model's in run {judging.against}" if judging.against else "every other model's"
+        told = f"Each {what} was compared with {versus}, in both orders; what changes with the order is a tie."
+    else:
+        told = f"Each {what} was given points."
+    return f"{told} Rubric {rubric.name} ({names}), prompts {(judging.prompt_digest or '')[:12]}."
+
+
+def checked(judging: JudgingReport) -> str:
+    """Whether the judges are known to be any good."""
+    told = [f"{one.checkup.told}." for one in judging.judges if one.checkup is not None]
+    unknown = [one.name for one in judging.judges if one.checkup is None]
+    if unknown:
+        told.append(f"Not checked against spoilt replies: {', '.join(unknown)} (`nightjar judge check`).")
+    return " ".join(told)
+
+
+def judges_table(judging: JudgingReport) -> Table:
+    pairwise = judging.rubric is not None and judging.rubric.method is Method.PAIRWISE
+    what = "pairs" if pairwise else "texts"
+    more = ("changed with the order>", "chose the first>") if pairwise else ("mean>",)
+    rows = [
+        (
+            Cell(text=one.name, note=_own(one), title=one.file or ""),
+            Cell(text=fmt.whole(one.asked)),
+            Cell(text=fmt.whole(one.asked - one.judged), note=_missing(one), alert=one.judged < one.asked),
+            *(_flip_cells(one) if pairwise else [_number(one.mean, "no verdict")]),
+        )
+        for one in judging.judges
+    ]
+    return Table(id="judges", columns=("judge", f"{what}>", "no verdict>", *more), rows=tuple(rows))
+
+
+def checks_table(judging: JudgingReport) -> Table | None:
+    """Real against spoilt, kind by kind; None where nothing was checked."""
+    found = [one.checkup for one in judging.judges if one.checkup is not None]
+    rows = [_check_row(checkup, one) for checkup in found for one in checkup.controls]
+    columns = ("judge", "spoilt by", "sequences>", "real>", "spoilt>", "difference>", "verdict")
+    return Table(id="judge-checks", columns=columns, rows=tuple(rows)) if rows else None
+
+
+def agreement_table(judging: JudgingReport) -> Table | None:
+    """Krippendorff's alpha; None with one judge."""
+    rows = [
+        (
+            Cell(text=one.metric),
+            _number(one.alpha, _no_alpha(one)),
+            Cell(text=one.level.value),
+            Cell(text=fmt.whole(one.units)),
+        )
+        for one in judging.agreement
+    ]
+    columns = ("metric", "alpha>", "level", "judged by two or more>")
+    return Table(id="agreement", columns=columns, rows=tuple(rows)) if rows else None
+
+
+def rates_table(judging: JudgingReport) -> Table | None:
+    """Share of comparisons won; None without pairs."""
+    rows = [
+        (
+            Cell(text=one.first),
+            Cell(text=one.second),
+            Cell(text=_share(one.share), note=_interval(one.interval)),
+            Cell(text=fmt.whole(one.n)),
+        )
+        for one in judging.rates
+    ]
+    columns = ("model", "against", "won, ties half>", "sequences>")
+    return Table(id="win-rates", columns=columns, rows=tuple(rows)) if rows else None
+
+
+def strengths_table(judging: JudgingReport) -> Table | None:
+    """Bradley-Terry strengths; None under three models, where a win rate says it all."""
+    if len(judging.strengths) < 3:
+        return None
+    rows = [
+        (Cell(text=one.model), Cell(text=fmt.number(one.strength), note=_interval(one.interval, share=False)))
+        for one in judging.strengths
+    ]
+    return Table(id="strengths", columns=("model", "Bradley-Terry strength>"), rows=tuple(rows))
+
+
+def _check_row(checkup: Checkup, one: Discernment) -> tuple[Cell, ...]:
+    found = one.paired
+    note = _interval(found.interval, share=False) or "too few sequences"
+    missing = f"{one.missing} without a verdict: {one.reason}" if one.missing else ""
+    return (
+        Cell(text=checkup.judge),
+        Cell(text=one.control.value.replace("_", "-")),
+        Cell(text=fmt.whole(found.n), note=missing),
+        _number(one.real, "no verdict"),
+        _number(one.spoilt, "no verdict"),
+        Cell(text=f"{found.difference:+.3g}", note=note) if found.difference is not None else Cell(text=fmt.ABSENT),
+        Cell(text=one.ability.value, alert=one.ability is Ability.CANNOT),
+    )
+
+
+def _own(judge: JudgeReport) -> str:
+    return f"not asked about {', '.join(judge.own)}: its own" if judge.own else ""
+
+
+def _missing(judge: JudgeReport) -> str:
+    told = [f"{count} x {reason}" for reason, count in list(judge.missing.items())[:3]]
+    return "; ".join(told) + ("; and others" if len(judge.missing) > 3 else "")
+
+
+def _flip_cells(judge: JudgeReport) -> Sequence[Cell]:
+    flips = judge.flips
+    if flips is None:
+        return Cell(text=fmt.ABSENT), Cell(text=fmt.ABSENT)
+    return (
+        _rate(flips.rate, f"{flips.flipped} of {flips.compared}"),
+        _rate(flips.first_share, f"{flips.first} of {flips.sided}"),
+    )
+
+
+def _rate(share: float | None, note: str) -> Cell:
+    return Cell(text=fmt.ABSENT, note="no verdict") if share is None else Cell(text=_share(share), note=note)
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def _number(value: float | None, reason: str) -> Cell:
+    return Cell(text=fmt.ABSENT, note=reason) if value is None else Cell(text=fmt.number(value))
+
+
+def _no_alpha(one: Agreement) -> str:
+    return "all values are the same" if one.units else "no text has two verdicts"
+
+
+def _interval(interval: Interval | None, *, share: bool = True) -> str:
+    if interval is None:
+        return ""
+    low, high = interval.low, interval.high
+    return f"{low:.0%} to {high:.0%}" if share else f"{low:.3g} to {high:.3g}"
+
+
+def _markdown(table: Table) -> Iterable[str]:
+    yield "| " + " | ".join(markdown(column.removesuffix(">")) for column in table.columns) + " |\n"
+    yield "| " + " | ".join("---:" if column.endswith(">") else "---" for column in table.columns) + " |\n"
+    for row in table.rows:
+        cells = (f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row)
+        yield "| " + " | ".join(markdown(cell) for cell in cells) + " |\n"

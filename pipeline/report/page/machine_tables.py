@@ -1,0 +1,187 @@
+"""The report's tables on speed, machine and provenance, as plain data. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.fingerprints import parameters_digest, prompts_digest
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.page.tables import Cell, Table, measured, text_table
+
+
+def speed_table(report: RunReport) -> Table:
+    """One row per measure, one column per model."""
+    rows = []
+    none = "nothing was generated"
+    for label, note, show, read in (
+        ("Prefill", "prompt tokens computed per second", fmt.number, "prefill_tokens_per_s"),
+        ("Decode", "tokens per second of one conversation", fmt.number, "decode_tokens_per_s"),
+        ("All together", "reply tokens over the busy time", fmt.number, "total_tokens_per_s"),
+        ("First token, median", "", fmt.seconds, "first_token_p50_s"),
+        ("First token, 95th percentile", "", fmt.seconds, "first_token_p95_s"),
+        ("Whole reply, median", "", fmt.seconds, "latency_p50_s"),
+        ("Whole reply, 95th percentile", "", fmt.seconds, "latency_p95_s"),
+        ("Waiting for a slot, median", "", fmt.seconds, "queue_p50_s"),
+        ("Busy time", "at least one reply being made", fmt.seconds, "busy_s"),
+    ):
+        cells = (measured(show, getattr(model.total.speed, read), none) for model in report.models)
+        rows.append((Cell(text=label, note=note), *cells))
+    rows.append((Cell(text="Prompt tokens", note="of them reused"), *map(_prompt_tokens, report.models)))
+    rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
+    return Table(id="speed-table", columns=_columns("measured", report), rows=tuple(rows))
+
+
+def machine_table(report: RunReport) -> Table:
+    """The speed probe, loading, memory, GPU."""
+    rows = []
+    for label, note, name, show in (
+        ("Load time", "", "load_s", fmt.seconds),
+        ("Process memory, peak", "since the worker started", "process_peak_bytes", _bytes),
+        ("GPU memory, peak", "", "gpu_peak_bytes", _bytes),
+        ("GPU busy", "mean since load", "gpu_utilisation", fmt.percent),
+        ("GPU energy", "since load", "gpu_energy_j", _energy),
+    ):
+        cells = (
+            measured(show, getattr(model.resources, name), model.resources.reasons.get(name, ""))
+            for model in report.models
+        )
+        rows.append((Cell(text=label, note=note), *cells))
+    for label, name in (
+        ("Probe: prefill, one slot", "prefill_tokens_per_s"),
+        ("Probe: decode, one slot", "decode_tokens_per_s"),
+        ("Probe: decode, all slots", "all_slots_decode_tokens_per_s"),
+    ):
+        cells = (
+            measured(fmt.number, getattr(model.resources.probe, name, None), model.resources.reasons.get("probe", ""))
+            for model in report.models
+        )
+        rows.append((Cell(text=label, note="tokens per second"), *cells))
+    return Table(id="machine", columns=_columns("measured", report), rows=tuple(rows))
+
+
+def facts_table(report: RunReport) -> Table:
+    """What each model is, and how it was loaded."""
+    facts = [_facts(model) for model in report.models]
+    names = list(dict.fromkeys(name for known in facts for name in known))
+    rows = [
+        (
+            Cell(text=name),
+            *(Cell(text=known.get(name, fmt.ABSENT), note="" if name in known else "not known yet") for known in facts),
+        )
+        for name in names
+    ]
+    return Table(id="facts", columns=_columns("", report, right=False), rows=tuple(rows))
+
+
+def parameters_table(report: RunReport) -> Table:
+    """Every generation parameter of every model, with where its value came from."""
+    names = list(dict.fromkeys(name for model in report.models for name in model.parameters))
+    rows = [(Cell(text=name), *(_parameter(model, name) for model in report.models)) for name in names]
+    digests = ((parameters_digest(model) or fmt.ABSENT, model) for model in report.models)
+    rows.append(
+        (Cell(text="digest of all"), *(Cell(text=found[:12], note=_no_turn(model)) for found, model in digests))
+    )
+    return Table(id="parameters", columns=_columns("parameter", report, right=False), rows=tuple(rows))
+
+
+def run_table(report: RunReport) -> Table:
+    """What the run was."""
+    run = report.provenance
+    pairs = [
+        ("run", f"{run.name} ({run.id})"),
+        ("status", run.status.value + (f": {run.status_reason}" if run.status_reason else "")),
+        ("suite", f"{run.suite_name} version {run.suite_version} ({run.suite_digest})"),
+        ("prompts", prompts_digest(report)),
+        ("judges", ", ".join(run.judges) or "none"),
+        ("rubric", run.rubric_digest or "none"),
+        ("read from", run.suite_source or "the suite is no longer stored"),
+        ("licence of the suite", run.suite_licence or "none given"),
+        ("sequences x models x repeats", f"{len(report.sequences)} x {len(report.models)} x {run.repeats}"),
+        ("seed", str(run.seed)),
+        ("--set", _json(run.set_parameters)),
+        ("--set per model", _json(run.set_model_parameters)),
+        ("date given to templates", run.date),
+        ("content", run.content),
+        ("begun", _moment(run.created_at)),
+        ("finished", _moment(run.finished_at) if run.finished_at else "not finished"),
+        ("nightjar", f"{run.nightjar_version}; this report {report.generated_by}, {_moment(report.generated_at)}"),
+    ]
+    return text_table("run", ("", ""), pairs)
+
+
+def _facts(model: ModelReport) -> dict[str, str]:
+    facts, found = model.input.facts, {}
+    if facts is not None:
+        found = {
+            "file": f"{facts.file_name}, {fmt.size(facts.file_bytes)}",
+            "SHA-256": facts.digest,
+            "architecture": f"{facts.architecture}, {fmt.whole(facts.parameters)} parameters, {facts.layers} layers",
+            "quantisation": facts.quantisation,
+            "context trained": f"{fmt.whole(facts.context_train)} tokens",
+            "chat template": facts.template_digest or "none",
+            "licence": facts.licence or "not stated in the file",
+        }
+    elif model.input.digest is not None:
+        found = {"SHA-256": model.input.digest}
+    for load in model.input.loads[-1:]:
+        found |= {
+            "device": load.device,
+            "driver": load.driver or "none known",
+            "layers offloaded": str(load.offloaded_layers),
+            "context per conversation": f"{fmt.whole(load.context)} tokens, {load.slots} slots",
+            "batch / micro-batch / threads": f"{load.n_batch} / {load.n_ubatch} / {load.threads}",
+            "flash attention": "on" if load.flash_attention else "off",
+            "KV cache": f"{load.cache_type_k} / {load.cache_type_v}",
+            "hosts": ", ".join(sorted({worker.id.partition(":")[0] for worker in model.input.workers})) or "not known",
+            "llama.cpp": f"{load.llama_cpp_build}, llama-cpp-python {load.llama_cpp_python}",
+        }
+    return found
+
+
+def _parameter(model: ModelReport, name: str) -> Cell:
+    uses = model.parameters.get(name, ())
+    if not uses:
+        return Cell(text=fmt.ABSENT, note="no turn yet")
+    shown = [json.dumps(use.value, ensure_ascii=False) for use in uses[:4]]
+    more = f" and {len(uses) - 4} more" if len(uses) > 4 else ""
+    sources = " / ".join(dict.fromkeys(use.source for use in uses[:4]))
+    return Cell(text=", ".join(text if len(text) <= 60 else text[:57] + "..." for text in shown) + more, note=sources)
+
+
+def _no_turn(model: ModelReport) -> str:
+    return "" if model.parameters else "no turn yet"
+
+
+def _columns(first: str, report: RunReport, *, right: bool = True) -> tuple[str, ...]:
+    return (first, *(f"{model.name}{'>' if right else ''}" for model in report.models))
+
+
+def _prompt_tokens(model: ModelReport) -> Cell:
+    counts = model.total.counts
+    return Cell(text=fmt.whole(counts.prompt_tokens), note=fmt.whole(counts.reused_tokens))
+
+
+def _reply_tokens(model: ModelReport) -> Cell:
+    counts = model.total.counts
+    return Cell(text=fmt.whole(counts.reply_tokens), note=fmt.whole(counts.reasoning_tokens))
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False, default=dict) if values else "nothing"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _bytes(value: float) -> str:
+    return fmt.size(int(value))
+
+
+def _energy(value: float) -> str:
+    return f"{fmt.number(value / 3600)}\u202fWh"

@@ -1,0 +1,242 @@
+"""The report's tables of results: by model, criterion, tag, sequence, turn and repeat. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.gaps import Gap, Gaps
+from nightjar.pipeline.report.data.group import Counts, Group
+from nightjar.pipeline.report.data.links import show
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.page.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
+from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.statistics.intervals import Interval
+
+MOST_SEQUENCES = 300
+"""Rows of the table by sequence; of more, those with the lowest values are shown."""
+
+
+def models_table(report: RunReport) -> Table:
+    """One row per model: quality, what is missing or cut, speed."""
+    quality = report.leading_metrics(3)
+    rows = []
+    for at, model in enumerate(report.models):
+        counts, speed, name = model.total.counts, model.total.speed, model.name
+        cut = counts.truncated_length + counts.truncated_context
+        bad = counts.empty + counts.degenerate
+        flag = "empty" if counts.empty else "degenerate"
+        cut_flag = "length" if counts.truncated_length else "context"
+        rows.append(
+            (
+                name_cell(model, at),
+                *(quality_cell(report, model, metric) for metric in quality),
+                count_cell(counts.turns, show(model=name), f"of {fmt.whole(counts.turns_expected)}"),
+                count_cell(counts.failed, show(model=name, flag="failed"), "jobs", bad=True),
+                count_cell(bad, show(model=name, flag=flag), f"{counts.empty} empty" if bad else "", bad=True),
+                count_cell(cut, show(model=name, flag=cut_flag), _cut(counts)),
+                measured(fmt.number, speed.decode_tokens_per_s, "nothing was decoded", show(model=name)),
+                measured(fmt.seconds, speed.first_token_p50_s, "no first token", show(model=name)),
+            )
+        )
+    quality_columns = (f"{name}>" for name in quality)
+    columns = ("model", *quality_columns, "turns>", "failed>", "empty or degenerate>", "cut off>")
+    return Table(id="models", columns=(*columns, "tokens/s>", "first token>"), rows=tuple(rows))
+
+
+def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
+    """A metric; for the headline of a model with something missing also its bounds."""
+    cell = metric_cell(report, model.total, name, show(model=model.name, sort=name))
+    places = report.ranking.places if report.ranking and report.ranking.metric == name else ()
+    place = next((place for place in places if place.model == model.name), None)
+    if place is None or place.to_worst is None or place.to_best is None or place.to_best == place.to_worst:
+        return cell
+    bounds = Interval(low=min(place.to_worst, place.to_best), high=max(place.to_worst, place.to_best), method="bounds")
+    return with_note(cell, f"{fmt.interval(bounds, report.scales[name])} by what is missing")
+
+
+def criteria_table(report: RunReport) -> Table:
+    """Heat map: every metric with a better end, criterion x model."""
+    rows = []
+    for name in report.quality_metrics():
+        cells = (
+            metric_cell(report, model.total, name, show(model=model.name, sort=name), heat=True)
+            for model in report.models
+        )
+        scale = report.scales[name]
+        rows.append((Cell(text=name, note=_ends(scale)), *cells))
+    return Table(id="criteria", columns=_columns("criterion", report), rows=tuple(rows))
+
+
+def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
+    """Heat map: the headline metric by tag, with each model's gap to the reference model; words where none is."""
+    name = report.headline or "words"
+    rows = []
+    for tag in report.tags:
+        cells = []
+        for model in report.models:
+            group = model.by_tag.get(tag)
+            link = show(model=model.name, tag=tag, sort=name)
+            cell = metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no job")
+            gap = gaps.gaps.get((tag, model.name)) if gaps is not None else None
+            cells.append(_with_gap(cell, gap, report.scales[name]) if gap is not None else cell)
+        count = sum(tag in sequence.tags for sequence in report.sequences)
+        rows.append((Cell(text=tag, note=f"{count} sequence{'' if count == 1 else 's'}"), *cells))
+    return Table(id="tags", columns=_columns("tag", report), rows=tuple(rows))
+
+
+def sequences_table(report: RunReport) -> Table:
+    """The headline metric by sequence; of very many, the MOST_SEQUENCES with the lowest values."""
+    names = [sequence.id for sequence in report.sequences]
+    if len(names) > MOST_SEQUENCES:
+        lowest = sorted(names, key=lambda name: _lowest(report, name))[:MOST_SEQUENCES]
+        names = [name for name in names if name in set(lowest)]
+    return _by(
+        report,
+        "sequences",
+        "sequence",
+        names,
+        lambda model, name: model.by_sequence.get(name),
+        lambda model, name: show(model=model, sequence=name),
+        lambda name: show(sequence=name),
+    )
+
+
+def repeats_table(report: RunReport) -> Table:
+    """The headline metric by repeat; repeats of one number have nothing in common but it."""
+    names = [str(repeat + 1) for repeat in sorted({key for model in report.models for key in model.by_repeat})]
+    return _by(
+        report,
+        "repeats",
+        "repeat",
+        names,
+        lambda model, name: model.by_repeat.get(int(name) - 1),
+        lambda model, name: show(model=model, repeat=int(name) - 1),
+        lambda name: show(repeat=int(name) - 1),
+    )
+
+
+def metrics_table(report: RunReport) -> Table:
+    """Every metric of every model with its n, and what has no number."""
+    rows = []
+    for name in report.metrics:
+        for at, model in enumerate(report.models):
+            value = model.total.metrics.get(name)
+            if value is None:
+                continue
+            here = model.name
+            rows.append(
+                (
+                    Cell(text=name),
+                    name_cell(model, at, facts=False),
+                    metric_cell(report, model.total, name, show(model=here, sort=name)),
+                    Cell(text=fmt.whole(value.n)),
+                    Cell(text=fmt.whole(value.values)),
+                    count_cell(value.worst, show(model=here, sort=name)),
+                    count_cell(value.unscored, show(model=here, flag="unscored"), bad=True),
+                    count_cell(value.failed, show(model=here, flag="error"), bad=True),
+                    count_cell(value.missing, show(model=here, flag="missing"), bad=True),
+                )
+            )
+    columns = ("metric", "model", "mean>", "sequences>", "turns>", "as worst>", "unscored>", "failed>", "missing>")
+    return Table(id="metrics", columns=columns, rows=tuple(rows))
+
+
+def turns_table(report: RunReport) -> Table:
+    """How the turns of a conversation differ: length, emptiness, cost."""
+    rows = []
+    for turn in sorted({key for model in report.models for key in model.by_turn}):
+        for at, model in enumerate(report.models):
+            group = model.by_turn.get(turn)
+            if group is None:
+                continue
+            counts, here = group.counts, show(model=model.name)
+            computed = counts.prompt_tokens - counts.reused_tokens
+            rows.append(
+                (
+                    Cell(text=str(turn + 1)),
+                    name_cell(model, at, facts=False),
+                    count_cell(counts.turns, here, f"of {fmt.whole(counts.turns_expected)}"),
+                    count_cell(counts.empty, show(model=model.name, flag="empty"), bad=True),
+                    metric_cell(report, group, "words", here),
+                    count_cell(counts.reply_tokens, here),
+                    count_cell(computed, here, f"{fmt.whole(counts.reused_tokens)} reused"),
+                    measured(fmt.seconds, group.speed.latency_p50_s, "no turn", here),
+                )
+            )
+    columns = ("turn", "model", "replies>", "empty>", "words>", "reply tokens>", "prompt tokens computed>", "median>")
+    return Table(id="turns", columns=columns, rows=tuple(rows))
+
+
+def failures_table(report: RunReport) -> Table:
+    """Reasons of failed jobs and of empty and degenerate replies."""
+    rows = [
+        (
+            name_cell(model, at, facts=False),
+            Cell(text=reason),
+            count_cell(times, show(model=model.name, find=reason.partition(": ")[2] or reason)),
+        )
+        for at, model in enumerate(report.models)
+        for reason, times in model.total.counts.failures.items()
+    ]
+    return Table(id="failures", columns=("model", "reason", "times>"), rows=tuple(rows))
+
+
+def _with_gap(cell: Cell, gap: Gap, scale: Scale) -> Cell:
+    """The cell with the difference from the reference model; marked where it is beyond doubt."""
+    if gap.paired.difference is None:
+        return with_note(cell, "no sequence in common")
+    shown = amount(gap.paired.difference, scale)
+    mark = "" if gap.verdict is Verdict.CANNOT_TELL else gap.verdict.value
+    marked = with_note(cell, f"{shown}, {mark}" if mark else shown)
+    return Cell(**{**vars(marked), "mark": mark})
+
+
+def _by(
+    report: RunReport,
+    table: str,
+    what: str,
+    names: Iterable[str],
+    group_of: Callable[[ModelReport, str], Group | None],
+    cell_link: Callable[[str, str], str],
+    row_link: Callable[[str], str],
+) -> Table:
+    name = report.headline or "words"
+    rows = []
+    for key in names:
+        cells = []
+        for model in report.models:
+            group = group_of(model, key)
+            link = cell_link(model.name, key)
+            cells.append(
+                metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no job")
+            )
+        rows.append((Cell(text=key, link=row_link(key)), *cells))
+    return Table(id=table, columns=_columns(what, report), rows=tuple(rows))
+
+
+def _columns(first: str, report: RunReport) -> tuple[str, ...]:
+    return (first, *(f"{model.name}>" for model in report.models))
+
+
+def _lowest(report: RunReport, sequence: str) -> float:
+    """The lowest value of the headline metric that a model has for a sequence, so turned that more is better."""
+    name = report.headline or "words"
+    sign = -1.0 if report.scales[name].direction.value == "lower" else 1.0
+    groups = [model.by_sequence.get(sequence) for model in report.models]
+    found = [group.metrics[name].mean for group in groups if group is not None and name in group.metrics]
+    return min((sign * value for value in found if value is not None), default=0.0)
+
+
+def _ends(scale: Scale) -> str:
+    if scale.worst is None or scale.best is None:
+        return ""
+    return f"{fmt.metric_value(scale.worst, scale)} worst, {fmt.metric_value(scale.best, scale)} best"
+
+
+def _cut(counts: Counts) -> str:
+    parts = ((counts.truncated_length, "by length"), (counts.truncated_context, "by context"))
+    return ", ".join(f"{count} {why}" for count, why in parts if count)

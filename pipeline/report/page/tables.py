@@ -1,0 +1,103 @@
+"""What a table of the report is, and the cells that tables share; an empty cell says why it is empty. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.group import Group
+from nightjar.pipeline.report.data.metric import Metric
+from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.scores import Scale
+
+SERIES = 8
+"""Colours for models; a ninth model takes the first again."""
+HEATS = 10
+"""Steps of a heat map, from worst (0) to best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """`note` stands small under the text: an interval, a unit, or the reason of an empty cell."""
+
+    text: str
+    note: str = ""
+    title: str = ""
+    series: int | None = None
+    """Number of the model whose colour marks the cell, from 1."""
+    link: str | None = None
+    """Address of the transcripts behind the number (`links.show`), or id of an element of the page."""
+    file: str | None = None
+    """A file beside the page."""
+    heat: int | None = None
+    """Where the value lies between worst and best, 0 to HEATS: colours the cell."""
+    alert: bool = False
+    mark: str = ""
+    """"better" or "worse": beyond doubt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Columns whose name ends in ">" hold numbers; the first column names the row."""
+
+    id: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """A table of plain texts."""
+    return Table(id=name, columns=tuple(columns), rows=tuple(tuple(Cell(text=text) for text in row) for row in rows))
+
+
+def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:
+    """A model's name in its colour, with its size and quantisation."""
+    known = model.input.facts
+    note = f"{_billions(known.parameters)}, {known.quantisation}" if known and facts else ""
+    return Cell(text=model.name, note=note, series=at % SERIES + 1)
+
+
+def metric_cell(report: RunReport, group: Group, name: str, link: str | None = None, *, heat: bool = False) -> Cell:
+    """A mean with its interval, or why there is none."""
+    value = group.metrics.get(name)
+    if value is None:
+        return Cell(text=fmt.ABSENT, note="nothing to score")
+    if value.mean is None:
+        return Cell(text=fmt.ABSENT, note=value.reason or "", alert=True, link=link)
+    scale = report.scales[name]
+    return Cell(
+        text=fmt.metric(value, scale),
+        note=fmt.interval(value.interval, scale),
+        title=fmt.metric_title(value),
+        link=link,
+        heat=heat_of(value, scale) if heat else None,
+    )
+
+
+def heat_of(metric: Metric | None, scale: Scale) -> int | None:
+    """The step of a mean between its scale's worst and best; None for a measure."""
+    if metric is None or metric.mean is None or scale.worst is None or scale.best is None:
+        return None
+    share = (metric.mean - scale.worst) / (scale.best - scale.worst)
+    return round(min(max(share, 0.0), 1.0) * HEATS)
+
+
+def count_cell(count: int, link: str | None = None, note: str = "", *, bad: bool = False) -> Cell:
+    """A count, linked where there is something to see."""
+    return Cell(text=fmt.whole(count), note=note, link=link if count else None, alert=bad and count > 0)
+
+
+def measured(show: Callable[[float], str], value: float | None, reason: str, link: str | None = None) -> Cell:
+    """A measurement, or why there is none."""
+    return Cell(text=fmt.ABSENT, note=reason) if value is None else Cell(text=show(value), link=link)
+
+
+def with_note(cell: Cell, note: str) -> Cell:
+    """The cell with more said under it."""
+    return replace(cell, note=f"{cell.note}; {note}" if cell.note else note) if note else cell
+
+
+def _billions(parameters: int) -> str:
+    return f"{fmt.number(parameters / 1e9)} B" if parameters >= 1e8 else f"{fmt.number(parameters / 1e6)} M"

@@ -1,0 +1,113 @@
+"""The trend of a suite as a page of its own and as JSON; same look and same policy as a run's report."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel
+from nightjar.pipeline.report.data.safe import slug
+from nightjar.pipeline.report.data.trend import Trend, TrendMark, metric_of, model_of
+from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, environment
+from nightjar.pipeline.report.page.tables import SERIES, Cell, Table
+from nightjar.pipeline.report.page.trend_charts import plain_scale, trend_charts
+
+
+def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
+    """The page. `reports`: names of the report files beside it, which nights link to."""
+    style = asset("report.css")
+    return (
+        environment()
+        .get_template("trend.html")
+        .render(
+            trend=trend,
+            style=style,
+            style_hash=csp_hash(style),
+            series={name: at % SERIES + 1 for at, name in enumerate(trend.models)},
+            drawings=[drawing(chart) for chart in trend_charts(trend)],
+            now=now_table(trend),
+            nights=nights_table(trend, reports),
+            marks=_by_number(trend),
+            fmt=fmt,
+        )
+    )
+
+
+def render_trend_json(trend: Trend) -> str:
+    """docs/trend.schema.json; ASCII only, so that no terminal is steered by it."""
+    import json
+
+    return json.dumps(trend.model_dump(mode="json"), indent=1) + "\n"
+
+
+def now_table(trend: Trend) -> Table:
+    """Where each model stands: the newest night, the one before, and the range over all."""
+    name = trend.headline
+    rows = []
+    for at, model in enumerate(trend.models):
+        found = [metric_of(night, model, name) for night in trend.nights] if name else []
+        there = [one for one in found if one is not None and one.mean is not None]
+        speeds = [one.decode_tokens_per_s or one.run_tokens_per_s for one in _of_model(trend, model)]
+        rows.append(
+            (
+                Cell(text=model, series=at % SERIES + 1),
+                *((_cell(trend, name, one) for one in (there[-1:] + there[-2:-1])) if name else ()),
+                *(Cell(text=fmt.ABSENT, note="no such night") for _ in range(2 - len(there[-2:]) if name else 0)),
+                _range(trend, name, there),
+                Cell(text=fmt.number(speeds[-1])) if speeds and speeds[-1] else Cell(text=fmt.ABSENT, note="none"),
+                Cell(text=str(len(_of_model(trend, model)))),
+            )
+        )
+    first = (f"{name}, newest>", "night before>") if name else ()
+    return Table(id="now", columns=("model", *first, "lowest to highest>", "tokens/s>", "nights>"), rows=tuple(rows))
+
+
+def nights_table(trend: Trend, reports: Set[str]) -> Table:
+    """Newest first: each night's headline by model, failures, and what changed."""
+    name = trend.headline
+    numbers = {mark.run: mark.number for mark in trend.marks}
+    rows = []
+    for night in reversed(trend.nights):
+        file = f"{slug(night.name, night.run)}.html"
+        number = numbers.get(night.run)
+        rows.append(
+            (
+                Cell(text=night.name, file=file if file in reports else None, note=f"{night.created_at:%Y-%m-%d}"),
+                *(_cell(trend, name, metric_of(night, model, name) if name else None) for model in trend.models),
+                Cell(text=_bad(night), alert=_bad(night) != "0"),
+                Cell(text=str(number), link=f"mark-{number}") if number else Cell(text=fmt.ABSENT, note="nothing"),
+            )
+        )
+    columns = ("night", *(f"{model}>" for model in trend.models), "failed or empty>", "changed>")
+    return Table(id="nights", columns=columns, rows=tuple(rows))
+
+
+def _cell(trend: Trend, name: str | None, metric: NightMetric | None) -> Cell:
+    if name is None or metric is None or metric.mean is None:
+        return Cell(text=fmt.ABSENT, note="no value")
+    scale = plain_scale(trend.scales[name])
+    ends = [fmt.metric_value(end, scale) for end in (metric.low, metric.high) if end is not None]
+    return Cell(text=fmt.metric_value(metric.mean, scale), note=" to ".join(ends))
+
+
+def _range(trend: Trend, name: str | None, found: list[NightMetric]) -> Cell:
+    if name is None or not found:
+        return Cell(text=fmt.ABSENT, note="no value")
+    means = [one.mean for one in found if one.mean is not None]
+    scale = plain_scale(trend.scales[name])
+    return Cell(text=f"{fmt.metric_value(min(means), scale)} to {fmt.metric_value(max(means), scale)}")
+
+
+def _of_model(trend: Trend, model: str) -> list[NightModel]:
+    return [found for night in trend.nights if (found := model_of(night, model)) is not None]
+
+
+def _bad(night: Night) -> str:
+    return fmt.whole(sum(model.failed_jobs + model.empty + model.degenerate for model in night.models))
+
+
+def _by_number(trend: Trend) -> dict[int, list[TrendMark]]:
+    found: dict[int, list[TrendMark]] = {}
+    for mark in trend.marks:
+        found.setdefault(mark.number, []).append(mark)
+    return found
