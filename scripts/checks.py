@@ -153,7 +153,7 @@ def _cores(settings: Settings) -> Check:
 def _devices() -> Iterator[Check]:
     """The cards of this machine, and whether this build of llama.cpp can use them."""
     from nightjar.workers.engine.llama.devices import gpus
-    from nightjar.workers.gpu import list_cards
+    from nightjar.workers.process.gpus import list_cards
 
     cards = list_cards()
     for card in cards:

@@ -99,7 +99,7 @@ def obtained(name: str, settings: Settings) -> ModelEntry:
 
 def verify_model(entry: ModelEntry, settings: Settings) -> bool:
     """Hashes the model with a bar and prints a line for each file; False where one is not what it should be."""
-    from nightjar.workers.library.split import parts_of
+    from nightjar.workers.library.gguf.split import parts_of
     from nightjar.workers.library.verify import verify
 
     with bar() as progress:

@@ -9,16 +9,16 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.scripts.model_views import prepared, size
 
 if TYPE_CHECKING:
-    from nightjar.workers.library.fit import Room
-    from nightjar.workers.library.recommend import Recommendation
+    from nightjar.workers.library.fit.fit import Room
+    from nightjar.workers.library.fit.recommend import Recommendation
 
 _SIZE = re.compile(r"^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 
 
 def recommended(ram: str | None, vram: str | None, wanted: str | None) -> list[Recommendation]:
     """The recommendations for the given sizes, else for this machine. Raises UsageError."""
-    from nightjar.workers.library.curated import curated_list
-    from nightjar.workers.library.recommend import recommend
+    from nightjar.workers.library.fit.curated import curated_list
+    from nightjar.workers.library.fit.recommend import recommend
 
     prepared()
     if wanted not in (None, "chat", "embedding", "judge"):
@@ -28,8 +28,8 @@ def recommended(ram: str | None, vram: str | None, wanted: str | None) -> list[R
 
 def room_for(ram: str | None, vram: str | None) -> Room:
     """The room to plan for: sizes given, and this machine's where they are not."""
-    from nightjar.workers.library.fit import Room
-    from nightjar.workers.library.hardware import room_of, this_machine
+    from nightjar.workers.library.fit.fit import Room
+    from nightjar.workers.library.fit.hardware import room_of, this_machine
 
     here = room_of(this_machine()) if ram is None or vram is None else Room(host=0)
     host = here.host if ram is None else parse_size(ram, "--ram")
@@ -51,7 +51,7 @@ def parse_size(text: str, option: str) -> int:
 
 def show_recommended(found: list[Recommendation], *, as_json: bool) -> None:
     from nightjar.scripts.output import console, emit_json, table
-    from nightjar.workers.library.curated import curated_list
+    from nightjar.workers.library.fit.curated import curated_list
 
     as_of = curated_list().as_of
     if as_json:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.database import Database
     from nightjar.workers.library.find import ModelEntry
+    from nightjar.workers.library.gguf.shape import Shape
     from nightjar.workers.library.inventory import Held, Serving
-    from nightjar.workers.library.shape import Shape
 
 CAPABILITIES = ("chat", "base", "embedding", "judge")
 
@@ -111,10 +111,10 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
-    from nightjar.workers.library.estimate import kv_bytes, kv_bytes_per_token
-    from nightjar.workers.library.fit import CPU_UBATCH, context_of
+    from nightjar.workers.library.fit.estimate import kv_bytes, kv_bytes_per_token
+    from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
+    from nightjar.workers.library.gguf.shape import shape_of
     from nightjar.workers.library.inspect import entry_facts, inspect_file
-    from nightjar.workers.library.shape import shape_of
 
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
@@ -144,8 +144,8 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
 def _fit(entry: ModelEntry, shape: Shape) -> dict[str, Any]:
     """How the model would be loaded on this machine now, or why it cannot be."""
     from nightjar.config.errors import ModelFitError
-    from nightjar.workers.library.fit import fit
-    from nightjar.workers.library.hardware import room_of, this_machine
+    from nightjar.workers.library.fit.fit import fit
+    from nightjar.workers.library.fit.hardware import room_of, this_machine
 
     try:
         found = fit(entry.name, shape, room_of(this_machine()), entry.load)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from nightjar.jobs.models import ModelFacts
     from nightjar.jobs.parameters import Resolved
     from nightjar.jobs.sequences import Sequence as PromptSequence
+    from nightjar.workers.conversation.prompts import Conversation
     from nightjar.workers.engine.engine import BatchEngine
     from nightjar.workers.engine.request import Request
     from nightjar.workers.library.find import ModelEntry
-    from nightjar.workers.prompts import Conversation
 
 STANDARD_INPUT = "-"
 
@@ -95,7 +95,7 @@ def pin(wanted: str | None) -> str | None:
 
     To be called before anything touches CUDA. Raises UsageError for a card that is not there, and for several.
     """
-    from nightjar.workers.gpu import choose, list_cards
+    from nightjar.workers.process.gpus import choose, list_cards
 
     if wanted is None:
         return None
@@ -167,8 +167,8 @@ def request(
     """The same way as a job's first turn. Raises TemplateError, ContextError."""
     from nightjar.jobs.sequences import Mode, TurnSpec
     from nightjar.jobs.sequences import Sequence as PromptSequence
-    from nightjar.workers.conversation import ask, draft
-    from nightjar.workers.turns import turn_request
+    from nightjar.workers.conversation.plan import ask, draft
+    from nightjar.workers.conversation.turns import turn_request
 
     mode = Mode.COMPLETION if completion else Mode.CHAT
     sequence = PromptSequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system)
@@ -189,8 +189,8 @@ def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequenc
     from datetime import UTC, datetime
 
     from nightjar.jobs.sequences import Mode
-    from nightjar.workers.prompts import open_conversation
-    from nightjar.workers.templates import ChatTemplate
+    from nightjar.workers.conversation.prompts import open_conversation
+    from nightjar.workers.conversation.templates import ChatTemplate
 
     source, template = subject.entry.template or engine.chat_template, None
     if source is not None and sequence.mode is Mode.CHAT:

@@ -10,8 +10,8 @@ from nightjar.config.errors import UsageError
 
 if TYPE_CHECKING:
     from nightjar.scripts.session import Session
-    from nightjar.workers.gpu import Pin
-    from nightjar.workers.roamer import Look, Outlook, Place, Process
+    from nightjar.workers.process.auto import Look, Outlook, Place, Process
+    from nightjar.workers.process.gpus import Pin
 
 
 async def roam(
@@ -25,8 +25,8 @@ async def roam(
     """Runs the roamer on the chosen cards. `only`: the one model to serve; `flags`: further ones of `nightjar
     worker`. Raises UsageError.
     """
-    from nightjar.workers.gpu import choose, list_cards
-    from nightjar.workers.roamer import Place, Roamer, start_worker
+    from nightjar.workers.process.auto import Place, Roamer, start_worker
+    from nightjar.workers.process.gpus import choose, list_cards
 
     if wanted not in (None, "chat", "embedding", "judge"):
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge.")
@@ -43,7 +43,7 @@ async def roam(
 def _room(pin: Pin, session: Session) -> int:
     """Bytes a model may take at this place."""
     from nightjar.config.hardware import memory_limit
-    from nightjar.workers.library.hardware import room_of, this_machine
+    from nightjar.workers.library.fit.hardware import room_of, this_machine
 
     share = session.settings.model.memory_share
     if pin.card is not None and pin.card.memory_bytes is not None:
@@ -56,8 +56,8 @@ def _room(pin: Pin, session: Session) -> int:
 
 def _look(session: Session, only: str | None) -> Look:
     """What a place sees: waiting jobs, what this host could load for them, and who serves them already."""
-    from nightjar.workers.library.survey import Loadable, backlogs, live_workers, loadable, published, waiting_jobs
-    from nightjar.workers.roamer import Outlook
+    from nightjar.workers.process.auto import Outlook
+    from nightjar.workers.process.survey import Loadable, backlogs, live_workers, loadable, published, waiting_jobs
 
     known: dict[str, Loadable] = {}
 

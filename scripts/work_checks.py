@@ -43,8 +43,8 @@ def model_checks(settings: Settings) -> Iterator[Check]:
 def _size(model: Held, settings: Settings) -> Check | None:
     """A warning where one conversation does not fit the memory, on a machine without cards that could hold a part."""
     from nightjar.config.hardware import memory_limit
-    from nightjar.workers.gpu import list_cards
-    from nightjar.workers.library.survey import loadable
+    from nightjar.workers.process.gpus import list_cards
+    from nightjar.workers.process.survey import loadable
 
     needed, limit = loadable(model.name, None, settings).memory_bytes, memory_limit()
     if needed is None or needed <= limit or list_cards():

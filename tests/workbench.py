@@ -20,11 +20,11 @@ from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
-from nightjar.workers.beat import Beat
-from nightjar.workers.card import CardLease
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.main import WorkerOptions, WorkerProcess
+from nightjar.workers.process.gpu_lease import CardLease
+from nightjar.workers.process.heartbeat import Beat
+from nightjar.workers.process.main import WorkerOptions, WorkerProcess
 
 MODEL = "scripted"
 

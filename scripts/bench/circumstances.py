@@ -15,8 +15,8 @@ from nightjar.scripts.bench.measures import CONTEXT, DECODE_CONTEXT, DECODE_COUN
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.engine.llama.library import BUILD
 from nightjar.workers.engine.loading import resolve
-from nightjar.workers.gpu import list_cards
 from nightjar.workers.library.inspect import read_facts
+from nightjar.workers.process.gpus import list_cards
 
 
 def circumstances(setup: Setup) -> dict[str, Any]:

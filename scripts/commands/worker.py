@@ -46,7 +46,7 @@ def worker(
 async def _serve(
     model: str, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int, parent: int | None
 ) -> int:
-    from nightjar.workers.main import WorkerOptions, serve
+    from nightjar.workers.process.main import WorkerOptions, serve
 
     options = WorkerOptions(
         model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent
@@ -58,8 +58,8 @@ async def _serve(
 async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
     from nightjar.config.settings import load_settings
     from nightjar.scripts.model_pull import obtained
-    from nightjar.workers.gpu import choose, list_cards
-    from nightjar.workers.supervisor import Supervisor
+    from nightjar.workers.process.gpus import choose, list_cards
+    from nightjar.workers.process.supervisor import Supervisor
 
     obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
     pins = choose(gpu, list_cards())

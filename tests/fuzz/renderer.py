@@ -21,7 +21,7 @@ MESSAGES = [
 
 def render(source: str) -> dict[str, str]:
     from nightjar.config.errors import NightjarError
-    from nightjar.workers.templates import ChatTemplate
+    from nightjar.workers.conversation.templates import ChatTemplate
 
     try:
         template = ChatTemplate(source, bos_text="<s>", eos_text="</s>", date="2026-03-14")

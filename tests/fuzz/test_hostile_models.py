@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.gguf.shape import shape_of
 from nightjar.workers.library.inspect import facts_of, inspect_file
-from nightjar.workers.library.shape import shape_of
 from tests.fuzz.amount import seeds
 from tests.fuzz.child import Child
 from tests.fuzz.hostile import DEMO, fields_of, killer, mutate

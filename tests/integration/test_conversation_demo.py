@@ -16,14 +16,14 @@ from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
 from nightjar.scripts.demo_model.check import TRIAL_SEED
 from nightjar.scripts.demo_model.corpus import trial_chats
-from nightjar.workers.conversation import PromptPlan, ask, plan_prompt, replay
+from nightjar.workers.conversation.plan import PromptPlan, ask, plan_prompt, replay
+from nightjar.workers.conversation.prompts import open_conversation
+from nightjar.workers.conversation.special_tokens import Rendering, encode
+from nightjar.workers.conversation.summaries import plan_turn
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_record, turn_request
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.request import Engine
-from nightjar.workers.guards import Rendering, encode
-from nightjar.workers.prompts import open_conversation
-from nightjar.workers.summaries import plan_turn
-from nightjar.workers.templates import ChatTemplate
-from nightjar.workers.turns import turn_draw, turn_record, turn_request
 from tests.demo_engine import demo_engine
 
 TRIALS = trial_chats(TRIAL_SEED, 30)

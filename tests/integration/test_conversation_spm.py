@@ -10,13 +10,13 @@ import pytest
 from nightjar.jobs.parameters import resolve
 from nightjar.jobs.records import Timings, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
-from nightjar.workers.conversation import PromptPlan, plan_prompt
+from nightjar.workers.conversation.plan import PromptPlan, plan_prompt
+from nightjar.workers.conversation.prompts import open_conversation
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_record
 from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
 from nightjar.workers.engine.request import Generation
-from nightjar.workers.prompts import open_conversation
-from nightjar.workers.templates import ChatTemplate
-from nightjar.workers.turns import turn_draw, turn_record
 
 WORDS = [
     "▁",

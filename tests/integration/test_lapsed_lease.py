@@ -15,8 +15,8 @@ from nightjar.jobs.documents import Job
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.engine.request import Request
-from nightjar.workers.held import Hold
-from nightjar.workers.tasks import Desk, _generate
+from nightjar.workers.process.held_jobs import Hold
+from nightjar.workers.process.tasks import Desk, _generate
 from tests.workbench import make_run
 
 

@@ -16,7 +16,7 @@ from nightjar.jobs.parameters import Policy
 from nightjar.jobs.records import AttemptEnd, Draw, Timings, TurnRecord
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.workers.card import CardLease
+from nightjar.workers.process.gpu_lease import CardLease
 
 
 def make_run(run_id: str = "run1", **changes: Any) -> Run:
@@ -219,8 +219,8 @@ async def test_the_backlog_is_answered_from_indexes(database: Database, job: Job
 
 async def test_two_workers_never_share_a_card(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one waits for a dead holder's lease to lapse, and is refused where the holder lives."""
-    monkeypatch.setattr("nightjar.workers.card.LEASE_S", 0.3)
-    monkeypatch.setattr("nightjar.workers.card.RETRY_S", 0.1)
+    monkeypatch.setattr("nightjar.workers.process.gpu_lease.LEASE_S", 0.3)
+    monkeypatch.setattr("nightjar.workers.process.gpu_lease.RETRY_S", 0.1)
     first, second = (CardLease("GPU-1", name, database) for name in ("first", "second"))
     await first.take()
     await second.take()  # nobody renewed: the first one is dead

@@ -9,9 +9,9 @@ import pytest
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
-from nightjar.workers import tasks
-from nightjar.workers.held import Hold
-from nightjar.workers.tasks import Desk, run_job
+from nightjar.workers.process import tasks
+from nightjar.workers.process.held_jobs import Hold
+from nightjar.workers.process.tasks import Desk, run_job
 from tests.workbench import make_run
 
 SECRET = "hunter2-4f9a"

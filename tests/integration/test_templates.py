@@ -17,10 +17,10 @@ from nightjar.config.errors import TemplateError
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.records import Draw, Timings, TurnRecord
 from nightjar.jobs.sequences import Sequence, TurnSpec
-from nightjar.workers.conversation import plan_prompt
+from nightjar.workers.conversation.plan import plan_prompt
+from nightjar.workers.conversation.prompts import open_conversation
+from nightjar.workers.conversation.templates import ChatTemplate, Message
 from nightjar.workers.engine.fake import ByteTokenizer
-from nightjar.workers.prompts import open_conversation
-from nightjar.workers.templates import ChatTemplate, Message
 
 PROJECT = Path(__file__).parents[2]
 DATE = "2026-03-14"

@@ -16,8 +16,8 @@ import structlog
 from nightjar.jobs.parameters import FinishReason
 from nightjar.workers.engine.backend import Backend, Drawn, Sampler
 from nightjar.workers.engine.chunks import FIRST_CHUNK, next_chunk
-from nightjar.workers.engine.drawing import Drawer
 from nightjar.workers.engine.reply import Reply
+from nightjar.workers.engine.sampling_threads import Drawer
 from nightjar.workers.engine.scheduler import Scheduler
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
 from nightjar.workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket

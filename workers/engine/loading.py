@@ -18,10 +18,10 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
 from nightjar.workers.engine.device import Device, driver_version, this_device
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.memory import Budget, check_fit, fitting_slots
-from nightjar.workers.library.estimate import memory, memory_on_cpu
-from nightjar.workers.library.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
+from nightjar.workers.library.fit.estimate import memory, memory_on_cpu
+from nightjar.workers.library.fit.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
+from nightjar.workers.library.gguf.shape import Shape, shape_of
 from nightjar.workers.library.inspect import inspect_file, read_facts
-from nightjar.workers.library.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from nightjar.workers.engine.llama.backend import LlamaBackend

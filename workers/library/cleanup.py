@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from nightjar.config.errors import ModelFileError
 from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.inventory import Held, ModelState
 from nightjar.workers.library.manifest import FILE_NAME, read_manifest
 from nightjar.workers.library.partial import CACHE, is_downloading
 from nightjar.workers.library.registry import read_registry
-from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

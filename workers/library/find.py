@@ -13,10 +13,10 @@ import structlog
 from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.project import PACKAGED_MODELS
+from nightjar.workers.library.gguf.split import is_later_part, parts_of, stem
 from nightjar.workers.library.manifest import Manifest, read_manifest
 from nightjar.workers.library.ollama import find_ollama, ollama_names
 from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
-from nightjar.workers.library.split import is_later_part, parts_of, stem
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

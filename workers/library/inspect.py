@@ -12,9 +12,9 @@ from nightjar.config.errors import ModelFileError, ParameterError
 from nightjar.jobs.models import AdapterFacts, ModelFacts, ModelKind
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.library.metadata import LongArray, Metadata, read_metadata
-from nightjar.workers.library.split import parts_of
-from nightjar.workers.library.tensor_types import FILE_TYPES, mix
+from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata
+from nightjar.workers.library.gguf.split import parts_of
+from nightjar.workers.library.gguf.tensor_types import FILE_TYPES, mix
 
 EMBEDDING_ARCHITECTURES = frozenset(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "

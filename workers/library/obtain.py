@@ -10,7 +10,7 @@ import structlog
 
 from nightjar.config.errors import ModelFileError
 from nightjar.workers.library.find import ModelEntry, find_model
-from nightjar.workers.library.hardware import room_of, this_machine
+from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.library.manifest import read_manifest
 from nightjar.workers.library.pull import Progress, pull
 from nightjar.workers.library.registry import read_registry

@@ -15,9 +15,9 @@ import structlog
 from nightjar.config.errors import HubError, ModelFileError, OutputError
 from nightjar.workers.library.digests import DigestCache, sha256
 from nightjar.workers.library.editing import update_entry
+from nightjar.workers.library.gguf.metadata import read_metadata
 from nightjar.workers.library.hub import Hub, Listing, part_of
 from nightjar.workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
-from nightjar.workers.library.metadata import read_metadata
 from nightjar.workers.library.partial import CACHE, pulling
 from nightjar.workers.library.quants import Choice, RemoteFile, choose
 from nightjar.workers.library.registry import RegistryEntry

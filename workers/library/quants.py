@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from nightjar.config.errors import ModelFitError, UnknownNameError, UsageError
-from nightjar.workers.library.split import split_names
+from nightjar.workers.library.gguf.split import split_names
 
 AUTO = "auto"
 ROOM_FOR_WEIGHTS = 0.85

@@ -12,11 +12,11 @@ from nightjar.workers.library import usage
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.editing import remove_entry
 from nightjar.workers.library.find import shelf_files
+from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.inventory import Held, ModelState
 from nightjar.workers.library.manifest import FILE_NAME
 from nightjar.workers.library.partial import is_downloading
 from nightjar.workers.library.registry import NAME, read_registry
-from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

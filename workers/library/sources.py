@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UsageError
 from nightjar.workers.library.find import name_of_file, path_bases
-from nightjar.workers.library.split import stem
+from nightjar.workers.library.gguf.split import stem
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from nightjar.workers.library.digests import sha256
 from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.gguf.metadata import read_metadata
+from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.manifest import read_manifest
-from nightjar.workers.library.metadata import read_metadata
 from nightjar.workers.library.registry import read_registry
-from nightjar.workers.library.split import parts_of
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

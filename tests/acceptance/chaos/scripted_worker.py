@@ -24,10 +24,10 @@ from nightjar.config.settings import Settings
 from nightjar.scripts.session import open_session
 from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
 from nightjar.workers.engine.request import Generation, Request
-from nightjar.workers.gpu import Pin, choose, list_cards
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.main import WorkerOptions, serve
-from nightjar.workers.supervisor import Supervisor
+from nightjar.workers.process.gpus import Pin, choose, list_cards
+from nightjar.workers.process.main import WorkerOptions, serve
+from nightjar.workers.process.supervisor import Supervisor
 
 MODEL = "scripted"
 LAST_WORDS = "about to read what is at address 0"

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from nightjar.jobs.database import Database
-from nightjar.workers.card import LEASE_S
+from nightjar.workers.process.gpu_lease import LEASE_S
 from tests.acceptance.chaos.faults import committed
 from tests.acceptance.chaos.house import RUN, House, inhabited
 from tests.acceptance.chaos.scripted_worker import MODEL

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nightjar.workers.engine.backend import Drawn
-from nightjar.workers.engine.drawing import Drawer
 from nightjar.workers.engine.llama.backend import LlamaBackend
 from nightjar.workers.engine.llama.context import ContextSettings
 from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.sampling_threads import Drawer
 from nightjar.workers.engine.slots import Piece, Work
 from tests.demo_engine import DEMO
 

@@ -14,9 +14,9 @@ from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request
 from nightjar.workers.library.digests import DigestCache
-from nightjar.workers.library.estimate import kv_bytes_per_token
+from nightjar.workers.library.fit.estimate import kv_bytes_per_token
+from nightjar.workers.library.gguf.shape import shape_of
 from nightjar.workers.library.inspect import inspect_file, read_facts
-from nightjar.workers.library.shape import shape_of
 from tests.minilm import WHEEL_SHA256, Original, embed, original, write_as_gguf
 
 TEXTS = (

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nightjar.config.load_settings import CacheType
-from nightjar.workers.library.estimate import memory_on_cpu
+from nightjar.workers.library.fit.estimate import memory_on_cpu
+from nightjar.workers.library.gguf.shape import shape_of
 from nightjar.workers.library.inspect import inspect_file
-from nightjar.workers.library.shape import shape_of
 from tests.gguf_files import write_llama
 
 MIB = 2**20

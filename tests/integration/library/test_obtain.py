@@ -12,11 +12,11 @@ import structlog
 
 from nightjar.config.errors import HubError, ModelFileError, ModelFitError, UnknownNameError
 from nightjar.config.settings import Settings
-from nightjar.workers import main
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.obtain import obtain
-from nightjar.workers.main import WorkerOptions, load_engine
+from nightjar.workers.process import main
+from nightjar.workers.process.main import WorkerOptions, load_engine
 from tests.gguf_files import write_llama
 from tests.hub import LocalHub, Repository
 

@@ -15,7 +15,7 @@ ALLOWED = {
     "pipeline/notify/command.py",  # hands it on to a command of --on-finish
     "scripts/bench/whole.py",  # gives the processes it measures a home of their own
     "scripts/collecting_bench.py",  # and a database
-    "workers/supervisor.py",  # hands it on to the worker processes
+    "workers/process/supervisor.py",  # hands it on to the worker processes
     "workers/library/hub.py",  # tells the hub's library where its files belong, before it is imported
 }
 NAMES = {"environ", "environb", "getenv", "getenvb", "putenv"}

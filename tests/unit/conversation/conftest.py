@@ -14,12 +14,12 @@ from nightjar.jobs.parameters import Resolved, Source, resolve
 from nightjar.jobs.records import Summary, Timings, TurnRecord
 from nightjar.jobs.sequences import Document, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation import PromptPlan, plan_prompt
+from nightjar.workers.conversation.plan import PromptPlan, plan_prompt
+from nightjar.workers.conversation.prompts import Conversation, open_conversation
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_record
 from nightjar.workers.engine.fake import CHAT_TEMPLATE, TURN_END, ByteTokenizer
 from nightjar.workers.engine.request import Generation
-from nightjar.workers.prompts import Conversation, open_conversation
-from nightjar.workers.templates import ChatTemplate
-from nightjar.workers.turns import turn_draw, turn_record
 
 TIMINGS = Timings(queue_s=0, prefill_s=0, decode_s=0)
 NOW = datetime(2026, 3, 14, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import TemplateError
+from nightjar.workers.conversation.templates import ChatTemplate, choose, merge_system
 from nightjar.workers.engine.fake import CHAT_TEMPLATE
-from nightjar.workers.templates import ChatTemplate, choose, merge_system
 
 USER = [{"role": "user", "content": "Hi <b> é"}]
 
@@ -106,7 +106,7 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_hostile_templates_are_stopped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of these can be left to run: each would take hours or more memory than there is."""
-    monkeypatch.setattr("nightjar.workers.template_meter.BASE_WORK", 100_000)
+    monkeypatch.setattr("nightjar.workers.conversation.template_meter.BASE_WORK", 100_000)
     with pytest.raises(TemplateError, match=r"template|compile"):
         render(BOMBS[name])
 

@@ -13,8 +13,8 @@ from nightjar.config.errors import ContextError, TemplateError
 from nightjar.jobs.identity import ids_digest
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.sequences import Mode
-from nightjar.workers import prompt_ids
-from nightjar.workers.conversation import plan_prompt, replay
+from nightjar.workers.conversation import prompt_ids
+from nightjar.workers.conversation.plan import plan_prompt, replay
 from nightjar.workers.engine.fake import BOS, CHAT_TEMPLATE, ByteTokenizer
 
 Written = Callable[[Sequence[int]], str]
@@ -184,7 +184,7 @@ def test_completion_is_plain_text(talk: Talks, written: Written) -> None:
 def test_a_chat_without_a_template_names_both_ways_out(talk: Talks) -> None:
     from nightjar.jobs.sequences import Sequence as PromptSequence
     from nightjar.jobs.sequences import TurnSpec
-    from nightjar.workers.prompts import open_conversation
+    from nightjar.workers.conversation.prompts import open_conversation
 
     sequence = PromptSequence(id="s", turns=(TurnSpec(prompt="Hi"),))
     with pytest.raises(TemplateError, match=r"mode: completion.*template = FILE"):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightjar.workers.conversation.special_tokens import Guard, Rendering, encode, guard_messages
 from nightjar.workers.engine.fake import TURN_END, TURN_START, ByteTokenizer
-from nightjar.workers.guards import Guard, Rendering, encode, guard_messages
 
 SPECIALS = ByteTokenizer.special_texts
 PIECES = st.sampled_from(

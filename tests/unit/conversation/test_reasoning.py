@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightjar.workers.conversation.reasoning import (
+    KNOWN,
+    Markers,
+    Split,
+    detect,
+    is_open,
+    reasoning_tokens,
+    split,
+    written_text,
+)
 from nightjar.workers.engine.fake import ByteTokenizer
-from nightjar.workers.reasoning import KNOWN, Markers, Split, detect, is_open, reasoning_tokens, split, written_text
 
 THINK = Markers(open="<think>", close="</think>")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.workers.replies import NEVER_CLOSED, NO_TEXT, degenerate, empty
+from nightjar.workers.conversation.emptiness import NEVER_CLOSED, NO_TEXT, degenerate, empty
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from nightjar.config.errors import ContextError
 from nightjar.jobs.parameters import Policy, resolve
 from nightjar.jobs.records import Summary, Timings
-from nightjar.workers import compression
-from nightjar.workers.compression import Task, decide, summary
-from nightjar.workers.conversation import PromptPlan, ask, draft, replay
+from nightjar.workers.conversation import compression
+from nightjar.workers.conversation.compression import Task, decide, summary
+from nightjar.workers.conversation.plan import PromptPlan, ask, draft, replay
+from nightjar.workers.conversation.prompt_ids import DOCUMENTS, SUMMARISED
+from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.engine.fake import ByteTokenizer
 from nightjar.workers.engine.request import Generation, Request
-from nightjar.workers.prompt_ids import DOCUMENTS, SUMMARISED
-from nightjar.workers.summaries import plan_turn
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from nightjar.config.errors import ParameterError
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import Source
 from nightjar.jobs.sequences import Sequence, TurnSpec
-from nightjar.workers.conversation import plan_prompt
-from nightjar.workers.turns import turn_parameters, turn_request
+from nightjar.workers.conversation.plan import plan_prompt
+from nightjar.workers.conversation.turns import turn_parameters, turn_request
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nightjar.workers.engine.backend import Drawn
-from nightjar.workers.engine.drawing import WORTH_SHARING, Drawer, Row
+from nightjar.workers.engine.sampling_threads import WORTH_SHARING, Drawer, Row
 
 
 class Noted:

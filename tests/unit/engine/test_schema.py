@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from nightjar.config.errors import ParameterError
 from nightjar.workers.engine.grammar.gbnf import read
-from nightjar.workers.engine.grammar.of_schema import grammar_of_schema
+from nightjar.workers.engine.grammar.json_schema import grammar_of_schema
 from nightjar.workers.engine.grammar.schema import enforceable
 
 CLOSED = {"type": "object", "additionalProperties": False}

@@ -8,8 +8,8 @@ import pytest
 
 from nightjar.config.errors import ModelFitError, UnknownNameError, UsageError
 from nightjar.jobs.models import ModelKind
-from nightjar.workers.library.choose import Backlog, Capability, Present, choose_model, has_capability
 from nightjar.workers.library.quants import Choice, RemoteFile, choices, choose
+from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, has_capability
 
 GB = 10**9
 

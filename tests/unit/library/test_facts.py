@@ -12,9 +12,9 @@ import pytest
 from nightjar.config.errors import ModelFileError
 from nightjar.jobs.models import ModelKind
 from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.library.gguf.metadata import read_metadata
+from nightjar.workers.library.gguf.split import is_later_part, parts_of, split_names, stem
 from nightjar.workers.library.inspect import inspect_file, kind_of, read_facts, sampling_defaults
-from nightjar.workers.library.metadata import read_metadata
-from nightjar.workers.library.split import is_later_part, parts_of, split_names, stem
 from tests.gguf_files import CHATML, write_gguf
 
 DEMO = Path(__file__).parents[3] / "config" / "models" / "nightjar-demo.gguf"

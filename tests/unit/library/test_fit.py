@@ -12,14 +12,21 @@ from hypothesis import strategies as st
 
 from nightjar.config.errors import ModelFitError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.workers.library.curated import curated_list
-from nightjar.workers.library.estimate import cells, compute_bytes, kv_bytes, kv_bytes_per_token, memory, memory_on_cpu
-from nightjar.workers.library.fallback import smaller
-from nightjar.workers.library.fit import Room, SpeedClass, expected_speed, fit, speed_class
-from nightjar.workers.library.hardware import Gpu, Machine, nvidia_gpus, room_of
-from nightjar.workers.library.metadata import read_metadata
-from nightjar.workers.library.recommend import recommend
-from nightjar.workers.library.shape import Shape, shape_of
+from nightjar.workers.library.fit.curated import curated_list
+from nightjar.workers.library.fit.estimate import (
+    cells,
+    compute_bytes,
+    kv_bytes,
+    kv_bytes_per_token,
+    memory,
+    memory_on_cpu,
+)
+from nightjar.workers.library.fit.fallback import smaller
+from nightjar.workers.library.fit.fit import Room, SpeedClass, expected_speed, fit, speed_class
+from nightjar.workers.library.fit.hardware import Gpu, Machine, nvidia_gpus, room_of
+from nightjar.workers.library.fit.recommend import recommend
+from nightjar.workers.library.gguf.metadata import read_metadata
+from nightjar.workers.library.gguf.shape import Shape, shape_of
 from tests.gguf_files import write_gguf
 
 GB = 10**9

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.gguf.metadata import LongArray, read_metadata
+from nightjar.workers.library.gguf.shape import shape_of
+from nightjar.workers.library.gguf.tensor_types import BLOCKS, FILE_TYPES
 from nightjar.workers.library.inspect import inspect_file
-from nightjar.workers.library.metadata import LongArray, read_metadata
-from nightjar.workers.library.shape import shape_of
-from nightjar.workers.library.tensor_types import BLOCKS, FILE_TYPES
 from tests.gguf_files import write_gguf
 
 DEMO = Path(__file__).parents[3] / "config" / "models" / "nightjar-demo.gguf"

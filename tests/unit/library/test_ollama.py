@@ -13,13 +13,13 @@ from nightjar.config.errors import ModelFileError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelKind
+from nightjar.workers.conversation.templates import ChatTemplate
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.go_template import Untranslatable, to_jinja
 from nightjar.workers.library.inventory import ModelState, inventory
 from nightjar.workers.library.ollama import find_ollama, ollama_names
 from nightjar.workers.library.verify import verify
-from nightjar.workers.templates import ChatTemplate
 from tests.gguf_files import write_gguf
 
 CHATML = """{{- if .System }}<|im_start|>system

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightjar.jobs.models import ModelKind
-from nightjar.workers.gpu import Card, Pin
-from nightjar.workers.library.choose import IDLE_S, Backlog
-from nightjar.workers.library.survey import Loadable, Waiting, backlogs
-from nightjar.workers.roamer import Outlook, Place, Roamer
+from nightjar.workers.process.auto import Outlook, Place, Roamer
+from nightjar.workers.process.choose_model import IDLE_S, Backlog
+from nightjar.workers.process.gpus import Card, Pin
+from nightjar.workers.process.survey import Loadable, Waiting, backlogs
 
 GB = 10**9
 

@@ -25,8 +25,8 @@ from nightjar.scripts import servers as servers_module
 from nightjar.scripts.check import GIB, Check
 from nightjar.scripts.checks import all_checks
 from nightjar.scripts.servers import ServerView
-from nightjar.workers import gpu
-from nightjar.workers.gpu import Card
+from nightjar.workers.process import gpus
+from nightjar.workers.process.gpus import Card
 
 WELL = Overview(services={"mongo": ServiceState(ok=True), "redis": ServiceState(ok=True)})
 CARD = Card(index="0", uuid="GPU-11", name="Example 9000", memory_bytes=24 * GIB)
@@ -45,7 +45,7 @@ def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "memory_available", lambda: 30 * GIB)
     monkeypatch.setattr(hardware, "memory_limit", lambda: 32 * GIB)
     monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
-    monkeypatch.setattr(gpu, "list_cards", list)
+    monkeypatch.setattr(gpus, "list_cards", list)
     llama = ModuleType("nightjar.workers.engine.llama.devices")  # stands in for llama.cpp itself
     llama.gpus = list  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "nightjar.workers.engine.llama.devices", llama)
@@ -59,7 +59,7 @@ def show_servers(monkeypatch: pytest.MonkeyPatch, views: list[ServerView]) -> No
 
 
 def show_gpus(monkeypatch: pytest.MonkeyPatch, cards: list[Card], usable: list[Any]) -> None:
-    monkeypatch.setattr(gpu, "list_cards", lambda: cards)
+    monkeypatch.setattr(gpus, "list_cards", lambda: cards)
     monkeypatch.setattr(sys.modules["nightjar.workers.engine.llama.devices"], "gpus", lambda: usable)
 
 

@@ -14,7 +14,7 @@ from nightjar.scripts import one_prompt
 from nightjar.scripts.commands.try_ import _duration, reproducible_line
 from nightjar.scripts.load_options import LoadOptions
 from nightjar.scripts.one_prompt import check_seed, pin, read_prompt
-from nightjar.workers.gpu import Card
+from nightjar.workers.process.gpus import Card
 
 LOAD = LoadFacts(
     device="CPU: 2 threads", offloaded_layers=0, context=64, slots=1, n_batch=64, n_ubatch=64, threads=2,
@@ -85,7 +85,7 @@ def test_the_process_is_pinned_to_the_card(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr("nightjar.workers.gpu.list_cards", lambda: list(cards))
+    monkeypatch.setattr("nightjar.workers.process.gpus.list_cards", lambda: list(cards))
     assert pin(wanted) == engine
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
 
@@ -101,7 +101,7 @@ def test_the_process_is_pinned_to_the_card(
 def test_a_card_that_is_not_there_is_refused(
     wanted: str, cards: Sequence[Card], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nightjar.workers.gpu.list_cards", lambda: list(cards))
+    monkeypatch.setattr("nightjar.workers.process.gpus.list_cards", lambda: list(cards))
     with pytest.raises(UsageError, match=said):
         pin(wanted)
 

@@ -6,7 +6,7 @@ import pytest
 
 from nightjar.config.errors import ContextError, EngineError, ModelError, ParameterError, ServiceError, TemplateError
 from nightjar.jobs.retry import Fault
-from nightjar.workers.tasks import classify
+from nightjar.workers.process.tasks import classify
 
 
 @pytest.mark.parametrize(

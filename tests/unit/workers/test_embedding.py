@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.errors import ContextError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
-from nightjar.workers.embedding import Reply, compare, pairs_of
+from nightjar.workers.conversation.embedding import Reply, compare, pairs_of
 from nightjar.workers.engine.fake import ScriptedEngine
 
 

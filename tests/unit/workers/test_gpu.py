@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.workers.gpu import Card, choose
+from nightjar.workers.process.gpus import Card, choose
 
 CARDS = [
     Card(index="0", uuid="GPU-aaaa1111", name="NVIDIA L4", memory_bytes=1),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nightjar.workers import held
 from nightjar.workers.engine.request import EngineStats
-from nightjar.workers.held import LOOK_AHEAD, HeldJobs, Hold
+from nightjar.workers.process import held_jobs
+from nightjar.workers.process.held_jobs import LOOK_AHEAD, HeldJobs, Hold
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ async def test_short_jobs_are_claimed_further_ahead(
     monkeypatch: pytest.MonkeyPatch, length_s: float, ended: int, ahead: int
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(held, "monotonic", lambda: now)
+    monkeypatch.setattr(held_jobs, "monotonic", lambda: now)
 
     async def work(hold: Any) -> None:
         await asyncio.sleep(0)

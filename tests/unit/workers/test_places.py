@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from nightjar.workers import tasks
-from nightjar.workers.tasks import Desk, _converse
+from nightjar.workers.process import tasks
+from nightjar.workers.process.tasks import Desk, _converse
 
 
 class Bench:

@@ -9,8 +9,8 @@ tokens of Qwen 2.
 from __future__ import annotations
 
 from nightjar.config.errors import ParameterError
+from nightjar.workers.engine.grammar.ambiguity import check_beginnings, check_ways
 from nightjar.workers.engine.grammar.rules import GbnfError, Rule, unrolled
-from nightjar.workers.engine.grammar.ways import check_beginnings, check_ways
 
 
 def check_gbnf(text: str, parameter: str = "grammar") -> None:

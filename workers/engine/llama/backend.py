@@ -18,11 +18,11 @@ from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.grammar.gbnf import check_gbnf
-from nightjar.workers.engine.grammar.of_schema import grammar_of_schema
+from nightjar.workers.engine.grammar.json_schema import grammar_of_schema
 from nightjar.workers.engine.guide import Guide
-from nightjar.workers.engine.guided import GuidedSampler
 from nightjar.workers.engine.llama.batch import Batch
 from nightjar.workers.engine.llama.context import ContextSettings, open_context
+from nightjar.workers.engine.llama.guided import GuidedSampler
 from nightjar.workers.engine.llama.library import recent_errors
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs

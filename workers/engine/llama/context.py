@@ -12,7 +12,7 @@ import llama_cpp as llama
 from nightjar.config.errors import ModelError, ModelFitError
 from nightjar.workers.engine.llama.library import forget_errors, recent_errors, recent_warnings
 from nightjar.workers.engine.llama.model import LlamaModel
-from nightjar.workers.library.estimate import cells
+from nightjar.workers.library.fit.estimate import cells
 
 CACHE_TYPES = {"f16": 1, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 

@@ -1,7 +1,7 @@
 """`nightjar worker --model auto`: one place after the other serves the model that needs it most.
 
 A place is a card (or the CPU). Switching ends the place's `nightjar worker` process, drained, and starts another, since
-memory comes back reliably only when a process ends. What to serve is decided in `workers.library.choose`.
+memory comes back reliably only when a process ends. What to serve is decided in `workers.process.choose_model`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Protocol
 
 import structlog
 
-from nightjar.workers.gpu import Pin
-from nightjar.workers.library.choose import Backlog, Capability, Present, choose_model
+from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model
+from nightjar.workers.process.gpus import Pin
 
 POLL_S = 3.0
 _log = structlog.get_logger()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nightjar.jobs.records import TurnRecord
-from nightjar.workers.guards import encode
-from nightjar.workers.prompts import Compression, Conversation, Written
+from nightjar.workers.conversation.prompts import Compression, Conversation, Written
+from nightjar.workers.conversation.special_tokens import encode
 
 NOT_REBUILT = "resumed: the earlier prompt could not be rebuilt"
 TRIMMED = "history trimmed"
@@ -22,7 +22,7 @@ REWRITES_REPLIES = "the template rewrites past replies"
 
 
 class Earlier(Protocol):
-    """What of the previous turn's plan counts (`workers.conversation.PromptPlan` has it)."""
+    """What of the previous turn's plan counts (`workers.conversation.plan.PromptPlan` has it)."""
 
     @property
     def ids(self) -> tuple[int, ...]: ...

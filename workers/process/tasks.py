@@ -23,17 +23,17 @@ from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.jobs.retry import Counters, Fault, Limits, decide
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind
-from nightjar.workers.beat import Tally
-from nightjar.workers.conversation import PromptPlan, ask, replay
-from nightjar.workers.embedding import compare, read_replies
+from nightjar.workers.conversation.embedding import compare, read_replies
+from nightjar.workers.conversation.plan import PromptPlan, ask, replay
+from nightjar.workers.conversation.prompts import Conversation, open_conversation
+from nightjar.workers.conversation.summaries import plan_turn
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_parameters, turn_record, turn_request
 from nightjar.workers.engine.request import Engine, Generation, Request
-from nightjar.workers.held import Hold
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.prompts import Conversation, open_conversation
-from nightjar.workers.runbook import Runbook
-from nightjar.workers.summaries import plan_turn
-from nightjar.workers.templates import ChatTemplate
-from nightjar.workers.turns import turn_draw, turn_parameters, turn_record, turn_request
+from nightjar.workers.process.heartbeat import Tally
+from nightjar.workers.process.held_jobs import Hold
+from nightjar.workers.process.run_cache import Runbook
 
 T = TypeVar("T")
 _log = structlog.get_logger()

@@ -29,8 +29,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from nightjar.workers.template_growth import growth
-from nightjar.workers.template_meter import MAX_OBJECT, WORK_PER_CALL, LimitError, Meter, Metering
+from nightjar.workers.conversation.template_growth import growth
+from nightjar.workers.conversation.template_meter import MAX_OBJECT, WORK_PER_CALL, LimitError, Meter, Metering
 
 MAX_SOURCE = 100_000
 """Characters of a template."""

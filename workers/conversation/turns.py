@@ -10,11 +10,11 @@ from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import Resolved, Source, resolve
 from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation import PromptPlan
+from nightjar.workers.conversation.emptiness import degenerate, empty
+from nightjar.workers.conversation.plan import PromptPlan
+from nightjar.workers.conversation.prompts import Conversation
+from nightjar.workers.conversation.reasoning import reasoning_tokens, split, written_text
 from nightjar.workers.engine.request import Generation, Request
-from nightjar.workers.prompts import Conversation
-from nightjar.workers.reasoning import reasoning_tokens, split, written_text
-from nightjar.workers.replies import degenerate, empty
 
 
 class RunParameters(Protocol):

@@ -13,10 +13,10 @@ from nightjar.config.errors import TemplateError
 from nightjar.jobs.records import Summary, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.reasoning import Markers, split
+from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages
+from nightjar.workers.conversation.templates import ChatTemplate, Message, merge_system
 from nightjar.workers.engine.request import Tokenizer
-from nightjar.workers.guards import Guard, Rendering, guard_messages
-from nightjar.workers.reasoning import Markers, split
-from nightjar.workers.templates import ChatTemplate, Message, merge_system
 
 SEPARATOR = "\n\n"
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from nightjar.config.errors import ModelFitError
 from nightjar.config.load_settings import CacheType, LoadSettings
-from nightjar.workers.library.estimate import Memory, memory, memory_on_cpu
-from nightjar.workers.library.shape import Shape
+from nightjar.workers.library.fit.estimate import Memory, memory, memory_on_cpu
+from nightjar.workers.library.gguf.shape import Shape
 
 CPU_BANDWIDTH = 40e9
 """Bytes/s assumed of a machine's memory: two channels of DDR4/DDR5 in use."""

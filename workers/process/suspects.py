@@ -10,7 +10,7 @@ from nightjar.jobs import backlog, leases
 from nightjar.jobs.database import Database
 from nightjar.jobs.patience import every
 from nightjar.jobs.queue import Rung
-from nightjar.workers.held import HeldJobs
+from nightjar.workers.process.held_jobs import HeldJobs
 
 LOOK_EVERY_S = 2.0
 LEASE_S = 30.0

@@ -28,9 +28,9 @@ from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Decision, Fault, decide
 from nightjar.jobs.states import JobStatus
-from nightjar.workers.gpu import Pin
-from nightjar.workers.main import BROKEN, CANNOT, worker_id
-from nightjar.workers.meters import memory_kills
+from nightjar.workers.process.gpus import Pin
+from nightjar.workers.process.main import BROKEN, CANNOT, worker_id
+from nightjar.workers.process.meters import memory_kills
 
 WRONG_USAGE = 2
 

@@ -12,8 +12,8 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.models import LoadFacts
 from nightjar.jobs.patience import every
 from nightjar.workers.engine.request import EngineStats
-from nightjar.workers.held import ENGINE_STUCK_S
-from nightjar.workers.meters import GpuMeter, process_peak_bytes
+from nightjar.workers.process.held_jobs import ENGINE_STUCK_S
+from nightjar.workers.process.meters import GpuMeter, process_peak_bytes
 
 LONGEST_BEAT_S = 5.0
 """Others call a worker stalled that has not been heard of for three of these."""

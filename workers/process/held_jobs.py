@@ -20,7 +20,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.patience import every
 from nightjar.jobs.queue import Rung
 from nightjar.workers.engine.request import EngineStats
-from nightjar.workers.runbook import Runbook
+from nightjar.workers.process.run_cache import Runbook
 
 LOOK_AHEAD = 2
 """Jobs held beyond the slots, so that a free slot need not wait for a claim."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nightjar.config.errors import ModelFileError
-from nightjar.workers.library.tensor_types import BLOCKS, tensor_bytes
+from nightjar.workers.library.gguf.tensor_types import BLOCKS, tensor_bytes
 
 READABLE_VERSIONS = (2, 3)
 """GGUF versions this llama.cpp loads."""

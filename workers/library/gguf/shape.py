@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.workers.library.metadata import LongArray, Metadata
+from nightjar.workers.library.gguf.metadata import LongArray, Metadata
 
 WITHOUT_KV = frozenset(
     "bert jina-bert-v2 jina-bert-v3 nomic-bert nomic-bert-moe neo-bert eurobert modern-bert gemma-embedding t5encoder "

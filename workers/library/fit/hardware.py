@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from nightjar.config.hardware import memory_available, memory_limit, usable_cores
-from nightjar.workers.library.fit import Room
+from nightjar.workers.library.fit.fit import Room
 
 METAL_SHARE = 0.7
 """Share of an Apple machine's memory that Metal lets one process hold."""

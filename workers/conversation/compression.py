@@ -16,11 +16,11 @@ from nightjar.jobs.parameters import Parameters, Policy, Resolved
 from nightjar.jobs.records import Summary
 from nightjar.jobs.sequences import Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation import Asked, PromptPlan, draft, plan_prompt
+from nightjar.workers.conversation.emptiness import is_visible
+from nightjar.workers.conversation.plan import Asked, PromptPlan, draft, plan_prompt
+from nightjar.workers.conversation.prompts import Conversation, open_conversation
+from nightjar.workers.conversation.turns import turn_draw
 from nightjar.workers.engine.request import Generation, Tokenizer
-from nightjar.workers.prompts import Conversation, open_conversation
-from nightjar.workers.replies import is_visible
-from nightjar.workers.turns import turn_draw
 
 PART_TOKENS = 1_500
 HISTORY_TOKENS = 200

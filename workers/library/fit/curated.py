@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightjar.workers.library.shape import WITHOUT_KV, Shape
-from nightjar.workers.library.tensor_types import BLOCKS
+from nightjar.workers.library.gguf.shape import WITHOUT_KV, Shape
+from nightjar.workers.library.gguf.tensor_types import BLOCKS
 
-LIST = Path(__file__).resolve().parents[2] / "config" / "recommended.toml"
+LIST = Path(__file__).resolve().parents[3] / "config" / "recommended.toml"
 GATED_FEED_FORWARD = frozenset(("llama", "qwen2", "qwen3", "phi3", "nomic-bert"))
 """Architectures with three feed-forward matrices; the others have two."""
 _TYPES = {name: (block, size) for name, block, size in BLOCKS.values()}

@@ -1,4 +1,4 @@
-"""Plans a turn, asking the model for summaries where policy summarise wants them (`workers.compression` decides)."""
+"""Plans a turn, asking the model for summaries where policy summarise wants them (`compression.py` decides)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol, TypeVar
 from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Summary
-from nightjar.workers.compression import decide, summary
-from nightjar.workers.conversation import Asked, PromptPlan
+from nightjar.workers.conversation.compression import decide, summary
+from nightjar.workers.conversation.plan import Asked, PromptPlan
+from nightjar.workers.conversation.turns import turn_request
 from nightjar.workers.engine.request import Generation, Request
-from nightjar.workers.turns import turn_request
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs import leases
 from nightjar.jobs.database import Database
 from nightjar.jobs.patience import every
-from nightjar.workers.gpu import NONE
+from nightjar.workers.process.gpus import NONE
 
 LEASE_S = 30.0
 RETRY_S = 2.0

@@ -1,7 +1,7 @@
 """A model's own chat template: rendering a conversation exactly as the model was trained to see it. Pure.
 
 The reference is transformers' `apply_chat_template`; docs/templates.md tells how the two were compared. Rendering
-happens in a metered sandbox (`workers.template_sandbox`); the date a template sees is the run's, never the clock's.
+happens in a metered sandbox (`template_sandbox.py`); the date a template sees is the run's, never the clock's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import jinja2
 
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.identity import digest
-from nightjar.workers.reasoning import Markers, detect
-from nightjar.workers.template_meter import MAX_OBJECT, LimitError, Meter
-from nightjar.workers.template_sandbox import RefusalError, Sandbox
+from nightjar.workers.conversation.reasoning import Markers, detect
+from nightjar.workers.conversation.template_meter import MAX_OBJECT, LimitError, Meter
+from nightjar.workers.conversation.template_sandbox import RefusalError, Sandbox
 
 Message = dict[str, Any]
 REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."

@@ -24,22 +24,22 @@ from nightjar.jobs.models import ModelKind
 from nightjar.jobs.patience import every
 from nightjar.jobs.publishing import publish_model
 from nightjar.jobs.queue import listen
-from nightjar.workers.beat import Beat
-from nightjar.workers.card import LEASE_S as CARD_LEASE_S
-from nightjar.workers.card import CardLease
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Engine
-from nightjar.workers.gpu import NONE
-from nightjar.workers.held import HeldJobs
-from nightjar.workers.library.fallback import smaller
 from nightjar.workers.library.find import ModelEntry, find_model
+from nightjar.workers.library.fit.fallback import smaller
 from nightjar.workers.library.inspect import entry_facts
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
-from nightjar.workers.meters import GpuMeter
-from nightjar.workers.runbook import Runbook
-from nightjar.workers.suspects import Suspects
-from nightjar.workers.tasks import Desk, run_job
+from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
+from nightjar.workers.process.gpu_lease import CardLease
+from nightjar.workers.process.gpus import NONE
+from nightjar.workers.process.heartbeat import Beat
+from nightjar.workers.process.held_jobs import HeldJobs
+from nightjar.workers.process.meters import GpuMeter
+from nightjar.workers.process.run_cache import Runbook
+from nightjar.workers.process.suspects import Suspects
+from nightjar.workers.process.tasks import Desk, run_job
 
 BURST_POLL_S = 0.5
 ORPHAN_POLL_S = 1.0

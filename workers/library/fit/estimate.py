@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from nightjar.config.load_settings import CacheType
-from nightjar.workers.library.shape import Shape
+from nightjar.workers.library.gguf.shape import Shape
 
 CELLS_STEP = 256
 """llama.cpp rounds a slot's context up to a multiple of this."""

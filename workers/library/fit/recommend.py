@@ -8,8 +8,8 @@ from typing import Literal
 
 from nightjar.config.errors import ModelFitError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.workers.library.curated import Curated
-from nightjar.workers.library.fit import Fit, Room, SpeedClass, fit
+from nightjar.workers.library.fit.curated import Curated
+from nightjar.workers.library.fit.fit import Fit, Room, SpeedClass, fit
 
 _PATIENCE = {SpeedClass.FAST: 0, SpeedClass.FLUENT: 0, SpeedClass.SLOW: 1, SpeedClass.CRAWL: 2}
 Purpose = Literal["chat", "judge", "embedding"]

@@ -11,13 +11,13 @@ from nightjar.config.errors import NightjarError
 from nightjar.jobs.backlog import LIVE_BEAT_S
 from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.states import WORKING_RUNS, JobStatus
-from nightjar.workers.library.choose import Backlog
-from nightjar.workers.library.estimate import memory_on_cpu
 from nightjar.workers.library.find import find_model
-from nightjar.workers.library.fit import CPU_UBATCH, context_of
+from nightjar.workers.library.fit.estimate import memory_on_cpu
+from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
+from nightjar.workers.library.gguf.shape import shape_of
 from nightjar.workers.library.inspect import inspect_file, kind_of
 from nightjar.workers.library.registry import read_registry
-from nightjar.workers.library.shape import shape_of
+from nightjar.workers.process.choose_model import Backlog
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

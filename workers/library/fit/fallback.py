@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.config.load_settings import LoadSettings
-from nightjar.workers.library.fit import CPU_UBATCH, context_of
+from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
 
 LEAST_CONTEXT = 1024
 

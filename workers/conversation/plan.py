@@ -17,7 +17,7 @@ from nightjar.jobs.identity import ids_digest
 from nightjar.jobs.parameters import Parameters, Policy
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Mode
-from nightjar.workers.prompt_ids import (
+from nightjar.workers.conversation.prompt_ids import (
     MUTE,
     NOT_REBUILT,
     REWRITES_REPLIES,
@@ -26,8 +26,8 @@ from nightjar.workers.prompt_ids import (
     extended_ids,
     whole_ids,
 )
-from nightjar.workers.prompts import Compression, Conversation, Written, write
-from nightjar.workers.reasoning import is_open
+from nightjar.workers.conversation.prompts import Compression, Conversation, Written, write
+from nightjar.workers.conversation.reasoning import is_open
 
 REPLY_SHARE = 4
 """Room kept for a reply: at most the context divided by this."""
@@ -93,7 +93,7 @@ def plan_prompt(
 ) -> PromptPlan:
     """The prompt of `turn`, older turns left out where they must be; see `Asked`.
 
-    `compression` None keeps what earlier turns had. Policy summarise is for `workers.summaries`; what it cannot save is
+    `compression` None keeps what earlier turns had. Policy summarise is for `summaries.py`; what it cannot save is
     trimmed here, in the end with the summary itself. Raises ContextError with the numbers where the prompt does not
     fit, TemplateError where it cannot be rendered.
     """

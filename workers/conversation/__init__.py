@@ -1,0 +1,1 @@
+"""A conversation: prompts from a history, replies from an engine, what a turn records."""

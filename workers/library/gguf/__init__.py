@@ -1,0 +1,1 @@
+"""GGUF files: metadata, shapes, tensor types, parts."""
