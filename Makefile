@@ -29,17 +29,17 @@ test: $(VENV)/.dev-installed
 	@$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev-installed
-	@$(BIN)/python -m nightjar.scripts.bench $(ARGS)
+	@$(BIN)/python -m nightjar.scripts.dev.bench $(ARGS)
 
 bench-collecting: $(VENV)/.run-installed
-	@$(BIN)/python -m nightjar.scripts.collecting_bench $(ARGS)
+	@$(BIN)/python -m nightjar.scripts.dev.collecting_bench $(ARGS)
 
 chaos: $(VENV)/.dev-installed
 	@FUZZ=10 $(BIN)/python -m pytest tests/fuzz -s
 	@$(BIN)/python -m pytest tests/acceptance/chaos -m chaos -s
 
 simulate: $(VENV)/.run-installed
-	@$(BIN)/python -m nightjar.scripts.simulate_statistics $(ARGS)
+	@$(BIN)/python -m nightjar.scripts.dev.simulate_statistics $(ARGS)
 
 check: $(VENV)/.dev-installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

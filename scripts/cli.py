@@ -110,6 +110,6 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def _complain(text: str) -> None:
     """An error for a person: without secrets, and without what a file or a model could do to the terminal."""
     from nightjar.config.redact import redact_text
-    from nightjar.scripts.output import plain
+    from nightjar.scripts.views.output import plain
 
     print(f"nightjar: {plain(redact_text(text))}", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.config.errors import ModelError
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.scripts.children import Child
-from nightjar.scripts.load_options import LoadOptions
+from nightjar.scripts.options.load import LoadOptions
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -62,7 +62,7 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
     Raises UnknownNameError, ModelFileError, HubError.
     """
     from nightjar.jobs.publishing import publish_model
-    from nightjar.scripts.model_pull import obtained
+    from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin
 

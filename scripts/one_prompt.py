@@ -114,8 +114,8 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     """
     from nightjar.config.settings import load_settings
     from nightjar.jobs.parameters import Source, resolve
-    from nightjar.scripts.assignments import read_assignments
-    from nightjar.scripts.model_pull import obtained
+    from nightjar.scripts.options.assignments import read_assignments
+    from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.library.inspect import entry_facts
 
     everywhere, by_model = read_assignments(assignments)

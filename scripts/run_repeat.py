@@ -39,8 +39,8 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
     """Recreates suite and run of a file. Raises UsageError, RunConflictError, UnknownNameError."""
     from nightjar.pipeline.runs.repeat import import_run
     from nightjar.pipeline.runs.run_file import read_run_file
-    from nightjar.scripts.run_wait import expansion_bar
     from nightjar.scripts.session import open_session
+    from nightjar.scripts.views.wait import expansion_bar
 
     file = read_run_file(_read(path), path.name)
     async with open_session() as session:

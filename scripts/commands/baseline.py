@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 app = typer.Typer(
     no_args_is_help=True,

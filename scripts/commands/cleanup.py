@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -35,9 +35,9 @@ def cleanup(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from nightjar.scripts.model_views import inventory_rows, prepared
-    from nightjar.scripts.output import emit_json
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.models import inventory_rows, prepared
+    from nightjar.scripts.views.output import emit_json
     from nightjar.workers.library.cleanup import clear, plan_cleanup
 
     settings = prepared()
@@ -88,8 +88,8 @@ def _line(old: OldNight) -> tuple[int, str, str]:
 
 
 def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
-    from nightjar.scripts.model_views import size
-    from nightjar.scripts.output import console, plain
+    from nightjar.scripts.views.models import size
+    from nightjar.scripts.views.output import console, plain
 
     for amount, what, why in lines:
         console().print(plain(f"{size(amount)}  {what}  ({why})"), soft_wrap=True)
@@ -98,7 +98,7 @@ def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
 
 
 def _notes(kept: list[str], unseen: str | None) -> None:
-    from nightjar.scripts.output import console, plain
+    from nightjar.scripts.views.output import console, plain
 
     for name in kept:
         console().print(plain(f"Run {name} keeps its transcripts: it works again, or its aggregates are too large."))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.scripts.gate_options import GateOptions, result_row, show_results
-from nightjar.scripts.options import takes
-from nightjar.scripts.output import Json
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.gates import result_row, show_results
+from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -118,7 +119,7 @@ async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) 
 
 
 def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
-    from nightjar.scripts.output import console, plain, table
+    from nightjar.scripts.views.output import console, plain, table
 
     screen = console()
     for name in left_out:
@@ -166,7 +167,7 @@ def _cost_rows(one: Comparison) -> list[list[str]]:
 
 
 def _show_json(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
-    from nightjar.scripts.output import emit_json
+    from nightjar.scripts.views.output import emit_json
 
     emit_json(
         {

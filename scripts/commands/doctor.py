@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -16,9 +16,9 @@ def doctor(as_json: Json = False) -> None:
 
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.scripts.checks import all_checks
-    from nightjar.scripts.output import emit_json, plain
+    from nightjar.scripts.doctor.machine import all_checks
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.output import emit_json, plain
 
     settings = load_settings()
     configure(settings)

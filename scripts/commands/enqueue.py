@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.scripts.enqueue_options import QueuedRunOptions, RunName, local_deadline, request_options
-from nightjar.scripts.gate_options import GateOptions
-from nightjar.scripts.options import takes
-from nightjar.scripts.output import Json, emit_json, plain
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.run import QueuedRunOptions, RunName, local_deadline, request_options
+from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
     from nightjar.pipeline.runs.producer import Enqueued
@@ -45,9 +45,9 @@ def enqueue(
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
     from nightjar.pipeline.runs.producer import enqueue
-    from nightjar.scripts.enqueue_options import local_models
-    from nightjar.scripts.run_wait import expansion_bar, wait_for_run
+    from nightjar.scripts.options.run import local_models
     from nightjar.scripts.session import open_session
+    from nightjar.scripts.views.wait import expansion_bar, wait_for_run
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.scripts.enqueue_options import RunName, RunOptions, request_options
 from nightjar.scripts.evaluation import WorkerFlags
-from nightjar.scripts.gate_options import GateOptions, result_row, show_results
-from nightjar.scripts.load_options import LoadOptions
-from nightjar.scripts.options import takes
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.load import LoadOptions
+from nightjar.scripts.options.run import RunName, RunOptions, request_options
+from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.gates import result_row, show_results
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

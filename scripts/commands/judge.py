@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -53,7 +53,7 @@ def run(
 
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
-    from nightjar.scripts.rubrics import read_rubric_file
+    from nightjar.scripts.options.rubric import read_rubric_file
     from nightjar.scripts.session import open_session, run_async
 
     given = read_rubric_file(rubric) if rubric is not None else None
@@ -85,7 +85,7 @@ def check(
 
     With --wait the exit code is 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b --wait
     """
-    from nightjar.scripts.rubrics import read_rubric_file
+    from nightjar.scripts.options.rubric import read_rubric_file
     from nightjar.scripts.session import open_session, run_async
 
     given = read_rubric_file(rubric) if rubric is not None else None
@@ -112,9 +112,9 @@ async def _judge(
 ) -> bool:
     """Starts the judging, tells, and waits where asked to; True when what was waited for did not go well."""
     from nightjar.pipeline.judging.start import judge_again
-    from nightjar.scripts.enqueue_options import local_models
-    from nightjar.scripts.judge_views import say_who_is_missing
-    from nightjar.scripts.run_wait import wait_for_run
+    from nightjar.scripts.options.run import local_models
+    from nightjar.scripts.views.judges import say_who_is_missing
+    from nightjar.scripts.views.wait import wait_for_run
 
     known = local_models(session.settings)
     judged = await judge_again(run, judges, rubric, session.database, known_models=known, **options)
@@ -144,9 +144,9 @@ async def _check(
     from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.judging.start import start_check
     from nightjar.pipeline.report.formats.judge_json import checkup_json
-    from nightjar.scripts.enqueue_options import local_models
-    from nightjar.scripts.judge_views import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
-    from nightjar.scripts.run_wait import wait_for_run
+    from nightjar.scripts.options.run import local_models
+    from nightjar.scripts.views.judges import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
+    from nightjar.scripts.views.wait import wait_for_run
 
     known = local_models(session.settings)
     asked = await start_check(run, judges, rubric, session.database, known_models=known, **options)

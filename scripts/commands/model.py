@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightjar.scripts.output import Json, plain
+from nightjar.scripts.views.output import Json, plain
 
 if TYPE_CHECKING:
     from nightjar.workers.library.find import ModelEntry
@@ -21,8 +21,8 @@ Quant = Annotated[str | None, typer.Option("--quant", help="Such as Q4_K_M; auto
 @app.command("list")
 def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
     """Every known model with its state, size and use. Example: nightjar model list --for chat"""
-    from nightjar.scripts.model_views import inventory_rows, show_inventory
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.models import inventory_rows, show_inventory
 
     show_inventory(run_async(inventory_rows(wanted)), as_json=as_json)
 
@@ -30,7 +30,7 @@ def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
 @app.command()
 def info(model: Name, as_json: Json = False) -> None:
     """What a model file says of itself, and the memory it takes. Example: nightjar model info nightjar-demo"""
-    from nightjar.scripts.model_views import describe, prepared, show_info
+    from nightjar.scripts.views.models import describe, prepared, show_info
     from nightjar.workers.library.find import find_model
 
     settings = prepared()
@@ -46,7 +46,7 @@ def add(
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
-    from nightjar.scripts.model_views import prepared
+    from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.editing import add_entry
     from nightjar.workers.library.find import find_model, resolve_path
     from nightjar.workers.library.inspect import inspect_file
@@ -75,8 +75,8 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
 ) -> None:
     """Fetch a model from the hub into models/. Example: nightjar model pull Qwen/Qwen3-4B-GGUF --quant Q4_K_M"""
-    from nightjar.scripts.model_pull import pull_named, pull_registered
-    from nightjar.scripts.model_views import prepared
+    from nightjar.scripts.views.model_pull import pull_named, pull_registered
+    from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.find import find_model
 
     settings = prepared()
@@ -99,8 +99,8 @@ def pull(
 @app.command()
 def verify(model: Name) -> None:
     """Hash a model's files anew and compare. Example: nightjar model verify llama-3.1-8b"""
-    from nightjar.scripts.model_pull import verify_model
-    from nightjar.scripts.model_views import prepared
+    from nightjar.scripts.views.model_pull import verify_model
+    from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.find import find_model
 
     settings = prepared()
@@ -117,7 +117,7 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Models that fit this machine, and how. Example: nightjar model recommend --vram 12GB --for judge"""
-    from nightjar.scripts.model_recommend import recommended, show_recommended, write_recommended
+    from nightjar.scripts.views.model_recommend import recommended, show_recommended, write_recommended
 
     found = recommended(ram, vram, wanted)
     if write is not None:
@@ -132,8 +132,8 @@ def remove(
     keep_file: Annotated[bool, typer.Option("--keep-file", help="Take it off the list only.")] = False,
 ) -> None:
     """Take a model off the list and delete its file. Example: nightjar model rm story --keep-file"""
-    from nightjar.scripts.model_views import inventory_rows, prepared
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.models import inventory_rows, prepared
     from nightjar.workers.library.removal import remove as take_off
 
     rows = run_async(inventory_rows(None))
@@ -149,8 +149,8 @@ def remove(
 def publish(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB; an unreachable server is said, and a worker will publish them."""
     from nightjar.config.errors import ServiceError
-    from nightjar.scripts.model_pull import publish_facts
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.model_pull import publish_facts
 
     try:
         run_async(publish_facts(entry))

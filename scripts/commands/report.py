@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -92,7 +92,7 @@ def _keep_what_is_there(run: Run, folder: Path) -> None:
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
     from nightjar.pipeline.report.data.answer import answer
-    from nightjar.scripts.output import emit_json, plain
+    from nightjar.scripts.views.output import emit_json, plain
 
     if as_json:
         run = report.provenance

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nightjar.config.errors import UsageError
-from nightjar.scripts.gate_options import GateOptions
-from nightjar.scripts.options import takes
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
@@ -32,8 +32,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """The newest runs with their progress. Example: nightjar run list"""
-    from nightjar.scripts.run_views import list_runs
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.run import list_runs
 
     async def load() -> list[dict[str, object]]:
         async with open_session() as session:
@@ -57,9 +57,9 @@ def show(
 ) -> None:
     """What a run is made of and how it stands. Example: nightjar run show nightly-2026-11-20 --job 81:story:0"""
     from nightjar.jobs.lookup import find_job, find_run
-    from nightjar.scripts.job_view import describe_job, print_job
-    from nightjar.scripts.run_views import describe_run, print_run
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.job import describe_job, print_job
+    from nightjar.scripts.views.run import describe_run, print_run
 
     async def load() -> dict[str, object]:
         async with open_session() as session:
@@ -90,8 +90,8 @@ def wait(
     Example: nightjar run wait nightly-2026-11-21 --fail-below checks:0.8 --max-missing 0.02
     """
     from nightjar.jobs.lookup import find_run
-    from nightjar.scripts.run_wait import Ended, check_asked, judged_by, wait_for_run
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.wait import Ended, check_asked, judged_by, wait_for_run
 
     asked = gates.ending()
 

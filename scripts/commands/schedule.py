@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.scripts.enqueue_options import QueuedRunOptions, request_options
-from nightjar.scripts.gate_options import GateOptions
-from nightjar.scripts.options import takes
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.run import QueuedRunOptions, request_options
+from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.nights import Schedule
@@ -104,7 +104,7 @@ def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> Non
 
 async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules) -> str:
     from nightjar.pipeline.nights.schedules import add_schedule
-    from nightjar.scripts.enqueue_options import local_models
+    from nightjar.scripts.options.run import local_models
     from nightjar.scripts.session import open_session
 
     async with open_session() as session:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.pipeline.scoring.listing import Listed
@@ -30,7 +30,7 @@ def list_scorers(as_json: Json = False) -> None:
     Example: nightjar scorer list
     """
     from nightjar.pipeline.scoring.listing import listed
-    from nightjar.scripts.output import console, emit_json, table
+    from nightjar.scripts.views.output import console, emit_json, table
 
     found = listed()
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -32,7 +32,7 @@ def up(as_json: Json = False) -> None:
 def down(as_json: Json = False) -> None:
     """Stop them cleanly; their data stay. Example: nightjar services down"""
     from nightjar.config import embedded
-    from nightjar.scripts.output import emit_json
+    from nightjar.scripts.views.output import emit_json
 
     stopped = embedded.down(_settings())
     if as_json:
@@ -60,9 +60,9 @@ def _show(settings: Settings, *, as_json: bool) -> None:
     """Prints the servers and ends with exit code 1 when one is not up."""
     from rich.filesize import decimal
 
-    from nightjar.scripts.output import console, emit_json, table
-    from nightjar.scripts.servers import as_rows, server_views
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.output import console, emit_json, table
+    from nightjar.scripts.views.servers import as_rows, server_views
 
     views = run_async(server_views(settings))
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightjar.config.errors import OutputError, UnknownNameError
-from nightjar.scripts.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import SuiteVersion

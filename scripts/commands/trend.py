@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nightjar.scripts.output import Json
+from nightjar.scripts.views.output import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -38,8 +38,8 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from nightjar.pipeline.report.data.trend import trend as trend_of
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.report.formats.trend_write import check_trend_formats, write_trend
-    from nightjar.scripts.output import emit_json, plain
     from nightjar.scripts.session import open_session
+    from nightjar.scripts.views.output import emit_json, plain
 
     chosen = check_trend_formats(formats)
     async with open_session() as session:

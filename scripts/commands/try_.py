@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightjar.scripts.load_options import Reproducible
-from nightjar.scripts.options import takes
+from nightjar.scripts.options.load import Reproducible
+from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import run_async
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
 
 
 async def _stream(engine: BatchEngine, asked: Request) -> Generation:
-    from nightjar.scripts.output import plain
+    from nightjar.scripts.views.output import plain
 
     ticket, begun = engine.start(asked, streaming=True), False
     try:

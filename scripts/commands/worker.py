@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nightjar.scripts.load_options import LoadOptions
-from nightjar.scripts.options import takes
+from nightjar.scripts.options.load import LoadOptions
+from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import open_session, run_async
 
 app = typer.Typer()
@@ -57,7 +57,7 @@ async def _serve(
 
 async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
     from nightjar.config.settings import load_settings
-    from nightjar.scripts.model_pull import obtained
+    from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.gpus import choose, list_cards
     from nightjar.workers.process.supervisor import Supervisor
 
@@ -70,8 +70,8 @@ async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool)
 
 async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
     from nightjar.config.settings import load_settings
-    from nightjar.scripts.model_pull import obtained
     from nightjar.scripts.roaming import roam
+    from nightjar.scripts.views.model_pull import obtained
 
     if model != "auto":
         obtained(model, load_settings())

@@ -19,7 +19,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import FORMULA_STARTS
-from nightjar.scripts.output import console, emit_json, plain, table
+from nightjar.scripts.views.output import console, emit_json, plain, table
 from tests.factories import report_of, row
 from tests.fuzz.amount import examples
 

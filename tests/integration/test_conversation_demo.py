@@ -14,8 +14,8 @@ from nightjar.jobs.documents import utc_now
 from nightjar.jobs.parameters import Parameters, Resolved, Source, resolve
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
-from nightjar.scripts.demo_model.check import TRIAL_SEED
-from nightjar.scripts.demo_model.corpus import trial_chats
+from nightjar.scripts.dev.demo_model.check import TRIAL_SEED
+from nightjar.scripts.dev.demo_model.corpus import trial_chats
 from nightjar.workers.conversation.plan import PromptPlan, ask, plan_prompt, replay
 from nightjar.workers.conversation.prompts import open_conversation
 from nightjar.workers.conversation.special_tokens import Rendering, encode

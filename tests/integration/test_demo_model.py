@@ -14,7 +14,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.scripts.demo_model.check import (
+from nightjar.scripts.dev.demo_model.check import (
     REPLY_TOKENS,
     TRIAL_SEED,
     Measured,
@@ -24,9 +24,9 @@ from nightjar.scripts.demo_model.check import (
     measure,
     question_chats,
 )
-from nightjar.scripts.demo_model.corpus import Chat, chats, trial_chats
-from nightjar.scripts.demo_model.tokenizer import TOKENIZER_CHATS, encode_chat, texts_of, train_tokenizer
-from nightjar.scripts.demo_model.training import Recipe
+from nightjar.scripts.dev.demo_model.corpus import Chat, chats, trial_chats
+from nightjar.scripts.dev.demo_model.tokenizer import TOKENIZER_CHATS, encode_chat, texts_of, train_tokenizer
+from nightjar.scripts.dev.demo_model.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "config/models/nightjar-demo.gguf"

@@ -20,9 +20,9 @@ from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
-from nightjar.scripts.job_view import describe_job, print_job
-from nightjar.scripts.run_views import describe_run, list_runs, print_run
-from nightjar.scripts.run_wait import Ended, _hint, wait_for_run
+from nightjar.scripts.views.job import describe_job, print_job
+from nightjar.scripts.views.run import describe_run, list_runs, print_run
+from nightjar.scripts.views.wait import Ended, _hint, wait_for_run
 
 
 @pytest.fixture

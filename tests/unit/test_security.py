@@ -27,7 +27,7 @@ CALLS = {
     "np.load": "may unpickle",
     "tempfile.mktemp": "a name that anybody may take first",
 }
-ALLOWED = {("scripts/demo_model", "compile")}
+ALLOWED = {("scripts/dev/demo_model", "compile")}
 """torch.compile, in the training of the demo model."""
 
 

@@ -13,7 +13,7 @@ from nightjar.config.errors import ContextError, ModelError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import Parameters
-from nightjar.scripts.bench.models import TINY, build
+from nightjar.scripts.dev.bench.models import TINY, build
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request

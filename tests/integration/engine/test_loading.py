@@ -9,7 +9,7 @@ import pytest
 
 from nightjar.config.errors import ModelError, ModelFitError, NightjarError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.scripts.bench.models import TINY, build
+from nightjar.scripts.dev.bench.models import TINY, build
 from nightjar.workers.engine.device import Device
 from nightjar.workers.engine.llama.context import ContextSettings, flash_attention, without_flash
 from nightjar.workers.engine.loading import resolve

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nightjar.jobs.parameters import Parameters
-from nightjar.scripts.bench.models import TINY, build
+from nightjar.scripts.dev.bench.models import TINY, build
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist
 from nightjar.workers.engine.request import Request

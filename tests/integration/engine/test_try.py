@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nightjar.scripts.bench.models import TINY, build
+from nightjar.scripts.dev.bench.models import TINY, build
 
 ROOT = Path(__file__).parents[3]
 DEMO = "config/models/nightjar-demo.gguf"

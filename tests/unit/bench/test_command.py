@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.errors import NightjarError, UsageError
-from nightjar.scripts.bench import server
-from nightjar.scripts.bench.__main__ import main
-from nightjar.scripts.bench.server import ServerProgram, find_server
+from nightjar.scripts.dev.bench import server
+from nightjar.scripts.dev.bench.__main__ import main
+from nightjar.scripts.dev.bench.server import ServerProgram, find_server
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from nightjar.scripts.bench import rows
-from nightjar.scripts.bench.measures import ENGINE, NO_SERVER, Match, Other
-from nightjar.scripts.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table, unsettled
+from nightjar.scripts.dev.bench import rows
+from nightjar.scripts.dev.bench.measures import ENGINE, NO_SERVER, Match, Other
+from nightjar.scripts.dev.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table, unsettled
 
 AT_LEAST = Goal(bound=2.0)
 AT_MOST = Goal(bound=20.0, at_most=True)

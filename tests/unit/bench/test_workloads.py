@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nightjar.scripts.bench.workloads import (
+from nightjar.scripts.dev.bench.workloads import (
     Chat,
     Ids,
     Outcome,

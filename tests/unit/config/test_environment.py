@@ -11,10 +11,10 @@ ROOT = Path(config.__file__).resolve().parent.parent
 ALLOWED = {
     "config/settings.py",  # the reader
     "scripts/one_prompt.py",  # pins this process to the card of --gpu
-    "scripts/train_demo_model.py",  # quiets the tokenizer library; not part of the pipeline
+    "scripts/dev/train_demo_model.py",  # quiets the tokenizer library; not part of the pipeline
     "pipeline/notify/command.py",  # hands it on to a command of --on-finish
-    "scripts/bench/whole.py",  # gives the processes it measures a home of their own
-    "scripts/collecting_bench.py",  # and a database
+    "scripts/dev/bench/whole.py",  # gives the processes it measures a home of their own
+    "scripts/dev/collecting_bench.py",  # and a database
     "workers/process/supervisor.py",  # hands it on to the worker processes
     "workers/library/hub.py",  # tells the hub's library where its files belong, before it is imported
 }

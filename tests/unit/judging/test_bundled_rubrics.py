@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nightjar import config
-from nightjar.scripts.rubrics import read_rubric_file
+from nightjar.scripts.options.rubric import read_rubric_file
 
 FOLDER = Path(config.__file__).parent / "rubrics"
 

@@ -12,7 +12,7 @@ import yaml
 from nightjar.config.errors import SuiteError, UsageError
 from nightjar.pipeline.judging.rubric import Layout, Method, Scope, read_rubric
 from nightjar.pipeline.suites.read import read_suite
-from nightjar.scripts.rubrics import read_rubric_file
+from nightjar.scripts.options.rubric import read_rubric_file
 
 PLOT = {"name": "plot", "description": "Things happen.", "scale": {1: "Nothing happens.", 2: "Something happens."}}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.scripts.model_recommend import parse_size
-from nightjar.scripts.model_views import size
+from nightjar.scripts.views.model_recommend import parse_size
+from nightjar.scripts.views.models import size
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from nightjar.scripts.enqueue_options import QueuedRunOptions, request_options
-from nightjar.scripts.gate_options import GateOptions
-from nightjar.scripts.options import takes
+from nightjar.scripts.options.gates import GateOptions
+from nightjar.scripts.options.run import QueuedRunOptions, request_options
+from nightjar.scripts.options.takes import takes
 
 
 @dataclass(frozen=True, kw_only=True)

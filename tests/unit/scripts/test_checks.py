@@ -20,11 +20,11 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs import database, overview
 from nightjar.jobs.views import Overview, QueueView, ServiceState
-from nightjar.scripts import checks as checks_module
-from nightjar.scripts import servers as servers_module
-from nightjar.scripts.check import GIB, Check
-from nightjar.scripts.checks import all_checks
-from nightjar.scripts.servers import ServerView
+from nightjar.scripts.doctor import machine as checks_module
+from nightjar.scripts.doctor.check import GIB, Check
+from nightjar.scripts.doctor.machine import all_checks
+from nightjar.scripts.views import servers as servers_module
+from nightjar.scripts.views.servers import ServerView
 from nightjar.workers.process import gpus
 from nightjar.workers.process.gpus import Card
 

@@ -12,8 +12,8 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.models import LoadFacts
 from nightjar.scripts import one_prompt
 from nightjar.scripts.commands.try_ import _duration, reproducible_line
-from nightjar.scripts.load_options import LoadOptions
 from nightjar.scripts.one_prompt import check_seed, pin, read_prompt
+from nightjar.scripts.options.load import LoadOptions
 from nightjar.workers.process.gpus import Card
 
 LOAD = LoadFacts(

@@ -12,8 +12,8 @@ from nightjar.config import hardware
 from nightjar.config.settings import Settings
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
-from nightjar.scripts.check import Check
-from nightjar.scripts.work_checks import model_checks, work_checks
+from nightjar.scripts.doctor.check import Check
+from nightjar.scripts.doctor.work import model_checks, work_checks
 from tests.gguf_files import write_llama
 
 WELL = Overview(services={"mongo": ServiceState(ok=True), "redis": ServiceState(ok=True)})

@@ -1,0 +1,1 @@
+"""For the makers of Nightjar: benchmarks, simulations, the demo model."""

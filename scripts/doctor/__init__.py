@@ -1,0 +1,1 @@
+"""What `nightjar doctor` looks at."""

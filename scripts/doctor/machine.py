@@ -1,0 +1,175 @@
+"""What `nightjar doctor` looks at: each check says how it is and, where it is not fine, what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightjar.config.errors import NightjarError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.scripts.doctor.check import GIB, Check, gib
+from nightjar.scripts.doctor.work import model_checks, recent_crashes, work_checks
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
+
+MIN_FREE_DISK = 1 * GIB
+LOW_FREE_DISK = 10 * GIB
+LOW_MEMORY = 2 * GIB
+MAX_SKEW_S = 2.0
+
+
+async def all_checks(settings: Settings) -> list[Check]:
+    """Every check, in the order shown. Starts no server and loads no model."""
+    checks = [_settings(), _python(), *_programs(settings), *await _servers(settings)]
+    checks += [*_disks(settings), _memory(), _cores(settings), *_devices()]
+    return [*checks, *model_checks(settings), *await _work(settings, checks)]
+
+
+def _settings() -> Check:
+    from nightjar.config.settings import settings_files
+
+    found = [str(path) for path in settings_files() if path is not None]
+    return Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in found))
+
+
+def _python() -> Check:
+    return Check(name="python", state="fine", found=f"{sys.version.split()[0]}, nightjar {NIGHTJAR_VERSION}")
+
+
+def _programs(settings: Settings) -> Iterator[Check]:
+    """The programs of the embedded servers, where there is no URL."""
+    from nightjar.config.embedded import embedded_kinds
+    from nightjar.config.programs import find_program
+
+    for kind in embedded_kinds(settings):
+        try:
+            program = find_program(kind)
+        except NightjarError as error:
+            yield Check(name=kind.program, state="problem", found="cannot be used", remedy=str(error))
+        else:
+            yield Check(name=kind.program, state="fine", found=f"{program.version}, {program.path}")
+
+
+async def _servers(settings: Settings) -> list[Check]:
+    from nightjar.scripts.views.servers import server_views
+
+    checks = []
+    for view in await server_views(settings):
+        found = " ".join(part for part in (view.state, view.kind, view.address, view.version) if part)
+        state = {"up": "fine", "down": "fine"}.get(view.state, "problem")
+        checks.append(Check(name=view.name, state=state, found=found, remedy=view.reason))
+    return checks
+
+
+async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
+    """The clock and the queues, where MongoDB is up."""
+    from pymongo.errors import PyMongoError
+
+    from nightjar.config.embedded import mongo_url
+    from nightjar.jobs.database import connect
+    from nightjar.jobs.overview import read_overview
+    from nightjar.jobs.views import ServiceState
+
+    said = {check.name: check for check in checks}
+    if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):
+        return []
+    redis = ServiceState(ok=said["redis"].state == "fine", reason=said["redis"].found)
+    try:
+        async with await connect(mongo_url(settings), settings.mongo_database) as database:
+            now, theirs = datetime.now(UTC), await database.now()
+            crashes = await recent_crashes(database)
+            return [_clock((now - theirs).total_seconds()), *work_checks(await read_overview(database, redis), crashes)]
+    except (NightjarError, PyMongoError) as error:
+        remedy = str(error) or "Look into MongoDB's log, and try again."
+        return [Check(name="queues", state="problem", found="MongoDB went away meanwhile", remedy=remedy)]
+
+
+def _clock(skew: float) -> Check:
+    """Leases run on MongoDB's clock; a host's own clock shows in its reports. `skew` in seconds, ahead of it."""
+    if abs(skew) <= MAX_SKEW_S:
+        return Check(name="clock", state="fine", found=f"{abs(skew):.1f} s from MongoDB's")
+    remedy = (
+        "Jobs are safe, since leases run on MongoDB's clock. For true times in reports set this host's clock by NTP."
+    )
+    return Check(name="clock", state="warning", found=f"{skew:+.0f} s from MongoDB's", remedy=remedy)
+
+
+def _disks(settings: Settings) -> Iterator[Check]:
+    for name, folder in (("home", settings.home), ("models", settings.models_dir), ("reports", settings.reports_dir)):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+        state = "problem" if free < MIN_FREE_DISK else "warning" if free < LOW_FREE_DISK else "fine"
+        remedy = (
+            None if state == "fine" else f"Make room, or set NIGHTJAR_{_variable(name)} to a folder on another disk."
+        )
+        if not _writable(there):
+            state, remedy = "problem", f"It cannot be written: change its owner, or set NIGHTJAR_{_variable(name)}."
+        yield Check(name=f"disk: {name}", state=state, found=f"{gib(free)} free at {folder}", remedy=remedy)
+
+
+def _variable(name: str) -> str:
+    return "HOME" if name == "home" else f"{name.upper()}_DIR"
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _memory() -> Check:
+    from nightjar.config.hardware import memory_available, memory_limit
+
+    available, limit = memory_available(), memory_limit()
+    low = available < LOW_MEMORY
+    return Check(
+        name="memory",
+        state="warning" if low else "fine",
+        found=f"{gib(available)} available of {gib(limit)} that this process may use",
+        remedy="End what else runs here, or load smaller models and contexts." if low else None,
+    )
+
+
+def _cores(settings: Settings) -> Check:
+    import os
+
+    from nightjar.config.hardware import usable_cores
+
+    usable, all_cores = usable_cores(), os.cpu_count() or 1
+    found = f"{usable} usable of {all_cores}"
+    threads = settings.model.threads
+    if threads != "auto" and threads > usable:
+        remedy = f"NIGHTJAR_MODEL__THREADS is {threads}: more threads than cores slow generation down. Leave it out."
+        return Check(name="cores", state="warning", found=found, remedy=remedy)
+    return Check(name="cores", state="fine", found=found)
+
+
+def _devices() -> Iterator[Check]:
+    """The cards of this machine, and whether this build of llama.cpp can use them."""
+    from nightjar.workers.engine.llama.devices import gpus
+    from nightjar.workers.process.gpus import list_cards
+
+    cards = list_cards()
+    for card in cards:
+        size = "" if card.memory_bytes is None else f", {gib(card.memory_bytes)}"
+        yield Check(name=f"gpu {card.index}", state="fine", found=f"{card.name}{size}, {card.uuid}")
+    if not cards:
+        yield Check(name="gpu", state="fine", found="no NVIDIA card: models run on the CPU, or on Metal where it is")
+    usable = gpus()
+    build = f"llama-cpp-python {metadata.version('llama-cpp-python')}, "
+    build += ", ".join(gpu.description for gpu in usable) if usable else "CPU only"
+    if cards and not usable:
+        remedy = (
+            "This build cannot use the cards. Build it again with CUDA: "
+            'CMAKE_ARGS="-DGGML_CUDA=on" .venv/bin/pip install --no-build-isolation --no-deps --force-reinstall '
+            f"--no-binary llama-cpp-python llama-cpp-python=={metadata.version('llama-cpp-python')}"
+        )
+        yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
+    else:
+        yield Check(name="llama.cpp", state="fine", found=build)

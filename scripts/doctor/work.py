@@ -1,0 +1,123 @@
+"""What `nightjar doctor` says of models and of the work: what is not sound, waits for ever, or has died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nightjar.config.errors import NightjarError
+from nightjar.scripts.doctor.check import Check, gib
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.views import Overview, QueueView, WorkerView
+    from nightjar.workers.library.inventory import Held
+
+CRASHES_OF_S = 86_400
+NAMES_SHOWN = 8
+
+
+def model_checks(settings: Settings) -> Iterator[Check]:
+    """The registry and every model file: there, readable, and not too large for this machine. Loads none."""
+    from nightjar.workers.library.inventory import ModelState, inventory
+
+    try:
+        held = inventory(settings)
+    except NightjarError as error:
+        yield Check(name="models", state="problem", found="the registry cannot be read", remedy=str(error))
+        return
+    ready = [model.name for model in held if model.state is ModelState.READY]
+    fetchable = sum(model.state is ModelState.AVAILABLE for model in held)
+    found = f"{len(ready)} here{_listed(ready)}" + (f", {fetchable} more can be fetched" if fetchable else "")
+    remedy = None if ready else "`nightjar model recommend` names models that fit this machine, `model pull` gets one."
+    yield Check(name="models", state="fine" if ready else "warning", found=found, remedy=remedy)
+    for model in held:
+        if model.state is ModelState.FAILED:
+            remedy = f"{model.reason or 'Its file cannot be used.'} `nightjar model rm {model.name}` forgets it."
+            yield Check(name=f"model {model.name}", state="problem", found="cannot be used", remedy=remedy)
+        elif model.state is ModelState.READY and (check := _size(model, settings)) is not None:
+            yield check
+
+
+def _size(model: Held, settings: Settings) -> Check | None:
+    """A warning where one conversation does not fit the memory, on a machine without cards that could hold a part."""
+    from nightjar.config.hardware import memory_limit
+    from nightjar.workers.process.gpus import list_cards
+    from nightjar.workers.process.survey import loadable
+
+    needed, limit = loadable(model.name, None, settings).memory_bytes, memory_limit()
+    if needed is None or needed <= limit or list_cards():
+        return None
+    return Check(
+        name=f"model {model.name}",
+        state="warning",
+        found=f"needs {gib(needed)} for one conversation, this machine has {gib(limit)}",
+        remedy="Take a smaller quantisation, or a smaller context: `nightjar model info` shows what each takes.",
+    )
+
+
+async def recent_crashes(database: Database) -> list[dict[str, Any]]:
+    """What supervisors wrote down in the last day, newest first."""
+    recent = {"$expr": {"$gt": ["$at", {"$subtract": ["$$NOW", CRASHES_OF_S * 1000]}]}}
+    return [row async for row in database.raw["crashes"].find(recent, {"stderr": 0}).sort("at", -1).limit(1000)]
+
+
+def work_checks(overview: Overview, crashes: Sequence[dict[str, Any]]) -> Iterator[Check]:
+    """Whether MongoDB takes writes; queues, workers, dispatcher, dead jobs and crashes."""
+    mongo = overview.services["mongo"]
+    if not mongo.ok:
+        remedy = "Look into MongoDB's log; on a full disk make room. Work goes on by itself."
+        yield Check(name="mongo writes", state="problem", found=mongo.reason or "refused", remedy=remedy)
+    if not overview.queues:
+        yield Check(name="queues", state="fine", found="nothing waits")
+    for queue in overview.queues:
+        yield _queue(queue)
+    for run in overview.runs:
+        if run.wait is not None:
+            remedy = "Start one: nightjar dispatcher"
+            yield Check(name=f"run {run.name}", state="problem", found=f"goes no further: {run.wait}", remedy=remedy)
+    yield from _workers(overview.workers)
+    if overview.dead:
+        count = sum(dead.count for dead in overview.dead)
+        name = overview.dead[0].run
+        remedy = f"`nightjar run show {name}` tells why, `nightjar run retry {name}` tries them again."
+        yield Check(name="dead jobs", state="warning", found=f"{count}, in run {name} first", remedy=remedy)
+    if crashes:
+        last = crashes[0]
+        found = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last['reason']}"
+        remedy = f"It was {last['worker']}. `nightjar run show RUN --job JOB` shows what it last wrote."
+        yield Check(name="crashes", state="warning", found=found, remedy=remedy)
+
+
+def _queue(queue: QueueView) -> Check:
+    found = f"{queue.waiting} wait" + (f": {queue.reason}" if queue.reason else " and are about to start")
+    remedy = None
+    if queue.stalled:
+        remedy = f"Start one: nightjar worker --model {queue.model}"
+        if queue.reason == "redis down":
+            remedy = "Mend Redis (above): waiting jobs then start by themselves."
+        elif queue.reason == "no dispatcher runs":
+            remedy = "Start one: nightjar dispatcher"
+    return Check(name=f"queue {queue.model}", state="problem" if queue.stalled else "fine", found=found, remedy=remedy)
+
+
+def _workers(workers: Sequence[WorkerView]) -> Iterator[Check]:
+    live = [worker for worker in workers if worker.live]
+    yield Check(name="workers", state="fine", found=f"{len(live)} at work{_listed([worker.model for worker in live])}")
+    for worker in workers:
+        if worker.state == "stalled":
+            pid = worker.id.split(":")[1] if worker.id.count(":") == 2 else worker.id
+            remedy = f"If it stays so, on {worker.host}: kill -9 {pid}. Its supervisor starts another; no job is lost."
+        elif worker.state == "failed":
+            remedy = "Mend the cause, then start it again."
+        else:
+            continue
+        found = f"{worker.state}: {worker.reason or 'no reason known'}"
+        yield Check(name=f"worker {worker.model}", state="warning", found=found, remedy=remedy)
+
+
+def _listed(names: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    more = ", ..." if len(unique) > NAMES_SHOWN else ""
+    return f" ({', '.join(unique[:NAMES_SHOWN])}{more})" if unique else ""

@@ -1,0 +1,49 @@
+"""Gates on a command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nightjar.jobs.ending import Ending, Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """What a run must keep, for an exit code of 0."""
+
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC:X", help="Gate: fails when the metric's mean is worse than X; repeatable."),
+    ] = None
+    fail_on_regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:MARGIN",
+            help="Gate: fails when it is worse than the baseline's by more than the margin, beyond doubt; repeatable.",
+        ),
+    ] = None
+    max_missing: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE|COUNT", help="Gate: fails when more turns are missing: 0.05, 5%, or 3 turns."),
+    ] = None
+    strict: Annotated[bool, typer.Option("--strict", help="A gate that cannot be decided fails, too.")] = False
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Regressions are against this run; default: the suite's baseline."),
+    ] = None
+
+    def gates(self) -> tuple[Gate, ...]:
+        """Raises UsageError for what is no gate."""
+        from nightjar.pipeline.compare.gates import parse_gates
+
+        return parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
+
+    def ending(self) -> Ending:
+        """As a run holds it."""
+        from nightjar.jobs.ending import Ending
+
+        return Ending(gates=self.gates(), strict=self.strict, baseline=self.baseline)

@@ -1,0 +1,174 @@
+"""Waiting for a run's end, with progress on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nightjar.config.errors import UsageError
+from nightjar.jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
+from nightjar.scripts.views.gates import result_row, show_results
+from nightjar.scripts.views.output import plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import Run
+    from nightjar.jobs.ending import Ending, GateResult, GateVerdict
+
+POLL_S = 0.5
+LONG_EXPANSION_JOBS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run stands: at its end, or where a limit ended the waiting."""
+
+    run: Run
+    jobs: dict[str, int]
+    asked: GateVerdict | None = None
+    """Of gates that were not the run's own."""
+
+    @property
+    def failed(self) -> bool:
+        """Not at its end, stopped, cancelled, with a job that failed or a gate that did."""
+        gates = any(verdict is not None and verdict.failed for verdict in (self.run.verdict, self.asked))
+        return gates or self.run.status is not RunStatus.DONE or self.jobs[JobStatus.DEAD] > 0
+
+    @property
+    def results(self) -> list[GateResult]:
+        verdicts = (self.run.verdict, self.asked)
+        return [result for verdict in verdicts if verdict is not None for result in verdict.results]
+
+    def json(self) -> dict[str, Any]:
+        gates = [result_row(result) for result in self.results]
+        return {"status_reason": self.run.status_reason, "jobs": self.jobs, "gates": gates}
+
+    def show(self) -> None:
+        print(plain(self.sentence()))
+        show_results(self.results)
+
+    def sentence(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.jobs.items() if count)
+        reason = f" ({self.run.status_reason})" if self.run.status_reason else ""
+        more = f" `nightjar report {self.run.name}` shows the results." if self.run.status is RunStatus.DONE else ""
+        return f"Run {self.run.name!r} is {self.run.status}{reason}: {counts or 'no jobs'}.{more}"
+
+
+async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
+    """The same with what gates say that were asked for now; a run that was not waited for to its end has no verdict."""
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.compare.verdict import reach_verdict
+
+    if not asked.gates or ended.run.status not in (RunStatus.DONE, RunStatus.STOPPED):
+        return ended
+    report = await collect(ended.run.id, database)
+    return replace(ended, asked=await reach_verdict(report, ended.run, asked, database))
+
+
+async def check_asked(run: Run, asked: Ending, database: Database) -> None:
+    """Before waiting: raises UsageError for gates that the run cannot have."""
+    from nightjar.jobs.documents import SuiteVersion
+    from nightjar.pipeline.compare.verdict import check_ending
+
+    suite = await SuiteVersion.get(run.suite) if asked.gates else None
+    if suite is not None:
+        taken = [sequence for sequence in suite.sequences if sequence.id in set(run.sequences)]
+        await check_ending(run.model_copy(update={"ending": asked}), taken, database)
+
+
+async def count_jobs(run_id: str, database: Database) -> dict[str, int]:
+    """Jobs of a run by status; every status is there."""
+    groups: list[dict[str, Any]] = [{"$match": {"run": run_id}}, {"$group": {"_id": "$status", "jobs": {"$sum": 1}}}]
+    counts = dict.fromkeys(map(str, JobStatus), 0)
+    async for row in await database.jobs.aggregate(groups, hint="status"):
+        counts[row["_id"]] = row["jobs"]
+    return counts
+
+
+async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None = None) -> Ended:
+    """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on.
+
+    A MongoDB that is away for a moment is waited for; ServiceError when it stays away.
+    """
+    from nightjar.jobs.patience import patiently
+
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout_s is None else loop.time() + timeout_s
+    with _bar(run) as bar:
+        while True:
+            now, hint = await patiently(partial(_look, run, database))
+            ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
+            bar.update(bar.task_ids[0], completed=ended, total=now.run.jobs_total, hint=hint)
+            halted = now.run.status in TERMINAL_RUNS or now.run.status is RunStatus.PAUSED
+            if halted or (deadline is not None and loop.time() >= deadline):
+                return now
+            await asyncio.sleep(POLL_S)
+
+
+async def _look(run: Run, database: Database) -> tuple[Ended, str]:
+    from nightjar.jobs.documents import Run as RunDocument
+
+    current = await RunDocument.get(run.id)
+    if current is None:
+        raise UsageError(f"Run {run.name!r} was removed.")
+    return Ended(run=current, jobs=await count_jobs(run.id, database)), await _hint(current, database)
+
+
+async def _hint(run: Run, database: Database) -> str:
+    """Why nothing may move; empty where workers are at it."""
+    from nightjar.jobs.backlog import live_slots
+
+    if run.status is RunStatus.ACTIVE:
+        needed = [model.name for model in run.models]
+    elif run.status is RunStatus.JUDGING:
+        needed = [*run.judges, *(run.check.judges if run.check else ())]
+    else:
+        return run.status.lower()
+    served = await live_slots(database)
+    missing = [name for name in dict.fromkeys(needed) if name not in served]
+    return f"no worker for {', '.join(missing)}: nightjar worker --model {missing[0]}" if missing else ""
+
+
+@contextmanager
+def _bar(run: Run) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hint = TextColumn("{task.fields[hint]}", markup=False)
+    with Progress(*columns, hint, console=console, disable=not console.is_terminal) as bar:
+        bar.add_task(plain(run.name), total=run.jobs_total, hint="")
+        try:
+            yield bar
+        except asyncio.CancelledError:
+            bar.stop()
+            name = plain(run.name)
+            console.print(
+                f"Not waiting any more; the run goes on. `nightjar run wait {name}` waits again, `nightjar status` "
+                f"shows it, `nightjar run cancel {name}` ends it.",
+                soft_wrap=True,
+            )
+            raise
+
+
+@contextmanager
+def expansion_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress callback for the producer; it shows a bar on a terminal, for a run with very many jobs."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing jobs", total=None, visible=False)
+
+        def show(written: int, total: int) -> None:
+            visible = bar.console.is_terminal and total > LONG_EXPANSION_JOBS
+            bar.update(task, completed=written, total=total, visible=visible)
+
+        yield show
