@@ -61,7 +61,7 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
 
     Raises UnknownNameError, ModelFileError, HubError.
     """
-    from nightjar.jobs.publishing import publish_model
+    from nightjar.jobs.published import publish_model
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin

@@ -20,9 +20,9 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Progress, Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
 from nightjar.jobs.leases import hold
-from nightjar.jobs.overview import read_overview
 from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
-from nightjar.jobs.views import ServiceState
+from nightjar.jobs.status.overview import read_overview
+from nightjar.jobs.status.views import ServiceState
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.notify.deliveries import STALLED_END, end_of, write_deliveries
 

@@ -10,7 +10,7 @@ from nightjar.config.errors import ModelError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import JudgeCheck, Run, SuiteVersion
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.publishing import known_facts
+from nightjar.jobs.published import known_facts
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.read_judged import panel_of

@@ -10,7 +10,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.parameters import Parameters
-from nightjar.jobs.publishing import known_facts
+from nightjar.jobs.published import known_facts
 from nightjar.jobs.sequences import Mode
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest

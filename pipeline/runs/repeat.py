@@ -13,7 +13,7 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.published import publish_model
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.runs.run_file import (
     FORMAT_VERSION,

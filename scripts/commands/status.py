@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nightjar.config.settings import Settings
     from nightjar.jobs.database import Database
-    from nightjar.jobs.views import Overview, ServiceState
+    from nightjar.jobs.status.views import Overview, ServiceState
 
 app = typer.Typer()
 WATCH_S = 2.0
@@ -70,7 +70,7 @@ async def _read(name: str | None) -> Overview:
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
     from nightjar.jobs.database import connect
-    from nightjar.jobs.views import Overview, ServiceState
+    from nightjar.jobs.status.views import Overview, ServiceState
 
     settings = load_settings()
     configure(settings)
@@ -96,7 +96,7 @@ def _why(error: Exception, settings: Settings) -> str:
 
 
 async def _overview(name: str | None, database: Database, redis: ServiceState) -> Overview:
-    from nightjar.jobs.overview import read_overview
+    from nightjar.jobs.status.overview import read_overview
 
     if name is None:
         return await read_overview(database, redis)
@@ -109,7 +109,7 @@ async def _redis(settings: Settings) -> ServiceState:
     from nightjar.config.embedded import redis_url
     from nightjar.config.errors import NightjarError, SettingsError
     from nightjar.jobs.queue import Doorbell
-    from nightjar.jobs.views import ServiceState
+    from nightjar.jobs.status.views import ServiceState
 
     try:
         doorbell = await Doorbell.connect(await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S)))

@@ -73,8 +73,8 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
 
     from nightjar.config.embedded import mongo_url
     from nightjar.jobs.database import connect
-    from nightjar.jobs.overview import read_overview
-    from nightjar.jobs.views import ServiceState
+    from nightjar.jobs.status.overview import read_overview
+    from nightjar.jobs.status.views import ServiceState
 
     said = {check.name: check for check in checks}
     if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):

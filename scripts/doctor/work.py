@@ -11,7 +11,7 @@ from nightjar.scripts.doctor.check import Check, gib
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.database import Database
-    from nightjar.jobs.views import Overview, QueueView, WorkerView
+    from nightjar.jobs.status.views import Overview, QueueView, WorkerView
     from nightjar.workers.library.inventory import Held
 
 CRASHES_OF_S = 86_400

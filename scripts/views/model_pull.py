@@ -120,7 +120,7 @@ def verify_model(entry: ModelEntry, settings: Settings) -> bool:
 
 async def publish_facts(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB. Raises ServiceError."""
-    from nightjar.jobs.publishing import publish_model
+    from nightjar.jobs.published import publish_model
     from nightjar.scripts.session import open_session
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin

@@ -6,10 +6,10 @@ import random
 from collections import Counter
 from typing import Any
 
-from nightjar.jobs.census import census
 from nightjar.jobs.database import Database
-from nightjar.jobs.eta import Group
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.status.census import census
+from nightjar.jobs.status.eta import Group
 
 
 async def store(database: Database, run: str, count: int, chance: random.Random) -> list[dict[str, Any]]:

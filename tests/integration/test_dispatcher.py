@@ -13,11 +13,11 @@ from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, control, ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.overview import read_overview
 from nightjar.jobs.queue import Doorbell, queue_name
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.jobs.views import ServiceState
+from nightjar.jobs.status.overview import read_overview
+from nightjar.jobs.status.views import ServiceState
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.dispatch.window import SMALLEST
 from tests.workbench import MODEL, make_run, until

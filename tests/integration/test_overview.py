@@ -11,9 +11,9 @@ from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.dispatchers import mark_dispatcher
 from nightjar.jobs.documents import Job, WorkerState
-from nightjar.jobs.overview import read_overview
 from nightjar.jobs.retry import Again, Dead
-from nightjar.jobs.views import Overview, ServiceState, WorkerView
+from nightjar.jobs.status.overview import read_overview
+from nightjar.jobs.status.views import Overview, ServiceState, WorkerView
 from tests.workbench import MODEL, make_run
 
 WELL = ServiceState(ok=True)

@@ -13,7 +13,7 @@ from nightjar.jobs import control, ownership
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import ModelFacts, ModelKind
-from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.published import publish_model
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.runs import write_jobs

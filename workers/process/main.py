@@ -22,7 +22,7 @@ from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.patience import every
-from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Engine

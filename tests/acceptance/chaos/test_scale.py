@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.publishing import publish_model
+from nightjar.jobs.published import publish_model
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.dispatch.window import LARGEST

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.states import RunStatus
-from nightjar.jobs.waiting import ModelWait, explain
+from nightjar.jobs.status.waiting import ModelWait, explain
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 READY = {"w": ("ready", None)}

@@ -18,8 +18,9 @@ from nightjar.config import embedded, hardware, programs
 from nightjar.config.errors import ServiceError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs import database, overview
-from nightjar.jobs.views import Overview, QueueView, ServiceState
+from nightjar.jobs import database
+from nightjar.jobs.status import overview
+from nightjar.jobs.status.views import Overview, QueueView, ServiceState
 from nightjar.scripts.doctor import machine as checks_module
 from nightjar.scripts.doctor.check import GIB, Check
 from nightjar.scripts.doctor.machine import all_checks

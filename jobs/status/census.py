@@ -14,7 +14,7 @@ from typing import Any
 from bson import MaxKey
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.eta import Group
+from nightjar.jobs.status.eta import Group
 
 _KEY = ("status", "model", "turns_committed", "turns_empty")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from nightjar.jobs.census import census
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.dispatchers import dispatcher_is_live
-from nightjar.jobs.eta import Counts, etas
 from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
-from nightjar.jobs.troubles import night_troubles
-from nightjar.jobs.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
-from nightjar.jobs.waiting import ModelWait, explain
+from nightjar.jobs.status.census import census
+from nightjar.jobs.status.eta import Counts, etas
+from nightjar.jobs.status.troubles import night_troubles
+from nightjar.jobs.status.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
+from nightjar.jobs.status.waiting import ModelWait, explain
 
 STALLED_AFTER_S = 15.0
 DEAD_AFTER_S = 60.0

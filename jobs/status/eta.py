@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.jobs.states import WORKING_RUNS, JobStatus
-from nightjar.jobs.views import WorkerView
+from nightjar.jobs.status.views import WorkerView
 
 
 @dataclass(frozen=True, kw_only=True)
