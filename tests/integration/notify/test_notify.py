@@ -33,7 +33,7 @@ from tests.dying_dispatcher import NIGHT, POINTS
 from tests.receivers import MailReceiver, WebReceiver
 from tests.workbench import make_run
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture

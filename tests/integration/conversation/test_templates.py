@@ -22,7 +22,7 @@ from nightjar.workers.conversation.prompts import open_conversation
 from nightjar.workers.conversation.templates import ChatTemplate, Message
 from nightjar.workers.engine.fake import ByteTokenizer
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 DATE = "2026-03-14"
 BOS, EOS = "<s>", "</s>"
 TEMPLATES = 70
