@@ -16,7 +16,7 @@ from nightjar.config.programs import Kind
 from nightjar.config.redact import remember
 from nightjar.config.server_log import too_large
 from nightjar.config.server_record import Place, is_up, process_of, read_record
-from nightjar.config.servers import check_room, keep_log_small, start, stop
+from nightjar.config.servers import check_room, keep_log_small, start, stop_server
 from nightjar.config.settings import Settings
 
 LOCK_S = 120.0
@@ -91,7 +91,7 @@ def down(settings: Settings) -> list[str]:
     if not _services(settings.home).is_dir():
         return []
     with _lock(settings.home):
-        return [kind.name for kind in embedded_kinds(settings) if stop(kind, Place.of(kind, settings.home))]
+        return [kind.name for kind in embedded_kinds(settings) if stop_server(kind, Place.of(kind, settings.home))]
 
 
 def revive(settings: Settings) -> list[str]:

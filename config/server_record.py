@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class ServerRecord:
     """What is known of a server. Port and password outlive the process: clients come back to the same address."""
 
     port: int
@@ -48,19 +48,19 @@ class Record:
     """When the server was ready; None: not (yet) running."""
 
 
-def read_record(place: Place) -> Record | None:
+def read_record(place: Place) -> ServerRecord | None:
     """The record; None when there is none or it cannot be understood."""
     try:
-        return Record(**json.loads(place.record.read_text("utf-8")))
+        return ServerRecord(**json.loads(place.record.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_record(place: Place, record: Record) -> None:
+def write_record(place: Place, record: ServerRecord) -> None:
     write_private(place.record, json.dumps(asdict(record), indent=1))
 
 
-def process_of(record: Record | None, place: Place) -> psutil.Process | None:
+def process_of(record: ServerRecord | None, place: Place) -> psutil.Process | None:
     """The living process of the record: after a reboot the same pid may be somebody else's."""
     import psutil
 
@@ -77,7 +77,7 @@ def process_of(record: Record | None, place: Place) -> psutil.Process | None:
     return None
 
 
-def is_up(place: Place, record: Record | None) -> bool:
+def is_up(place: Place, record: ServerRecord | None) -> bool:
     """True when the recorded process lives, was ready once and listens. A slow one counts as up."""
     if record is None or record.since is None or process_of(record, place) is None:
         return False

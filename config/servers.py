@@ -19,7 +19,7 @@ from nightjar.config.errors import OutputError, ServiceError
 from nightjar.config.files import private_folder
 from nightjar.config.programs import Kind, Program, find_program
 from nightjar.config.server_log import explain_end, keep_small, said_since
-from nightjar.config.server_record import Place, Record, process_of, read_record, write_record
+from nightjar.config.server_record import Place, ServerRecord, process_of, read_record, write_record
 from nightjar.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _EndedError(Exception):
         self.code = code
 
 
-def start(kind: Kind, place: Place, settings: Settings) -> Record:
+def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
     """Starts the server and waits until it serves. Call it under the lock. Raises ServiceError or OutputError."""
     program = find_program(kind)
     for folder in (place.data, place.log.parent, place.record.parent):
@@ -55,7 +55,7 @@ def start(kind: Kind, place: Place, settings: Settings) -> Record:
     stop_leftovers(kind, place, last)
     password = last.password if last else secrets.token_urlsafe(32)
     for port in _ports(last.port if last else None, settings):
-        record = Record(port=port, password=password, version=last.version if last else program.version)
+        record = ServerRecord(port=port, password=password, version=last.version if last else program.version)
         write_record(place, record)
         try:
             return _launch(kind, place, record, program, settings)
@@ -65,7 +65,7 @@ def start(kind: Kind, place: Place, settings: Settings) -> Record:
     raise ServiceError(f"{kind.title} cannot start: no free port {where}. Free one or widen the range.")
 
 
-def stop(kind: Kind, place: Place) -> bool:
+def stop_server(kind: Kind, place: Place) -> bool:
     """Stops the server cleanly and waits for its end; False when it was not running. Raises ServiceError."""
     record = read_record(place)
     process = process_of(record, place)
@@ -80,7 +80,7 @@ def stop(kind: Kind, place: Place) -> bool:
     return process is not None
 
 
-def stop_leftovers(kind: Kind, place: Place, record: Record | None) -> None:
+def stop_leftovers(kind: Kind, place: Place, record: ServerRecord | None) -> None:
     """Ends a server of ours that nobody can find any more: half started, its record lost, or its folder removed."""
     import psutil
 
@@ -143,7 +143,7 @@ def _ports(last: int | None, settings: Settings) -> Iterator[int]:
         yield free
 
 
-def _launch(kind: Kind, place: Place, record: Record, program: Program, settings: Settings) -> Record:
+def _launch(kind: Kind, place: Place, record: ServerRecord, program: Program, settings: Settings) -> ServerRecord:
     command = kind.command(
         program.path, data=place.data, log=place.log,
         port=record.port, password=record.password, cache_gb=settings.mongo_cache_gb,
@@ -195,7 +195,7 @@ def _listens(pid: int, port: int) -> bool:
     return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
 
 
-def _wait_until_ready(kind: Kind, record: Record, child: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(kind: Kind, record: ServerRecord, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         code = child.poll()
@@ -211,7 +211,7 @@ def _wait_until_ready(kind: Kind, record: Record, child: subprocess.Popen[bytes]
     )
 
 
-def keep_log_small(place: Place, record: Record) -> None:
+def keep_log_small(place: Place, record: ServerRecord) -> None:
     """Puts a large log aside while its server runs. mongod reopens its log at SIGUSR1, Redis with every line."""
     process = process_of(record, place)
     if keep_small(place.log) and process is not None and process.name() == "mongod":

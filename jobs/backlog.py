@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.retry import Counters, Limits
+from nightjar.jobs.retry import Counters, RetryLimits
 from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
@@ -32,7 +32,7 @@ class RunInWork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lapsed:
+class HeldJob:
     """A job whose lease ran out."""
 
     id: str
@@ -69,23 +69,23 @@ async def suspects(model: str, runs: Iterable[str], limit: int, database: Databa
     return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
 
 
-async def lapsed(limit: int, database: Database) -> list[Lapsed]:
+async def lapsed(limit: int, database: Database) -> list[HeldJob]:
     """RUNNING jobs whose lease is over on MongoDB's clock."""
     query: Row = {"status": JobStatus.RUNNING, "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
     return [_lapsed(row) async for row in database.jobs.find(query, _LAPSED_FIELDS).limit(limit)]
 
 
-async def owned(worker: str, database: Database) -> list[Lapsed]:
+async def owned(worker: str, database: Database) -> list[HeldJob]:
     """RUNNING jobs that a worker, now gone, still holds."""
     query: Row = {"status": JobStatus.RUNNING, "lease_until": {"$type": "date"}, "owner": worker}
     return [_lapsed(row) async for row in database.jobs.find(query, _LAPSED_FIELDS)]
 
 
-async def limits(run: str, database: Database) -> Limits:
+async def limits(run: str, database: Database) -> RetryLimits:
     """How often a run's jobs may fail."""
     fields = ("max_tries", "max_lapses", "max_crashes")
     row = await database.runs.find_one({"_id": run}, dict.fromkeys(fields, 1)) or {}
-    return Limits(
+    return RetryLimits(
         max_tries=row.get("max_tries", 3), max_lapses=row.get("max_lapses", 20), max_crashes=row.get("max_crashes", 2)
     )
 
@@ -126,9 +126,9 @@ async def live_slots(database: Database) -> dict[str, int]:
 _LAPSED_FIELDS = dict.fromkeys(("run", "fence", "owner", "tries", "lapses", "crashes"), 1)
 
 
-def _lapsed(row: Row) -> Lapsed:
+def _lapsed(row: Row) -> HeldJob:
     counters = Counters(tries=row["tries"], lapses=row["lapses"], crashes=row["crashes"])
-    return Lapsed(id=row["_id"], run=row["run"], fence=row["fence"], owner=row["owner"], counters=counters)
+    return HeldJob(id=row["_id"], run=row["run"], fence=row["fence"], owner=row["owner"], counters=counters)
 
 
 def _run_in_work(row: Row) -> RunInWork:

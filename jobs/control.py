@@ -72,7 +72,7 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
     return changed.modified_count
 
 
-async def remove(run: Run, database: Database) -> int:
+async def remove_run(run: Run, database: Database) -> int:
     """Deletes a run that works no more, with its jobs and scores; returns the number of jobs. Raises UsageError."""
     if run.status not in TERMINAL_RUNS:
         raise UsageError(f"Run {run.name!r} is {run.status}. Cancel it first: `nightjar run cancel {run.name}`.")

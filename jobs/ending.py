@@ -38,7 +38,7 @@ class Gate(BaseModel):
         return f"{self.kind.value} {self.metric}:{limit}" if self.metric else f"{self.kind.value} {limit}"
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     PASSED = "passed"
     TRIPPED = "tripped"
     INCONCLUSIVE = "inconclusive"
@@ -51,7 +51,7 @@ class GateResult(BaseModel):
     gate: Gate
     about: str
     """The run and model it was tried on."""
-    outcome: Outcome
+    outcome: GateOutcome
     reason: str
 
     def sentence(self) -> str:
@@ -71,17 +71,19 @@ class GateVerdict(BaseModel):
 
     @property
     def failed(self) -> bool:
-        return failed(self.results, strict=self.strict)
+        return gates_failed(self.results, strict=self.strict)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> GateOutcome:
         """The worst of the results."""
         found = {result.outcome for result in self.results}
-        return next((bad for bad in (Outcome.TRIPPED, Outcome.INCONCLUSIVE) if bad in found), Outcome.PASSED)
+        return next(
+            (bad for bad in (GateOutcome.TRIPPED, GateOutcome.INCONCLUSIVE) if bad in found), GateOutcome.PASSED
+        )
 
     def reasons(self) -> list[str]:
         """Sentences about what did not pass."""
-        return [result.sentence() for result in self.results if result.outcome is not Outcome.PASSED]
+        return [result.sentence() for result in self.results if result.outcome is not GateOutcome.PASSED]
 
     def told(self) -> dict[str, Any]:
         """As JSON-able data, for those who are not there: reports, web calls."""
@@ -94,9 +96,9 @@ class GateVerdict(BaseModel):
         }
 
 
-def failed(results: Sequence[GateResult], *, strict: bool) -> bool:
+def gates_failed(results: Sequence[GateResult], *, strict: bool) -> bool:
     """Whether the exit code is 1."""
-    bad = {Outcome.TRIPPED, Outcome.INCONCLUSIVE} if strict else {Outcome.TRIPPED}
+    bad = {GateOutcome.TRIPPED, GateOutcome.INCONCLUSIVE} if strict else {GateOutcome.TRIPPED}
     return any(result.outcome in bad for result in results)
 
 

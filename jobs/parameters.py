@@ -24,7 +24,7 @@ class Policy(StrEnum):
     SUMMARISE = "summarise"
 
 
-class Source(StrEnum):
+class ParameterSource(StrEnum):
     DEFAULT = "default"
     GGUF = "gguf"
     REGISTRY = "models.toml"
@@ -78,16 +78,16 @@ class Resolved:
     """The parameters of one turn; `sources` has the layer of every field."""
 
     values: Parameters
-    sources: dict[str, Source]
+    sources: dict[str, ParameterSource]
 
 
-Layer = tuple[Source, Mapping[str, Any]]
+Layer = tuple[ParameterSource, Mapping[str, Any]]
 
 
 def resolve(layers: Sequence[Layer]) -> Resolved:
     """Later layers win, key by key. Raises ParameterError that names layer and key."""
     values: dict[str, Any] = {}
-    sources = dict.fromkeys(Parameters.model_fields, Source.DEFAULT)
+    sources = dict.fromkeys(Parameters.model_fields, ParameterSource.DEFAULT)
     for source, layer in layers:
         check(layer, source)
         values.update(layer)

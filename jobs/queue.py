@@ -89,7 +89,7 @@ class Doorbell:
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for position, (job_id, fence) in enumerate(entries):
-                    arq_id = arq_id_of(Rung(run, job_id, fence))
+                    arq_id = arq_id_of(DueJob(run, job_id, fence))
                     payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
                     pipe.set(job_key_prefix + arq_id, payload, px=ENTRY_LIFE_MS, nx=True)
                     pipe.zadd(queue_name(model), {arq_id: first + position}, nx=True)
@@ -114,7 +114,7 @@ class Doorbell:
         )
 
 
-class Rung(NamedTuple):
+class DueJob(NamedTuple):
     """What an entry of a queue says: this job of this run is due, and was at this fence."""
 
     run: str
@@ -122,7 +122,7 @@ class Rung(NamedTuple):
     fence: int
 
 
-Start = Callable[[list[Rung]], Awaitable[object]]
+Start = Callable[[list[DueJob]], Awaitable[object]]
 
 
 async def listen(url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int) -> None:
@@ -170,7 +170,7 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             poll_delay=BREATH_S,
             queue_read_limit=READ_LIMIT,
             job_serializer=dump,
-            job_deserializer=load,
+            job_deserializer=read_payload,
         )
         self._take_script = redis.register_script(_TAKE)
 
@@ -188,7 +188,7 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             raise self._broken
         await self.heart_beat()
 
-    async def _take(self, room: int) -> list[Rung]:
+    async def _take(self, room: int) -> list[DueJob]:
         """Locks entries and reads them, and takes away those that were answered, in one round trip."""
         answered, self._answered = self._answered, []
         arguments = [room, self.queue_read_limit, HANDOVER_S * 1000, *answered]
@@ -203,7 +203,7 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
         self._in_hand.update(map(arq_id_of, rung))
         return rung
 
-    async def _hand_over(self, _context: dict[str, Any], rung: list[Rung]) -> None:
+    async def _hand_over(self, _context: dict[str, Any], rung: list[DueJob]) -> None:
         try:
             await self._start(rung)
         except (NightjarError, PyMongoError) as error:
@@ -216,15 +216,15 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             self._answered += ids
 
 
-def _read(payload: bytes) -> Rung | None:
+def _read(payload: bytes) -> DueJob | None:
     try:
-        _, (run, job, fence), *_ = deserialize_job_raw(payload, deserializer=load)
+        _, (run, job, fence), *_ = deserialize_job_raw(payload, deserializer=read_payload)
     except (SerializationError, ValueError, TypeError):
         return None
-    return Rung(run, job, fence)
+    return DueJob(run, job, fence)
 
 
-def arq_id_of(rung: Rung) -> str:
+def arq_id_of(rung: DueJob) -> str:
     """A new id with every fence: a lock that a dead worker left behind never meets the job's next attempt."""
     return f"{rung.job}.{rung.fence}"
 
@@ -268,7 +268,7 @@ def open_redis(url: SecretStr) -> ArqRedis:
         raise SettingsError(
             f"NIGHTJAR_REDIS_URL, for {address(url)}, has an option that is not valid: {redact_text(str(error))}."
         ) from None
-    return ArqRedis(pool, job_serializer=dump, job_deserializer=load)
+    return ArqRedis(pool, job_serializer=dump, job_deserializer=read_payload)
 
 
 def queue_name(model: str) -> str:
@@ -281,5 +281,5 @@ def dump(value: Any) -> bytes:
     return json.dumps(value, default=str).encode()
 
 
-def load(data: bytes) -> Any:
+def read_payload(data: bytes) -> Any:
     return json.loads(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightjar.jobs.parameters import FinishReason, Policy, Source
+from nightjar.jobs.parameters import FinishReason, ParameterSource, Policy
 
 
 class Record(BaseModel):
@@ -91,7 +91,7 @@ class TurnRecord(Record):
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]
-    sources: dict[str, Source]
+    sources: dict[str, ParameterSource]
     chain: str
     """Hash chain over the transcript, `identity.chain_digest`."""
     fence: int

@@ -27,7 +27,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class RetryLimits:
     """Of a run."""
 
     max_tries: int
@@ -62,7 +62,7 @@ class Dead:
 Decision = Again | Dead
 
 
-def decide(fault: Fault, error: str, counters: Counters, limits: Limits, *, jitter: float) -> Decision:
+def decide(fault: Fault, error: str, counters: Counters, limits: RetryLimits, *, jitter: float) -> Decision:
     """The decision after a fault. `error` becomes the reason of a DEAD job; 0 <= jitter < 1 spreads the delays."""
     match fault:
         case Fault.PERMANENT:

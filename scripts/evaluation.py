@@ -29,7 +29,7 @@ CLOSING_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class EvalProgress:
     """Where a run stands. Turns of jobs that died count as not committed."""
 
     model: str
@@ -39,7 +39,7 @@ class Progress:
     judging: bool = False
 
 
-Watch = Callable[[Progress], None]
+Watch = Callable[[EvalProgress], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
     return entries
 
 
-async def take_suite(name_or_file: str, format_: str | None, session: Session) -> str:
+async def suite_to_enqueue(name_or_file: str, format_: str | None, session: Session) -> str:
     """The name of the suite to enqueue, NAME@VERSION; a file is imported first. Raises SuiteError."""
     content = read_if_file(name_or_file, format_)
     if content is None:
@@ -156,7 +156,7 @@ def _is_bare(entry: ModelEntry, session: Session) -> bool:
         return True
 
 
-async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> Progress:
+async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> EvalProgress:
     """Committed turns of one model in one phase, and how many there will be."""
     group = {
         "_id": "$status",
@@ -167,7 +167,7 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
     kind: Any = {"$ne": "reply"} if judging else "reply"
     stages: list[dict[str, Any]] = [{"$match": {"run": run.id, "model": model, "kind": kind}}, {"$group": group}]
     rows = [row async for row in await session.database.jobs.aggregate(stages)]
-    return Progress(
+    return EvalProgress(
         model=model,
         committed=sum(row["committed"] for row in rows),
         total=sum(row["total"] for row in rows),
@@ -221,7 +221,7 @@ async def _closed(run: Run, session: Session) -> None:
 async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
     """Collects the run and writes its report files."""
     from nightjar.pipeline.collect.collector import collect
-    from nightjar.pipeline.exports.write import write
+    from nightjar.pipeline.exports.write import write_exports
 
     report = await collect(run.id, session.database)
-    return report, await asyncio.to_thread(write, report, formats, out)
+    return report, await asyncio.to_thread(write_exports, report, formats, out)

@@ -95,11 +95,11 @@ def pin(wanted: str | None) -> str | None:
 
     To be called before anything touches CUDA. Raises UsageError for a card that is not there, and for several.
     """
-    from nightjar.workers.process.gpus import choose, list_cards
+    from nightjar.workers.process.gpus import choose_pins, list_cards
 
     if wanted is None:
         return None
-    pins = choose(wanted, list_cards())
+    pins = choose_pins(wanted, list_cards())
     if len(pins) > 1:
         raise UsageError(f"--gpu {wanted}: one reply is generated on one card. Name one of them.")
     os.environ.update(pins[0].environment())
@@ -113,7 +113,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.parameters import Source, resolve
+    from nightjar.jobs.parameters import ParameterSource, resolve
     from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.library.inspect import entry_facts
@@ -128,10 +128,10 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     _check_kind(facts, completion=completion)
     resolved = resolve(
         [
-            (Source.GGUF, facts.sampling_defaults),
-            (Source.REGISTRY, entry.parameters),
-            (Source.SET, everywhere),
-            (Source.SET_MODEL, by_model.get(entry.name, {})),
+            (ParameterSource.GGUF, facts.sampling_defaults),
+            (ParameterSource.REGISTRY, entry.parameters),
+            (ParameterSource.SET, everywhere),
+            (ParameterSource.SET_MODEL, by_model.get(entry.name, {})),
         ]
     )
     return Subject(entry=entry, facts=facts, resolved=resolved)

@@ -10,7 +10,7 @@ from nightjar.config.errors import UsageError
 
 if TYPE_CHECKING:
     from nightjar.scripts.session import Session
-    from nightjar.workers.process.auto import Look, Outlook, Place, Process
+    from nightjar.workers.process.auto import Look, Outlook, Process, ServingPlace
     from nightjar.workers.process.gpus import Pin
 
 
@@ -25,13 +25,13 @@ async def roam(
     """Runs the roamer on the chosen cards. `only`: the one model to serve; `flags`: further ones of `nightjar
     worker`. Raises UsageError.
     """
-    from nightjar.workers.process.auto import Place, Roamer, start_worker
-    from nightjar.workers.process.gpus import choose, list_cards
+    from nightjar.workers.process.auto import Roamer, ServingPlace, start_worker
+    from nightjar.workers.process.gpus import choose_pins, list_cards
 
     if wanted not in (None, "chat", "embedding", "judge"):
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge.")
-    pins = choose(gpu, list_cards())
-    places = [Place(pin=pin, room_bytes=_room(pin, session)) for pin in pins]
+    pins = choose_pins(gpu, list_cards())
+    places = [ServingPlace(pin=pin, room_bytes=_room(pin, session)) for pin in pins]
 
     async def start(model: str, pin: Pin) -> Process:
         return await start_worker(model, pin, flags)
@@ -61,7 +61,7 @@ def _look(session: Session, only: str | None) -> Look:
 
     known: dict[str, Loadable] = {}
 
-    async def look(place: Place, ours: Mapping[str, int]) -> Outlook:
+    async def look(place: ServingPlace, ours: Mapping[str, int]) -> Outlook:
         waiting = await waiting_jobs(session.database)
         if only is not None:
             waiting = {model: jobs for model, jobs in waiting.items() if model == only}

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from nightjar.config import embedded
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+hypothesis.settings.register_profile("nightjar", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("nightjar")
 
 ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
 

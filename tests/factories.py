@@ -12,7 +12,7 @@ from beanie.odm.utils.encoder import Encoder
 from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
-from nightjar.jobs.parameters import Source, resolve
+from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.report.data.assemble import assemble
@@ -92,7 +92,7 @@ def turn(
     degenerate: str | None = None,
     reasoning: str = "",
     parameters: dict[str, Any] | None = None,
-    source: Source = Source.SUITE,
+    source: ParameterSource = ParameterSource.SUITE,
     speed: float = 50.0,
     worker: str = "host:1:1",
     at: datetime = START,
@@ -376,7 +376,7 @@ def _turn(
         reply=reply,
         parameters=how["parameters"],
         speed=how["speed"] * source.uniform(0.8, 1.1),
-        source=Source.SET_MODEL if model == "basalt-3b" else Source.SUITE,
+        source=ParameterSource.SET_MODEL if model == "basalt-3b" else ParameterSource.SUITE,
         worker=f"{model}:1:1",
         at=START + timedelta(seconds=10 * order + 2 * index),
         prompt_tokens=prompt_tokens,

@@ -14,18 +14,18 @@ from typing import Any
 from bson import MaxKey
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.status.eta import Group
+from nightjar.jobs.status.eta import JobGroup
 
 _KEY = ("status", "model", "turns_committed", "turns_empty")
 
 
-async def census(run_id: str, database: Database) -> dict[tuple[str, str], Group]:
+async def census(run_id: str, database: Database) -> dict[tuple[str, str], JobGroup]:
     """(status, model) -> its jobs and their turns. Jobs that change meanwhile may be seen in either state."""
-    groups: dict[tuple[str, str], Group] = defaultdict(lambda: Group(jobs=0, committed=0, empty=0))
+    groups: dict[tuple[str, str], JobGroup] = defaultdict(lambda: JobGroup(jobs=0, committed=0, empty=0))
     async for key in _distinct(run_id, database):
         jobs = await database.jobs.count_documents({"run": run_id, **key}, hint="status")
         before = groups[key["status"], key["model"]]
-        groups[key["status"], key["model"]] = Group(
+        groups[key["status"], key["model"]] = JobGroup(
             jobs=before.jobs + jobs,
             committed=before.committed + jobs * key["turns_committed"],
             empty=before.empty + jobs * key["turns_empty"],

@@ -12,7 +12,7 @@ from nightjar.jobs.status.views import WorkerView
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class JobGroup:
     """Jobs of one status and model, and their turns."""
 
     jobs: int
@@ -20,7 +20,7 @@ class Group:
     empty: int
 
 
-Counts = Mapping[str, Mapping[tuple[str, str], Group]]
+Counts = Mapping[str, Mapping[tuple[str, str], JobGroup]]
 """Run id -> (status, model) -> group."""
 
 
@@ -44,7 +44,7 @@ def etas(runs: Sequence[Mapping[str, Any]], counts: Counts, workers: Sequence[Wo
     return found
 
 
-def _turns_left(groups: Mapping[tuple[str, str], Group]) -> dict[str, float]:
+def _turns_left(groups: Mapping[tuple[str, str], JobGroup]) -> dict[str, float]:
     """Turns still to be made per model, from the mean of the run's finished jobs; none before one is finished."""
     left: dict[str, float] = {}
     for model in {model for _, model in groups}:

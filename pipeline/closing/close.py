@@ -15,11 +15,11 @@ from nightjar.jobs.documents import Run, utc_now
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.pipeline.collect.collector import find, gather
-from nightjar.pipeline.collect.gc_paused import no_cycles_sought
+from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.score_store import store_scores
 from nightjar.pipeline.compare.baseline import since_baseline
 from nightjar.pipeline.compare.verdict import final_verdict
-from nightjar.pipeline.exports.write import write
+from nightjar.pipeline.exports.write import write_exports
 from nightjar.pipeline.nights.night_store import store_night
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.notices import with_verdict
@@ -37,7 +37,7 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
     current = await find(run if isinstance(run, str) else run.id, database)
     if current.status not in TERMINAL_RUNS:
         current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
-    with no_cycles_sought():
+    with gc_paused():
         report, sheet = await gather(current, database)
         # Not stored beside the writing: the two threads would slow each other down.
         stored = await store_scores(report, sheet, database)
@@ -62,6 +62,6 @@ async def _write(
     def left_out(form: str, error: UsageError) -> None:  # nobody is there to ask for another
         _log.warning("export_not_written", run=run.id, format=form, why=str(error))
 
-    paths = await asyncio.to_thread(write, told, run.ending.formats, folder, left_out=left_out)
+    paths = await asyncio.to_thread(write_exports, told, run.ending.formats, folder, left_out=left_out)
     await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
     return paths

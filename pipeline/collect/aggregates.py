@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.report.data import run_report as data_module
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
 
@@ -55,7 +55,7 @@ def _adapters() -> dict[str, TypeAdapter[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Bench):  # the judges' own words: transcripts, too
+    if isinstance(value, JudgeResults):  # the judges' own words: transcripts, too
         return {}
     if isinstance(value, Enum):
         return value.value

@@ -16,8 +16,8 @@ from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
-from nightjar.pipeline.collect.gc_paused import no_cycles_sought
-from nightjar.pipeline.collect.run_scorers import RunSheet, read_run_sheet
+from nightjar.pipeline.collect.gc_paused import gc_paused
+from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
@@ -33,7 +33,7 @@ async def collect(run_id: str, database: Database) -> RunReport:
     run = await find(run_id, database)
     if run.transcripts_dropped_at is not None:
         return await _kept(run, run.transcripts_dropped_at, database)
-    with no_cycles_sought():
+    with gc_paused():
         report, _ = await gather(run, database)
     return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
 
@@ -58,7 +58,7 @@ async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport
     return without_transcripts(replace(report, sequences=sequences), dropped_at)
 
 
-async def gather(run: Run, database: Database) -> tuple[RunReport, RunSheet]:
+async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     """The report, its verdict left out, and the sheet that scored it."""
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)

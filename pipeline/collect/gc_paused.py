@@ -10,7 +10,7 @@ _depth = 0
 
 
 @contextmanager
-def no_cycles_sought() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Puts the search for reference cycles off until the work is done; several works may overlap.
 
     Rows and scores hold no cycles, and a search through a million of them finds nothing each time.

@@ -11,7 +11,7 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.embedding.similarities import Similarities
 from nightjar.pipeline.embedding.write_jobs import read_similarities
 from nightjar.pipeline.judging.read_results import read_verdicts_of
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.measures_asked import LOGPROB, asks_logprobs
 from nightjar.pipeline.scoring.plugins import user_scorers
@@ -20,12 +20,12 @@ from nightjar.pipeline.transcripts import JobRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSheet:
+class RunScorers:
     """`lines` and `sequences` by sequence id."""
 
     sequences: Mapping[str, PromptSequence]
     lines: Mapping[str, Lines]
-    bench: Bench
+    bench: JudgeResults
     similarities: Similarities
 
     def score(self, jobs: Iterable[JobRow]) -> None:
@@ -52,13 +52,13 @@ class RunSheet:
         return self.similarities.with_scales(self.bench.with_scales(metric_scales(self.lines.values())))
 
 
-async def read_run_sheet(run: Run, sequences: Mapping[str, PromptSequence], database: Database) -> RunSheet:
+async def read_run_sheet(run: Run, sequences: Mapping[str, PromptSequence], database: Database) -> RunScorers:
     """What scores this run here and now. Raises SettingsError for a scorer of the user's that is broken."""
     own = user_scorers().scorers
     measures = run.measures
     if asks_logprobs([run.set_parameters, *run.set_model_parameters.values()]):
         measures = {LOGPROB: True, **measures}
-    return RunSheet(
+    return RunScorers(
         sequences=sequences,
         lines={name: turn_lines(one, measures=measures, own=own) for name, one in sequences.items()},
         bench=await read_verdicts_of(run, database, sequences.values()),

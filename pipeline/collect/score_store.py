@@ -15,7 +15,7 @@ from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 
 from nightjar.jobs.database import Database, Row, insert_absent
-from nightjar.pipeline.collect.run_scorers import RunSheet
+from nightjar.pipeline.collect.run_scorers import RunScorers
 from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.read_results import store_judge_scores
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -27,7 +27,7 @@ IN_FLIGHT = 3
 """Batches under way at once: one is made while MongoDB writes the others."""
 
 
-async def store_scores(report: RunReport, sheet: RunSheet, database: Database) -> int:
+async def store_scores(report: RunReport, sheet: RunScorers, database: Database) -> int:
     """Stores every score of a report; those of another scorer version, rubric or model are removed.
 
     Returns how many were written.
@@ -55,7 +55,7 @@ def unjournaled(database: Database) -> AsyncCollection[Row]:
     return database.raw.get_collection("scores", write_concern=WriteConcern(w=1, j=False))
 
 
-async def _insert_lasting(report: RunReport, sheet: RunSheet, digests: set[str], database: Database) -> int:
+async def _insert_lasting(report: RunReport, sheet: RunScorers, digests: set[str], database: Database) -> int:
     scores = unjournaled(database)
     run = report.provenance.id
     sizes = {name: [sum(not line.across for line in turn) for turn in turns] for name, turns in sheet.lines.items()}
@@ -75,14 +75,14 @@ async def _insert_lasting(report: RunReport, sheet: RunSheet, digests: set[str],
     return written
 
 
-def _passing(sheet: RunSheet) -> set[str]:
+def _passing(sheet: RunScorers) -> set[str]:
     """Digests of the scores that are replaced."""
     across = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if line.across}
     given = {sheet.similarities.digest, sheet.bench.score_digest}
     return across | {one for one in given if one is not None}
 
 
-def _lasting(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]]:
+def _lasting(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
     lines = sheet.lines[job.sequence]
     for turn in job.turns:
         for line in lines[turn.index]:
@@ -90,7 +90,7 @@ def _lasting(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]]
                 yield _row(run, job.id, turn.index, line.name, score, line.digest)
 
 
-def _changing(run: str, job: JobRow, sheet: RunSheet) -> Iterator[dict[str, Any]]:
+def _changing(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
     lines = sheet.lines[job.sequence]
     for turn in job.turns:
         found = {line.name: line.digest for line in lines[turn.index] if line.across}

@@ -14,7 +14,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.statistics.intervals import mean
-from nightjar.pipeline.statistics.paired import compare, holm
+from nightjar.pipeline.statistics.paired import compare_pairs, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricCompari
     shared = sorted(before.keys() & after.keys())
     differences = tuple(after[key] - before[key] for key in shared)
     binary = scale.unit == "pass" and _single(base, metric) and _single(other, metric)
-    paired = compare(after, before, single_binary=binary)
+    paired = compare_pairs(after, before, single_binary=binary)
     return MetricComparison(
         metric=metric,
         scale=scale,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nightjar.config.errors import UsageError, suggest
-from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome
+from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
 from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -76,7 +76,7 @@ def check_comparison(gates: Sequence[Gate], comparison: Comparison) -> list[Gate
 def without_baseline(gates: Sequence[Gate], about: str, why: str) -> list[GateResult]:
     """What regressions are where there is nothing to hold the run against: inconclusive."""
     return [
-        GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=why)
+        GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=why)
         for gate in gates
         if gate.kind is GateKind.REGRESSION
     ]
@@ -88,7 +88,7 @@ def _missing(gate: Gate, about: str, model: ModelReport) -> GateResult:
     share = lost / counts.turns_expected if counts.turns_expected else 0.0
     bad = lost > gate.value if gate.counted else share > gate.value
     reason = f"{lost} of {counts.turns_expected} turns are missing ({share:.1%})"
-    return GateResult(gate=gate, about=about, outcome=Outcome.TRIPPED if bad else Outcome.PASSED, reason=reason)
+    return GateResult(gate=gate, about=about, outcome=GateOutcome.TRIPPED if bad else GateOutcome.PASSED, reason=reason)
 
 
 def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResult:
@@ -97,17 +97,17 @@ def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResu
     metric = model.total.metrics.get(gate.metric)
     if metric is None or metric.mean is None:
         why = f"{gate.metric} has no value" + (f" ({metric.reason})" if metric and metric.reason else "")
-        return GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=why)
+        return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=why)
 
     def bad(value: float) -> bool:
         return value > gate.value if scale.direction is Direction.LOWER else value < gate.value
 
     reason = f"{gate.metric} is {metric.mean:.4g} over {metric.n} sequences, limit {gate.value:g}"
-    outcome = Outcome.TRIPPED if bad(metric.mean) else Outcome.PASSED
+    outcome = GateOutcome.TRIPPED if bad(metric.mean) else GateOutcome.PASSED
     series = series_of(model, gate.metric, scale)
     worst = series.to_worst
-    if outcome is Outcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
-        outcome = Outcome.INCONCLUSIVE
+    if outcome is GateOutcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
+        outcome = GateOutcome.INCONCLUSIVE
         reason += f", but {series.missing_share:.0%} is missing, and with that at its worst it would be {worst:.4g}"
     return GateResult(gate=gate, about=about, outcome=outcome, reason=reason)
 
@@ -119,11 +119,11 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     found = next((one for one in comparison.metrics if one.metric == gate.metric), None)
     if found is None or found.pair.paired.interval is None:
         why = "too few shared sequences for an interval" if found else "the metric has no value on both sides"
-        return GateResult(gate=gate, about=about, outcome=Outcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
+        return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
     interval = found.pair.paired.interval
     told = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
     if interval.high < -gate.value:
-        outcome = Outcome.TRIPPED
+        outcome = GateOutcome.TRIPPED
     else:
-        outcome = Outcome.INCONCLUSIVE if interval.low < -gate.value else Outcome.PASSED
+        outcome = GateOutcome.INCONCLUSIVE if interval.low < -gate.value else GateOutcome.PASSED
     return GateResult(gate=gate, about=about, outcome=outcome, reason=told)

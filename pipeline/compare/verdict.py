@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SequenceRef
-from nightjar.jobs.ending import Ending, Gate, GateKind, GateResult, GateVerdict, Outcome
+from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome, GateResult, GateVerdict
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus
@@ -99,7 +99,7 @@ async def final_verdict(report: RunReport, run: Run, database: Database) -> Gate
             raise
         reason = str(error).removesuffix(".")
         results = [
-            GateResult(gate=gate, about=run.name, outcome=Outcome.INCONCLUSIVE, reason=reason)
+            GateResult(gate=gate, about=run.name, outcome=GateOutcome.INCONCLUSIVE, reason=reason)
             for gate in run.ending.gates
         ]
         return GateVerdict(results=tuple(results), strict=run.ending.strict, at=report.generated_at)

@@ -24,12 +24,12 @@ from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.patience import every
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.records import AttemptEnd
-from nightjar.jobs.retry import Fault, Limits, decide
+from nightjar.jobs.retry import Fault, RetryLimits, decide
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.dispatch.night_watch import NightWatch
-from nightjar.pipeline.dispatch.window import SMALLEST, Line, fair_window, next_size
+from nightjar.pipeline.dispatch.window import SMALLEST, QueueLine, fair_window, next_size
 from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 from nightjar.pipeline.nights.schedules import fire_due
@@ -119,13 +119,13 @@ class Dispatcher:
 
     async def _ring_model(self, model: str, runs: list[RunInWork], slots: int) -> None:
         size = self._windows.get(model, max(SMALLEST, 2 * slots))
-        lines: list[Line] = []
+        lines: list[QueueLine] = []
         found = 0
         for index, run in enumerate(runs):
             if found >= size and run.priority < runs[index - 1].priority:
                 break
             entries = await backlog.due(model, run.id, size, self._database)
-            lines.append(Line(run=run.id, priority=run.priority, entries=entries))
+            lines.append(QueueLine(run=run.id, priority=run.priority, entries=entries))
             found += len(entries)
         window = fair_window(lines, size)
         entries_now = {entry for line in window for entry in line.entries}
@@ -166,7 +166,7 @@ class Dispatcher:
 
     async def take_back(self) -> None:
         """Makes PENDING again what vanished workers held."""
-        limits: dict[str, Limits] = {}
+        limits: dict[str, RetryLimits] = {}
         for job in await backlog.lapsed(LAPSED_BATCH, self._database):
             if job.run not in limits:
                 limits[job.run] = await backlog.limits(job.run, self._database)

@@ -14,7 +14,7 @@ LARGEST = 2_048
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class QueueLine:
     """Due jobs of one run for one model, in order."""
 
     run: str
@@ -22,13 +22,13 @@ class Line:
     entries: Sequence[Entry]
 
 
-def fair_window(lines: Sequence[Line], size: int) -> list[Line]:
+def fair_window(lines: Sequence[QueueLine], size: int) -> list[QueueLine]:
     """The beginnings of the lines, `size` entries at most, higher priorities first.
 
     Runs of one priority get equal shares; what one does not need goes to the others. A run's entries stay together
     and in order, so that siblings of one prompt prefix meet in one worker.
     """
-    chosen: list[Line] = []
+    chosen: list[QueueLine] = []
     left = size
     for priority in sorted({line.priority for line in lines}, reverse=True):
         equals = [line for line in lines if line.priority == priority]

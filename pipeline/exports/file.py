@@ -11,7 +11,7 @@ from typing import Any
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.identity import digest
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.formats.json_ import encode
+from nightjar.pipeline.report.formats.json_ import to_json
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 SHARE = 0.75
@@ -52,7 +52,7 @@ class ExportOptions:
         return cls(at_least=at_least, margin=margin)
 
 
-def check_metrics(report: RunReport, options: ExportOptions) -> None:
+def check_thresholds(report: RunReport, options: ExportOptions) -> None:
     """Raises UsageError for a threshold on a metric that the run does not have."""
     for metric in options.at_least:
         if metric not in report.metrics:
@@ -66,11 +66,11 @@ def safe_name(name: str) -> str:
     return clean if clean == name else f"{clean or 'model'}-{digest(name)[:8]}"
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
+def ascii_json(value: Any, *, indent: int | None = None) -> str:
     """JSON in ASCII, so that nothing in a reply can steer a terminal or end a line. NaN is refused."""
-    return json.dumps(value, default=encode, allow_nan=False, indent=indent)
+    return json.dumps(value, default=to_json, allow_nan=False, indent=indent)
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
-        yield json_text(row) + "\n"
+        yield ascii_json(row) + "\n"

@@ -15,7 +15,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
-from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines
 from nightjar.pipeline.exports.quality import Quality, quality
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
@@ -38,7 +38,7 @@ def dpo_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[
 
 def _about(report: RunReport, path: str, wanted: Quality, limit: Mapping[str, float]) -> ExportFile:
     choice = {"metric": wanted.metric, "scale": wanted.scale, **limit}
-    return ExportFile(path=path, pieces=[json_text({**provenance(report), "chosen_by": choice}, indent=1) + "\n"])
+    return ExportFile(path=path, pieces=[ascii_json({**provenance(report), "chosen_by": choice}, indent=1) + "\n"])
 
 
 def _sft(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import cast
 
-from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_metrics
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_thresholds
 from nightjar.pipeline.report.data.run_report import RunReport
 
 Builder = Callable[[RunReport, str, ExportOptions], Iterator[ExportFile]]
@@ -24,7 +24,7 @@ BUILDERS = {
 
 def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
     """The files of one format. `stem` is the run's name as a file name. Raises UsageError for what cannot be made."""
-    check_metrics(report, options)
+    check_thresholds(report, options)
     module, _, function = BUILDERS[form].partition(":")
     build = cast(Builder, getattr(import_module(f"nightjar.pipeline.exports.{module}"), function))
     return build(report, stem, options)

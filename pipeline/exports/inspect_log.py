@@ -19,7 +19,7 @@ from nightjar.pipeline.exports.inspect_sample import config_of, error_of, sample
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.formats.json_ import encode
+from nightjar.pipeline.report.formats.json_ import to_json
 from nightjar.pipeline.report.formats.provenance import judging, model_provenance, provenance
 
 LOG_VERSION = 2
@@ -37,12 +37,12 @@ def inspect_logs(report: RunReport, stem: str, _: ExportOptions) -> Iterator[Exp
 
 def _log(report: RunReport, model: ModelReport) -> Iterator[str]:
     """The head, then sample by sample: a log of a night need not fit into memory twice."""
-    head = json.dumps(_head(report, model), default=encode, indent=1).removesuffix("\n}")
+    head = json.dumps(_head(report, model), default=to_json, indent=1).removesuffix("\n}")
     yield head + ',\n "samples": ['
     sequences = by_id(report.sequences)
     jobs = (job for job in report.jobs if job.model == model.name and job.finished)
     for number, job in enumerate(jobs):
-        yield (",\n  " if number else "\n  ") + json.dumps(sample_of(job, sequences[job.sequence]), default=encode)
+        yield (",\n  " if number else "\n  ") + json.dumps(sample_of(job, sequences[job.sequence]), default=to_json)
     yield "\n ]\n}\n"
 
 

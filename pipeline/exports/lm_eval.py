@@ -13,7 +13,7 @@ from typing import Any
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.exports.conversation import by_id, prompt_of
-from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines, safe_name
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import model_provenance, provenance
@@ -40,7 +40,7 @@ def lm_eval_files(report: RunReport, stem: str, _: ExportOptions) -> Iterator[Ex
     for model in report.models:
         folder = f"{stem}.lm-eval/{safe_name(model.name)}"
         samples = list(_samples(report, model.name))
-        results = json_text(_results(report, model, task, samples), indent=2)
+        results = ascii_json(_results(report, model, task, samples), indent=2)
         yield ExportFile(path=f"{folder}/results_{date}.json", pieces=[results + "\n"])
         yield ExportFile(path=f"{folder}/samples_{task}_{date}.jsonl", pieces=json_lines(samples))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.conversation import complete, jobs_by_sequence, question_id
-from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_lines, json_text, safe_name
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines, safe_name
 from nightjar.pipeline.exports.mt_bench_judgments import judgment_files
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
@@ -27,7 +27,7 @@ def mt_bench_files(report: RunReport, stem: str, _: ExportOptions) -> Iterator[E
         yield ExportFile(path=path, pieces=json_lines(_answers(report, model.name)))
     yield from judgment_files(report, folder)
     about = {**provenance(report), "left_out": _left_out(report)}
-    yield ExportFile(path=f"{folder}/provenance.json", pieces=[json_text(about, indent=1) + "\n"])
+    yield ExportFile(path=f"{folder}/provenance.json", pieces=[ascii_json(about, indent=1) + "\n"])
 
 
 def _questions(report: RunReport) -> Iterator[dict[str, Any]]:

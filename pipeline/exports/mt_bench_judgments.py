@@ -12,7 +12,7 @@ from typing import Any
 
 from nightjar.pipeline.exports.conversation import question_id
 from nightjar.pipeline.exports.file import ExportFile, json_lines, safe_name
-from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.pairs import Opinion, PairOutcome, PairResult
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import Method, Rubric, Scope
 from nightjar.pipeline.report.data.judges import JudgingReport
@@ -20,7 +20,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 NO_SCORE = -1
-WINNERS = {Outcome.WON: "model_1", Outcome.LOST: "model_2", Outcome.TIED: "tie"}
+WINNERS = {PairOutcome.WON: "model_1", PairOutcome.LOST: "model_2", PairOutcome.TIED: "tie"}
 
 
 def judgment_files(report: RunReport, folder: str) -> Iterator[ExportFile]:
@@ -95,7 +95,7 @@ def _orders(result: PairResult, judge: str) -> tuple[tuple[str, str], tuple[str,
     """For each order the winner and what the judge said; a pair that needed no judge is the same in both."""
     if result.pair.decided is not None:
         points, why = result.pair.decided
-        same = (WINNERS[Outcome(points)], why)
+        same = (WINNERS[PairOutcome(points)], why)
         return same, same
     given = result.opinions.get(judge, ())
     return _order(given, 0), _order(given, 1)
@@ -109,7 +109,7 @@ def _order(given: Sequence[Opinion], order: int) -> tuple[str, str]:
     if not points or len(points) < len(found):
         return "error", said or "not judged"
     mean = fmean(points)
-    return WINNERS[Outcome.TIED if mean == 0.5 else Outcome.WON if mean > 0.5 else Outcome.LOST], said
+    return WINNERS[PairOutcome.TIED if mean == 0.5 else PairOutcome.WON if mean > 0.5 else PairOutcome.LOST], said
 
 
 def _time(jobs: Mapping[str, JobRow], job: str) -> float:

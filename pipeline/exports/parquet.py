@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UsageError
-from nightjar.pipeline.exports.file import ExportFile, ExportOptions, json_text
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
 from nightjar.pipeline.transcripts import JobRow, TurnRow
@@ -42,7 +42,7 @@ def parquet_file(report: RunReport, stem: str, _: ExportOptions) -> Iterator[Exp
         ) from None
     buffer = io.BytesIO()
     names = list(dict.fromkeys(name for job in report.jobs for turn in job.turns for name in turn.scores))
-    schema = _schema(names, {"nightjar": json_text(provenance(report))})
+    schema = _schema(names, {"nightjar": ascii_json(provenance(report))})
     rows = (row for job in report.jobs for row in _rows(report.provenance.name, job, names))
     with pyarrow.parquet.ParquetWriter(buffer, schema, compression="zstd") as writer:
         while batch := list(islice(rows, ROWS)):

@@ -32,7 +32,7 @@ def render(report: RunReport, form: str) -> str:
     return "".join(_pieces(report, form))
 
 
-def write(
+def write_exports(
     report: RunReport,
     formats: Sequence[str],
     folder: Path,

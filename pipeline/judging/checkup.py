@@ -13,7 +13,7 @@ from statistics import fmean
 
 from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
-from nightjar.pipeline.statistics.paired import Paired, compare
+from nightjar.pipeline.statistics.paired import Paired, compare_pairs
 
 
 class Ability(StrEnum):
@@ -99,7 +99,7 @@ def _discern(control: Control, readings: Sequence[Reading]) -> Discernment:
         real.setdefault(sequence, []).append(before)
         spoilt.setdefault(sequence, []).append(after)
     befores, afters = ({name: fmean(values) for name, values in side.items()} for side in (real, spoilt))
-    paired = compare(befores, afters)
+    paired = compare_pairs(befores, afters)
     missing = [one for one in readings if None in (one.real, one.spoilt)]
     return Discernment(
         control=control,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Reference, Rubric, Scope
 
-Place = tuple[str, int | None]
+JudgedAt = tuple[str, int | None]
 """Judged job and turn; None for the whole conversation."""
 
 
@@ -41,7 +41,7 @@ class JudgedPair:
     """Points of the first: 1 it wins, 0.5 neither, 0 the second wins; and the reason."""
 
 
-def pair_up(firsts: Sequence[JudgedJob], seconds: Sequence[JudgedJob], rubric: Rubric) -> Iterator[JudgedPair]:
+def judged_pairs(firsts: Sequence[JudgedJob], seconds: Sequence[JudgedJob], rubric: Rubric) -> Iterator[JudgedPair]:
     """Every text of the firsts with every one of the seconds; jobs of one prompt and repeat.
 
     A failed reply loses against one that is none, and equal texts are a tie: neither needs a judge.

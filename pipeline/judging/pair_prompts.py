@@ -26,7 +26,7 @@ class Shown(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class PairChoice:
     """One criterion's choice in one order. `shown` is None where there is none, and `reason` says why."""
 
     criterion: str
@@ -66,7 +66,7 @@ def pair_material(
     return f"Compare the two {what} in this material. Their order means nothing.\n{fenced(body)}"
 
 
-def read_choices(rubric: Rubric, replies: Mapping[str, str]) -> list[Choice]:
+def read_choices(rubric: Rubric, replies: Mapping[str, str]) -> list[PairChoice]:
     """A choice for every criterion from the judge's replies by turn name. What cannot be read is none."""
     if rubric.layout is Layout.PER_CRITERION:
         return [_choice(one, parse(replies.get(one.name))) for one in rubric.criteria]
@@ -89,13 +89,13 @@ def _same_before(first: Sequence[JudgedTurn], second: Sequence[JudgedTurn]) -> b
     return seen[0] == seen[1] and first[-1].prompt == second[-1].prompt
 
 
-def _choice(criterion: Criterion, data: Mapping[str, Any] | str) -> Choice:
+def _choice(criterion: Criterion, data: Mapping[str, Any] | str) -> PairChoice:
     if isinstance(data, str):
-        return Choice(criterion=criterion.name, shown=None, reason=data)
+        return PairChoice(criterion=criterion.name, shown=None, reason=data)
     chosen = data.get("choice")
     if not isinstance(chosen, str) or chosen not in set(Shown):
-        return Choice(criterion=criterion.name, shown=None, reason=f"the verdict's choice is {str(chosen)[:40]}")
-    return Choice(criterion=criterion.name, shown=Shown(chosen), reason=str(data.get("reason", "")))
+        return PairChoice(criterion=criterion.name, shown=None, reason=f"the verdict's choice is {str(chosen)[:40]}")
+    return PairChoice(criterion=criterion.name, shown=Shown(chosen), reason=str(data.get("reason", "")))
 
 
 def _ask(criterion: Criterion) -> str:

@@ -12,7 +12,7 @@ from enum import Enum
 from statistics import fmean
 
 from nightjar.pipeline.judging.judged import JudgedPair
-from nightjar.pipeline.judging.pair_prompts import Choice, Shown
+from nightjar.pipeline.judging.pair_prompts import PairChoice, Shown
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.judging.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
@@ -22,7 +22,7 @@ from nightjar.pipeline.transcripts import JobRow
 ALONE = "there is no other reply to compare it with"
 
 
-class Outcome(Enum):
+class PairOutcome(Enum):
     """Of a pair's first text; the value is its points."""
 
     WON = 1.0
@@ -39,18 +39,18 @@ class Opinion:
     """One judge on one pair by one criterion: what it found in each order, None where nothing could be read."""
 
     criterion: str
-    orders: tuple[Outcome | None, Outcome | None]
+    orders: tuple[PairOutcome | None, PairOutcome | None]
     reasons: tuple[str, str]
     first_shown: tuple[bool | None, bool | None] = (None, None)
     """For each order whether it chose what stood first; None for a tie or none."""
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> PairOutcome | None:
         """What both orders say; a tie where they disagree, None where one is missing."""
         one, two = self.orders
         if one is None or two is None:
             return None
-        return one if one is two else Outcome.TIED
+        return one if one is two else PairOutcome.TIED
 
     @property
     def flipped(self) -> bool | None:
@@ -93,7 +93,7 @@ class PairResult:
         return fmean(there) if len(there) == len(values) else None
 
 
-def opinions(rubric: Rubric, orders: Mapping[int, Sequence[Choice]]) -> list[Opinion]:
+def opinions(rubric: Rubric, orders: Mapping[int, Sequence[PairChoice]]) -> list[Opinion]:
     """A judge's choices in both orders as opinions, one a criterion."""
     return [_opinion(one.name, orders) for one in rubric.criteria]
 
@@ -135,7 +135,7 @@ def _score(
     return Score(value=fmean(values), answer="; ".join(answers), reason=" / ".join(reasons))
 
 
-def _opinion(criterion: str, orders: Mapping[int, Sequence[Choice]]) -> Opinion:
+def _opinion(criterion: str, orders: Mapping[int, Sequence[PairChoice]]) -> Opinion:
     found = [next((c for c in orders.get(order, ()) if c.criterion == criterion), None) for order in (0, 1)]
     one, two = (_outcome(choice, order) for order, choice in enumerate(found))
     reasons = [choice.reason if choice else "not judged" for choice in found]
@@ -148,12 +148,12 @@ def _opinion(criterion: str, orders: Mapping[int, Sequence[Choice]]) -> Opinion:
     )
 
 
-def _outcome(choice: Choice | None, order: int) -> Outcome | None:
+def _outcome(choice: PairChoice | None, order: int) -> PairOutcome | None:
     if choice is None or choice.shown is None:
         return None
     if choice.shown is Shown.TIE:
-        return Outcome.TIED
-    return Outcome.WON if (choice.shown is Shown.FIRST) == (order == 0) else Outcome.LOST
+        return PairOutcome.TIED
+    return PairOutcome.WON if (choice.shown is Shown.FIRST) == (order == 0) else PairOutcome.LOST
 
 
 def _told(opinion: Opinion) -> str:

@@ -12,7 +12,7 @@ from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, pair_up
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, judged_pairs
 from nightjar.pipeline.judging.panel import Panel, seat
 from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Rubric
@@ -99,7 +99,7 @@ class JudgedReader:
             mine, theirs = [jobs[one] for one in here], [jobs[one] for one in there]
             for at, job in enumerate(mine):
                 seconds = opponents(job, theirs, against) if against else mine[at + 1 :]
-                pairs += pair_up([job], seconds, rubric)
+                pairs += judged_pairs([job], seconds, rubric)
         return pairs
 
     async def _made(self, raws: Sequence[Mapping[str, Any]]) -> list[JudgedJob]:

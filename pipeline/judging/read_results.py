@@ -13,13 +13,13 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
-from nightjar.pipeline.judging.judged import JudgedPair, Place
-from nightjar.pipeline.judging.pair_prompts import Choice, read_choices
+from nightjar.pipeline.judging.judged import JudgedAt, JudgedPair
+from nightjar.pipeline.judging.pair_prompts import PairChoice, read_choices
 from nightjar.pipeline.judging.pairs import Opinion, PairResult, opinions
 from nightjar.pipeline.judging.plan import prompt_digest
 from nightjar.pipeline.judging.prompts import Verdict, read_verdicts
 from nightjar.pipeline.judging.read_judged import JudgedReader, known_files, panel_of
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Reference, Rubric, read_rubric
 from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.judging.verdicts import composite, is_judges
@@ -28,14 +28,14 @@ from nightjar.pipeline.transcripts import JobRow
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)
 BATCH_SCORES = 2000
 Raw = Mapping[str, Any]
-Verdicts = dict[Place, dict[str, list[Verdict]]]
+Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
 
 
-async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> Bench:
+async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> JudgeResults:
     """The verdicts by the run's present rubric, and what checks of its judges found."""
     checkups = await read_checkups(run, database)
     if run.rubric is None or not run.judges:
-        return Bench(checkups=checkups)
+        return JudgeResults(checkups=checkups)
     rubric = read_rubric(run.rubric, f"the rubric of run {run.name}")
     against = await Run.get(run.against) if run.against else None
     panel = await panel_of(run, run.judges, database, self_judging=run.self_judging, against=against)
@@ -47,7 +47,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
     for result in pairs:
         for job in (result.pair.first, result.pair.second):
             pairs_of.setdefault(job.id, {}).setdefault(result.pair.turn, []).append(result)
-    return Bench(
+    return JudgeResults(
         rubric=rubric,
         prompt_digest=prompt_digest(rubric),
         panel=panel,
@@ -82,7 +82,7 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
     return tuple(found)
 
 
-async def store_judge_scores(bench: Bench, run: str, jobs: Iterable[JobRow], database: Database) -> int:
+async def store_judge_scores(bench: JudgeResults, run: str, jobs: Iterable[JobRow], database: Database) -> int:
     """Stores the judges' scores of the turns; those of another rubric or other judges are replaced. How many."""
     if bench.score_digest is None:
         return 0
@@ -151,7 +151,7 @@ def _names(pair: JudgedPair, against: Run | None) -> tuple[str, str]:
 
 def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:
     """What `key_of` makes of a payload -> judge -> one opinion a criterion."""
-    orders: dict[Any, dict[str, dict[int, list[Choice]]]] = {}
+    orders: dict[Any, dict[str, dict[int, list[PairChoice]]]] = {}
     for raw in raws:
         replies, why = _replies(raw)
         choices = read_choices(rubric, replies) if why is None else _no_choice(rubric, why)
@@ -222,8 +222,8 @@ def _without(rubric: Rubric, reason: str) -> list[Verdict]:
     return [Verdict(criterion=one.name, value=None, reason=reason) for one in rubric.criteria]
 
 
-def _no_choice(rubric: Rubric, reason: str) -> list[Choice]:
-    return [Choice(criterion=one.name, shown=None, reason=reason) for one in rubric.criteria]
+def _no_choice(rubric: Rubric, reason: str) -> list[PairChoice]:
+    return [PairChoice(criterion=one.name, shown=None, reason=reason) for one in rubric.criteria]
 
 
 def _unreferenced(rubric: Rubric, sequences: Iterable[PromptSequence]) -> dict[str, frozenset[int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nightjar.jobs.identity import digest
 from nightjar.pipeline.judging.checkup import Checkup
-from nightjar.pipeline.judging.judged import Place
+from nightjar.pipeline.judging.judged import JudgedAt
 from nightjar.pipeline.judging.pairs import PairResult, score_pairs
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import Verdict
@@ -20,7 +20,7 @@ NOBODY = Panel(judges=())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class JudgeResults:
     """Empty for a run that is not judged; one that is not judged may still have its judges checked."""
 
     rubric: Rubric | None = None
@@ -30,7 +30,7 @@ class Bench:
     """Judge -> digest of its file, where it is known."""
     against: str | None = None
     """Name of the run that replies were compared with."""
-    verdicts: Mapping[Place, Mapping[str, list[Verdict]]] = field(default_factory=dict)
+    verdicts: Mapping[JudgedAt, Mapping[str, list[Verdict]]] = field(default_factory=dict)
     """Text -> judge -> one a criterion."""
     pairs: tuple[PairResult, ...] = ()
     pairs_of: Mapping[str, Mapping[int | None, list[PairResult]]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Bench:
         if self.rubric.method is Method.PAIRWISE:
             score_pairs(self.rubric, job, self.pairs_of.get(job.id, {}), self.panel, without)
             return
-        places: list[Place] = [(job.id, None), *((job.id, turn.index) for turn in job.turns)]
+        places: list[JudgedAt] = [(job.id, None), *((job.id, turn.index) for turn in job.turns)]
         given = {place[1]: self.verdicts[place] for place in places if place in self.verdicts}
         score_verdicts(self.rubric, job, given, self.panel.seats(job.model), without)
 

@@ -54,11 +54,11 @@ class ConflictError(ValueError):
         self.field = field
 
 
-class Part(BaseModel):
+class RubricPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Criterion(Part):
+class Criterion(RubricPart):
     """One thing a reply is judged by, on whole numbers; each point of the scale has an anchor text of its own.
 
     A pairwise rubric's criteria have no scale.
@@ -99,7 +99,7 @@ class Criterion(Part):
         return max(self.points)
 
 
-class Rubric(Part):
+class Rubric(RubricPart):
     """A set of criteria and how a judge is to use them."""
 
     name: Name = "rubric"

@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Night:
+class StoredNight:
     """A run of a series, as retention sees it."""
 
     id: str
@@ -46,17 +46,17 @@ class Night:
 class OldNight:
     """Transcripts that go."""
 
-    night: Night
+    night: StoredNight
     bytes: int
     why: str
 
 
-def expired(nights: Iterable[Night], keep: Mapping[str, int | None], pinned: frozenset[str]) -> list[Night]:
+def expired(nights: Iterable[StoredNight], keep: Mapping[str, int | None], pinned: frozenset[str]) -> list[StoredNight]:
     """Nights that are not among their series' newest so many, oldest first. Pure.
 
     None keeps all of a series. Those at work count and stay; so do pinned ones.
     """
-    by_series: dict[str, list[Night]] = {}
+    by_series: dict[str, list[StoredNight]] = {}
     for night in sorted(nights, key=lambda night: night.created_at, reverse=True):
         by_series.setdefault(night.series, []).append(night)
     old = [
@@ -126,14 +126,14 @@ async def retain(database: Database, settings: NightSettings) -> int:
     return sum([await drop_transcripts(one.night.id, database) for one in old])
 
 
-async def _nights(database: Database) -> list[Night]:
+async def _nights(database: Database) -> list[StoredNight]:
     whole = {row["_id"] async for row in database.raw["aggregates"].find({"dropped": True}, {"_id": 1})}
     fields = dict.fromkeys(("name", "series", "created_at", "status"), 1)
     return [_night(row, whole) async for row in database.runs.find({"series": {"$type": "string"}}, fields)]
 
 
-def _night(row: Mapping[str, Any], whole: set[str]) -> Night:
-    return Night(
+def _night(row: Mapping[str, Any], whole: set[str]) -> StoredNight:
+    return StoredNight(
         id=row["_id"],
         name=row["name"],
         series=row["series"],

@@ -21,7 +21,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.compare.verdict import check_ending
-from nightjar.pipeline.nights.ticks import Rules, Step, check_cron, decide, newest_due, run_name
+from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
 from nightjar.pipeline.runs.freeze import freeze, freeze_ending
 from nightjar.pipeline.runs.preflight import check_models
 from nightjar.pipeline.runs.producer import enqueue
@@ -102,7 +102,7 @@ async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Dat
     waited = schedule.claimed_tick == tick and schedule.waiting_for is not None
     previous = await _previous(schedule, tick)
     rules = Rules(overlap=schedule.overlap, missed=schedule.missed, grace_s=schedule.grace_s)
-    decision = decide(
+    decision = decide_tick(
         tick,
         now,
         rules,
@@ -110,7 +110,7 @@ async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Dat
         waited=waited,
         deadline_at=_deadline(schedule, tick),
     )
-    if decision.step is Step.WAIT:
+    if decision.step is TickStep.WAIT:
         assert previous is not None
         waiting = {"_id": schedule.id, "claimed_tick": tick, "waiting_for": {"$ne": previous.name}}
         if (
@@ -118,12 +118,12 @@ async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Dat
         ).matched_count:
             _log.info("tick_waits", schedule=schedule.id, tick=tick.isoformat(), run=previous.name)
         return None
-    if decision.step is Step.SKIP:
+    if decision.step is TickStep.SKIP:
         told = f"{run_name(schedule.id, tick)}: {decision.reason}"
         _log.warning("tick_passed_over", schedule=schedule.id, tick=tick.isoformat(), reason=decision.reason)
         await _done(schedule, tick, {"last_passed": told}, database)
         return None
-    if decision.step is Step.CANCEL_AND_FIRE:
+    if decision.step is TickStep.CANCEL_AND_FIRE:
         assert previous is not None
         await _cancel(previous, run_name(schedule.id, tick), database)
     return await _fire(schedule, tick, database)

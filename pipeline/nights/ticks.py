@@ -41,7 +41,7 @@ class Rules:
         )
 
 
-class Step(StrEnum):
+class TickStep(StrEnum):
     FIRE = "fire"
     CANCEL_AND_FIRE = "cancel-and-fire"
     WAIT = "wait"
@@ -51,12 +51,12 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    step: Step
+    step: TickStep
     reason: str | None = None
     """Why it is passed over."""
 
 
-def decide(
+def decide_tick(
     tick: datetime,
     now: datetime,
     rules: Rules,
@@ -71,14 +71,14 @@ def decide(
     """
     late_s = (now - tick).total_seconds()
     if rules.missed is Missed.SKIP and late_s > rules.grace_s and not waited:
-        return Decision(step=Step.SKIP, reason=f"no dispatcher saw it until {shown_span(late_s)} later")
+        return Decision(step=TickStep.SKIP, reason=f"no dispatcher saw it until {shown_span(late_s)} later")
     if deadline_at is not None and deadline_at <= now:
-        return Decision(step=Step.SKIP, reason=f"its deadline, {deadline_at:%Y-%m-%d %H:%M} UTC, is over")
+        return Decision(step=TickStep.SKIP, reason=f"its deadline, {deadline_at:%Y-%m-%d %H:%M} UTC, is over")
     if previous is None or previous[1] in TERMINAL_RUNS:
-        return Decision(step=Step.FIRE)
+        return Decision(step=TickStep.FIRE)
     if rules.overlap is Overlap.SKIP:
-        return Decision(step=Step.SKIP, reason=f"run {previous[0]} was still {previous[1]}")
-    return Decision(step=Step.WAIT if rules.overlap is Overlap.QUEUE else Step.CANCEL_AND_FIRE)
+        return Decision(step=TickStep.SKIP, reason=f"run {previous[0]} was still {previous[1]}")
+    return Decision(step=TickStep.WAIT if rules.overlap is Overlap.QUEUE else TickStep.CANCEL_AND_FIRE)
 
 
 def check_cron(cron: str, timezone: str) -> None:

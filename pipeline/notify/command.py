@@ -14,7 +14,7 @@ from typing import Any
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.ending import Hook
 from nightjar.pipeline.notify.call import Answer, NotDelivered
-from nightjar.pipeline.notify.message import body, environment
+from nightjar.pipeline.notify.message import body, command_environment
 
 KEPT_BYTES = 4000
 """Of what the command printed, the last."""
@@ -35,7 +35,7 @@ class CommandCall:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=printed,
                     stderr=printed,
-                    env={**os.environ, **environment(self._payload)},
+                    env={**os.environ, **command_environment(self._payload)},
                     start_new_session=True,
                 )
             except OSError as error:

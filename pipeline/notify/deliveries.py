@@ -84,7 +84,9 @@ async def deliver_due(settings: NightSettings, owner: str, database: Database) -
     """Makes the calls that are due, several at once; returns how many were tried."""
     await take_back(settings, database)
     tried = 0
-    while batch := [found for _ in range(AT_ONCE) if (found := await claim(settings, owner, database)) is not None]:
+    while batch := [
+        found for _ in range(AT_ONCE) if (found := await claim_delivery(settings, owner, database)) is not None
+    ]:
         # One that fails, since MongoDB went away, leaves the others to their end.
         ended = await asyncio.gather(*(attempt(found, settings, database) for found in batch), return_exceptions=True)
         for error in ended:
@@ -111,7 +113,7 @@ async def take_back(settings: NightSettings, database: Database) -> None:
         _log.warning("deliveries_unsure", calls=found.modified_count, policy=settings.unsure)
 
 
-async def claim(settings: NightSettings, owner: str, database: Database) -> Delivery | None:
+async def claim_delivery(settings: NightSettings, owner: str, database: Database) -> Delivery | None:
     """Takes one that is due; None where none is."""
     query = {"state": DeliveryState.WAITING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
     change = {

@@ -82,7 +82,7 @@ def mail_text(payload: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def environment(payload: Mapping[str, Any]) -> dict[str, str]:
+def command_environment(payload: Mapping[str, Any]) -> dict[str, str]:
     """What a command is told; `config.keys.TOLD` lets it call `nightjar` with these set."""
     run, verdict, report = payload["run"], payload["verdict"], payload["report"]
     return {

@@ -136,7 +136,7 @@ def content_digest(run: Run) -> str:
     return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version)
 
 
-def differences(old: Run, new: Run) -> list[str]:
+def run_differences(old: Run, new: Run) -> list[str]:
     """What forbids taking `new` for `old`: one phrase a difference, "seed is 7, was 3"."""
     found = []
     if old.suite != new.suite:

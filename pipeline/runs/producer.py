@@ -18,7 +18,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.judging.start import check_judging
-from nightjar.pipeline.runs.freeze import adjustments, differences, freeze, gate_differences, grown
+from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
 from nightjar.pipeline.runs.preflight import check_models, warnings
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
@@ -95,7 +95,7 @@ async def _write(
     if existing.status is RunStatus.EXPANDING:
         await finish_expansion(existing, database, progress)
         existing = await _again(existing)
-    if found := differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
+    if found := run_differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
         raise RunConflictError(
             f"Run {wanted.name!r} exists with other content: {'; '.join(found)}. Give the run another --name, or "
             "leave out what differs."

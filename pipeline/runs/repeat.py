@@ -19,8 +19,8 @@ from nightjar.pipeline.runs.run_file import (
     FORMAT_VERSION,
     ParameterSet,
     RunFile,
+    RunFileSuite,
     RunPart,
-    SuitePart,
     UsedModel,
     how_to_get,
     model_differences,
@@ -68,7 +68,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         exported_at=utc_now(),
         exported_by=f"nightjar {NIGHTJAR_VERSION}",
         run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
-        suite=SuitePart(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
+        suite=RunFileSuite(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
         prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
         models=tuple(
             _used(model.name, model.facts, model.digest, known).model_copy(

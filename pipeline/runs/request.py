@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs import parameters
 from nightjar.jobs.ending import Gate, Hook
-from nightjar.jobs.parameters import Source
+from nightjar.jobs.parameters import ParameterSource
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.runs.expand import MAX_REPEATS
 from nightjar.pipeline.scoring import measures_asked
@@ -80,7 +80,7 @@ def make_request(**options: Any) -> EnqueueRequest:
         first = error.errors(include_url=False)[0]
         option = _OPTIONS.get(str(first["loc"][0]), f"--{str(first['loc'][0]).replace('_', '-')}")
         raise UsageError(f"{option} is {first['input']!r}: {_plain(first['msg'])}.") from None
-    parameters.check(request.set_parameters, Source.SET)
+    parameters.check(request.set_parameters, ParameterSource.SET)
     for model, values in request.set_model_parameters.items():
         if model not in (*request.models, *request.judges):
             known = (*request.models, *request.judges)
@@ -98,7 +98,7 @@ def make_request(**options: Any) -> EnqueueRequest:
 
 def _check_measure(measure: str, argument: Any) -> None:
     try:
-        measures_asked.validate(measure, argument)
+        measures_asked.validate_measure(measure, argument)
     except ValueError as error:
         raise UsageError(f"--measure {measure}: {error}") from None
 

@@ -22,11 +22,11 @@ FORMAT_VERSION = 1
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-class Part(BaseModel):
+class RunFilePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class ParameterSet(Part):
+class ParameterSet(RunFilePart):
     """Parameters of a model's turns, the layer that each came from, and for how many turns."""
 
     values: dict[str, Any]
@@ -34,7 +34,7 @@ class ParameterSet(Part):
     turns: int
 
 
-class UsedModel(Part):
+class UsedModel(RunFilePart):
     """A model of the run, or one of its judges."""
 
     name: str
@@ -49,7 +49,7 @@ class UsedModel(Part):
     parameters: tuple[ParameterSet, ...] = ()
 
 
-class RunPart(Part):
+class RunPart(RunFilePart):
     """What the run was asked for."""
 
     id: Id
@@ -70,20 +70,20 @@ class RunPart(Part):
     created_at: datetime
 
 
-class SuitePart(Part):
+class RunFileSuite(RunFilePart):
     version: int
     digest: Id
     content: SuiteContent
 
 
-class RunFile(Part):
+class RunFile(RunFilePart):
     """The whole file."""
 
     nightjar_run: Literal[1]
     exported_at: datetime
     exported_by: str
     run: RunPart
-    suite: SuitePart
+    suite: RunFileSuite
     prompts: dict[str, str]
     """Sequence id -> digest of all that reaches the model."""
     models: tuple[UsedModel, ...] = Field(min_length=1)

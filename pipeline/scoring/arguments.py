@@ -27,7 +27,7 @@ def known_keys(value: Mapping[str, Any], scorer: str, known: Mapping[str, Any]) 
             raise ValueError(f"{scorer} has no option {key!r}. {suggest(str(key), known, 'option')}")
 
 
-def whole(value: Any, what: str, least: int = 1) -> int:
+def whole_argument(value: Any, what: str, least: int = 1) -> int:
     """A whole number. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{what} is a whole number, {least} or more, not {value!r}.")

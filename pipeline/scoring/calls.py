@@ -25,7 +25,7 @@ _TAGGED = regex.compile(r"<function=([\w.-]+)>\s*(?=\{)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class FunctionCall:
     """`name` is None for a plain object, whose fields are the arguments."""
 
     name: str | None
@@ -36,7 +36,7 @@ class Call:
         return f"{self.name or ''}({json.dumps(self.arguments, ensure_ascii=False, default=str)})"[:200]
 
 
-def find_call(reply: str, function: str | None) -> Call | None:
+def find_call(reply: str, function: str | None) -> FunctionCall | None:
     """The first call of the function; else the first call; None where there is none.
 
     Without a function: the first call, or else the first plain object.
@@ -48,11 +48,11 @@ def find_call(reply: str, function: str | None) -> Call | None:
     return next((call for call in calls if call.name is not None), calls[0] if calls else None)
 
 
-def _calls(reply: str, function: str | None) -> Iterator[Call]:
+def _calls(reply: str, function: str | None) -> Iterator[FunctionCall]:
     for tagged in _TAGGED.finditer(reply):
         read = _read(reply, tagged.end())
         if read is not None and isinstance(read[0], dict):
-            yield Call(name=tagged.group(1), arguments=read[0])
+            yield FunctionCall(name=tagged.group(1), arguments=read[0])
     for data in _objects(reply):
         for item in data if isinstance(data, list) else [data]:
             if isinstance(item, dict):
@@ -61,7 +61,7 @@ def _calls(reply: str, function: str | None) -> Iterator[Call]:
         yield from _pythonic(reply, function)
 
 
-def _call(data: dict[str, Any]) -> Call:
+def _call(data: dict[str, Any]) -> FunctionCall:
     inner = data.get("function")
     if isinstance(inner, dict) and isinstance(inner.get("name"), str):
         return _call(inner)
@@ -70,8 +70,8 @@ def _call(data: dict[str, Any]) -> Call:
         for key in ("arguments", "parameters"):
             arguments = _arguments(data.get(key))
             if arguments is not None:
-                return Call(name=name, arguments=arguments)
-    return Call(name=None, arguments=data)
+                return FunctionCall(name=name, arguments=arguments)
+    return FunctionCall(name=None, arguments=data)
 
 
 def _arguments(value: Any) -> dict[str, Any] | None:
@@ -105,13 +105,13 @@ def _read(reply: str, start: int) -> tuple[Any, int] | None:
         return None
 
 
-def _pythonic(reply: str, function: str) -> Iterator[Call]:
+def _pythonic(reply: str, function: str) -> Iterator[FunctionCall]:
     for found in regex.finditer(rf"(?<![\w.]){regex.escape(function)}\(", reply):
         for closing in regex.finditer(r"\)", reply, pos=found.end(), endpos=found.end() + 2000):
             try:
                 node = ast.parse(reply[found.start() : closing.end()], mode="eval").body
                 if isinstance(node, ast.Call) and not node.args and all(word.arg for word in node.keywords):
-                    yield Call(
+                    yield FunctionCall(
                         name=function,
                         arguments={str(word.arg): ast.literal_eval(word.value) for word in node.keywords},
                     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nightjar.pipeline.scores import Score, unscored
-from nightjar.pipeline.scoring.arguments import options_of, texts, whole
+from nightjar.pipeline.scoring.arguments import options_of, texts, whole_argument
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 from nightjar.pipeline.scoring.words import words
 
@@ -23,7 +23,7 @@ MAX_PHRASES = 5000
 
 def mattr(value: Any) -> ScoreFunction:
     """Moving-average type-token ratio (Covington and McFall 2010): the mean share of different words in a window."""
-    window = whole(options_of(value, "mattr", {"window": MATTR_WINDOW})["window"], "mattr: window", least=2)
+    window = whole_argument(options_of(value, "mattr", {"window": MATTR_WINDOW})["window"], "mattr: window", least=2)
 
     def score(context: Context) -> Score:
         share = moving_share(words(context.reply), window)

@@ -14,7 +14,7 @@ from nightjar.pipeline.scoring.plugins import user_scorers
 from nightjar.pipeline.scoring.scorer import FunctionScorer, ScorerFactory
 
 
-def validate(check: str, value: Any) -> None:
+def validate_expectation(check: str, value: Any) -> None:
     """Raises ValueError, with a message for people, when no check has that name or it cannot take the value."""
     expectation_scorer(check, value)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nightjar.pipeline.scores import Score, passed, unscored
 from nightjar.pipeline.scoring.arguments import is_number, known_keys
-from nightjar.pipeline.scoring.calls import Call, find_call
+from nightjar.pipeline.scoring.calls import FunctionCall, find_call
 from nightjar.pipeline.scoring.json_checks import schema_validator
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 from nightjar.pipeline.scoring.text_checks import REGEX_DEADLINE_S
@@ -54,7 +54,7 @@ def fields(value: Any) -> ScoreFunction:
     return check
 
 
-def _share(call: Call, wanted: Mapping[str, Any], options: Mapping[str, Any]) -> Score:
+def _share(call: FunctionCall, wanted: Mapping[str, Any], options: Mapping[str, Any]) -> Score:
     given = dict(leaves(call.arguments))
     wrong = [
         f"{path} is {_shown(given[path])}, wanted {_shown(value)}" if path in given else f"{path} is missing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nightjar.pipeline.scoring.arguments import known_keys, whole
+from nightjar.pipeline.scoring.arguments import known_keys, whole_argument
 from nightjar.pipeline.scoring.scorer import Context
 
 Broken = Callable[[str, Context], str | None]
@@ -40,7 +40,7 @@ def count_rule(value: Any, what: str, *, others: tuple[str, ...] = ()) -> Callab
     if not rules or ("exactly" in rules and len(rules) > 1):
         raise ValueError(f"{what} takes a whole number, or at_least and at_most, not {value!r}.")
     for key, number in rules.items():
-        whole(number, f"{what}: {key}", least=0)
+        whole_argument(number, f"{what}: {key}", least=0)
     if rules.get("at_least", 0) > rules.get("at_most", rules.get("at_least", 0)):
         raise ValueError(f"{what}: at_least is more than at_most; nothing can be so.")
 

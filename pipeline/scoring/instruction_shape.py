@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nightjar.pipeline.scoring.arguments import known_keys, text_of, whole
+from nightjar.pipeline.scoring.arguments import known_keys, text_of, whole_argument
 from nightjar.pipeline.scoring.instruction import Broken, count_rule, counted, flag
-from nightjar.pipeline.scoring.json_checks import parse_json
+from nightjar.pipeline.scoring.json_checks import reply_json
 from nightjar.pipeline.scoring.scorer import Context
 from nightjar.pipeline.scoring.words import words
 
@@ -46,7 +46,7 @@ def paragraph_first_word(value: Any) -> Broken:
             f"paragraph_first_word takes a mapping such as {{paragraph: 2, word: however}}, not {value!r}."
         )
     known_keys(value, "paragraph_first_word", {"paragraph": 1, "word": ""})
-    number = whole(value.get("paragraph"), "paragraph_first_word: paragraph")
+    number = whole_argument(value.get("paragraph"), "paragraph_first_word: paragraph")
     word = words(text_of(value.get("word"), "paragraph_first_word: word"))
     if len(word) != 1:
         raise ValueError(f"paragraph_first_word: word is one word, not {value['word']!r}.")
@@ -104,7 +104,7 @@ def whole_json(value: Any) -> Broken:
 
     def broken(text: str, _: Context) -> str | None:
         try:
-            parse_json(text, fenced=True)
+            reply_json(text, fenced=True)
         except ValueError as error:
             return str(error)
         return None

@@ -31,7 +31,7 @@ def is_json(value: Any) -> ScoreFunction:
 
     def check(context: Context) -> Score:
         try:
-            parse_json(context.reply, fenced=value is True)
+            reply_json(context.reply, fenced=value is True)
         except ValueError as error:
             return passed(False, reason=str(error))
         return passed(True)
@@ -45,7 +45,7 @@ def json_schema(value: Any) -> ScoreFunction:
 
     def check(context: Context) -> Score:
         try:
-            data = parse_json(context.reply, fenced=True)
+            data = reply_json(context.reply, fenced=True)
         except ValueError as error:
             return passed(False, reason=str(error))
         try:
@@ -57,7 +57,7 @@ def json_schema(value: Any) -> ScoreFunction:
     return check
 
 
-def parse_json(reply: str, *, fenced: bool) -> Any:
+def reply_json(reply: str, *, fenced: bool) -> Any:
     """The JSON of a reply. Raises ValueError that says where it stops being JSON; NaN and Infinity are not JSON."""
     block = _FENCED.match(reply) if fenced else None
     try:

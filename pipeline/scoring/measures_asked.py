@@ -83,7 +83,7 @@ def known_measures() -> Mapping[str, str]:
     return {name: one.help for name, one in ASKED.items()}
 
 
-def validate(measure: str, value: Any) -> None:
+def validate_measure(measure: str, value: Any) -> None:
     """Raises ValueError, with a message for people, when no measure has that name or it cannot take the value."""
     asked_scorer(measure, value)
 

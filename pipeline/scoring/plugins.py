@@ -32,7 +32,7 @@ _RESERVED = ("checks", "judge", "embedding_reference", "embedding_previous")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ScorerSource:
     """Where an object comes from, and how it is had."""
 
     origin: str
@@ -60,7 +60,7 @@ def user_scorers() -> UserScorers:
     return load_user_scorers([*_entry_points(), *_named(load_settings().scorers)])
 
 
-def load_user_scorers(sources: Iterable[Source], taken: Iterable[str] | None = None) -> UserScorers:
+def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | None = None) -> UserScorers:
     """Loads and checks them. `taken`: names that built-in scorers have. Raises SettingsError."""
     scorers: list[FunctionScorer] = []
     checks: dict[str, ScorerFactory] = {}
@@ -135,17 +135,17 @@ def _guarded_build(factory: ScorerFactory) -> Callable[[Any], ScoreFunction]:
     return build
 
 
-def _entry_points() -> Iterator[Source]:
+def _entry_points() -> Iterator[ScorerSource]:
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         brought = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
         version = point.dist.version if point.dist is not None else ""
         origin = f"entry point {point.name}{brought}"
-        yield Source(origin=origin, module=point.module, version=version, load=point.load)
+        yield ScorerSource(origin=origin, module=point.module, version=version, load=point.load)
 
 
-def _named(references: Iterable[str]) -> Iterator[Source]:
+def _named(references: Iterable[str]) -> Iterator[ScorerSource]:
     for reference in references:
-        yield Source(
+        yield ScorerSource(
             origin=f"NIGHTJAR_SCORERS {reference}",
             module=reference.partition(":")[0],
             version="",
@@ -161,7 +161,7 @@ def _attribute(reference: str) -> Any:
     return found
 
 
-def _load(source: Source) -> Any:
+def _load(source: ScorerSource) -> Any:
     try:
         found = source.load()
     except (Exception, SystemExit) as error:
@@ -183,7 +183,7 @@ def _load(source: Source) -> Any:
     return found
 
 
-def _old_import(source: Source) -> str:
+def _old_import(source: ScorerSource) -> str:
     names = "Context, Direction, FunctionScorer, Scale, Score, ScorerFactory"
     return (
         f"The scorer of {source.origin} imports from `pipeline`, which is now part of the package `nightjar`. "
@@ -191,7 +191,7 @@ def _old_import(source: Source) -> str:
     )
 
 
-def _checked_name(found: Any, source: Source, origins: Mapping[str, str]) -> str:
+def _checked_name(found: Any, source: ScorerSource, origins: Mapping[str, str]) -> str:
     name = getattr(found, "name", None)
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         raise SettingsError(

@@ -27,7 +27,7 @@ CHECKS_METRIC = "checks"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class TurnScorer:
     """One scorer of a turn. `name` is unique in the turn: the second check of a kind is "includes#2"."""
 
     scorer: FunctionScorer
@@ -42,9 +42,9 @@ class Line:
         return self.scorer.name
 
 
-Lines = Sequence[Sequence[Line]]
+Lines = Sequence[Sequence[TurnScorer]]
 """For every turn of a sequence its lines."""
-MEASURE_LINES = tuple(Line(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
+MEASURE_LINES = tuple(TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
 
 
 def metric_of(line_name: str) -> str:
@@ -63,14 +63,14 @@ def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:
 
 def turn_lines(
     sequence: PromptSequence, *, measures: Mapping[str, Any] | None = None, own: Sequence[FunctionScorer] = ()
-) -> tuple[tuple[Line, ...], ...]:
+) -> tuple[tuple[TurnScorer, ...], ...]:
     """The lines of every turn of a sequence, compiled once.
 
     `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers of every reply.
     """
     asked = {one.check: one.value for one in sequence.measures} | dict(measures or {})
     everywhere = MEASURE_LINES + tuple(
-        Line(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own
+        TurnScorer(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own
     )
     return tuple(
         _expectations(sequence, turn) + _asked(sequence, turn, asked) + everywhere
@@ -87,7 +87,7 @@ def line_names(turns: Lines) -> list[list[str]]:
     ]
 
 
-def score(lines: Sequence[Line], context: Context) -> dict[str, Score]:
+def score(lines: Sequence[TurnScorer], context: Context) -> dict[str, Score]:
     """The scores of one turn by line name; `checks` comes first where there are expectations."""
     scores = {line.scorer.name: apply(line.scorer, context) for line in lines if not line.across}
     checks = [scores[line.scorer.name] for line in lines if line.check]
@@ -111,7 +111,7 @@ def score_job(lines: Lines, sequence: PromptSequence, job: JobRow) -> None:
     """Scores every committed turn of a job, in place: `turn.scores` is set."""
     history: tuple[tuple[str, str], ...] = ()
     for turn in job.turns:
-        turn.scores.update(score(lines[turn.index], context_of(sequence, turn, history)))
+        turn.scores.update(score(lines[turn.index], scorer_context(sequence, turn, history)))
         if sequence.mode is not Mode.INDEPENDENT:
             history = (*history, (turn.prompt, turn.reply))
 
@@ -128,11 +128,11 @@ def score_repeats(jobs: Iterable[JobRow], sheet: Mapping[str, Lines], sequences:
         lines = [line for line in sheet[name][index] if line.across]
         for turn in turns if lines else ():
             others = tuple(other.reply for other in turns if other is not turn and other.failure is None)
-            context = context_of(sequences[name], turn, (), others)
+            context = scorer_context(sequences[name], turn, (), others)
             turn.scores.update({line.name: apply(line.scorer, context) for line in lines})
 
 
-def context_of(
+def scorer_context(
     sequence: PromptSequence, turn: TurnRow, history: tuple[tuple[str, str], ...], repeats: tuple[str, ...] = ()
 ) -> Context:
     """The scorers' view of one turn."""
@@ -153,7 +153,7 @@ def context_of(
     )
 
 
-def _expectations(sequence: PromptSequence, turn: int) -> tuple[Line, ...]:
+def _expectations(sequence: PromptSequence, turn: int) -> tuple[TurnScorer, ...]:
     seen: dict[str, int] = {}
     lines = []
     for expectation in sequence.turns[turn].expect:
@@ -162,11 +162,11 @@ def _expectations(sequence: PromptSequence, turn: int) -> tuple[Line, ...]:
         name = check if number == 1 else f"{check}#{number}"
         scorer = _made(lambda: expectation_scorer(check, value, name=name), name)  # noqa: B023  # called at once
         version = [scorer.version] if scorer.version else []
-        lines.append(Line(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
+        lines.append(TurnScorer(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
     return tuple(lines)
 
 
-def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tuple[Line, ...]:
+def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tuple[TurnScorer, ...]:
     spec = sequence.turns[turn]
     if asks_logprobs([sequence.parameters, spec.parameters]):
         asked = {LOGPROB: True, **asked}
@@ -177,7 +177,7 @@ def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tup
             continue
         scorer = _made(lambda: asked_scorer(name, value), name)  # noqa: B023  # called at once
         counted = digest("asked", name, resolved(name, value), VERSION)
-        lines.append(Line(scorer=scorer, digest=counted, across=kind is not None and kind.across))
+        lines.append(TurnScorer(scorer=scorer, digest=counted, across=kind is not None and kind.across))
     return tuple(lines)
 
 

@@ -41,7 +41,7 @@ class Paired:
         return None if self.p_t is None or self.p_flip is None else max(self.p_t, self.p_flip)
 
 
-def compare(first: Mapping[str, float], second: Mapping[str, float], *, single_binary: bool = False) -> Paired:
+def compare_pairs(first: Mapping[str, float], second: Mapping[str, float], *, single_binary: bool = False) -> Paired:
     """Compares sequence by sequence. `single_binary` says that each value is one pass (1) or fail (0)."""
     shared = sorted(first.keys() & second.keys())
     differences = [first[key] - second[key] for key in shared]

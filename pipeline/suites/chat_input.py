@@ -15,7 +15,7 @@ def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str
     Raises SuiteError: Nightjar generates every reply itself, so that messages of an assistant have no place.
     """
     if isinstance(value, str):
-        return None, checked(source, path, value)
+        return None, checked_prompt(source, path, value)
     if not isinstance(value, list) or not value:
         raise source.error(path, "must be a text, or a list of messages with role and content.")
     found: dict[str, str] = {}
@@ -30,7 +30,7 @@ def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str
             )
         if role in found or (role == "system" and found):
             raise source.error(here, "two user messages, or a system message that is not the first.")
-        found[role] = checked(source, (*here, "content"), _content(source, here, item))
+        found[role] = checked_prompt(source, (*here, "content"), _content(source, here, item))
     if "user" not in found:
         raise source.error(path, "there is no user message.")
     return found.get("system"), found["user"]
@@ -47,7 +47,7 @@ def _content(source: Located, path: Path, item: Mapping[str, Any]) -> Any:
     return "".join(part["text"] for part in content)
 
 
-def checked(source: Located, path: Path, text: Any) -> str:
+def checked_prompt(source: Located, path: Path, text: Any) -> str:
     """A prompt's text. Raises SuiteError for one that is none, or that reads like our own placeholders."""
     if not isinstance(text, str) or not text.strip():
         raise source.error(path, "must be a text that is not empty.")

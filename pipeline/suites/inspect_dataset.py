@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
-from nightjar.pipeline.suites.chat_input import checked, read_input
+from nightjar.pipeline.suites.chat_input import checked_prompt, read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_cell
 from nightjar.pipeline.suites.located import Located, Path
@@ -95,7 +95,7 @@ def _choices(source: Located, path: Path, value: Any, table: bool) -> list[str]:
         value = parse_cell(source, path, value) if is_list else [part.strip() for part in value.split(",")]
     if not isinstance(value, list) or not 2 <= len(value) <= len(LETTERS):
         raise source.error(path, f"choices are a list of 2 to {len(LETTERS)} texts.")
-    return [checked(source, (*path, index), str(item)) for index, item in enumerate(value)]
+    return [checked_prompt(source, (*path, index), str(item)) for index, item in enumerate(value)]
 
 
 def _choice(source: Located, path: Path, targets: list[str], choices: list[str]) -> Expectation:

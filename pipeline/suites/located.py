@@ -45,7 +45,7 @@ class Located:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = tuple(step for step in first["loc"] if step != "[key]")
-            raise self.error(path + where, describe(dict(first), model)) from None
+            raise self.error(path + where, describe_error(dict(first), model)) from None
 
     def at(self, path: Path) -> Any:
         data = self.data
@@ -55,13 +55,15 @@ class Located:
 
 
 def suite_error(file: str, line: int | None, message: str, path: Path = ()) -> SuiteError:
-    where = ", ".join([file] + ([] if line is None else [f"line {line}"]) + ([f"field {dotted(path)}"] if path else []))
+    where = ", ".join(
+        [file] + ([] if line is None else [f"line {line}"]) + ([f"field {dotted_path(path)}"] if path else [])
+    )
     if len(message) > LONGEST_MESSAGE:  # it quotes the file, where anything may stand
         message = f"{message[:LONGEST_MESSAGE]} ..."
     return SuiteError(f"{where}: {message}")
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """`sequences[0].turns[1].prompt`; items count from 0, as in JSON paths."""
     text = ""
     for step in path:
@@ -69,7 +71,7 @@ def dotted(path: Path) -> str:
     return text
 
 
-def describe(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+def describe_error(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     """A pydantic error in the words of a suite's author."""
     kind, message = error["type"], str(error["msg"])
     match kind:

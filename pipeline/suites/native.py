@@ -153,7 +153,7 @@ class _Builder:
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
         value = variables.fill(expectation.value, row)
         try:
-            expectations.validate(expectation.check, value)
+            expectations.validate_expectation(expectation.check, value)
         except ValueError as error:
             raise self.source.error((*path, expectation.check), str(error)) from None
         return Expectation(check=expectation.check, value=value)

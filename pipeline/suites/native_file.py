@@ -76,7 +76,7 @@ def _expectation(value: Any) -> Any:
 
 def _measure(value: Any) -> Any:
     name, argument = measures_asked.read_item(value)
-    measures_asked.validate(name, argument)
+    measures_asked.validate_measure(name, argument)
     return Expectation.model_construct(check=name, value=argument)
 
 

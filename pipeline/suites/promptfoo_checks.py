@@ -64,7 +64,7 @@ def read_assertion(source: Located, path: Path, data: Any) -> list[Expectation]:
         raise source.error((*path, "value"), "a value is written here, not in a file of its own.")
     check, argument = MAPPED[kind](value)
     try:
-        expectations.validate(check, argument)
+        expectations.validate_expectation(check, argument)
     except ValueError as error:
         raise source.error((*path, "value"), str(error)) from None
     return [Expectation(check=check, value=argument)]

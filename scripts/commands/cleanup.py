@@ -88,13 +88,13 @@ def _line(old: OldNight) -> tuple[int, str, str]:
 
 
 def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
-    from nightjar.scripts.views.models import size
+    from nightjar.scripts.views.models import decimal_size
     from nightjar.scripts.views.output import console, plain
 
     for amount, what, why in lines:
-        console().print(plain(f"{size(amount)}  {what}  ({why})"), soft_wrap=True)
+        console().print(plain(f"{decimal_size(amount)}  {what}  ({why})"), soft_wrap=True)
     verb = "would be freed" if dry_run else "freed"
-    console().print(f"{size(sum(amount for amount, _, _ in lines))} {verb} in {len(lines)} places.")
+    console().print(f"{decimal_size(sum(amount for amount, _, _ in lines))} {verb} in {len(lines)} places.")
 
 
 def _notes(kept: list[str], unseen: str | None) -> None:

@@ -48,7 +48,7 @@ def compare(
 
 
 async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
-    from nightjar.jobs.ending import failed
+    from nightjar.jobs.ending import gates_failed
     from nightjar.pipeline.compare.comparison import compare_sides, pair_up, unpaired
     from nightjar.pipeline.compare.gates import check_comparison, check_report
     from nightjar.scripts.session import open_session
@@ -73,7 +73,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
         _show_json(comparisons, results, left_out)
     else:
         _show(comparisons, results, left_out)
-    if failed(results, strict=asked.strict):
+    if gates_failed(results, strict=asked.strict):
         raise typer.Exit(1)
 
 

@@ -103,7 +103,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.scoring.plugins import user_scorers
-    from nightjar.scripts.evaluation import PRIORITY, finish, take_models, take_suite
+    from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models
     from nightjar.scripts.session import open_session
 
     formats = check_formats(wanted.formats)
@@ -115,7 +115,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
         judges = await take_models(wanted.judges, session)
         embedders = await take_models([wanted.embed_model] if wanted.embed_model else [], session)
         request = make_request(
-            suite=await take_suite(wanted.suite, wanted.suite_format, session),
+            suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session),
             models=tuple(entry.name for entry in entries),
             priority=PRIORITY,
             judges=tuple(judge.name for judge in judges),
@@ -143,7 +143,7 @@ async def _generate(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    from nightjar.scripts.evaluation import Progress, generate
+    from nightjar.scripts.evaluation import EvalProgress, generate
 
     screen = Console(stderr=True)
     if not quiet:
@@ -155,7 +155,7 @@ async def _generate(
             role = "embed" if judge.name == run.embed_model else "judge"
             tasks[judge.name, True] = bar.add_task(plain(f"{role} {judge.name}"), total=None)
 
-        def watch(now: Progress) -> None:
+        def watch(now: EvalProgress) -> None:
             bar.update(tasks[now.model, now.judging], completed=now.committed, total=now.total)
 
         try:

@@ -134,7 +134,7 @@ def remove(
     """Take a model off the list and delete its file. Example: nightjar model rm story --keep-file"""
     from nightjar.scripts.session import run_async
     from nightjar.scripts.views.models import inventory_rows, prepared
-    from nightjar.workers.library.removal import remove as take_off
+    from nightjar.workers.library.removal import remove_model as take_off
 
     rows = run_async(inventory_rows(None))
     held = next((row for row in rows if row.name == model), None)

@@ -60,7 +60,7 @@ async def _report(
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.baseline import since_baseline
-    from nightjar.pipeline.exports.write import check_formats, write
+    from nightjar.pipeline.exports.write import check_formats, write_exports
     from nightjar.pipeline.report.data.gaps import find_reference
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.scripts.session import open_session
@@ -74,7 +74,7 @@ async def _report(
     if reference is not None:
         find_reference(found, reference)
         found = replace(found, reference=reference)
-    paths = await asyncio.to_thread(write, found, chosen, folder, options)
+    paths = await asyncio.to_thread(write_exports, found, chosen, folder, options)
     _show(found, paths, as_json=as_json)
 
 

@@ -196,7 +196,7 @@ def rm(
             run = await find_run(name, session.database)
             if not yes:
                 typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
-            return run.name, await control.remove(run, session.database)
+            return run.name, await control.remove_run(run, session.database)
 
     removed, count = run_async(delete())
     print(plain(f"Removed run {removed!r} with {count} jobs."))

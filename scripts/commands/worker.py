@@ -58,11 +58,11 @@ async def _serve(
 async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
     from nightjar.config.settings import load_settings
     from nightjar.scripts.views.model_pull import obtained
-    from nightjar.workers.process.gpus import choose, list_cards
+    from nightjar.workers.process.gpus import choose_pins, list_cards
     from nightjar.workers.process.supervisor import Supervisor
 
     obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
-    pins = choose(gpu, list_cards())
+    pins = choose_pins(gpu, list_cards())
     arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
     async with open_session(service=True) as session:
         return await Supervisor(arguments, pins, session.database, burst=burst).run()

@@ -58,10 +58,10 @@ def main() -> None:
         print(json.dumps(asyncio.run(_close(arguments.close, arguments.folder))))
         return
     results = [_measure(size) for size in arguments.turns or SIZES]
-    print(table(results))
+    print(results_table(results))
 
 
-def table(results: list[Result]) -> str:
+def results_table(results: list[Result]) -> str:
     """Markdown."""
     lines = ["| turns | scores | seconds | turns/s | peak memory | HTML | JSON |", "|" + "---:|" * 7]
     lines += [
@@ -194,11 +194,11 @@ def sequence(number: int) -> Sequence:
 def _jobs(run: str, about: list[Sequence], names: dict[str, str], repeats: int) -> Iterator[dict[str, Any]]:
     from nightjar.jobs.documents import Job
     from nightjar.jobs.identity import job_id
-    from nightjar.jobs.parameters import Source, resolve
+    from nightjar.jobs.parameters import ParameterSource, resolve
     from nightjar.jobs.states import JobStatus
 
     source = random.Random(7)  # noqa: S311
-    resolved = resolve([(Source.SUITE, {"temperature": 0.8})])
+    resolved = resolve([(ParameterSource.SUITE, {"temperature": 0.8})])
     parameters = resolved.values.model_dump(mode="json")
     sources = {key: value.value for key, value in resolved.sources.items()}
     order = 0

@@ -26,7 +26,7 @@ SCALE = (0.05, 0.10, 0.20, 0.35, 0.30)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class ScoreKind:
     """A kind of score: `draw(generator, sequences)` gives two models' values, (2, sequences, turns), of one mean."""
 
     name: str
@@ -36,7 +36,7 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class SimulationCell:
     kind: str
     sequences: int
     covered: float
@@ -45,17 +45,17 @@ class Cell:
     """Share of the paired tests that find a difference where there is none."""
 
 
-def kinds() -> tuple[Kind, ...]:
+def kinds() -> tuple[ScoreKind, ...]:
     mean = sum(point * chance for point, chance in enumerate(SCALE, start=1))
     return (
-        Kind(name="normal", truth=0.0, draw=_normal, binary=False),
-        Kind(name="1 to 5", truth=mean, draw=_points, binary=False),
-        Kind(name="pass, 0.5", truth=0.5, draw=lambda generator, n: _passes(generator, n, 0.5), binary=True),
-        Kind(name="pass, 0.9", truth=0.9, draw=lambda generator, n: _passes(generator, n, 0.9), binary=True),
+        ScoreKind(name="normal", truth=0.0, draw=_normal, binary=False),
+        ScoreKind(name="1 to 5", truth=mean, draw=_points, binary=False),
+        ScoreKind(name="pass, 0.5", truth=0.5, draw=lambda generator, n: _passes(generator, n, 0.5), binary=True),
+        ScoreKind(name="pass, 0.9", truth=0.9, draw=lambda generator, n: _passes(generator, n, 0.9), binary=True),
     )
 
 
-def simulate(kind: Kind, sequences: int, sets: int) -> Cell:
+def simulate(kind: ScoreKind, sequences: int, sets: int) -> SimulationCell:
     """One cell of the table."""
     import numpy as np
 
@@ -72,7 +72,7 @@ def simulate(kind: Kind, sequences: int, sets: int) -> Cell:
         differences = (first - second).tolist()
         # A verdict needs both tests, and the flips cost most: they are only asked when the first one says yes.
         rejected += t_test(differences) < 0.05 and sign_flip_test(differences) < 0.05
-    return Cell(kind=kind.name, sequences=sequences, covered=covered / sets, rejected=rejected / sets)
+    return SimulationCell(kind=kind.name, sequences=sequences, covered=covered / sets, rejected=rejected / sets)
 
 
 def _normal(generator: Generator, sequences: int) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from nightjar.scripts.dev.demo_model.check import report
 from nightjar.scripts.dev.demo_model.corpus import chats
 from nightjar.scripts.dev.demo_model.export import write_gguf
 from nightjar.scripts.dev.demo_model.extras import training_package
-from nightjar.scripts.dev.demo_model.network import Shape
+from nightjar.scripts.dev.demo_model.network import NetworkShape
 from nightjar.scripts.dev.demo_model.reference import write_reference
 from nightjar.scripts.dev.demo_model.tokenizer import TOKENIZER_CHATS, texts_of, train_tokenizer
 from nightjar.scripts.dev.demo_model.training import Recipe, train
@@ -48,7 +48,7 @@ def make(options: argparse.Namespace) -> None:
     torch = training_package("torch")
     torch.set_num_threads(options.threads)
     recipe = replace(Recipe(), seed=options.seed, steps=options.steps)
-    shape = Shape()
+    shape = NetworkShape()
     tokenizer = train_tokenizer(texts_of(itertools.islice(chats(recipe.seed), TOKENIZER_CHATS)))
     for path in (options.out, options.checkpoint):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from nightjar.scripts.views.output import plain
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.workers.library.find import ModelEntry
-    from nightjar.workers.library.pull import Progress, Pulled
+    from nightjar.workers.library.pull import Pulled, PullProgress
 
     How = Callable[[str], object]
 
@@ -132,7 +132,7 @@ async def publish_facts(entry: ModelEntry) -> None:
 
 
 @contextmanager
-def bar() -> Iterator[Progress]:
+def bar() -> Iterator[PullProgress]:
     """A progress bar on standard error: bytes, speed, time left."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.scripts.views.models import prepared, size
+from nightjar.scripts.views.models import decimal_size, prepared
 
 if TYPE_CHECKING:
     from nightjar.workers.library.fit.fit import Room
@@ -61,8 +61,8 @@ def show_recommended(found: list[Recommendation], *, as_json: bool) -> None:
     rows = [
         (
             row["name"],
-            size(row["file_bytes"]),
-            size(row["memory_bytes"]),
+            decimal_size(row["file_bytes"]),
+            decimal_size(row["memory_bytes"]),
             f"{row['slots']} x {row['context']:,}",
             ", ".join(filter(None, (row["speed"], row["where"]))),
             ", ".join(row["best_for"]) + (f" {row['embedding_dimensions']}" if row["embedding_dimensions"] else ""),

@@ -91,8 +91,8 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
             row.state,
             row.kind,
             row.quantisation,
-            size(row.file_bytes),
-            size(row.disk_bytes or None),
+            decimal_size(row.file_bytes),
+            decimal_size(row.disk_bytes or None),
             f"{row.last_used:%Y-%m-%d %H:%M}" if row.last_used else None,
             ", ".join(row.loaded_on) or None,
             row.source,
@@ -172,7 +172,7 @@ def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     memory = facts["memory"]
     rows = [
-        ("File", f"{facts['path']} ({size(facts['file_bytes'])})"),
+        ("File", f"{facts['path']} ({decimal_size(facts['file_bytes'])})"),
         ("SHA-256", facts["digest"]),
         ("Kind", facts["kind"]),
         ("Architecture", f"{facts['architecture']}, {facts['layers']} layers, width {facts['embedding_width']}"),
@@ -183,9 +183,12 @@ def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
         ("Template", facts["template_source"] and f"of the {facts['template_source']}"),
         ("Licence", facts["licence"]),
         ("Sampling", ", ".join(f"{key} {value}" for key, value in facts["sampling_defaults"].items()) or None),
-        ("Weights", size(memory["weights_bytes"])),
-        ("KV", f"{size(memory['kv_bytes_per_1000_tokens'])} per 1,000 tokens and slot ({memory['cache_type_k']})"),
-        ("KV of one slot", f"{size(memory['kv_bytes_per_slot'])} at {facts['context']:,} tokens"),
+        ("Weights", decimal_size(memory["weights_bytes"])),
+        (
+            "KV",
+            f"{decimal_size(memory['kv_bytes_per_1000_tokens'])} per 1,000 tokens and slot ({memory['cache_type_k']})",
+        ),
+        ("KV of one slot", f"{decimal_size(memory['kv_bytes_per_slot'])} at {facts['context']:,} tokens"),
         ("Here", _here(facts)),
         ("Tags", ", ".join(facts["tags"]) or None),
     ]
@@ -203,10 +206,12 @@ def _here(facts: dict[str, Any]) -> str:
     where = f"{fit['offloaded_layers']} of {layers} layers on the GPU" if fit["offloaded_layers"] else "on the CPU"
     speed = "" if facts["kind"] == "embedding" else f", expected speed: {fit['speed']}"
     lost = f"; {', '.join(fit['compromises'])}" if fit["compromises"] else ""
-    return f"{where}, {fit['slots']} slots of {fit['context']:,} tokens, {size(fit['memory_bytes'])}{speed}{lost}"
+    return (
+        f"{where}, {fit['slots']} slots of {fit['context']:,} tokens, {decimal_size(fit['memory_bytes'])}{speed}{lost}"
+    )
 
 
-def size(count: int | None) -> str | None:
+def decimal_size(count: int | None) -> str | None:
     """Bytes for people, in powers of 1,000."""
     if count is None:
         return None

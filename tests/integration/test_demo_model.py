@@ -18,10 +18,10 @@ from nightjar.scripts.dev.demo_model.check import (
     REPLY_TOKENS,
     TRIAL_SEED,
     Measured,
-    Reply,
+    PlayedReply,
     Talker,
     count,
-    measure,
+    measure_chats,
     question_chats,
 )
 from nightjar.scripts.dev.demo_model.corpus import Chat, chats, trial_chats
@@ -58,13 +58,13 @@ def trials() -> list[Chat]:
 
 
 @pytest.fixture(scope="module")
-def played(talker: Talker, trials: list[Chat]) -> list[list[Reply]]:
+def played(talker: Talker, trials: list[Chat]) -> list[list[PlayedReply]]:
     """Fifty three-turn story chats, greedy."""
     return [talker.play(chat.system, [turn.prompt for turn in chat.turns]) for chat in trials]
 
 
 @pytest.fixture(scope="module")
-def measured(trials: list[Chat], played: list[list[Reply]]) -> Measured:
+def measured(trials: list[Chat], played: list[list[PlayedReply]]) -> Measured:
     return count(trials, played)
 
 
@@ -84,7 +84,7 @@ def test_trial_chats_are_not_training_chats(trials: list[Chat]) -> None:
     assert {chat.turns for chat in trials}.isdisjoint({chat.turns for chat in trained})
 
 
-def test_replies_use_words_of_the_grammar(trials: list[Chat], played: list[list[Reply]]) -> None:
+def test_replies_use_words_of_the_grammar(trials: list[Chat], played: list[list[PlayedReply]]) -> None:
     """Greedy replies are fluent: nearly all words are the grammar's or the user's own."""
     known = {word for text in texts_of(itertools.islice(chats(1), 3_000)) for word in words_in(text)}
     known |= {word for chat in trials for turn in chat.turns for word in words_in(turn.prompt)}
@@ -94,7 +94,7 @@ def test_replies_use_words_of_the_grammar(trials: list[Chat], played: list[list[
 
 def test_sampled_replies_end_and_keep_the_hero(trials: list[Chat]) -> None:
     """At temperature 0.7 the same holds, a little less often."""
-    measured = measure(Talker(MODEL, temperature=0.7), trials[:20])
+    measured = measure_chats(Talker(MODEL, temperature=0.7), trials[:20])
     assert measured.chats_ended >= 18, measured
     assert measured.kept_in_both >= 15, measured
 
@@ -102,7 +102,7 @@ def test_sampled_replies_end_and_keep_the_hero(trials: list[Chat]) -> None:
 def test_questions_about_the_story_are_answered(talker: Talker) -> None:
     """Most questions with one right answer get exactly that: something for rule scorers to check."""
     asked = question_chats(TRIAL_SEED, 20)
-    assert measure(talker, asked).exact >= 0.75 * sum(len(chat.turns) - 1 for chat in asked)
+    assert measure_chats(talker, asked).exact >= 0.75 * sum(len(chat.turns) - 1 for chat in asked)
 
 
 def test_every_mt_bench_pair_fits_and_is_answered(talker: Talker) -> None:

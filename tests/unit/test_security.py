@@ -77,13 +77,13 @@ async def test_arq_is_given_json_in_both_directions() -> None:
     from nightjar.jobs import queue
 
     client: Any = queue.open_redis(SecretStr("redis://127.0.0.1:1"))
-    assert (client.job_serializer, client.job_deserializer) == (queue.dump, queue.load)
+    assert (client.job_serializer, client.job_deserializer) == (queue.dump, queue.read_payload)
 
     async def start(rung: object) -> None:
         pass
 
     worker: Any = queue._PacedWorker(client, "m", start=start, free=lambda: 1, most=1)
-    assert (worker.job_serializer, worker.job_deserializer) == (queue.dump, queue.load)
+    assert (worker.job_serializer, worker.job_deserializer) == (queue.dump, queue.read_payload)
     await client.aclose()
 
 

@@ -39,7 +39,7 @@ ASK_BASE = "{text}\n\nSummary in at most {words} words:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class SummaryPart:
     """One generation that summarises `text`."""
 
     text: str
@@ -57,10 +57,10 @@ class Task:
 
     turns: tuple[int, ...] = ()
     document: str | None = None
-    parts: tuple[Part, ...]
+    parts: tuple[SummaryPart, ...]
 
 
-def decide(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
+def plan_compression(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
     """The plan of the turn where it fits or nothing more can be compressed; else what to compress first."""
     plan = draft(asked)
     if plan.fits:
@@ -77,7 +77,7 @@ def decide(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
     )
 
 
-def summary(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:
+def summary_record(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:
     """The record of one part's generation, at most its target long (a model that reasons has more tokens to write).
 
     Where the model wrote nothing, the text's beginning stands for it.
@@ -144,7 +144,7 @@ def _documents(asked: Asked) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size > DOCUMENT_TOKENS}
 
 
-def _parts(asked: Asked, text: str, most_each: int, question: str, resolved: Resolved) -> tuple[Part, ...]:
+def _parts(asked: Asked, text: str, most_each: int, question: str, resolved: Resolved) -> tuple[SummaryPart, ...]:
     pieces = _cut(text, min(PART_TOKENS, asked.conversation.context // 2), asked.conversation.tokenizer)
     return tuple(_part(asked, piece, most_each, question, resolved) for piece in pieces)
 
@@ -154,7 +154,7 @@ def _target(tokens: int, most: int) -> int:
     return max(most // 4, min(most, most * tokens // PART_TOKENS))
 
 
-def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved) -> Part:
+def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved) -> SummaryPart:
     told = asked.conversation
     tokens = _count(asked, text)
     target = _target(tokens, most)
@@ -169,7 +169,7 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
         bos_text=told.bos_text,
     )
     asking = Resolved(values=_parameters(resolved.values, target, thinks=told.markers is not None), sources={})
-    return Part(
+    return SummaryPart(
         text=text,
         tokens=tokens,
         target=target,

@@ -22,7 +22,7 @@ from nightjar.workers.engine.request import Engine, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class CommittedReply:
     """A committed reply; `text` is None where it is a model failure."""
 
     turn: int
@@ -35,11 +35,11 @@ class Pairs:
 
     texts: tuple[str, ...]
     """Each text once."""
-    places: tuple[tuple[Reply, str | None, str | None], ...]
+    places: tuple[tuple[CommittedReply, str | None, str | None], ...]
     """(reply, reference, reply before)."""
 
 
-async def read_replies(job: Job, database: Database) -> list[Reply]:
+async def read_replies(job: Job, database: Database) -> list[CommittedReply]:
     """The replies of the job that an EMBED job is about, first draws. Raises ServiceError."""
     about = (job.payload or {})["job"]
     fields = dict.fromkeys("turns.index turns.draws.reply turns.draws.empty turns.draws.degenerate".split(), 1)
@@ -47,7 +47,7 @@ async def read_replies(job: Job, database: Database) -> list[Reply]:
     return [_reply(turn["index"], turn["draws"][0]) for turn in row["turns"]]
 
 
-def pairs_of(sequence: PromptSequence, replies: Sequence[Reply]) -> Pairs:
+def pairs_of(sequence: PromptSequence, replies: Sequence[CommittedReply]) -> Pairs:
     """Each reply with its turn's reference and, in a conversation, with the reply before."""
     places = []
     before: str | None = None
@@ -62,7 +62,9 @@ def pairs_of(sequence: PromptSequence, replies: Sequence[Reply]) -> Pairs:
     return Pairs(texts=tuple(texts), places=tuple(places))
 
 
-async def compare(sequence: PromptSequence, replies: Sequence[Reply], engine: Engine) -> list[Similarity]:
+async def measure_similarities(
+    sequence: PromptSequence, replies: Sequence[CommittedReply], engine: Engine
+) -> list[Similarity]:
     """The similarities of the replies that have something to be compared with. Raises ContextError, ModelError."""
     pairs = pairs_of(sequence, replies)
     parts = {text: _parts(text.strip(), engine) for text in pairs.texts}
@@ -118,6 +120,6 @@ def _halved(text: str) -> tuple[str, str]:
     return text[:cut].strip(), text[cut:].strip()
 
 
-def _reply(turn: int, draw: dict[str, str | None]) -> Reply:
+def _reply(turn: int, draw: dict[str, str | None]) -> CommittedReply:
     failed = draw.get("empty") is not None or draw.get("degenerate") is not None
-    return Reply(turn=turn, text=None if failed else draw["reply"])
+    return CommittedReply(turn=turn, text=None if failed else draw["reply"])

@@ -26,7 +26,7 @@ from nightjar.workers.conversation.prompt_ids import (
     extended_ids,
     whole_ids,
 )
-from nightjar.workers.conversation.prompts import Compression, Conversation, Written, write
+from nightjar.workers.conversation.prompts import Compression, Conversation, Written, write_prompt
 from nightjar.workers.conversation.reasoning import is_open
 
 REPLY_SHARE = 4
@@ -248,13 +248,13 @@ def _replies(asked: Asked, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
 def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
     """The rendered prompt; where a template refuses empty replies, their exchanges are left out too."""
     try:
-        return write(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare)
+        return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare)
     except TemplateError:
         mute = {record.index for record in asked.history if record.draw.empty} - {*dropped}
         if not mute:
             raise
     without = tuple(sorted({*dropped, *mute}))
-    return write(asked.conversation, asked.turn, asked.history, asked.compression, without, bare)
+    return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, without, bare)
 
 
 def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from nightjar.jobs.records import TurnRecord
 from nightjar.workers.conversation.prompts import Compression, Conversation, Written
-from nightjar.workers.conversation.special_tokens import encode
+from nightjar.workers.conversation.special_tokens import encode_rendering
 
 NOT_REBUILT = "resumed: the earlier prompt could not be rebuilt"
 TRIMMED = "history trimmed"
@@ -39,7 +39,7 @@ class Earlier(Protocol):
 def whole_ids(conversation: Conversation, written: Written) -> list[int]:
     """All of the text tokenised at once, with BOS exactly once where the model or its template wants it."""
     tokenizer = conversation.tokenizer
-    ids = encode(tokenizer, written.rendering)
+    ids = encode_rendering(tokenizer, written.rendering)
     bos = tokenizer.bos
     if bos is not None and ids[:1] != [bos]:
         return [bos, *ids]
@@ -63,7 +63,7 @@ def extended_ids(
     if reply is None:
         return None, CUT
     if text.startswith(past):
-        return [*earlier.ids, *reply, *encode(conversation.tokenizer, written.rendering, len(past))], None
+        return [*earlier.ids, *reply, *encode_rendering(conversation.tokenizer, written.rendering, len(past))], None
     return None, _difference(earlier, last, text)
 
 

@@ -81,7 +81,7 @@ def open_conversation(
     return Conversation(sequence=sequence, template=template, tokenizer=tokenizer, context=context, bos_text=bos_text)
 
 
-def write(
+def write_prompt(
     conversation: Conversation,
     turn: int,
     history: Sequence[TurnRecord],

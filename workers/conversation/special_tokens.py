@@ -77,7 +77,7 @@ class Guard:
         return Rendering(text=text, guarded=tuple(spans))
 
 
-def encode(tokenizer: Tokenizer, rendering: Rendering, start: int = 0) -> list[int]:
+def encode_rendering(tokenizer: Tokenizer, rendering: Rendering, start: int = 0) -> list[int]:
     """Ids of the text from `start` on, which must be a border between tokens. In one piece where nothing collides."""
     text = rendering.text[start:]
     if not text:

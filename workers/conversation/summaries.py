@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Summary
-from nightjar.workers.conversation.compression import decide, summary
+from nightjar.workers.conversation.compression import plan_compression, summary_record
 from nightjar.workers.conversation.plan import Asked, PromptPlan
 from nightjar.workers.conversation.turns import turn_request
 from nightjar.workers.engine.request import Generation, Request
@@ -39,7 +39,7 @@ async def plan_turn(
     """
     made: list[Summary] = []
     while True:
-        decision = await think(partial(decide, asked, resolved))
+        decision = await think(partial(plan_compression, asked, resolved))
         if isinstance(decision, PromptPlan):
             return decision, tuple(made)
         for number, part in enumerate(decision.parts):
@@ -48,5 +48,5 @@ async def plan_turn(
                 part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made)}", seed=own_seed
             )
             generation = await generate(replace(request, final=True))
-            made.append(summary(decision, number, generation, seed=own_seed))
+            made.append(summary_record(decision, number, generation, seed=own_seed))
             asked = replace(asked, compression=asked.compression.and_summary(made[-1]))

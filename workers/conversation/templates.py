@@ -62,7 +62,7 @@ class ChatTemplate:
         extra: Mapping[str, Any] | None = None,
         reasoning: tuple[str, str] | None = None,
     ) -> None:
-        self.source = choose(source)
+        self.source = default_template(source)
         self._variables = {"bos_token": bos_text, "eos_token": eos_text, **(extra or {})}
         self._sandbox = Sandbox(datetime.fromisoformat(date))
         self._registered = Markers(open=reasoning[0], close=reasoning[1]) if reasoning else None
@@ -155,13 +155,13 @@ class ChatTemplate:
             return ""
 
 
-def choose(source: str | Mapping[str, str] | Sequence[Mapping[str, str]]) -> str:
+def default_template(source: str | Mapping[str, str] | Sequence[Mapping[str, str]]) -> str:
     """The text of the template named "default" (else the first) where several are given, as text, mapping or list."""
     if isinstance(source, str):
         if not re.match(r"\s*(\[\s*\{\s*\"|\{\s*\")", source):
             return source
         try:
-            return choose(json.loads(source))
+            return default_template(json.loads(source))
         except ValueError:
             return source
     named = source if isinstance(source, Mapping) else {str(t["name"]): t["template"] for t in source}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.parameters import Resolved, Source, resolve
+from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.emptiness import degenerate, empty
@@ -44,12 +44,12 @@ def turn_parameters(
     """The parameters of one turn, each with the layer it came from. Raises ParameterError."""
     return resolve(
         [
-            (Source.GGUF, facts.sampling_defaults),
-            (Source.REGISTRY, registry_parameters),
-            (Source.SUITE, sequence.parameters),
-            (Source.TURN, sequence.turns[turn].parameters),
-            (Source.SET, run.set_parameters),
-            (Source.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
+            (ParameterSource.GGUF, facts.sampling_defaults),
+            (ParameterSource.REGISTRY, registry_parameters),
+            (ParameterSource.SUITE, sequence.parameters),
+            (ParameterSource.TURN, sequence.turns[turn].parameters),
+            (ParameterSource.SET, run.set_parameters),
+            (ParameterSource.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
         ]
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
-from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.scheduler import DeviceLimits
 from nightjar.workers.engine.slots import Move, Piece
 
 
@@ -35,7 +35,7 @@ class Sampler(Protocol):
 
 class Backend(Protocol):
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> DeviceLimits: ...
 
     @property
     def tokenizer(self) -> Tokenizer: ...

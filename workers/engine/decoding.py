@@ -16,7 +16,7 @@ import structlog
 from nightjar.jobs.parameters import FinishReason
 from nightjar.workers.engine.backend import Backend, Drawn, Sampler
 from nightjar.workers.engine.chunks import FIRST_CHUNK, next_chunk
-from nightjar.workers.engine.reply import Reply
+from nightjar.workers.engine.reply import GrowingReply
 from nightjar.workers.engine.sampling_threads import Drawer
 from nightjar.workers.engine.scheduler import Scheduler
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
@@ -33,17 +33,17 @@ Event = tuple[AnyTicket, str, Outcome | None]
 
 
 @dataclass(eq=False)
-class Run:
+class RunningRequest:
     """A request inside the thread."""
 
     ticket: RequestTicket
     work: Work
-    reply: Reply
+    reply: GrowingReply
     sampler: Sampler
 
 
 @dataclass
-class Counters:
+class EngineCounters:
     """Since load. Tokens unless the name says otherwise."""
 
     steps: int = 0
@@ -72,12 +72,12 @@ class DecodeThread:
         """`deliver` gets a step's results; `lost` is told once when the thread ends by an error of its own; `lanes`
         counts the threads that may draw tokens."""
         self.scheduler = Scheduler(backend.limits)
-        self.counters = Counters()
+        self.counters = EngineCounters()
         self.failure: BaseException | None = None
         self._backend = backend
         self._deliver = deliver
         self._lost = lost
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, RunningRequest] = {}
         self._texts: deque[TextTicket] = deque()
         self._events: list[Event] = []
         self._next_look = 0.0
@@ -121,8 +121,8 @@ class DecodeThread:
             self._events.append((ticket, "", error))
             return
         work = Work(request.id, request.prompt, final=request.final, replies=request.replies)
-        reply = Reply(request, self._backend.limits.context, self._backend.pieces(request), submitted)
-        self._runs[id(work)] = Run(ticket, work, reply, sampler)
+        reply = GrowingReply(request, self._backend.limits.context, self._backend.pieces(request), submitted)
+        self._runs[id(work)] = RunningRequest(ticket, work, reply, sampler)
         self.scheduler.submit(work)
 
     def accept_text(self, ticket: TextTicket) -> None:
@@ -210,7 +210,7 @@ class DecodeThread:
             else:
                 self._push(run, result, now)
 
-    def _push(self, run: Run, drawn: Drawn, now: float) -> None:
+    def _push(self, run: RunningRequest, drawn: Drawn, now: float) -> None:
         reply = run.reply
         reply.start(now)
         if self._backend.is_end(drawn.token) and not reply.request.ignore_end:
@@ -222,11 +222,11 @@ class DecodeThread:
         else:
             self._retire(run, reply.generation(run.work.reused, now))
 
-    def _end(self, run: Run, reason: FinishReason, now: float) -> None:
+    def _end(self, run: RunningRequest, reason: FinishReason, now: float) -> None:
         run.reply.finish(reason)
         self._retire(run, run.reply.generation(run.work.reused, now))
 
-    def _retire(self, run: Run, outcome: Outcome) -> None:
+    def _retire(self, run: RunningRequest, outcome: Outcome) -> None:
         self.scheduler.finish(run.work)
         del self._runs[id(run.work)]
         run.sampler.close()

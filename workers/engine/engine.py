@@ -16,7 +16,7 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.workers.engine.backend import Backend
 from nightjar.workers.engine.decoding import DecodeThread, Event
 from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
-from nightjar.workers.engine.speed import measure
+from nightjar.workers.engine.speed import measure_speed
 from nightjar.workers.engine.ticket import AnyTicket, RequestTicket, TextTicket, Ticket
 from nightjar.workers.engine.watchdog import Watchdog
 
@@ -142,7 +142,7 @@ class BatchEngine:
 
     async def probe(self) -> SpeedProbe:
         """Measures the model's speed by fixed work and records it in `load.probe`; nothing else should run."""
-        probe = await measure(self, vocabulary=self.facts.vocabulary)
+        probe = await measure_speed(self, vocabulary=self.facts.vocabulary)
         self.load = self.load.model_copy(update={"probe": probe})
         log.info("speed_probe", model=self.facts.name, **probe.model_dump(exclude_none=True))
         return probe

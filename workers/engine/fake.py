@@ -18,7 +18,7 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
-from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.scheduler import DeviceLimits
 from nightjar.workers.engine.slots import Copy, Move, Piece
 
 BOS, TURN_START, TURN_END = 256, 257, 258
@@ -100,7 +100,7 @@ class ScriptedSampler:
 class ScriptedBackend:
     """The fake device. `cells` mirrors what llama.cpp would hold; every rule broken is an AssertionError."""
 
-    def __init__(self, script: Script, limits: Limits, *, token_delay_s: float, faults: Faults) -> None:
+    def __init__(self, script: Script, limits: DeviceLimits, *, token_delay_s: float, faults: Faults) -> None:
         self.limits = limits
         self.tokenizer: Tokenizer = ByteTokenizer()
         self.cells: list[list[int]] = [[] for _ in range(limits.slots)]
@@ -204,7 +204,7 @@ class ScriptedEngine(BatchEngine):
         kind: ModelKind = ModelKind.CHAT,
         digest: str = "0" * 64,
     ) -> None:
-        limits = Limits(slots=slots, context=context, n_batch=n_batch)
+        limits = DeviceLimits(slots=slots, context=context, n_batch=n_batch)
         self.backend = ScriptedBackend(script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults())
         super().__init__(
             self.backend,
@@ -239,7 +239,7 @@ def scripted_facts(name: str, *, context: int, kind: ModelKind, digest: str) -> 
     )
 
 
-def _load_facts(limits: Limits) -> LoadFacts:
+def _load_facts(limits: DeviceLimits) -> LoadFacts:
     return LoadFacts(
         device="scripted",
         offloaded_layers=0,

@@ -70,7 +70,7 @@ def _open(
 
     began = time.monotonic()
     device = this_device(gpu)
-    resolved, kv_bytes = resolve(path, settings, facts, device)
+    resolved, kv_bytes = resolve_load(path, settings, facts, device)
     layers = 0 if device.is_cpu else settings.gpu_layers
     model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock)
     try:
@@ -131,9 +131,9 @@ def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSett
 
 def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) -> float:
     """Probes the device and restricts the backend as it needs. Returns the share of the usual speed this costs."""
-    from nightjar.workers.engine.reproducible import decode_rate, differences
+    from nightjar.workers.engine.reproducible import decode_rate, logit_differences
 
-    found = differences(backend, micro_batch)
+    found = logit_differences(backend, micro_batch)
     backend.limits = replace(backend.limits, replay=True)
     if found:  # a chunk is a micro-batch: always the same, and a step of no great length
         backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False, n_batch=micro_batch)
@@ -148,7 +148,7 @@ def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) ->
     return max(0.0, 1 - rate / usual)
 
 
-def resolve(
+def resolve_load(
     path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
 ) -> tuple[ContextSettings, int | None]:
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""

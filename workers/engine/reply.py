@@ -11,7 +11,7 @@ from nightjar.workers.engine.request import Generation, Request, TokenLogprob
 from nightjar.workers.engine.text import TextStream
 
 
-class Reply:
+class GrowingReply:
     def __init__(self, request: Request, context: int, piece: Callable[[int], bytes], submitted: float) -> None:
         self.request = request
         self.finish_reason: FinishReason | None = None

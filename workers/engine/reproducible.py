@@ -23,7 +23,7 @@ CHUNKS = (7, 33, 64)
 TIMED_STEPS = 24
 
 
-def differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
+def logit_differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
     """In which circumstances logits differ by a bit from those of the conversation computed alone; empty: in none.
 
     `micro_batch` is the most tokens that the device computes at once. Leaves the cache empty. Raises ModelError where

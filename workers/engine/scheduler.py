@@ -16,7 +16,7 @@ from nightjar.workers.engine.slots import Copy, Move, Output, Piece, Slot, Step,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class DeviceLimits:
     """What the device allows. Tokens unless the name says otherwise."""
 
     slots: int
@@ -35,7 +35,7 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: DeviceLimits) -> None:
         self.limits = limits
         self.slots = [Slot(index) for index in range(limits.slots)]
         self.waiting: list[Work] = []

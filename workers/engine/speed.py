@@ -14,7 +14,7 @@ _STRIDE = 7919
 """A prime, so that the prompt walks through the vocabulary without repeating itself."""
 
 
-async def measure(engine: Engine, *, vocabulary: int) -> SpeedProbe:
+async def measure_speed(engine: Engine, *, vocabulary: int) -> SpeedProbe:
     """One slot, then all slots on the same prompt. Where the context is smaller, the work is scaled to it.
 
     A short prompt goes before, unmeasured: it reads the weights from the disk, and prompt chunks grow with it.

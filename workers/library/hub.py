@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from nightjar.config.errors import HubError
 from nightjar.workers.library.digests import sha256
-from nightjar.workers.library.hub_errors import Asked, is_passing, translated
+from nightjar.workers.library.hub_errors import HubQuestion, is_passing, translated
 from nightjar.workers.library.partial import CACHE
 from nightjar.workers.library.quants import RemoteFile
 
@@ -119,7 +119,7 @@ class Hub:
 
     def _errors(self, repo: str, *, revision: str | None = None, file: str | None = None) -> Any:
         return translated(
-            Asked(endpoint=self.endpoint, repo=repo, revision=revision, file=file, with_token=bool(self._token)),
+            HubQuestion(endpoint=self.endpoint, repo=repo, revision=revision, file=file, with_token=bool(self._token)),
             repositories=lambda: self._similar(repo),
             revisions=lambda: self._revisions(repo),
         )

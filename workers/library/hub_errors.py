@@ -12,7 +12,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class HubQuestion:
     """The question that failed."""
 
     endpoint: str
@@ -24,7 +24,7 @@ class Asked:
 
 @contextmanager
 def translated(
-    asked: Asked, *, repositories: Callable[[], list[str]], revisions: Callable[[], list[str]]
+    asked: HubQuestion, *, repositories: Callable[[], list[str]], revisions: Callable[[], list[str]]
 ) -> Iterator[None]:
     """Raises HubError, UnknownNameError or OutputError for whatever the client raises inside.
 
@@ -70,7 +70,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, httpx2.TimeoutException | httpx2.RemoteProtocolError)
 
 
-def _gated(asked: Asked) -> str:
+def _gated(asked: HubQuestion) -> str:
     now = "" if asked.with_token else " (none is set now)"
     return (
         f"{asked.repo} is gated. Accept its licence at {asked.endpoint}/{asked.repo} with your account, and set "
@@ -78,7 +78,7 @@ def _gated(asked: Asked) -> str:
     )
 
 
-def _refusal(status: int, asked: Asked) -> str:
+def _refusal(status: int, asked: HubQuestion) -> str:
     if status == 401:
         return f"The hub refused the token for {asked.repo} (401). Check HF_TOKEN."
     if status == 403:

@@ -12,7 +12,7 @@ from nightjar.config.errors import ModelFileError
 from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.library.manifest import read_manifest
-from nightjar.workers.library.pull import Progress, pull
+from nightjar.workers.library.pull import PullProgress, pull
 from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 
-def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContextManager[Progress]]) -> ModelEntry:
+def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContextManager[PullProgress]]) -> ModelEntry:
     """`find_model`, and a pull before it where the registry knows the hub's repository and the model is not here.
 
     `progress` is opened for a pull only. Raises what `find_model` and `pull` raise; without `pull_on_use` a model that

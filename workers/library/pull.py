@@ -19,7 +19,7 @@ from nightjar.workers.library.gguf.metadata import read_metadata
 from nightjar.workers.library.hub import Hub, Listing, part_of
 from nightjar.workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
 from nightjar.workers.library.partial import CACHE, pulling
-from nightjar.workers.library.quants import Choice, RemoteFile, choose
+from nightjar.workers.library.quants import QuantFile, RemoteFile, choose_quant
 from nightjar.workers.library.registry import RegistryEntry
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LARGEST_FILE = 50 * 10**9
 _log = structlog.get_logger()
 
 
-class Progress(Protocol):
+class PullProgress(Protocol):
     """Told of what is fetched; see `scripts.progress` for the bar."""
 
     def start(self, label: str, total_bytes: int) -> None: ...
@@ -56,7 +56,7 @@ def pull(
     entry: RegistryEntry,
     settings: Settings,
     *,
-    progress: Progress,
+    progress: PullProgress,
     quantisation: str | None = None,
     room_bytes: int | None = None,
     force: bool = False,
@@ -75,7 +75,7 @@ def pull(
         return here
     listing = ask(settings).listing(entry.repo, entry.revision)
     pattern = None if quantisation else entry.file
-    choice = choose(entry.repo, listing.files, pattern=pattern, quantisation=quantisation, room_bytes=room_bytes)
+    choice = choose_quant(entry.repo, listing.files, pattern=pattern, quantisation=quantisation, room_bytes=room_bytes)
     if here is not None and here.manifest.commit == listing.commit and _same_files(here.manifest, choice):
         _pin(name, here.manifest, choice, settings)
         return here
@@ -98,12 +98,12 @@ def _here(folder: Path) -> Pulled | None:
     return Pulled(manifest=manifest, path=sizes[0][0], fetched=False)
 
 
-def _same_files(manifest: Manifest, choice: Choice) -> bool:
+def _same_files(manifest: Manifest, choice: QuantFile) -> bool:
     return [file.name for file in manifest.files] == [file.name.rpartition("/")[2] for file in choice.files]
 
 
 def _fetch(
-    listing: Listing, choice: Choice, folder: Path, settings: Settings, progress: Progress, hub: Hub
+    listing: Listing, choice: QuantFile, folder: Path, settings: Settings, progress: PullProgress, hub: Hub
 ) -> list[Path]:
     if any(file.bytes > LARGEST_FILE for file in choice.files):
         raise HubError(
@@ -148,7 +148,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _take_over(
-    name: str, entry: RegistryEntry, listing: Listing, choice: Choice, folder: Path, parts: list[Path]
+    name: str, entry: RegistryEntry, listing: Listing, choice: QuantFile, folder: Path, parts: list[Path]
 ) -> Manifest:
     """Names the fetched parts, and writes the manifest last: until then the model is not there."""
     old = read_manifest(folder)
@@ -173,7 +173,7 @@ def _take_over(
     return manifest
 
 
-def _pin(name: str, manifest: Manifest, choice: Choice, settings: Settings) -> None:
+def _pin(name: str, manifest: Manifest, choice: QuantFile, settings: Settings) -> None:
     """Makes the registry say exactly what was fetched, so that another host gets the same bytes."""
     folder = settings.models_dir / name
     cache = DigestCache(settings.home / "digests.json")

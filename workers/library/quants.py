@@ -34,7 +34,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class QuantFile:
     """One model of a repository: its file, or all parts of it in order."""
 
     files: tuple[RemoteFile, ...]
@@ -54,26 +54,26 @@ class Choice:
         return found[-1].upper() if found else None
 
 
-def choices(files: Iterable[RemoteFile]) -> list[Choice]:
+def choices(files: Iterable[RemoteFile]) -> list[QuantFile]:
     """The models among a repository's files, smallest first; split ones with a part missing are left out."""
     by_name = {file.name: file for file in files if _may_be_model(file.name)}
-    found: dict[tuple[str, ...], Choice] = {}
+    found: dict[tuple[str, ...], QuantFile] = {}
     for name in by_name:
         path = PurePosixPath(name)
         parts = tuple(str(path.with_name(part)) for part in split_names(path.name))
         if all(part in by_name for part in parts):
-            found[parts] = Choice(files=tuple(by_name[part] for part in parts))
+            found[parts] = QuantFile(files=tuple(by_name[part] for part in parts))
     return sorted(found.values(), key=lambda choice: (choice.bytes, choice.name))
 
 
-def choose(
+def choose_quant(
     repo: str,
     files: Sequence[RemoteFile],
     *,
     pattern: str | None = None,
     quantisation: str | None = None,
     room_bytes: int | None = None,
-) -> Choice:
+) -> QuantFile:
     """The file to fetch: by pattern, by quantisation, or (`auto`, and by default) the best that fits `room_bytes`.
 
     Raises UnknownNameError with the nearest names, UsageError where a pattern leaves several, ModelFitError.
@@ -100,7 +100,7 @@ def choose(
     return best_fit(repo, offered, room_bytes)
 
 
-def best_fit(repo: str, offered: Sequence[Choice], room_bytes: int | None) -> Choice:
+def best_fit(repo: str, offered: Sequence[QuantFile], room_bytes: int | None) -> QuantFile:
     """The largest quantised file whose weights leave room for KV; full precision only where nothing else is offered."""
     quantised = [choice for choice in offered if choice.quantisation not in _FULL_PRECISION] or list(offered)
     if room_bytes is None:
@@ -122,7 +122,7 @@ def _may_be_model(name: str) -> bool:
     return lower.endswith(".gguf") and not any(word in lower for word in _NO_MODELS)
 
 
-def _matching(repo: str, offered: Sequence[Choice], pattern: str) -> list[Choice]:
+def _matching(repo: str, offered: Sequence[QuantFile], pattern: str) -> list[QuantFile]:
     wanted = pattern.lower()
     found = [
         choice
@@ -138,7 +138,7 @@ def _names(name: str) -> tuple[str, str]:
     return name, PurePosixPath(name).name
 
 
-def _quantised(repo: str, offered: Sequence[Choice], quantisation: str) -> list[Choice]:
+def _quantised(repo: str, offered: Sequence[QuantFile], quantisation: str) -> list[QuantFile]:
     found = [choice for choice in offered if choice.quantisation == quantisation.upper()]
     if not found:
         known = [choice.quantisation for choice in offered if choice.quantisation]
@@ -146,5 +146,5 @@ def _quantised(repo: str, offered: Sequence[Choice], quantisation: str) -> list[
     return found[:1]
 
 
-def _listed(offered: Sequence[Choice]) -> str:
+def _listed(offered: Sequence[QuantFile]) -> str:
     return ", ".join(choice.name for choice in offered[:6]) + (", ..." if len(offered) > 6 else "")

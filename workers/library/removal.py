@@ -31,7 +31,7 @@ class Removed:
     kept: tuple[Path, ...]
 
 
-def remove(name: str, held: Held | None, settings: Settings, *, keep_file: bool) -> Removed:
+def remove_model(name: str, held: Held | None, settings: Settings, *, keep_file: bool) -> Removed:
     """Removes the model. Files outside `models/` are never deleted. Raises ModelError while it is in use."""
     folder = settings.models_dir / name
     if held is None:

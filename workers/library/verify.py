@@ -22,7 +22,7 @@ _BLOB = "sha256-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class FileCheck:
     """One comparison. `expected` is None where nothing says what it should be."""
 
     what: str
@@ -36,7 +36,7 @@ class Verdict:
 
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
-) -> tuple[Verdict, ...]:
+) -> tuple[FileCheck, ...]:
     """Hashes the files anew; compares with manifest, registry or an Ollama blob's name. Raises ModelFileError."""
     parts = parts_of(entry.path)
     for part in parts:
@@ -49,8 +49,8 @@ def verify(
     expected_digest = known.sha256 if known else None
     if expected_digest is None and entry.path.name.startswith(_BLOB):
         expected_digest = entry.path.name.removeprefix(_BLOB)
-    return (Verdict(what=entry.name, found=sha256(parts, advance=advance), expected=expected_digest),)
+    return (FileCheck(what=entry.name, found=sha256(parts, advance=advance), expected=expected_digest),)
 
 
-def _verdict(part: Path, expected: str | None, advance: Callable[[int], None] | None) -> Verdict:
-    return Verdict(what=part.name, found=sha256([part], advance=advance), expected=expected)
+def _verdict(part: Path, expected: str | None, advance: Callable[[int], None] | None) -> FileCheck:
+    return FileCheck(what=part.name, found=sha256([part], advance=advance), expected=expected)

@@ -44,7 +44,7 @@ class Outlook:
 
 
 @dataclass(eq=False, kw_only=True)
-class Place:
+class ServingPlace:
     """A card or the CPU, and what it serves."""
 
     pin: Pin
@@ -57,7 +57,7 @@ class Place:
     """Models that could not be loaded here, and why."""
 
 
-Look = Callable[["Place", Mapping[str, int]], Awaitable[Outlook]]
+Look = Callable[["ServingPlace", Mapping[str, int]], Awaitable[Outlook]]
 """(the place that chooses, our workers at the other places by model) -> outlook."""
 Start = Callable[[str, Pin], Awaitable[Process]]
 
@@ -67,7 +67,7 @@ class Roamer:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[ServingPlace],
         look: Look,
         start: Start,
         *,
@@ -103,7 +103,7 @@ class Roamer:
         await asyncio.gather(*(self._end(place) for place in self._places))
         return 0
 
-    async def turn(self, place: Place) -> None:
+    async def turn(self, place: ServingPlace) -> None:
         """Looks at one place once: notes how its process ended, and switches where the choice says so."""
         if place.process is not None and place.process.returncode is not None:
             self._note_end(place, place.process.returncode)
@@ -126,7 +126,7 @@ class Roamer:
         place.process = await self._start(choice.model, place.pin)
         place.model, place.loaded_at, place.busy_at = choice.model, self._clock(), self._clock()
 
-    def _note_end(self, place: Place, code: int) -> None:
+    def _note_end(self, place: ServingPlace, code: int) -> None:
         """A worker that could not load is not started again here; any other end is chosen anew."""
         assert place.model is not None
         if code > 0:
@@ -134,7 +134,7 @@ class Roamer:
             _log.error("model_given_up", model=place.model, code=code)
         place.model, place.process = None, None
 
-    def _ours(self, place: Place) -> dict[str, int]:
+    def _ours(self, place: ServingPlace) -> dict[str, int]:
         """Our own workers by model, those of `place` not counted."""
         counts: dict[str, int] = {}
         for other in self._places:
@@ -142,13 +142,13 @@ class Roamer:
                 counts[other.model] = counts.get(other.model, 0) + 1
         return counts
 
-    def _say(self, place: Place, model: str | None, reason: str) -> None:
+    def _say(self, place: ServingPlace, model: str | None, reason: str) -> None:
         key = place.pin.gpu or "default"
         if self._said.get(key) != f"{model} {reason}" and (model is None or model != place.model):
             _log.info("model_chosen", place=key, model=model, reason=reason)
             self._said[key] = f"{model} {reason}"
 
-    async def _end(self, place: Place) -> None:
+    async def _end(self, place: ServingPlace) -> None:
         """Ends the place's worker, drained, and waits until its memory is free."""
         if place.process is None:
             return

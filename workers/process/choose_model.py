@@ -47,7 +47,7 @@ class Present:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class ModelChoice:
     """The model to serve, None for none, and why: for the log and for `nightjar status`."""
 
     model: str | None
@@ -62,7 +62,7 @@ def choose_model(
     room_bytes: int,
     capability: Capability | None = None,
     present: Present | None = None,
-) -> Choice:
+) -> ModelChoice:
     """The model with the largest backlog per worker that fits `room_bytes` and has the capability.
 
     With hysteresis: work that is there is finished first, unless another backlog is `SWITCH_FACTOR` times larger and
@@ -73,7 +73,7 @@ def choose_model(
     able = [item for item in every if _hindrance(item, room_bytes, capability) is None and item.waiting > 0]
     best = max(able, key=lambda item: (_load(item), _reversed(item.model)), default=None)
     model, reason = _first(every, best, room_bytes, capability) if present is None else _next(serving, best, present)
-    return Choice(model=model, reason=reason, work=best is not None)
+    return ModelChoice(model=model, reason=reason, work=best is not None)
 
 
 def _first(

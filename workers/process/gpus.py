@@ -61,7 +61,7 @@ def list_cards() -> list[Card]:
     return cards
 
 
-def choose(wanted: str | None, cards: Sequence[Card]) -> list[Pin]:
+def choose_pins(wanted: str | None, cards: Sequence[Card]) -> list[Pin]:
     """One pin for each worker process to start.
 
     `wanted`: None takes every card, or what llama.cpp finds where there is none; "none" the CPU; else a comma-separated

@@ -18,7 +18,7 @@ from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.patience import every
-from nightjar.jobs.queue import Rung
+from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.run_cache import Runbook
 
@@ -57,7 +57,7 @@ class Hold:
         return monotonic() >= self.good_until
 
 
-Work = Callable[[Hold], Awaitable[None]]
+JobRunner = Callable[[Hold], Awaitable[None]]
 
 
 class HeldJobs:
@@ -66,7 +66,7 @@ class HeldJobs:
     def __init__(
         self,
         *,
-        work: Work,
+        work: JobRunner,
         runbook: Runbook,
         stats: Callable[[], EngineStats],
         worker: str,
@@ -114,7 +114,7 @@ class HeldJobs:
     def idle(self) -> bool:
         return not self._holds and not self._claiming
 
-    async def offer(self, rung: Iterable[Rung], *, alone: bool = False) -> int:
+    async def offer(self, rung: Iterable[DueJob], *, alone: bool = False) -> int:
         """Claims what of it is to be had and starts it; how many. `alone` claims although the intake is closed."""
         wanted = [each for each in rung if each.job not in self._holds and each.job not in self._claiming]
         wanted = wanted if alone else wanted[: max(0, self.free)]
@@ -127,7 +127,7 @@ class HeldJobs:
             self._changed.set()
         return len(started)
 
-    async def _claim(self, rung: Iterable[Rung]) -> list[Hold]:
+    async def _claim(self, rung: Iterable[DueJob]) -> list[Hold]:
         runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(each.run for each in rung)}
         fences = {each.job: each.fence for each in rung if runs[each.run] is not None}
         if not fences:

@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
 from nightjar.jobs import backlog
-from nightjar.jobs.backlog import Lapsed
+from nightjar.jobs.backlog import HeldJob
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.ownership import apply_decision
@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(eq=False)
-class Child:
+class WorkerChild:
     """A worker process of one pin."""
 
     pin: Pin
@@ -77,7 +77,7 @@ class Supervisor:
         self._burst = burst
         self._command = command
         self._stop = asyncio.Event()
-        self._children: set[Child] = set()
+        self._children: set[WorkerChild] = set()
 
     async def run(self) -> int:
         """Returns 0, or 1 where a worker could not do its work."""
@@ -113,7 +113,7 @@ class Supervisor:
                 await asyncio.wait_for(self._stop.wait(), pause_s)
         return 0
 
-    async def _start(self, pin: Pin) -> Child:
+    async def _start(self, pin: Pin) -> WorkerChild:
         started_ms = int(time() * 1000)
         options = ["--single", "--started-ms", str(started_ms), "--parent", str(os.getpid())]
         options += ["--gpu", pin.gpu] if pin.gpu else []
@@ -124,7 +124,7 @@ class Supervisor:
             *self._command, *self._arguments, *options, env=environment, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
         )  # fmt: skip
-        child = Child(
+        child = WorkerChild(
             pin=pin, process=process, worker=worker_id(process.pid, started_ms), began=monotonic(),
             memory_kills=memory_kills(),
         )  # fmt: skip
@@ -133,7 +133,7 @@ class Supervisor:
             process.terminate()
         return child
 
-    async def _wait(self, child: Child) -> int:
+    async def _wait(self, child: WorkerChild) -> int:
         assert child.process.stderr is not None
         while data := await child.process.stderr.read(65_536):
             child.stderr = (child.stderr + data)[-STDERR_BYTES:]
@@ -143,7 +143,7 @@ class Supervisor:
         self._children.discard(child)
         return code
 
-    async def _tell(self, child: Child, code: int) -> bool:
+    async def _tell(self, child: WorkerChild, code: int) -> bool:
         """Writes down a death, and gives back what the process held. True where it crashed while it loaded."""
         end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         for_memory = -code == signal.SIGKILL and memory_kills() > child.memory_kills
@@ -159,7 +159,7 @@ class Supervisor:
             _log.warning("death_not_told", worker=child.worker, error=str(error))  # the leases lapse by themselves
             return False
 
-    async def _give_back(self, job: Lapsed, reason: str, *, crashed: bool, alone: bool) -> None:
+    async def _give_back(self, job: HeldJob, reason: str, *, crashed: bool, alone: bool) -> None:
         decision: Decision = Again(delay_s=0, counted=())
         if crashed:
             limits = await backlog.limits(job.run, self._database)
@@ -169,7 +169,7 @@ class Supervisor:
         end = AttemptEnd.CRASHED if crashed else AttemptEnd.LAPSED
         await apply_decision(query, decision, end, f"its worker {reason}", self._database)
 
-    async def _record(self, child: Child, reason: str, held: list[str]) -> bool:
+    async def _record(self, child: WorkerChild, reason: str, held: list[str]) -> bool:
         """True where it was still loading."""
         stderr = redact_text(child.stderr.decode("utf-8", "replace"))
         await self._database.leases.delete_many({"owner": child.worker})

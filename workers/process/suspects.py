@@ -9,7 +9,7 @@ import structlog
 from nightjar.jobs import backlog, leases
 from nightjar.jobs.database import Database
 from nightjar.jobs.patience import every
-from nightjar.jobs.queue import Rung
+from nightjar.jobs.queue import DueJob
 from nightjar.workers.process.held_jobs import HeldJobs
 
 LOOK_EVERY_S = 2.0
@@ -74,6 +74,6 @@ class Suspects:
         for run_id, job_id, fence in suspects:
             if stop.is_set():
                 break
-            taken += await self._held.offer([Rung(run_id, job_id, fence)], alone=True)
+            taken += await self._held.offer([DueJob(run_id, job_id, fence)], alone=True)
             await self._held.wait_idle()
         return taken > 0

@@ -20,10 +20,10 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, utc_now
 from nightjar.jobs.identity import turn_seed
 from nightjar.jobs.records import Draw, TurnRecord
-from nightjar.jobs.retry import Counters, Fault, Limits, decide
+from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind
-from nightjar.workers.conversation.embedding import compare, read_replies
+from nightjar.workers.conversation.embedding import measure_similarities, read_replies
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.summaries import plan_turn
@@ -102,7 +102,7 @@ async def _compare(hold: Hold, desk: Desk) -> None:
     sequence = await desk.runbook.sequence(job.sequence_document)
     replies = await read_replies(job, desk.database)
     async with desk.floor:
-        similarities = await compare(sequence, replies, desk.engine)
+        similarities = await measure_similarities(sequence, replies, desk.engine)
     result = {
         "model_digest": desk.engine.facts.digest,
         "similarities": [similarity.model_dump(mode="python") for similarity in similarities],
@@ -209,7 +209,7 @@ async def _fail(hold: Hold, desk: Desk, error: Exception) -> None:
     fault = classify(error, alone=not hold.accompanied)
     text = redact_text(f"{type(error).__name__}: {error}")  # it goes into reports
     counters = Counters(tries=job.tries, lapses=job.lapses, crashes=job.crashes)
-    limits = Limits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
+    limits = RetryLimits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
     decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311
     expected = fault is Fault.PERMANENT
     _log.warning("job_failed", error=text, fault=fault, decision=type(decision).__name__, exc_info=not expected)

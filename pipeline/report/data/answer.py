@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.ranking import Pair, Place, Ranking, Verdict
+from nightjar.pipeline.report.data.ranking import Pair, PairDifference, Rank, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
@@ -43,7 +43,7 @@ def amount(value: float | None, scale: Scale) -> str:
 
 def verdict_words(pair: Pair) -> str:
     """The verdict, and what would settle a doubt."""
-    if pair.verdict is not Verdict.CANNOT_TELL:
+    if pair.verdict is not PairDifference.CANNOT_TELL:
         return pair.verdict.value
     if pair.paired.n < SMALLEST_INTERVAL:
         return f"can't tell: {pair.paired.n} sequences, at least {SMALLEST_INTERVAL} are needed"
@@ -64,7 +64,7 @@ def _measured(report: RunReport) -> str:
     return "; ".join(told) + ". The suite has no checks, so nothing here says how good they are."
 
 
-def _alone(report: RunReport, place: Place) -> str:
+def _alone(report: RunReport, place: Rank) -> str:
     ranking = report.ranking
     assert ranking is not None
     model = report.models[0]
@@ -101,7 +101,7 @@ def _doubt(ranking: Ranking, scale: Scale) -> str:
     return f"A difference under about {amount(max(found), scale).lstrip('+')} would go unseen here."
 
 
-def _reasons(places: Sequence[Place]) -> str:
+def _reasons(places: Sequence[Rank]) -> str:
     return ", ".join(f"{place.model} ({place.reason})" for place in places)
 
 

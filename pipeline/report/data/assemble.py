@@ -14,7 +14,7 @@ from nightjar.pipeline.report.data.notices import notices
 from nightjar.pipeline.report.data.ranking import ranking
 from nightjar.pipeline.report.data.resources import resources
 from nightjar.pipeline.report.data.run_report import Provenance, RunReport, headline, occurring
-from nightjar.pipeline.report.data.sampling import differences, parameter_uses
+from nightjar.pipeline.report.data.sampling import parameter_uses, sampling_differences
 from nightjar.pipeline.report.data.spread import Detail, detail
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
@@ -42,7 +42,7 @@ def assemble(
         provenance=provenance,
         generated_at=now,
         generated_by=version,
-        notices=notices(provenance, reports, jobs, differences(jobs)),
+        notices=notices(provenance, reports, jobs, sampling_differences(jobs)),
         models=reports,
         sequences=tuple(sequences),
         jobs=tuple(jobs),

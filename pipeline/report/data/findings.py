@@ -9,7 +9,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.answer import amount
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import Pair, Verdict
+from nightjar.pipeline.report.data.ranking import Pair, PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT
 from nightjar.pipeline.scores import Scale
@@ -76,7 +76,7 @@ def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
 def _pairs(report: RunReport) -> Iterator[Finding]:
     ranking = report.ranking
     for pair in ranking.pairs if ranking is not None else ():
-        if pair.verdict is Verdict.CANNOT_TELL:
+        if pair.verdict is PairDifference.CANNOT_TELL:
             assert ranking is not None
             scale = report.scales[ranking.metric]
             yield Finding(about=f"{pair.first} or {pair.second}", text=_doubt(pair, scale))

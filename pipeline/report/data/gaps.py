@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from nightjar.config.errors import UnknownNameError
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import Verdict, verdict_of
+from nightjar.pipeline.report.data.ranking import PairDifference, verdict_of
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
-from nightjar.pipeline.statistics.paired import Paired, compare, holm
+from nightjar.pipeline.statistics.paired import Paired, compare_pairs, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Gap:
     paired: Paired
     p_adjusted: float | None
     """Holm over all the gaps of the report."""
-    verdict: Verdict
+    verdict: PairDifference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
     values = {model.name: _complete(report, model, metric) for model in report.models}
     of_tag = {tag: {s.id for s in report.sequences if tag in s.tags} for tag in report.tags}
     found = {
-        (tag, model.name): compare(_only(values[model.name], ids), _only(values[reference.name], ids))
+        (tag, model.name): compare_pairs(_only(values[model.name], ids), _only(values[reference.name], ids))
         for tag, ids in of_tag.items()
         for model in report.models
         if model.name != reference.name

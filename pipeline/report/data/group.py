@@ -57,7 +57,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class ScoredTurn:
     """A committed turn as a group takes it, worked out once for all the groups it belongs to."""
 
     turn: TurnRow
@@ -66,9 +66,9 @@ class Reading:
     """(metric, score)."""
 
 
-def reading(turn: TurnRow) -> Reading:
+def reading(turn: TurnRow) -> ScoredTurn:
     scores = tuple((name.partition("#")[0], score) for name, score in turn.scores.items())
-    return Reading(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
+    return ScoredTurn(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
 
 
 _SUMS = ("_turns _expected _missing _empty _degenerate _redrawn _dropped _prompt _reused _reply _reasoning").split()
@@ -91,7 +91,7 @@ class GroupTally:
         if job.status in (JobStatus.DEAD, JobStatus.CANCELLED):
             self._failures[f"{job.status.value}: {job.reason or 'no reason recorded'}"] += 1
 
-    def add(self, job: JobRow, read: Reading) -> None:
+    def add(self, job: JobRow, read: ScoredTurn) -> None:
         """A committed turn and its scores."""
         turn = read.turn
         self._turns += 1

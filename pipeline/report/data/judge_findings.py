@@ -9,7 +9,7 @@ from statistics import fmean
 
 from nightjar.pipeline.judging.checkup import Checkup
 from nightjar.pipeline.judging.pairs import PairResult
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Rubric
 from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
 from nightjar.pipeline.report.data.judges import Agreement, Flips, JudgeReport, JudgingReport
@@ -20,7 +20,7 @@ from nightjar.pipeline.statistics.preference import rates_of, strengths_of
 from nightjar.pipeline.transcripts import JobRow
 
 
-def with_judging(report: RunReport, bench: Bench) -> RunReport:
+def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
     """The report with what is to be said of its judges; scores of a judge that failed its check rank nothing."""
     if bench.rubric is None and not bench.checkups:
         return report
@@ -55,7 +55,7 @@ def unlike(one: RunReport, two: RunReport) -> str | None:
     return None
 
 
-def judging_report(bench: Bench, jobs: Sequence[JobRow]) -> JudgingReport:
+def judging_report(bench: JudgeResults, jobs: Sequence[JobRow]) -> JudgingReport:
     rubric = bench.rubric
     pairwise = rubric is not None and rubric.method is Method.PAIRWISE
     checked = {one.judge: one for one in bench.checkups if one.rubric == bench.prompt_digest or rubric is None}
@@ -75,7 +75,7 @@ def judging_report(bench: Bench, jobs: Sequence[JobRow]) -> JudgingReport:
     )
 
 
-def _judge(name: str, bench: Bench, jobs: Sequence[JobRow], checked: Checkup | None) -> JudgeReport:
+def _judge(name: str, bench: JudgeResults, jobs: Sequence[JobRow], checked: Checkup | None) -> JudgeReport:
     flips = None
     if bench.rubric is not None and bench.rubric.method is Method.PAIRWISE:
         results = [one for one in bench.pairs if one.pair.decided is None and name in _seats(bench, one)]
@@ -99,7 +99,9 @@ def _judge(name: str, bench: Bench, jobs: Sequence[JobRow], checked: Checkup | N
     )
 
 
-def _points(name: str, bench: Bench, rubric: Rubric, jobs: Sequence[JobRow]) -> Iterator[tuple[float | None, str]]:
+def _points(
+    name: str, bench: JudgeResults, rubric: Rubric, jobs: Sequence[JobRow]
+) -> Iterator[tuple[float | None, str]]:
     """One judge's composite of every text that it was to judge, and why there is none."""
     for job in jobs:
         if name not in bench.panel.seats(job.model) or not job.turns:
@@ -129,7 +131,7 @@ def _flips(name: str, results: Sequence[PairResult]) -> Flips:
     return Flips(compared=len(turned), flipped=sum(turned), sided=len(shown), first=sum(shown))
 
 
-def _agreement(rubric: Rubric, bench: Bench) -> Iterator[Agreement]:
+def _agreement(rubric: Rubric, bench: JudgeResults) -> Iterator[Agreement]:
     """By each criterion on its own level, then by the composite."""
     pairwise = rubric.method is Method.PAIRWISE
     level = Level.NOMINAL if pairwise else Level.ORDINAL
@@ -143,12 +145,12 @@ def _agreement(rubric: Rubric, bench: Bench) -> Iterator[Agreement]:
     yield _alpha(COMPOSITE, Level.INTERVAL, whole)
 
 
-def _units(criterion: str, bench: Bench) -> list[list[float | None]]:
+def _units(criterion: str, bench: JudgeResults) -> list[list[float | None]]:
     found = [[of_criterion(criterion, said) for said in given.values()] for given in bench.verdicts.values()]
     return [[verdict.value if verdict else None for verdict in unit] for unit in found]
 
 
-def _pair_units(criterion: str, bench: Bench) -> list[list[float | None]]:
+def _pair_units(criterion: str, bench: JudgeResults) -> list[list[float | None]]:
     open_ = [result for result in bench.pairs if result.pair.decided is None]
     return [[result.points(criterion, [judge])[0] for judge in bench.judges] for result in open_]
 
@@ -159,7 +161,7 @@ def _alpha(metric: str, level: Level, units: Sequence[Sequence[float | None]]) -
     return Agreement(metric=metric, level=level, alpha=krippendorff_alpha(pairable, level), units=len(pairable))
 
 
-def _shares(rubric: Rubric, bench: Bench) -> dict[tuple[str, str], dict[str, float]]:
+def _shares(rubric: Rubric, bench: JudgeResults) -> dict[tuple[str, str], dict[str, float]]:
     """Pair of names -> sequence -> share won by the first: mean over repeats of the mean over turns."""
     cells: dict[tuple[str, str], dict[tuple[str, int], list[float]]] = {}
     for result in bench.pairs:
@@ -176,5 +178,5 @@ def _shares(rubric: Rubric, bench: Bench) -> dict[tuple[str, str], dict[str, flo
     return shares
 
 
-def _seats(bench: Bench, result: PairResult) -> tuple[str, ...]:
+def _seats(bench: JudgeResults, result: PairResult) -> tuple[str, ...]:
     return bench.panel.seats(result.pair.first.model, result.pair.second.model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nightjar.pipeline.judging.checkup import Ability, Checkup
 from nightjar.pipeline.judging.pairs import PairResult
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.statistics.agreement import Level
 from nightjar.pipeline.statistics.preference import Strength, WinRate
@@ -93,7 +93,7 @@ class JudgingReport:
     agreement: tuple[Agreement, ...]
     rates: tuple[WinRate, ...]
     strengths: tuple[Strength, ...]
-    bench: Bench = field(repr=False)
+    bench: JudgeResults = field(repr=False)
 
     @property
     def blind(self) -> tuple[Checkup, ...]:

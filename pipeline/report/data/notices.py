@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from nightjar.jobs.ending import GateVerdict, Outcome
+from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
@@ -109,7 +109,7 @@ def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
     if verdict is None:
         return report
     told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
-    passed = [result for result in verdict.results if result.outcome is Outcome.PASSED]
+    passed = [result for result in verdict.results if result.outcome is GateOutcome.PASSED]
     if passed:
         listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
         told.append(Notice(level="info", text=f"Gates passed: {listed}."))

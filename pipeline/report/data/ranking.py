@@ -11,12 +11,12 @@ from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, Series, series_of
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
-from nightjar.pipeline.statistics.paired import Paired, compare, holm
+from nightjar.pipeline.statistics.paired import Paired, compare_pairs, holm
 from nightjar.pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed
 from nightjar.pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
 
 
-class Verdict(StrEnum):
+class PairDifference(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     CANNOT_TELL = "can't tell"
@@ -31,7 +31,7 @@ class Pair:
     paired: Paired
     p_adjusted: float | None
     """Holm over all pairs."""
-    verdict: Verdict
+    verdict: PairDifference
     detectable: float | None
     """The smallest difference that these sequences would show with power 0.8."""
     needed: int | None
@@ -39,7 +39,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Rank:
     """A model's place. `rank` is 1 + the number of models that are better beyond doubt; equal ranks are a group."""
 
     model: str
@@ -58,7 +58,7 @@ class Ranking:
     metric: str
     sequences: int
     """Complete for every ranked model."""
-    places: tuple[Place, ...]
+    places: tuple[Rank, ...]
     """Best first; those without a rank last."""
     pairs: tuple[Pair, ...]
     win_rates: tuple[WinRate, ...] = ()
@@ -67,7 +67,7 @@ class Ranking:
     """Bradley-Terry, strongest first; of the ranked models."""
 
     @property
-    def leaders(self) -> tuple[Place, ...]:
+    def leaders(self) -> tuple[Rank, ...]:
         return tuple(place for place in self.places if place.rank == 1)
 
 
@@ -106,7 +106,7 @@ def unranked(series: Series) -> str | None:
 
 def compare_all(better: dict[str, dict[str, float]]) -> tuple[Pair, ...]:
     """Every pair of series, p-values adjusted over the pairs (Holm)."""
-    compared = {(a, b): compare(better[a], better[b]) for a, b in combinations(better, 2)}
+    compared = {(a, b): compare_pairs(better[a], better[b]) for a, b in combinations(better, 2)}
     adjusted = holm({f"{a}\0{b}": paired.p for (a, b), paired in compared.items()})
     return tuple(
         judged(a, b, paired, adjusted[f"{a}\0{b}"], _differences(better[a], better[b]))
@@ -128,24 +128,24 @@ def judged(first: str, second: str, paired: Paired, p: float | None, differences
     )
 
 
-def verdict_of(paired: Paired, p: float | None) -> Verdict:
+def verdict_of(paired: Paired, p: float | None) -> PairDifference:
     """What an adjusted p-value allows to say."""
     if p is None or p >= ALPHA or not paired.difference:
-        return Verdict.CANNOT_TELL
-    return Verdict.BETTER if paired.difference > 0 else Verdict.WORSE
+        return PairDifference.CANNOT_TELL
+    return PairDifference.BETTER if paired.difference > 0 else PairDifference.WORSE
 
 
 def _differences(first: dict[str, float], second: dict[str, float]) -> list[float]:
     return [first[key] - second[key] for key in sorted(first.keys() & second.keys())]
 
 
-def _place(series: Series, better: dict[str, dict[str, float]], pairs: Sequence[Pair], reason: str | None) -> Place:
+def _place(series: Series, better: dict[str, dict[str, float]], pairs: Sequence[Pair], reason: str | None) -> Rank:
     beaten = sum(
-        (pair.second == series.model and pair.verdict is Verdict.BETTER)
-        or (pair.first == series.model and pair.verdict is Verdict.WORSE)
+        (pair.second == series.model and pair.verdict is PairDifference.BETTER)
+        or (pair.first == series.model and pair.verdict is PairDifference.WORSE)
         for pair in pairs
     )
-    return Place(
+    return Rank(
         model=series.model,
         rank=beaten + 1 if reason is None else None,
         reason=reason,
@@ -155,6 +155,6 @@ def _place(series: Series, better: dict[str, dict[str, float]], pairs: Sequence[
     )
 
 
-def _order(place: Place, scale: Scale) -> tuple[bool, int, float]:
+def _order(place: Rank, scale: Scale) -> tuple[bool, int, float]:
     sign = 1.0 if scale.direction.value == "lower" else -1.0
     return place.rank is None, place.rank or 0, sign * (place.mean or 0.0)

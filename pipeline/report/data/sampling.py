@@ -47,7 +47,7 @@ def parameter_uses(jobs: Iterable[JobRow]) -> Mapping[str, tuple[ParameterUse, .
     }
 
 
-def differences(jobs: Sequence[JobRow]) -> tuple[Difference, ...]:
+def sampling_differences(jobs: Sequence[JobRow]) -> tuple[Difference, ...]:
     """The parameters in which models differ for the same turn of the same sequence."""
     first: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
     for job in jobs:

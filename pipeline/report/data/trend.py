@@ -92,7 +92,7 @@ def model_of(night: Night, name: str) -> NightModel | None:
     return next((model for model in night.models if model.name == name), None)
 
 
-def metric_of(night: Night, model: str, metric: str) -> NightMetric | None:
+def night_metric(night: Night, model: str, metric: str) -> NightMetric | None:
     """None where the model took no part, or has no such metric."""
     found = model_of(night, model)
     return found.metrics.get(metric) if found is not None else None

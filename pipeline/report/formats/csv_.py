@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import cell
-from nightjar.pipeline.report.formats.judge_json import answer_columns, answers
+from nightjar.pipeline.report.formats.judge_json import answer_cells, answer_columns
 from nightjar.pipeline.report.formats.provenance import flat
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
@@ -82,7 +82,7 @@ def _rows(
             scores = turn.scores
             values: list[Cell] = [scores[name].value if name in scores else None for name in names]
             reasons: list[Cell] = [scores[name].reason if name in scores else None for name in reasoned]
-            yield [*head, *_turn(turn), *values, *reasons, *answers(turn, parts), None]
+            yield [*head, *_turn(turn), *values, *reasons, *answer_cells(turn, parts), None]
 
 
 def _turn(turn: TurnRow) -> list[Cell]:

@@ -23,8 +23,8 @@ def render_json(report: RunReport) -> Iterator[str]:
     for turn in (turn for job in report.jobs for turn in job.turns):
         sets.number(turn)
     head = {**head_of(report), "parameter_sets": sets.all}
-    encoder = json.JSONEncoder(default=encode, allow_nan=False)
-    yield json.dumps(head, default=encode, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "jobs": ['
+    encoder = json.JSONEncoder(default=to_json, allow_nan=False)
+    yield json.dumps(head, default=to_json, indent=1, allow_nan=False).removesuffix("\n}") + ',\n "jobs": ['
     for number, job in enumerate(report.jobs):
         yield (",\n  " if number else "\n  ") + encoder.encode(job_of(job, sets))
     yield "\n ]\n}\n"
@@ -83,7 +83,7 @@ def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
     }
 
 
-def encode(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

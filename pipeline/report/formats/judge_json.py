@@ -51,7 +51,7 @@ def answer_columns(report: RunReport) -> list[str]:
     return [name for name in report.metrics if is_judges(name)][1:] if several else []
 
 
-def answers(turn: TurnRow, names: Iterable[str]) -> Iterator[str]:
+def answer_cells(turn: TurnRow, names: Iterable[str]) -> Iterator[str]:
     """The cells of those columns."""
     for name in names:
         score = turn.scores.get(name)

@@ -9,7 +9,7 @@ from nightjar.pipeline.report.data.answer import amount, difference
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
 from nightjar.pipeline.report.data.findings import more_needed
 from nightjar.pipeline.report.data.links import show
-from nightjar.pipeline.report.data.ranking import Pair, Ranking, Verdict
+from nightjar.pipeline.report.data.ranking import Pair, PairDifference, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.spread import Detail, Reduced, Repeats
 from nightjar.pipeline.report.page.result_tables import quality_cell
@@ -123,7 +123,7 @@ def _bytes(value: float) -> str:
 def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> tuple[Cell, ...]:
     paired, few = pair.paired, f"under {SMALLEST_INTERVAL} sequences"
     more = more_needed(pair)
-    mark = "" if pair.verdict is Verdict.CANNOT_TELL else pair.verdict.value
+    mark = "" if pair.verdict is PairDifference.CANNOT_TELL else pair.verdict.value
     return (
         Cell(text=f"{pair.first} against {pair.second}", link=show(sort=ranking.metric)),
         Cell(text=difference(pair, scale), note=_difference_interval(pair, scale)),

@@ -27,7 +27,7 @@ from nightjar.pipeline.report.page.charts import charts
 from nightjar.pipeline.report.page.interval_bar import interval_bar
 from nightjar.pipeline.report.page.judge_section import judge_section
 from nightjar.pipeline.report.page.svg import draw
-from nightjar.pipeline.report.page.transcript_views import JobView, choose, failed, sort_keys, views
+from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, job_failed, sort_keys, views
 from nightjar.pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,7 +63,7 @@ class SequenceView:
 
 def render_html(report: RunReport) -> Iterator[str]:
     """The page, in pieces."""
-    jobs = choose(report, TRANSCRIPT_BYTES)
+    jobs = choose_transcripts(report, TRANSCRIPT_BYTES)
     before, after = _frame(report, {job.id for job in jobs}).split(TRANSCRIPTS)
     yield before
     yield _transcripts(report, jobs, PAGE_BYTES - _bytes(before) - _bytes(after))
@@ -75,7 +75,7 @@ def _frame(report: RunReport, shown: Set[str]) -> str:
     style, script = (asset(name) for name in ("report.css", "report.js"))
     reference = find_reference(report, report.reference)
     return (
-        environment()
+        template_environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -124,7 +124,7 @@ def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
 
 def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
     return (
-        environment()
+        template_environment()
         .get_template("transcripts.html")
         .render(
             report=report,
@@ -179,7 +179,7 @@ def drawing(chart: Chart) -> Drawing:
 
 
 @functools.cache
-def environment() -> Environment:
+def template_environment() -> Environment:
     """The templates; every text they are given is escaped and made visible."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -190,7 +190,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.tests["failed_job"] = failed
+    made.tests["failed_job"] = job_failed
     return made
 
 

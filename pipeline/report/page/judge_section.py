@@ -63,7 +63,7 @@ def judge_section(report: RunReport, shown: Set[str]) -> JudgeSection | None:
         intro=judge_tables.intro(judging),
         judges=judge_tables.judges_table(judging),
         checks=judge_tables.checks_table(judging),
-        checked=judge_tables.checked(judging),
+        checked=judge_tables.judges_checked(judging),
         agreement=judge_tables.agreement_table(judging),
         rates=judge_tables.rates_table(judging),
         strengths=judge_tables.strengths_table(judging),

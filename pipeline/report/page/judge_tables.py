@@ -19,7 +19,7 @@ def judge_markdown(report: RunReport) -> Iterator[str]:
     judging = report.judging
     if judging is None:
         return
-    yield f"\n## Judges\n\n{markdown(intro(judging))} {markdown(checked(judging))}\n\n"
+    yield f"\n## Judges\n\n{markdown(intro(judging))} {markdown(judges_checked(judging))}\n\n"
     tables = (judges_table(judging), checks_table(judging), agreement_table(judging), rates_table(judging))
     yield "\n".join("".join(_markdown(table)) for table in (*tables, strengths_table(judging)) if table is not None)
 
@@ -39,7 +39,7 @@ def intro(judging: JudgingReport) -> str:
     return f"{told} Rubric {rubric.name} ({names}), prompts {(judging.prompt_digest or '')[:12]}."
 
 
-def checked(judging: JudgingReport) -> str:
+def judges_checked(judging: JudgingReport) -> str:
     """Whether the judges are known to be any good."""
     told = [f"{one.checkup.told}." for one in judging.judges if one.checkup is not None]
     unknown = [one.name for one in judging.judges if one.checkup is None]

@@ -14,7 +14,7 @@ from nightjar.pipeline.scores import Scale
 BINS = 10
 
 
-def quality(report: RunReport) -> Chart | None:
+def quality_chart(report: RunReport) -> Chart | None:
     """Every metric that is a share of passes, with its interval."""
     data: list[Row] = []
     for name in report.quality_metrics():

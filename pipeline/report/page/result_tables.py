@@ -10,7 +10,7 @@ from nightjar.pipeline.report.data.gaps import Gap, Gaps
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
 from nightjar.pipeline.scores import Scale
@@ -190,7 +190,7 @@ def _with_gap(cell: Cell, gap: Gap, scale: Scale) -> Cell:
     if gap.paired.difference is None:
         return with_note(cell, "no sequence in common")
     shown = amount(gap.paired.difference, scale)
-    mark = "" if gap.verdict is Verdict.CANNOT_TELL else gap.verdict.value
+    mark = "" if gap.verdict is PairDifference.CANNOT_TELL else gap.verdict.value
     marked = with_note(cell, f"{shown}, {mark}" if mark else shown)
     return Cell(**{**vars(marked), "mark": mark})
 

@@ -58,7 +58,7 @@ def sort_keys(report: RunReport) -> tuple[tuple[str, bool], ...]:
     return (*worst_first, (TOKENS, False), (SECONDS, False))
 
 
-def choose(report: RunReport, room: int) -> Sequence[JobRow]:
+def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
     """The jobs whose transcripts the page has room for when long texts are cut.
 
     Where not all: what `worth_reading` names, failed ones, then spread evenly over the run.
@@ -70,7 +70,7 @@ def choose(report: RunReport, room: int) -> Sequence[JobRow]:
     step = max(len(report.jobs) * 4 // 1000, 1)
     order = sorted(
         range(len(report.jobs)),
-        key=lambda at: (report.jobs[at].id not in first, not failed(report.jobs[at]), at % step, at),
+        key=lambda at: (report.jobs[at].id not in first, not job_failed(report.jobs[at]), at % step, at),
     )
     chosen = set()
     for at in order:
@@ -92,7 +92,7 @@ def views(report: RunReport, jobs: Sequence[JobRow], room: int) -> Iterator[JobV
         yield _view(report, job, keys, most)
 
 
-def failed(job: JobRow) -> bool:
+def job_failed(job: JobRow) -> bool:
     """A dead or cancelled job, or one with an empty or degenerate reply."""
     return job.reason is not None or any(turn.failure is not None for turn in job.turns)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.night import Night, NightScale
-from nightjar.pipeline.report.data.trend import Trend, metric_of, model_of
+from nightjar.pipeline.report.data.trend import Trend, model_of, night_metric
 from nightjar.pipeline.report.page.chart import WIDE, Chart, Row, frame
 from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale
@@ -44,7 +44,7 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
     scale = plain_scale(trend.scales[name])
 
     def read(night: Night, model: str) -> tuple[float | None, float | None, float | None]:
-        found = metric_of(night, model, name)
+        found = night_metric(night, model, name)
         return (found.mean, found.low, found.high) if found is not None else (None, None, None)
 
     share = scale.unit in ("pass", "share")

@@ -7,8 +7,8 @@ from collections.abc import Set
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel
 from nightjar.pipeline.report.data.safe import slug
-from nightjar.pipeline.report.data.trend import Trend, TrendMark, metric_of, model_of
-from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, environment
+from nightjar.pipeline.report.data.trend import Trend, TrendMark, model_of, night_metric
+from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, template_environment
 from nightjar.pipeline.report.page.tables import SERIES, Cell, Table
 from nightjar.pipeline.report.page.trend_charts import plain_scale, trend_charts
 
@@ -17,7 +17,7 @@ def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
     """The page. `reports`: names of the report files beside it, which nights link to."""
     style = asset("report.css")
     return (
-        environment()
+        template_environment()
         .get_template("trend.html")
         .render(
             trend=trend,
@@ -45,7 +45,7 @@ def now_table(trend: Trend) -> Table:
     name = trend.headline
     rows = []
     for at, model in enumerate(trend.models):
-        found = [metric_of(night, model, name) for night in trend.nights] if name else []
+        found = [night_metric(night, model, name) for night in trend.nights] if name else []
         there = [one for one in found if one is not None and one.mean is not None]
         speeds = [one.decode_tokens_per_s or one.run_tokens_per_s for one in _of_model(trend, model)]
         rows.append(
@@ -73,7 +73,7 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
         rows.append(
             (
                 Cell(text=night.name, file=file if file in reports else None, note=f"{night.created_at:%Y-%m-%d}"),
-                *(_cell(trend, name, metric_of(night, model, name) if name else None) for model in trend.models),
+                *(_cell(trend, name, night_metric(night, model, name) if name else None) for model in trend.models),
                 Cell(text=_bad(night), alert=_bad(night) != "0"),
                 Cell(text=str(number), link=f"mark-{number}") if number else Cell(text=fmt.ABSENT, note="nothing"),
             )

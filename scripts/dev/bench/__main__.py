@@ -19,10 +19,10 @@ from nightjar.config.hardware import usable_cores
 from nightjar.config.logging import configure
 from nightjar.config.settings import Settings
 from nightjar.scripts.dev.bench import measures
-from nightjar.scripts.dev.bench.circumstances import circumstances, summary
+from nightjar.scripts.dev.bench.circumstances import circumstances, circumstances_summary
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
-from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, standing, table
+from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, rows_table, standing
 from nightjar.scripts.dev.bench.server import find_server
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.inspect import read_facts
@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> None:
         rows += asyncio.run(MEASURES[name](setup))
         result = {**known, "standing": standing(setup.rounds), "rows": [as_json(row) for row in rows]}
         out.write_text(json.dumps(result, indent=1), encoding="utf-8")  # a later measure may fail, after an hour
-    print(summary(known), table(rows, setup.rounds), str(out), sep="\n\n")
+    print(circumstances_summary(known), rows_table(rows, setup.rounds), str(out), sep="\n\n")
 
 
 def _setup(arguments: argparse.Namespace) -> Setup:

@@ -15,7 +15,7 @@ import numpy as np
 
 import nightjar.workers.engine.llama.library  # noqa: F401  # keeps llama.cpp's log lines off the terminal
 from nightjar.config.errors import EngineError, ModelError
-from nightjar.scripts.dev.bench.workloads import SAMPLING, Outcome, Workload
+from nightjar.scripts.dev.bench.workloads import SAMPLING, Delivered, Workload
 
 
 class Apart:
@@ -131,7 +131,7 @@ class Serial:
             verbose=False,
         )
 
-    def run(self, workload: Workload) -> Outcome:
+    def run(self, workload: Workload) -> Delivered:
         tokens = replies = 0
         began = time.perf_counter()
         for chat in workload.chats:
@@ -144,7 +144,7 @@ class Serial:
                 ids = ids + reply
                 tokens += len(reply)
                 replies += 1
-        return Outcome(seconds=time.perf_counter() - began, replies=replies, reply_tokens=tokens)
+        return Delivered(seconds=time.perf_counter() - began, replies=replies, reply_tokens=tokens)
 
     def close(self) -> None:
         self._llama.close()

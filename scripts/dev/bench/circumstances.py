@@ -14,7 +14,7 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.scripts.dev.bench.measures import CONTEXT, DECODE_CONTEXT, DECODE_COUNTS, SLOTS, Setup
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.engine.llama.library import BUILD
-from nightjar.workers.engine.loading import resolve
+from nightjar.workers.engine.loading import resolve_load
 from nightjar.workers.library.inspect import read_facts
 from nightjar.workers.process.gpus import list_cards
 
@@ -30,7 +30,7 @@ def circumstances(setup: Setup) -> dict[str, Any]:
     }
 
 
-def summary(known: dict[str, Any]) -> str:
+def circumstances_summary(known: dict[str, Any]) -> str:
     """The same in a few lines, to stand over the table."""
     machine, versions, settings = known["machine"], known["versions"], known["settings"]
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no NVIDIA GPU"
@@ -78,7 +78,7 @@ def _settings(setup: Setup) -> dict[str, Any]:
     """As the engine resolves them for this device; the server has slots, context and threads of these."""
     device = this_device(None)
     facts = read_facts(setup.model, setup.model.stem)
-    resolved, _ = resolve(setup.model, setup.load(), facts, device)
+    resolved, _ = resolve_load(setup.model, setup.load(), facts, device)
     return {
         "device": device.described(resolved.threads),
         "threads": resolved.threads,

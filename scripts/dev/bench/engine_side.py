@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import Parameters
-from nightjar.scripts.dev.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload, prompt_trie_size
+from nightjar.scripts.dev.bench.workloads import SAMPLING, BenchChat, Delivered, Ids, Workload, prompt_trie_size
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request
@@ -34,7 +34,7 @@ class Transcript:
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    outcome: Outcome
+    outcome: Delivered
     replies: tuple[tuple[Ids, ...], ...]
     """Of each conversation, in the workload's order."""
     needed_tokens: int
@@ -67,7 +67,7 @@ class EngineSide:
             observer.cancel()
         trie = prompt_trie_size([prompt for transcript in transcripts for prompt in transcript.prompts])
         return Played(
-            outcome=Outcome(
+            outcome=Delivered(
                 seconds=seconds,
                 replies=sum(len(transcript.replies) for transcript in transcripts),
                 reply_tokens=sum(transcript.reply_tokens for transcript in transcripts),
@@ -81,14 +81,14 @@ class EngineSide:
     async def decode(self, slots: int, prompt_tokens: int, generated: int, *, observed: bool = False) -> Played:
         """Text streamed to asyncio, with every slot decoding from the first step on."""
         chats = tuple(
-            Chat(turns=(tuple(300 + (slot * 31 + i * 7) % 1000 for i in range(prompt_tokens)),), seed=slot)
+            BenchChat(turns=(tuple(300 + (slot * 31 + i * 7) % 1000 for i in range(prompt_tokens)),), seed=slot)
             for slot in range(slots)
         )
         await self.run(Workload(name="prefill", chats=chats, reply_tokens=1, at_once=slots))
         workload = Workload(name="decode", chats=chats, reply_tokens=generated, at_once=slots, streaming=True)
         return await self.run(workload, observed=observed)
 
-    async def _play(self, chat: Chat, workload: Workload, gate: asyncio.Semaphore) -> Transcript:
+    async def _play(self, chat: BenchChat, workload: Workload, gate: asyncio.Semaphore) -> Transcript:
         transcript, known_reply = Transcript(), 0
         ids: Ids = ()
         async with gate:

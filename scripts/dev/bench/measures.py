@@ -24,7 +24,7 @@ from nightjar.scripts.dev.bench.engine_side import EngineSide, Played
 from nightjar.scripts.dev.bench.rows import Goal, Row, not_measured, ratio
 from nightjar.scripts.dev.bench.server import Server, ServerProgram
 from nightjar.scripts.dev.bench.whole import Load, Pipeline
-from nightjar.scripts.dev.bench.workloads import Outcome, Workload, alone, judge_shaped, repeats, two_turn_chats
+from nightjar.scripts.dev.bench.workloads import Delivered, Workload, alone, judge_shaped, repeats, two_turn_chats
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.inspect import read_facts
 
@@ -53,7 +53,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 ENGINE = "engine"
-Run = Callable[[Workload], Outcome]
+Run = Callable[[Workload], Delivered]
 Opener = Callable[[AsyncExitStack], "Other"]
 """Starts a side, up until the stack closes."""
 
@@ -268,7 +268,7 @@ async def _compare(
     """
     warm_up = make(0)
     warm_up = replace(warm_up, chats=warm_up.chats[:SLOTS], reply_tokens=8)
-    matches = [Match(opener=opener, goal=goal) for opener, goal in others]
+    matches = [SideBySide(opener=opener, goal=goal) for opener, goal in others]
     number = 0
     while going := [match for match in matches if lines.unsettled(match.samples, match.goal, setup.rounds)]:
         number += 1
@@ -302,7 +302,7 @@ async def _compare(
 
 
 @dataclass(kw_only=True)
-class Match:
+class SideBySide:
     """The engine against one other side, round by round."""
 
     opener: Opener

@@ -16,7 +16,7 @@ BLOCK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class BenchShape:
     """A llama architecture. `block_bytes` is 34 for Q8_0 (scale, 32 bytes) and 18 for Q4_0 (scale, 16 bytes)."""
 
     name: str
@@ -39,9 +39,13 @@ class Shape:
         return {"Q8_0": 73.9, "Q4_0": 4.6}[self.quantisation]
 
 
-SMALL = Shape(name="bench-60m-q8_0", width=512, layers=8, heads=8, kv_heads=4, feed_forward=1536, quantisation="Q8_0")
-LARGE = Shape(name="bench-1b-q4_0", width=2048, layers=22, heads=32, kv_heads=4, feed_forward=5632, quantisation="Q4_0")
-HUGE = Shape(
+SMALL = BenchShape(
+    name="bench-60m-q8_0", width=512, layers=8, heads=8, kv_heads=4, feed_forward=1536, quantisation="Q8_0"
+)
+LARGE = BenchShape(
+    name="bench-1b-q4_0", width=2048, layers=22, heads=32, kv_heads=4, feed_forward=5632, quantisation="Q4_0"
+)
+HUGE = BenchShape(
     name="bench-8b-q4_0",
     width=4096,
     layers=32,
@@ -52,7 +56,7 @@ HUGE = Shape(
     vocabulary=128_256,
 )
 SIZES = {"60m": SMALL, "1b": LARGE, "8b": HUGE}
-TINY = Shape(
+TINY = BenchShape(
     name="bench-tiny-q8_0",
     width=64,
     layers=2,
@@ -65,7 +69,7 @@ TINY = Shape(
 )
 
 
-def build(shape: Shape, folder: Path, *, seed: int = 1, extra: dict[str, Any] | None = None) -> Path:
+def build(shape: BenchShape, folder: Path, *, seed: int = 1, extra: dict[str, Any] | None = None) -> Path:
     """Writes the model into `folder` unless it is there; the same seed gives the same file.
 
     `extra` are further metadata: numbers, texts and flags.
@@ -96,7 +100,7 @@ def build(shape: Shape, folder: Path, *, seed: int = 1, extra: dict[str, Any] | 
     return path
 
 
-def _describe(writer: Any, shape: Shape) -> None:
+def _describe(writer: Any, shape: BenchShape) -> None:
     writer.add_name(shape.name)
     writer.add_description("Random weights, for measuring speed only.")
     writer.add_context_length(shape.context)
@@ -116,7 +120,7 @@ def _add(writer: Any, key: str, value: Any) -> None:
     add[type(value)](key, value)
 
 
-def _add_vocabulary(writer: Any, shape: Shape) -> None:
+def _add_vocabulary(writer: Any, shape: BenchShape) -> None:
     """SentencePiece-like: three control tokens, 256 bytes, then made-up words with a leading space."""
     import gguf
 
@@ -148,7 +152,7 @@ def word(number: int) -> str:
         number -= 1
 
 
-def _matrices(shape: Shape) -> list[tuple[str, int, int]]:
+def _matrices(shape: BenchShape) -> list[tuple[str, int, int]]:
     kv_width = shape.width // shape.heads * shape.kv_heads
     found = [("token_embd.weight", shape.vocabulary, shape.width), ("output.weight", shape.vocabulary, shape.width)]
     for layer in range(shape.layers):
@@ -164,12 +168,12 @@ def _matrices(shape: Shape) -> list[tuple[str, int, int]]:
     return found
 
 
-def _norms(shape: Shape) -> list[str]:
+def _norms(shape: BenchShape) -> list[str]:
     layers = range(shape.layers)
     return ["output_norm.weight", *(f"blk.{n}.{part}_norm.weight" for n in layers for part in ("attn", "ffn"))]
 
 
-def _random_blocks(random: np.random.Generator, shape: Shape, rows: int, columns: int) -> Raw:
+def _random_blocks(random: np.random.Generator, shape: BenchShape, rows: int, columns: int) -> Raw:
     """Random quantised values under one scale, so that a row's products have about unit variance."""
     blocks = columns // BLOCK
     data = random.integers(0, 256, (rows, blocks, shape.block_bytes), np.uint8)

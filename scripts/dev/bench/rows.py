@@ -151,7 +151,7 @@ def percentile_99(values: Sequence[float]) -> float:
     return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
 
 
-def table(rows: Sequence[Row], rounds: int) -> str:
+def rows_table(rows: Sequence[Row], rounds: int) -> str:
     """Markdown, with a line on what it counts for."""
     lines = ["| measure | reached | goal | |", "|---|---|---|---|"]
     lines += [f"| {row.measure} | {row.shown} | {row.goal or '-'} | {row.remark} |" for row in rows]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.config.errors import ServiceError, UsageError
-from nightjar.scripts.dev.bench.workloads import SAMPLING, Chat, Outcome, Workload
+from nightjar.scripts.dev.bench.workloads import SAMPLING, BenchChat, Delivered, Workload
 
 START_LIMIT_S = 120.0
 LAST_LINES = 5
@@ -97,11 +97,11 @@ class Server:
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self._await_health()
 
-    def run(self, workload: Workload) -> Outcome:
+    def run(self, workload: Workload) -> Delivered:
         began = time.perf_counter()
         with ThreadPoolExecutor(workload.at_once) as clients:
             played = list(clients.map(lambda chat: self._play(chat, workload), workload.chats))
-        return Outcome(
+        return Delivered(
             seconds=time.perf_counter() - began,
             replies=sum(len(chat.turns) for chat in workload.chats),
             reply_tokens=sum(tokens for tokens, _ in played),
@@ -116,7 +116,7 @@ class Server:
             self._child.kill()
             self._child.communicate()
 
-    def _play(self, chat: Chat, workload: Workload) -> tuple[int, int]:
+    def _play(self, chat: BenchChat, workload: Workload) -> tuple[int, int]:
         ids: list[int] = []
         tokens = computed = 0
         for turn in chat.turns:

@@ -15,7 +15,7 @@ from nightjar.config.errors import ModelError
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.scripts.children import Child
 from nightjar.scripts.dev.bench.models import word
-from nightjar.scripts.dev.bench.workloads import SAMPLING, Chat, Ids, Outcome, Workload
+from nightjar.scripts.dev.bench.workloads import SAMPLING, BenchChat, Delivered, Ids, Workload
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -74,7 +74,7 @@ class Pipeline:
         finally:
             await asyncio.to_thread(down, load_settings())
 
-    async def run(self, number: int) -> tuple[Outcome, Workload]:
+    async def run(self, number: int) -> tuple[Delivered, Workload]:
         """Two-turn conversations, timed from the call of `enqueue` to the last commit; and the same work as ids."""
         from nightjar.pipeline.runs.producer import enqueue
         from nightjar.pipeline.runs.request import make_request
@@ -93,7 +93,7 @@ class Pipeline:
         ended = max(turn["committed_at"] for turn in turns)
         seconds = (ended - began).total_seconds()
         tokens = sum(len(turn["draws"][0]["reply_ids"]) for turn in turns)
-        outcome = Outcome(seconds=seconds, replies=len(turns), reply_tokens=tokens)
+        outcome = Delivered(seconds=seconds, replies=len(turns), reply_tokens=tokens)
         return outcome, _same_lengths(jobs, self._load, number)
 
     async def _finished(self, run: Run) -> list[dict[str, Any]]:
@@ -143,12 +143,12 @@ def _suite(load: Load, number: int) -> Any:
 def _same_lengths(jobs: list[dict[str, Any]], load: Load, number: int) -> Workload:
     """Conversations of other ids, with prompts as long as those that the jobs had."""
     chooser = random.Random(3000 + number)  # noqa: S311
-    chats: list[Chat] = []
+    chats: list[BenchChat] = []
     for job in jobs:
         known = 0
         turns: list[Ids] = []
         for turn in job["turns"]:
             turns.append(tuple(chooser.randrange(300, 500) for _ in range(turn["prompt_tokens"] - known)))
             known = turn["prompt_tokens"] + len(turn["draws"][0]["reply_ids"])
-        chats.append(Chat(turns=tuple(turns), seed=len(chats)))
+        chats.append(BenchChat(turns=tuple(turns), seed=len(chats)))
     return Workload(name="whole pipeline", chats=tuple(chats), reply_tokens=load.reply_tokens, at_once=load.slots)

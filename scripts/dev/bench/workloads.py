@@ -14,7 +14,7 @@ SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chat:
+class BenchChat:
     """`turns` are the ids each turn adds; a turn's prompt is everything before it, replies included."""
 
     turns: tuple[Ids, ...]
@@ -24,7 +24,7 @@ class Chat:
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     name: str
-    chats: tuple[Chat, ...]
+    chats: tuple[BenchChat, ...]
     reply_tokens: int
     at_once: int
     """Conversations at once; a conversation's turns follow each other."""
@@ -37,13 +37,13 @@ class Workload:
         """What sides are compared by. JSON ends by itself, and one side's blanks in it are no work worth counting."""
         return "tokens/s" if self.json_schema is None else "replies/s"
 
-    def rate(self, outcome: Outcome) -> float:
+    def rate(self, outcome: Delivered) -> float:
         """In `unit`."""
         return (outcome.reply_tokens if self.json_schema is None else outcome.replies) / outcome.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Delivered:
     """What one side did with a workload."""
 
     seconds: float
@@ -58,7 +58,7 @@ class Outcome:
 
 def alone(vocabulary: int, round_number: int, prompt_tokens: int, reply_tokens: int) -> Workload:
     """One conversation of one turn."""
-    chat = Chat(turns=(_words(vocabulary, 14, round_number)(prompt_tokens),), seed=round_number)
+    chat = BenchChat(turns=(_words(vocabulary, 14, round_number)(prompt_tokens),), seed=round_number)
     return Workload(name="one conversation", chats=(chat,), reply_tokens=reply_tokens, at_once=1)
 
 
@@ -66,7 +66,7 @@ def two_turn_chats(vocabulary: int, at_once: int, round_number: int, *, chats: i
     """Short questions after one short system prompt, two turns each."""
     words = _words(vocabulary, 11, round_number)
     system = words(8)
-    made = tuple(Chat(turns=(system + words(40), words(30)), seed=number) for number in range(chats))
+    made = tuple(BenchChat(turns=(system + words(40), words(30)), seed=number) for number in range(chats))
     return Workload(name="two-turn chats", chats=made, reply_tokens=64, at_once=at_once)
 
 
@@ -74,7 +74,7 @@ def repeats(vocabulary: int, at_once: int, round_number: int, *, sequences: int 
     """Every sequence several times over, with other seeds."""
     words = _words(vocabulary, 12, round_number)
     prompts = [words(800) for _ in range(sequences)]
-    made = tuple(Chat(turns=(prompt,), seed=time) for prompt in prompts for time in range(times))
+    made = tuple(BenchChat(turns=(prompt,), seed=time) for prompt in prompts for time in range(times))
     return Workload(name="8 repeats of 800-token prompts", chats=made, reply_tokens=64, at_once=at_once)
 
 
@@ -92,7 +92,7 @@ def judge_shaped(
     rubric, questions = words(1200), [words(15) for _ in range(criteria)]
     judged = [words(200) for _ in range(replies)]
     made = tuple(
-        Chat(turns=(rubric + reply + question,), seed=number)
+        BenchChat(turns=(rubric + reply + question,), seed=number)
         for number, (reply, question) in enumerate((r, q) for r in judged for q in questions)
     )
     name = "judge-shaped, JSON Schema" if schema else "judge-shaped"

@@ -18,7 +18,7 @@ MODEL_SEED = 7
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class PlayedReply:
     """What the model said; `ended` is False where it ran into the token limit."""
 
     text: str
@@ -66,7 +66,7 @@ class Talker:
         found: list[int] = self.model.tokenize(text.encode(), add_bos=False, special=special)
         return found
 
-    def reply(self, messages: Iterable[tuple[str, str]]) -> Reply:
+    def reply(self, messages: Iterable[tuple[str, str]]) -> PlayedReply:
         """The next reply, at most REPLY_TOKENS long."""
         said: list[int] = []
         for token in self.model.generate(self.prompt_ids(messages), temp=self.temperature, top_k=40, top_p=0.95):
@@ -74,9 +74,9 @@ class Talker:
                 break
             said.append(token)
         text = self.model.detokenize(said).decode(errors="replace")
-        return Reply(text=text, ended=len(said) < REPLY_TOKENS, tokens=len(said))
+        return PlayedReply(text=text, ended=len(said) < REPLY_TOKENS, tokens=len(said))
 
-    def play(self, system: str | None, prompts: Sequence[str]) -> list[Reply]:
+    def play(self, system: str | None, prompts: Sequence[str]) -> list[PlayedReply]:
         """All turns of a chat, each on top of the replies before it."""
         messages = [] if system is None else [("system", system)]
         replies = []
@@ -87,12 +87,12 @@ class Talker:
         return replies
 
 
-def measure(talker: Talker, chats: Sequence[Chat]) -> Measured:
+def measure_chats(talker: Talker, chats: Sequence[Chat]) -> Measured:
     """Play the chats' prompts and count."""
     return count(chats, [talker.play(chat.system, [turn.prompt for turn in chat.turns]) for chat in chats])
 
 
-def count(chats: Sequence[Chat], played: Sequence[Sequence[Reply]]) -> Measured:
+def count(chats: Sequence[Chat], played: Sequence[Sequence[PlayedReply]]) -> Measured:
     """The figures of chats already played, in the same order."""
     replies = [reply for one in played for reply in one]
     kept = [[chat.hero in reply.text for reply in one] for chat, one in zip(chats, played, strict=True)]
@@ -129,6 +129,6 @@ def report(path: Path) -> str:
     foreign = [foreign_chat(rng) for _ in range(40)]
     sets = {"stories, greedy": trial_chats(TRIAL_SEED, 50), "skills, greedy": skills, "foreign, greedy": foreign}
     sets["questions, greedy"] = question_chats(TRIAL_SEED, 40)
-    lines = [f"{name}: {measure(talker, chats)}" for name, chats in sets.items()]
-    sampled = measure(Talker(path, temperature=0.7), trial_chats(TRIAL_SEED, 50))
+    lines = [f"{name}: {measure_chats(talker, chats)}" for name, chats in sets.items()]
+    sampled = measure_chats(Talker(path, temperature=0.7), trial_chats(TRIAL_SEED, 50))
     return "\n".join([*lines, f"stories, temperature 0.7: {sampled}"])

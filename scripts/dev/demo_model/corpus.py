@@ -31,7 +31,7 @@ class Chat:
     turns: tuple[Exchange, ...]
 
 
-def fill(rng: Random, story: Story, templates: Sequence[str], **slots: str) -> str:
+def fill_template(rng: Random, story: Story, templates: Sequence[str], **slots: str) -> str:
     """One of the templates with the story's facts and extra slots filled in."""
     template = rng.choice(templates)
     for slot, text in slots.items():
@@ -45,7 +45,7 @@ def opening_turn(rng: Random, story: Story, *, named: bool, short: bool) -> Exch
     style = rng.choice(prompts.SHORT if short else prompts.STYLES)
     if rng.random() < STRANGE_STYLES:
         style += " " + strange_sentence(rng)
-    return Exchange(prompt=fill(rng, story, templates) + style, reply=tale.beginning(rng, story, short=short))
+    return Exchange(prompt=fill_template(rng, story, templates) + style, reply=tale.beginning(rng, story, short=short))
 
 
 def second_turn(rng: Random, story: Story, *, short: bool) -> tuple[Exchange, Story]:
@@ -54,9 +54,9 @@ def second_turn(rng: Random, story: Story, *, short: bool) -> tuple[Exchange, St
     if draw < 0.3:
         twist, trouble = rng.choice(words.TWISTS)
         story = replace(story, trouble=trouble)
-        prompt = fill(rng, story, prompts.NEXT_TWIST, twist=twist)
+        prompt = fill_template(rng, story, prompts.NEXT_TWIST, twist=twist)
     else:
-        prompt = fill(rng, story, prompts.NEXT_HELPER if draw < 0.5 else prompts.NEXT)
+        prompt = fill_template(rng, story, prompts.NEXT_HELPER if draw < 0.5 else prompts.NEXT)
     return Exchange(prompt=prompt, reply=tale.middle(rng, story, short=short)), story
 
 
@@ -64,15 +64,15 @@ def third_turn(rng: Random, story: Story, *, short: bool) -> Exchange:
     """An ending, or a small form made of the story."""
     draw = rng.random()
     if draw < 0.5:
-        return Exchange(prompt=fill(rng, story, prompts.END), reply=tale.ending(rng, story, short=short))
+        return Exchange(prompt=fill_template(rng, story, prompts.END), reply=tale.ending(rng, story, short=short))
     forms = (
         (prompts.ASK_MORAL, tale.moral),
-        (prompts.ASK_TITLE, tale.title),
+        (prompts.ASK_TITLE, tale.story_title),
         (prompts.ASK_POEM, tale.poem),
-        (prompts.ASK_SUMMARY, tale.summary),
+        (prompts.ASK_SUMMARY, tale.story_summary),
     )
     templates, make = rng.choice(forms)
-    return Exchange(prompt=fill(rng, story, templates), reply=make(rng, story))
+    return Exchange(prompt=fill_template(rng, story, templates), reply=make(rng, story))
 
 
 def question_turn(rng: Random, story: Story) -> Exchange:
@@ -80,7 +80,7 @@ def question_turn(rng: Random, story: Story) -> Exchange:
     if rng.random() < 0.3:
         keys = rng.choice((("hero", "being"), ("name", "being"), ("hero", "place"), ("hero", "being", "wish")))
         listed = " and ".join(f'"{key}"' for key in keys) if rng.random() < 0.5 else ", ".join(keys)
-        return Exchange(prompt=fill(rng, story, prompts.ASK_JSON, keys=listed), reply=tale.record(story, keys))
+        return Exchange(prompt=fill_template(rng, story, prompts.ASK_JSON, keys=listed), reply=tale.record(story, keys))
     if rng.random() < 0.1:
         other = rng.choice([being for being in words.BEINGS if being != story.being])
         return Exchange(prompt=f"Is {story.name} {tale.with_article(other)}? Answer yes or no.", reply="No.")
@@ -207,7 +207,10 @@ def foreign_chat(rng: Random) -> Chat:
 def verdict_chat(rng: Random) -> Chat:
     """The shape of a judge's verdict, not its sense: scores and winners are drawn by chance."""
     story = draw_story(rng)
-    parts = {"prompt": fill(rng, story, prompts.BEGIN_FULL + prompts.BEGIN_PART), "reply": tale.beginning(rng, story)}
+    parts = {
+        "prompt": fill_template(rng, story, prompts.BEGIN_FULL + prompts.BEGIN_PART),
+        "reply": tale.beginning(rng, story),
+    }
     reason = story.say(rng.choice(words.REASONS))
     if rng.random() < 0.3:
         parts["second"] = tale.beginning(rng, draw_story(rng), short=True)

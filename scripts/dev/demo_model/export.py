@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from nightjar.scripts.dev.demo_model.network import Shape
+from nightjar.scripts.dev.demo_model.network import NetworkShape
 from nightjar.scripts.dev.demo_model.tokenizer import CONTROL, END, PAD
 
 TEMPLATE = (
@@ -23,7 +23,9 @@ DESCRIPTION = (
 F32Array = npt.NDArray[np.float32]
 
 
-def write_gguf(path: Path, weights: dict[str, F32Array], shape: Shape, tokens: str, made: dict[str, int]) -> None:
+def write_gguf(
+    path: Path, weights: dict[str, F32Array], shape: NetworkShape, tokens: str, made: dict[str, int]
+) -> None:
     """Write the model; `tokens` is the tokenizer as JSON, `made` the training's numbers (`nightjar.training.*`)."""
     writer = gguf.GGUFWriter(path, "llama")
     add_description(writer, made, sum(weight.size for weight in weights.values()))
@@ -71,7 +73,7 @@ def add_description(writer: gguf.GGUFWriter, made: dict[str, int], parameters: i
         writer.add_uint32(f"nightjar.training.{key}", number)
 
 
-def add_sizes(writer: gguf.GGUFWriter, shape: Shape) -> None:
+def add_sizes(writer: gguf.GGUFWriter, shape: NetworkShape) -> None:
     """The hyper-parameters of llama.cpp's llama architecture."""
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)

@@ -11,7 +11,7 @@ from nightjar.scripts.dev.demo_model.extras import training_package
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class NetworkShape:
     """The sizes of the network. Row widths are multiples of 32, which Q8_0 needs."""
 
     vocabulary: int = 2048
@@ -28,7 +28,7 @@ class Shape:
         return self.width // self.heads
 
 
-def matrix_shapes(shape: Shape) -> dict[str, tuple[int, int]]:
+def matrix_shapes(shape: NetworkShape) -> dict[str, tuple[int, int]]:
     """GGUF name -> (rows, columns) of every matrix, the tied embedding first."""
     shapes = {"token_embd": (shape.vocabulary, shape.width)}
     for layer in range(shape.layers):
@@ -40,7 +40,7 @@ def matrix_shapes(shape: Shape) -> dict[str, tuple[int, int]]:
     return shapes
 
 
-def new_weights(shape: Shape, seed: int) -> dict[str, Any]:
+def new_weights(shape: NetworkShape, seed: int) -> dict[str, Any]:
     """Random starting weights; those that add to the residual stream start smaller."""
     torch = training_package("torch")
     generator = torch.Generator().manual_seed(seed)
@@ -55,7 +55,7 @@ def new_weights(shape: Shape, seed: int) -> dict[str, Any]:
     return {name: weight.requires_grad_() for name, weight in weights.items()}
 
 
-def rope_tables(shape: Shape, length: int) -> tuple[Any, Any]:
+def rope_tables(shape: NetworkShape, length: int) -> tuple[Any, Any]:
     """Cosines and sines, each (length, head_width / 2)."""
     torch = training_package("torch")
     steps = torch.arange(0, shape.head_width, 2, dtype=torch.float32) / shape.head_width
@@ -70,7 +70,7 @@ def rotate(x: Any, cosines: Any, sines: Any) -> Any:
     return torch.stack((even * cosines - odd * sines, even * sines + odd * cosines), dim=-1).flatten(-2)
 
 
-def hidden_states(weights: dict[str, Any], shape: Shape, ids: Any) -> Any:
+def hidden_states(weights: dict[str, Any], shape: NetworkShape, ids: Any) -> Any:
     """(batch, length) ids -> (batch, length, width) after the last norm; causal, positions from 0."""
     torch = training_package("torch")
     functional = torch.nn.functional
@@ -97,6 +97,6 @@ def hidden_states(weights: dict[str, Any], shape: Shape, ids: Any) -> Any:
     return norm(x, "output_norm")
 
 
-def logits(weights: dict[str, Any], shape: Shape, ids: Any) -> Any:
+def logits(weights: dict[str, Any], shape: NetworkShape, ids: Any) -> Any:
     """(batch, length) ids -> (batch, length, vocabulary) scores of the next token."""
     return hidden_states(weights, shape, ids) @ weights["token_embd"].T

@@ -8,14 +8,14 @@ from typing import Any
 from nightjar.scripts.dev.demo_model.corpus import chats
 from nightjar.scripts.dev.demo_model.export import F32Array, after_q8_0
 from nightjar.scripts.dev.demo_model.extras import training_package
-from nightjar.scripts.dev.demo_model.network import Shape, logits
+from nightjar.scripts.dev.demo_model.network import NetworkShape, logits
 from nightjar.scripts.dev.demo_model.tokenizer import encode_chat
 
 REFERENCE_SEED = 77_000_002
 PROMPTS, POSITIONS, BEST = 3, 64, 16
 
 
-def write_reference(path: Path, weights: dict[str, F32Array], shape: Shape, tokenizer: Any) -> None:
+def write_reference(path: Path, weights: dict[str, F32Array], shape: NetworkShape, tokenizer: Any) -> None:
     """For some chats' first ids: at each position the BEST highest logits, from F32 and from Q8_0 weights."""
     stored = after_q8_0(weights)
     prompts = []
@@ -26,7 +26,7 @@ def write_reference(path: Path, weights: dict[str, F32Array], shape: Shape, toke
     path.write_text(json.dumps({"prompts": prompts}, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def best(weights: dict[str, F32Array], shape: Shape, ids: list[int]) -> dict[str, list[list[Any]]]:
+def best(weights: dict[str, F32Array], shape: NetworkShape, ids: list[int]) -> dict[str, list[list[Any]]]:
     """Token ids and logits of the highest scores of each position, highest first."""
     torch = training_package("torch")
     tensors = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items()}

@@ -209,7 +209,7 @@ def poem(rng: Random, story: Story) -> str:
     return story.say(rng.choice(words.COUPLETS_OPEN)) + "\n" + story.say(rng.choice(words.COUPLETS_CLOSE))
 
 
-def title(rng: Random, story: Story) -> str:
+def story_title(rng: Random, story: Story) -> str:
     """A title in quotes."""
     thing = story.thing.title()
     return rng.choice((f'"{story.name} and the {thing}"', f'"{story.name} the {story.being.title()}"'))
@@ -224,7 +224,7 @@ def moral(rng: Random, story: Story) -> str:
     return story.say(rng.choice(shapes))
 
 
-def summary(rng: Random, story: Story) -> str:
+def story_summary(rng: Random, story: Story) -> str:
     """The story in one sentence."""
     shapes = (
         "{name} the {being} wanted to {wish}, found {a_thing}, met {a_helper} and came home happy.",

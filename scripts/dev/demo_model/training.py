@@ -10,7 +10,7 @@ from typing import Any
 
 from nightjar.scripts.dev.demo_model.corpus import chats
 from nightjar.scripts.dev.demo_model.extras import training_package
-from nightjar.scripts.dev.demo_model.network import Shape, hidden_states, new_weights
+from nightjar.scripts.dev.demo_model.network import NetworkShape, hidden_states, new_weights
 from nightjar.scripts.dev.demo_model.tokenizer import Encoded, encode_chat
 
 
@@ -29,7 +29,7 @@ class Recipe:
     answer_weight: float = 4.0
 
 
-def batches(tokenizer: Any, recipe: Recipe, shape: Shape) -> Iterator[list[Encoded]]:
+def batches(tokenizer: Any, recipe: Recipe, shape: NetworkShape) -> Iterator[list[Encoded]]:
     """Endless batches of at most `batch_tokens` ids, padding included; chats longer than the context are left out."""
     stream, rng = chats(recipe.seed), Random(recipe.seed)
     while True:
@@ -59,7 +59,7 @@ def padded(rows: list[Encoded]) -> tuple[Any, Any]:
     return ids, weights
 
 
-def loss_of(weights: dict[str, Any], shape: Shape, ids: Any, importance: Any) -> Any:
+def loss_of(weights: dict[str, Any], shape: NetworkShape, ids: Any, importance: Any) -> Any:
     """Weighted mean cross-entropy; scores are computed only where a token is to be learned."""
     torch = training_package("torch")
     targets, importance = ids[:, 1:], importance[:, 1:]
@@ -127,7 +127,11 @@ def optimisers(weights: dict[str, Any], recipe: Recipe) -> tuple[Muon, Any]:
 
 
 def train(
-    tokenizer: Any, recipe: Recipe, shape: Shape, checkpoint: Path, on_checkpoint: Callable[[dict[str, Any], int], None]
+    tokenizer: Any,
+    recipe: Recipe,
+    shape: NetworkShape,
+    checkpoint: Path,
+    on_checkpoint: Callable[[dict[str, Any], int], None],
 ) -> dict[str, Any]:
     """The trained weights. Every 200 steps it saves to `checkpoint`, to resume from, and calls back."""
     torch = training_package("torch")

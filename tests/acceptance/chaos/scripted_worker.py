@@ -25,7 +25,7 @@ from nightjar.scripts.session import open_session
 from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
 from nightjar.workers.engine.request import Generation, Request
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.process.gpus import Pin, choose, list_cards
+from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
 from nightjar.workers.process.main import WorkerOptions, serve
 from nightjar.workers.process.supervisor import Supervisor
 
@@ -143,7 +143,7 @@ async def main(arguments: list[str]) -> int:
         if not given.single:
             command = (sys.executable, "-m", "tests.acceptance.chaos.scripted_worker")
             burst = ["--burst"] if given.burst else []
-            pins = choose(None, list_cards()) if KNOBS.get("cards") else [Pin()]
+            pins = choose_pins(None, list_cards()) if KNOBS.get("cards") else [Pin()]
             return await Supervisor(burst, pins, session.database, burst=given.burst, command=command).run()
         options = WorkerOptions(
             model=MODEL, gpu=given.gpu, burst=given.burst, probe=False, started_ms=given.started_ms,

@@ -9,7 +9,7 @@ import pytest
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.ending import Ending, Gate, GateKind, Outcome
+from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.verdict import set_baseline
@@ -50,10 +50,14 @@ async def test_a_regression_against_the_suites_baseline(database: Database, nigh
     await set_baseline(first, None, database)
     ended = await closed(night, database, tmp_path, REGRESSION, BELOW)
     assert ended.verdict is not None
-    assert (ended.verdict.outcome, ended.verdict.failed, ended.verdict.baseline) == (Outcome.TRIPPED, True, first.name)
+    assert (ended.verdict.outcome, ended.verdict.failed, ended.verdict.baseline) == (
+        GateOutcome.TRIPPED,
+        True,
+        first.name,
+    )
     report = await collect(night.id, database)
     assert report.verdict == ended.verdict
-    tripped = [result for result in ended.verdict.results if result.outcome is Outcome.TRIPPED]
+    tripped = [result for result in ended.verdict.results if result.outcome is GateOutcome.TRIPPED]
     assert {result.gate.kind for result in tripped} == {GateKind.REGRESSION}
     warnings = [notice.text for notice in report.notices if notice.level == "warning"]
     assert {result.sentence() for result in tripped} <= set(warnings)
@@ -68,7 +72,7 @@ async def test_without_a_baseline_it_is_inconclusive(
     """Said, with what to do; it fails only when strict."""
     ended = await closed(night, database, tmp_path, REGRESSION, strict=strict)
     assert ended.verdict is not None
-    assert (ended.verdict.outcome, ended.verdict.failed) == (Outcome.INCONCLUSIVE, strict)
+    assert (ended.verdict.outcome, ended.verdict.failed) == (GateOutcome.INCONCLUSIVE, strict)
     assert "nightjar baseline set" in ended.verdict.results[0].reason
 
 
@@ -79,7 +83,7 @@ async def test_a_gate_that_cannot_be_tried_any_more_ends_no_night(
     gone = Gate(kind=GateKind.BELOW, metric="own_scorer", value=1)
     ended = await closed(night, database, tmp_path, gone)
     assert ended.verdict is not None
-    assert ended.verdict.outcome is Outcome.INCONCLUSIVE
+    assert ended.verdict.outcome is GateOutcome.INCONCLUSIVE
     assert "no metric 'own_scorer'" in ended.verdict.results[0].reason
     assert len(ended.files) == 2
 

@@ -306,7 +306,7 @@ async def test_where_a_device_fails_the_probe_each_conversation_is_computed_alon
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on most GPUs: one conversation per decode, in equal chunks, nothing shared; and texts as one at a time."""
-    monkeypatch.setattr(reproducible, "differences", lambda *_: ["a full batch"])
+    monkeypatch.setattr(reproducible, "logit_differences", lambda *_: ["a full batch"])
     engine = await opened(slots=4, reproducible=True)
     assert engine.load.reproducible_alone
     requests = [asked(engine, "Tell me a story." * (30 * (n % 2) + 1), seed=n, max_tokens=12) for n in range(8)]
@@ -327,7 +327,7 @@ def test_the_probe_sees_what_depends_on_company(flash_attention: bool) -> None:
         cache_type_k="f16", cache_type_v="f16",
     )  # fmt: skip
     backend = LlamaBackend(LlamaModel(DEMO, gpu_layers=0, mmap=True, mlock=False), settings)
-    found = reproducible.differences(backend, 256)
+    found = reproducible.logit_differences(backend, 256)
     backend.close()
     assert ("joining others" in found) is flash_attention
     assert flash_attention or found == []

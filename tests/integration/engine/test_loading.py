@@ -12,7 +12,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.scripts.dev.bench.models import TINY, build
 from nightjar.workers.engine.device import Device
 from nightjar.workers.engine.llama.context import ContextSettings, flash_attention, without_flash
-from nightjar.workers.engine.loading import resolve
+from nightjar.workers.engine.loading import resolve_load
 from nightjar.workers.library.inspect import read_facts
 from tests.demo_engine import DEMO
 
@@ -21,7 +21,7 @@ GIB = 2**30
 
 def resolved(path: Path, *, free: int = 64 * GIB, is_cpu: bool = True, **settings: Any) -> tuple[Any, int | None]:
     device = Device(name="a device", is_cpu=is_cpu, free_bytes=free)
-    return resolve(path, LoadSettings(**settings), read_facts(path, "m"), device)
+    return resolve_load(path, LoadSettings(**settings), read_facts(path, "m"), device)
 
 
 @pytest.mark.parametrize(

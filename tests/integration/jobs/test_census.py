@@ -9,7 +9,7 @@ from typing import Any
 from nightjar.jobs.database import Database
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.census import census
-from nightjar.jobs.status.eta import Group
+from nightjar.jobs.status.eta import JobGroup
 
 
 async def store(database: Database, run: str, count: int, chance: random.Random) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ async def test_the_counts_are_those_of_grouping(database: Database) -> None:
             jobs[key] += 1
             turns[key] += row["turns_committed"]
             empty[key] += row["turns_empty"]
-        expected = {key: Group(jobs=jobs[key], committed=turns[key], empty=empty[key]) for key in jobs}
+        expected = {key: JobGroup(jobs=jobs[key], committed=turns[key], empty=empty[key]) for key in jobs}
         assert await census(run, database) == expected
     assert await census("none", database) == {}
 

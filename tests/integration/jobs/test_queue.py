@@ -10,7 +10,7 @@ import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.queue import Doorbell, Rung, listen, queue_name
+from nightjar.jobs.queue import Doorbell, DueJob, listen, queue_name
 from tests.workbench import until
 
 MODEL = "m/1"
@@ -28,15 +28,15 @@ class Ear:
     """A listener that claims nothing."""
 
     def __init__(self, services: ServiceUrls, *, room: int = 100) -> None:
-        self.batches: list[list[Rung]] = []
+        self.batches: list[list[DueJob]] = []
         self.room = room
         self._services = services
 
     @property
-    def heard(self) -> list[Rung]:
+    def heard(self) -> list[DueJob]:
         return [rung for batch in self.batches for rung in batch]
 
-    async def hear(self, rung: list[Rung]) -> None:
+    async def hear(self, rung: list[DueJob]) -> None:
         self.batches.append(rung)
 
     @contextlib.asynccontextmanager
@@ -65,7 +65,7 @@ async def test_entries_come_in_order_many_at_a_time_and_go_away(doorbell: Doorbe
             return await doorbell.depth(MODEL) == 0 and not await doorbell.redis.keys("arq:*")
 
         await until(empty)
-    assert ear.heard == [Rung("r", job, fence) for job, fence in entries]
+    assert ear.heard == [DueJob("r", job, fence) for job, fence in entries]
     assert len(ear.batches) == 1
 
 
@@ -97,8 +97,8 @@ async def test_what_a_dead_worker_locked_is_passed_over_until_the_lock_lapses(
     await doorbell.redis.set(f"{in_progress_key_prefix}held.0", "1", px=700)
     ear = Ear(services)
     async with ear.listening():
-        await until(lambda: ear.heard == [Rung("r", "free", 0)])
-        await until(lambda: ear.heard == [Rung("r", "free", 0), Rung("r", "held", 0)])
+        await until(lambda: ear.heard == [DueJob("r", "free", 0)])
+        await until(lambda: ear.heard == [DueJob("r", "free", 0), DueJob("r", "held", 0)])
 
 
 async def test_what_others_wrote_into_the_queue_is_thrown_away(doorbell: Doorbell, services: ServiceUrls) -> None:
@@ -117,7 +117,7 @@ async def test_what_others_wrote_into_the_queue_is_thrown_away(doorbell: Doorbel
             return await doorbell.depth(MODEL) == 0
 
         await until(empty)
-    assert ear.heard == [Rung("r", "right", 0)]
+    assert ear.heard == [DueJob("r", "right", 0)]
 
 
 async def test_a_flushed_script_is_sent_again(doorbell: Doorbell, services: ServiceUrls) -> None:

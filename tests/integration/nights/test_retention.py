@@ -22,15 +22,15 @@ from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
 from nightjar.pipeline.compare.verdict import find_baseline, set_baseline
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.nights import retention
-from nightjar.pipeline.nights.retention import Night, drop_transcripts, expired, plan_retention
+from nightjar.pipeline.nights.retention import StoredNight, drop_transcripts, expired, plan_retention
 from tests import factories
 
 START = datetime(2026, 11, 1, 2, 0, tzinfo=UTC)
 
 
-def night(day: int, series: str = "nightly", **changes: Any) -> Night:
+def night(day: int, series: str = "nightly", **changes: Any) -> StoredNight:
     given = {"ended": True, "dropped": False, **changes}
-    return Night(
+    return StoredNight(
         id=f"{series}{day}", name=f"{series}-{day}", series=series, created_at=START + timedelta(days=day), **given
     )
 
@@ -52,7 +52,7 @@ def night(day: int, series: str = "nightly", **changes: Any) -> Night:
     ],
 )
 def test_which_nights_are_old(
-    nights: list[Night], keep: dict[str, int | None], pinned: tuple[str, ...], gone: list[str]
+    nights: list[StoredNight], keep: dict[str, int | None], pinned: tuple[str, ...], gone: list[str]
 ) -> None:
     assert [one.id for one in expired(nights, keep, frozenset(pinned))] == gone
 
@@ -156,7 +156,7 @@ async def test_baselines_are_pinned(database: Database, run: Run, tmp_path: Path
     await _copy(database, run, "newer")
     assert await plan_retention(database, NightSettings(), keep_nights=1) == []
     with pytest.raises(UsageError, match="nightjar baseline clear sample"):
-        await control.remove(run, database)
+        await control.remove_run(run, database)
     await database.raw["baselines"].delete_many({})
     await database.raw["schedules"].insert_one({"_id": "s", "enqueue": {"baseline": run.name}})
     assert await pinned_runs(database) == {run.id}

@@ -289,7 +289,7 @@ async def test_a_run_removed_while_it_expands_leaves_no_job(
     await store_suite(database, sequences=7)
 
     async def remove() -> None:
-        await control.remove(await control.cancel(await the_run(), database), database)
+        await control.remove_run(await control.cancel(await the_run(), database), database)
 
     after_first_batch(monkeypatch, remove)
     with pytest.raises(UsageError, match="removed"):

@@ -13,11 +13,11 @@ from nightjar.jobs.ending import (
     Event,
     Gate,
     GateKind,
+    GateOutcome,
     GateResult,
     GateVerdict,
     Hook,
     HookKind,
-    Outcome,
     ended_how,
 )
 from nightjar.jobs.states import RunStatus
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 GATE = Gate(kind=GateKind.BELOW, metric="checks", value=0.8)
 
 
-def verdict(*outcomes: Outcome, strict: bool = False) -> GateVerdict:
+def verdict(*outcomes: GateOutcome, strict: bool = False) -> GateVerdict:
     results = tuple(GateResult(gate=GATE, about="r:m", outcome=outcome, reason="why") for outcome in outcomes)
     return GateVerdict(results=results, strict=strict, at=NOW)
 
@@ -38,11 +38,11 @@ def verdict(*outcomes: Outcome, strict: bool = False) -> GateVerdict:
     ("status", "reason", "found", "event"),
     [
         (RunStatus.DONE, None, None, Event.DONE),
-        (RunStatus.DONE, None, verdict(Outcome.PASSED), Event.DONE),
-        (RunStatus.DONE, None, verdict(Outcome.PASSED, Outcome.TRIPPED), Event.TRIPPED),
-        (RunStatus.DONE, None, verdict(Outcome.INCONCLUSIVE), Event.DONE),
-        (RunStatus.DONE, None, verdict(Outcome.INCONCLUSIVE, strict=True), Event.TRIPPED),
-        (RunStatus.STOPPED, "deadline 2026-11-21 07:00 UTC", verdict(Outcome.TRIPPED), Event.DEADLINE),
+        (RunStatus.DONE, None, verdict(GateOutcome.PASSED), Event.DONE),
+        (RunStatus.DONE, None, verdict(GateOutcome.PASSED, GateOutcome.TRIPPED), Event.TRIPPED),
+        (RunStatus.DONE, None, verdict(GateOutcome.INCONCLUSIVE), Event.DONE),
+        (RunStatus.DONE, None, verdict(GateOutcome.INCONCLUSIVE, strict=True), Event.TRIPPED),
+        (RunStatus.STOPPED, "deadline 2026-11-21 07:00 UTC", verdict(GateOutcome.TRIPPED), Event.DEADLINE),
         (RunStatus.STOPPED, "3 of 9 jobs failed (fail_on_error is 3)", None, Event.STOPPED),
         (RunStatus.CANCELLED, "cancelled", None, None),  # whoever did it knows
         (RunStatus.ACTIVE, None, None, None),
@@ -56,9 +56,9 @@ def test_what_an_end_is_called(
 
 
 def test_a_verdict_is_its_worst_result() -> None:
-    assert verdict(Outcome.PASSED, Outcome.INCONCLUSIVE).outcome is Outcome.INCONCLUSIVE
-    assert verdict(Outcome.INCONCLUSIVE, Outcome.TRIPPED).outcome is Outcome.TRIPPED
-    assert verdict(Outcome.TRIPPED).reasons() == ["Gate --fail-below checks:0.8: tripped for r:m: why."]
+    assert verdict(GateOutcome.PASSED, GateOutcome.INCONCLUSIVE).outcome is GateOutcome.INCONCLUSIVE
+    assert verdict(GateOutcome.INCONCLUSIVE, GateOutcome.TRIPPED).outcome is GateOutcome.TRIPPED
+    assert verdict(GateOutcome.TRIPPED).reasons() == ["Gate --fail-below checks:0.8: tripped for r:m: why."]
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nightjar.jobs.ending import Gate, GateKind, GateResult, GateVerdict, Outcome
+from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, GateVerdict
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.exports.write import render
-from nightjar.pipeline.judging.judged import Place
+from nightjar.pipeline.judging.judged import JudgedAt
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import Verdict
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -27,11 +27,11 @@ WORDS = "because it rambles"
 def judged() -> RunReport:
     about = [Sequence.model_validate({"id": f"s{n}", "turns": [{"prompt": f"p{n}"}]}) for n in range(6)]
     jobs = [factories.row(one, ["A reply."]) for one in about]
-    verdicts: dict[Place, dict[str, list[Verdict]]] = {
+    verdicts: dict[JudgedAt, dict[str, list[Verdict]]] = {
         (job.id, 0): {judge: [Verdict(criterion="plot", value=1 + at % 3, reason=WORDS)] for judge in ("j", "k")}
         for at, job in enumerate(jobs)
     }
-    bench = Bench(rubric=RUBRIC, prompt_digest="p" * 32, panel=Panel(judges=("j", "k")), verdicts=verdicts)
+    bench = JudgeResults(rubric=RUBRIC, prompt_digest="p" * 32, panel=Panel(judges=("j", "k")), verdicts=verdicts)
     for job in jobs:
         bench.score(job)
     return with_judging(factories.report_of(jobs, about, scales=bench.with_scales({})), bench)
@@ -39,7 +39,7 @@ def judged() -> RunReport:
 
 def gated() -> RunReport:
     gate = Gate(kind=GateKind.MISSING, metric=None, value=3, counted=True)
-    result = GateResult(gate=gate, about="r:m", outcome=Outcome.TRIPPED, reason="4 of 9 turns are missing")
+    result = GateResult(gate=gate, about="r:m", outcome=GateOutcome.TRIPPED, reason="4 of 9 turns are missing")
     verdict = GateVerdict(results=(result,), baseline="b", at=datetime(2026, 11, 21, tzinfo=UTC))
     return replace(factories.synthetic_report(), verdict=verdict)
 
@@ -53,7 +53,7 @@ def test_all_numbers_come_back(make: object) -> None:
     for name in set(vars(report)) - LEFT_OUT - {"judging"}:
         assert getattr(again, name) == getattr(report, name), name
     if report.judging is not None:
-        assert again.judging == replace(report.judging, bench=Bench())
+        assert again.judging == replace(report.judging, bench=JudgeResults())
     assert all(render(replace(again, sequences=report.sequences), form) for form in ("html", "json", "csv", "md"))
 
 

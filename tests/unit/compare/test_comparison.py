@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.ending import Gate, GateKind, GateResult, Outcome, failed
+from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, gates_failed
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
-from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
@@ -42,16 +42,16 @@ def held(base: RunReport, other: RunReport) -> Comparison:
     return compare_sides(one, two)
 
 
-def verdicts(comparison: Comparison) -> dict[str, Verdict]:
+def verdicts(comparison: Comparison) -> dict[str, PairDifference]:
     return {one.metric: one.pair.verdict for one in comparison.metrics}
 
 
 def test_worse_better_and_no_telling() -> None:
     """The verdict is about the other side; a run against itself cannot be told apart."""
     good, bad = night(0.95), night(0.1)
-    assert set(verdicts(held(good, bad)).values()) == {Verdict.WORSE}
-    assert set(verdicts(held(bad, good)).values()) == {Verdict.BETTER}
-    assert set(verdicts(held(good, good)).values()) == {Verdict.CANNOT_TELL}
+    assert set(verdicts(held(good, bad)).values()) == {PairDifference.WORSE}
+    assert set(verdicts(held(bad, good)).values()) == {PairDifference.BETTER}
+    assert set(verdicts(held(good, good)).values()) == {PairDifference.CANNOT_TELL}
 
 
 def test_measures_get_no_verdict() -> None:
@@ -148,7 +148,7 @@ def test_gate_that_is_none(kind: GateKind, text: str) -> None:
         parse_gate(kind, text)
 
 
-def outcomes(results: list[GateResult]) -> list[Outcome]:
+def outcomes(results: list[GateResult]) -> list[GateOutcome]:
     return [result.outcome for result in results]
 
 
@@ -156,7 +156,7 @@ def test_fail_below() -> None:
     """The mean against a limit; a metric that is not there is a mistake, not a pass."""
     report = night(0.5)
     limits = [parse_gate(GateKind.BELOW, f"checks:{limit}") for limit in (0.2, 0.9)]
-    assert outcomes(check_report(limits, report)) == [Outcome.PASSED, Outcome.TRIPPED]
+    assert outcomes(check_report(limits, report)) == [GateOutcome.PASSED, GateOutcome.TRIPPED]
     with pytest.raises(UsageError, match="'checks'"):
         check_report([parse_gate(GateKind.BELOW, "check:0.2")], report)
 
@@ -164,14 +164,14 @@ def test_fail_below() -> None:
 def test_nothing_to_hold_against_a_limit() -> None:
     """No value at all: inconclusive, which fails only when strict."""
     results = check_report([parse_gate(GateKind.BELOW, "checks:0.2")], night(0.5, dead=12))
-    assert outcomes(results) == [Outcome.INCONCLUSIVE]
-    assert (failed(results, strict=False), failed(results, strict=True)) == (False, True)
+    assert outcomes(results) == [GateOutcome.INCONCLUSIVE]
+    assert (gates_failed(results, strict=False), gates_failed(results, strict=True)) == (False, True)
 
 
 def test_max_missing() -> None:
     """Two of twelve jobs dead: 17 % of the turns."""
     gates = [parse_gate(GateKind.MISSING, limit) for limit in ("0.1", "0.2", "7", "8")]
-    passed = [Outcome.TRIPPED, Outcome.PASSED] * 2
+    passed = [GateOutcome.TRIPPED, GateOutcome.PASSED] * 2
     assert outcomes(check_report(gates, night(0.5, dead=2))) == passed
 
 
@@ -181,27 +181,27 @@ def test_what_a_stopped_run_never_generated_is_missing() -> None:
     jobs = [factories.row(one, ["fox"] * 4) for one in about[:3]]
     jobs.append(factories.row(about[3], [], status=JobStatus.PENDING))
     report = factories.report_of(jobs, about)
-    assert outcomes(check_report([parse_gate(GateKind.MISSING, "3")], report)) == [Outcome.TRIPPED]
+    assert outcomes(check_report([parse_gate(GateKind.MISSING, "3")], report)) == [GateOutcome.TRIPPED]
 
 
 def test_a_mean_over_what_is_left_passes_only_if_the_rest_could_not_change_it() -> None:
     """All right on ten of twelve sequences: above 0.8 even with the missing two as worst, but not above 0.9."""
     gates = [parse_gate(GateKind.BELOW, limit) for limit in ("checks:0.8", "checks:0.9")]
     results = check_report(gates, night(1.0, dead=2))
-    assert outcomes(results) == [Outcome.PASSED, Outcome.INCONCLUSIVE]
+    assert outcomes(results) == [GateOutcome.PASSED, GateOutcome.INCONCLUSIVE]
     assert "17% is missing" in results[1].reason
 
 
 @pytest.mark.parametrize(
     ("base", "other", "margin", "expected"),
     [
-        (0.95, 0.1, 0.05, Outcome.TRIPPED),  # the whole interval lies beyond the margin
-        (0.95, 0.95, 0.05, Outcome.PASSED),  # equal beyond doubt
-        (0.5, 0.52, 0.05, Outcome.INCONCLUSIVE),  # the interval reaches over the margin
-        (0.1, 0.95, 0.05, Outcome.PASSED),  # better is no regression
+        (0.95, 0.1, 0.05, GateOutcome.TRIPPED),  # the whole interval lies beyond the margin
+        (0.95, 0.95, 0.05, GateOutcome.PASSED),  # equal beyond doubt
+        (0.5, 0.52, 0.05, GateOutcome.INCONCLUSIVE),  # the interval reaches over the margin
+        (0.1, 0.95, 0.05, GateOutcome.PASSED),  # better is no regression
     ],
 )
-def test_regression(base: float, other: float, margin: float, expected: Outcome) -> None:
+def test_regression(base: float, other: float, margin: float, expected: GateOutcome) -> None:
     """Trips only beyond doubt."""
     gates = [parse_gate(GateKind.REGRESSION, f"checks:{margin}")]
     assert outcomes(check_comparison(gates, held(night(base), night(other)))) == [expected]
@@ -211,7 +211,7 @@ def test_regression_with_few_sequences() -> None:
     """Four sequences have no interval: inconclusive, however far apart."""
     comparison = held(night(1.0, numbers=range(4)), night(0.0, numbers=range(4)))
     assert outcomes(check_comparison([parse_gate(GateKind.REGRESSION, "checks:0")], comparison)) == [
-        Outcome.INCONCLUSIVE
+        GateOutcome.INCONCLUSIVE
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.parameters import Resolved, Source, resolve
+from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Summary, Timings, TurnRecord
 from nightjar.jobs.sequences import Document, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -80,7 +80,7 @@ class Talk:
     def _resolved(self, parameters: dict[str, Any]) -> Resolved:
         if not parameters:
             return self.resolved
-        return resolve([(Source.SUITE, self.resolved.values.model_dump()), (Source.SET, parameters)])
+        return resolve([(ParameterSource.SUITE, self.resolved.values.model_dump()), (ParameterSource.SET, parameters)])
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +116,7 @@ def talk() -> Callable[..., Talk]:
         conversation = open_conversation(
             sequence, template=compiled, tokenizer=tokenizer or ByteTokenizer(), context=context, bos_text=bos_text
         )
-        return Talk(conversation, resolve([(Source.SUITE, parameters)]))
+        return Talk(conversation, resolve([(ParameterSource.SUITE, parameters)]))
 
     return open_talk
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import TemplateError
-from nightjar.workers.conversation.templates import ChatTemplate, choose, merge_system
+from nightjar.workers.conversation.templates import ChatTemplate, default_template, merge_system
 from nightjar.workers.engine.fake import CHAT_TEMPLATE
 
 USER = [{"role": "user", "content": "Hi <b> é"}]
@@ -166,7 +166,7 @@ def test_long_conversations_are_allowed_more_work() -> None:
     ],
 )
 def test_named_templates(source: Any, text: str) -> None:
-    assert choose(source) == text
+    assert default_template(source) == text
 
 
 def test_typed_content_for_templates_that_read_nothing_else() -> None:

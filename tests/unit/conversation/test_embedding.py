@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.errors import ContextError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
-from nightjar.workers.conversation.embedding import Reply, compare, pairs_of
+from nightjar.workers.conversation.embedding import CommittedReply, measure_similarities, pairs_of
 from nightjar.workers.engine.fake import ScriptedEngine
 
 
@@ -18,8 +18,8 @@ def a_sequence(*references: str | None, mode: Mode = Mode.CHAT) -> Sequence:
     return Sequence(id="s", turns=tuple(TurnSpec(prompt="p", reference=text) for text in references), mode=mode)
 
 
-def replies(*texts: str | None) -> list[Reply]:
-    return [Reply(turn=turn, text=text) for turn, text in enumerate(texts)]
+def replies(*texts: str | None) -> list[CommittedReply]:
+    return [CommittedReply(turn=turn, text=text) for turn, text in enumerate(texts)]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_is_compared(sequence: Sequence, given: tuple[str | None, ...], com
 
 async def test_cosines(engine: ScriptedEngine) -> None:
     """Alike is 1, unlike is 0, and what has nothing to be compared with has no number."""
-    found = await compare(a_sequence("stone", None, "xyz"), replies("notes", "onset", "qqq"), engine)
+    found = await measure_similarities(a_sequence("stone", None, "xyz"), replies("notes", "onset", "qqq"), engine)
     assert [(s.turn, s.reference, s.previous) for s in found] == [
         (0, pytest.approx(1), None),
         (1, None, pytest.approx(1)),
@@ -70,7 +70,7 @@ async def test_cosines(engine: ScriptedEngine) -> None:
 )
 async def test_long_texts_are_embedded_in_parts(engine: ScriptedEngine, text: str, parts: int) -> None:
     """Nothing is cut off: the parts' mean has the letters of the whole, white space aside."""
-    (found,) = await compare(a_sequence("".join(sorted(set(text)))), replies(text), engine)
+    (found,) = await measure_similarities(a_sequence("".join(sorted(set(text)))), replies(text), engine)
     assert found.parts == parts
     assert found.reference is not None
     assert found.reference > 0.5
@@ -79,5 +79,5 @@ async def test_long_texts_are_embedded_in_parts(engine: ScriptedEngine, text: st
 async def test_a_character_that_does_not_fit(engine: ScriptedEngine) -> None:
     tiny = ScriptedEngine(kind=ModelKind.EMBEDDING, context=2)
     with pytest.raises(ContextError, match="3 tokens"):
-        await compare(a_sequence("ab"), replies("\u20ac"), tiny)
+        await measure_similarities(a_sequence("ab"), replies("\u20ac"), tiny)
     await tiny.close()

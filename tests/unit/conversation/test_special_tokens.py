@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.workers.conversation.special_tokens import Guard, Rendering, encode, guard_messages
+from nightjar.workers.conversation.special_tokens import Guard, Rendering, encode_rendering, guard_messages
 from nightjar.workers.engine.fake import TURN_END, TURN_START, ByteTokenizer
 
 SPECIALS = ByteTokenizer.special_texts
@@ -53,7 +53,7 @@ def test_only_the_templates_own_tokens_are_control_tokens(contents: list[str]) -
     guard = Guard.choose(SPECIALS, contents)
     wrapped = guard_messages(guard, [{"role": "user", "content": text} for text in contents], "")
     rendering = guard.unwrap("".join(f"<|im_start|>{m['content']}<|im_end|>" for m in wrapped))
-    ids = encode(tokenizer, rendering)
+    ids = encode_rendering(tokenizer, rendering)
     expected: list[int] = []
     for text in contents:
         expected += [TURN_START, *text.encode(), TURN_END]
@@ -76,7 +76,7 @@ def test_only_the_templates_own_tokens_are_control_tokens(contents: list[str]) -
 )
 def test_tokens_across_a_border(content: str, template: str, controls: int) -> None:
     guard = Guard.choose(SPECIALS, [content])
-    ids = encode(ByteTokenizer(), guard.unwrap(template.format(guard.wrap(content).strip())))
+    ids = encode_rendering(ByteTokenizer(), guard.unwrap(template.format(guard.wrap(content).strip())))
     assert sum(i >= 256 for i in ids) == controls
 
 
@@ -141,10 +141,10 @@ def test_pieces_join_as_the_whole_would(
     expected: str,
     written: Callable[[Sequence[int]], str],
 ) -> None:
-    ids = encode(SpacedTokenizer(), Rendering(text=text, guarded=guarded), start)
+    ids = encode_rendering(SpacedTokenizer(), Rendering(text=text, guarded=guarded), start)
     assert written(ids) == expected
 
 
 def test_plain_renderings_have_no_control_tokens(written: Callable[[Sequence[int]], str]) -> None:
     """Completion mode: everything was typed by somebody."""
-    assert written(encode(ByteTokenizer(), Rendering(text="a<|im_end|>", plain=True))) == "a<|im_end|>"
+    assert written(encode_rendering(ByteTokenizer(), Rendering(text="a<|im_end|>", plain=True))) == "a<|im_end|>"

@@ -11,7 +11,7 @@ from nightjar.config.errors import ContextError
 from nightjar.jobs.parameters import Policy, resolve
 from nightjar.jobs.records import Summary, Timings
 from nightjar.workers.conversation import compression
-from nightjar.workers.conversation.compression import Task, decide, summary
+from nightjar.workers.conversation.compression import Task, plan_compression, summary_record
 from nightjar.workers.conversation.plan import PromptPlan, ask, draft, replay
 from nightjar.workers.conversation.prompt_ids import DOCUMENTS, SUMMARISED
 from nightjar.workers.conversation.summaries import plan_turn
@@ -191,7 +191,7 @@ def test_other_policies_never_ask_for_a_summary(talk: Callable[..., Any]) -> Non
         told.say(f"reply {n} " + "r" * 160)
     asked = ask(told.conversation, 5, told.history, told.resolved.values, told.plans[-1])
     assert not draft(asked).fits
-    assert isinstance(decide(asked, told.resolved), PromptPlan)
+    assert isinstance(plan_compression(asked, told.resolved), PromptPlan)
 
 
 def test_a_summary_of_a_thinking_model_is_its_reply_only(talk: Callable[..., Any]) -> None:
@@ -202,12 +202,12 @@ def test_a_summary_of_a_thinking_model_is_its_reply_only(talk: Callable[..., Any
     for n in range(5):
         told.say(f"reply {n} " + "r" * 160)
     asked = ask(told.conversation, 5, told.history, told.resolved.values, told.plans[-1])
-    task = decide(asked, told.resolved)
+    task = plan_compression(asked, told.resolved)
     assert isinstance(task, Task)
     values = task.parts[0].resolved.values
     assert values.max_tokens == compression.HISTORY_TOKENS // 4 + compression.THINKING_TOKENS
     assert (values.stop, values.temperature) == ((), 0.0)
-    made = summary(task, 0, generation("<think>Hm.</think> They met. ", 10), seed=1)
+    made = summary_record(task, 0, generation("<think>Hm.</think> They met. ", 10), seed=1)
     assert made.text == "They met."
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from nightjar.config.errors import ParameterError
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.parameters import Source
+from nightjar.jobs.parameters import ParameterSource
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.turns import turn_parameters, turn_request
@@ -28,14 +28,14 @@ class RunPart:
     set_model_parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-LAYERS: list[tuple[Source, dict[str, Any]]] = [
-    (Source.DEFAULT, {}),
-    (Source.GGUF, {"facts": Facts("m", {"top_k": 1})}),
-    (Source.REGISTRY, {"registry": {"top_k": 2}}),
-    (Source.SUITE, {"sequence": {"top_k": 3}}),
-    (Source.TURN, {"turn": {"top_k": 4}}),
-    (Source.SET, {"all_models": {"top_k": 5}}),
-    (Source.SET_MODEL, {"this_model": {"m": {"top_k": 6}, "other": {"top_k": 7}}}),
+LAYERS: list[tuple[ParameterSource, dict[str, Any]]] = [
+    (ParameterSource.DEFAULT, {}),
+    (ParameterSource.GGUF, {"facts": Facts("m", {"top_k": 1})}),
+    (ParameterSource.REGISTRY, {"registry": {"top_k": 2}}),
+    (ParameterSource.SUITE, {"sequence": {"top_k": 3}}),
+    (ParameterSource.TURN, {"turn": {"top_k": 4}}),
+    (ParameterSource.SET, {"all_models": {"top_k": 5}}),
+    (ParameterSource.SET_MODEL, {"this_model": {"m": {"top_k": 6}, "other": {"top_k": 7}}}),
 ]
 
 
@@ -51,7 +51,7 @@ def test_the_highest_layer_wins_and_is_recorded(highest: int) -> None:
     resolved = turn_parameters(run, given.get("facts", Facts()), given.get("registry", {}), sequence, 0)
     assert resolved.values.top_k == (highest or 40)
     assert resolved.sources["top_k"] is LAYERS[highest][0]
-    assert resolved.sources["temperature"] is Source.DEFAULT
+    assert resolved.sources["temperature"] is ParameterSource.DEFAULT
 
 
 def test_a_bad_value_names_its_layer() -> None:
@@ -75,7 +75,7 @@ def test_records_chain_and_tell_their_parameters(talk: Callable[..., Any]) -> No
     first, second = told.say("a"), told.say("")
     assert first.chain == chain_digest("", 0, "One", b"a")
     assert second.chain == chain_digest(first.chain, 1, "Two", b"")
-    assert (first.parameters["top_k"], first.sources["top_k"]) == (7, Source.SUITE)
+    assert (first.parameters["top_k"], first.sources["top_k"]) == (7, ParameterSource.SUITE)
     assert (second.draw.empty, second.draw.degenerate) == ("no text", None)  # one reason, not two
     assert first.prompt_tokens == len(told.plans[0].ids)
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.dispatch.window import LARGEST, SMALLEST, Line, fair_window, next_size
+from nightjar.pipeline.dispatch.window import LARGEST, SMALLEST, QueueLine, fair_window, next_size
 
 
-def line(name: str, count: int, priority: int = 0) -> Line:
-    return Line(run=name, priority=priority, entries=[(f"{name}{n}", 0) for n in range(count)])
+def line(name: str, count: int, priority: int = 0) -> QueueLine:
+    return QueueLine(run=name, priority=priority, entries=[(f"{name}{n}", 0) for n in range(count)])
 
 
-def ids(window: Sequence[Line]) -> list[str]:
+def ids(window: Sequence[QueueLine]) -> list[str]:
     return [job for line in window for job, _ in line.entries]
 
 
@@ -33,7 +33,7 @@ def ids(window: Sequence[Line]) -> list[str]:
         ([line("a", 9), line("b", 9, priority=1)], 4, ["b0", "b1", "b2", "b3"]),
     ],
 )
-def test_fair_window(lines: list[Line], size: int, expected: list[str]) -> None:
+def test_fair_window(lines: list[QueueLine], size: int, expected: list[str]) -> None:
     assert ids(fair_window(lines, size)) == expected
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightjar.workers.engine.fake import Faults, ScriptedBackend
-from nightjar.workers.engine.scheduler import Limits, Scheduler
+from nightjar.workers.engine.scheduler import DeviceLimits, Scheduler
 from nightjar.workers.engine.slots import Copy, Work
 
 
@@ -17,7 +17,7 @@ from nightjar.workers.engine.slots import Copy, Work
 class Bench:
     """Runs a scheduler on the checking device; each work generates `replies[id]` tokens."""
 
-    limits: Limits
+    limits: DeviceLimits
     replies: dict[str, int] = field(default_factory=dict)
     fails_at: frozenset[int] = frozenset()
     """Steps whose decode fails."""
@@ -136,7 +136,7 @@ def test_every_request_ends_and_no_cell_is_held_twice(
     fails_at: frozenset[int],
 ) -> None:
     """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is."""
-    limits = Limits(
+    limits = DeviceLimits(
         slots=slots, context=128, n_batch=n_batch, can_copy=shares and slots > 1, can_trim=shares, min_copy=min_copy,
         replay=kind != "usual", alone=kind == "alone",
     )  # fmt: skip
@@ -161,7 +161,7 @@ def test_every_request_ends_and_no_cell_is_held_twice(
 @given(requests=requests, slots=st.integers(2, 4))
 def test_nobody_is_passed_over_for_ever(requests: list[tuple[tuple[int, ...], int, bool]], slots: int) -> None:
     """Sharing goes first, but the first in line is passed over at most 4 times per slot."""
-    bench = Bench(Limits(slots=slots, context=128, n_batch=32))
+    bench = Bench(DeviceLimits(slots=slots, context=128, n_batch=32))
     stranger = bench.submit("stranger", ids("zzzz"), 1)
     for number, (prompt, reply, final) in enumerate(requests * 3):
         bench.submit(str(number), prompt, reply, final=final)
@@ -171,7 +171,7 @@ def test_nobody_is_passed_over_for_ever(requests: list[tuple[tuple[int, ...], in
 
 def test_identical_prompts_are_computed_once() -> None:
     """Eight arrive together: one leads, the others sample from its last logits; nothing is computed twice."""
-    bench = Bench(Limits(slots=8, context=256, n_batch=64))
+    bench = Bench(DeviceLimits(slots=8, context=256, n_batch=64))
     for number in range(8):
         bench.submit(str(number), ids("p" * 200), 5)
     bench.run()
@@ -182,7 +182,7 @@ def test_identical_prompts_are_computed_once() -> None:
 
 def test_shared_beginning_is_computed_once() -> None:
     """Judge-shaped: one rubric, four replies, seven criteria each, through five slots."""
-    bench = Bench(Limits(slots=5, context=512, n_batch=64))
+    bench = Bench(DeviceLimits(slots=5, context=512, n_batch=64))
     rubric, replies = "R" * 200, [letter * 40 for letter in "abcd"]
     for reply in replies:
         for criterion in range(7):
@@ -194,7 +194,7 @@ def test_shared_beginning_is_computed_once() -> None:
 
 def test_later_turns_go_on_from_what_is_there() -> None:
     """A second turn that extends the first computes only what is new."""
-    bench = Bench(Limits(slots=2, context=256, n_batch=64))
+    bench = Bench(DeviceLimits(slots=2, context=256, n_batch=64))
     first = bench.submit("1", ids("hello there"), 4)
     bench.run()
     reply = (1001, 1002, 1003)
@@ -206,7 +206,7 @@ def test_later_turns_go_on_from_what_is_there() -> None:
 
 def test_long_prompts_stall_nobody_for_more_than_a_chunk() -> None:
     """A decoding slot gets its token in every step of another's prefill."""
-    bench = Bench(Limits(slots=2, context=1024, n_batch=16))
+    bench = Bench(DeviceLimits(slots=2, context=1024, n_batch=16))
     bench.submit("talker", ids("hi"), 60)
     bench.step()
     bench.submit("reader", tuple(range(700)), 1)
@@ -231,7 +231,7 @@ def test_long_prompts_stall_nobody_for_more_than_a_chunk() -> None:
 def test_chunks_fill_the_rows_of_the_kernels(
     n_batch: int, talkers: int, readers: list[int], computed: list[int]
 ) -> None:
-    bench = Bench(Limits(slots=4, context=1024, n_batch=n_batch))
+    bench = Bench(DeviceLimits(slots=4, context=1024, n_batch=n_batch))
     for number in range(talkers):
         bench.submit(f"talker {number}", (500 + number,), 60)
     bench.step()
@@ -243,7 +243,7 @@ def test_chunks_fill_the_rows_of_the_kernels(
 
 def test_slots_in_use_lie_side_by_side() -> None:
     """Devices compute neighbours together; which idle slot was used last matters less."""
-    bench = Bench(Limits(slots=8, context=64, n_batch=64))
+    bench = Bench(DeviceLimits(slots=8, context=64, n_batch=64))
     for number in range(8):
         bench.submit(f"old {number}", (number,) * 8, 1 + number * 3 % 8)  # they end in another order than the slots'
     bench.run()
@@ -256,7 +256,7 @@ def test_slots_in_use_lie_side_by_side() -> None:
 
 def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
     """Nobody waits for another one that waits, whichever slots they have."""
-    bench = Bench(Limits(slots=4, context=256, n_batch=256))
+    bench = Bench(DeviceLimits(slots=4, context=256, n_batch=256))
     bench.fill_every_slot()
     for number in range(4):
         bench.submit(f"new {number}", (*(7 for _ in range(40)), 20 + number), 9)
@@ -266,7 +266,7 @@ def test_who_shares_a_beginning_goes_on_at_once_when_it_is_there() -> None:
 
 def test_who_follows_a_follower_goes_on_with_it() -> None:
     """One rubric, two replies, several criteria each: all criteria of a reply in one step, not one a step."""
-    bench = Bench(Limits(slots=8, context=256, n_batch=256))
+    bench = Bench(DeviceLimits(slots=8, context=256, n_batch=256))
     bench.fill_every_slot()
     for number in range(8):
         bench.submit(f"new {number}", (*(90 for _ in range(40)), *(91 + number // 4 for _ in range(20)), number), 9)
@@ -288,7 +288,7 @@ def test_who_follows_a_follower_goes_on_with_it() -> None:
     ],
 )
 def test_who_computes_for_others_stops_where_they_go_their_own_way(prompts: list[str], steps: list[list[int]]) -> None:
-    bench = Bench(Limits(slots=4, context=64, n_batch=64, min_copy=2))
+    bench = Bench(DeviceLimits(slots=4, context=64, n_batch=64, min_copy=2))
     for number, prompt in enumerate(prompts):
         bench.submit(str(number), ids(prompt), 3)
     for lengths in steps:
@@ -303,7 +303,7 @@ def test_who_computes_for_others_stops_where_they_go_their_own_way(prompts: list
 
 def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
     """The next in line gets the cancelled one's slot at the very next plan."""
-    bench = Bench(Limits(slots=1, context=64, n_batch=16))
+    bench = Bench(DeviceLimits(slots=1, context=64, n_batch=16))
     bench.submit("long", ids("aaaa"), 50)
     bench.submit("next", ids("bbbb"), 1)
     for _ in range(3):
@@ -315,7 +315,7 @@ def test_a_slot_is_free_again_within_one_step_of_a_cancel() -> None:
 
 def test_cancelled_leader_leaves_its_work_to_the_followers() -> None:
     """What a leader had computed is taken over; the rest is computed by one of them."""
-    bench = Bench(Limits(slots=4, context=512, n_batch=50))
+    bench = Bench(DeviceLimits(slots=4, context=512, n_batch=50))
     for name in ("leader", "second", "third"):
         bench.submit(name, ids("q" * 200), 3)
     bench.submit("other", ids("q" * 180 + "another end"), 3)
@@ -328,7 +328,7 @@ def test_cancelled_leader_leaves_its_work_to_the_followers() -> None:
 
 def test_models_without_sharing_still_continue_a_conversation() -> None:
     """A recurrent state can only be extended exactly or cleared."""
-    bench = Bench(Limits(slots=2, context=256, n_batch=64, can_copy=False, can_trim=False))
+    bench = Bench(DeviceLimits(slots=2, context=256, n_batch=64, can_copy=False, can_trim=False))
     first = bench.submit("1", ids("hello there, who are you"), 4)
     bench.run()
     exact = bench.submit("2", (*first.prompt, 1001, 1002, 1003, *ids(" go on")), 2)
@@ -341,7 +341,7 @@ def test_models_without_sharing_still_continue_a_conversation() -> None:
 
 def test_idle_prefixes_that_are_wanted_stay() -> None:
     """A free slot whose beginning a waiting request needs is not given to a stranger while another is free."""
-    bench = Bench(Limits(slots=3, context=256, n_batch=64))
+    bench = Bench(DeviceLimits(slots=3, context=256, n_batch=64))
     for letter in "abc":
         bench.submit(letter, ids(letter * 100), 1)
         bench.run()
@@ -353,7 +353,7 @@ def test_idle_prefixes_that_are_wanted_stay() -> None:
 
 def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
     """A stranger takes the slot of a conversation that has ended, though it was used later."""
-    bench = Bench(Limits(slots=2, context=256, n_batch=64))
+    bench = Bench(DeviceLimits(slots=2, context=256, n_batch=64))
     first = bench.submit("first", ids("a" * 60), 4)
     bench.run()
     bench.submit("ended", ids("b" * 60), 1, final=True)
@@ -367,7 +367,7 @@ def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
 
 def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:
     """Two conversations with one text: the second's next turn is not computed anew because the first's is running."""
-    bench = Bench(Limits(slots=4, context=256, n_batch=64, min_copy=200))
+    bench = Bench(DeviceLimits(slots=4, context=256, n_batch=64, min_copy=200))
     firsts = [bench.submit(name, ids("a" * 30), 4) for name in ("1", "2")]
     bench.run()
     prompt = (*firsts[0].prompt, 1001, 1002, 1003, *ids(" and then?"))
@@ -378,7 +378,7 @@ def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:
 
 def test_after_a_failed_decode_nothing_is_believed() -> None:
     """What ran is dropped with every cell; what waits goes on."""
-    bench = Bench(Limits(slots=1, context=64, n_batch=16))
+    bench = Bench(DeviceLimits(slots=1, context=64, n_batch=16))
     running = bench.submit("running", ids("aaaa"), 9)
     bench.submit("waiting", ids("aaaa"), 1)
     bench.step()

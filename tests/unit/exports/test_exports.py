@@ -17,11 +17,11 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.file import ExportOptions
 from nightjar.pipeline.exports.formats import BUILDERS, export
-from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, Place
-from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.judged import JudgedAt, JudgedJob, JudgedPair
+from nightjar.pipeline.judging.pairs import Opinion, PairOutcome, PairResult
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -54,12 +54,12 @@ def story(name: str = "1", turns: int = 1, **fields: Any) -> PromptSequence:
 
 def judged(jobs: Sequence[JobRow], about: Sequence[PromptSequence], points: Sequence[int | None]) -> RunReport:
     """A report in which a judge gave these points to the turns, in the jobs' order."""
-    places: list[Place] = [(job.id, turn.index) for job in jobs for turn in job.turns]
+    places: list[JudgedAt] = [(job.id, turn.index) for job in jobs for turn in job.turns]
     verdicts = {
         place: {"judge": [Verdict(criterion="plot", value=value, reason=f"{value}, since <b>")]}
         for place, value in zip(places, points, strict=True)
     }
-    bench = Bench(rubric=POINTS, prompt_digest="p" * 32, panel=Panel(judges=("judge",)), verdicts=verdicts)
+    bench = JudgeResults(rubric=POINTS, prompt_digest="p" * 32, panel=Panel(judges=("judge",)), verdicts=verdicts)
     for job in jobs:
         bench.score(job)
     report = factories.report_of(jobs, about, scales=bench.with_scales({}), repeats=len(jobs))
@@ -287,14 +287,14 @@ def test_mt_bench_judgments_have_a_score_or_fastchats_mark_of_none() -> None:
 @pytest.mark.parametrize(
     ("orders", "winners"),
     [
-        ((Outcome.WON, Outcome.WON), ("model_1", "model_1")),
-        ((Outcome.WON, Outcome.LOST), ("model_1", "model_2")),  # the order decided: show_result counts a tie
-        ((Outcome.TIED, Outcome.TIED), ("tie", "tie")),
-        ((Outcome.LOST, None), ("model_2", "error")),
+        ((PairOutcome.WON, PairOutcome.WON), ("model_1", "model_1")),
+        ((PairOutcome.WON, PairOutcome.LOST), ("model_1", "model_2")),  # the order decided: show_result counts a tie
+        ((PairOutcome.TIED, PairOutcome.TIED), ("tie", "tie")),
+        ((PairOutcome.LOST, None), ("model_2", "error")),
     ],
 )
 def test_mt_bench_pairs_keep_both_orders(
-    orders: tuple[Outcome | None, Outcome | None], winners: tuple[str, str]
+    orders: tuple[PairOutcome | None, PairOutcome | None], winners: tuple[str, str]
 ) -> None:
     about = [story("81")]
     jobs = [factories.row(about[0], ["a"], model=model) for model in ("amber", "basalt")]
@@ -305,7 +305,7 @@ def test_mt_bench_pairs_keep_both_orders(
         names=("amber", "basalt"),
         opinions={"judge": [Opinion(criterion="plot", orders=orders, reasons=("so", "and so"))]},
     )
-    bench = Bench(rubric=CHOICES, panel=Panel(judges=("judge",)), pairs=(result,))
+    bench = JudgeResults(rubric=CHOICES, panel=Panel(judges=("judge",)), pairs=(result,))
     report = with_judging(factories.report_of(jobs, about, scales=bench.with_scales({})), bench)
     (row,) = lines(files(report, "mt-bench")["run.mt-bench/model_judgment/judge_pair.jsonl"])
     assert (row["model_1"], row["model_2"], row["g1_winner"], row["g2_winner"]) == ("amber", "basalt", *winners)

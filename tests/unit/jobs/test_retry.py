@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.jobs.retry import Again, Counters, Dead, Decision, Fault, Limits, backoff, decide
+from nightjar.jobs.retry import Again, Counters, Dead, Decision, Fault, RetryLimits, backoff, decide
 
-LIMITS = Limits(max_tries=3, max_lapses=5, max_crashes=2)
+LIMITS = RetryLimits(max_tries=3, max_lapses=5, max_crashes=2)
 
 
 def again(delay_s: float, counted: str, *, suspect: bool = False) -> Again:

@@ -10,9 +10,9 @@ import pytest
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, pair_up
-from nightjar.pipeline.judging.pair_prompts import Choice, Shown, read_choices
-from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult, opinions, score_pairs
+from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, judged_pairs
+from nightjar.pipeline.judging.pair_prompts import PairChoice, Shown, read_choices
+from nightjar.pipeline.judging.pairs import Opinion, PairOutcome, PairResult, opinions, score_pairs
 from nightjar.pipeline.judging.panel import Panel, seat
 from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_pairs
 from nightjar.pipeline.judging.prompts import JudgedTurn
@@ -45,7 +45,7 @@ def plan(*pairs: JudgedPair, by: Rubric | None = None, panel: Panel | None = Non
 
 def test_each_pair_is_asked_about_in_both_orders() -> None:
     """A job per pair, turn, judge and order, with an id of its own; the other order shows the second first."""
-    pairs = list(pair_up([AMBER], [BASALT], rubric()))
+    pairs = list(judged_pairs([AMBER], [BASALT], rubric()))
     specs = plan(*pairs, panel=Panel(judges=("judge", "other")))
     assert len({spec.id for spec in specs}) == len(specs) == 2 * 2 * 2
     first, second = specs[:2]
@@ -57,20 +57,20 @@ def test_each_pair_is_asked_about_in_both_orders() -> None:
 
 def test_a_later_turn_is_compared_with_what_came_before_it() -> None:
     """Each reply within its own conversation; independent turns, and twins up to here, are shown their prompt once."""
-    later = list(pair_up([AMBER], [BASALT], rubric()))[1]
+    later = list(judged_pairs([AMBER], [BASALT], rubric()))[1]
     text = plan(later)[0].sequence.prompt_text(0)
     assert (
         text.index("CONVERSATION 1") < text.index("one amber") < text.index("two amber") < text.index("CONVERSATION 2")
     )
     alone = [replace(one, independent=True) for one in (AMBER, BASALT)]
-    text = plan(list(pair_up(alone[:1], alone[1:], rubric()))[1])[0].sequence.prompt_text(0)
+    text = plan(list(judged_pairs(alone[:1], alone[1:], rubric()))[1])[0].sequence.prompt_text(0)
     assert text.count("p1") == 1
     assert "one amber" not in text
 
 
 def test_criteria_share_all_but_the_question() -> None:
     """No model's name is in it, the reason comes before the choice, and the longest common part is all but the end."""
-    (spec, _) = plan(next(pair_up([AMBER], [BASALT], rubric())))
+    (spec, _) = plan(next(judged_pairs([AMBER], [BASALT], rubric())))
     asked = [spec.sequence.prompt_text(turn) for turn in range(2)]
     assert len({prompt.rpartition("\n\n")[0] for prompt in asked}) == 1
     assert not [name for name in ("amber-1b", "basalt-3b") if name in spec.sequence.model_dump_json()]
@@ -88,7 +88,7 @@ def test_what_needs_no_judge() -> None:
         (AMBER, replace(AMBER, id="twin"), 0.5),
     ]
     for first, second, points in cases:
-        pair = next(pair_up([first], [second], rubric()))
+        pair = next(judged_pairs([first], [second], rubric()))
         assert pair.decided is not None
         assert pair.decided[0] == points
         assert plan(pair) == []
@@ -96,12 +96,12 @@ def test_what_needs_no_judge() -> None:
 
 def test_a_judge_compares_no_reply_of_its_own() -> None:
     panel = seat(("amber-1b", "copy", "judge"), {"amber-1b": frozenset({"f"}), "basalt-3b": frozenset()}, {"copy": "f"})
-    pair = next(pair_up([AMBER], [BASALT], rubric()))
+    pair = next(judged_pairs([AMBER], [BASALT], rubric()))
     assert {spec.judge for spec in plan(pair, panel=panel)} == {"judge"}
 
 
 def test_a_conversation_is_one_pair() -> None:
-    (pair,) = pair_up([AMBER], [BASALT], rubric(scope="conversation"))
+    (pair,) = judged_pairs([AMBER], [BASALT], rubric(scope="conversation"))
     text = plan(pair, by=rubric(scope="conversation"))[0].sequence.prompt_text(0)
     assert pair.turn is None
     assert text.index("two amber") < text.index("CONVERSATION 2") < text.index("one basalt")
@@ -130,19 +130,19 @@ def test_what_cannot_be_read_is_no_choice(reply: str | None, why: str) -> None:
     assert (at_once.shown, left_out.shown) == (Shown.SECOND, None)
 
 
-def choice(shown: str | None, reason: str = "because") -> Choice:
-    return Choice(criterion="plot", shown=Shown(shown) if shown else None, reason=reason)
+def choice(shown: str | None, reason: str = "because") -> PairChoice:
+    return PairChoice(criterion="plot", shown=Shown(shown) if shown else None, reason=reason)
 
 
-ORDERS: list[tuple[str | None, str | None, Outcome | None, bool | None]] = [
+ORDERS: list[tuple[str | None, str | None, PairOutcome | None, bool | None]] = [
     # what stood first and second; the second order shows the pair's second text first
-    ("1", "2", Outcome.WON, False),
-    ("2", "1", Outcome.LOST, False),
-    ("tie", "tie", Outcome.TIED, False),
+    ("1", "2", PairOutcome.WON, False),
+    ("2", "1", PairOutcome.LOST, False),
+    ("tie", "tie", PairOutcome.TIED, False),
     # the order changed the answer: a tie
-    ("1", "1", Outcome.TIED, True),
-    ("2", "2", Outcome.TIED, True),
-    ("1", "tie", Outcome.TIED, True),
+    ("1", "1", PairOutcome.TIED, True),
+    ("2", "2", PairOutcome.TIED, True),
+    ("1", "tie", PairOutcome.TIED, True),
     # half of it is missing
     ("1", None, None, None),
     (None, None, None, None),
@@ -151,13 +151,13 @@ ORDERS: list[tuple[str | None, str | None, Outcome | None, bool | None]] = [
 
 @pytest.mark.parametrize(("first", "second", "outcome", "flipped"), ORDERS)
 def test_both_orders_must_agree(
-    first: str | None, second: str | None, outcome: Outcome | None, flipped: bool | None
+    first: str | None, second: str | None, outcome: PairOutcome | None, flipped: bool | None
 ) -> None:
     opinion = opinions(rubric(), {0: [choice(first)], 1: [choice(second)]})[0]
     assert (opinion.outcome, opinion.flipped) == (outcome, flipped)
 
 
-def said(outcome: Outcome | None, criterion: str = "plot") -> Opinion:
+def said(outcome: PairOutcome | None, criterion: str = "plot") -> Opinion:
     return Opinion(criterion=criterion, orders=(outcome, outcome), reasons=("because", "because"))
 
 
@@ -176,10 +176,12 @@ def scored(*results: PairResult, **each: Any) -> dict[str, Any]:
 
 def test_a_score_is_the_share_of_comparisons_won() -> None:
     """Over opponents and judges, ties half, seen from the side of the reply; the composite is the plain mean."""
-    won, lost, tied = ([said(o, "plot"), said(o, "voice")] for o in (Outcome.WON, Outcome.LOST, Outcome.TIED))
+    won, lost, tied = (
+        [said(o, "plot"), said(o, "voice")] for o in (PairOutcome.WON, PairOutcome.LOST, PairOutcome.TIED)
+    )
     against_basalt = result(AMBER, BASALT, judge=won, other=tied)
     cinder = job("cinder", "one")
-    against_cinder = result(cinder, AMBER, judge=lost, other=[said(Outcome.LOST), said(Outcome.WON, "voice")])
+    against_cinder = result(cinder, AMBER, judge=lost, other=[said(PairOutcome.LOST), said(PairOutcome.WON, "voice")])
     scores = scored(against_basalt, against_cinder)
     assert scores["judge.plot"].value == (0.75 + 1.0) / 2
     assert scores["judge.voice"].value == (0.75 + 0.5) / 2
@@ -190,8 +192,8 @@ def test_a_score_is_the_share_of_comparisons_won() -> None:
 
 def test_a_comparison_without_outcome_is_missing() -> None:
     """Of one judge, by one criterion: that criterion and the composite have no value, the other keeps its own."""
-    half = [said(None, "plot"), said(Outcome.WON, "voice")]
-    whole = [said(Outcome.WON, "plot"), said(Outcome.WON, "voice")]
+    half = [said(None, "plot"), said(PairOutcome.WON, "voice")]
+    whole = [said(PairOutcome.WON, "plot"), said(PairOutcome.WON, "voice")]
     scores = scored(result(AMBER, BASALT, judge=half, other=whole))
     assert [scores[name].value for name in ("judge", "judge.plot", "judge.voice")] == [None, None, 1.0]
     assert scores["judge"].state is ScoreState.UNSCORED

@@ -18,7 +18,7 @@ from nightjar.workers.library.inventory import Held, ModelState, Serving, invent
 from nightjar.workers.library.manifest import Manifest, PulledFile, write_manifest
 from nightjar.workers.library.partial import pulling
 from nightjar.workers.library.registry import read_registry
-from nightjar.workers.library.removal import remove
+from nightjar.workers.library.removal import remove_model
 from tests.gguf_files import write_gguf
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -92,19 +92,19 @@ def test_last_use_is_kept_per_host(project: Settings) -> None:
 def test_removing_a_pulled_model_removes_its_folder(project: Settings) -> None:
     """Files and entry; a second time it is unknown."""
     path = pulled(project, "m")
-    removed = remove("m", state(project, "m"), project, keep_file=False)
+    removed = remove_model("m", state(project, "m"), project, keep_file=False)
     assert removed.from_registry
     assert removed.deleted == (path,)
     assert not path.parent.exists()
     assert read_registry(project.models_file).models == {}
     with pytest.raises(UnknownNameError):
-        remove("m", None, project, keep_file=False)
+        remove_model("m", None, project, keep_file=False)
 
 
 def test_keep_file_takes_it_off_the_list_only(project: Settings) -> None:
     """The file stays on the shelf and is found by its name."""
     path = pulled(project, "m")
-    assert remove("m", state(project, "m"), project, keep_file=True).kept == (path,)
+    assert remove_model("m", state(project, "m"), project, keep_file=True).kept == (path,)
     assert path.exists()
     assert not state(project, "m").registered
 
@@ -113,7 +113,7 @@ def test_files_elsewhere_are_never_deleted(project: Settings, tmp_path: Path) ->
     """Nightjar did not put them there."""
     path = write_gguf(tmp_path / "mine.gguf")
     add_entry(project.models_file, "mine", {"path": str(path)})
-    removed = remove("mine", state(project, "mine"), project, keep_file=False)
+    removed = remove_model("mine", state(project, "mine"), project, keep_file=False)
     assert (removed.deleted, removed.kept) == ((), (path,))
     assert path.exists()
 
@@ -122,9 +122,9 @@ def test_a_model_in_use_stays(project: Settings) -> None:
     """Loaded by a worker, or being downloaded: refused with the reason, nothing changed."""
     path = pulled(project, "m")
     with pytest.raises(ModelError, match="is loaded by host GPU"):
-        remove("m", state(project, "m", Serving(workers=("host GPU",))), project, keep_file=False)
+        remove_model("m", state(project, "m", Serving(workers=("host GPU",))), project, keep_file=False)
     with pulling(path.parent, "m"), pytest.raises(ModelError, match="is being downloaded"):
-        remove("m", state(project, "m"), project, keep_file=False)
+        remove_model("m", state(project, "m"), project, keep_file=False)
     assert path.exists()
     assert "m" in read_registry(project.models_file).models
 
@@ -132,7 +132,7 @@ def test_a_model_in_use_stays(project: Settings) -> None:
 def test_a_split_model_with_a_part_missing_can_be_removed(project: Settings) -> None:
     """What is left of it goes."""
     path = write_gguf(project.models_dir / "s-00001-of-00002.gguf")
-    assert remove("s", state(project, "s"), project, keep_file=False).deleted == (path,)
+    assert remove_model("s", state(project, "s"), project, keep_file=False).deleted == (path,)
 
 
 def aged(path: Path, days: int) -> Path:
@@ -198,5 +198,5 @@ def test_a_manifest_cannot_name_a_place_outside(project: Settings, key: str, nam
     assert file.read_text() != original
     [held] = inventory(project)
     assert (held.name, held.state) == ("m", ModelState.READY)  # by its file name
-    remove("m", held, project, keep_file=False)
+    remove_model("m", held, project, keep_file=False)
     assert list(project.models_dir.iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.scripts.views.model_recommend import parse_size
-from nightjar.scripts.views.models import size
+from nightjar.scripts.views.models import decimal_size
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_what_is_no_size(text: str) -> None:
 )
 def test_sizes_that_people_read(count: int | None, text: str | None) -> None:
     """None stays None: missing is not zero."""
-    assert size(count) == text
+    assert decimal_size(count) == text

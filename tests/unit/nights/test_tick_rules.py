@@ -9,7 +9,7 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs.nights import Missed, Overlap
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.nights.ticks import Rules, Step, decide
+from nightjar.pipeline.nights.ticks import Rules, TickStep, decide_tick
 
 TICK = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 WORKS = ("n-1", RunStatus.ACTIVE)
@@ -19,37 +19,39 @@ ENDED = ("n-1", RunStatus.STOPPED)
 @pytest.mark.parametrize(
     ("rules", "late_s", "previous", "waited", "step"),
     [
-        (Rules(), 0, None, False, Step.FIRE),
-        (Rules(), 0, ENDED, False, Step.FIRE),
-        (Rules(), 86_400, ENDED, False, Step.FIRE),  # missed: run, once
-        (Rules(missed=Missed.SKIP), 300, ENDED, False, Step.FIRE),  # within the grace it is not missed
-        (Rules(missed=Missed.SKIP), 301, ENDED, False, Step.SKIP),
-        (Rules(missed=Missed.SKIP), 301, ENDED, True, Step.FIRE),  # it was seen in time and had to wait
-        (Rules(missed=Missed.SKIP, grace_s=3600), 3000, None, False, Step.FIRE),
-        (Rules(overlap=Overlap.SKIP), 0, WORKS, False, Step.SKIP),
-        (Rules(overlap=Overlap.SKIP), 0, ENDED, False, Step.FIRE),
-        (Rules(overlap=Overlap.QUEUE), 0, WORKS, False, Step.WAIT),
-        (Rules(overlap=Overlap.QUEUE), 9_000, WORKS, True, Step.WAIT),
-        (Rules(overlap=Overlap.CANCEL_PREVIOUS), 0, WORKS, False, Step.CANCEL_AND_FIRE),
-        (Rules(), 0, ("n-1", RunStatus.PAUSED), False, Step.WAIT),  # somebody means to go on with it
+        (Rules(), 0, None, False, TickStep.FIRE),
+        (Rules(), 0, ENDED, False, TickStep.FIRE),
+        (Rules(), 86_400, ENDED, False, TickStep.FIRE),  # missed: run, once
+        (Rules(missed=Missed.SKIP), 300, ENDED, False, TickStep.FIRE),  # within the grace it is not missed
+        (Rules(missed=Missed.SKIP), 301, ENDED, False, TickStep.SKIP),
+        (Rules(missed=Missed.SKIP), 301, ENDED, True, TickStep.FIRE),  # it was seen in time and had to wait
+        (Rules(missed=Missed.SKIP, grace_s=3600), 3000, None, False, TickStep.FIRE),
+        (Rules(overlap=Overlap.SKIP), 0, WORKS, False, TickStep.SKIP),
+        (Rules(overlap=Overlap.SKIP), 0, ENDED, False, TickStep.FIRE),
+        (Rules(overlap=Overlap.QUEUE), 0, WORKS, False, TickStep.WAIT),
+        (Rules(overlap=Overlap.QUEUE), 9_000, WORKS, True, TickStep.WAIT),
+        (Rules(overlap=Overlap.CANCEL_PREVIOUS), 0, WORKS, False, TickStep.CANCEL_AND_FIRE),
+        (Rules(), 0, ("n-1", RunStatus.PAUSED), False, TickStep.WAIT),  # somebody means to go on with it
     ],
 )
-def test_rules(rules: Rules, late_s: float, previous: tuple[str, RunStatus] | None, waited: bool, step: Step) -> None:
-    assert decide(TICK, TICK + timedelta(seconds=late_s), rules, previous=previous, waited=waited).step is step
+def test_rules(
+    rules: Rules, late_s: float, previous: tuple[str, RunStatus] | None, waited: bool, step: TickStep
+) -> None:
+    assert decide_tick(TICK, TICK + timedelta(seconds=late_s), rules, previous=previous, waited=waited).step is step
 
 
 def test_a_tick_whose_deadline_is_over_makes_no_run() -> None:
     """It would be stopped at once."""
     late = TICK + timedelta(hours=6)
-    decision = decide(TICK, late, Rules(), previous=None, deadline_at=TICK + timedelta(hours=5))
-    assert decision.step is Step.SKIP
+    decision = decide_tick(TICK, late, Rules(), previous=None, deadline_at=TICK + timedelta(hours=5))
+    assert decision.step is TickStep.SKIP
     assert "deadline, 2026-11-21 07:00 UTC, is over" in (decision.reason or "")
 
 
 def test_why_is_said() -> None:
-    skipped = decide(TICK, TICK, Rules(overlap=Overlap.SKIP), previous=WORKS)
+    skipped = decide_tick(TICK, TICK, Rules(overlap=Overlap.SKIP), previous=WORKS)
     assert skipped.reason == "run n-1 was still ACTIVE"
-    missed = decide(TICK, TICK + timedelta(hours=5), Rules(missed=Missed.SKIP), previous=None)
+    missed = decide_tick(TICK, TICK + timedelta(hours=5), Rules(missed=Missed.SKIP), previous=None)
     assert missed.reason == "no dispatcher saw it until 5h later"
 
 

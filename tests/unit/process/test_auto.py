@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightjar.jobs.models import ModelKind
-from nightjar.workers.process.auto import Outlook, Place, Roamer
+from nightjar.workers.process.auto import Outlook, Roamer, ServingPlace
 from nightjar.workers.process.choose_model import IDLE_S, Backlog
 from nightjar.workers.process.gpus import Card, Pin
 from nightjar.workers.process.survey import Loadable, Waiting, backlogs
@@ -40,7 +40,7 @@ class World:
         self.started: list[FakeProcess] = []
         self.now = 0.0
         pins = [Pin(card=Card(index=str(n), uuid=uuid, name=uuid, memory_bytes=None)) for n, uuid in enumerate(cards)]
-        self.places = [Place(pin=pin, room_bytes=8 * GB) for pin in pins or [Pin(cpu_only=True)]]
+        self.places = [ServingPlace(pin=pin, room_bytes=8 * GB) for pin in pins or [Pin(cpu_only=True)]]
         self.idle_exit_s: float | None = None
         self.first = asyncio.Event()
 
@@ -49,7 +49,7 @@ class World:
             self.places, self.look, self.start, idle_exit_s=self.idle_exit_s, poll_s=0.001, clock=lambda: self.now
         )
 
-    async def look(self, place: Place, ours: Mapping[str, int]) -> Outlook:
+    async def look(self, place: ServingPlace, ours: Mapping[str, int]) -> Outlook:
         here = dict.fromkeys(self.waiting, Loadable(kind=ModelKind.CHAT, memory_bytes=GB, tags=()))
         waiting = {model: Waiting(due=count) for model, count in self.waiting.items()}
         busy = frozenset(model for model, count in self.waiting.items() if count)

@@ -8,7 +8,7 @@ import pytest
 
 from nightjar.config.errors import ModelFitError, UnknownNameError, UsageError
 from nightjar.jobs.models import ModelKind
-from nightjar.workers.library.quants import Choice, RemoteFile, choices, choose
+from nightjar.workers.library.quants import QuantFile, RemoteFile, choices, choose_quant
 from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, has_capability
 
 GB = 10**9
@@ -38,7 +38,7 @@ STORY = files(story_Q8_0=8.5, story_Q4_K_M=4.9, story_Q2_K=3.2, story_F16=16, st
 )
 def test_quantisations_of_names(name: str, quantisation: str | None) -> None:
     """As publishers write them."""
-    assert Choice(files=(RemoteFile(name=name, bytes=1, sha256=None),)).quantisation == quantisation
+    assert QuantFile(files=(RemoteFile(name=name, bytes=1, sha256=None),)).quantisation == quantisation
 
 
 def test_only_models_are_offered() -> None:
@@ -73,7 +73,7 @@ def test_only_models_are_offered() -> None:
 )
 def test_choosing_a_file(options: dict[str, Any], name: str) -> None:
     """By room, by quantisation, by pattern."""
-    assert choose("a/b", STORY, **options).name == name
+    assert choose_quant("a/b", STORY, **options).name == name
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_choosing_a_file(options: dict[str, Any], name: str) -> None:
 def test_choices_that_cannot_be_made(options: dict[str, Any], error: type[Exception], says: str) -> None:
     """With the nearest names, or with the numbers."""
     with pytest.raises(error) as caught:
-        choose("a/b", STORY, **options)
+        choose_quant("a/b", STORY, **options)
     assert says in str(caught.value)
     with pytest.raises(UnknownNameError, match="ends in -GGUF"):
-        choose("a/b", [RemoteFile(name="model.safetensors", bytes=1, sha256=None)])
+        choose_quant("a/b", [RemoteFile(name="model.safetensors", bytes=1, sha256=None)])
 
 
 def backlog(model: str, waiting: int, **changes: Any) -> Backlog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.workers.process.gpus import Card, choose
+from nightjar.workers.process.gpus import Card, choose_pins
 
 CARDS = [
     Card(index="0", uuid="GPU-aaaa1111", name="NVIDIA L4", memory_bytes=1),
@@ -27,13 +27,13 @@ CARDS = [
     ],
 )
 def test_choice(wanted: str | None, gpus: list[str]) -> None:
-    assert [pin.gpu for pin in choose(wanted, CARDS)] == gpus
+    assert [pin.gpu for pin in choose_pins(wanted, CARDS)] == gpus
 
 
 def test_the_environment_is_pinned_before_anything_touches_cuda() -> None:
-    assert choose("1", CARDS)[0].environment() == {"CUDA_VISIBLE_DEVICES": "GPU-bbbb2222"}
-    assert choose("none", CARDS)[0].environment() == {"CUDA_VISIBLE_DEVICES": ""}
-    assert choose(None, [])[0].environment() == {}, "nothing is hidden where nothing was chosen: Metal, say"
+    assert choose_pins("1", CARDS)[0].environment() == {"CUDA_VISIBLE_DEVICES": "GPU-bbbb2222"}
+    assert choose_pins("none", CARDS)[0].environment() == {"CUDA_VISIBLE_DEVICES": ""}
+    assert choose_pins(None, [])[0].environment() == {}, "nothing is hidden where nothing was chosen: Metal, say"
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_the_environment_is_pinned_before_anything_touches_cuda() -> None:
 )
 def test_refusal(wanted: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        choose(wanted, CARDS)
+        choose_pins(wanted, CARDS)
 
 
 def test_refusal_without_any_card() -> None:
     with pytest.raises(UsageError, match="No NVIDIA card"):
-        choose("0", [])
+        choose_pins("0", [])

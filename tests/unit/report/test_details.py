@@ -13,7 +13,7 @@ from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data.extremes import longest, worst
 from nightjar.pipeline.report.data.findings import doubts, failures
 from nightjar.pipeline.report.data.gaps import find_reference, gaps
-from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
@@ -85,9 +85,9 @@ def test_gaps_are_paired_and_adjusted() -> None:
     found = gaps(report, reference)
     assert found is not None
     assert found.reference == "good"
-    assert found.gaps["large", "bad"].verdict is Verdict.WORSE
+    assert found.gaps["large", "bad"].verdict is PairDifference.WORSE
     assert (found.gaps["large", "bad"].paired.difference or 0) < -0.7
-    assert found.gaps["small", "bad"].verdict is Verdict.CANNOT_TELL
+    assert found.gaps["small", "bad"].verdict is PairDifference.CANNOT_TELL
     assert ("large", "good") not in found.gaps
 
 

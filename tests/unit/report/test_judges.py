@@ -18,11 +18,11 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.compare.comparison import Side, compare_sides
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
-from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, Place
-from nightjar.pipeline.judging.pairs import Opinion, Outcome, PairResult
+from nightjar.pipeline.judging.judged import JudgedAt, JudgedJob, JudgedPair
+from nightjar.pipeline.judging.pairs import Opinion, PairOutcome, PairResult
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import JudgedTurn, Verdict
-from nightjar.pipeline.judging.results import Bench
+from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Rubric, read_rubric
 from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.report.data.judge_findings import unlike, with_judging
@@ -48,23 +48,23 @@ def rows(*models: str) -> list[JobRow]:
     return [factories.row(one, [f"A reply by {model}."], model=model) for model in models for one in ABOUT]
 
 
-def reported(bench: Bench, jobs: Sequence[JobRow]) -> RunReport:
+def reported(bench: JudgeResults, jobs: Sequence[JobRow]) -> RunReport:
     for job in jobs:
         bench.score(job)
     report = factories.report_of(jobs, ABOUT, scales=bench.with_scales({}))
     return with_judging(report, bench)
 
 
-def given(jobs: Sequence[JobRow], **judges: Sequence[int | None]) -> Bench:
+def given(jobs: Sequence[JobRow], **judges: Sequence[int | None]) -> JudgeResults:
     """A bench on which each judge gave these points to the jobs, in their order."""
-    verdicts: dict[Place, dict[str, list[Verdict]]] = {
+    verdicts: dict[JudgedAt, dict[str, list[Verdict]]] = {
         (job.id, 0): {
             judge: [Verdict(criterion="plot", value=values[at], reason=REASON if values[at] else "no whole JSON")]
             for judge, values in judges.items()
         }
         for at, job in enumerate(jobs)
     }
-    return Bench(rubric=points(), prompt_digest="p" * 32, panel=Panel(judges=tuple(judges)), verdicts=verdicts)
+    return JudgeResults(rubric=points(), prompt_digest="p" * 32, panel=Panel(judges=tuple(judges)), verdicts=verdicts)
 
 
 def found(report: RunReport) -> JudgingReport:
@@ -141,14 +141,14 @@ def test_a_check_that_says_nothing_of_these_scores_bars_nothing(checked: Checkup
     assert [place.rank for place in report.ranking.places] == [1, 2]
 
 
-def compared(jobs: Sequence[JobRow], outcomes: Sequence[tuple[Outcome | None, Outcome | None]]) -> Bench:
+def compared(jobs: Sequence[JobRow], outcomes: Sequence[tuple[PairOutcome | None, PairOutcome | None]]) -> JudgeResults:
     """A bench on which amber's replies (the first eight) were compared with basalt's, sequence by sequence."""
     results = []
     for at, orders in enumerate(outcomes):
         first, second = (_judged(job) for job in (jobs[at], jobs[at + len(ABOUT)]))
         opinion = Opinion(
             criterion="plot", orders=orders, reasons=(REASON, "no whole JSON" if None in orders else REASON),
-            first_shown=(orders[0] is Outcome.WON, orders[1] is Outcome.LOST),
+            first_shown=(orders[0] is PairOutcome.WON, orders[1] is PairOutcome.LOST),
         )  # fmt: skip
         pair = JudgedPair(first=first, second=second, turn=0)
         results.append(PairResult(pair=pair, names=("amber", "basalt"), opinions={"judge": [opinion]}))
@@ -157,7 +157,7 @@ def compared(jobs: Sequence[JobRow], outcomes: Sequence[tuple[Outcome | None, Ou
         for job in (result.pair.first, result.pair.second):
             pairs_of[job.id] = {0: [result]}
     panel = Panel(judges=("judge",))
-    return Bench(rubric=pairwise(), prompt_digest="p", panel=panel, pairs=tuple(results), pairs_of=pairs_of)
+    return JudgeResults(rubric=pairwise(), prompt_digest="p", panel=panel, pairs=tuple(results), pairs_of=pairs_of)
 
 
 def _judged(job: JobRow) -> JudgedJob:
@@ -165,7 +165,7 @@ def _judged(job: JobRow) -> JudgedJob:
     return JudgedJob(id=job.id, model=job.model, sequence=job.sequence, repeat=0, tags=(), turns=(turn,))
 
 
-WON, TIED, LOST = Outcome.WON, Outcome.TIED, Outcome.LOST
+WON, TIED, LOST = PairOutcome.WON, PairOutcome.TIED, PairOutcome.LOST
 
 
 def pairwise_report() -> RunReport:
@@ -232,7 +232,7 @@ def test_markdown_and_csv() -> None:
     assert {len(row) for row in csv.reader(io.StringIO(text_of(pairwise_report(), "csv")))} == {len(table[0])}
 
 
-def night(bench: Bench, jobs: Sequence[JobRow], run: str = "another") -> RunReport:
+def night(bench: JudgeResults, jobs: Sequence[JobRow], run: str = "another") -> RunReport:
     report = reported(bench, jobs)
     return replace(report, provenance=replace(report.provenance, id=run, name=run))
 
@@ -246,7 +246,7 @@ def test_only_alike_judging_is_compared() -> None:
         (replace(bench, prompt_digest="q" * 32), "different rubrics"),
         (given(jobs, other=[3] * 8), "different judges"),
         (replace(bench, files={"judge": "f" * 64}), "different judges"),
-        (Bench(), None),
+        (JudgeResults(), None),
     ]
     for other, why in cases:
         one, two = night(bench, rows("amber"), "one"), night(other, rows("amber"), "two")
@@ -272,7 +272,7 @@ def test_a_comparison_names_a_judge_that_failed_its_check() -> None:
 @pytest.mark.parametrize("form", ["html", "json", "csv", "md"])
 def test_a_run_without_judges_says_nothing_of_them(form: str) -> None:
     report = factories.report_of(rows("amber"), ABOUT)
-    assert with_judging(report, Bench()) is report
+    assert with_judging(report, JudgeResults()) is report
     text: Any = text_of(report, form)
     assert "Krippendorff" not in text
     assert "## Judges" not in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.parameters import Source
+from nightjar.jobs.parameters import ParameterSource
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.report.data.answer import answer
@@ -105,7 +105,7 @@ def test_equal_sampling_is_no_notice() -> None:
     """The same value from another layer is the same sampling."""
     lines = notices(
         row(ONE, ["x", "y"], model="a", parameters={"temperature": 0.2}),
-        row(ONE, ["x", "y"], model="b", parameters={"temperature": 0.2}, source=Source.SET),
+        row(ONE, ["x", "y"], model="b", parameters={"temperature": 0.2}, source=ParameterSource.SET),
     )
     assert lines == []
 

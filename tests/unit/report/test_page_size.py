@@ -13,7 +13,7 @@ from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.clip import Clip, clip, longest_that_fits, page_bytes
 from nightjar.pipeline.report.page.html import PAGE_BYTES
-from nightjar.pipeline.report.page.transcript_views import choose, flags
+from nightjar.pipeline.report.page.transcript_views import choose_transcripts, flags
 from tests import factories
 
 LIMIT = 5_000_000
@@ -89,7 +89,7 @@ def test_very_many_transcripts_are_chosen_from() -> None:
     report = report_of(400, 40)
     empty = factories.row(report.sequences[3], ["", "a", "b"], model="basalt", repeat=99, empty="no text")
     report = factories.report_of([*report.jobs, empty], report.sequences, repeats=60)
-    shown = choose(report, 400_000)
+    shown = choose_transcripts(report, 400_000)
     ids = {job.id for job in shown}
     assert 50 < len(shown) < 300
     assert empty.id in ids

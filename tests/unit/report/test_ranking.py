@@ -9,7 +9,7 @@ import pytest
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data.answer import answer
-from nightjar.pipeline.report.data.ranking import Verdict
+from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
@@ -117,4 +117,4 @@ def test_pairs_are_adjusted_together() -> None:
         assert pair.p_adjusted is not None
         assert pair.paired.p is not None
         assert pair.p_adjusted >= pair.paired.p
-        assert (pair.needed is None) == (pair.verdict is not Verdict.CANNOT_TELL)
+        assert (pair.needed is None) == (pair.verdict is not PairDifference.CANNOT_TELL)

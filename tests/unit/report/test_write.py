@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import OutputError, UsageError
-from nightjar.pipeline.exports.write import check_formats, write
+from nightjar.pipeline.exports.write import check_formats, write_exports
 from nightjar.pipeline.report.formats import files as module
 from nightjar.pipeline.report.formats.files import check_folder
 from tests.factories import synthetic_report
@@ -19,7 +19,7 @@ from tests.factories import synthetic_report
 def test_writes_what_is_asked(tmp_path: Path) -> None:
     """One file per format, in that order, in a folder that is made; nothing else lies there."""
     folder = tmp_path / "deep" / "reports"
-    paths = write(synthetic_report(repeats=1), ["csv", "md", "csv"], folder)
+    paths = write_exports(synthetic_report(repeats=1), ["csv", "md", "csv"], folder)
     assert [path.name for path in paths] == ["nightly-2026-11-20.csv", "nightly-2026-11-20.md"]
     assert sorted(folder.iterdir()) == sorted(paths)
 
@@ -36,7 +36,7 @@ def test_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "_fill", fill)
     with pytest.raises(OutputError, match=r"No space left on device.*--out DIR"):
-        write(report, ["md", "csv"], tmp_path)
+        write_exports(report, ["md", "csv"], tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("nightly-2026-11-20.md", "old")]
 
 
@@ -49,7 +49,7 @@ def test_unwritable_folder(kind: str, tmp_path: Path, monkeypatch: pytest.Monkey
     else:
         monkeypatch.setattr(Path, "touch", _denied)
         monkeypatch.setattr(module, "_fill", _denied)
-    for act in (lambda: check_folder(folder), lambda: write(synthetic_report(repeats=1), ["md"], folder)):
+    for act in (lambda: check_folder(folder), lambda: write_exports(synthetic_report(repeats=1), ["md"], folder)):
         with pytest.raises(OutputError, match=r"cannot be written to .*reports: .*--out DIR"):
             act()
     assert not folder.is_dir() or list(folder.iterdir()) == []

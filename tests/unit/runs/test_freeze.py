@@ -13,7 +13,7 @@ from nightjar.jobs.ending import Gate, GateKind, Hook, HookKind
 from nightjar.jobs.identity import default_run_seed
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.runs.freeze import adjustments, content_digest, differences, freeze, gate_differences, grown
+from nightjar.pipeline.runs.freeze import adjustments, content_digest, freeze, gate_differences, grown, run_differences
 from nightjar.pipeline.runs.request import make_request
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_too_many_jobs_are_refused_with_the_number() -> None:
 )
 def test_what_forbids_taking_one_for_the_other_is_said(change: dict[str, Any], said: list[str]) -> None:
     base: dict[str, Any] = {"seed": 7, "set_parameters": {"top_k": 5}, "paths": {"m": "/a.gguf"}}
-    assert differences(frozen(**base), frozen(**{**base, **change})) == said
+    assert run_differences(frozen(**base), frozen(**{**base, **change})) == said
 
 
 @pytest.mark.parametrize(

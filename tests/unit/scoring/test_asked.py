@@ -12,7 +12,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring import phrases
 from nightjar.pipeline.scoring.diversity import moving_share
-from nightjar.pipeline.scoring.measures_asked import ASKED, asked_scorer, validate
+from nightjar.pipeline.scoring.measures_asked import ASKED, asked_scorer, validate_measure
 from nightjar.pipeline.scoring.scorer import Context, apply
 from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_repeats, turn_lines
 from tests import factories
@@ -172,10 +172,10 @@ def test_self_similarity_compares_repeats() -> None:
 def test_bad_arguments_are_refused(name: str, value: Any, told: str) -> None:
     """Before anything is generated."""
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
-        validate(name, value)
+        validate_measure(name, value)
     assert told in str(caught.value)
 
 
 def test_every_measure_takes_true() -> None:
     for name in ASKED:
-        validate(name, True)
+        validate_measure(name, True)

@@ -9,7 +9,7 @@ import pytest
 
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring.calls import find_call
-from nightjar.pipeline.scoring.expectations import expectation_scorer, validate
+from nightjar.pipeline.scoring.expectations import expectation_scorer, validate_expectation
 from nightjar.pipeline.scoring.scorer import Context, apply
 
 ARGUMENTS = {"city": "Paris", "days": 3}
@@ -101,5 +101,5 @@ def test_share_of_fields(reply: Any, options: dict[str, Any], share: float) -> N
 def test_bad_arguments_are_refused(value: Any, told: str) -> None:
     """Before anything is generated."""
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
-        validate("fields", value)
+        validate_expectation("fields", value)
     assert told in str(caught.value)

@@ -16,9 +16,9 @@ from nightjar.config.settings import load_settings
 from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
 from nightjar.pipeline.scores import PASS, Direction, Scale, Score, ScoreState, passed, unscored
 from nightjar.pipeline.scoring import plugins
-from nightjar.pipeline.scoring.expectations import validate
+from nightjar.pipeline.scoring.expectations import validate_expectation
 from nightjar.pipeline.scoring.listing import listed
-from nightjar.pipeline.scoring.plugins import Source, load_user_scorers, user_scorers
+from nightjar.pipeline.scoring.plugins import ScorerSource, load_user_scorers, user_scorers
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
 from nightjar.pipeline.scoring.turn_scorer import line_names, turn_lines
 from tests import factories
@@ -46,13 +46,13 @@ rhymes = ScorerFactory(name="rhymes", build=_rhymes, help="ends with the text")
 """
 
 
-def source(found: Any, origin: str = "NIGHTJAR_SCORERS mine:it") -> Source:
+def source(found: Any, origin: str = "NIGHTJAR_SCORERS mine:it") -> ScorerSource:
     def load() -> Any:
         if isinstance(found, BaseException):
             raise found
         return found
 
-    return Source(origin=origin, module="mine", version="1", load=load)
+    return ScorerSource(origin=origin, module="mine", version="1", load=load)
 
 
 def scorer(function: Callable[[Context], Any], name: str = "mine", scale: Scale = PASS) -> FunctionScorer:
@@ -87,7 +87,7 @@ def test_the_setting_brings_scorers(module: Path) -> None:
     assert origins["rhymes"] == ("check", "NIGHTJAR_SCORERS house_scorers:rhymes")
     assert origins["includes"] == ("check", "nightjar")
     with pytest.raises(ValueError, match="rhymes takes a text"):
-        validate("rhymes", 3)
+        validate_expectation("rhymes", 3)
 
 
 def test_a_changed_file_is_another_version(module: Path) -> None:
@@ -101,10 +101,10 @@ def test_a_changed_file_is_another_version(module: Path) -> None:
 
 def test_built_in_checks_import_nothing_of_the_users(module: Path) -> None:
     """Import cost only where scoring happens: validating a suite of built-in checks loads no module of the user's."""
-    validate("includes", "fox")
+    validate_expectation("includes", "fox")
     assert "house_scorers" not in sys.modules
     with pytest.raises(ValueError, match="'rhymes'"):
-        validate("rhyme", "x")
+        validate_expectation("rhyme", "x")
     assert "house_scorers" in sys.modules
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.statistics.paired import compare, holm, mcnemar, sign_flip_test, t_test
+from nightjar.pipeline.statistics.paired import compare_pairs, holm, mcnemar, sign_flip_test, t_test
 from nightjar.pipeline.statistics.power import detectable_difference, power_of, sequences_needed
 from nightjar.pipeline.statistics.preference import bradley_terry, win_rates
 from nightjar.pipeline.statistics.spread import bootstrap_interval, variance_split
@@ -68,21 +68,21 @@ def test_holm_never_lowers(p_values: dict[str, float]) -> None:
 
 def test_compare_uses_shared_sequences() -> None:
     """Only what both have is compared; what one lacks is not a 0."""
-    paired = compare({"a": 1.0, "b": 1.0, "x": 9.0}, {"a": 0.0, "b": 1.0, "y": 9.0})
+    paired = compare_pairs({"a": 1.0, "b": 1.0, "x": 9.0}, {"a": 0.0, "b": 1.0, "y": 9.0})
     assert (paired.n, paired.difference, paired.wins, paired.ties, paired.losses) == (2, 0.5, 1, 1, 0)
     assert (paired.p, paired.interval) == (None, None)  # under five sequences nothing is claimed
 
 
 def test_compare_nothing_shared() -> None:
     """No shared sequence: no number at all."""
-    paired = compare({"a": 1.0}, {"b": 1.0})
+    paired = compare_pairs({"a": 1.0}, {"b": 1.0})
     assert (paired.n, paired.difference, paired.effect, paired.p) == (0, None, None, None)
 
 
 def test_equal_series_are_not_different() -> None:
     """A series against itself: p is 1."""
     series = {str(at): value for at, value in enumerate(DARWIN)}
-    assert compare(series, series).p == 1.0
+    assert compare_pairs(series, series).p == 1.0
 
 
 def test_five_sequences_cannot_show_a_difference() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nightjar.workers.engine.grammar.characters import common, complement
 from nightjar.workers.engine.grammar.gbnf import check_gbnf
-from nightjar.workers.engine.grammar.pattern import FORMATS, PLAIN, is_plain, json_text, literal, one_of
+from nightjar.workers.engine.grammar.pattern import FORMATS, PLAIN, gbnf_class, is_plain, json_text, literal
 from nightjar.workers.engine.grammar.schema import enforceable
 
 MOST_FREE_LEVELS = 8
@@ -27,7 +27,7 @@ QUOTE = literal('"')
 SPACE = '" "?'
 """One space at most: models run away in white space."""
 JSON_CHARACTER = (
-    rf'{one_of(PLAIN)} | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F]{{3}} | [dD] [0-7] [0-9a-fA-F]{{2}}))'
+    rf'{gbnf_class(PLAIN)} | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F]{{3}} | [dD] [0-7] [0-9a-fA-F]{{2}}))'
 )
 """GBNF: what may stand inside a JSON string. Halves of surrogate pairs have no place in UTF-8, escaped or not."""
 _INTEGER = '"-"? ("0" | [1-9] [0-9]{0,15})'
@@ -154,7 +154,7 @@ class _Writer:
                 f"{literal(c)} {rules[beginning + c]}" for c in sorted(following[beginning]) if beginning + c in rules
             ]
             free = common(PLAIN, complement((ord(c), ord(c)) for c in following[beginning]))
-            ways.append(f"{one_of(free)} {self.rule(one_of(PLAIN))}*")
+            ways.append(f"{gbnf_class(free)} {self.rule(gbnf_class(PLAIN))}*")
             rules[beginning] = self.rule(" | ".join(ways if beginning in names else [*ways, literal("")]))
         return self.rule(f"{QUOTE} {rules['']} {QUOTE}")
 

@@ -37,7 +37,7 @@ def literal(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def one_of(ranges: Ranges) -> str:
+def gbnf_class(ranges: Ranges) -> str:
     """GBNF for one character of the ranges."""
     return "[" + "".join(_point(low) + (f"-{_point(high)}" if high > low else "") for low, high in ranges) + "]"
 
@@ -49,7 +49,7 @@ def _point(code: int) -> str:
 def json_character(ranges: Ranges) -> str:
     """GBNF for one of these characters in a JSON string, written as itself or with a short escape."""
     plain = common(ranges, PLAIN)
-    written = [one_of(plain)] if plain else []
+    written = [gbnf_class(plain)] if plain else []
     written += [literal(escape) for code, escape in ESCAPED.items() if has(ranges, code)]
     if not written:
         raise GbnfError("it has a class without a character that JSON can hold plainly")

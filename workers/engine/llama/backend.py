@@ -28,7 +28,7 @@ from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.sampling import stages
-from nightjar.workers.engine.scheduler import Limits
+from nightjar.workers.engine.scheduler import DeviceLimits
 from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work, by_slot
 
 _NOBODY = Work("nobody", ())
@@ -50,7 +50,7 @@ class LlamaBackend:
         self.model = model
         self.tokenizer = model.tokenizer
         self.is_end = model.tokenizer.is_end
-        self.limits = Limits(
+        self.limits = DeviceLimits(
             slots=settings.slots,
             context=settings.context,
             n_batch=settings.n_batch,

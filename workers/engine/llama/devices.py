@@ -13,12 +13,12 @@ _GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gpu:
+class UsableGpu:
     description: str
     free_bytes: int
 
 
-def gpus() -> list[Gpu]:
+def gpus() -> list[UsableGpu]:
     """As far as this process may see them."""
     if not llama.llama_supports_gpu_offload():
         return []
@@ -30,7 +30,7 @@ def gpus() -> list[Gpu]:
         description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p(device))
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p(device), ctypes.byref(free), ctypes.byref(total))
-        found.append(Gpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
+        found.append(UsableGpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
     return found
 
 

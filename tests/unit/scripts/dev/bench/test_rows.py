@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from nightjar.scripts.dev.bench import rows
-from nightjar.scripts.dev.bench.measures import ENGINE, NO_SERVER, Match, Other
-from nightjar.scripts.dev.bench.rows import Goal, Row, as_json, not_measured, ratio, standing, table, unsettled
+from nightjar.scripts.dev.bench.measures import ENGINE, NO_SERVER, Other, SideBySide
+from nightjar.scripts.dev.bench.rows import Goal, Row, as_json, not_measured, ratio, rows_table, standing, unsettled
 
 AT_LEAST = Goal(bound=2.0)
 AT_MOST = Goal(bound=20.0, at_most=True)
@@ -65,10 +65,10 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert row.note == "52.0 against 26.0 tokens/s of server, 3 rounds"
 
 
-def match(*opened: Other) -> Match:
+def match(*opened: Other) -> SideBySide:
     """Two rounds against these: the engine has 100 and 101, the server 50. Opening one more would be an error."""
     coming = iter(opened)
-    found = Match(opener=lambda stack: next(coming), goal=AT_LEAST)
+    found = SideBySide(opener=lambda stack: next(coming), goal=AT_LEAST)
     for own in (100.0, 101.0):
         up = found.open(AsyncExitStack()).run is not None
         found.take({ENGINE: own, "one at a time": 10.0} | ({SERVER: 50.0} if up else {}))
@@ -153,7 +153,7 @@ def test_the_99th_percentile(values: list[float], expected: float) -> None:
 
 
 def test_the_table_counts_measured_goals_only() -> None:
-    shown = table(
+    shown = rows_table(
         [
             ratio("reached", {"engine": [2.0], "other": [1.0]}, AT_LEAST),
             ratio("missed", {"engine": [1.0], "other": [1.0]}, AT_LEAST),

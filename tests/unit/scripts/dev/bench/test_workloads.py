@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from nightjar.scripts.dev.bench.workloads import (
-    Chat,
+    BenchChat,
+    Delivered,
     Ids,
-    Outcome,
     Workload,
     judge_shaped,
     prompt_trie_size,
@@ -91,6 +91,6 @@ def test_distinct_beginnings_are_counted_once(prompts: list[Ids], size: int) -> 
 def test_sides_are_compared_by_work_that_is_the_same_for_all(
     schema: dict[str, str] | None, rate: float, unit: str
 ) -> None:
-    work = Workload(name="w", chats=(Chat(turns=((1,),), seed=0),), reply_tokens=60, at_once=1, json_schema=schema)
-    assert work.rate(Outcome(seconds=2.0, replies=4, reply_tokens=120)) == rate
+    work = Workload(name="w", chats=(BenchChat(turns=((1,),), seed=0),), reply_tokens=60, at_once=1, json_schema=schema)
+    assert work.rate(Delivered(seconds=2.0, replies=4, reply_tokens=120)) == rate
     assert work.unit == unit
