@@ -41,6 +41,7 @@ JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.DEAD: frozenset({JobStatus.PENDING}),
     JobStatus.CANCELLED: frozenset(),
 }
+"""Kept by the queries of each act on a job; a test tries every act in every status."""
 
 RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.EXPANDING: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),

@@ -15,8 +15,8 @@ LONGEST = timedelta(days=365)
 
 def parse_duration(option: str, text: str) -> float:
     """Seconds, more than 0 and at most a year. Raises UsageError that names the option."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    match = _DURATION.fullmatch(text.strip().lower())
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
     if max(days, hours, minutes, seconds) < 10**9:
         span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         if timedelta() < span <= LONGEST:
@@ -41,14 +41,14 @@ class Deadline:
         assert self.clock is not None
         day = start.astimezone(zone).date()
         for later in range(3):
-            found = datetime.combine(day + timedelta(days=later), self.clock, zone).astimezone(UTC)
-            if found > start:
-                return found
+            moment = datetime.combine(day + timedelta(days=later), self.clock, zone).astimezone(UTC)
+            if moment > start:
+                return moment
         raise AssertionError("every zone has this time of day within three days")
 
 
 def parse_deadline(text: str) -> Deadline:
-    """Raises UsageError."""
+    """The deadline of `--deadline`. Raises UsageError."""
     if clock := _CLOCK.fullmatch(text.strip()):
         return Deadline(clock=time(int(clock[1]), int(clock[2])))
     try:

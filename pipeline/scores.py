@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,7 +30,7 @@ class Scale:
 
     @property
     def is_share(self) -> bool:
-        """From 0 to 1, more is better, and made of passes and fails; a similarity is none."""
+        """From 0 to 1, more is better, and made of passes and fails; a similarity is not."""
         return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT
 
 
@@ -60,6 +61,19 @@ class Score:
     reason: str | None = None
 
 
+JobScores = dict[int, dict[str, Score]]
+"""Of one job: turn -> name of the score -> score."""
+
+
+def merge_scores(parts: Iterable[Mapping[int, Mapping[str, Score]]]) -> JobScores:
+    """One job's scores from several scorers, in their order."""
+    merged: JobScores = {}
+    for part in parts:
+        for turn, scores in part.items():
+            merged.setdefault(turn, {}).update(scores)
+    return merged
+
+
 PASSED = Score(value=1.0)
 
 
@@ -71,4 +85,5 @@ def passed(met: bool, *, answer: str | None = None, reason: str | None = None) -
 
 
 def unscored(reason: str) -> Score:
+    """The score of a reply that this scorer can say nothing of."""
     return Score(value=None, state=ScoreState.UNSCORED, reason=reason)

@@ -7,12 +7,12 @@ costs more than all the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
-from nightjar.pipeline.scores import Score
+from nightjar.pipeline.scores import JobScores, Score
 
 PROJECTION: dict[str, Any] = {
     "turns.draws.reply_ids": 0,
@@ -21,7 +21,7 @@ PROJECTION: dict[str, Any] = {
     "turns.chain": 0,
     "payload": 0,
 }
-"""What a report does not read of a job document; the number of reply ids is put in as `reply_tokens`."""
+"""What a report does not read of a job document; the number of reply ids is read as `reply_tokens`."""
 
 PIPELINE_STAGES: list[dict[str, Any]] = [
     {
@@ -33,8 +33,8 @@ PIPELINE_STAGES: list[dict[str, Any]] = [
 ]
 """Stages after the match: ids are counted on the server and never sent."""
 
-
 RECENT_VALUES = 40
+"""How many equal values a reader looks back for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,8 @@ class TurnRow:
     sources: Mapping[str, str]
     worker: str
     committed_at: datetime
-    scores: dict[str, Score] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    """By name. A row is never written to: scoring makes another (`JobRow.scored`)."""
 
     @property
     def failure(self) -> str | None:
@@ -79,6 +80,7 @@ class TurnRow:
 
     @property
     def total_s(self) -> float:
+        """From the request to the last token."""
         return self.queue_s + self.prefill_s + self.decode_s
 
 
@@ -106,18 +108,24 @@ class JobRow:
 
     @property
     def finished(self) -> bool:
+        """Whether the job has ended, well or not."""
         return self.status in TERMINAL_JOBS
 
     @property
     def missing_reason(self) -> str:
-        """Why turns of this job are not there."""
+        """Why turns of this job are missing."""
         if not self.finished:
             return f"job is {self.status.value}"
         return f"{self.status.value}: {self.reason or 'no reason recorded'}"
 
+    def scored(self, scores: JobScores) -> JobRow:
+        """The same job, its turns with these scores after those they have."""
+        turns = (replace(turn, scores={**turn.scores, **scores.get(turn.index, {})}) for turn in self.turns)
+        return replace(self, turns=tuple(turns))
+
 
 class RowReader:
-    """Makes rows; equal prompts, parameters and sources of different jobs share one object."""
+    """Makes rows of raw documents; equal prompts, parameters and sources of different jobs share one object."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -182,7 +190,7 @@ class RowReader:
         return self._texts.setdefault(text, text)
 
     def _value(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        """An equal value met before, of the newest few: a run has few different ones, and hashing costs more."""
+        """An equal value of the last few, where there is one: a run has few different ones, and hashing costs more."""
         recent = reversed(self._values[-RECENT_VALUES:])
         met: Mapping[str, Any] | None = next((known for known in recent if known == value), None)
         if met is None:

@@ -392,8 +392,7 @@ def synthetic_report(*, repeats: int = 2, status: RunStatus = RunStatus.DONE) ->
     jobs = [reader.job({**row, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in row["turns"]]}) for row in raw]
     by_id = {document.sequence.id: document.sequence for document in documents}
     sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    for row in jobs:
-        score_job(sheet[row.sequence], by_id[row.sequence], row)
+    jobs = [row.scored(score_job(sheet[row.sequence], by_id[row.sequence], row)) for row in jobs]
     return assemble(
         provenance=provenance_of(run, suite),
         models=models_of(run, jobs, {worker.id: vars(worker) for worker in workers}),
@@ -423,8 +422,7 @@ def row(
     reason = "it broke" if status is JobStatus.DEAD else None
     raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
     made = READER.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
-    score_job(turn_lines(sequence), sequence, made)
-    return made
+    return made.scored(score_job(turn_lines(sequence), sequence, made))
 
 
 def report_of(

@@ -1,4 +1,4 @@
-"""What becomes of a run that has ended: scores, verdict, night and files, stored again and again alike."""
+"""What becomes of a run that has ended: scores, verdict, night and files. Closing again stores the same."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import structlog
 from beanie.odm.utils.encoder import Encoder
 
 from nightjar.config.errors import UsageError
-from nightjar.config.settings import load_settings
-from nightjar.jobs.database import Database
+from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run, utc_now
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.pipeline.collect.collector import find, gather
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.score_store import store_scores
-from nightjar.pipeline.compare.baseline import since_baseline
+from nightjar.pipeline.compare.baseline import changed_since, try_baseline
 from nightjar.pipeline.compare.verdict import final_verdict
 from nightjar.pipeline.exports.write import write_exports
 from nightjar.pipeline.nights.night_store import store_night
@@ -28,7 +27,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 _log = structlog.get_logger()
 
 
-async def close_run(run: Run | str, database: Database, reports_dir: Path | None = None) -> list[Path]:
+async def close_run(run: Run | str, database: Database, reports_dir: Path) -> list[Path]:
     """Stores scores and gates' verdict of a run that has ended and writes its report; the paths. May be called again.
 
     A run that still works has all its work done: it is about to be DONE. Raises OutputError when the folder cannot be
@@ -41,27 +40,27 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path | None
         report, sheet = await gather(current, database)
         # Not stored beside the writing: the two threads would slow each other down.
         stored = await store_scores(report, sheet, database)
-        verdict = await final_verdict(report, current, database)
-        paths = await _write(report, verdict, current, database, reports_dir)
+        base = await try_baseline(current, database)
+        verdict = final_verdict(report, current, base)
+        await _store_verdict(report, verdict, current, database)
+        final = await changed_since(with_verdict(report, verdict), base)
+        await store_night(final, database)
+        paths = await _write_files(final, current, reports_dir, database)
     outcome = verdict.outcome if verdict is not None else None
     _log.info("report_written", run=current.id, scores=stored, gates=outcome, paths=[str(path) for path in paths])
     return paths
 
 
-async def _write(
-    report: RunReport, verdict: GateVerdict | None, run: Run, database: Database, reports_dir: Path | None
-) -> list[Path]:
-    """Stores the verdict and the night, and writes the run's files."""
-    kept = Encoder(to_db=True).encode(verdict) if verdict is not None else None
-    said = answer(report)
-    await database.runs.update_one({"_id": run.id}, {"$set": {"verdict": kept, "answer": said, "files": []}})
-    told = await since_baseline(with_verdict(report, verdict), run, database)
-    await store_night(told, database)
-    folder = reports_dir or load_settings().reports_dir
+async def _store_verdict(report: RunReport, verdict: GateVerdict | None, run: Run, database: Database) -> None:
+    encoded = Encoder(to_db=True).encode(verdict) if verdict is not None else None
+    change: Row = {"verdict": encoded, "answer": answer(report), "files": []}
+    await database.runs.update_one({"_id": run.id}, {"$set": change})
 
-    def left_out(form: str, error: UsageError) -> None:  # nobody is there to ask for another
+
+async def _write_files(report: RunReport, run: Run, folder: Path, database: Database) -> list[Path]:
+    def left_out(form: str, error: UsageError) -> None:  # nobody is there to choose another format
         _log.warning("export_not_written", run=run.id, format=form, why=str(error))
 
-    paths = await asyncio.to_thread(write_exports, told, run.ending.formats, folder, left_out=left_out)
+    paths = await asyncio.to_thread(write_exports, report, run.ending.formats, folder, left_out=left_out)
     await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
     return paths

@@ -1,4 +1,4 @@
-"""What becomes of runs that work or have just ended: deadlines, stalls, partial reports, who is told.
+"""Runs that work or have just ended: deadlines, stalls, partial reports, and whom to notify.
 
 Every step may be done twice and by several dispatchers; none may be left out.
 """
@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin
 
 import structlog
 
-from nightjar.config.errors import NightjarError
+from nightjar.config.hindered import hindered
 from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, control
 from nightjar.jobs.database import Database, Row
@@ -43,7 +43,7 @@ async def stop_late(database: Database) -> None:
 
 
 async def watch_stalls(since: datetime, database: Database) -> None:
-    """Tells of runs that do not move. `since`: when this dispatcher began to look."""
+    """Records whom to notify of runs that do not move. `since`: when this dispatcher began to look."""
     watched = {
         "status": {"$in": sorted(WORKING_RUNS)},
         "stalled_at": None,
@@ -67,7 +67,7 @@ def moved(before: Progress | None, now: Progress) -> bool:
 
 
 def is_stalled(last: Progress, since: datetime, now: datetime, patience_s: float | None) -> bool:
-    """Nothing moved for that long, and somebody looked all the while."""
+    """Nothing moved for that long, and this dispatcher looked all the while."""
     return patience_s is not None and now - max(last.at, since) >= timedelta(seconds=patience_s)
 
 
@@ -80,7 +80,7 @@ async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> Non
 
 
 async def finish_ended(owner: str, settings: Settings, database: Database) -> None:
-    """Writes the partial report of runs that were stopped, and for each end whom to tell."""
+    """Writes the partial report of runs that were stopped, and for each end whom to notify."""
     ended = {"untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
     for run in await Run.find(ended).to_list():
         if run.status is RunStatus.STOPPED:
@@ -93,12 +93,8 @@ async def finish_ended(owner: str, settings: Settings, database: Database) -> No
 
 
 async def _partial_report(run: Run, settings: Settings, database: Database) -> None:
-    try:
+    with hindered("report_failed", run=run.id, name=run.name):
         await close_run(run, database, settings.reports_dir)
-    except NightjarError as error:
-        if error.transient:
-            raise
-        _log.error("report_failed", run=run.id, name=run.name, error=str(error))
 
 
 async def _tell_end(seen: Run, settings: Settings, database: Database) -> None:
@@ -115,7 +111,7 @@ async def _tell_end(seen: Run, settings: Settings, database: Database) -> None:
 
 
 def link_to(files: Sequence[str], base: str | None) -> str | None:
-    """The address of the report's first file, for others; None where no address is set or no file was written."""
+    """The web address of the report's first file; None where no base address is set or no file was written."""
     if base is None or not files:
         return None
     return urljoin(base if base.endswith("/") else base + "/", quote(Path(files[0]).name))

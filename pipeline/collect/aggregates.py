@@ -18,32 +18,32 @@ from nightjar.pipeline.report.data import run_report as data_module
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
 
 VERSION = 1
-"""Of the form. A form that cannot be read any more is refused, never guessed at."""
+"""Of the stored form. A form that can no longer be read is refused, never guessed at."""
 LEFT_OUT = frozenset({"jobs", "sequences", "changes"})
 """Transcripts; the prompts, which stay in MongoDB with their suite; what changed since a baseline, which may change."""
 
 
 def pack(report: RunReport) -> bytes:
     """Everything of a report but its transcripts and prompts."""
-    kept = {one.name: _plain(getattr(report, one.name)) for one in fields(report) if one.name not in LEFT_OUT}
+    kept = {field.name: _plain(getattr(report, field.name)) for field in fields(report) if field.name not in LEFT_OUT}
     return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=9)
 
 
 def unpack(data: bytes) -> RunReport:
     """The report, with no jobs and no sequences. Fields that came later have their defaults."""
-    found = json.loads(zlib.decompress(data))
-    values = {name: adapter.validate_python(found[name]) for name, adapter in _adapters().items() if name in found}
+    stored = json.loads(zlib.decompress(data))
+    values = {name: adapter.validate_python(stored[name]) for name, adapter in _adapters().items() if name in stored}
     return RunReport(jobs=(), sequences=(), **values)
 
 
 def without_transcripts(report: RunReport, dropped_at: datetime) -> RunReport:
-    """Says plainly what is gone."""
-    told = Notice(
+    """The report with a notice of what is gone."""
+    notice = Notice(
         level="info",
         text=f"The transcripts of this run were dropped on {dropped_at:%Y-%m-%d}, as retention asks for; the numbers "
         "are those of its last report.",
     )
-    return replace(report, notices=(*report.notices, told))
+    return replace(report, notices=(*report.notices, notice))
 
 
 @cache
@@ -64,9 +64,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key.value if isinstance(key, Enum) else key): _plain(one) for key, one in value.items()}
+        return {str(key.value if isinstance(key, Enum) else key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value

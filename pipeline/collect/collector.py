@@ -39,7 +39,7 @@ async def collect(run_id: str, database: Database) -> RunReport:
 
 
 async def find(run_id: str, database: Database) -> Run:
-    """Raises UnknownNameError."""
+    """The run with that id. Raises UnknownNameError."""
     run = await Run.get(run_id)
     if run is None:
         raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
@@ -47,27 +47,26 @@ async def find(run_id: str, database: Database) -> Run:
 
 
 async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport:
-    """The report of a run whose transcripts are gone, from its aggregates. Raises NightjarError where those are too."""
-    found = await Aggregates.get(run.id)
-    if found is None or found.version != VERSION:
-        version = "cannot be read by this version of Nightjar" if found is not None else "are not in MongoDB"
+    """The report of a run whose transcripts are gone, from its aggregates. Raises NightjarError where they are, too."""
+    aggregates = await Aggregates.get(run.id)
+    if aggregates is None or aggregates.version != VERSION:
+        version = "cannot be read by this version of Nightjar" if aggregates is not None else "are not in MongoDB"
         raise NightjarError(f"The transcripts of run {run.name!r} were dropped, and its aggregates {version}.")
-    report = await asyncio.to_thread(unpack, found.data)
+    report = await asyncio.to_thread(unpack, aggregates.data)
     by_id = await _sequences(run, await SuiteVersion.get(run.suite), database)
     sequences = tuple(by_id[name] for name in run.sequences if name in by_id)
     return without_transcripts(replace(report, sequences=sequences), dropped_at)
 
 
 async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
-    """The report, its verdict left out, and the sheet that scored it."""
+    """The report without its verdict, and the scorers that made its scores."""
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     sheet = await read_run_sheet(run, by_id, database)
     jobs: list[JobRow] = []
     async for batch in _job_batches(run.id, database):
-        await asyncio.to_thread(sheet.score, batch)
-        jobs += batch
-    await asyncio.to_thread(sheet.score_together, jobs)
+        jobs += await asyncio.to_thread(sheet.score, batch)
+    jobs = await asyncio.to_thread(sheet.score_together, jobs)
     jobs.sort(key=lambda job: job.order)
     states = await _workers(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
@@ -77,8 +76,8 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
-        lines=sheet.line_names(),
-        scales=sheet.scales(),
+        lines=sheet.planned.line_names(),
+        scales=sheet.planned.scales(),
         now=now,
         version=NIGHTJAR_VERSION,
     )
@@ -91,12 +90,12 @@ async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -
         ids = [ref.document for ref in suite.sequences if ref.id in set(run.sequences)]
     else:
         ids = await database.jobs.distinct("sequence_document", {"run": run.id})
-    found = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
-    return {document.sequence.id: document.sequence for document in found}
+    documents = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
+    return {document.sequence.id: document.sequence for document in documents}
 
 
 async def _job_batches(run_id: str, database: Database) -> AsyncIterator[list[JobRow]]:
-    """The reply jobs of a run as they come: one pass, with a projection."""
+    """The reply jobs of a run, in any order: one pass, with a projection."""
     reader = RowReader()
     match = {"$match": {"run": run_id, "kind": JobKind.REPLY}}
     cursor = await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS)

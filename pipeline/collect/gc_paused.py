@@ -1,4 +1,4 @@
-"""Building up very many small objects at once, without Python looking through all of them again and again."""
+"""Building very many small objects at once, without Python looking through all of them again and again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _depth = 0
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Puts the search for reference cycles off until the work is done; several works may overlap.
+    """Puts the search for reference cycles off until the block is done; several blocks may overlap.
 
     Rows and scores hold no cycles, and a search through a million of them finds nothing each time.
     """

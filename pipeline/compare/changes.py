@@ -1,4 +1,4 @@
-"""Holds a report against its baseline's. Pure."""
+"""What changed between a baseline's report and another. Pure."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def with_changes(report: RunReport, base: RunReport) -> RunReport:
 
 
 def changes(base: RunReport, report: RunReport) -> Changes:
-    """Model by model of one name; a run with none in common says so."""
-    before = {model.name: model for model in base.models}
-    after = {model.name: model for model in report.models}
-    both = [name for name in after if name in before]
+    """The changes of every model that both reports have by name; `reason` says why there are none."""
+    base_models = {model.name: model for model in base.models}
+    models_now = {model.name: model for model in report.models}
+    both = [name for name in models_now if name in base_models]
     reason = None if both else "they have no model of one name"
-    found = []
+    models = []
     for name in both:
-        one, two = Side(report=base, model=before[name]), Side(report=report, model=after[name])
+        before, after = Side(report=base, model=base_models[name]), Side(report=report, model=models_now[name])
         try:
-            marks = changed(model_marks(one.model), model_marks(two.model))
-            found.append(_model(name, compare_sides(one, two), marks))
+            marks = changed(model_marks(before.model), model_marks(after.model))
+            models.append(_model(name, compare_sides(before, after), marks))
         except UsageError:
             reason = "they share no sequence"
     return Changes(
         baseline=base.provenance.name,
         baseline_id=base.provenance.id,
-        models=tuple(found),
+        models=tuple(models),
         marks=changed(run_marks(base), run_marks(report)),
-        new_models=tuple(name for name in after if name not in before),
-        gone_models=tuple(name for name in before if name not in after),
+        new_models=tuple(name for name in models_now if name not in base_models),
+        gone_models=tuple(name for name in base_models if name not in models_now),
         reason=reason,
     )
 
@@ -58,16 +58,16 @@ def _model(name: str, comparison: Comparison, marks: Sequence[Mark]) -> ModelCha
     )
 
 
-def _metric(found: MetricComparison) -> MetricChange:
-    interval = found.pair.paired.interval
+def _metric(comparison: MetricComparison) -> MetricChange:
+    interval = comparison.pair.paired.interval
     return MetricChange(
-        metric=found.metric,
-        before=found.base,
-        after=found.other,
-        difference=found.pair.paired.difference,
+        metric=comparison.metric,
+        before=comparison.base,
+        after=comparison.other,
+        difference=comparison.pair.paired.difference,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        p_adjusted=found.pair.p_adjusted,
-        verdict=found.pair.verdict.value,
-        words=verdict_words(found.pair),
+        p_adjusted=comparison.pair.p_adjusted,
+        verdict=comparison.pair.verdict.value,
+        words=verdict_words(comparison.pair),
     )

@@ -59,6 +59,8 @@ class CostComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
+    """One model against another, over the sequences that both have."""
+
     base: Side
     other: Side
     shared: int
@@ -74,19 +76,20 @@ class Comparison:
 
 def sides(report: RunReport, model: str | None) -> list[Side]:
     """The models of an operand RUN[:MODEL]. Raises UnknownNameError."""
-    chosen = [one for one in report.models if model is None or one.name == model]
+    chosen = [each for each in report.models if model is None or each.name == model]
     if not chosen:
-        raise UnknownNameError(f"model in run {report.provenance.name!r}", model or "", [m.name for m in report.models])
-    return [Side(report=report, model=one) for one in chosen]
+        known = [each.name for each in report.models]
+        raise UnknownNameError(f"model in run {report.provenance.name!r}", model or "", known)
+    return [Side(report=report, model=each) for each in chosen]
 
 
 def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Side]]:
-    """Which models to compare: the two there are, else those of one name. Raises UsageError when none fit."""
+    """Which models to compare: the only two, else those of the same name. Raises UsageError when none fit."""
     if len(base) == len(other) == 1:
         return [(base[0], other[0])]
     if len(base) == 1:
         return [(base[0], side) for side in other if side != base[0]]
-    pairs = [(one, two) for one in base for two in other if one.model.name == two.model.name]
+    pairs = [(before, after) for before in base for after in other if before.model.name == after.model.name]
     if not pairs:
         raise UsageError(
             f"{base[0].report.provenance.name} and {other[0].report.provenance.name} have no model of one name. "
@@ -96,7 +99,7 @@ def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Sid
 
 
 def unpaired(base: Sequence[Side], other: Sequence[Side], pairs: Sequence[tuple[Side, Side]]) -> list[str]:
-    """Names of the sides that nothing was held against: models that one run has and the other has not."""
+    """Names of the sides that are in no pair: models that only one of the runs has."""
     held = {side.name for pair in pairs for side in pair}
     return [side.name for side in (*base, *other) if side.name not in held]
 
@@ -113,9 +116,9 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         for name, scale in base.report.scales.items()
         if name in other.report.scales and not (apart and is_judges(name))
     }
-    found = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
-    quality = [one for one in found if one.scale.direction is not Direction.NONE]
-    adjusted = holm({one.metric: one.pair.paired.p for one in quality})
+    metrics = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
+    quality = [metric for metric in metrics if metric.scale.direction is not Direction.NONE]
+    adjusted = holm({metric.metric: metric.pair.paired.p for metric in quality})
     return Comparison(
         base=base,
         other=other,
@@ -123,8 +126,8 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         only_base=tuple(name for name, digest in here.items() if digest not in shared),
         only_other=tuple(name for name, digest in there.items() if digest not in shared),
         notices=tuple(_notices(base, other)),
-        metrics=tuple(_adjusted(one, adjusted[one.metric]) for one in quality),
-        measures=tuple(one for one in found if one.scale.direction is Direction.NONE),
+        metrics=tuple(_adjusted(metric, adjusted[metric.metric]) for metric in quality),
+        measures=tuple(metric for metric in metrics if metric.scale.direction is Direction.NONE),
         costs=_costs(base.model, other.model),
     )
 
@@ -150,39 +153,41 @@ def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricCompari
     )
 
 
-def _adjusted(one: MetricComparison, p: float | None) -> MetricComparison:
-    return replace(one, pair=judged(one.pair.first, one.pair.second, one.pair.paired, p, one.differences))
+def _adjusted(metric: MetricComparison, p: float | None) -> MetricComparison:
+    pair = metric.pair
+    return replace(metric, pair=judged(pair.first, pair.second, pair.paired, p, metric.differences))
 
 
 def _single(side: Side, metric: str) -> bool:
     """Whether every sequence has exactly one value."""
-    groups = [group.metrics.get(metric) for group in side.model.by_sequence.values()]
-    return all(found is None or found.values <= 1 for found in groups)
+    summaries = [group.metrics.get(metric) for group in side.model.by_sequence.values()]
+    return all(summary is None or summary.values <= 1 for summary in summaries)
 
 
 def _notices(base: Side, other: Side) -> list[str]:
-    one, two = base.report.provenance, other.report.provenance
+    before, after = base.report.provenance, other.report.provenance
     apart = unlike(base.report, other.report)
-    told = [f"The judges' scores are not compared: {apart}."] if apart else []
-    blind = [found for side in (base, other) if side.report.judging for found in side.report.judging.blind]
-    told += [f"{found.told}: read nothing into the judges' scores." for found in dict.fromkeys(blind)]
-    if one.seed != two.seed:
-        told.append(f"The runs have different seeds ({one.seed}, {two.seed}): replies are not paired draw by draw.")
-    told += [
+    notices = [f"The judges' scores are not compared: {apart}."] if apart else []
+    blind = [judge for side in (base, other) if side.report.judging for judge in side.report.judging.blind]
+    notices += [f"{judge.told}: read nothing into the judges' scores." for judge in dict.fromkeys(blind)]
+    if before.seed != after.seed:
+        seeds = f"{before.seed}, {after.seed}"
+        notices.append(f"The runs have different seeds ({seeds}): replies are not paired draw by draw.")
+    notices += [
         f"{side.name} is not finished; its numbers will change."
         for side in (base, other)
         if side.report.provenance.partial
     ]
     if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
-        told.append("The model's file changed between the two.")
+        notices.append("The model's file changed between the two.")
     differ = [
         name
         for name, uses in base.model.parameters.items()
         if _values(uses) != _values(other.model.parameters.get(name, ()))
     ]
     if differ:
-        told.append(f"They were sampled differently: {', '.join(differ)}.")
-    return told
+        notices.append(f"They were sampled differently: {', '.join(differ)}.")
+    return notices
 
 
 def _values(uses: Sequence[object]) -> set[str]:
@@ -190,27 +195,27 @@ def _values(uses: Sequence[object]) -> set[str]:
 
 
 def _costs(base: ModelReport, other: ModelReport) -> tuple[CostComparison, ...]:
-    one, two = base.resources, other.resources
+    before, after = base.resources, other.resources
     return (
         CostComparison(
             name="probe: decode, tokens/s",
-            base=one.probe.decode_tokens_per_s if one.probe else None,
-            other=two.probe.decode_tokens_per_s if two.probe else None,
+            base=before.probe.decode_tokens_per_s if before.probe else None,
+            other=after.probe.decode_tokens_per_s if after.probe else None,
             more_is_better=True,
         ),
         CostComparison(
             name="probe: prefill, tokens/s",
-            base=one.probe.prefill_tokens_per_s if one.probe else None,
-            other=two.probe.prefill_tokens_per_s if two.probe else None,
+            base=before.probe.prefill_tokens_per_s if before.probe else None,
+            other=after.probe.prefill_tokens_per_s if after.probe else None,
             more_is_better=True,
         ),
         CostComparison(
             name="process memory, bytes",
-            base=one.process_peak_bytes,
-            other=two.process_peak_bytes,
+            base=before.process_peak_bytes,
+            other=after.process_peak_bytes,
             more_is_better=False,
         ),
         CostComparison(
-            name="GPU memory, bytes", base=one.gpu_peak_bytes, other=two.gpu_peak_bytes, more_is_better=False
+            name="GPU memory, bytes", base=before.gpu_peak_bytes, other=after.gpu_peak_bytes, more_is_better=False
         ),
     )

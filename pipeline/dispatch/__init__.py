@@ -1,1 +1,1 @@
-"""The dispatcher: which jobs wait in Redis, and what else is done by the clock."""
+"""The dispatcher: which jobs wait in Redis, which leases have lapsed, which runs move on, and what is due tonight."""

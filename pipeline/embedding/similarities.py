@@ -13,7 +13,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.scores import SIMILARITY, Direction, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.scores import SIMILARITY, Direction, JobScores, Scale, Score, ScoreState, unscored
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 REFERENCE = "embedding_reference"
@@ -43,14 +43,17 @@ class Similarities:
     def digest(self) -> str:
         return digest("embedded", VERSION, self.model, self.files)
 
-    def score(self, sequence: PromptSequence, job: JobRow) -> None:
-        """Adds the similarities to a job's turns, in place."""
+    def score(self, sequence: PromptSequence, job: JobRow) -> JobScores:
+        """The similarities of a job's turns as scores."""
         if self.model is None:
-            return
+            return {}
         there = {turn.index: turn for turn in job.turns}
-        for turn in job.turns:
-            for name in names(sequence, turn.index):
-                turn.scores[name] = self._score(name, job, turn, there.get(turn.index - 1))
+        return {
+            turn.index: {
+                name: self._score(name, job, turn, there.get(turn.index - 1)) for name in names(sequence, turn.index)
+            }
+            for turn in job.turns
+        }
 
     def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
         """The metrics' scales with those of the similarities, after what has a better end already."""

@@ -1,4 +1,4 @@
-"""A report in the formats one may ask for: pages and tables of `pipeline.report`, files of `pipeline.exports`."""
+"""Writes a report in any format: pages and tables of `pipeline.report`, files of `pipeline.exports`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
-    """The formats, each once, "html,csv" taken apart. Raises UsageError with the nearest known one."""
-    chosen = [part.strip().lower() for given in formats for part in given.split(",")]
+    """The formats, each once, "html,csv" split. Raises UsageError with the nearest known one."""
+    chosen = [part.strip().lower() for argument in formats for part in argument.split(",")]
     for form in chosen:
         if form not in FORMATS:
             raise UsageError(f"There is no report format {form!r}. {suggest(form, FORMATS, 'format')}")
@@ -42,13 +42,13 @@ def write_exports(
 ) -> list[Path]:
     """Writes `<run>.<format>` for every report and the files of every export; the paths, in that order.
 
-    An export that cannot be made of this run is told to `left_out`, with the reason; without it, UsageError is raised.
+    `left_out` is called with an export that cannot be made of this run, and why; without it UsageError is raised.
     Raises OutputError when the folder cannot be made or written or the disk is full. Then no file has changed.
     """
     stem = slug(report.provenance.name, report.provenance.id)
     chosen = check_formats(formats)
 
-    def made() -> Iterator[File]:
+    def files() -> Iterator[File]:
         for form in chosen:
             try:
                 yield from _files(report, form, stem, options or ExportOptions())
@@ -57,7 +57,7 @@ def write_exports(
                     raise
                 left_out(form, error)
 
-    return write_files(made(), folder)
+    return write_files(files(), folder)
 
 
 def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:

@@ -16,7 +16,7 @@ from nightjar.pipeline.judging.pair_prompts import PairChoice, Shown
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.judging.verdicts import NO_REFERENCE, NO_SEAT, composed, judged_turns
-from nightjar.pipeline.scores import Score, ScoreState, unscored
+from nightjar.pipeline.scores import JobScores, Score, ScoreState, unscored
 from nightjar.pipeline.transcripts import JobRow
 
 ALONE = "there is no other reply to compare it with"
@@ -104,14 +104,16 @@ def score_pairs(
     results: Mapping[int | None, Sequence[PairResult]],
     panel: Panel,
     unreferenced: frozenset[int] = frozenset(),
-) -> None:
-    """Adds judges' scores to the turns of a job, in place. `results`: the pairs of the job, by turn."""
+) -> JobScores:
+    """The judges' scores of the turns of a job. `results`: the pairs of the job, by turn."""
+    scores: JobScores = {}
     for turn, place, failure in judged_turns(rubric, job):
         why = NO_REFERENCE if turn.index in unreferenced else None
         found = results.get(place, ())
-        turn.scores.update(
-            composed({one.name: _score(one.name, job.id, failure, why, found, panel) for one in rubric.criteria})
+        scores[turn.index] = composed(
+            {one.name: _score(one.name, job.id, failure, why, found, panel) for one in rubric.criteria}
         )
+    return scores
 
 
 def _score(

@@ -13,7 +13,7 @@ from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import Method, Rubric, Scope
 from nightjar.pipeline.judging.verdicts import judge_scales, score_verdicts
-from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scores import JobScores, Scale
 from nightjar.pipeline.transcripts import JobRow
 
 NOBODY = Panel(judges=())
@@ -43,17 +43,16 @@ class JudgeResults:
     def judges(self) -> tuple[str, ...]:
         return self.panel.judges
 
-    def score(self, job: JobRow) -> None:
-        """Adds the judges' scores to a job's turns, in place."""
+    def score(self, job: JobRow) -> JobScores:
+        """The judges' scores of a job's turns."""
         if self.rubric is None:
-            return
+            return {}
         without = self.unreferenced.get(job.sequence, frozenset())
         if self.rubric.method is Method.PAIRWISE:
-            score_pairs(self.rubric, job, self.pairs_of.get(job.id, {}), self.panel, without)
-            return
+            return score_pairs(self.rubric, job, self.pairs_of.get(job.id, {}), self.panel, without)
         places: list[JudgedAt] = [(job.id, None), *((job.id, turn.index) for turn in job.turns)]
         given = {place[1]: self.verdicts[place] for place in places if place in self.verdicts}
-        score_verdicts(self.rubric, job, given, self.panel.seats(job.model), without)
+        return score_verdicts(self.rubric, job, given, self.panel.seats(job.model), without)
 
     def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
         """The metrics' scales with those of the judges, judges first."""

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from nightjar.pipeline.judging.prompts import Verdict
 from nightjar.pipeline.judging.rubric import Criterion, Method, Rubric, Scope
-from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.scores import Direction, JobScores, Scale, Score, ScoreState, unscored
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"
@@ -59,15 +59,17 @@ def score_verdicts(
     verdicts: Mapping[int | None, Verdicts],
     judges: Sequence[str],
     unreferenced: frozenset[int] = frozenset(),
-) -> None:
-    """Adds judges' scores to the turns of a job, in place. `verdicts`: by turn, None for the conversation.
+) -> JobScores:
+    """The judges' scores of the turns of a job. `verdicts`: by turn, None for the conversation.
 
     `unreferenced`: turns without the reference that the rubric requires.
     """
+    scores: JobScores = {}
     for turn, place, failure in judged_turns(rubric, job):
         why = NO_REFERENCE if turn.index in unreferenced else NO_SEAT if not judges else None
         given = verdicts.get(place, {})
-        turn.scores.update(composed({one.name: _score(one, failure, why, given, judges) for one in rubric.criteria}))
+        scores[turn.index] = composed({one.name: _score(one, failure, why, given, judges) for one in rubric.criteria})
+    return scores
 
 
 def composed(by_criterion: Mapping[str, Score]) -> dict[str, Score]:

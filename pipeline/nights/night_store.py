@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import structlog
+import logging
+
 from pydantic import ValidationError
 
-from nightjar.config.errors import NightjarError
+from nightjar.config.hindered import hindered
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.states import RunStatus
@@ -13,11 +14,9 @@ from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.report.data.night import VERSION, Night, night_of
 from nightjar.pipeline.report.data.run_report import RunReport
 
-_log = structlog.get_logger()
-
 
 async def store_night(report: RunReport, database: Database) -> Night:
-    """Keeps what the trend needs of a report; again and again alike."""
+    """Stores what the trend needs of a report; storing it again changes nothing."""
     night = night_of(report)
     row = {"_id": night.run, **night.model_dump(mode="json")}
     await database.raw["nights"].replace_one({"_id": night.run}, row, upsert=True)
@@ -25,7 +24,10 @@ async def store_night(report: RunReport, database: Database) -> Night:
 
 
 async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
-    """The newest `last` finished runs of a suite, oldest first; one that was not kept is made from its run."""
+    """The newest `last` finished runs of a suite, oldest first; a night that was not stored is made from its run.
+
+    A run that cannot be read is left out and logged.
+    """
     wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
     runs = await Run.find(wanted).sort("-created_at").limit(last).to_list()
     rows = database.raw["nights"].find({"_id": {"$in": [run.id for run in runs]}})
@@ -34,14 +36,10 @@ async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
     for run in reversed(runs):
         night = _read(kept.get(run.id))
         if night is None:
-            try:
+            with hindered("night_not_readable", level=logging.WARNING, run=run.id):
                 night = await store_night(await collect(run.id, database), database)
-            except NightjarError as error:
-                if error.transient:
-                    raise
-                _log.warning("night_not_readable", run=run.id, error=str(error))
-                continue
-        nights.append(night)
+        if night is not None:
+            nights.append(night)
     return nights
 
 

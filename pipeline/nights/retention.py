@@ -1,7 +1,7 @@
-"""Transcripts of old nights go, their aggregates stay: which ones, and dropping them so that a kill is mended.
+"""Transcripts of old nights go, their aggregates stay: which ones, and dropping them so that a kill does no harm.
 
 A run's nights are those of its series: of its schedule, or of the name with `{date}` that it was given. Runs made by
-hand are no nights and stay until somebody removes them. Baselines are left alone.
+hand are not nights and stay until they are removed. Baselines are left alone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StoredNight:
 
 @dataclass(frozen=True, kw_only=True)
 class OldNight:
-    """Transcripts that go."""
+    """A night whose transcripts go."""
 
     night: StoredNight
     bytes: int
@@ -52,18 +52,18 @@ class OldNight:
 
 
 def expired(nights: Iterable[StoredNight], keep: Mapping[str, int | None], pinned: frozenset[str]) -> list[StoredNight]:
-    """Nights that are not among their series' newest so many, oldest first. Pure.
+    """Nights that are not among the newest `keep[series]` of their series, oldest first. Pure.
 
-    None keeps all of a series. Those at work count and stay; so do pinned ones.
+    None keeps all of a series. Nights at work count and stay; so do pinned ones.
     """
     by_series: dict[str, list[StoredNight]] = {}
     for night in sorted(nights, key=lambda night: night.created_at, reverse=True):
         by_series.setdefault(night.series, []).append(night)
     old = [
         night
-        for series, found in by_series.items()
+        for series, series_nights in by_series.items()
         if (limit := keep.get(series)) is not None
-        for night in found[limit:]
+        for night in series_nights[limit:]
         if night.ended and not night.dropped and night.id not in pinned
     ]
     return sorted(old, key=lambda night: night.created_at)
@@ -72,11 +72,11 @@ def expired(nights: Iterable[StoredNight], keep: Mapping[str, int | None], pinne
 async def plan_retention(
     database: Database, settings: NightSettings, *, keep_nights: int | None = None
 ) -> list[OldNight]:
-    """What would be dropped now, with its size. `keep_nights` is for series whose schedule says nothing."""
+    """What would be dropped now, with its size. `keep_nights`: for series whose schedule does not say."""
     nights = await _nights(database)
-    otherwise = keep_nights if keep_nights is not None else settings.keep_nights
-    schedules = {found.id: found.keep_nights for found in await Schedule.find_all().to_list()}
-    keep = {night.series: schedules.get(night.series) or otherwise for night in nights}
+    default = keep_nights if keep_nights is not None else settings.keep_nights
+    schedules = {schedule.id: schedule.keep_nights for schedule in await Schedule.find_all().to_list()}
+    keep = {night.series: schedules.get(night.series) or default for night in nights}
     old = expired(nights, keep, await pinned_runs(database))
     return [
         OldNight(
@@ -91,7 +91,7 @@ async def plan_retention(
 async def drop_transcripts(run_id: str, database: Database) -> bool:
     """Stores a run's aggregates, then drops its transcripts and scores; False where it works again, or is too large.
 
-    Killed anywhere, it is finished by calling it again.
+    After a kill at any point, calling it again finishes it.
     """
     run = await Run.get(run_id)
     if run is None:
@@ -122,8 +122,7 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
 
 async def retain(database: Database, settings: NightSettings) -> int:
     """Drops what settings and schedules say is old; returns the number of runs."""
-    old = await plan_retention(database, settings)
-    return sum([await drop_transcripts(one.night.id, database) for one in old])
+    return sum([await drop_transcripts(old.night.id, database) for old in await plan_retention(database, settings)])
 
 
 async def _nights(database: Database) -> list[StoredNight]:

@@ -1,4 +1,4 @@
-"""Nightly runs: each tick of a schedule makes one run, whoever dies between.
+"""Nightly runs: each tick of a schedule makes one run, whichever dispatcher dies in between.
 
 A tick is first claimed on the schedule (compare-and-set), then enqueued under the run name that the tick gives, then
 marked as fired. A dispatcher that dies in between leaves the claim, and any other finishes it: the name makes the
@@ -14,7 +14,8 @@ from typing import Any
 import structlog
 from pymongo.errors import DuplicateKeyError
 
-from nightjar.config.errors import NightjarError, RunConflictError, UsageError
+from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.config.hindered import hindered
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
@@ -78,7 +79,7 @@ async def _check(request: EnqueueRequest, now: datetime, database: Database) -> 
 
 
 async def fire_due(database: Database, now: datetime | None = None) -> list[Run]:
-    """Does what is due of every schedule; returns the runs that this call made."""
+    """Handles the due tick of every schedule; returns the runs that this call made."""
     moment = now or await database.now()
     runs = []
     for schedule in await Schedule.find({"enabled": True}).to_list():
@@ -98,7 +99,7 @@ async def _claim(schedule: Schedule, now: datetime, database: Database) -> datet
 
 
 async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Database) -> Run | None:
-    """A claimed tick: fires it, holds it back or passes it over, by the schedule's rules."""
+    """Fires a claimed tick, holds it back or passes it over, by the schedule's rules."""
     waited = schedule.claimed_tick == tick and schedule.waiting_for is not None
     previous = await _previous(schedule, tick)
     rules = Rules(overlap=schedule.overlap, missed=schedule.missed, grace_s=schedule.grace_s)
@@ -113,15 +114,14 @@ async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Dat
     if decision.step is TickStep.WAIT:
         assert previous is not None
         waiting = {"_id": schedule.id, "claimed_tick": tick, "waiting_for": {"$ne": previous.name}}
-        if (
-            await database.raw["schedules"].update_one(waiting, {"$set": {"waiting_for": previous.name}})
-        ).matched_count:
+        held = await database.raw["schedules"].update_one(waiting, {"$set": {"waiting_for": previous.name}})
+        if held.matched_count:
             _log.info("tick_waits", schedule=schedule.id, tick=tick.isoformat(), run=previous.name)
         return None
     if decision.step is TickStep.SKIP:
-        told = f"{run_name(schedule.id, tick)}: {decision.reason}"
+        passed = f"{run_name(schedule.id, tick)}: {decision.reason}"
         _log.warning("tick_passed_over", schedule=schedule.id, tick=tick.isoformat(), reason=decision.reason)
-        await _done(schedule, tick, {"last_passed": told}, database)
+        await _done(schedule, tick, {"last_passed": passed}, database)
         return None
     if decision.step is TickStep.CANCEL_AND_FIRE:
         assert previous is not None
@@ -139,12 +139,12 @@ async def _previous(schedule: Schedule, tick: datetime) -> Run | None:
 def _deadline(schedule: Schedule, tick: datetime) -> datetime | None:
     try:
         return freeze_ending(make_request(**schedule.enqueue), tick).deadline_at
-    except UsageError:  # told by enqueuing
+    except UsageError:  # enqueuing will say so
         return None
 
 
 async def _cancel(previous: Run, follower: str, database: Database) -> None:
-    """A run that ended in this very moment needs no cancelling."""
+    """Cancels the run before; one that ended at this very moment needs no cancelling."""
     try:
         await control.cancel(previous, database, reason=f"cancelled: run {follower} began")
     except UsageError:
@@ -154,30 +154,31 @@ async def _cancel(previous: Run, follower: str, database: Database) -> None:
 
 
 async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run | None:
-    """Enqueues a claimed tick and marks it as fired. What cannot be enqueued is told on the schedule."""
+    """Enqueues a claimed tick and marks it as fired. What cannot be enqueued is noted on the schedule."""
     name = run_name(schedule.id, tick)
-    error: str | None = None
     run: Run | None = None
-    try:
-        options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
-        done = await enqueue(make_request(**options), database)
-        run = done.run if done.created else None
-    except RunConflictError:
-        _log.info("tick_fired_before", schedule=schedule.id, run=name)
-    except NightjarError as problem:
-        if problem.transient:
-            raise
-        error = str(problem)
-        _log.error("schedule_failed", schedule=schedule.id, tick=tick.isoformat(), error=error)
-    fired: dict[str, Any] = {"last_error": error}
-    if error is None:
+    with hindered("schedule_failed", schedule=schedule.id, tick=tick.isoformat()) as hindrance:
+        run = await _enqueue(schedule, name, tick, database)
+    fired: dict[str, Any] = {"last_error": str(hindrance.error) if hindrance.error is not None else None}
+    if hindrance.error is None:
         fired["last_run"] = name
         _log.info("schedule_fired", schedule=schedule.id, run=name, created=run is not None)
     await _done(schedule, tick, fired, database)
     return run
 
 
-async def _done(schedule: Schedule, tick: datetime, told: dict[str, Any], database: Database) -> None:
-    """The tick lies behind; moved by compare-and-set."""
-    change = {"last_tick": tick, "claimed_tick": None, "waiting_for": None, **told}
+async def _enqueue(schedule: Schedule, name: str, tick: datetime, database: Database) -> Run | None:
+    """The run where it is new; None where an earlier dispatcher enqueued it before it died."""
+    options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
+    try:
+        enqueued = await enqueue(make_request(**options), database)
+    except RunConflictError:
+        _log.info("tick_fired_before", schedule=schedule.id, run=name)
+        return None
+    return enqueued.run if enqueued.created else None
+
+
+async def _done(schedule: Schedule, tick: datetime, changes: dict[str, Any], database: Database) -> None:
+    """Marks the tick as done, by compare-and-set; `changes`: what else is noted on the schedule."""
+    change = {"last_tick": tick, "claimed_tick": None, "waiting_for": None, **changes}
     await database.raw["schedules"].update_one({"_id": schedule.id, "claimed_tick": tick}, {"$set": change})

@@ -1,4 +1,4 @@
-"""When a schedule ticks, and what becomes of a tick: fired, held back or passed over. Pure."""
+"""When a schedule ticks, and what happens to a tick: it is fired, held back or passed over. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_BACK = timedelta(hours=26)
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a schedule does with a tick that comes too early or is seen too late."""
+    """What a schedule does with a tick that comes while its last run works, or that is seen too late."""
 
     overlap: Overlap = Overlap.QUEUE
     missed: Missed = Missed.RUN
@@ -42,6 +42,8 @@ class Rules:
 
 
 class TickStep(StrEnum):
+    """What is done with a tick."""
+
     FIRE = "fire"
     CANCEL_AND_FIRE = "cancel-and-fire"
     WAIT = "wait"
@@ -51,6 +53,8 @@ class TickStep(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
+    """What is done with a tick, and why."""
+
     step: TickStep
     reason: str | None = None
     """Why it is passed over."""
@@ -65,7 +69,7 @@ def decide_tick(
     waited: bool = False,
     deadline_at: datetime | None = None,
 ) -> Decision:
-    """What becomes of a tick that is due.
+    """What to do with a tick that is due.
 
     `previous`: name and status of the schedule's run before; `waited`: it was seen in time and held back for that run.
     """

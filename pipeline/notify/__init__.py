@@ -1,1 +1,1 @@
-"""Telling somebody how a run ended: what is said, the ways to say it, and saying it once."""
+"""Notifying people of a run's end: what is said, the ways to say it, and saying it once."""

@@ -1,6 +1,6 @@
-"""The seam to whoever is told: a call is prepared without anything being sent, then sent once.
+"""The seam to the outside: a call is prepared without sending anything, then sent once.
 
-NotDelivered     surely not taken: no connection, or the other side said no; `again`: another try may help
+NotDelivered     certainly not taken: no connection, or the other side refused; `again`: another try may help
 Unsure           sent, and no answer: it may have arrived
 """
 
@@ -11,18 +11,20 @@ from typing import Protocol
 
 
 class NotDelivered(Exception):  # an outcome, not an error of ours
+    """The call was not taken. `again`: another try may help."""
+
     def __init__(self, reason: str, *, again: bool) -> None:
         super().__init__(reason)
         self.again = again
 
 
 class Unsure(Exception):
-    pass
+    """The call was sent, and no answer came: it may have arrived."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of a call that was taken. `ok`: False for a command that failed; it is not run again."""
+    """The result of a call that was taken. `ok`: False for a command that failed; it is not run again."""
 
     said: str
     ok: bool = True
@@ -36,4 +38,4 @@ class Call(Protocol):
         """Raises NotDelivered, Unsure."""
 
     async def close(self) -> None:
-        """Frees what preparing took. May be called at any time, again and again."""
+        """Frees what preparing took. May be called at any time, more than once."""

@@ -1,4 +1,4 @@
-"""A command: its own argument list, no shell; the message on its standard input and in its environment."""
+"""A command, run without a shell: the message is on its standard input and in its environment."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from nightjar.pipeline.notify.call import Answer, NotDelivered
 from nightjar.pipeline.notify.message import body, command_environment
 
 KEPT_BYTES = 4000
-"""Of what the command printed, the last."""
+"""Of what the command printed, the last are kept."""
 
 
 class CommandCall:
+    """A command that is on this host and has not been started."""
+
     def __init__(self, argv: list[str], payload: Mapping[str, Any], timeout_s: float) -> None:
         self._argv = argv
         self._payload = payload
         self._timeout_s = timeout_s
 
     async def send(self) -> Answer:
-        """Runs it to its end, at most as long as it may; its whole process group is ended then."""
+        """Runs the command to its end; at the time limit its whole process group is killed."""
         with tempfile.TemporaryFile() as printed:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -52,7 +54,7 @@ class CommandCall:
             return Answer(said=f"exit code {code}", ok=code == 0, output=_tail(printed))
 
     async def close(self) -> None:
-        """Nothing was taken."""
+        """Preparing took nothing."""
 
 
 async def prepare_command(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> CommandCall:

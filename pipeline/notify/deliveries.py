@@ -1,4 +1,4 @@
-"""Each hook of a run's end is called once, whoever dies: written, claimed, called, recorded.
+"""Each hook of a run's end is called once, whichever dispatcher dies: written, claimed, called, recorded.
 
     WAITING   written by whoever saw the end, under an id that the end gives: once, however many saw it
     CLAIMED   one dispatcher prepares the call (connects, logs in); nothing is sent. If it dies: WAITING again
@@ -6,9 +6,9 @@
               and left alone, or, where night.unsure is "resend", WAITING again under the same id
     DELIVERED, FAILED   recorded with what the other side said
 
-So a call is made exactly once wherever a dispatcher dies, but inside the call itself; there it is made at most once,
-or with "resend" at least once. No protocol can do better with a receiver that does not take part; one that does drops
-a second call by its id.
+So a call is made exactly once wherever a dispatcher dies, except inside the call itself: there it is made at most
+once, or at least once with "resend". No protocol can do better with a receiver that does not take part; one that does
+recognises a second call by its id and drops it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ MAX_TRIES = 6
 FIRST_DELAY_S = 5.0
 LONGEST_DELAY_S = 300.0
 AT_ONCE = 8
+"""Calls under way at the same time."""
 _log = structlog.get_logger()
 
 
 def delivery_id(run: str, end: str, hook: Hook) -> str:
-    """`end` tells one end of a run from the next: a run that is retried ends again, and that is told again."""
+    """`end` tells one end of a run from the next: a run that is retried ends again, and its hooks are called again."""
     return digest("delivery", run, end, hook.kind, hook.target)
 
 
@@ -57,13 +58,13 @@ async def write_deliveries(
     link: str | None,
     why: str | None = None,
 ) -> int:
-    """Writes what is to be told, where it is not written yet; returns how many were new."""
+    """Writes a delivery for each hook of the run, where it is not there yet; returns how many were new."""
     now = await database.now()
     rows = []
     for hook in run.ending.on_finish:
         identity = delivery_id(run.id, end, hook)
         payload = payload_of(run, event, delivery=identity, jobs=jobs, files=run.files, link=link, now=now, why=why)
-        found = Delivery(
+        delivery = Delivery(
             id=identity,
             run=run.id,
             run_name=run.name,
@@ -73,7 +74,7 @@ async def write_deliveries(
             due_at=now,
             created_at=now,
         )
-        rows.append(get_dict(found, to_db=True))
+        rows.append(get_dict(delivery, to_db=True))
     added = await insert_absent(database.raw["deliveries"], rows)
     if added:
         _log.info("end_to_be_told", run=run.id, name=run.name, end=event, hooks=added)
@@ -85,36 +86,42 @@ async def deliver_due(settings: NightSettings, owner: str, database: Database) -
     await take_back(settings, database)
     tried = 0
     while batch := [
-        found for _ in range(AT_ONCE) if (found := await claim_delivery(settings, owner, database)) is not None
+        delivery for _ in range(AT_ONCE) if (delivery := await claim_delivery(settings, owner, database)) is not None
     ]:
-        # One that fails, since MongoDB went away, leaves the others to their end.
-        ended = await asyncio.gather(*(attempt(found, settings, database) for found in batch), return_exceptions=True)
-        for error in ended:
+        attempts = (attempt(delivery, settings, database) for delivery in batch)
+        # One that fails because MongoDB went away lets the others finish.
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        for error in outcomes:
             if error is not None:
                 raise error
         tried += len(batch)
     return tried
 
 
+async def _claim_some(settings: NightSettings, owner: str, database: Database) -> list[Delivery]:
+    claimed = [await claim_delivery(settings, owner, database) for _ in range(AT_ONCE)]
+    return [delivery for delivery in claimed if delivery is not None]
+
+
 async def take_back(settings: NightSettings, database: Database) -> None:
-    """What dispatchers that are gone left: claimed ones wait again, calls are unsure."""
+    """Deliveries that dead dispatchers left behind: claimed ones wait again, calls become unsure."""
     lapsed = {"$expr": {"$lt": ["$lease_until", "$$NOW"]}}
     free = {"owner": None, "lease_until": None}
     deliveries = database.raw["deliveries"]
     waiting = {"state": DeliveryState.WAITING, **free}
     await deliveries.update_many({"state": DeliveryState.CLAIMED, **lapsed}, {"$set": waiting})
-    told = "the dispatcher ended inside the call: it may have arrived or not"
+    reason = "the dispatcher ended inside the call: it may have arrived or not"
     if settings.unsure == "resend":
-        after = {**waiting, "outcome": told}
+        after = {**waiting, "outcome": reason}
     else:
-        after = {"state": DeliveryState.UNSURE, **free, "outcome": told}
-    found = await deliveries.update_many({"state": DeliveryState.CALLING, **lapsed}, {"$set": after})
-    if found.modified_count:
-        _log.warning("deliveries_unsure", calls=found.modified_count, policy=settings.unsure)
+        after = {"state": DeliveryState.UNSURE, **free, "outcome": reason}
+    unsure = await deliveries.update_many({"state": DeliveryState.CALLING, **lapsed}, {"$set": after})
+    if unsure.modified_count:
+        _log.warning("deliveries_unsure", calls=unsure.modified_count, policy=settings.unsure)
 
 
 async def claim_delivery(settings: NightSettings, owner: str, database: Database) -> Delivery | None:
-    """Takes one that is due; None where none is."""
+    """Takes one delivery that is due; None where none is."""
     query = {"state": DeliveryState.WAITING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
     change = {
         "state": DeliveryState.CLAIMED,
@@ -128,45 +135,46 @@ async def claim_delivery(settings: NightSettings, owner: str, database: Database
     return Delivery.model_validate(row) if row is not None else None
 
 
-async def attempt(found: Delivery, settings: NightSettings, database: Database) -> None:
+async def attempt(delivery: Delivery, settings: NightSettings, database: Database) -> None:
     """One try of a claimed delivery, from the connection to the recorded outcome."""
     try:
         async with asyncio.timeout(3 * settings.call_timeout_s):
-            prepared = await prepare(found.hook, found.payload, settings)
+            prepared = await prepare(delivery.hook, delivery.payload, settings)
     except TimeoutError:
-        await _record(found, _after_refusal(found, NotDelivered(f"{found.hook} did not answer", again=True)), database)
+        silence = NotDelivered(f"{delivery.hook} did not answer", again=True)
+        await _record(delivery, _after_refusal(delivery, silence), database)
         return
     except NotDelivered as refused:
-        await _record(found, _after_refusal(found, refused), database)
+        await _record(delivery, _after_refusal(delivery, refused), database)
         return
     try:
-        most_s = limit_s(found.hook, settings)
-        if not await _begin(found, most_s, database):
-            return  # it was taken back meanwhile: somebody else calls
-        change = await _outcome(found, prepared, most_s, settings)
-        await asyncio.shield(_record(found, change, database))
+        most_s = limit_s(delivery.hook, settings)
+        if not await _begin(delivery, most_s, database):
+            return  # it was taken back meanwhile: another dispatcher calls
+        change = await _outcome(delivery, prepared, most_s, settings)
+        await asyncio.shield(_record(delivery, change, database))
     finally:
         await prepared.close()
 
 
-async def _begin(found: Delivery, most_s: float, database: Database) -> bool:
-    """CLAIMED -> CALLING, if it is still ours: the last thing before the first byte."""
-    query = {"_id": found.id, "state": DeliveryState.CLAIMED, "owner": found.owner, "tries": found.tries}
+async def _begin(delivery: Delivery, most_s: float, database: Database) -> bool:
+    """CLAIMED -> CALLING, if we still hold it: the last write before the first byte."""
+    query = {"_id": delivery.id, "state": DeliveryState.CLAIMED, "owner": delivery.owner, "tries": delivery.tries}
     until = _later(most_s + PATIENCE_S)
     change = {"state": DeliveryState.CALLING, "called_at": "$$NOW", "lease_until": until}
     return (await database.raw["deliveries"].update_one(query, [{"$set": change}])).matched_count == 1
 
 
-async def _outcome(found: Delivery, prepared: Call, most_s: float, settings: NightSettings) -> Row:
+async def _outcome(delivery: Delivery, prepared: Call, most_s: float, settings: NightSettings) -> Row:
     try:
         async with asyncio.timeout(most_s):
             answer = await prepared.send()
     except NotDelivered as refused:
-        return _after_refusal(found, refused)
+        return _after_refusal(delivery, refused)
     except (TimeoutError, Unsure) as error:
         reason = str(error) or f"sent, but not answered within {most_s:g} s"
         if settings.unsure == "resend":
-            return _after_refusal(found, NotDelivered(reason, again=True))
+            return _after_refusal(delivery, NotDelivered(reason, again=True))
         return {"state": DeliveryState.UNSURE, "outcome": reason}
     return _after_answer(answer)
 
@@ -176,27 +184,32 @@ def _after_answer(answer: Answer) -> Row:
     return {"state": state, "outcome": answer.said, "output": answer.output}
 
 
-def _after_refusal(found: Delivery, refused: NotDelivered) -> Row:
-    """Another try after a while, or the end of trying."""
-    if not refused.again or found.tries >= MAX_TRIES:
+def _after_refusal(delivery: Delivery, refused: NotDelivered) -> Row:
+    """Another try after a pause, or FAILED."""
+    if not refused.again or delivery.tries >= MAX_TRIES:
         return {"state": DeliveryState.FAILED, "outcome": str(refused)}
-    wait_s = backoff(found.tries, FIRST_DELAY_S, LONGEST_DELAY_S, random.random())  # noqa: S311
+    wait_s = backoff(delivery.tries, FIRST_DELAY_S, LONGEST_DELAY_S, random.random())  # noqa: S311
     return {"state": DeliveryState.WAITING, "outcome": str(refused), "due_at": _later(wait_s)}
 
 
-async def _record(found: Delivery, change: Row, database: Database) -> None:
+async def _record(delivery: Delivery, change: Row, database: Database) -> None:
     ended = change["state"] in (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.UNSURE)
     values: Row = {key: value if key == "due_at" else {"$literal": value} for key, value in change.items()}
     values |= {"owner": None, "lease_until": None, "finished_at": "$$NOW" if ended else None}
-    query = {"_id": found.id, "owner": found.owner, "tries": found.tries}
+    query = {"_id": delivery.id, "owner": delivery.owner, "tries": delivery.tries}
     await patiently(partial(database.raw["deliveries"].update_one, query, [{"$set": values}]))
     level = _log.info if change["state"] is DeliveryState.DELIVERED else _log.warning
-    fields: dict[str, Any] = {"run": found.run, "name": found.run_name, "end": found.event, "hook": str(found.hook)}
-    level("end_told", **fields, state=change["state"], outcome=change["outcome"], tries=found.tries)
+    fields: dict[str, Any] = {
+        "run": delivery.run,
+        "name": delivery.run_name,
+        "end": delivery.event,
+        "hook": str(delivery.hook),
+    }
+    level("end_told", **fields, state=change["state"], outcome=change["outcome"], tries=delivery.tries)
 
 
 async def send_again(identity: str, database: Database) -> bool:
-    """Somebody wants a failed or unsure one called again, under the same id; False where it is neither."""
+    """Has a failed or unsure delivery called again, under the same id; False where it is neither."""
     query = {"_id": identity, "state": {"$in": [DeliveryState.FAILED, DeliveryState.UNSURE]}}
     change = {"state": DeliveryState.WAITING, "tries": 0, "due_at": "$$NOW", "finished_at": None}
     return (await database.raw["deliveries"].update_one(query, [{"$set": change}])).matched_count == 1
@@ -212,3 +225,4 @@ def end_of(finished_at: datetime) -> str:
 
 
 STALLED_END = "stalled"
+"""The `end` of a delivery that says that a run does not move."""

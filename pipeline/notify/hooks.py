@@ -14,7 +14,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
 
 
 def parse_hook(text: str) -> Hook:
-    """Raises UsageError for an address of a kind that cannot be called, or a command that is none."""
+    """The hook of `--on-finish`. Raises UsageError for an address that cannot be called, or for what is no command."""
     wanted = text.strip()
     scheme = _SCHEME.match(wanted)
     name = scheme[1].lower() if scheme else ""

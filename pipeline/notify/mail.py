@@ -26,6 +26,7 @@ class MailCall:
         self._mail = mail
 
     async def send(self) -> Answer:
+        """Raises NotDelivered where the server refuses it, Unsure where it goes away while taking it."""
         try:
             await asyncio.to_thread(self._server.send_message, self._mail)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
@@ -35,6 +36,7 @@ class MailCall:
         return Answer(said="the mail server took it")
 
     async def close(self) -> None:
+        """Ends the session."""
         with contextlib.suppress(OSError, smtplib.SMTPException):
             await asyncio.to_thread(self._server.close)
 
@@ -53,7 +55,7 @@ async def prepare_mail(hook: Hook, payload: Mapping[str, Any], settings: NightSe
 
 
 def make_mail(to: str, sender: str, payload: Mapping[str, Any]) -> EmailMessage:
-    """The Message-ID is the delivery's: mail systems drop a second one."""
+    """The mail, with the delivery's id as its Message-ID: mail systems drop a second one."""
     mail = EmailMessage()
     mail["From"], mail["To"] = sender, to
     mail["Subject"] = subject(payload)

@@ -55,35 +55,36 @@ def payload_of(
 
 
 def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None = None) -> str:
-    """One or two sentences."""
+    """What happened to a run, in one or two sentences."""
     done, total = jobs.get(JobStatus.DONE, 0), sum(jobs.values())
     lost = f", {jobs[JobStatus.DEAD]} failed" if jobs.get(JobStatus.DEAD) else ""
-    told = f"{done} of {total} jobs are done{lost}"
+    progress = f"{done} of {total} jobs are done{lost}"
     match event:
         case Event.STALLED:
             span = shown_span(run.ending.stalled_after_s or 0)
-            return f"Run {run.name} has not moved for {span}: {why or 'nobody can say why'}. It goes on; {told}."
+            return f"Run {run.name} has not moved for {span}: {why or 'nobody can say why'}. It goes on; {progress}."
         case Event.DEADLINE | Event.STOPPED:
-            head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {told}."
+            head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {progress}."
         case Event.DONE | Event.TRIPPED:
-            head = f"Run {run.name} is done: {told}."
+            head = f"Run {run.name} is done: {progress}."
     return " ".join([head, *_gates(run.verdict)])
 
 
 def subject(payload: Mapping[str, Any]) -> str:
+    """A mail's subject."""
     words = {"tripped": "gate failed", "done": "done", "deadline": "stopped at its deadline"}
     return f"Nightjar: {payload['run']['name']}: {words.get(payload['event'], payload['event'])}"
 
 
 def mail_text(payload: Mapping[str, Any]) -> str:
-    """Plain text."""
+    """A mail's text: what happened, the report's answer, and where the report is."""
     report = payload["report"]
     parts = [payload["text"], payload["answer"], report["link"] or "\n".join(report["files"])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def command_environment(payload: Mapping[str, Any]) -> dict[str, str]:
-    """What a command is told; `config.keys.TOLD` lets it call `nightjar` with these set."""
+    """The environment of a command; `config.keys.TOLD` lets it call `nightjar` with these set."""
     run, verdict, report = payload["run"], payload["verdict"], payload["report"]
     return {
         "NIGHTJAR_DELIVERY": payload["delivery"],
@@ -99,6 +100,7 @@ def command_environment(payload: Mapping[str, Any]) -> dict[str, str]:
 
 
 def body(payload: Mapping[str, Any]) -> bytes:
+    """The payload as JSON, in ASCII: what is sent, and what is signed."""
     return json.dumps(payload, ensure_ascii=True, separators=(",", ":")).encode()
 
 
@@ -121,8 +123,8 @@ def signature(secret: str, delivery: str, seconds: str, content: bytes) -> str:
     """HMAC-SHA-256 of id, time and body; a secret that begins with whsec_ is base64, as that specification has it."""
     standard = secret.startswith("whsec_")
     key = base64.b64decode(secret.removeprefix("whsec_")) if standard else secret.encode()
-    made = hmac.new(key, f"{delivery}.{seconds}.".encode() + content, hashlib.sha256).digest()
-    return "v1," + base64.b64encode(made).decode()
+    code = hmac.new(key, f"{delivery}.{seconds}.".encode() + content, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(code).decode()
 
 
 def _gates(verdict: GateVerdict | None) -> list[str]:

@@ -39,6 +39,7 @@ class WebCall:
             self._extra["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
 
     async def send(self) -> Answer:
+        """Raises NotDelivered where the answer is a refusal, Unsure where none comes."""
         try:
             return await asyncio.to_thread(self._send)
         except (OSError, http.client.HTTPException) as error:
@@ -56,6 +57,7 @@ class WebCall:
         raise NotDelivered(f"it answered {said}", again=response.status in TRY_AGAIN)
 
     async def close(self) -> None:
+        """Closes the connection."""
         # A thread may be reading: shutting the socket down ends that, closing it alone would not.
         if self._connection.sock is not None:
             with contextlib.suppress(OSError):

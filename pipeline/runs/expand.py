@@ -25,7 +25,7 @@ class JobSpec(NamedTuple):
 def expand(
     run_id: str, sequences: Iterable[SequenceRef], models: Iterable[str], repeats: int, *, start: int = 0
 ) -> Iterator[JobSpec]:
-    """Every job of a run, model by model; without the first `start` of them.
+    """Every job of a run, model by model, from number `start` on.
 
     `order` puts the repeats of a sequence, which share their whole first prompt, next to each other. It depends on
     the sequence's position and the repeat alone, so a run that grows keeps the order of the jobs it has.

@@ -26,13 +26,13 @@ from nightjar.pipeline.suites.catalogue import take_suite
 from nightjar.pipeline.suites.select import select
 
 RACES = 20
-"""How often others may change the run between our look and our write before we give up."""
+"""How often others may change the run between our read and our write before we give up."""
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enqueued:
-    """The run as it is now. `created`: False when a run of that name was there; `jobs_added` may be 0 then."""
+    """The run as it is now. `created`: False when a run of that name existed; `jobs_added` may be 0 then."""
 
     run: Run
     created: bool
@@ -42,15 +42,15 @@ class Enqueued:
     """A bundled suite was imported on this first use."""
     warnings: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    """What was changed of a run that was there, in words."""
+    """What was changed of a run that existed, in words."""
 
 
 async def enqueue(
     request: EnqueueRequest, database: Database, now: datetime | None = None, *, progress: Progress | None = None
 ) -> Enqueued:
-    """Freezes the run and writes its jobs; a run of the same name and content is left as it is, or grows.
+    """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
-    Raises UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot do it.
+    Raises UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot do this.
     """
     moment = now or await database.now()
     suite, imported = await take_suite(request.suite, database)
@@ -80,7 +80,7 @@ async def enqueue(
 async def _write(
     wanted: Run, request: EnqueueRequest, *, database: Database, progress: Progress | None
 ) -> tuple[Run, bool, int] | None:
-    """The run as it is now, whether it is new, and its jobs before; None when somebody else was quicker."""
+    """The run as it is now, whether it is new, and its jobs before; None when another process was quicker."""
     named = request.name is not None
     existing = await Run.find_one({"name": wanted.name}) if named else None
     if existing is None:
@@ -95,9 +95,9 @@ async def _write(
     if existing.status is RunStatus.EXPANDING:
         await finish_expansion(existing, database, progress)
         existing = await _again(existing)
-    if found := run_differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
+    if conflicts := run_differences(existing, wanted) + gate_differences(existing, wanted, request.model_fields_set):
         raise RunConflictError(
-            f"Run {wanted.name!r} exists with other content: {'; '.join(found)}. Give the run another --name, or "
+            f"Run {wanted.name!r} exists with other content: {'; '.join(conflicts)}. Give the run another --name, or "
             "leave out what differs."
         )
     before = existing.jobs_total
@@ -134,7 +134,7 @@ async def _grow(existing: Run, larger: Run, database: Database) -> bool:
 
 
 async def _adjust(run: Run, wanted: Run, request: EnqueueRequest, database: Database) -> list[str]:
-    """Applies what may change on a run that is there; what changed, in words."""
+    """Applies what may change of a run that exists; returns what changed, in words."""
     changes = adjustments(run, wanted, request.model_fields_set)
     if not changes:
         return []

@@ -1,4 +1,4 @@
-"""Exporting a run to one file, and writing the run of such a file, so that it is done again."""
+"""Exports a run to one file, and writes the run of such a file, so that it can be generated again."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from nightjar.pipeline.suites.importer import import_suite, load_content
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a host that has a model knows of where it came from."""
+    """What a host that has a model knows about where it came from."""
 
     digest: str
     source: dict[str, Any]
     template: str | None = None
-    """A chat template that it uses instead of the file's own."""
+    """A chat template used instead of the file's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """The run as it is now; `created` is False where it was there already."""
+    """The run as it is now; `created` is False where it existed already."""
 
     run: Run
     created: bool
@@ -59,8 +59,14 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     sets = await _parameter_sets(run, database)
     helpers = list(dict.fromkeys([*run.judges, *([run.embed_model] if run.embed_model else [])]))
     published = await _published([*helpers, *(model.name for model in run.models)], database)
-    found = {name: Origin(digest=one.facts.digest, source=one.origin) for name, one in published.items() if one.origin}
-    known = found | {name: one for name, one in origins.items() if one.template or name not in found}
+    published_origins = {
+        name: Origin(digest=model.facts.digest, source=model.origin)
+        for name, model in published.items()
+        if model.origin
+    }
+    known = published_origins | {
+        name: origin for name, origin in origins.items() if origin.template or name not in published_origins
+    }
     judges = {name: published[name].facts if name in published else None for name in helpers}
     kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
     return RunFile(
@@ -69,7 +75,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         exported_by=f"nightjar {NIGHTJAR_VERSION}",
         run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
         suite=RunFileSuite(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
-        prompts={one.id: one.digest for one in suite.sequences if one.id in set(run.sequences)},
+        prompts={sequence.id: sequence.digest for sequence in suite.sequences if sequence.id in set(run.sequences)},
         models=tuple(
             _used(model.name, model.facts, model.digest, known).model_copy(
                 update={"loads": tuple(model.loads), "parameters": tuple(sets.get(model.name, ()))}
@@ -106,17 +112,17 @@ async def import_run(
     """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
 
     `here`: facts of the models that this machine has, by name. `other_models` takes models that differ from the
-    exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that nobody has.
+    exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that no host has.
     """
     await _check_models(file, here, database, other_models=other_models)
     for facts in here.values():
         await publish_model(database, facts, by="run import", origin=_source(facts.name, origins))
     suite, _ = await import_suite(file.suite.content, database)
-    told = tuple(remarks(file, NIGHTJAR_VERSION))
+    notes = tuple(remarks(file, NIGHTJAR_VERSION))
     existing = await Run.get(file.run.id)
     if existing is not None:
         await finish_expansion(existing, database, progress)
-        return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=told)
+        return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=notes)
     run = run_of(file, suite, name=name, version=NIGHTJAR_VERSION)
     if other_models:
         run.models = [model.model_copy(update={"digest": None}) for model in run.models]
@@ -127,7 +133,7 @@ async def import_run(
             f"Another run is called {run.name!r}. Give this one a name of its own: `nightjar run import FILE --name X`."
         ) from None
     await finish_expansion(run, database, progress)
-    return Imported(run=await Run.get(run.id) or run, created=True, suite=suite, remarks=told)
+    return Imported(run=await Run.get(run.id) or run, created=True, suite=suite, remarks=notes)
 
 
 async def _check_models(
@@ -135,17 +141,17 @@ async def _check_models(
 ) -> None:
     wanted = [*file.models, *file.judges]
     published = await _published([model.name for model in wanted], database)
-    known = {name: one.facts for name, one in published.items()} | dict(here)
-    found = []
+    known = {name: model.facts for name, model in published.items()} | dict(here)
+    differing = []
     for model in wanted:
         if model.name not in known:
             raise UnknownNameError("model", model.name, known, how_to_get(model))
-        found += model_differences(model, known[model.name])
-    if found and not other_models:
+        differing += model_differences(model, known[model.name])
+    if differing and not other_models:
         remedies = [how_to_get(model) for model in wanted if model_differences(model, known[model.name])]
         raise RunConflictError(
-            f"This machine would not repeat the run: {'; '.join(found)}. Get what it used ({' '.join(remedies)}), or "
-            "give --other-models to run what is here; the replies will be others."
+            f"This machine would not repeat the run: {'; '.join(differing)}. Get what it used ({' '.join(remedies)}), "
+            "or give --other-models to run what is here; the replies will be others."
         )
 
 
@@ -168,12 +174,12 @@ async def _parameter_sets(run: Run, database: Database) -> dict[str, list[Parame
         },
         {"$sort": {"turns": -1}},
     ]
-    found: dict[str, list[ParameterSet]] = {}
+    sets: dict[str, list[ParameterSet]] = {}
     async for row in await database.jobs.aggregate(stages, allowDiskUse=True):
         key = row["_id"]
-        one = ParameterSet(values=key["values"], sources=key["sources"], turns=row["turns"])
-        found.setdefault(key["model"], []).append(one)
-    return found
+        parameter_set = ParameterSet(values=key["values"], sources=key["sources"], turns=row["turns"])
+        sets.setdefault(key["model"], []).append(parameter_set)
+    return sets
 
 
 def _source(name: str, origins: Mapping[str, Origin] | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What is asked of the producer. Pure."""
+"""What a call of `nightjar enqueue` asks for, checked. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightjar.jobs.ending import Gate, Hook
 from nightjar.jobs.parameters import ParameterSource
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.runs.expand import MAX_REPEATS
-from nightjar.pipeline.scoring import measures_asked
+from nightjar.pipeline.scoring.installed import validate_measure
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
@@ -36,7 +36,7 @@ class EnqueueRequest(BaseModel):
     only: tuple[Name, ...] = ()
     limit: int | None = Field(None, ge=1)
     name: str | None = None
-    """A name, in which `{date}` becomes the day (UTC); None: a name of its own."""
+    """A name, in which `{date}` becomes the day (UTC); None: a generated one."""
     priority: int = Field(0, ge=-1000, le=1000)
     max_tries: int = Field(3, ge=1, le=100)
     judges: tuple[Name, ...] = ()
@@ -52,7 +52,7 @@ class EnqueueRequest(BaseModel):
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     gates: tuple[Gate, ...] = ()
     strict: bool = False
-    """A gate that cannot be decided fails, too."""
+    """A gate that cannot be decided counts as failed, too."""
     baseline: Name | None = None
     """A run to be held against; None: the suite's baseline."""
     deadline: str | None = None
@@ -60,9 +60,9 @@ class EnqueueRequest(BaseModel):
     timezone: str = "UTC"
     """Of a deadline that is a time of day."""
     stalled_after_s: float | None = Field(None, gt=0)
-    """None: half an hour where somebody is told, else never."""
+    """None: half an hour where somebody is notified, else never."""
     formats: tuple[str, ...] = ()
-    """Of the report at the run's end; none: html and json."""
+    """Of the report at the run's end; empty: html and json."""
     on_finish: tuple[Hook, ...] = ()
     schedule: str | None = None
     tick: datetime | None = None
@@ -98,7 +98,7 @@ def make_request(**options: Any) -> EnqueueRequest:
 
 def _check_measure(measure: str, argument: Any) -> None:
     try:
-        measures_asked.validate_measure(measure, argument)
+        validate_measure(measure, argument)
     except ValueError as error:
         raise UsageError(f"--measure {measure}: {error}") from None
 
@@ -113,9 +113,11 @@ def _plain(message: str) -> str:
 def expand_name(template: str, now: datetime) -> str:
     """The run's name: `{date}` becomes YYYY-MM-DD. Raises UsageError for what no name may hold."""
 
-    def put(found: re.Match[str]) -> str:
-        if found.group(1) != "date":
-            raise UsageError(f"--name {template!r}: {found.group()} is not known; {{date}} is the only placeholder.")
+    def put(placeholder: re.Match[str]) -> str:
+        if placeholder.group(1) != "date":
+            raise UsageError(
+                f"--name {template!r}: {placeholder.group()} is not known; {{date}} is the only placeholder."
+            )
         return f"{now:%Y-%m-%d}"
 
     name = _TEMPLATE.sub(put, template)
@@ -127,5 +129,5 @@ def expand_name(template: str, now: datetime) -> str:
 
 
 def readable_name(suite: str, now: datetime, suffix: str) -> str:
-    """A name made for a run that was given none: suite, day, suffix. Short, since people type it."""
+    """The name of a run that was given none: suite, day, suffix. Short, since people type it."""
     return f"{suite[:35]}-{now:%m%d}-{suffix}"

@@ -23,6 +23,8 @@ Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class RunFilePart(BaseModel):
+    """A part of the file: unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
@@ -41,7 +43,7 @@ class UsedModel(RunFilePart):
     digest: str | None
     facts: ModelFacts | None = None
     origin: dict[str, Any] | None = None
-    """Where the exporting host had it from; None where that host has it not."""
+    """Where the exporting host got it; None where that host does not have it."""
     template: str | None = None
     """A chat template used instead of the file's own."""
     loads: tuple[LoadFacts, ...] = ()
@@ -71,6 +73,8 @@ class RunPart(RunFilePart):
 
 
 class RunFileSuite(RunFilePart):
+    """The suite of the run, with all of its content."""
+
     version: int
     digest: Id
     content: SuiteContent
@@ -92,7 +96,7 @@ class RunFile(RunFilePart):
 
 
 def read_run_file(text: str | bytes, name: str) -> RunFile:
-    """A checked file. Raises UsageError that names file and field, also when its suite is not the one it says."""
+    """A checked file. Raises UsageError that names file and field, also where its suite does not match its digest."""
     try:
         file = RunFile.model_validate_json(text)
     except ValidationError as error:
@@ -109,7 +113,7 @@ def read_run_file(text: str | bytes, name: str) -> RunFile:
 
 
 def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str) -> Run:
-    """The run to write, EXPANDING, with the exported run's id. Raises UsageError, ParameterError for what is no run."""
+    """The run to write, EXPANDING, with the exported run's id. Raises UsageError, ParameterError for a wrong part."""
     asked = file.run
     request = make_request(
         suite=f"{suite.name}@{suite.version}",
@@ -143,18 +147,18 @@ def _taken(file: RunFile, suite: SuiteVersion) -> list[SequenceRef]:
     return [by_id[name] for name in file.run.sequences]
 
 
-def model_differences(wanted: UsedModel, found: ModelFacts) -> list[str]:
-    """What of this machine's model would make other texts: one phrase a difference."""
+def model_differences(wanted: UsedModel, present: ModelFacts) -> list[str]:
+    """What about this machine's model would make other texts: one phrase for each difference."""
     name, was = wanted.name, wanted.facts
     differences = []
-    if wanted.digest is not None and found.digest != wanted.digest:
-        differences.append(f"the file of {name} has SHA-256 {found.digest}, the exported run used {wanted.digest}")
-    if was is not None and found.template_digest != was.template_digest:
+    if wanted.digest is not None and present.digest != wanted.digest:
+        differences.append(f"the file of {name} has SHA-256 {present.digest}, the exported run used {wanted.digest}")
+    if was is not None and present.template_digest != was.template_digest:
         remedy = " (models.template in the file is the one it used)" if wanted.template else ""
         differences.append(f"the chat template of {name} is another one{remedy}")
-    if was is not None and found.registry_parameters != was.registry_parameters:
+    if was is not None and present.registry_parameters != was.registry_parameters:
         differences.append(
-            f"models.toml gives {name} the parameters {found.registry_parameters}, it was {was.registry_parameters}"
+            f"models.toml gives {name} the parameters {present.registry_parameters}, it was {was.registry_parameters}"
         )
     return differences
 
@@ -175,16 +179,16 @@ def how_to_get(model: UsedModel) -> str:
 
 
 def remarks(file: RunFile, version: str) -> list[str]:
-    """What a person who repeats the run should know of how it ran: versions, hardware, settings."""
-    told = []
+    """What a person who repeats the run should know about how it ran: versions, hardware, settings."""
+    notes = []
     if file.run.nightjar_version != version:
-        told.append(f"The run was made by Nightjar {file.run.nightjar_version}; this is {version}.")
+        notes.append(f"The run was made by Nightjar {file.run.nightjar_version}; this is {version}.")
     for model in file.models:
         for load in model.loads[-1:]:
-            told.append(
+            notes.append(
                 f"{model.name} ran on {load.device} with {load.llama_cpp_build}: context {load.context}, "
                 f"{load.slots} slots, flash attention {'on' if load.flash_attention else 'off'}, "
                 f"{'reproducible' if load.reproducible else 'not reproducible'}. Texts repeat word for word on a "
                 "device and build that compute alike; see docs/exports.md."
             )
-    return told
+    return notes

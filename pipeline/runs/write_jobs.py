@@ -1,8 +1,8 @@
-"""Writes the jobs of a run, and goes on where another was killed. Safe to repeat, to race and to kill at any moment.
+"""Writes the jobs of a run, and goes on where another process was killed. Safe to repeat, to race and to kill.
 
 A run's `expanded` says how many of its jobs, in the order of `expand`, are in the journal. It is moved only after
-they were written and only by who began at it, so what lies before it need not be looked at again; what lies behind
-it may be there or not, and is written under the same ids.
+they were written, and only by a process that began there, so jobs before it need not be looked at again; jobs after it
+may be there or not, and are written under the same ids.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from nightjar.pipeline.runs.expand import JobSpec, expand
 
 BATCH_JOBS = 5_000
 Progress = Callable[[int, int], None]
-"""Called with jobs written and jobs in all."""
+"""Called with the number of jobs written and of all jobs."""
 _log = structlog.get_logger()
 
 
 async def finish_expansion(run: Run, database: Database, progress: Progress | None = None) -> int:
     """Writes the jobs of an EXPANDING run that are absent and makes it ACTIVE; returns how many were absent.
 
-    A run that was cancelled meanwhile gets its stragglers cancelled, one that was removed keeps none.
+    Where the run was cancelled meanwhile the new jobs are cancelled; where it was removed they are deleted.
     """
     current = await Run.get(run.id)
     if current is None or current.status is not RunStatus.EXPANDING:
@@ -53,7 +53,7 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
 
 
 async def _write_jobs(run: Run, database: Database, progress: Progress | None) -> int:
-    """Writes from the mark on, as long as the run is EXPANDING in this shape; returns how many were absent.
+    """Writes jobs from the mark on, while the run is EXPANDING in this shape; returns how many were absent.
 
     The next batch is made while MongoDB stores the one before.
     """
@@ -63,10 +63,10 @@ async def _write_jobs(run: Run, database: Database, progress: Progress | None) -
     batch = list(islice(rows, BATCH_JOBS))
     while batch:
         storing = asyncio.create_task(_store(batch, database, look=look))
-        await asyncio.sleep(0)  # it is on its way
+        await asyncio.sleep(0)  # let it start
         following = list(islice(rows, BATCH_JOBS))
         absent = await storing
-        look = look and absent < len(batch)  # behind what others wrote there is nothing
+        look = look and absent < len(batch)  # nothing lies beyond what others wrote
         added += absent
         written += len(batch)
         if not await _mark(run, written, database):
@@ -100,14 +100,16 @@ async def _without_present(rows: list[Row], database: Database) -> list[Row]:
 
 
 async def _mark(run: Run, written: int, database: Database) -> bool:
-    """Says how far the run is written; False where it is no longer EXPANDING, or has grown."""
+    """Records how far the run is written; False where it is no longer EXPANDING, or has grown."""
     change: Row = {"$max": {"expanded": written}, "$currentDate": {"expanded_at": True}}
     done = await patiently(lambda: database.runs.update_one(_as_seen(run), change))
     return done.matched_count == 1
 
 
 def _as_seen(run: Run) -> Row:
-    """The number of jobs tells one growth from the next: only who writes all of them may say so."""
+    """The run as we saw it. Its number of jobs tells one growth from the next: only a process that knows of all of them
+    may mark or finish it.
+    """
     return {"_id": run.id, "status": RunStatus.EXPANDING, "jobs_total": run.jobs_total}
 
 

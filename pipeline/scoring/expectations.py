@@ -6,31 +6,19 @@ and can bring no code of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nightjar.config.errors import suggest
 from nightjar.pipeline.scoring.checks import CHECKS
-from nightjar.pipeline.scoring.plugins import user_scorers
 from nightjar.pipeline.scoring.scorer import FunctionScorer, ScorerFactory
 
 
-def validate_expectation(check: str, value: Any) -> None:
-    """Raises ValueError, with a message for people, when no check has that name or it cannot take the value."""
-    expectation_scorer(check, value)
-
-
-def expectation_scorer(check: str, value: Any, *, name: str | None = None) -> FunctionScorer:
-    """The scorer of one expectation, compiled once. Raises ValueError.
-
-    Checks of users are looked for only where no built-in one has the name: their modules are imported then.
-    """
-    return _factory(check).scorer(value, name=name)
-
-
-def _factory(check: str) -> ScorerFactory:
-    if check in CHECKS:
-        return CHECKS[check]
-    theirs = user_scorers().checks
-    if check not in theirs:
-        raise ValueError(f"There is no check {check!r}. {suggest(check, {*CHECKS, *theirs}, 'check')}")
-    return theirs[check]
+def expectation_scorer(
+    check: str, value: Any, *, own: Mapping[str, ScorerFactory] | None = None, name: str | None = None
+) -> FunctionScorer:
+    """The scorer of one expectation, compiled once. `own`: the checks that users bring. Raises ValueError."""
+    known = {**(own or {}), **CHECKS}
+    if check not in known:
+        raise ValueError(f"There is no check {check!r}. {suggest(check, known, 'check')}")
+    return known[check].scorer(value, name=name)

@@ -9,10 +9,10 @@ from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.verdicts import COMPOSITE
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.installed import installed_scorers
 from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED
-from nightjar.pipeline.scoring.plugins import user_scorers
 
 BUILT_IN = "nightjar"
 
@@ -33,7 +33,7 @@ def check_metric(name: str) -> None:
     known = {"checks", COMPOSITE, *CHECKS, *ASKED, *SCALES, *(measure.name for measure in MEASURES)}
     if name in known or name.startswith(f"{COMPOSITE}."):
         return
-    known |= user_scorers().origins.keys()
+    known |= installed_scorers().origins.keys()
     if name not in known:
         raise ValueError(f"there is no metric {name!r}. {suggest(name, known, 'metric')}")
 
@@ -53,7 +53,7 @@ def listed() -> list[Listed]:
     ]
     found += [Listed(kind="measure", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in MEASURES]
     found += [Listed(kind="asked", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in ASKED.values()]
-    own = user_scorers()
+    own = installed_scorers()
     found += [
         Listed(kind="check", name=one.name, scale=one.scale, help=one.help, origin=own.origins[one.name])
         for one in own.checks.values()

@@ -5,13 +5,12 @@ An item is a name, or a name with an argument: `chrf`, `{mattr: {window: 100}}`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from nightjar.config.errors import suggest
 from nightjar.pipeline.scores import SIMILARITY, Direction, Scale, Score, unscored
-from nightjar.pipeline.scoring import phrases
 from nightjar.pipeline.scoring.arguments import options_of
 from nightjar.pipeline.scoring.diversity import mattr, overused
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
@@ -83,21 +82,21 @@ def known_measures() -> Mapping[str, str]:
     return {name: one.help for name, one in ASKED.items()}
 
 
-def validate_measure(measure: str, value: Any) -> None:
-    """Raises ValueError, with a message for people, when no measure has that name or it cannot take the value."""
-    asked_scorer(measure, value)
-
-
-def asked_scorer(measure: str, value: Any) -> FunctionScorer:
-    """The scorer of a measure that was asked for. Raises ValueError."""
+def asked_scorer(measure: str, value: Any, *, phrases: Sequence[str] = ()) -> FunctionScorer:
+    """The scorer of a measure that was asked for. `phrases`: the installation's list. Raises ValueError."""
     if measure not in ASKED:
         raise ValueError(f"There is no measure {measure!r} to ask for. {suggest(measure, ASKED, 'measure')}")
-    return ASKED[measure].scorer(resolved(measure, value))
+    return ASKED[measure].scorer(resolved(measure, value, phrases))
 
 
-def resolved(measure: str, value: Any) -> Any:
+def resolved(measure: str, value: Any, phrases: Sequence[str]) -> Any:
     """The argument that the scores depend on: a phrase list by content, not by where it lies."""
-    return {"phrases": list(phrases.installed())} if measure == "overused" and value is True else value
+    return {"phrases": list(phrases)} if needs_phrases({measure: value}) else value
+
+
+def needs_phrases(asked: Mapping[str, Any]) -> bool:
+    """Whether measures (name -> argument) need the installation's list of phrases."""
+    return asked.get("overused") is True
 
 
 def read_item(item: Any) -> tuple[str, Any]:

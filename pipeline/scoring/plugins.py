@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,16 @@ class UserScorers:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
-def user_scorers() -> UserScorers:
-    """The user's scorers of this installation. Raises SettingsError that names the one that is broken."""
-    from nightjar.config.settings import load_settings
+NO_SCORERS = UserScorers()
+"""Of an installation that brings none."""
 
-    return load_user_scorers([*_entry_points(), *_named(load_settings().scorers)])
+
+def user_scorers(references: Iterable[str]) -> UserScorers:
+    """The scorers of installed packages, and those that the settings name (`references`, module:object).
+
+    Raises SettingsError that names the one that is broken.
+    """
+    return load_user_scorers([*_entry_points(), *_named(references)])
 
 
 def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | None = None) -> UserScorers:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.scores import PASS, SHARE, Scale, Score, ScoreState, unscored
+from nightjar.pipeline.scores import PASS, SHARE, JobScores, Scale, Score, ScoreState, unscored
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.expectations import expectation_scorer
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
+from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
@@ -62,20 +64,30 @@ def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:
 
 
 def turn_lines(
-    sequence: PromptSequence, *, measures: Mapping[str, Any] | None = None, own: Sequence[FunctionScorer] = ()
+    sequence: PromptSequence,
+    *,
+    measures: Mapping[str, Any] | None = None,
+    own: UserScorers = NO_SCORERS,
+    phrases: Sequence[str] = (),
 ) -> tuple[tuple[TurnScorer, ...], ...]:
     """The lines of every turn of a sequence, compiled once.
 
-    `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers of every reply.
+    `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers and checks.
+    `phrases`: the installation's list, for `overused`.
     """
-    asked = {one.check: one.value for one in sequence.measures} | dict(measures or {})
+    asked = measures_asked(sequence, measures or {})
     everywhere = MEASURE_LINES + tuple(
-        TurnScorer(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own
+        TurnScorer(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own.scorers
     )
     return tuple(
-        _expectations(sequence, turn) + _asked(sequence, turn, asked) + everywhere
+        _expectations(sequence, turn, own) + _asked(sequence, turn, asked, phrases) + everywhere
         for turn in range(len(sequence.turns))
     )
+
+
+def measures_asked(sequence: PromptSequence, measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Name -> argument of all measures asked for: the suite's, and before those the run's `measures`."""
+    return {measure.check: measure.value for measure in sequence.measures} | dict(measures)
 
 
 def line_names(turns: Lines) -> list[list[str]]:
@@ -107,29 +119,35 @@ def share_met(checks: Sequence[Score]) -> Score:
     )
 
 
-def score_job(lines: Lines, sequence: PromptSequence, job: JobRow) -> None:
-    """Scores every committed turn of a job, in place: `turn.scores` is set."""
+def score_job(lines: Lines, sequence: PromptSequence, job: JobRow) -> JobScores:
+    """The scores of every committed turn of a job, without those that need its repeats."""
     history: tuple[tuple[str, str], ...] = ()
+    scores: JobScores = {}
     for turn in job.turns:
-        turn.scores.update(score(lines[turn.index], scorer_context(sequence, turn, history)))
+        scores[turn.index] = score(lines[turn.index], scorer_context(sequence, turn, history))
         if sequence.mode is not Mode.INDEPENDENT:
             history = (*history, (turn.prompt, turn.reply))
+    return scores
 
 
-def score_repeats(jobs: Iterable[JobRow], sheet: Mapping[str, Lines], sequences: Mapping[str, PromptSequence]) -> None:
-    """Adds the scores that need all repeats of a sequence, in place; call once, with all jobs of the run."""
+def score_repeats(
+    jobs: Iterable[JobRow], sheet: Mapping[str, Lines], sequences: Mapping[str, PromptSequence]
+) -> dict[str, JobScores]:
+    """Job -> its scores that need all repeats of a sequence; `jobs` are all those of the run."""
     wanted = {name for name, turns in sheet.items() if any(line.across for lines in turns for line in lines)}
-    repeats: dict[tuple[str, str, int], list[TurnRow]] = {}
+    repeats: dict[tuple[str, str, int], list[tuple[str, TurnRow]]] = {}
     for job in jobs:
         if job.sequence in wanted:
             for turn in job.turns:
-                repeats.setdefault((job.model, job.sequence, turn.index), []).append(turn)
+                repeats.setdefault((job.model, job.sequence, turn.index), []).append((job.id, turn))
+    scores: dict[str, JobScores] = {}
     for (_, name, index), turns in repeats.items():
         lines = [line for line in sheet[name][index] if line.across]
-        for turn in turns if lines else ():
-            others = tuple(other.reply for other in turns if other is not turn and other.failure is None)
+        for job_id, turn in turns if lines else ():
+            others = tuple(other.reply for _, other in turns if other is not turn and other.failure is None)
             context = scorer_context(sequences[name], turn, (), others)
-            turn.scores.update({line.name: apply(line.scorer, context) for line in lines})
+            scores.setdefault(job_id, {})[index] = {line.name: apply(line.scorer, context) for line in lines}
+    return scores
 
 
 def scorer_context(
@@ -153,20 +171,22 @@ def scorer_context(
     )
 
 
-def _expectations(sequence: PromptSequence, turn: int) -> tuple[TurnScorer, ...]:
+def _expectations(sequence: PromptSequence, turn: int, own: UserScorers) -> tuple[TurnScorer, ...]:
     seen: dict[str, int] = {}
     lines = []
     for expectation in sequence.turns[turn].expect:
         check, value = expectation.check, expectation.value
         number = seen[check] = seen.get(check, 0) + 1
         name = check if number == 1 else f"{check}#{number}"
-        scorer = _made(lambda: expectation_scorer(check, value, name=name), name)  # noqa: B023  # called at once
+        scorer = _made(partial(expectation_scorer, check, value, own=own.checks, name=name), name)
         version = [scorer.version] if scorer.version else []
         lines.append(TurnScorer(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
     return tuple(lines)
 
 
-def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tuple[TurnScorer, ...]:
+def _asked(
+    sequence: PromptSequence, turn: int, asked: Mapping[str, Any], phrases: Sequence[str]
+) -> tuple[TurnScorer, ...]:
     spec = sequence.turns[turn]
     if asks_logprobs([sequence.parameters, spec.parameters]):
         asked = {LOGPROB: True, **asked}
@@ -175,8 +195,8 @@ def _asked(sequence: PromptSequence, turn: int, asked: Mapping[str, Any]) -> tup
         kind = ASKED.get(name)
         if kind is not None and kind.needs_reference and spec.reference is None:
             continue
-        scorer = _made(lambda: asked_scorer(name, value), name)  # noqa: B023  # called at once
-        counted = digest("asked", name, resolved(name, value), VERSION)
+        scorer = _made(partial(asked_scorer, name, value, phrases=phrases), name)
+        counted = digest("asked", name, resolved(name, value, phrases), VERSION)
         lines.append(TurnScorer(scorer=scorer, digest=counted, across=kind is not None and kind.across))
     return tuple(lines)
 

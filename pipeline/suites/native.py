@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
-from nightjar.pipeline.scoring import expectations
+from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located, Path
@@ -153,7 +153,7 @@ class _Builder:
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
         value = variables.fill(expectation.value, row)
         try:
-            expectations.validate_expectation(expectation.check, value)
+            validate_check(expectation.check, value)
         except ValueError as error:
             raise self.source.error((*path, expectation.check), str(error)) from None
         return Expectation(check=expectation.check, value=value)

@@ -25,6 +25,7 @@ from nightjar.jobs.sequences import Expectation, Mode
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.scoring import measures_asked
 from nightjar.pipeline.scoring.checks import known_checks
+from nightjar.pipeline.scoring.installed import validate_measure
 from nightjar.pipeline.scoring.listing import check_metric
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
@@ -76,7 +77,7 @@ def _expectation(value: Any) -> Any:
 
 def _measure(value: Any) -> Any:
     name, argument = measures_asked.read_item(value)
-    measures_asked.validate_measure(name, argument)
+    validate_measure(name, argument)
     return Expectation.model_construct(check=name, value=argument)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nightjar.jobs.sequences import Expectation
-from nightjar.pipeline.scoring import expectations
+from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites.located import Located, Path
 
 Check = tuple[str, Any]
@@ -64,7 +64,7 @@ def read_assertion(source: Located, path: Path, data: Any) -> list[Expectation]:
         raise source.error((*path, "value"), "a value is written here, not in a file of its own.")
     check, argument = MAPPED[kind](value)
     try:
-        expectations.validate_expectation(check, argument)
+        validate_check(check, argument)
     except ValueError as error:
         raise source.error((*path, "value"), str(error)) from None
     return [Expectation(check=check, value=argument)]

@@ -24,7 +24,7 @@ def set_(
 ) -> None:
     """Make a run the baseline of its suite. Example: nightjar baseline set nightly-2026-11-20-0200Z"""
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.compare.verdict import set_baseline
+    from nightjar.pipeline.compare.baseline import set_baseline
     from nightjar.scripts.session import open_session, run_async
 
     async def write() -> dict[str, Any]:

@@ -80,7 +80,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
 async def _baseline_of(operand: str, named: str | None, session: Session) -> str:
     """The name of the run that a run alone is held against. Raises UsageError where there is none."""
     from nightjar.config.errors import UsageError
-    from nightjar.pipeline.compare.verdict import find_baseline
+    from nightjar.pipeline.compare.baseline import find_baseline
 
     run, _ = await _operand(operand, session)
     base = await find_baseline(run, named, session.database)

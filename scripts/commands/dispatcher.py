@@ -19,10 +19,11 @@ def dispatcher() -> None:
 
 
 async def _dispatch() -> None:
+    from nightjar.config.settings import load_settings
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
 
-    user_scorers()  # one that is broken is named now, not when a run is to be closed
+    user_scorers(load_settings().scorers)  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -98,6 +98,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
 
     Exit code 1 when a job failed or a gate tripped.
     """
+    from nightjar.config.settings import load_settings
     from nightjar.pipeline.exports.write import check_formats
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
@@ -107,7 +108,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.scripts.session import open_session
 
     formats = check_formats(wanted.formats)
-    user_scorers()  # one that is broken is named now, not after the last reply
+    user_scorers(load_settings().scorers)  # one that is broken is named now, not after the last reply
     async with open_session(redis=True, log_file="eval.log") as session:
         out = wanted.out or session.settings.reports_dir
         check_folder(out)

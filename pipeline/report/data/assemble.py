@@ -35,7 +35,7 @@ def assemble(
     now: datetime,
     version: str,
 ) -> RunReport:
-    """The report; jobs come scored (`pipeline.scoring.turn_scorer.score_job`) and in the run's order."""
+    """The report; jobs come scored (`JobRow.scored`) and in the run's order."""
     reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
     first = headline(occurring(reports, scales), scales, provenance.primary_metric)
     return RunReport(

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from nightjar.config.errors import UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome
 from nightjar.pipeline.closing.close import close_run
-from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.compare.verdict import set_baseline
+from nightjar.pipeline.collect.collector import collect, gather
+from nightjar.pipeline.compare.baseline import set_baseline
+from nightjar.scripts.views.wait import check_asked
 from tests import factories
+from tests.profiling import collected, of_jobs, queries
 
 REGRESSION = Gate(kind=GateKind.REGRESSION, metric="checks", value=0.05)
 BELOW = Gate(kind=GateKind.BELOW, metric="checks", value=0.0)
@@ -93,3 +96,34 @@ async def test_the_baseline_is_not_held_against_itself(database: Database, night
     ended = await closed(night, database, tmp_path, REGRESSION)
     assert ended.verdict is not None
     assert ended.verdict.results[0].reason == "the run is the baseline itself"
+
+
+@pytest.mark.parametrize("gates", [(REGRESSION, BELOW), ()])
+async def test_closing_collects_run_and_baseline_once_each(
+    gates: tuple[Gate, ...], database: Database, night: Run, tmp_path: Path
+) -> None:
+    """The verdict and what changed since the baseline are made of one reading."""
+    (first,) = [run for run in await Run.find_all().to_list() if run.id != night.id]
+    await set_baseline(first, None, database)
+    async with queries(database) as commands:
+        await closed(night, database, tmp_path, *gates)
+    assert (collected(commands, first.id), collected(commands, night.id)) == (1, 1)
+    document = json.loads((tmp_path / "second.json").read_text("utf-8"))
+    assert document["changes"]["baseline"] == first.name
+
+
+async def test_asking_for_a_gate_reads_no_verdict(database: Database, night: Run) -> None:
+    """Before it waits, `run wait --fail-below` looks at suite and rubric for the metric's name, and at no job."""
+    scale = {"1": "bad", "2": "good"}
+    rubric = {"name": "r", "criteria": [{"name": "plot", "description": "d", "scale": scale}]}
+    night = night.model_copy(update={"judges": ["judge"], "rubric": rubric, "embed_model": "embedder"})
+    asked = Ending(gates=tuple(Gate(kind=GateKind.BELOW, metric=name, value=1) for name in ("judge.plot", "checks")))
+    async with queries(database) as commands:
+        await check_asked(night, asked, database)
+    assert commands
+    assert of_jobs(commands) == []
+    with pytest.raises(UsageError, match=r"no metric 'judge\.plt'"):
+        await check_asked(night, Ending(gates=(Gate(kind=GateKind.BELOW, metric="judge.plt", value=1),)), database)
+    async with queries(database) as commands:
+        await gather(night, database)
+    assert of_jobs(commands)  # a report does read them

@@ -132,7 +132,7 @@ async def test_the_embedder_must_be_one(database: Database) -> None:
         await check_embedder("nope", [], database)
 
 
-async def test_repeats_are_compared_and_asked_measures_stored(database: Database) -> None:
+async def test_repeats_are_compared_and_asked_measures_stored(database: Database, tmp_path: Path) -> None:
     """Self-similarity needs all repeats; when one more comes its scores are replaced, the others stay."""
     from tests import factories
 
@@ -140,7 +140,7 @@ async def test_repeats_are_compared_and_asked_measures_stored(database: Database
     await database.runs.update_one(
         {"_id": run.id}, {"$set": {"measures": {"self_similarity": True, "mattr": {"window": 5}}}}
     )
-    await close_run(run.id, database)
+    await close_run(run.id, database, tmp_path)
     query = {"scorer": "self_similarity"}
     before = {row["_id"]: row async for row in database.raw["scores"].find(query)}
     assert any(row["value"] is not None for row in before.values())
@@ -149,7 +149,7 @@ async def test_repeats_are_compared_and_asked_measures_stored(database: Database
     gone = await Job.find_one({"repeat": 1, "model": "amber-1b", "sequence": "train"})
     assert gone is not None
     await gone.delete()
-    await close_run(run.id, database)
+    await close_run(run.id, database, tmp_path)
     now = {row["_id"]: row async for row in database.raw["scores"].find(query)}
     assert any(now[key]["value"] is None and row["value"] is not None for key, row in before.items())
     assert await database.raw["scores"].find({"scorer": "mattr"}).sort("_id", 1).to_list() == lasting

@@ -18,8 +18,8 @@ from nightjar.jobs.pinned import pinned_runs
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.compare.baseline import find_baseline, set_baseline
 from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
-from nightjar.pipeline.compare.verdict import find_baseline, set_baseline
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.nights import retention
 from nightjar.pipeline.nights.retention import StoredNight, drop_transcripts, expired, plan_retention

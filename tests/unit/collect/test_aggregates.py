@@ -32,9 +32,8 @@ def judged() -> RunReport:
         for at, job in enumerate(jobs)
     }
     bench = JudgeResults(rubric=RUBRIC, prompt_digest="p" * 32, panel=Panel(judges=("j", "k")), verdicts=verdicts)
-    for job in jobs:
-        bench.score(job)
-    return with_judging(factories.report_of(jobs, about, scales=bench.with_scales({})), bench)
+    scored = [job.scored(bench.score(job)) for job in jobs]
+    return with_judging(factories.report_of(scored, about, scales=bench.with_scales({})), bench)
 
 
 def gated() -> RunReport:

@@ -60,9 +60,8 @@ def judged(jobs: Sequence[JobRow], about: Sequence[PromptSequence], points: Sequ
         for place, value in zip(places, points, strict=True)
     }
     bench = JudgeResults(rubric=POINTS, prompt_digest="p" * 32, panel=Panel(judges=("judge",)), verdicts=verdicts)
-    for job in jobs:
-        bench.score(job)
-    report = factories.report_of(jobs, about, scales=bench.with_scales({}), repeats=len(jobs))
+    scored = [job.scored(bench.score(job)) for job in jobs]
+    report = factories.report_of(scored, about, scales=bench.with_scales({}), repeats=len(jobs))
     run = replace(report.provenance, judges=("judge",), rubric=POINTS.model_dump(mode="json"))
     return with_judging(replace(report, provenance=run), bench)
 

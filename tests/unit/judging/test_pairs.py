@@ -170,8 +170,7 @@ def scored(*results: PairResult, **each: Any) -> dict[str, Any]:
     """Scores of amber's first turn."""
     row = factories.row(PromptSequence.model_validate({"id": "s", "turns": [{"prompt": "p"}]}), ["A reply."], **each)
     row = replace(row, id=AMBER.id, model="amber-1b")
-    score_pairs(rubric(), row, {0: list(results)}, Panel(judges=("judge", "other")))
-    return dict(row.turns[0].scores)
+    return score_pairs(rubric(), row, {0: list(results)}, Panel(judges=("judge", "other")))[0]
 
 
 def test_a_score_is_the_share_of_comparisons_won() -> None:

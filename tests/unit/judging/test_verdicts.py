@@ -108,8 +108,7 @@ def said(plot: int | None, voice: int | None, why: str = "because") -> list[Verd
 def test_the_composite_is_the_plain_mean() -> None:
     """Over criteria, on their own scales; several judges are averaged criterion by criterion."""
     row = job("A reply.")
-    score_verdicts(rubric(), row, {0: {"a": said(5, 1, "fine"), "b": said(2, 2, "meh")}}, ["a", "b"])
-    scores = row.turns[0].scores
+    scores = score_verdicts(rubric(), row, {0: {"a": said(5, 1, "fine"), "b": said(2, 2, "meh")}}, ["a", "b"])[0]
     assert (scores["judge.plot"].value, scores["judge.voice"].value, scores["judge"].value) == (3.5, 1.5, 2.5)
     assert scores["judge.plot"].answer == "a: 5; b: 2"
     assert scores["judge.plot"].reason == "a (5): fine / b (2): meh"
@@ -128,8 +127,7 @@ MISSING: list[tuple[dict[str, list[Verdict]], str]] = [
 def test_the_composite_is_missing_if_anything_is(given: dict[str, list[Verdict]], why: str) -> None:
     """A mean over what happened to come back would be another metric."""
     row = job("A reply.")
-    score_verdicts(rubric(), row, {0: given}, ["a", "b"])
-    scores = row.turns[0].scores
+    scores = score_verdicts(rubric(), row, {0: given}, ["a", "b"])[0]
     assert (scores["judge"].value, scores["judge"].state) == (None, ScoreState.UNSCORED)
     assert why in (scores["judge"].reason or "")
     assert (scores["judge.voice"].value, scores["judge.voice"].state) == (None, ScoreState.UNSCORED)
@@ -137,17 +135,16 @@ def test_the_composite_is_missing_if_anything_is(given: dict[str, list[Verdict]]
 
 def test_a_criterion_keeps_its_value_where_another_is_missing() -> None:
     row = job("A reply.")
-    score_verdicts(rubric(), row, {0: {"a": said(5, None)}}, ["a"])
-    assert row.turns[0].scores["judge.plot"].value == 5
-    assert row.turns[0].scores["judge"].value is None
+    scores = score_verdicts(rubric(), row, {0: {"a": said(5, None)}}, ["a"])[0]
+    assert scores["judge.plot"].value == 5
+    assert scores["judge"].value is None
 
 
 def test_a_model_failure_gets_the_worst() -> None:
     """Each criterion's own worst, whatever a judge might have said of it, and also where no judge may judge."""
     for judges in (["a"], []):
         row = job("", empty="no text")
-        score_verdicts(rubric(), row, {0: {"a": said(5, 2)}}, judges)
-        scores = row.turns[0].scores
+        scores = score_verdicts(rubric(), row, {0: {"a": said(5, 2)}}, judges)[0]
         assert (scores["judge.plot"].value, scores["judge.voice"].value, scores["judge"].value) == (1, 0, 0.5)
         assert {scores[name].state for name in ("judge", "judge.plot", "judge.voice")} == {ScoreState.WORST}
         assert scores["judge"].reason == "empty reply: no text"
@@ -156,16 +153,16 @@ def test_a_model_failure_gets_the_worst() -> None:
 def test_no_judge_may_judge() -> None:
     """Only the judge's own replies are there: unscored, and the reason is said."""
     row = job("A reply.")
-    score_verdicts(rubric(), row, {}, [])
-    assert row.turns[0].scores["judge"].value is None
-    assert "of its own" in (row.turns[0].scores["judge"].reason or "")
+    scores = score_verdicts(rubric(), row, {}, [])[0]
+    assert scores["judge"].value is None
+    assert "of its own" in (scores["judge"].reason or "")
 
 
 def test_a_conversations_scores_lie_on_its_last_turn() -> None:
     row = job("One.", "Two.")
-    score_verdicts(rubric(scope="conversation"), row, {None: {"a": said(5, 2)}}, ["a"])
-    assert "judge" not in row.turns[0].scores
-    assert row.turns[1].scores["judge"].value == 3.5
+    scores = score_verdicts(rubric(scope="conversation"), row, {None: {"a": said(5, 2)}}, ["a"])
+    assert 0 not in scores
+    assert scores[1]["judge"].value == 3.5
 
 
 def test_an_empty_last_reply_does_not_stand_for_the_conversation() -> None:
@@ -173,11 +170,11 @@ def test_an_empty_last_reply_does_not_stand_for_the_conversation() -> None:
     row = job("One.", "")
     last = replace(row.turns[1], empty="no text")
     row = replace(row, turns=(row.turns[0], last))
-    score_verdicts(rubric(scope="conversation"), row, {None: {"a": said(3, 1)}}, ["a"])
-    assert row.turns[1].scores["judge"].value == 2
+    scores = score_verdicts(rubric(scope="conversation"), row, {None: {"a": said(3, 1)}}, ["a"])
+    assert scores[1]["judge"].value == 2
     silent = job("", "", empty="no text")
-    score_verdicts(rubric(scope="conversation"), silent, {}, ["a"])
-    assert (silent.turns[1].scores["judge"].value, silent.turns[1].scores["judge"].state) == (0.5, ScoreState.WORST)
+    unasked = score_verdicts(rubric(scope="conversation"), silent, {}, ["a"])[1]["judge"]
+    assert (unasked.value, unasked.state) == (0.5, ScoreState.WORST)
 
 
 def test_scales_run_from_worst_to_best() -> None:

@@ -21,13 +21,13 @@ def judged() -> RunReport:
     for model, points in (("a", 4.0), ("b", 1.0)):
         for at, sequence in enumerate(about):
             row = factories.row(sequence, ["one", "two", "three"], model=model)
-            for turn in row.turns:
-                value = points + (at % 2) * 0.5
-                reason = f"<b>{model}</b> wanders off"
-                turn.scores["judge"] = Score(value=value)
-                turn.scores["judge.voice"] = Score(value=value, answer="j: 4", reason=reason)
-                turn.scores["judge.plot"] = Score(value=None, state=ScoreState.UNSCORED, reason="j: no whole JSON")
-            jobs.append(row)
+            value = points + (at % 2) * 0.5
+            scores = {
+                "judge": Score(value=value),
+                "judge.voice": Score(value=value, answer="j: 4", reason=f"<b>{model}</b> wanders off"),
+                "judge.plot": Score(value=None, state=ScoreState.UNSCORED, reason="j: no whole JSON"),
+            }
+            jobs.append(row.scored({turn.index: scores for turn in row.turns}))
     return factories.report_of(jobs, about, scales={"judge": POINTS, "judge.voice": POINTS, "judge.plot": POINTS})
 
 

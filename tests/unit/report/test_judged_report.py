@@ -29,8 +29,8 @@ def judged_report() -> RunReport:
         0: {"judge": [Verdict(criterion="plot", value=4, reason=REASON)]},
         1: {"judge": [Verdict(criterion="plot", value=1, reason="Nothing happens.")]},
     }
-    score_verdicts(RUBRIC, first, given, ["judge"])
-    return replace(report, scales={**judge_scales(RUBRIC), **report.scales})
+    judged = first.scored(score_verdicts(RUBRIC, first, given, ["judge"]))
+    return replace(report, jobs=(judged, *report.jobs[1:]), scales={**judge_scales(RUBRIC), **report.scales})
 
 
 def text_of(form: str) -> str:

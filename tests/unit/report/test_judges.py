@@ -49,9 +49,8 @@ def rows(*models: str) -> list[JobRow]:
 
 
 def reported(bench: JudgeResults, jobs: Sequence[JobRow]) -> RunReport:
-    for job in jobs:
-        bench.score(job)
-    report = factories.report_of(jobs, ABOUT, scales=bench.with_scales({}))
+    scored = [job.scored(bench.score(job)) for job in jobs]
+    report = factories.report_of(scored, ABOUT, scales=bench.with_scales({}))
     return with_judging(report, bench)
 
 

@@ -12,7 +12,8 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring import phrases
 from nightjar.pipeline.scoring.diversity import moving_share
-from nightjar.pipeline.scoring.measures_asked import ASKED, asked_scorer, validate_measure
+from nightjar.pipeline.scoring.installed import installed_phrases, validate_measure
+from nightjar.pipeline.scoring.measures_asked import ASKED, asked_scorer
 from nightjar.pipeline.scoring.scorer import Context, apply
 from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_repeats, turn_lines
 from tests import factories
@@ -85,9 +86,11 @@ def test_overused_phrases() -> None:
 
 def test_the_list_that_comes_with_nightjar() -> None:
     """It is read, holds no line twice, and is what `overused: true` takes."""
-    found = phrases.read_phrases(phrases.SHIPPED)
-    assert len(found) > 100
-    assert measured("overused", "A rich tapestry.").value == pytest.approx(1000 / 3)
+    shipped = phrases.read_phrases(phrases.SHIPPED)
+    assert len(shipped) > 100
+    assert installed_phrases() == shipped
+    scorer = asked_scorer("overused", True, phrases=shipped)
+    assert apply(scorer, Context(prompt="p", reply="A rich tapestry.")).value == pytest.approx(1000 / 3)
 
 
 def test_a_bad_list_is_named(tmp_path: Path) -> None:
@@ -144,13 +147,13 @@ def test_self_similarity_compares_repeats() -> None:
     )
     replies = ["the fox ran home", "the fox ran home", "an owl", ""]
     rows = [factories.row(about, [text], repeat=repeat) for repeat, text in enumerate(replies)]
-    score_repeats(rows, {"s": turn_lines(about)}, {"s": about})
-    values = [row.turns[0].scores["self_similarity"].value for row in rows]
+    scores = score_repeats(rows, {"s": turn_lines(about)}, {"s": about})
+    values = [scores[row.id][0]["self_similarity"].value for row in rows]
     assert values[:2] == [0.5, 0.5]
     assert values[2:] == [0.0, None]
     alone = factories.row(about, ["the fox"])
-    score_repeats([alone], {"s": turn_lines(about)}, {"s": about})
-    assert "no other repeat" in (alone.turns[0].scores["self_similarity"].reason or "")
+    scores = score_repeats([alone], {"s": turn_lines(about)}, {"s": about})
+    assert "no other repeat" in (scores[alone.id][0]["self_similarity"].reason or "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from nightjar.pipeline.scores import ScoreState
 from nightjar.pipeline.scoring.checks import CHECKS, known_checks
-from nightjar.pipeline.scoring.expectations import expectation_scorer, validate_expectation
+from nightjar.pipeline.scoring.expectations import expectation_scorer
+from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.scoring.scorer import Context, apply
 
 
@@ -111,7 +112,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 def test_bad_argument_is_refused(check: str, value: Any, told: str) -> None:
     """A check that cannot be made says why, before anything is generated."""
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
-        validate_expectation(check, value)
+        validate_check(check, value)
     assert told in str(caught.value)
 
 

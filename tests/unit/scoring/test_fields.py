@@ -9,7 +9,8 @@ import pytest
 
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring.calls import find_call
-from nightjar.pipeline.scoring.expectations import expectation_scorer, validate_expectation
+from nightjar.pipeline.scoring.expectations import expectation_scorer
+from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.scoring.scorer import Context, apply
 
 ARGUMENTS = {"city": "Paris", "days": 3}
@@ -101,5 +102,5 @@ def test_share_of_fields(reply: Any, options: dict[str, Any], share: float) -> N
 def test_bad_arguments_are_refused(value: Any, told: str) -> None:
     """Before anything is generated."""
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
-        validate_expectation("fields", value)
+        validate_check("fields", value)
     assert told in str(caught.value)

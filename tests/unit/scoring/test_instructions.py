@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nightjar.pipeline.scores import Score, ScoreState
-from nightjar.pipeline.scoring.expectations import expectation_scorer, validate_expectation
+from nightjar.pipeline.scoring.expectations import expectation_scorer
+from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
 from nightjar.pipeline.scoring.scorer import Context, apply
 from nightjar.pipeline.scoring.words import count_sentences
@@ -148,10 +149,10 @@ def test_language_of_few_letters_is_unscored() -> None:
 def test_bad_instructions_are_refused(value: Any, told: str) -> None:
     """Before anything is generated, and saying what is wrong; the last row is fine, so that the table can fail."""
     if not told:
-        validate_expectation("instruction", value)
+        validate_check("instruction", value)
         return
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
-        validate_expectation("instruction", value)
+        validate_check("instruction", value)
     assert told in str(caught.value)
 
 

@@ -16,11 +16,11 @@ from nightjar.config.settings import load_settings
 from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
 from nightjar.pipeline.scores import PASS, Direction, Scale, Score, ScoreState, passed, unscored
 from nightjar.pipeline.scoring import plugins
-from nightjar.pipeline.scoring.expectations import validate_expectation
+from nightjar.pipeline.scoring.installed import installed_scorers, validate_check
 from nightjar.pipeline.scoring.listing import listed
-from nightjar.pipeline.scoring.plugins import ScorerSource, load_user_scorers, user_scorers
+from nightjar.pipeline.scoring.plugins import ScorerSource, load_user_scorers
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScorerFactory, apply
-from nightjar.pipeline.scoring.turn_scorer import line_names, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, score_job, turn_lines
 from tests import factories
 
 MARKS = Scale(worst=None, best=None, direction=Direction.NONE, least=0.0)
@@ -66,45 +66,45 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     file.write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("NIGHTJAR_SCORERS", "house_scorers:tone,house_scorers:rhymes")
-    for cached in (load_settings, user_scorers):
+    for cached in (load_settings, installed_scorers):
         cached.cache_clear()
     yield file
     sys.modules.pop("house_scorers", None)
-    for cached in (load_settings, user_scorers):
+    for cached in (load_settings, installed_scorers):
         cached.cache_clear()
 
 
 def test_the_setting_brings_scorers(module: Path) -> None:
     """A scorer runs on every reply, a check where a suite names it; both are listed with where they come from."""
     about = Sequence(id="s", turns=(TurnSpec(prompt="p", expect=(Expectation(check="rhymes", value="so!"),)),))
-    lines = turn_lines(about, own=user_scorers().scorers)
+    lines = turn_lines(about, own=installed_scorers())
     assert {"checks", "rhymes", "tone"} <= set(line_names(lines)[0])
-    row = factories.row(about, ["and so!"])
-    assert row.turns[0].scores["rhymes"].value == 1
-    assert apply(user_scorers().scorers[0], Context(prompt="p", reply="a! b!")).value == 2
+    scores = score_job(lines, about, factories.row(about, ["and so!"]))
+    assert scores[0]["rhymes"].value == 1
+    assert apply(installed_scorers().scorers[0], Context(prompt="p", reply="a! b!")).value == 2
     origins = {one.name: (one.kind, one.origin) for one in listed()}
     assert origins["tone"] == ("measure", "NIGHTJAR_SCORERS house_scorers:tone")
     assert origins["rhymes"] == ("check", "NIGHTJAR_SCORERS house_scorers:rhymes")
     assert origins["includes"] == ("check", "nightjar")
     with pytest.raises(ValueError, match="rhymes takes a text"):
-        validate_expectation("rhymes", 3)
+        validate_check("rhymes", 3)
 
 
 def test_a_changed_file_is_another_version(module: Path) -> None:
     """Scores stored before the change are replaced."""
-    before = user_scorers().scorers[0].version
-    user_scorers.cache_clear()
+    before = installed_scorers().scorers[0].version
+    installed_scorers.cache_clear()
     module.write_text(MODULE + "\n# changed\n")
     assert before
-    assert user_scorers().scorers[0].version != before
+    assert installed_scorers().scorers[0].version != before
 
 
 def test_built_in_checks_import_nothing_of_the_users(module: Path) -> None:
     """Import cost only where scoring happens: validating a suite of built-in checks loads no module of the user's."""
-    validate_expectation("includes", "fox")
+    validate_check("includes", "fox")
     assert "house_scorers" not in sys.modules
     with pytest.raises(ValueError, match="'rhymes'"):
-        validate_expectation("rhyme", "x")
+        validate_check("rhyme", "x")
     assert "house_scorers" in sys.modules
 
 

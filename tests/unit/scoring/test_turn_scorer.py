@@ -23,8 +23,7 @@ def scored(*replies: str, **extra: str) -> JobRow:
     turns = [factories.turn(sequence=TWICE, index=at, reply=reply, **extra) for at, reply in enumerate(replies)]  # type: ignore[arg-type]
     raw = factories.job(sequence=TWICE, turns=turns)
     row = RowReader().job({**raw, "reply_tokens": [3] * len(turns)})
-    score_job(turn_lines(TWICE), TWICE, row)
-    return row
+    return row.scored(score_job(turn_lines(TWICE), TWICE, row))
 
 
 def test_second_check_of_a_kind_has_its_own_line() -> None:

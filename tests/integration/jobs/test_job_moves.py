@@ -1,0 +1,80 @@
+"""Every move of a job's status that some act makes, on a real MongoDB, against the table of legal moves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from nightjar.config.errors import LeaseLostError
+from nightjar.jobs import control, ownership
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
+from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
+from tests.integration.jobs.test_ownership import make_job, make_run, make_turn
+
+Act = Callable[[Run, Job, Database], Awaitable[object]]
+
+
+async def commit(run: Run, job: Job, database: Database) -> None:
+    """The job's last turn."""
+    await database.jobs.bulk_write([ownership.commit_of(job, make_turn(job, 0), last=True)])
+
+
+async def take_back(run: Run, job: Job, database: Database) -> None:
+    """After its lease has lapsed."""
+    lapsed = [{"$set": {"lease_until": "$created_at"}}]
+    await database.jobs.update_one({"_id": job.id, "lease_until": {"$ne": None}}, lapsed)
+    await take_back_lapsed(database)
+
+
+ACTS: dict[str, Act] = {
+    "claim": lambda run, job, db: ownership.claim({job.id: job.fence}, "w", "host", 30, db),
+    "renew": lambda run, job, db: ownership.renew({job.id: job.fence}, "w", 30, db),
+    "commit the last turn": commit,
+    "commit a result": lambda run, job, db: ownership.commit_result(job, {"found": 1}, db),
+    "release": lambda run, job, db: ownership.release(job, "drained", db),
+    "fail, try again": lambda run, job, db: ownership.fail(job, Again(delay_s=0, counted=("tries",)), "x", db),
+    "fail for good": lambda run, job, db: ownership.fail(job, Dead(reason="x", counted=("tries",)), "x", db),
+    "crash": lambda run, job, db: ownership.apply_decision(
+        {"_id": job.id, "fence": job.fence, "status": JobStatus.RUNNING},
+        Again(delay_s=0, counted=("crashes",), suspect=True),
+        AttemptEnd.CRASHED,
+        "x",
+        db,
+    ),
+    "take back a lapsed lease": take_back,
+    "pause the run": lambda run, job, db: control.pause(run, db),
+    "stop the run": lambda run, job, db: control.stop(run, "too many failures", db),
+    "cancel the run": lambda run, job, db: control.cancel(run, db),
+    "retry dead jobs": lambda run, job, db: control.retry(run, db),
+}
+
+
+async def moved(act: Act, before: JobStatus, database: Database) -> JobStatus:
+    """The status after the act; it is tried as the holder of the job's newest fence would."""
+    for collection in (database.jobs, database.runs):
+        await collection.delete_many({})
+    run = await make_run(status=RunStatus.ACTIVE).insert()
+    job = await make_job(turns_total=1, payload={}).insert()
+    if before is not JobStatus.PENDING:
+        [job] = await ownership.claim({job.id: 0}, "w", "host", 30, database)
+    await database.jobs.update_one({"_id": job.id}, {"$set": {"status": before}})
+    with contextlib.suppress(LeaseLostError):
+        await act(run, job, database)
+    row = await database.jobs.find_one({"_id": job.id}, {"status": 1})
+    assert row is not None
+    return JobStatus(row["status"])
+
+
+async def test_the_acts_make_the_legal_moves_and_no_others(database: Database) -> None:
+    """Each act in each status: what it changes is in the table, and every move of the table is made by some act."""
+    made: dict[JobStatus, set[JobStatus]] = {status: set() for status in JobStatus}
+    for act in ACTS.values():
+        for before in JobStatus:
+            after = await moved(act, before, database)
+            if after is not before:
+                made[before].add(after)
+    assert made == {status: set(targets) for status, targets in JOB_MOVES.items()}
