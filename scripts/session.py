@@ -46,13 +46,12 @@ async def open_session(
     A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only. With `log_file`
     the log goes to that file under NIGHTJAR_HOME/logs, so that nothing disturbs the terminal.
     """
-    from pymongo.errors import PyMongoError
-
     from nightjar.config.embedded import service_urls
     from nightjar.config.errors import ServiceError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
     from nightjar.jobs.database import address, connect
+    from nightjar.jobs.mongo import PyMongoError
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
 

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from pymongo import ReplaceOne, WriteConcern
-from pymongo.asynchronous.collection import AsyncCollection
-
 from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.jobs.mongo import AsyncCollection, ReplaceOne, WriteConcern
 from nightjar.pipeline.collect.run_scorers import RunScorers
 from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.read_results import store_judge_scores

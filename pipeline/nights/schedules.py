@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from pymongo.errors import DuplicateKeyError
 
 from nightjar.config.errors import RunConflictError, UsageError
 from nightjar.config.hindered import hindered
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.compare.verdict import check_ending

@@ -21,13 +21,13 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
-from pymongo import ReturnDocument
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Event, Hook
 from nightjar.jobs.identity import digest
+from nightjar.jobs.mongo import ReturnDocument
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.patience import PATIENCE_S, patiently
 from nightjar.jobs.retry import backoff

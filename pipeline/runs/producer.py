@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.encoder import Encoder
-from pymongo.errors import DuplicateKeyError
 
 from nightjar.config.errors import RunConflictError, ServiceError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.judging.start import check_judging

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 from nightjar.config.errors import RunConflictError, UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.runs.run_file import (

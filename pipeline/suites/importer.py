@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 from nightjar.config.errors import ServiceError, SuiteError
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.sequences import sequence_key
 from nightjar.pipeline.suites.content import SuiteContent
 

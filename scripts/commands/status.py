@@ -63,13 +63,12 @@ async def _watch(run: str | None, as_json: bool) -> int:
 
 async def _read(name: str | None) -> Overview:
     """The overview; a server that is away is part of the answer."""
-    from pymongo.errors import PyMongoError
-
     from nightjar.config.embedded import mongo_url
     from nightjar.config.errors import NightjarError, UsageError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
     from nightjar.jobs.database import connect
+    from nightjar.jobs.mongo import PyMongoError
     from nightjar.jobs.status.views import Overview, ServiceState
 
     settings = load_settings()

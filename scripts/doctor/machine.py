@@ -69,10 +69,9 @@ async def _servers(settings: Settings) -> list[Check]:
 
 async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     """The clock and the queues, where MongoDB is up."""
-    from pymongo.errors import PyMongoError
-
     from nightjar.config.embedded import mongo_url
     from nightjar.jobs.database import connect
+    from nightjar.jobs.mongo import PyMongoError
     from nightjar.jobs.status.overview import read_overview
     from nightjar.jobs.status.views import ServiceState
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from time import monotonic, time
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
@@ -24,6 +23,7 @@ from nightjar.jobs import backlog
 from nightjar.jobs.backlog import HeldJob
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
+from nightjar.jobs.mongo import PyMongoError
 from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Decision, Fault, decide

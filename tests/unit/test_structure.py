@@ -1,0 +1,131 @@
+"""What keeps the house findable: one meaning a name, an opening line and an end for each file, raw data in one room."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web", "nightjar")
+LONGEST = 400
+COLLECTIONS = {"raw", "jobs", "runs", "workers", "worker_records", "leases"}
+"""Attributes of `jobs.database.Database` that hand out raw collections."""
+RAW_ELSEWHERE = {
+    "pipeline/closing/close.py",
+    "pipeline/closing/endings.py",
+    "pipeline/collect/collector.py",
+    "pipeline/collect/score_store.py",
+    "pipeline/compare/baseline.py",
+    "pipeline/embedding/write_jobs.py",
+    "pipeline/judging/read_judged.py",
+    "pipeline/judging/read_results.py",
+    "pipeline/judging/start.py",
+    "pipeline/judging/write_jobs.py",
+    "pipeline/nights/night_store.py",
+    "pipeline/nights/retention.py",
+    "pipeline/nights/schedules.py",
+    "pipeline/notify/deliveries.py",
+    "pipeline/runs/preflight.py",
+    "pipeline/runs/producer.py",
+    "pipeline/runs/repeat.py",
+    "pipeline/runs/write_jobs.py",
+    "pipeline/suites/catalogue.py",
+    "pipeline/suites/importer.py",
+    "scripts/commands/baseline.py",
+    "scripts/commands/schedule.py",
+    "scripts/commands/suite.py",
+    "scripts/commands/trend.py",
+    "scripts/dev/bench/whole.py",
+    "scripts/dev/collecting_bench.py",
+    "scripts/doctor/work.py",
+    "scripts/evaluation.py",
+    "scripts/views/job.py",
+    "scripts/views/run.py",
+    "scripts/views/servers.py",
+    "scripts/views/wait.py",
+    "workers/conversation/embedding.py",
+    "workers/process/heartbeat.py",
+    "workers/process/run_cache.py",
+    "workers/process/supervisor.py",
+    "workers/process/survey.py",
+}
+SHARED_NAMES = {
+    "main": "the entry of a program",
+    **dict.fromkeys(
+        ("answers", "command", "protect", "url"), "config.mongod and config.redis_server are two of a kind"
+    ),
+}
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            yield str(path.relative_to(PROJECT)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def raw_accesses(tree: ast.AST) -> int:
+    """Uses of raw collections: `database.raw`, `session.database.jobs`, `self._database.runs`, ..."""
+    return sum(
+        isinstance(node, ast.Attribute)
+        and node.attr in COLLECTIONS
+        and isinstance(node.value, ast.Name | ast.Attribute)
+        and (node.value.id if isinstance(node.value, ast.Name) else node.value.attr).lstrip("_") == "database"
+        for node in ast.walk(tree)
+    )
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """Functions and classes; a command is named after what is typed, and its file says which."""
+    homes: dict[str, list[str]] = defaultdict(list)
+    for path, tree in sources():
+        if not path.startswith("scripts/commands/"):
+            for name in public_names(tree):
+                homes[name].append(path)
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    assert {name: paths for name, paths in twice.items() if name not in SHARED_NAMES} == {}
+    assert set(twice) == set(SHARED_NAMES), "an exception that nobody needs goes"
+
+
+def test_every_file_opens_with_what_lives_there() -> None:
+    silent = [path for path, tree in sources() if tree.body and not (ast.get_docstring(tree) or "").strip()]
+    assert silent == []
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    long = {
+        path: lines
+        for path, _ in sources()
+        if not path.startswith("workers/engine/grammar/")
+        if (lines := len((PROJECT / path).read_text(encoding="utf-8").splitlines())) > LONGEST
+    }
+    assert long == {}
+
+
+def test_raw_collections_stay_in_jobs() -> None:
+    """Elsewhere documents and the functions of `jobs` are asked; what is left is listed, and the list shrinks."""
+    outside = {path for path, tree in sources() if not path.startswith("jobs/") and raw_accesses(tree)}
+    assert outside == RAW_ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("await database.jobs.find({})", 1),
+        ("session.database.raw['suites'].distinct('name')", 1),
+        ("self._database.runs.find_one()", 1),
+        ("run.jobs", 0),  # of something else
+        ("database.now()", 0),  # no collection
+    ],
+)
+def test_the_search_for_raw_collections_finds_them(code: str, count: int) -> None:
+    assert raw_accesses(ast.parse(f"async def f(): {code}")) == count
