@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 .PHONY: help demo test bench bench-collecting chaos simulate check format clean
 
 help:
-	@echo "make demo    evaluate the bundled model on the sample suite and open-able report"
-	@echo "make test    the whole test suite"
-	@echo "make bench   the engine's speed beside others' (ARGS='--server PATH' for your own llama-server; see docs/benchmarks.md)"
-	@echo "make bench-collecting  how long scoring and reporting 10,000 and 100,000 turns take (docs/report.md)"
-	@echo "make chaos   the long fault tests and more hostile input, an hour and a half"
-	@echo "make simulate  how often intervals hold the truth and tests cry wolf (docs/statistics.md)"
-	@echo "make check   ruff, mypy --strict, import-linter"
-	@echo "make format  ruff format and safe fixes"
+	@echo "make demo    evaluate the bundled model on the sample suite and write a report to open"
+	@echo "make test    run the whole test suite"
+	@echo "make bench   compare the engine's speed with others' (ARGS='--server PATH' for your own llama-server; see docs/benchmarks.md)"
+	@echo "make bench-collecting  time the scoring and reporting of 10,000 and 100,000 turns (docs/report.md)"
+	@echo "make chaos   run the long fault tests and more hostile input, an hour and a half"
+	@echo "make simulate  count how often intervals hold the truth and tests raise a false alarm (docs/statistics.md)"
+	@echo "make check   run ruff, mypy --strict and import-linter"
+	@echo "make format  apply ruff format and the safe fixes"
 
 $(VENV)/.run-installed: scripts/install.sh scripts/locks/build.lock scripts/locks/run.lock pyproject.toml
 	@PYTHON=$(PYTHON) bash scripts/install.sh run

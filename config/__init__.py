@@ -1,1 +1,1 @@
-"""Settings, logging and the embedded services: the lowest room; imports none of ours."""
+"""Settings, logging and the embedded services: the lowest room; it imports no other room."""

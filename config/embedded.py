@@ -1,4 +1,4 @@
-"""MongoDB and Redis: the configured URLs, else real servers of our own, shared by every command that has this home."""
+"""MongoDB and Redis: the configured URLs, else our own servers, shared by every command with the same home."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LOCK_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceUrls:
+    """Where MongoDB and Redis are, configured or embedded."""
+
     mongo: SecretStr
     redis: SecretStr
-    embedded_mongo: bool
-    embedded_redis: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +48,13 @@ class ServerStatus:
 
 
 def service_urls(settings: Settings) -> ServiceUrls:
-    """The URLs to use; starts what is embedded and not up. Raises ServiceError or OutputError."""
-    return ServiceUrls(
-        mongo=mongo_url(settings),
-        redis=redis_url(settings),
-        embedded_mongo=settings.mongo_url is None,
-        embedded_redis=settings.redis_url is None,
-    )
+    """The URLs to use; starts embedded servers that are not up. Raises ServiceError or OutputError."""
+    return ServiceUrls(mongo=mongo_url(settings), redis=redis_url(settings))
 
 
 def mongo_url(settings: Settings, *, lock_s: float = LOCK_S) -> SecretStr:
-    """MongoDB's URL; starts the embedded one where none is set and it is not up. Raises ServiceError or OutputError.
+    """MongoDB's URL. If none is set, the embedded server's, which is started if it is not up. Raises ServiceError or
+    OutputError.
 
     `lock_s`: how long to wait for another command that is starting or stopping it.
     """
@@ -66,12 +62,12 @@ def mongo_url(settings: Settings, *, lock_s: float = LOCK_S) -> SecretStr:
 
 
 def redis_url(settings: Settings, *, lock_s: float = LOCK_S) -> SecretStr:
-    """Redis's, likewise."""
+    """Redis's URL, in the same way."""
     return settings.redis_url or _ensure(redis_server, settings, lock_s)
 
 
 def full_disk(settings: Settings) -> str | None:
-    """What is wrong with the disk under the embedded servers; None where it has room, or where they have none."""
+    """What is wrong with the embedded servers' disk; None if it has room, or if no server is embedded."""
     for kind in embedded_kinds(settings):
         try:
             check_room(kind, Place.of(kind, settings.home))
@@ -87,7 +83,7 @@ def up(settings: Settings) -> list[ServerStatus]:
 
 
 def down(settings: Settings) -> list[str]:
-    """Stops the embedded servers cleanly and waits; their names, without those that were not running."""
+    """Stops the embedded servers cleanly and waits for their end. Returns the names of those that were running."""
     if not _services(settings.home).is_dir():
         return []
     with _lock(settings.home):
@@ -95,21 +91,21 @@ def down(settings: Settings) -> list[str]:
 
 
 def revive(settings: Settings) -> list[str]:
-    """Starts again, at the old address, what should be up and has died; what was stopped stays so. Their names."""
+    """Restarts, at their old address, servers that should be up and have died; stopped ones stay so. Returns names."""
     revived = []
     for kind in embedded_kinds(settings):
         place = Place.of(kind, settings.home)
         if not _died(place):
             continue
         with _lock(settings.home):
-            if _died(place):  # no other command was first
+            if _died(place):  # no other command was faster
                 start(kind, place, settings)
                 revived.append(kind.name)
     return revived
 
 
 def status(settings: Settings) -> list[ServerStatus]:
-    """The embedded servers; none for a server that has a URL. Starts nothing."""
+    """The embedded servers, without those that have a URL. Starts nothing."""
     return [_status(kind, Place.of(kind, settings.home)) for kind in embedded_kinds(settings)]
 
 
@@ -125,7 +121,7 @@ def _ensure(kind: Kind, settings: Settings, lock_s: float) -> SecretStr:
     if record is None or not is_up(place, record):
         with _lock(settings.home, lock_s):
             record = read_record(place)
-            if record is None or not is_up(place, record):  # another command may have been first
+            if record is None or not is_up(place, record):  # another command may have been faster
                 record = start(kind, place, settings)
     if too_large(place.log):
         with _lock(settings.home, lock_s):
@@ -155,11 +151,11 @@ def _lock(home: Path, timeout_s: float = LOCK_S) -> Iterator[None]:
     except Timeout:
         raise ServiceError(
             f"Another command has been starting or stopping the embedded servers for {timeout_s:.0f} s: it holds "
-            f"{file}. Wait for it, or end it and try again."
+            f"{file}. Wait for it, or stop it and try again."
         ) from None
     except PermissionError as error:
         raise OutputError(
-            f"{file} cannot be locked: {error.strerror}. Set NIGHTJAR_HOME to a folder of yours."
+            f"{file} cannot be locked: {error.strerror}. Set NIGHTJAR_HOME to a folder of your own."
         ) from None
 
 
@@ -181,7 +177,7 @@ def _status(kind: Kind, place: Place) -> ServerStatus:
 
 
 def _size(folder: Path) -> int:
-    """Bytes on disk of what is in the folder. The server makes and removes files meanwhile."""
+    """Bytes on disk of the folder's content. The server may create and remove files meanwhile."""
     total = 0
     for file in folder.rglob("*"):
         try:

@@ -7,8 +7,8 @@
     |   +-- UnknownNameError     no such suite, model, run or job (with the nearest names)
     |   +-- RunConflictError     the run exists with other content (with the difference)
     |   +-- ParameterError       a generation parameter out of its range
-    +-- ServiceError             MongoDB or Redis missing, unreachable or refusing
-    +-- HubError                 the model hub unreachable or refusing, or a download that is not what was promised
+    +-- ServiceError             MongoDB or Redis missing, unreachable or refusing us
+    +-- HubError                 the model hub unreachable or refusing us, or a download that is not what was promised
     +-- ModelError               a model that cannot do what is asked of it
     |   +-- ModelFileError       unreadable, truncated or not a GGUF
     |   +-- ModelFitError        too large for this machine (with the numbers)
@@ -18,7 +18,7 @@
     +-- OutputError              a folder or file that cannot be written, a full disk
     +-- LeaseLostError           somebody else owns the job now; never shown to a person
 
-A job's own errors are told apart by `transient`: True means that another try may succeed.
+For a job, `transient` decides what follows: True means that another try may succeed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SuiteError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """Nothing goes by that name; the message lists the nearest names that exist."""
+    """Nothing has that name; the message lists the nearest existing names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
         super().__init__(f"There is no {kind} {name!r}. {suggest(name, known, kind)}{' ' + remedy if remedy else ''}")
@@ -71,7 +71,7 @@ class HubError(NightjarError):
 
 
 class ModelError(NightjarError):
-    pass
+    """The model cannot do what is asked of it; a job that meets this is DEAD, unless the error is transient."""
 
 
 class ModelFileError(ModelError):
@@ -83,6 +83,8 @@ class ModelFitError(ModelError):
 
 
 class EngineError(ModelError):
+    """The engine failed under a request that may be fine: a decode error, or no progress. The job is tried again."""
+
     transient = True
 
 
@@ -99,11 +101,11 @@ class OutputError(NightjarError):
 
 
 class LeaseLostError(NightjarError):
-    pass
+    """The job has another owner or was taken away: whoever meets it drops the job and writes nothing."""
 
 
 def suggest(name: str, known: Iterable[str], kind: str = "name") -> str:
-    """One sentence that names the nearest of the known names, or says that there are none."""
+    """One sentence with the nearest of the known names, or saying that there are none."""
     names = sorted(set(known))
     if not names:
         return f"No {kind} exists yet."

@@ -10,7 +10,7 @@ from nightjar.config.errors import OutputError
 
 
 def private_folder(path: Path) -> Path:
-    """Makes the folder and its parents, readable by this user only. Raises OutputError."""
+    """Creates the folder and its parents, readable by this user only. Raises OutputError."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -21,7 +21,7 @@ def private_folder(path: Path) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes the file with mode 0600 and has it on the disk before it takes the place of an older one."""
+    """Writes the file with mode 0600. It is on the disk before it replaces an older one. Raises OutputError."""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -40,5 +40,5 @@ def write_private(path: Path, text: str) -> None:
 def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path} cannot be written: {error.strerror or error}. Nightjar keeps its data under NIGHTJAR_HOME: "
-        "make room or give the right to write there, or set NIGHTJAR_HOME to another folder."
+        "free some space, allow writing there, or set NIGHTJAR_HOME to another folder."
     )

@@ -11,7 +11,7 @@ _UNLIMITED = 2**60
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may keep busy: its CPU affinity, or the quota of its cgroup where that is less; >= 1."""
+    """Cores that this process may keep busy: its CPU affinity, or its cgroup's quota if that is less; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _groups(root, "cpu"):
         quota = _quota(folder)
@@ -21,7 +21,7 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def memory_limit(root: Path = Path("/")) -> int:
-    """Bytes that this process may have at most: the machine's memory, or its cgroup's limit where that is less."""
+    """Bytes that this process may use at most: the machine's memory, or its cgroup's limit if that is less."""
     import psutil
 
     limits = [limit for folder in _groups(root, "memory") if (limit := _limit(folder)) is not None]
@@ -29,7 +29,7 @@ def memory_limit(root: Path = Path("/")) -> int:
 
 
 def memory_available(root: Path = Path("/")) -> int:
-    """Bytes that this process can still take without swapping or being killed for it."""
+    """Bytes that this process can still allocate without swapping or being killed for it."""
     import psutil
 
     free = psutil.virtual_memory().available
@@ -49,14 +49,14 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
             continue
         mount = root / "sys/fs/cgroup" / (controllers and controller)
         inner = Path(path.lstrip("/"))
-        # Inside a container the path may be the host's, while its own group is mounted at the top.
+        # Inside a container the path may be the host's, while the container's own group is mounted at the top.
         for group in (inner, *inner.parents):
             if ".." not in group.parts and (mount / group).is_dir():
                 yield mount / group
 
 
 def _quota(folder: Path) -> float | None:
-    """Cores' worth of time that the group gets; None: no limit."""
+    """Cores' worth of CPU time that the group gets; None: no limit."""
     numbers = (_read(folder / "cpu.max") or "").split()
     if not numbers:
         numbers = [_read(folder / "cpu.cfs_quota_us") or "", _read(folder / "cpu.cfs_period_us") or ""]
@@ -75,7 +75,7 @@ def _limit(folder: Path) -> int | None:
 
 
 def _used(folder: Path) -> int | None:
-    """Bytes in use that the system would not give up by itself: file cache counts as free."""
+    """Bytes in use that the system would not give up on its own: file cache counts as free."""
     used = _number(folder / "memory.current")
     if used is None:
         used = _number(folder / "memory.usage_in_bytes")

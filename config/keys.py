@@ -1,4 +1,4 @@
-"""The names of the settings in each of their sources, and the nearest name to one that is not known. Pure."""
+"""The names of the settings in each of their sources, and the nearest known name to an unknown one. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KeyPath = tuple[str, ...]
 TOLD = frozenset(
     PREFIX + name for name in ("RUN", "RUN_ID", "SUITE", "SCHEDULE", "EVENT", "VERDICT", "REPORT", "LINK", "DELIVERY")
 )
-"""What a command of --on-finish is told; no settings, and it may call `nightjar`."""
+"""Variables set for a command of --on-finish. They are not settings, but the command may call `nightjar`."""
 
 
 def key_paths(model: type[BaseModel]) -> Iterator[KeyPath]:
@@ -38,7 +38,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str) -> None:
-    """Raises SettingsError for a NIGHTJAR_* name that is no setting."""
+    """Raises SettingsError for a NIGHTJAR_* name that is not a setting."""
     known = {variable(path): path for path in paths}
     for name in names:
         if not name.upper().startswith(PREFIX) or name.upper() in known or name.upper() in TOLD:
@@ -47,7 +47,7 @@ def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str)
         if inner:
             shown = ", ".join(variable(path) for path in inner[:3])
             raise SettingsError(
-                f"{name} ({source}) is a table, not a setting: each of its keys is a variable of its own, "
+                f"{name} ({source}) is a table, not a setting: each of its keys has its own variable, "
                 f"such as {shown}. Unset {name} and set those."
             )
         raise SettingsError(
@@ -57,18 +57,18 @@ def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str)
 
 
 def check_table(table: Mapping[str, Any], paths: Iterable[KeyPath], source: str) -> None:
-    """Raises SettingsError for a TOML key, at any depth, that is no setting."""
+    """Raises SettingsError for a TOML key, at any depth, that is not a setting."""
     known = {dotted(path): path for path in paths}
     for path, value in _leaves(table, ()):
         if dotted(path) in known:
             continue
         inner = _under(path, known.values())
         if inner and value == {}:
-            continue  # an empty [model] says nothing
+            continue  # an empty [model] sets nothing
         if inner:
             raise SettingsError(
-                f"{dotted(path)} in {source} is a table of settings, not a value: write [{dotted(path)}] and below it "
-                f"keys such as {', '.join(p[-1] for p in inner[:3])}."
+                f"{dotted(path)} in {source} is a table of settings, not a value: write [{dotted(path)}] and, below "
+                f"it, keys such as {', '.join(p[-1] for p in inner[:3])}."
             )
         raise SettingsError(
             f"{dotted(path)} in {source} is not a setting of Nightjar. {_nearest(dotted(path), known)} "
@@ -90,7 +90,7 @@ def _under(path: KeyPath, known: Iterable[KeyPath]) -> list[KeyPath]:
 
 def _nearest(name: str, known: Mapping[str, KeyPath]) -> str:
     def likeness(other: str) -> float:
-        """1.0 for a name that differs in its separators only; a flat name is compared to a nested key's last part."""
+        """1.0 for a name that differs only in its separators; a flat name is compared with a nested key's last part."""
         leaf = "".join(known[other][-1].split("_"))
         wanted = _bare(name)
         whole = difflib.SequenceMatcher(None, wanted, _bare(other)).ratio()

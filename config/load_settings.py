@@ -12,7 +12,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class LoadSettings(BaseModel):
-    """Settings a model is loaded with. "auto" is decided on the worker, for its device, and recorded."""
+    """Settings a model is loaded with. "auto" is resolved on the worker, for its device, and recorded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,9 +28,9 @@ class LoadSettings(BaseModel):
     mmap: bool = True
     mlock: bool = False
     n_batch: Positive | Auto = "auto"
-    """Tokens per decode call; auto: 2048; a step takes no more of them than a second allows."""
+    """Tokens per decode call; auto: 2048. A step takes only as many of them as fit into a second."""
     n_ubatch: Positive | Auto = "auto"
-    """Tokens per device micro-batch; auto: 64 on a CPU, 512 on a GPU, and one for each slot at least."""
+    """Tokens per device micro-batch; auto: 64 on a CPU, 512 on a GPU, and at least one for each slot."""
     threads: Positive | Auto = "auto"
     """auto: the cores this process may use."""
     cache_type_k: CacheType = "f16"

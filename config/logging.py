@@ -1,6 +1,6 @@
 """Logs: readable on a terminal, JSON lines elsewhere; run, job and worker on every event; secrets never.
 
-Events of Nightjar and of the libraries take one way: structlog -> standard logging -> one handler on the root logger.
+Events of Nightjar and of the libraries take one path: structlog -> standard logging -> one handler on the root logger.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from nightjar.config.redact import redact, remember
 from nightjar.config.settings import Settings
 
 _LIBRARIES = ("arq", "asyncio", "beanie", "filelock", "httpcore", "httpx", "huggingface_hub", "pymongo", "transformers")
-"""Speak from WARNING on, at log level debug from INFO on."""
+"""Logged from WARNING on; at log level debug from INFO on."""
 _OWN_HANDLERS = ("huggingface_hub", "transformers")
-"""Libraries that add a handler of their own to their logger when they are imported."""
-# ggml.h: enum ggml_log_level. Its INFO is a hundred lines at each load: debug, to us.
+"""Libraries that add a handler to their logger when they are imported."""
+# ggml.h: enum ggml_log_level. Its INFO is a hundred lines per load, which to us is debug.
 _LLAMA_LEVELS = {1: "debug", 2: "debug", 3: "warning", 4: "error"}
 _LLAMA_CONTINUES = 5
 _process_fields: dict[str, Any] = {}
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Sets logging up for this process, to `stream` or else standard error; a second call replaces the first."""
+    """Sets up logging for this process, to `stream` or else standard error; a second call replaces the first."""
     night = settings.night
     secrets = (settings.mongo_url, settings.redis_url, settings.hf_token, night.webhook_secret, night.smtp_password)
     for secret in secrets:
@@ -72,13 +72,8 @@ def bind(**fields: Any) -> None:
     structlog.contextvars.bind_contextvars(**fields)
 
 
-def unbind(*names: str) -> None:
-    """Takes fields of `bind` off again."""
-    structlog.contextvars.unbind_contextvars(*names)
-
-
 def bind_process(**fields: Any) -> None:
-    """Puts the fields (worker) on every event of this process, whatever the thread; None takes one off."""
+    """Puts the fields (worker) on every event of this process, whatever the thread; None removes a field."""
     for name, value in fields.items():
         _process_fields.pop(name, None)
         if value is not None:
@@ -100,10 +95,10 @@ class LlamaLog:
         self._level = "debug"
 
     def __call__(self, level: int, text: str) -> None:
-        """Takes one fragment with its ggml_log_level; never raises, since llama.cpp is the caller."""
+        """Takes one fragment with its ggml_log_level. Never raises, since llama.cpp is the caller."""
         with self._lock:
             if level != _LLAMA_CONTINUES:
-                self._flush()  # a line that was never ended
+                self._flush()  # a line that was never finished
                 self._level = _LLAMA_LEVELS.get(level, "debug")
             *lines, self._text = (self._text + text).split("\n")
             for line in lines:
@@ -122,7 +117,7 @@ llama_log = LlamaLog()
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to a stream, or to what standard error is at the moment (tests and consoles replace it)."""
+    """Writes to a stream, or to whatever standard error is at the moment (tests and consoles replace it)."""
 
     def __init__(self, stream: TextIO | None) -> None:
         logging.Handler.__init__(self)
@@ -137,7 +132,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class _NoHandlers(list[logging.Handler]):
-    """Stays empty, so that a library imported later cannot log everything a second time in its own form."""
+    """Stays empty, so that a library imported later cannot log everything a second time in its own format."""
 
     def append(self, handler: logging.Handler) -> None:
         pass
@@ -155,7 +150,7 @@ def _renderer(settings: Settings, terminal: bool) -> list[Processor]:
 
 
 def _visible_controls(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Processor: texts of models and files cannot steer the terminal."""
+    """Processor: text from models and files cannot control the terminal."""
     result: MutableMapping[str, Any] = _shown(dict(event))
     return result
 

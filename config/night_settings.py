@@ -1,4 +1,4 @@
-"""What nights need to know of this machine: `[night]`, NIGHTJAR_NIGHT__*. Pure."""
+"""What nights need to know about this machine: `[night]`, NIGHTJAR_NIGHT__*. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class NightSettings(BaseModel):
-    """How the end of a run is told, and how long transcripts are kept."""
+    """How the end of a run is notified, and how long transcripts are kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     keep_nights: int | None = Field(None, ge=1)
-    """Transcripts are kept of the newest so many runs of a schedule, or of a name with {date}; None: of all."""
+    """How many of the newest runs of a schedule, or of a name with {date}, keep their transcripts; None: all."""
     reports_url: str | None = Field(None, pattern=r"^https?://\S+$")
-    """Where the folder of reports can be read by others; the link in a message begins with it."""
+    """Where others can read the folder of reports; the link in a message begins with it."""
     call_timeout_s: float = Field(15, ge=1, le=300)
-    """For a web address or a mail server to answer."""
+    """How long a web address or a mail server has to answer."""
     command_timeout_s: float = Field(300, ge=1, le=86_400)
-    """For a command of --on-finish; it is ended then."""
+    """How long a command of --on-finish may run before it is killed."""
     commands: bool = True
-    """Run the commands that runs name. Whoever can write to MongoDB can name one: false where that is not only you."""
+    """Run the commands that runs name. Whoever can write to MongoDB can name one: set to false if others can."""
     unsure: Literal["leave", "resend"] = "leave"
-    """A call inside which a dispatcher died may have arrived: leave and show it, or call again with the same id."""
+    """A call during which a dispatcher died may have arrived: leave and show it, or call again with the same id."""
     webhook_secret: SecretStr | None = None
-    """Web calls are signed with it."""
+    """Signs web calls."""
     smtp_host: str | None = None
     smtp_port: int = Field(587, ge=1, le=65_535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"

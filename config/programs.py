@@ -31,30 +31,32 @@ class Kind(Protocol):
     """(distribution, path of the program in it)"""
     remedy: str
     first_bytes: int
-    """What an empty server takes on disk before it holds anything."""
+    """Bytes that an empty server takes on disk."""
 
     def command(self, binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
-        """The command line that runs the server in the foreground; never holds the password."""
+        """The command line that runs the server in the foreground; it never contains the password."""
 
     def answers(self, port: int, password: str) -> bool:
-        """Whether the server is ready to serve. Raises OSError while nobody listens."""
+        """Whether the server is ready. Raises OSError while nobody listens."""
 
     def protect(self, port: int, password: str, data: Path, record: Path) -> None:
-        """Makes sure that only the password opens the server that was just started."""
+        """Makes sure that the server just started requires the password."""
 
     def url(self, port: int, password: str) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
+    """A server's program file, and the version that it reports."""
+
     path: Path
     version: str
 
 
 def find_program(kind: Kind) -> Program:
-    """The program and its version, proven to run. Raises ServiceError with the remedy."""
+    """The program and its version; it has been run once. Raises ServiceError with the remedy."""
     path = _locate(kind)
-    if not os.access(path, os.X_OK):  # a wheel unpacked without its modes
+    if not os.access(path, os.X_OK):  # a wheel unpacked without its file modes
         try:
             path.chmod(path.stat().st_mode | 0o755)
         except OSError as error:
@@ -88,7 +90,7 @@ def _why(code: int, stderr: str) -> str:
     missing = re.search(r"loading shared libraries: (\S+):", stderr)
     if missing:
         package = _LIBRARIES.get(missing[1])
-        return f"the library {missing[1]} is missing. " + (f"On Debian or Ubuntu: {package}" if package else "") + "."
+        return f"the library {missing[1]} is missing." + (f" On Debian or Ubuntu: {package}." if package else "")
     if code == -signal.SIGILL:
         return "this processor lacks instructions that it needs (MongoDB 5 and later need AVX)."
     return f"it ended with code {code}: {stderr.strip()[:300]}."

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is about to be written. Pure but for the secrets that `remember` was given."""
+"""Takes secrets out of what is about to be written. Pure, except for the secrets that `remember` was given."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _remembered: set[str] = set()
 
 
 def remember(secret: SecretStr | None) -> None:
-    """From now on this secret, and the password in it when it is a URL, is hidden wherever it occurs."""
+    """Hides this secret from now on wherever it occurs; of a URL, the password in it."""
     if secret is None:
         return
     text = secret.get_secret_value()

@@ -1,4 +1,4 @@
-"""The embedded Redis: how a `redis-server` of our own is started and protected."""
+"""The embedded Redis: how our own `redis-server` is started and protected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ first_bytes = 2**20
 
 
 def command(binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
-    """The command line. Settings and password go through a file that only this user can read, not through `ps`."""
+    """The command line. Settings and password are in a file that only this user can read, hidden from `ps`."""
     lines = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -40,7 +40,7 @@ def command(binary: Path, *, data: Path, log: Path, port: int, password: str, ca
 
 
 def answers(port: int, password: str) -> bool:
-    """True once the server has read its data and takes our password."""
+    """True once the server has read its data and accepts our password."""
     with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
         connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
         reply = b""

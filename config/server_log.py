@@ -1,4 +1,4 @@
-"""What an embedded server wrote before it ended, told in a sentence."""
+"""What an embedded server logged before it ended, in one sentence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from nightjar.config.errors import NightjarError, OutputError, ServiceError
 from nightjar.config.programs import Kind
 
 LARGEST = 16 * 2**20
-"""Bytes after which a log is put aside; one older log is kept."""
+"""Bytes after which a log is rotated; one older log is kept."""
 
 
 def too_large(log: Path) -> bool:
+    """Whether a log should be rotated."""
     return log.exists() and log.stat().st_size > LARGEST
 
 
 def keep_small(log: Path) -> bool:
-    """Puts a log that has grown too large aside as `NAME.1`. True when it did."""
+    """Moves a log that has grown too large to `NAME.1`. Returns whether it did."""
     if not too_large(log):
         return False
     log.replace(log.with_name(log.name + ".1"))
@@ -38,7 +39,7 @@ def said_since(log: Path, start: int) -> list[str]:
 
 
 def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tuple[str, str]) -> NightjarError:
-    """Why the server ended at its start: an OutputError for a full disk, else a ServiceError with its last lines."""
+    """Why the server ended while starting: an OutputError for a full disk, else a ServiceError with its last lines."""
     end = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     last = " | ".join(_worst(lines)) or "nothing"
     if any("No space left on device" in line for line in lines):
@@ -47,12 +48,12 @@ def explain_end(kind: Kind, log: Path, lines: list[str], code: int, versions: tu
             f"Make room, or set NIGHTJAR_HOME to another disk. Its log {log} ends with: {last}"
         )
     before, now = versions
-    changed = "" if before == now else f"Its data were last used by {kind.program} {before}, this is {now}. "
+    changed = "" if before == now else f"Its data was last used by {kind.program} {before}; this is {now}. "
     return ServiceError(f"{kind.title} {end} at its start. {changed}Its log {log} ends with: {last}")
 
 
 def _worst(lines: list[str]) -> list[str]:
-    """The last lines that tell of trouble, else the last lines."""
+    """The last lines that look like trouble, else the last lines."""
     signs = ("error", "fatal", "fail", "can't", "cannot", "invalid", "# ", "bad ")
     return ([line for line in lines if any(sign in line.lower() for sign in signs)] or lines)[-4:]
 

@@ -1,4 +1,4 @@
-"""The record of an embedded server, through which every command finds it, and whether it is still true."""
+"""The record through which every command finds an embedded server, and whether it still holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a server keeps its things."""
+    """Where a server keeps data, log and record."""
 
     data: Path
     log: Path
@@ -25,6 +25,7 @@ class Place:
 
     @classmethod
     def of(cls, kind: Kind, home: Path) -> Place:
+        """The place of a server's files under a home."""
         home = home.resolve()
         return cls(
             data=home / kind.name,
@@ -35,21 +36,21 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerRecord:
-    """What is known of a server. Port and password outlive the process: clients come back to the same address."""
+    """What is known about a server. Port and password outlive the process: clients come back to the same address."""
 
     port: int
     password: str
     version: str
-    """Of the program that used the data last."""
+    """Of the program that last used the data."""
     pid: int | None = None
     created: float | None = None
-    """When the process was created, as the system tells; proof that the pid is still the same process."""
+    """When the process was created, according to the system; proof that the pid is still the same process."""
     since: str | None = None
     """When the server was ready; None: not (yet) running."""
 
 
 def read_record(place: Place) -> ServerRecord | None:
-    """The record; None when there is none or it cannot be understood."""
+    """The record; None if there is none or it cannot be read."""
     try:
         return ServerRecord(**json.loads(place.record.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
@@ -61,7 +62,7 @@ def write_record(place: Place, record: ServerRecord) -> None:
 
 
 def process_of(record: ServerRecord | None, place: Place) -> psutil.Process | None:
-    """The living process of the record: after a reboot the same pid may be somebody else's."""
+    """The record's process, if it is alive: after a reboot the same pid may belong to another process."""
     import psutil
 
     if record is None or record.pid is None:
@@ -78,7 +79,7 @@ def process_of(record: ServerRecord | None, place: Place) -> psutil.Process | No
 
 
 def is_up(place: Place, record: ServerRecord | None) -> bool:
-    """True when the recorded process lives, was ready once and listens. A slow one counts as up."""
+    """True if the recorded process is alive, has been ready and listens. A slow one counts as up."""
     if record is None or record.since is None or process_of(record, place) is None:
         return False
     try:

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     import psutil
 
 START_S = 60.0
-"""A mongod that was killed replays its journal before it listens."""
+"""Seconds; a mongod that was killed replays its journal before it listens."""
 STOP_S = 30.0
 SPARE_BYTES = 32 * 2**20
-"""What must be free on the disk for a server to start."""
+"""Disk space that must be free for a server to start."""
 _children: list[subprocess.Popen[bytes]] = []
 """Servers that this process started. They outlive it, so nobody waits for them."""
 
 
 class _PortTakenError(Exception):
-    """Somebody else took the port since it was found to be free."""
+    """Another process took the port after it was found to be free."""
 
 
 class _EndedError(Exception):
@@ -46,7 +46,7 @@ class _EndedError(Exception):
 
 
 def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
-    """Starts the server and waits until it serves. Call it under the lock. Raises ServiceError or OutputError."""
+    """Starts the server and waits until it is ready. Call it under the lock. Raises ServiceError or OutputError."""
     program = find_program(kind)
     for folder in (place.data, place.log.parent, place.record.parent):
         private_folder(folder)
@@ -66,7 +66,7 @@ def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
 
 
 def stop_server(kind: Kind, place: Place) -> bool:
-    """Stops the server cleanly and waits for its end; False when it was not running. Raises ServiceError."""
+    """Stops the server cleanly and waits for its end; False if it was not running. Raises ServiceError."""
     record = read_record(place)
     process = process_of(record, place)
     with contextlib.suppress(OutputError):  # on a full disk, ending the server matters more than noting it
@@ -81,21 +81,21 @@ def stop_server(kind: Kind, place: Place) -> bool:
 
 
 def stop_leftovers(kind: Kind, place: Place, record: ServerRecord | None) -> None:
-    """Ends a server of ours that nobody can find any more: half started, its record lost, or its folder removed."""
+    """Ends our servers that no command can find any more: half started, record lost, or folder removed."""
     import psutil
 
     folders = {str(place.data), f"{place.data} (deleted)"}
     known = process_of(record, place)
-    found = {} if known is None else {known.pid: known}
+    processes = {} if known is None else {known.pid: known}
     for process in psutil.process_iter(["name", "cwd"]):
         if process.info["name"] == kind.program and process.info["cwd"] in folders:
-            found[process.pid] = process
-    for process in found.values():
+            processes[process.pid] = process
+    for process in processes.values():
         _end(kind, process)
 
 
 def check_room(kind: Kind, place: Place) -> None:
-    """A mongod that runs out of disk ends in the middle of its work: better not to begin. Raises OutputError."""
+    """Raises OutputError if the disk is nearly full: a mongod that runs out of space dies in the middle of its work."""
     if not place.data.is_dir():
         return
     needed = SPARE_BYTES if any(place.data.iterdir()) else kind.first_bytes + SPARE_BYTES
@@ -103,7 +103,7 @@ def check_room(kind: Kind, place: Place) -> None:
     if free < needed:
         raise OutputError(
             f"{kind.title} cannot start: the disk of {place.data} has {free / 2**20:.0f} MiB free and it needs "
-            f"{needed / 2**20:.0f}. Make room, or set NIGHTJAR_HOME to a folder on another disk."
+            f"{needed / 2**20:.0f}. Free some space, or set NIGHTJAR_HOME to a folder on another disk."
         )
 
 
@@ -117,14 +117,14 @@ def _end(kind: Kind, process: psutil.Process) -> None:
         except psutil.TimeoutExpired:
             raise ServiceError(
                 f"{kind.title} (process {process.pid}) has not ended {STOP_S:.0f} s after it was asked to. "
-                f"Look into its log, and as a last resort: kill -9 {process.pid}"
+                f"See its log; as a last resort: kill -9 {process.pid}"
             ) from None
     for child in _children:
         child.poll()
 
 
 def _ports(last: int | None, settings: Settings) -> Iterator[int]:
-    """Ports worth trying: the last one first, so that clients which hold the old address come back to the server."""
+    """Ports worth trying: the last one first, so that clients with the old address find the server again."""
     if settings.embedded_ports:
         first, _, end = settings.embedded_ports.partition("-")
         candidates = list(range(int(first), int(end) + 1))
@@ -145,16 +145,26 @@ def _ports(last: int | None, settings: Settings) -> Iterator[int]:
 
 def _launch(kind: Kind, place: Place, record: ServerRecord, program: Program, settings: Settings) -> ServerRecord:
     command = kind.command(
-        program.path, data=place.data, log=place.log,
-        port=record.port, password=record.password, cache_gb=settings.mongo_cache_gb,
-    )  # fmt: skip
+        program.path,
+        data=place.data,
+        log=place.log,
+        port=record.port,
+        password=record.password,
+        cache_gb=settings.mongo_cache_gb,
+    )
     keep_small(place.log)
     log_start = place.log.stat().st_size if place.log.exists() else 0
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         child = subprocess.Popen(
-            command, cwd=place.data, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, umask=0o077, env={"PATH": os.defpath, "LC_ALL": "C"},
-        )  # fmt: skip
+            command,
+            cwd=place.data,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            umask=0o077,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+        )
     _children.append(child)
     try:
         record = replace(record, pid=child.pid, created=_created(child.pid))
@@ -185,7 +195,7 @@ def _created(pid: int) -> float | None:
 
 
 def _listens(pid: int, port: int) -> bool:
-    """Whether it is this process that listens there: a password must not go to whoever was faster."""
+    """Whether this process is the one that listens there: a password must not go to whoever was faster."""
     import psutil
 
     try:
@@ -207,12 +217,12 @@ def _wait_until_ready(kind: Kind, record: ServerRecord, child: subprocess.Popen[
         time.sleep(0.02)
     raise ServiceError(
         f"{kind.title} did not answer on 127.0.0.1:{record.port} within {START_S:.0f} s of its start. "
-        f"Its log may tell why: NIGHTJAR_HOME/logs/{kind.program}.log"
+        f"Its log may say why: NIGHTJAR_HOME/logs/{kind.program}.log"
     )
 
 
 def keep_log_small(place: Place, record: ServerRecord) -> None:
-    """Puts a large log aside while its server runs. mongod reopens its log at SIGUSR1, Redis with every line."""
+    """Rotates a large log while its server runs. mongod reopens its log at SIGUSR1, Redis with every line."""
     process = process_of(record, place)
     if keep_small(place.log) and process is not None and process.name() == "mongod":
         process.send_signal(signal.SIGUSR1)

@@ -1,7 +1,7 @@
 """What can be set, and the only reader of the environment.
 
-Sources, the first that has a key wins: environment (NIGHTJAR_*), `.env`, `nightjar.toml`, default. Both files are
-looked for in the current folder, then in the project, where `config/nightjar.toml` is the last place for the TOML.
+Sources; the first that has a key wins: environment (NIGHTJAR_*), `.env`, `nightjar.toml`, default. Both files are
+looked for in the current folder, then in the project; `config/nightjar.toml` there is the last place for the TOML.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 _SECRETS = {"mongo_url", "redis_url", "hf_token", "webhook_secret", "smtp_password"}
 _SHARED = {"hf_token", "hf_endpoint", "ollama_models"}
-"""Also read under the names that their own tools use."""
+"""Also read under the names used by their own tools."""
 
 
 def _models_file(data: dict[str, Any]) -> Path:
@@ -57,7 +57,7 @@ def _listed(value: Any) -> Any:
 def _check_references(references: tuple[str, ...]) -> tuple[str, ...]:
     for reference in references:
         if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", reference):
-            raise ValueError(f"a list of module:attribute, separated by commas; {reference!r} is none")
+            raise ValueError(f"a list of module:attribute, separated by commas; {reference!r} is not one")
     return references
 
 
@@ -68,7 +68,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(check_redis)]
 
 
 class Settings(BaseSettings):
-    """All settings. Constructed directly it reads no environment and no file: `load_settings` does."""
+    """All settings. Constructed directly, it reads neither environment nor files; `load_settings` does."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     )
 
     home: ProjectPath = Path(".nightjar")
-    """Everything Nightjar writes by itself. Relative paths are relative to the project."""
+    """Everything Nightjar writes on its own. Relative paths are relative to the project."""
     models_dir: ProjectPath = Path("models")
     reports_dir: ProjectPath = Field(default_factory=lambda data: data["home"] / "reports")
     models_file: ProjectPath = Field(default_factory=_models_file)
@@ -95,13 +95,13 @@ class Settings(BaseSettings):
     mongo_cache_gb: float = Field(0.5, ge=0.25, le=1024)
     """WiredTiger cache of the embedded mongod."""
     embedded_ports: Annotated[str, AfterValidator(check_ports)] | None = None
-    """`first-last`: ports the embedded servers may take; None: any free one."""
+    """`first-last`: ports that the embedded servers may use; None: any free one."""
 
     model: LoadSettings = LoadSettings()
     night: NightSettings = NightSettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
-    """A job whose worker has not renewed it for this long goes back to PENDING."""
+    """A job that its worker has not renewed for this long goes back to PENDING."""
     beat_s: float = Field(2, ge=0.1, le=60)
     drain_s: float = Field(30, ge=0, le=86_400)
     """Time for running turns to finish after SIGTERM."""
@@ -110,19 +110,19 @@ class Settings(BaseSettings):
     log_format: LogFormat = "auto"
     debug: bool = False
     offline: bool = False
-    """Never go to the model hub."""
+    """Never contact the model hub."""
     hf_token: SecretStr | None = Field(None, validation_alias=AliasChoices("hf_token", "nightjar_hf_token"))
     hf_endpoint: str | None = Field(None, validation_alias=AliasChoices("hf_endpoint", "nightjar_hf_endpoint"))
 
     scorers: References = ()
     """The user's own scorers and checks, "module:attribute", loaded where replies are scored."""
     phrases_file: ProjectPath | None = None
-    """A list of over-used phrases, one a line, for the measure `overused`; None: the one that comes with Nightjar."""
+    """A list of overused phrases, one per line, for the measure `overused`; None: the one that comes with Nightjar."""
 
     pull_on_use: bool = True
     """A worker may fetch a registered hub model that is not on its host."""
     ollama_models: Path | None = Field(None, validation_alias=AliasChoices("ollama_models", "nightjar_ollama_models"))
-    """Ollama's store; None: where Ollama puts it by itself."""
+    """Ollama's store; None: Ollama's default place."""
 
     @classmethod
     def settings_customise_sources(
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
 
 
 class _Discovered(Settings):
-    """Settings from the environment and the files that were found."""
+    """Settings from the environment and from the files that exist."""
 
     model_config = SettingsConfigDict(dotenv_filtering="only_existing")
 
@@ -164,14 +164,14 @@ def load_settings() -> Settings:
         check_variables(names, paths, source)
     check_table(table, paths, str(toml))
     try:
-        found = _Discovered(_env_file=dotenv)
+        settings = _Discovered(_env_file=dotenv)
     except ValidationError as error:
         raise SettingsError(" ".join(_explain(error, variables, table, str(toml)))) from None
-    return Settings.model_construct(_fields_set=set(found.model_fields_set), **dict(found))
+    return Settings.model_construct(_fields_set=set(settings.model_fields_set), **dict(settings))
 
 
 def settings_files() -> tuple[Path | None, Path | None]:
-    """The `.env` and the TOML file in use; None where there is none."""
+    """The `.env` and the TOML file in use; None if there is none."""
     project = project_folder()
     dotenv = [Path.cwd() / ".env", project / ".env"]
     toml = [Path.cwd() / "nightjar.toml", project / "nightjar.toml", project / "config" / "nightjar.toml"]
@@ -184,7 +184,7 @@ def _read_dotenv(path: Path | None) -> dict[str, str]:
     try:
         return {name: value or "" for name, value in dotenv_values(path).items()}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Mend or remove it.") from None
+        raise SettingsError(f"{path} cannot be read: {error}. Fix or remove it.") from None
 
 
 def _read_toml(path: Path | None) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Mend or remove it.") from None
+        raise SettingsError(f"{path} cannot be read: {error}. Fix or remove it.") from None
 
 
 def _explain(
@@ -224,7 +224,7 @@ def _origin(
         for name, value in values.items():
             if name.upper() in wanted:
                 return name, source, value
-    found: Any = table
+    value_in_table: Any = table
     for key in path:
-        found = found[key]
-    return dotted(path), toml, found
+        value_in_table = value_in_table[key]
+    return dotted(path), toml, value_in_table

@@ -1,4 +1,4 @@
-"""Whether the address of a server is one: a slip in it must not end up as another server, or as no TLS. Pure."""
+"""Whether a server's address is valid: a typo must not lead to another server, or turn TLS off. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HINT = (
 
 
 def check_mongo(url: SecretStr) -> SecretStr:
-    """The URL unchanged. Raises ValueError, without a word of it, for what is no MongoDB address."""
-    found = _MONGO.fullmatch(url.get_secret_value())
-    if found is None or not _ports_exist(found):
+    """The URL unchanged. Raises ValueError, which does not quote it, if it is not a MongoDB address."""
+    match = _MONGO.fullmatch(url.get_secret_value())
+    if match is None or not _ports_exist(match):
         raise ValueError(
             "a URL such as mongodb://user:password@host:27017/?tls=true or mongodb+srv://user:password@cluster" + _HINT
         )
@@ -27,25 +27,25 @@ def check_mongo(url: SecretStr) -> SecretStr:
 
 
 def check_redis(url: SecretStr) -> SecretStr:
-    """The URL unchanged. Raises ValueError, without a word of it, for what is no Redis address."""
-    found = _REDIS.fullmatch(url.get_secret_value())
-    # redis-py takes a path that is no number for database 0.
-    if found is None or not _ports_exist(found) or not re.fullmatch(r"/?|/\d{1,4}", found["path"] or ""):
+    """The URL unchanged. Raises ValueError, which does not quote it, if it is not a Redis address."""
+    match = _REDIS.fullmatch(url.get_secret_value())
+    # redis-py takes a path that is not a number for database 0.
+    if match is None or not _ports_exist(match) or not re.fullmatch(r"/?|/\d{1,4}", match["path"] or ""):
         raise ValueError(
-            "a URL such as redis://:password@host:6379/0 or, for TLS, rediss://:password@host:6379/0, its path the "
-            "number of a database" + _HINT
+            "a URL such as redis://:password@host:6379/0 or, for TLS, rediss://:password@host:6379/0, with the "
+            "number of a database as its path" + _HINT
         )
     return url
 
 
 def check_ports(ports: str) -> str:
-    """`first-last` unchanged. Raises ValueError for what is no range of ports."""
-    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", ports)
-    if found is None or not 0 < int(found[1]) <= int(found[2]) < 65536:
+    """`first-last` unchanged. Raises ValueError if it is not a range of ports."""
+    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", ports)
+    if match is None or not 0 < int(match[1]) <= int(match[2]) < 65536:
         raise ValueError("two ports, the first and the last, such as 27500-27599")
     return ports
 
 
-def _ports_exist(found: re.Match[str]) -> bool:
-    ports = re.findall(r":(\d{1,5})(?=[,/?]|$)", found[0].rpartition("@")[2])
+def _ports_exist(match: re.Match[str]) -> bool:
+    ports = re.findall(r":(\d{1,5})(?=[,/?]|$)", match[0].rpartition("@")[2])
     return all(0 < int(port) < 65536 for port in ports)

@@ -27,9 +27,7 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, PyMongoError) and (error.timeout or getattr(error, "code", None) in _PASSING_CODES)
 
 
-_PASSING_CODES = {
-    6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031,
-}  # fmt: skip
+_PASSING_CODES = {6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031}
 """Host unreachable or not found, network timeout, shutting down, stepping down, time limit, socket, interrupted,
 not primary, out of disk space."""
 

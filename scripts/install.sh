@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and installs Nightjar into it, pinned with hashes. Usage: install.sh run|dev
+# Creates .venv and installs Nightjar into it, pinned with hashes. Usage: install.sh run|dev
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:?usage: install.sh run|dev}
@@ -18,7 +18,7 @@ need "command -v make" make
 need "ldconfig -p | grep -q libcurl.so.4 || /sbin/ldconfig -p | grep -q libcurl.so.4" libcurl4
 if [ "$(uname -s)" = Linux ] && [ ${#missing[@]} -gt 0 ]; then
     packages=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
-    echo "Nightjar needs what this machine lacks: $packages" >&2
+    echo "This machine lacks packages that Nightjar needs: $packages" >&2
     echo "On Debian or Ubuntu:  sudo apt-get install -y $packages" >&2
     exit 1
 fi
@@ -50,10 +50,10 @@ code=$?
 set -e
 if [ $code -ne 0 ]; then
     tail -30 "$log" >&2
-    echo "The installation failed (the whole log: $log). Mend what the lines above name, then run the same command again." >&2
+    echo "The installation failed (full log: $log). Fix what the lines above name, then run the same command again." >&2
     exit $code
 fi
-if [ "$kind" = dev ]; then  # tools that read exports back; some of what they ask for has no wheels, and reading needs none of it
+if [ "$kind" = dev ]; then  # tools that read exports back; some of their dependencies have no wheels, and reading needs none of them
     $pip install --quiet --no-deps --require-hashes --only-binary=:all: -r scripts/locks/readers.lock
 fi
 echo "[3/3] Nightjar itself"

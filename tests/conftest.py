@@ -1,4 +1,4 @@
-"""Fixtures for every test: no setting of the developer's reaches a test, and one pair of servers serves the session."""
+"""Fixtures for every test: none of the developer's settings reaches a test; one pair of servers serves the session."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Each test has a home of its own and reads no `.env` or `nightjar.toml` of the project."""
+    """Each test has its own home and reads neither `.env` nor `nightjar.toml` of the project."""
     for name in list(os.environ):
         if name.upper().startswith("NIGHTJAR_") or name in ("HF_TOKEN", "HF_ENDPOINT"):
             monkeypatch.delenv(name)
@@ -54,7 +54,7 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a home of this test's own."""
+    """Settings with this test's own home."""
     return Settings(home=tmp_path / "home")
 
 

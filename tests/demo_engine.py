@@ -16,14 +16,14 @@ DEMO = Path(__file__).parents[1] / "config/models/nightjar-demo.gguf"
 
 
 async def opened(**settings: Any) -> BatchEngine:
-    """Four slots of 512 tokens, where the settings say nothing else."""
+    """The engine with four slots of 512 tokens, unless the settings say otherwise."""
     known = {"threads": 1, "slots": 4, "context": 512} | settings
     return await load(DEMO, settings=LoadSettings(**known), facts=read_facts(DEMO, "demo"), gpu="none")
 
 
 @asynccontextmanager
 async def demo_engine(**settings: Any) -> AsyncIterator[BatchEngine]:
-    """For a fixture: checked and closed in the end."""
+    """For a fixture: the engine is checked and closed at the end."""
     async with await opened(**settings) as engine:
         yield engine
         engine.check_integrity()

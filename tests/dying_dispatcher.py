@@ -1,4 +1,4 @@
-"""A dispatcher's part that tells of ended runs, which dies by SIGKILL at a named point. A process of a test.
+"""The part of a dispatcher that notifies of ended runs, killed by SIGKILL at a named point. Tests run it as a process.
 
 python -m tests.dying_dispatcher MONGO_URL DATABASE HOME POINT
 """

@@ -1,4 +1,4 @@
-"""Documents of a run that never was: several models, failures, empty replies, hostile texts. Deterministic."""
+"""A synthetic run: several models, failures, empty replies, hostile texts. Deterministic."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence as Many
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
-from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
+from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
+from nightjar.jobs.records import Timings
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.report.data.assemble import assemble
@@ -22,6 +24,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader
+from tests.documents import a_job, a_run, a_turn
 
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
@@ -81,7 +84,6 @@ def reply_text(source: random.Random, count: int) -> str:
 
 def turn(
     *,
-    job: str = "job",
     sequence: Sequence | None = None,
     index: int = 0,
     repeat: int = 0,
@@ -100,49 +102,41 @@ def turn(
     reused_tokens: int = 0,
     prompt: str | None = None,
 ) -> dict[str, Any]:
-    """A committed turn as it lies in MongoDB."""
-    count = len(reply.split()) * 4 // 3 if tokens is None else tokens
-    ids = list(range(count))
+    """A committed turn as it lies in MongoDB. `speed`: tokens decoded per second."""
+    ids = tuple(range(len(reply.split()) * 4 // 3 if tokens is None else tokens))
     resolved = resolve([(source, parameters or {})])
     text = prompt if prompt is not None else (sequence.prompt_text(index) if sequence else "A prompt.")
-    return {
-        "index": index,
-        "name": sequence.turns[index].name if sequence else None,
-        "prompt": text,
-        "draws": [
-            {
-                "seed": turn_seed(7, sequence.digest if sequence else "s", repeat, index),
-                "reply": reply,
-                "reasoning": reasoning,
-                "reply_ids": ids,
-                "raw_text": reply,
-                "finish_reason": finish_reason,
-                "reasoning_tokens": len(reasoning.split()),
-                "empty": empty,
-                "degenerate": degenerate,
-                "mean_logprob": -1.25,
-                "timings": {
-                    "queue_s": 0.02,
-                    "prefill_s": (prompt_tokens - reused_tokens) / (speed * 20),
-                    "decode_s": count / speed,
-                    "first_token_s": 0.02 + (prompt_tokens - reused_tokens) / (speed * 20) if count else None,
-                },
-            }
-        ],
-        "prompt_tokens": prompt_tokens,
-        "reused_tokens": reused_tokens,
-        "prompt_digest": digest(text),
-        "reprefill_reason": None,
-        "policy": "trim",
-        "dropped_turns": [],
-        "system_merged": False,
-        "parameters": resolved.values.model_dump(mode="json"),
-        "sources": {key: value.value for key, value in resolved.sources.items()},
-        "chain": chain_digest("", index, text, ids),
-        "fence": 1,
-        "worker": worker,
-        "committed_at": at,
-    }
+    prefill_s = (prompt_tokens - reused_tokens) / (speed * 20)
+    record = a_turn(
+        index,
+        name=sequence.turns[index].name if sequence else None,
+        prompt=text,
+        seed=turn_seed(7, sequence.digest if sequence else "s", repeat, index),
+        reply=reply,
+        reasoning=reasoning,
+        reply_ids=ids,
+        finish_reason=finish_reason,
+        reasoning_tokens=len(reasoning.split()),
+        empty=empty,
+        degenerate=degenerate,
+        mean_logprob=-1.25,
+        timings=Timings(
+            queue_s=0.02,
+            prefill_s=prefill_s,
+            decode_s=len(ids) / speed,
+            first_token_s=0.02 + prefill_s if ids else None,
+        ),
+        prompt_tokens=prompt_tokens,
+        reused_tokens=reused_tokens,
+        prompt_digest=digest(text),
+        parameters=resolved.values.model_dump(mode="json"),
+        sources=resolved.sources,
+        chain=chain_digest("", index, text, list(ids)),
+        worker=worker,
+        committed_at=at,
+    )
+    row: dict[str, Any] = Encoder(to_db=True).encode(record)
+    return row
 
 
 def job(
@@ -159,8 +153,8 @@ def job(
 ) -> dict[str, Any]:
     """A reply job as it lies in MongoDB."""
     about = sequence or sequences()[0]
-    document = Job.model_construct(
-        id=job_id(run, "reply", about.id, model, repeat),
+    document = a_job(
+        job_id(run, "reply", about.id, model, repeat),
         run=run,
         model=model,
         sequence=about.id,
@@ -177,16 +171,14 @@ def job(
         created_at=START,
         finished_at=START if status is JobStatus.DONE else None,
     )
-    row = {name: getattr(document, name) for name in Job.model_fields if name != "id"}
-    return {
-        "_id": document.id,
-        **row,
-        "tags": list(about.tags),
-        "kind": "reply",
-        "status": status.value,
-        "turns": list(turns),
-        "attempts": list(attempts),
-    }
+    return _stored(document) | {"turns": list(turns), "attempts": list(attempts)}
+
+
+def _stored(document: Document) -> dict[str, Any]:
+    """What MongoDB holds of a document; its own encoding would ask for a database."""
+    encode = Encoder(to_db=True).encode
+    fields = {name: encode(getattr(document, name)) for name in type(document).model_fields}
+    return {"_id": fields.pop("id")} | {name: value for name, value in fields.items() if name != "revision_id"}
 
 
 def model_facts(name: str) -> ModelFacts:
@@ -245,7 +237,23 @@ def synthetic_run(
 ) -> tuple[Run, SuiteVersion, list[SequenceDocument], list[dict[str, Any]], list[WorkerState]]:
     """A whole run: three models, six sequences, dead and cancelled jobs, empty, degenerate and hostile replies."""
     about = sequences()
-    suite = SuiteVersion.model_construct(
+    suite = _suite(about)
+    run = _run(suite, repeats, status)
+    jobs = [
+        _job(run.id, name, how, sequence, repeat, order)
+        for order, (name, how, sequence, repeat) in enumerate(
+            (n, m, s, r) for n, m in MODELS.items() for s in about for r in range(repeats)
+        )
+    ]
+    documents = [
+        SequenceDocument.model_construct(id=ref.document, sequence=s)
+        for ref, s in zip(suite.sequences, about, strict=True)
+    ]
+    return run, suite, documents, jobs, [_worker(name) for name in MODELS]
+
+
+def _suite(about: Many[Sequence]) -> SuiteVersion:
+    suite: SuiteVersion = SuiteVersion.model_construct(
         id=digest("suite"),
         name="sample",
         version=3,
@@ -268,15 +276,18 @@ def synthetic_run(
         primary_metric=None,
         imported_at=START,
     )
-    run = Run.model_construct(
-        id=digest("run"),
+    return suite
+
+
+def _run(suite: SuiteVersion, repeats: int, status: RunStatus) -> Run:
+    return a_run(
+        digest("run"),
         name="nightly-2026-11-20",
         status=status,
-        status_reason=None,
         suite=suite.id,
         suite_name="sample",
         suite_version=3,
-        sequences=[s.id for s in about],
+        sequences=[reference.id for reference in suite.sequences],
         models=[
             RunModel(
                 name=n, digest=digest(n) * 2, facts=model_facts(n), loads=[load_facts(m["speed"], gpu=n == "basalt-3b")]
@@ -290,38 +301,28 @@ def synthetic_run(
         content=digest("content"),
         created_at=START,
         finished_at=START + timedelta(hours=2),
-        set_parameters={},
         set_model_parameters={"basalt-3b": {"temperature": 0.7}},
-        judges=[],
+        jobs_total=len(suite.sequences) * len(MODELS) * repeats,
     )
-    jobs = [
-        _job(run.id, name, how, sequence, repeat, order)
-        for order, (name, how, sequence, repeat) in enumerate(
-            (n, m, s, r) for n, m in MODELS.items() for s in about for r in range(repeats)
-        )
-    ]
-    documents = [
-        SequenceDocument.model_construct(id=ref.document, sequence=s)
-        for ref, s in zip(suite.sequences, about, strict=True)
-    ]
-    workers = [
-        WorkerState.model_construct(
-            id=f"{n}:1:1",
-            host="host",
-            pid=1,
-            model=n,
-            state="ready",
-            device="",
-            process_peak_bytes=2_400_000_000,
-            gpu_peak_bytes=5_100_000_000 if n == "basalt-3b" else None,
-            gpu_utilisation=0.83 if n == "basalt-3b" else None,
-            gpu_energy_j=81_000.0 if n == "basalt-3b" else None,
-            started_at=START,
-            beat_at=START,
-        )
-        for n in MODELS
-    ]
-    return run, suite, documents, jobs, workers
+
+
+def _worker(model: str) -> WorkerState:
+    on_gpu = model == "basalt-3b"
+    worker: WorkerState = WorkerState.model_construct(
+        id=f"{model}:1:1",
+        host="host",
+        pid=1,
+        model=model,
+        state="ready",
+        device="",
+        process_peak_bytes=2_400_000_000,
+        gpu_peak_bytes=5_100_000_000 if on_gpu else None,
+        gpu_utilisation=0.83 if on_gpu else None,
+        gpu_energy_j=81_000.0 if on_gpu else None,
+        started_at=START,
+        beat_at=START,
+    )
+    return worker
 
 
 def _job(run: str, model: str, how: dict[str, Any], sequence: Sequence, repeat: int, order: int) -> dict[str, Any]:
@@ -337,9 +338,7 @@ def _job(run: str, model: str, how: dict[str, Any], sequence: Sequence, repeat: 
             "error": "ContextError: the prompt has 5,120 tokens, the context 4,096",
             "turns_committed": 1,
         }
-        first = turn(
-            job="x", sequence=sequence, reply=HOSTILE, tokens=30, worker=f"{model}:1:1", parameters=how["parameters"]
-        )
+        first = turn(sequence=sequence, reply=HOSTILE, tokens=30, worker=f"{model}:1:1", parameters=how["parameters"])
         return job(
             run=run,
             model=model,
@@ -417,7 +416,7 @@ def row(
     status: JobStatus = JobStatus.DONE,
     **each: Any,
 ) -> JobRow:
-    """A scored job with these replies; `each` goes to every turn."""
+    """A scored job with these replies; `each` is passed to every turn."""
     turns = [turn(sequence=sequence, index=at, reply=reply, **each) for at, reply in enumerate(replies)]
     reason = "it broke" if status is JobStatus.DEAD else None
     raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
@@ -433,7 +432,7 @@ def report_of(
     repeats: int = 1,
     scales: dict[str, Scale] | None = None,
 ) -> RunReport:
-    """The report of these jobs, of models about which nothing else is known; `scales` come before the built-in ones."""
+    """The report of these jobs, about whose models nothing else is known; `scales` override the built-in ones."""
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
     return assemble(
         provenance=provenance_of(run, suite),
@@ -457,8 +456,7 @@ async def store(
     run, suite, documents, jobs, workers = synthetic_run(repeats=repeats, status=status)
     run.name = name
     for document in (suite, run, *documents, *workers):
-        raw = Encoder(to_db=True).encode(document)
-        raw["_id"] = raw.pop("id", raw.get("_id"))
+        raw = _stored(document)
         await database.raw[document.get_collection_name()].replace_one({"_id": raw["_id"]}, raw, upsert=True)
     await database.jobs.insert_many(jobs)
     return run

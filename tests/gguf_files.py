@@ -1,4 +1,4 @@
-"""GGUF files made for tests: real ones of any shape, with random weights, and bare ones of chosen keys."""
+"""GGUF files made for tests: real ones of any shape, with random weights, and bare ones with chosen keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_gguf(
     tensors: int = 1,
     vocab: int = 8,
 ) -> Path:
-    """A well-formed GGUF with one small tensor and the given keys; it has facts and cannot be loaded."""
+    """A well-formed GGUF with one small tensor and the given keys; it has facts but cannot be loaded."""
     import gguf
     import numpy as np
 
@@ -122,7 +122,7 @@ def write_llama(
 
 
 def write_mamba(path: Path, *, layers: int = 2, width: int = 64, vocab: int = 512, seed: int = 7) -> Path:
-    """A recurrent model with random weights that llama.cpp loads: it has a state and no cells to copy or trim."""
+    """A recurrent model with random weights that llama.cpp loads: it has a state instead of cells to copy or trim."""
     import gguf
     import numpy as np
 

@@ -22,25 +22,25 @@ class Repository:
     commit: str = COMMIT
     branches: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
     gated: bool = False
-    """Files only with the right token; the listing is public, as on the hub."""
+    """Files need the right token; the listing is public, as on the hub."""
     licence: str = "apache-2.0"
     claimed_bytes: int | None = None
-    """The size the listing gives for model files instead of theirs."""
+    """A wrong size that the listing gives for model files."""
 
 
 @dataclass
 class Faults:
-    """What goes wrong. Counters go down by one each time; -1 goes wrong for ever."""
+    """What goes wrong. Counters go down by one each time; -1: always."""
 
     cut_after: int | None = None
     """Bytes of a body after which the connection is closed."""
     cuts: int = 0
     stall_after: int | None = None
-    """Bytes of a body after which nothing more comes until `LocalHub.go_on` is set."""
+    """Bytes of a body after which nothing more is sent until `LocalHub.go_on` is set."""
     short_by: int = 0
-    """Bytes missing from an otherwise sound answer: Content-Length agrees with the short body."""
+    """Bytes missing from an otherwise valid answer: Content-Length matches the short body."""
     corrupt: bool = False
-    """One byte of the body is another."""
+    """One byte of the body is changed."""
     status: int | None = None
     """Answered instead of a file or a listing."""
     statuses: int = 0
@@ -82,7 +82,7 @@ class LocalHub:
 
     @property
     def storage(self) -> str:
-        """Where files are redirected to: the same server by another name."""
+        """Where files are redirected to: the same server under another name."""
         return f"http://localhost:{self.port}"
 
     def downloads(self) -> list[Seen]:
@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, body, headers)
 
     def _break(self, status: int, body: bytes, headers: dict[str, str], after: int, *, stall: bool) -> None:
-        """Promises the whole body and sends its beginning only."""
+        """Promises the whole body but sends only its beginning."""
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 out of its package: the original's embeddings in numpy, and the model as GGUF."""
+"""all-MiniLM-L6-v2 from its package: the original's embeddings in numpy, and the model as GGUF."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _add_vocabulary(writer: Any, model: Original) -> None:
 
 
 def _written(token: str) -> str:
-    """llama.cpp marks the beginnings of words, where WordPiece marks the continuations."""
+    """llama.cpp marks the beginnings of words; WordPiece marks the continuations."""
     if token.startswith("[") and token.endswith("]"):
         return token
     return token[2:] if token.startswith("##") else "\u2581" + token

@@ -1,4 +1,4 @@
-"""Local servers that are told of a run's end: a web server and a mail server, which note what they got."""
+"""Local servers that are notified of a run's end: a web server and a mail server that record what they received."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from typing import Any
 
 @dataclass
 class Got:
+    """A request that the web server received."""
+
     path: str
     headers: dict[str, str]
     body: bytes
 
     @property
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.body)
-        return found
+        body: dict[str, Any] = json.loads(self.body)
+        return body
 
 
 @dataclass
 class WebReceiver:
-    """Answers with `statuses` one after the other, the last one for ever; `on_call` runs before the answer."""
+    """Answers with `statuses` one after the other, repeating the last one; `on_call` runs before the answer."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
@@ -54,7 +56,7 @@ class WebReceiver:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                """A caller that dies is what these tests are about."""
+                """Silent: callers that die are what these tests are about."""
 
         with Server(("127.0.0.1", 0), Handler) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -69,7 +71,7 @@ class WebReceiver:
 
 @dataclass
 class MailReceiver:
-    """As much of SMTP as a client needs; `refuse` is what it answers to a recipient."""
+    """As much of SMTP as a client needs; `refuse`: the answer to a recipient that it refuses."""
 
     port: int = 0
     refuse: str | None = None

@@ -1,4 +1,4 @@
-"""Runs `nightjar` as a person does: a process of its own, in an empty folder."""
+"""Runs `nightjar` as a person does: as a separate process, in an empty folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT_S = 240
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
-    """Runs `nightjar` in an empty folder; `environment` comes on top of one without any setting."""
+    """Runs `nightjar` in an empty folder; `environment` is added to one without any settings."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Shell:
         )
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment a command runs in."""
+        """The environment that a command runs in."""
         bare = {key: value for key, value in os.environ.items() if not key.startswith("NIGHTJAR_")}
         return bare | {"PYTHONPATH": str(PROJECT)} | self.environment | dict(more or {})
 

@@ -1,4 +1,4 @@
-"""A run on the scripted engine, inside one process: for tests of workers, dispatcher and status."""
+"""A run on the scripted engine within one process: for tests of workers, dispatcher and status."""
 
 from __future__ import annotations
 
@@ -25,46 +25,66 @@ from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.gpu_lease import CardLease
 from nightjar.workers.process.heartbeat import Beat
 from nightjar.workers.process.main import WorkerOptions, WorkerProcess
+from tests.documents import a_job, a_run
 
 MODEL = "scripted"
 
 
 async def make_run(
-    run_id: str, *, sequences: int = 4, turns: int = 2, model: str = MODEL, status: RunStatus = RunStatus.ACTIVE,
+    run_id: str,
+    *,
+    sequences: int = 4,
+    turns: int = 2,
+    model: str = MODEL,
+    status: RunStatus = RunStatus.ACTIVE,
     **changes: Any,
-) -> Run:  # fmt: skip
+) -> Run:
     """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model."""
+    now = utc_now()
+    suite = f"suite-{run_id}"
+    contents = await _store_suite(suite, sequences, turns)
+    fields: dict[str, Any] = {
+        "status": status,
+        "suite": suite,
+        "suite_name": suite,
+        "sequences": [content.id for content in contents],
+        "models": [RunModel(name=model)],
+        "seed": 7,
+        "jobs_total": sequences,
+    }
+    run = await a_run(run_id, **(fields | changes)).insert()
+    for order, content in enumerate(contents):
+        await a_job(
+            job_id(run_id, JobKind.REPLY, content.id, model, 0),
+            run=run_id,
+            model=model,
+            sequence=content.id,
+            sequence_digest=content.digest,
+            sequence_document=content.digest,
+            order=order,
+            due_at=now,
+            turns_total=turns,
+        ).insert()
+    return run
+
+
+async def _store_suite(name: str, sequences: int, turns: int) -> list[Sequence]:
     contents = [
         Sequence(id=f"s{n}", turns=tuple(TurnSpec(prompt=f"sequence {n}, turn {t}") for t in range(turns)))
         for n in range(sequences)
     ]
-    now = utc_now()
     for content in contents:
         await SequenceDocument(id=content.digest, sequence=content).save()
     refs = [SequenceRef(id=c.id, digest=c.digest, document=c.digest, turns=turns, mode=c.mode) for c in contents]
-    if await SuiteVersion.get(f"suite-{run_id}") is None:
-        await SuiteVersion(
-            id=f"suite-{run_id}", name=f"suite-{run_id}", version=1, source="test", sequences=refs, imported_at=now
-        ).insert()
-    fields: dict[str, Any] = {
-        "id": run_id, "name": run_id, "status": status, "suite": f"suite-{run_id}", "suite_name": f"suite-{run_id}",
-        "suite_version": 1, "sequences": [c.id for c in contents], "models": [RunModel(name=model)], "repeats": 1,
-        "seed": 7, "date": "2026-11-21", "nightjar_version": "0", "content": "c", "created_at": now,
-        "jobs_total": sequences,
-    }  # fmt: skip
-    run = await Run(**(fields | changes)).insert()
-    for order, content in enumerate(contents):
-        await Job(
-            id=job_id(run_id, JobKind.REPLY, content.id, model, 0), run=run_id, model=model, sequence=content.id,
-            sequence_digest=content.digest, sequence_document=content.digest, repeat=0, order=order, due_at=now,
-            turns_total=turns, created_at=now,
-        ).insert()  # fmt: skip
-    return run
+    if await SuiteVersion.get(name) is None:
+        stored = SuiteVersion(id=name, name=name, version=1, source="test", sequences=refs, imported_at=utc_now())
+        await stored.insert()
+    return contents
 
 
 @dataclass
 class Worker:
-    """A running worker process object, inside this process."""
+    """A worker that runs inside this process."""
 
     process: WorkerProcess
     engine: ScriptedEngine
@@ -74,7 +94,7 @@ class Worker:
 
 @dataclass
 class Bench:
-    """Servers, settings and a dispatcher; starts workers."""
+    """Servers, settings and a dispatcher; it starts workers."""
 
     database: Database
     doorbell: Doorbell
@@ -96,7 +116,7 @@ class Bench:
     async def worker(
         self, engine: ScriptedEngine, *, burst: bool = False, probe: bool = False, name: str = "host:1:1"
     ) -> AsyncIterator[Worker]:
-        """A worker on that engine; drained at the end."""
+        """A worker on this engine; it is drained at the end."""
         model = engine.facts.name
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
@@ -119,7 +139,7 @@ class Bench:
 
 
 async def until(check: Callable[[], Any], *, within_s: float = 20) -> Any:
-    """Waits for a truth, or fails."""
+    """Waits until the check returns something true, and returns that; fails after `within_s`."""
     end = time.monotonic() + within_s
     while True:
         value = check()
@@ -127,12 +147,12 @@ async def until(check: Callable[[], Any], *, within_s: float = 20) -> Any:
             value = await value
         if value:
             return value
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.02)
 
 
 async def statuses(run_id: str) -> dict[JobStatus, int]:
-    """Jobs of a run by status."""
+    """How many jobs a run has in each status."""
     counts: dict[JobStatus, int] = {}
     for job in await Job.find({"run": run_id}).to_list():
         counts[job.status] = counts.get(job.status, 0) + 1

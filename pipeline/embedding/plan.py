@@ -11,12 +11,12 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
 
 VERSION = 1
-"""Raised when similarities are computed otherwise: old ones then count no more."""
+"""Raised when the computation of similarities changes: old ones then no longer count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedJob:
-    """A DONE reply job. `chain` is the last turn's: it stands for the whole transcript."""
+    """A DONE reply job. `chain` is the last turn's and stands for the whole transcript."""
 
     id: str
     sequence: str
@@ -29,7 +29,7 @@ class EmbeddedJob:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedJobSpec:
-    """One conversation, all its replies."""
+    """One EMBED job: all replies of one conversation."""
 
     id: str
     model: str
@@ -45,6 +45,6 @@ def plan_embedding(run: str, jobs: Sequence[tuple[EmbeddedJob, PromptSequence]],
 
 
 def has_pairs(sequence: PromptSequence) -> bool:
-    """Whether a reply of the sequence can be compared: with a reference, or with the reply before it."""
+    """Whether any reply of the sequence can be compared with a reference or with the previous reply."""
     follows = len(sequence.turns) > 1 and sequence.mode is not Mode.INDEPENDENT
     return follows or any(turn.reference is not None for turn in sequence.turns)

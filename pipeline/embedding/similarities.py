@@ -1,7 +1,7 @@
 """Similarities of embeddings as scores of the turns they are about. Pure.
 
-`embedding_reference`: the cosine of reply and reference, negative ones counted as 0. `embedding_previous`: of a reply
-and the one before it in the same conversation; it describes, and neither end is better.
+`embedding_reference`: the cosine of reply and reference; negative ones count as 0. `embedding_previous`: the cosine of
+a reply and the previous one in the same conversation; it describes, and neither end is better.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Similarities:
-    """What the EMBED jobs of a run found; empty for a run without an embedding model."""
+    """The results of a run's EMBED jobs; empty for a run without an embedding model."""
 
     model: str | None = None
     files: tuple[str, ...] = ()
@@ -41,6 +41,7 @@ class Similarities:
 
     @property
     def digest(self) -> str:
+        """Digest of what the scores depend on besides the texts: version, model, files."""
         return digest("embedded", VERSION, self.model, self.files)
 
     def score(self, sequence: PromptSequence, job: JobRow) -> JobScores:
@@ -56,11 +57,11 @@ class Similarities:
         }
 
     def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
-        """The metrics' scales with those of the similarities, after what has a better end already."""
+        """The metrics' scales together with the similarities', which come last."""
         return scales if self.model is None else scales | SCALES
 
     def with_lines(self, sequence: PromptSequence, turns: list[list[str]]) -> list[list[str]]:
-        """For every turn the names of the scores it should have, the similarities included."""
+        """For every turn, the names of the scores it should have, including the similarities."""
         if self.model is None:
             return turns
         return [[*turn, *names(sequence, index)] for index, turn in enumerate(turns)]
@@ -85,5 +86,5 @@ class Similarities:
 
 def names(sequence: PromptSequence, turn: int) -> list[str]:
     """The similarities that a turn should have."""
-    found = [REFERENCE] if sequence.turns[turn].reference is not None else []
-    return found + ([PREVIOUS] if turn > 0 and sequence.mode is not Mode.INDEPENDENT else [])
+    metrics = [REFERENCE] if sequence.turns[turn].reference is not None else []
+    return metrics + ([PREVIOUS] if turn > 0 and sequence.mode is not Mode.INDEPENDENT else [])

@@ -1,4 +1,4 @@
-"""Writing a run's EMBED jobs, and reading what they found. Inserted where absent, as judge jobs are."""
+"""Writing a run's EMBED jobs, and reading their results. Inserted if absent, like judge jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 async def write_embedding(run: Run, database: Database) -> int:
-    """Inserts the EMBED jobs that a run with an embedding model still lacks; how many there are in all."""
+    """Inserts the EMBED jobs that a run with an embedding model still lacks. Returns how many there are in all."""
     if run.embed_model is None:
         return 0
     now = await database.now()
@@ -38,10 +38,10 @@ async def write_embedding(run: Run, database: Database) -> int:
 
 
 async def read_similarities(run: Run, database: Database) -> Similarities:
-    """What the run's EMBED jobs found; nothing for a run without an embedding model."""
+    """The results of the run's EMBED jobs; empty for a run without an embedding model."""
     if run.embed_model is None:
         return Similarities()
-    found: dict[str, dict[int, Similarity]] = {}
+    similarities: dict[str, dict[int, Similarity]] = {}
     missing: dict[str, str] = {}
     digests: set[str] = set()
     query = {"run": run.id, "kind": JobKind.EMBED, "model": run.embed_model, "payload.version": VERSION}
@@ -49,10 +49,10 @@ async def read_similarities(run: Run, database: Database) -> Similarities:
         about, result = raw["payload"]["job"], raw["payload"].get("result")
         if raw["status"] == JobStatus.DONE and result is not None:
             digests.add(result["model_digest"])
-            found[about] = {one["turn"]: Similarity.model_validate(one) for one in result["similarities"]}
+            similarities[about] = {row["turn"]: Similarity.model_validate(row) for row in result["similarities"]}
         else:
             missing[about] = f"embed job is {raw['status']}: {raw.get('reason') or 'not finished'}"
-    return Similarities(model=run.embed_model, files=tuple(sorted(digests)), found=found, missing=missing)
+    return Similarities(model=run.embed_model, files=tuple(sorted(digests)), found=similarities, missing=missing)
 
 
 async def _finished(run: Run, database: Database) -> AsyncIterator[list[tuple[EmbeddedJob, PromptSequence]]]:

@@ -1,7 +1,7 @@
 """Whether a judge can tell real replies from spoilt ones. Pure.
 
-Sequence by sequence the spoilt reply's value is taken from the real one's; a judge tells a kind of control apart where
-the whole interval of the mean difference lies above zero.
+Sequence by sequence, the spoilt reply's value is subtracted from the real one's. A judge recognises a kind of control
+if the whole interval of the mean difference lies above zero.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from nightjar.pipeline.statistics.paired import Paired, compare_pairs
 
 
 class Ability(StrEnum):
+    """Whether a judge tells real replies from spoilt ones."""
+
     TELLS = "tells them apart"
     CANNOT = "can't tell them apart"
     TOO_FEW = "too few to say"
@@ -24,7 +26,7 @@ class Ability(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One spoilt reply beside its real one, as one judge valued them; None where there is no verdict."""
+    """A spoilt reply and the real one, as one judge valued them; None if there is no verdict."""
 
     judge: str
     control: Control
@@ -32,7 +34,7 @@ class Reading:
     real: float | None
     spoilt: float | None
     reason: str = ""
-    """Why one is None."""
+    """Why a value is None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +48,28 @@ class Discernment:
     """Mean over the sequences with both values."""
     spoilt: float | None
     missing: int
-    """Readings without a value, and why the first of them has none."""
+    """How many readings have no value; `reason` says why the first of them has none."""
     reason: str | None
     ability: Ability
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
-    """What a check found of one judge and one rubric."""
+    """The result of a check of one judge with one rubric."""
 
     judge: str
     rubric: str
-    """Digest of the prompts it was checked with."""
+    """Digest of the prompts that it was checked with."""
     controls: tuple[Discernment, ...]
 
     @property
     def ability(self) -> Ability:
-        """It must tell every kind apart; one that it can't is enough."""
-        found = {one.ability for one in self.controls}
-        if Ability.CANNOT in found:
+        """The judge must recognise every kind of control; failing on one is enough to fail."""
+        abilities = {discernment.ability for discernment in self.controls}
+        if Ability.CANNOT in abilities:
             return Ability.CANNOT
-        return Ability.TELLS if found == {Ability.TELLS} and len(self.controls) == len(Control) else Ability.TOO_FEW
+        complete = len(self.controls) == len(Control)
+        return Ability.TELLS if complete and abilities == {Ability.TELLS} else Ability.TOO_FEW
 
     @property
     def told(self) -> str:
@@ -74,9 +77,10 @@ class Checkup:
         if self.ability is Ability.TELLS:
             return f"{self.judge} tells real replies from shuffled, truncated and off-topic ones"
         if self.ability is Ability.TOO_FEW:
-            fewest = min((one.paired.n for one in self.controls), default=0)
+            fewest = min((discernment.paired.n for discernment in self.controls), default=0)
             return f"{self.judge} was checked on too few sequences to say ({fewest}; at least {SMALLEST_INTERVAL})"
-        blind = [one.control.value.replace("_", "-") for one in self.controls if one.ability is Ability.CANNOT]
+        failed = [discernment.control for discernment in self.controls if discernment.ability is Ability.CANNOT]
+        blind = [control.value.replace("_", "-") for control in failed]
         kinds = " and ".join(part for part in (", ".join(blind[:-1]), blind[-1]) if part)
         return f"{self.judge} can't tell real replies from {kinds} ones"
 
@@ -84,23 +88,23 @@ class Checkup:
 def checkup(judge: str, rubric: str, readings: Iterable[Reading]) -> Checkup:
     """The readings of one judge, control by control; kinds without a reading are left out."""
     mine = [reading for reading in readings if reading.judge == judge]
-    found = {control: [one for one in mine if one.control is control] for control in Control}
-    controls = tuple(_discern(control, some) for control, some in found.items() if some)
+    by_control = {control: [reading for reading in mine if reading.control is control] for control in Control}
+    controls = tuple(_discern(control, group) for control, group in by_control.items() if group)
     return Checkup(judge=judge, rubric=rubric, controls=controls)
 
 
 def _discern(control: Control, readings: Sequence[Reading]) -> Discernment:
-    whole = [(one.sequence, one.real, one.spoilt) for one in readings if None not in (one.real, one.spoilt)]
     real: dict[str, list[float]] = {}
     spoilt: dict[str, list[float]] = {}
-    for sequence, before, after in whole:
-        assert before is not None
-        assert after is not None
-        real.setdefault(sequence, []).append(before)
-        spoilt.setdefault(sequence, []).append(after)
+    missing: list[Reading] = []
+    for reading in readings:
+        if reading.real is None or reading.spoilt is None:
+            missing.append(reading)
+        else:
+            real.setdefault(reading.sequence, []).append(reading.real)
+            spoilt.setdefault(reading.sequence, []).append(reading.spoilt)
     befores, afters = ({name: fmean(values) for name, values in side.items()} for side in (real, spoilt))
     paired = compare_pairs(befores, afters)
-    missing = [one for one in readings if None in (one.real, one.spoilt)]
     return Discernment(
         control=control,
         paired=paired,

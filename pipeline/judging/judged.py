@@ -9,12 +9,12 @@ from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Reference, Rubric, Scope
 
 JudgedAt = tuple[str, int | None]
-"""Judged job and turn; None for the whole conversation."""
+"""Judged job and turn; turn None stands for the whole conversation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedJob:
-    """A DONE reply job. `turns` holds every committed turn; `failures` says which replies need no judge, and why."""
+    """A DONE reply job. `turns` holds every committed turn; `failures` says which replies need no judge."""
 
     id: str
     model: str
@@ -24,27 +24,27 @@ class JudgedJob:
     turns: tuple[JudgedTurn, ...]
     system: str | None = None
     independent: bool = False
-    """Each turn was a conversation of its own: a reply is judged without the turns before it."""
+    """Each turn was a separate conversation: a reply is judged without the turns before it."""
     failures: frozenset[int] = frozenset()
-    """Turns whose reply is empty or degenerate: they get the worst value without being asked about."""
+    """Turns whose reply is empty or degenerate: they get the worst value without asking a judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedPair:
-    """Two replies to the same prompt, or two conversations. `decided`: what needs no judge, and then why."""
+    """Two replies to the same prompt, or two conversations. `decided`: set if the pair needs no judge."""
 
     first: JudgedJob
     second: JudgedJob
     turn: int | None
-    """None where the scope is the conversation."""
+    """None if the scope is the conversation."""
     decided: tuple[float, str] | None = None
-    """Points of the first: 1 it wins, 0.5 neither, 0 the second wins; and the reason."""
+    """Points of the first (1: it wins, 0.5: a tie, 0: the second wins), and the reason."""
 
 
 def judged_pairs(firsts: Sequence[JudgedJob], seconds: Sequence[JudgedJob], rubric: Rubric) -> Iterator[JudgedPair]:
-    """Every text of the firsts with every one of the seconds; jobs of one prompt and repeat.
+    """Every text of the firsts with every text of the seconds. All jobs are of the same prompt and repeat.
 
-    A failed reply loses against one that is none, and equal texts are a tie: neither needs a judge.
+    A failed reply loses against one that did not fail, and equal texts are a tie: neither needs a judge.
     """
     for first in firsts:
         for second in seconds:
@@ -61,10 +61,10 @@ def places(job: JudgedJob, rubric: Rubric) -> list[int | None]:
 
 
 def seen(job: JudgedJob, turn: int | None) -> Sequence[JudgedTurn]:
-    """What a judge is shown of a job to judge this turn."""
+    """The turns that a judge is shown in order to judge this one."""
     if turn is None:
         return job.turns
-    at = next(at for at, one in enumerate(job.turns) if one.index == turn)
+    at = next(at for at, judged in enumerate(job.turns) if judged.index == turn)
     return job.turns[at : at + 1] if job.independent else job.turns[: at + 1]
 
 
@@ -83,6 +83,6 @@ def _decided(first: JudgedJob, second: JudgedJob, turn: int | None) -> tuple[flo
     lost = _failed(first, turn), _failed(second, turn)
     if any(lost):
         return 0.5 + (lost[1] - lost[0]) / 2, "both replies failed" if all(lost) else "the other's reply failed"
-    if [one.chain for one in seen(first, turn)] == [one.chain for one in seen(second, turn)]:
+    if [judged.chain for judged in seen(first, turn)] == [judged.chain for judged in seen(second, turn)]:
         return 0.5, "the texts are the same"
     return None

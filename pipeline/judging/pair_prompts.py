@@ -1,7 +1,7 @@
 """What a judge reads to compare two replies, and how its choice is read. Pure.
 
-As in `judge_prompts`: the rubric and both replies lie first, the criterion comes last; the reason comes before the
-choice; no name of a model is there. Which reply stands first is the caller's: each pair is asked about in both orders.
+As in `judge_prompts`, the rubric and both replies come first and the criterion last; the reason comes before the
+choice; no model's name appears. The caller decides which reply comes first: each pair is judged in both orders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightjar.pipeline.judging.rubric import Criterion, Layout, Rubric, Scope
 
 
 class Shown(StrEnum):
-    """What a judge chose, by the place it was shown in."""
+    """What a judge chose, by the position in which it was shown."""
 
     FIRST = "1"
     SECOND = "2"
@@ -27,7 +27,7 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PairChoice:
-    """One criterion's choice in one order. `shown` is None where there is none, and `reason` says why."""
+    """One criterion's choice in one order. If `shown` is None there is none, and `reason` says why."""
 
     criterion: str
     shown: Shown | None
@@ -46,14 +46,14 @@ def pair_sequence(
     if rubric.layout is Layout.ALL:
         asks = [("all", _ask_all(rubric), choice_schema(rubric.criteria))]
     else:
-        asks = [(one.name, _ask(one), _SCHEMA) for one in rubric.criteria]
+        asks = [(criterion.name, _ask(criterion), _SCHEMA) for criterion in rubric.criteria]
     return prompts.asking(name, rubric, pair_material(rubric, first, second, system=system), asks)
 
 
 def pair_material(
     rubric: Rubric, first: Sequence[JudgedTurn], second: Sequence[JudgedTurn], *, system: str | None = None
 ) -> str:
-    """Both texts between fences. What came before two last replies is shown once where it is the same."""
+    """Both texts between fences. If what came before the two last replies is the same, it is shown once."""
     body = prompts.system_text(system)
     if rubric.scope is Scope.TURN and _same_before(first, second):
         before = exchanges(first[:-1])
@@ -67,10 +67,10 @@ def pair_material(
 
 
 def read_choices(rubric: Rubric, replies: Mapping[str, str]) -> list[PairChoice]:
-    """A choice for every criterion from the judge's replies by turn name. What cannot be read is none."""
+    """A choice for every criterion, from the judge's replies by turn name. One that cannot be read is none."""
     if rubric.layout is Layout.PER_CRITERION:
-        return [_choice(one, parse(replies.get(one.name))) for one in rubric.criteria]
-    return [_choice(one, part(parse(replies.get("all")), one.name)) for one in rubric.criteria]
+        return [_choice(criterion, parse(replies.get(criterion.name))) for criterion in rubric.criteria]
+    return [_choice(criterion, part(parse(replies.get("all")), criterion.name)) for criterion in rubric.criteria]
 
 
 def choice_schema(criteria: Sequence[Criterion]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def choice_schema(criteria: Sequence[Criterion]) -> dict[str, Any]:
 
 
 def _same_before(first: Sequence[JudgedTurn], second: Sequence[JudgedTurn]) -> bool:
-    """Whether two conversations differ in their last reply alone."""
+    """Whether two conversations differ only in their last reply."""
     seen = [[(turn.prompt, turn.reply) for turn in turns[:-1]] for turns in (first, second)]
     return seen[0] == seen[1] and first[-1].prompt == second[-1].prompt
 

@@ -1,7 +1,7 @@
 """Choices between two replies as outcomes and scores. Pure.
 
-A judge's two orders must agree: where they do not, it is a tie. A turn's score is the share of its comparisons that it
-won, ties half: metrics `judge` and `judge.<criterion>`, as with points.
+A judge's answers in both orders must agree; if they do not, it is a tie. A turn's score is the share of its comparisons
+that it won, ties counting half: metrics `judge` and `judge.<criterion>`, as with points.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALONE = "there is no other reply to compare it with"
 
 
 class PairOutcome(Enum):
-    """Of a pair's first text; the value is its points."""
+    """The outcome for a pair's first text; the value is its points."""
 
     WON = 1.0
     TIED = 0.5
@@ -36,66 +36,67 @@ class PairOutcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Opinion:
-    """One judge on one pair by one criterion: what it found in each order, None where nothing could be read."""
+    """One judge's view of one pair by one criterion: its outcome in each order, None if it could not be read."""
 
     criterion: str
     orders: tuple[PairOutcome | None, PairOutcome | None]
     reasons: tuple[str, str]
     first_shown: tuple[bool | None, bool | None] = (None, None)
-    """For each order whether it chose what stood first; None for a tie or none."""
+    """For each order, whether it chose the reply shown first; None for a tie or no choice."""
 
     @property
     def outcome(self) -> PairOutcome | None:
-        """What both orders say; a tie where they disagree, None where one is missing."""
-        one, two = self.orders
-        if one is None or two is None:
+        """The outcome of both orders: a tie if they disagree, None if one is missing."""
+        first, second = self.orders
+        if first is None or second is None:
             return None
-        return one if one is two else PairOutcome.TIED
+        return first if first is second else PairOutcome.TIED
 
     @property
     def flipped(self) -> bool | None:
-        """Whether the order changed the answer; None where one is missing."""
+        """Whether the order changed the answer; None if one is missing."""
         return None if None in self.orders else self.orders[0] is not self.orders[1]
 
     @property
     def missing_reason(self) -> str:
-        return next((why for found, why in zip(self.orders, self.reasons, strict=True) if found is None), "")
+        """Why the first missing outcome is missing; "" if none is."""
+        return next((reason for outcome, reason in zip(self.orders, self.reasons, strict=True) if outcome is None), "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairResult:
-    """What the judges said of a pair."""
+    """What the judges said about a pair."""
 
     pair: JudgedPair
     names: tuple[str, str]
-    """What reports call the two: the models, and a baseline run's with its run."""
+    """What reports call the two: the model, and for a baseline run RUN:MODEL."""
     opinions: Mapping[str, Sequence[Opinion]] = field(default_factory=dict)
-    """Judge -> one a criterion."""
+    """Judge -> one opinion per criterion."""
 
     def points(self, criterion: str, judges: Sequence[str]) -> tuple[float | None, str]:
-        """Points of the first by a criterion, mean over the judges, and the reason; None if any judge has none."""
+        """Points of the first by a criterion, the mean over the judges, and the reason; None if any judge has none."""
         if self.pair.decided is not None:
             return self.pair.decided
         if not judges:
             return None, NO_SEAT
-        found = {judge: _of(criterion, self.opinions.get(judge, ())) for judge in judges}
-        for judge, opinion in found.items():
+        by_judge = {judge: _of(criterion, self.opinions.get(judge, ())) for judge in judges}
+        for judge, opinion in by_judge.items():
             if opinion is None or opinion.outcome is None:
                 return None, f"{judge}: {opinion.missing_reason if opinion else 'not judged'}"
-        said = {judge: opinion for judge, opinion in found.items() if opinion is not None}
+        said = {judge: opinion for judge, opinion in by_judge.items() if opinion is not None}
         value = fmean(opinion.outcome.value for opinion in said.values() if opinion.outcome is not None)
         return value, " / ".join(f"{judge}: {_told(opinion)}" for judge, opinion in said.items())
 
     def composite(self, rubric: Rubric, judges: Sequence[str]) -> float | None:
         """Mean over the criteria; None if any is missing."""
-        values = [self.points(one.name, judges)[0] for one in rubric.criteria]
+        values = [self.points(criterion.name, judges)[0] for criterion in rubric.criteria]
         there = [value for value in values if value is not None]
         return fmean(there) if len(there) == len(values) else None
 
 
 def opinions(rubric: Rubric, orders: Mapping[int, Sequence[PairChoice]]) -> list[Opinion]:
-    """A judge's choices in both orders as opinions, one a criterion."""
-    return [_opinion(one.name, orders) for one in rubric.criteria]
+    """A judge's choices in both orders as opinions, one per criterion."""
+    return [_opinion(criterion.name, orders) for criterion in rubric.criteria]
 
 
 def score_pairs(
@@ -138,13 +139,13 @@ def _score(
 
 
 def _opinion(criterion: str, orders: Mapping[int, Sequence[PairChoice]]) -> Opinion:
-    found = [next((c for c in orders.get(order, ()) if c.criterion == criterion), None) for order in (0, 1)]
-    one, two = (_outcome(choice, order) for order, choice in enumerate(found))
-    reasons = [choice.reason if choice else "not judged" for choice in found]
-    shown = [choice.shown is Shown.FIRST if choice and choice.shown in _SIDES else None for choice in found]
+    choices = [next((c for c in orders.get(order, ()) if c.criterion == criterion), None) for order in (0, 1)]
+    first, second = (_outcome(choice, order) for order, choice in enumerate(choices))
+    reasons = [choice.reason if choice else "not judged" for choice in choices]
+    shown = [choice.shown is Shown.FIRST if choice and choice.shown in _SIDES else None for choice in choices]
     return Opinion(
         criterion=criterion,
-        orders=(one, two),
+        orders=(first, second),
         reasons=(reasons[0], reasons[1]),
         first_shown=(shown[0], shown[1]),
     )

@@ -1,4 +1,4 @@
-"""Who judges whom: a judge is never asked about replies of its own model, unless that is wanted. Pure."""
+"""Which judge may judge which model: never its own replies, unless that is asked for. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def seat(
     *,
     self_judging: bool = False,
 ) -> Panel:
-    """Seats the judges. Their own are the models of the same name, and those whose file is the same.
+    """Seats the judges. A judge's own models are those with its name, and those with the same file.
 
-    `models`: name -> digests of its files (none known: by name alone). `files`: judge -> digest of its file.
+    `models`: name -> digests of its files (none known: only the name counts). `files`: judge -> digest of its file.
     """
     if self_judging:
         return Panel(judges=judges)

@@ -1,6 +1,6 @@
 """Which judge jobs a run needs. Pure: from transcripts and a rubric to jobs with deterministic ids.
 
-One job holds all criteria of one text, or of one pair in one order: what shares a prefix is computed once.
+One job holds all criteria of one text, or of one pair in one order, so that their shared prefix is computed once.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from nightjar.pipeline.judging.prompts import JudgedTurn, judge_sequence
 from nightjar.pipeline.judging.rubric import Method, Rubric
 
 ORDERS = (0, 1)
-"""0: the pair as it is named; 1: its second first."""
+"""0: in the pair's own order; 1: its second text first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeJobSpec:
-    """One judge on one text or one pair in one order, all criteria."""
+    """One judge, one text (or one pair in one order), all criteria."""
 
     id: str
     judge: str
     judged: JudgedJob
     turn: int | None
-    """None where the scope is the conversation."""
+    """None if the scope is the conversation."""
     sequence: PromptSequence
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Of the job's payload: `other` and `order` of a pair, `control` of a spoilt text."""
+    """Added to the job's payload: `other` and `order` for a pair, `control` for a spoilt text."""
 
 
 def prompt_digest(rubric: Rubric) -> str:
-    """Digest of all that judges read, taken of what it makes of a fixed sample: any word changes it."""
+    """Digest of everything that judges read, computed from the prompts of a fixed sample: any word changes it."""
     turns = tuple(JudgedTurn(index=at, prompt="A", reply="B", chain="", reference="C") for at in range(2))
     made = judge_sequence if rubric.method is Method.POINTS else _sample_pair
     return digest("judge prompt", made("sample", rubric, turns, system="D").digest)
 
 
 def plan_judging(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Panel) -> Iterator[JudgeJobSpec]:
-    """The judge jobs of these transcripts, each text by itself."""
+    """The judge jobs of these transcripts, each text on its own."""
     prompts = prompt_digest(rubric)
     for judge in panel.judges:
         for job in jobs:
@@ -54,7 +54,7 @@ def plan_judging(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Pan
 
 
 def plan_pairs(run: str, pairs: Sequence[JudgedPair], rubric: Rubric, panel: Panel) -> Iterator[JudgeJobSpec]:
-    """The judge jobs of these pairs: each in both orders."""
+    """The judge jobs of these pairs, each in both orders."""
     prompts = prompt_digest(rubric)
     for judge in panel.judges:
         for pair in pairs:
@@ -66,7 +66,7 @@ def plan_pairs(run: str, pairs: Sequence[JudgedPair], rubric: Rubric, panel: Pan
 def text_spec(
     run: str, judge: str, job: JudgedJob, turn: int | None, rubric: Rubric, prompts: str, **more: Any
 ) -> JudgeJobSpec:
-    """One judge on one text. `prompts`: the rubric's digest; `more` goes into payload and id, as a control's mark."""
+    """One judge on one text. `prompts`: the rubric's `prompt_digest`; `more` goes into payload and id."""
     upto = seen(job, turn)
     return JudgeJobSpec(
         id=digest(run, JobKind.JUDGE, prompts, judge, [t.chain for t in upto], job.id, turn, more),

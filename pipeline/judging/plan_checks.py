@@ -1,4 +1,4 @@
-"""Which judge jobs check the judges themselves: spoilt replies beside the real ones they were made of. Pure."""
+"""Which judge jobs check the judges themselves: spoilt replies beside the real ones they were made from. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Pick = tuple[JudgedJob, int | None]
 
 
 def taken_sequences(sequences: Sequence[str], seed: int, most: int) -> list[str]:
-    """The sequences of a check: as many as there may be, drawn by the seed."""
+    """The sequences of a check: at most `most` of them, drawn by the seed."""
     return sorted(sequences, key=lambda name: digest("check", seed, name))[:most]
 
 
 def plan_checks(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Panel, seed: int) -> Iterator[JudgeJobSpec]:
-    """The jobs of a check over these transcripts: per judge and sequence one text, real and spoilt in each way.
+    """The jobs of a check over these transcripts: one text per judge and sequence, real and spoilt in each way.
 
-    With points each text is judged by itself; pairwise the real text is compared with each spoilt one.
+    With points each text is judged on its own; with pairs the real text is compared with each spoilt one.
     """
     prompts = prompt_digest(rubric)
     for judge in panel.judges:

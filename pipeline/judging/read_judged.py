@@ -1,4 +1,4 @@
-"""Reading what is judged: a run's finished replies, and the pairs of them."""
+"""Reading what is judged: a run's finished replies, and pairs of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GROUPED = dict.fromkeys("model sequence_digest repeat".split(), 1)
 async def panel_of(
     run: Run, judges: Iterable[str], database: Database, *, self_judging: bool, against: Run | None = None
 ) -> Panel:
-    """Who may judge whom: by name, and by file where the files are known."""
+    """Which judge may judge which model: by name, and by file if the files are known."""
     judges = tuple(judges)
     files: dict[str, set[str]] = {}
     for model in chain(run.models, against.models if against else ()):
@@ -39,7 +39,7 @@ async def panel_of(
 
 
 async def known_files(run: Run, names: Iterable[str], database: Database) -> dict[str, str]:
-    """Digests of models' files: those that the run has fixed, else those that are published."""
+    """Model name -> digest of its file: the one that the run has fixed, else the published one."""
     names = list(names)
     rows = database.raw["models"].find({"_id": {"$in": names}}, {"facts": 1})
     published = {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}
@@ -48,7 +48,7 @@ async def known_files(run: Run, names: Iterable[str], database: Database) -> dic
 
 
 class JudgedReader:
-    """Makes judged jobs of raw documents; a sequence is read once."""
+    """Turns raw documents into judged jobs; each sequence is read only once."""
 
     def __init__(self, database: Database, *, texts: bool = True) -> None:
         self._database = database
@@ -73,7 +73,7 @@ class JudgedReader:
         waiting: list[tuple[list[str], list[str]]] = []
         for key, jobs in groups.items():
             waiting.append((jobs, others.get(key, [])))
-            if sum(len(one) + len(two) for one, two in waiting) >= BATCH_JOBS:
+            if sum(len(here) + len(there) for here, there in waiting) >= BATCH_JOBS:
                 yield await self._paired(waiting, rubric, against)
                 waiting = []
         if waiting:
@@ -96,7 +96,7 @@ class JudgedReader:
         jobs = {job.id: job for job in await self._made(raws)}
         pairs: list[JudgedPair] = []
         for here, there in groups:
-            mine, theirs = [jobs[one] for one in here], [jobs[one] for one in there]
+            mine, theirs = [jobs[identity] for identity in here], [jobs[identity] for identity in there]
             for at, job in enumerate(mine):
                 seconds = opponents(job, theirs, against) if against else mine[at + 1 :]
                 pairs += judged_pairs([job], seconds, rubric)
@@ -105,13 +105,13 @@ class JudgedReader:
     async def _made(self, raws: Sequence[Mapping[str, Any]]) -> list[JudgedJob]:
         wanted = list({raw["sequence_document"] for raw in raws} - self._sequences.keys())
         if wanted:
-            found = await SequenceDocument.find({"_id": {"$in": wanted}}).to_list()
-            self._sequences |= {document.id: document.sequence for document in found}
+            documents = await SequenceDocument.find({"_id": {"$in": wanted}}).to_list()
+            self._sequences |= {document.id: document.sequence for document in documents}
         return [_judged_job(raw, self._sequences.get(raw["sequence_document"])) for raw in raws]
 
 
 def opponents(job: JudgedJob, others: Sequence[JudgedJob], run: Run) -> list[JudgedJob]:
-    """Whom a job is compared with in another run: its own model there; where there is one model alone, that."""
+    """What a job is compared with in another run: the same model there or, if it has only one model, that one."""
     same = [other for other in others if other.model == job.model]
     return same or (list(others) if len(run.models) == 1 else [])
 

@@ -1,4 +1,4 @@
-"""The judges of a run as the collector meets them: their verdicts, read from their jobs, and their scores, stored."""
+"""The judges' results for the collector: verdicts, read from judge jobs, and their scores, stored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
 
 
 async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> JudgeResults:
-    """The verdicts by the run's present rubric, and what checks of its judges found."""
+    """The verdicts by the run's current rubric, and the results of its judges' checks."""
     checkups = await read_checkups(run, database)
     if run.rubric is None or not run.judges:
         return JudgeResults(checkups=checkups)
@@ -61,7 +61,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
 
 
 async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
-    """What the controls of a run say of judges, by the rubric of the run and by that of its newest check."""
+    """What a run's controls say about its judges, by the run's rubric and by that of its newest check."""
     if run.check is None:
         return ()
     asked: dict[str, tuple[Rubric, list[str]]] = {}
@@ -69,7 +69,7 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
         if data and judges:
             rubric = read_rubric(data)
             asked.setdefault(prompt_digest(rubric), (rubric, []))[1].extend(judges)
-    found: list[Checkup] = []
+    checkups: list[Checkup] = []
     for key, (rubric, judges) in asked.items():
         marked = {"run": run.id, "kind": JobKind.JUDGE, "payload.rubric": key, "payload.control": {"$exists": True}}
         if await database.jobs.find_one(marked, {"_id": 1}) is None:
@@ -77,12 +77,12 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
         judges = list(dict.fromkeys(judges))
         raws = await _judge_jobs(run, rubric, judges, database)
         readings = await _readings(rubric, raws, database)
-        found += [one for judge in judges if (one := checkup(judge, key, readings)).controls]
-    return tuple(found)
+        checkups += [result for judge in judges if (result := checkup(judge, key, readings)).controls]
+    return tuple(checkups)
 
 
 async def store_judge_scores(bench: JudgeResults, run: str, jobs: Iterable[JobRow], database: Database) -> int:
-    """Stores the judges' scores of the turns; those of another rubric or other judges are replaced. How many."""
+    """Stores the judges' scores of the turns, replacing those of another rubric or other judges. Returns how many."""
     if bench.score_digest is None:
         return 0
     scores = database.raw["scores"]
@@ -149,7 +149,7 @@ def _names(pair: JudgedPair, against: Run | None) -> tuple[str, str]:
 
 
 def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:
-    """What `key_of` makes of a payload -> judge -> one opinion a criterion."""
+    """`key_of(payload)` -> judge -> one opinion per criterion."""
     orders: dict[Any, dict[str, dict[int, list[PairChoice]]]] = {}
     for raw in raws:
         replies, why = _replies(raw)
@@ -176,7 +176,7 @@ async def _readings(rubric: Rubric, raws: Sequence[Raw], database: Database) -> 
         place = (payload["job"], payload["turn"])
         before = real.get(place, {}).get(judge, [])
         after = _verdicts(rubric, [raw])[place][judge]
-        missing = [one.reason for one in (*before, *after) if one.value is None] or ["not judged"]
+        missing = [verdict.reason for verdict in (*before, *after) if verdict.value is None] or ["not judged"]
         readings.append(
             Reading(
                 judge=judge,
@@ -195,7 +195,7 @@ def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str
     readings = []
     for (job, _, control), by_judge in said.items():
         for judge, given in by_judge.items():
-            points = [one.outcome.value for one in given if one.outcome is not None]
+            points = [opinion.outcome.value for opinion in given if opinion.outcome is not None]
             real = sum(points) / len(points) if len(points) == len(given) else None
             readings.append(
                 Reading(
@@ -204,25 +204,25 @@ def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str
                     sequence=sequences.get(job, job),
                     real=real,
                     spoilt=None if real is None else 1 - real,
-                    reason=next((one.missing_reason for one in given if one.outcome is None), ""),
+                    reason=next((opinion.missing_reason for opinion in given if opinion.outcome is None), ""),
                 )
             )
     return readings
 
 
 def _replies(raw: Raw) -> tuple[dict[str, str], str | None]:
-    """A judge job's replies by turn name, or why there are none."""
+    """A judge job's replies by turn name, or the reason why there are none."""
     if raw["status"] != JobStatus.DONE:
         return {}, f"judge job is {raw['status']}: {raw.get('reason') or 'not finished'}"
     return {turn["name"]: turn["draws"][0]["reply"] for turn in raw["turns"]}, None
 
 
 def _without(rubric: Rubric, reason: str) -> list[Verdict]:
-    return [Verdict(criterion=one.name, value=None, reason=reason) for one in rubric.criteria]
+    return [Verdict(criterion=criterion.name, value=None, reason=reason) for criterion in rubric.criteria]
 
 
 def _no_choice(rubric: Rubric, reason: str) -> list[PairChoice]:
-    return [PairChoice(criterion=one.name, shown=None, reason=reason) for one in rubric.criteria]
+    return [PairChoice(criterion=criterion.name, shown=None, reason=reason) for criterion in rubric.criteria]
 
 
 def _unreferenced(rubric: Rubric, sequences: Iterable[PromptSequence]) -> dict[str, frozenset[int]]:

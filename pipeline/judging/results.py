@@ -1,4 +1,4 @@
-"""A run's judges and all they said, and the scores that come of it. Pure."""
+"""A run's judges and everything they said, and the scores that follow from it. Pure."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ NOBODY = Panel(judges=())
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeResults:
-    """Empty for a run that is not judged; one that is not judged may still have its judges checked."""
+    """The judges' results of a run; empty if it is not judged, though its judges may have been checked all the same."""
 
     rubric: Rubric | None = None
     prompt_digest: str | None = None
     panel: Panel = NOBODY
     files: Mapping[str, str] = field(default_factory=dict)
-    """Judge -> digest of its file, where it is known."""
+    """Judge -> digest of its file, if known."""
     against: str | None = None
     """Name of the run that replies were compared with."""
     verdicts: Mapping[JudgedAt, Mapping[str, list[Verdict]]] = field(default_factory=dict)
-    """Text -> judge -> one a criterion."""
+    """Text -> judge -> one verdict per criterion."""
     pairs: tuple[PairResult, ...] = ()
     pairs_of: Mapping[str, Mapping[int | None, list[PairResult]]] = field(default_factory=dict)
-    """Job -> turn -> the pairs it is one of."""
+    """Job -> turn -> the pairs that it is part of."""
     unreferenced: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """Sequence -> turns without the reference that the rubric requires."""
     checkups: tuple[Checkup, ...] = ()
@@ -55,11 +55,11 @@ class JudgeResults:
         return score_verdicts(self.rubric, job, given, self.panel.seats(job.model), without)
 
     def with_scales(self, scales: dict[str, Scale]) -> dict[str, Scale]:
-        """The metrics' scales with those of the judges, judges first."""
+        """The metrics' scales together with the judges', which come first."""
         return scales if self.rubric is None else judge_scales(self.rubric) | scales
 
     def with_lines(self, turns: list[list[str]]) -> list[list[str]]:
-        """For every turn the names of the scores it should have, the judges' included."""
+        """For every turn, the names of the scores it should have, including the judges'."""
         if self.rubric is None:
             return turns
         names = list(judge_scales(self.rubric))
@@ -69,7 +69,7 @@ class JudgeResults:
 
     @property
     def score_digest(self) -> str | None:
-        """Digest of what makes a judge's score what it is: prompts, scoring, who judged; None without judges."""
+        """Digest of everything that determines a judge's score: prompts, scoring, who judged. None without judges."""
         if self.rubric is None:
             return None
         who = [(judge, sorted(self.panel.own.get(judge, ()))) for judge in self.judges]

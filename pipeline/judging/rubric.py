@@ -1,4 +1,4 @@
-"""What judges are asked: criteria, with an anchor text per scale point or to compare two replies by. Pure."""
+"""What judges are asked: criteria, with an anchor text per scale point, or for comparing two replies. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.identity import digest
 
 SCORING_VERSION = 2
-"""Raised when verdicts are read or averaged differently."""
+"""Raised when the way verdicts are read or averaged changes."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
 
 class Method(StrEnum):
+    """How a judge expresses its verdict."""
+
     POINTS = "points"
     """Each reply gets a number per criterion."""
     PAIRWISE = "pairwise"
@@ -25,6 +27,8 @@ class Method(StrEnum):
 
 
 class Scope(StrEnum):
+    """What is judged as one text."""
+
     TURN = "turn"
     """Each reply, with what came before it."""
     CONVERSATION = "conversation"
@@ -32,22 +36,26 @@ class Scope(StrEnum):
 
 
 class Layout(StrEnum):
+    """How many criteria a judge is asked about at a time."""
+
     PER_CRITERION = "per_criterion"
     """One verdict per criterion: the judge weighs one thing at a time."""
     ALL = "all"
-    """One verdict with all criteria: quicker, and criteria may colour each other."""
+    """One verdict with all criteria: quicker, but criteria may influence each other."""
 
 
 class Reference(StrEnum):
+    """Whether judges see a turn's reference."""
+
     IF_ANY = "if_any"
-    """The turn's reference is shown where it has one."""
+    """The turn's reference is shown if it has one."""
     REQUIRED = "required"
     """Shown; a turn without one is not judged."""
     HIDDEN = "hidden"
 
 
 class ConflictError(ValueError):
-    """Two things that a rubric cannot say at once; `field` is where one of them stands."""
+    """Two settings of a rubric that contradict each other; `field` is one of them."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -59,7 +67,7 @@ class RubricPart(BaseModel):
 
 
 class Criterion(RubricPart):
-    """One thing a reply is judged by, on whole numbers; each point of the scale has an anchor text of its own.
+    """One aspect that a reply is judged by, on a scale of whole numbers with an anchor text for each point.
 
     A pairwise rubric's criteria have no scale.
     """
@@ -86,7 +94,7 @@ class Criterion(RubricPart):
 
     @property
     def points(self) -> dict[int, str]:
-        """The scale of a criterion that has one."""
+        """Point -> anchor text. Only for criteria with a scale."""
         assert self.scale is not None, "a pairwise criterion has no points"
         return self.scale
 
@@ -100,7 +108,7 @@ class Criterion(RubricPart):
 
 
 class Rubric(RubricPart):
-    """A set of criteria and how a judge is to use them."""
+    """A set of criteria, and how a judge should use them."""
 
     name: Name = "rubric"
     instructions: Text | None = None
@@ -131,13 +139,13 @@ class Rubric(RubricPart):
 
     @property
     def scoring_digest(self) -> str:
-        """Digest of how verdicts become scores: nothing that only the judge reads changes it."""
-        scales = [(one.name, sorted(one.scale) if one.scale else None) for one in self.criteria]
+        """Digest of how verdicts become scores; text that only the judge reads does not change it."""
+        scales = [(criterion.name, sorted(criterion.scale) if criterion.scale else None) for criterion in self.criteria]
         return digest("judge scoring", SCORING_VERSION, self.method, self.scope, scales)
 
 
 def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
-    """A checked rubric. Raises UsageError that names source and field."""
+    """A validated rubric. Raises UsageError that names source and field."""
     try:
         return Rubric.model_validate(data)
     except ValidationError as error:

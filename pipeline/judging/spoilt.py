@@ -14,10 +14,12 @@ from nightjar.pipeline.judging.prompts import JudgedTurn
 FEWEST_WORDS = 6
 """A shorter reply is not shuffled or truncated: "42." is as good backwards."""
 KEPT_SHARE = 3
-"""Of a truncated reply one word in three is kept."""
+"""A truncated reply keeps its first third: one word in this many."""
 
 
 class Control(StrEnum):
+    """How a reply is spoilt."""
+
     SHUFFLED = "shuffled"
     """Its words in random order."""
     TRUNCATED = "truncated"
@@ -27,16 +29,16 @@ class Control(StrEnum):
 
 
 def spoil(job: JudgedJob, turn: int | None, control: Control, seed: int, donor: JudgedJob | None) -> JudgedJob | None:
-    """The job with this turn's reply spoilt, or every reply where `turn` is None; None where that cannot be done.
+    """The job with this turn's reply spoilt, or every reply if `turn` is None. None if that is not possible.
 
     `donor`: a job of another sequence, whose replies are the off-topic ones.
     """
-    taken = [at for at, one in enumerate(job.turns) if turn is None or one.index == turn]
+    taken = [at for at, judged in enumerate(job.turns) if turn is None or judged.index == turn]
     change = _changer(control, f"{seed} {job.id}", donor)
     spoilt = {at: change(job.turns[at].reply, at) for at in taken}
     if all(text is None or text == job.turns[at].reply for at, text in spoilt.items()):
         return None
-    turns = [_with_reply(one, spoilt.get(at), control) for at, one in enumerate(job.turns)]
+    turns = [_with_reply(judged, spoilt.get(at), control) for at, judged in enumerate(job.turns)]
     return replace(job, turns=tuple(turns), failures=frozenset())
 
 

@@ -1,4 +1,4 @@
-"""What a person asks of the judges of a run that exists: judge it again, compare it, check the judges."""
+"""What a person can ask for on an existing run: judge it again, compare it, check its judges."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def judge_again(
 ) -> Run:
     """Moves a DONE run to JUDGING with these judges and this rubric (None: the run's, else its suite's).
 
-    Verdicts by an earlier rubric stay and count no more. `against`: the run that a pairwise rubric compares with.
+    Verdicts by an earlier rubric stay but no longer count. `against`: the run that a pairwise rubric compares with.
     Raises UsageError, UnknownNameError, ModelError.
     """
     if run.status is not RunStatus.DONE:
@@ -59,17 +59,19 @@ async def start_check(
     known_models: Sequence[str] = (),
     self_judging: bool = False,
 ) -> Run:
-    """Asks for spoilt replies to be judged beside real ones (no judges: the run's own). The run's scores stay.
+    """Has spoilt replies judged beside real ones (no judges: the run's own). The run's scores stay.
 
-    A run that is DONE is JUDGING until that is done; in one at work it is planned when its other work is done.
+    A DONE run is JUDGING until the check has finished; on an active run it is planned after the other work.
     Raises UsageError, UnknownNameError, ModelError.
     """
     run.check_transcripts()
     judges = list(dict.fromkeys(judges or run.judges))
     if run.status not in CHECKABLE:
-        raise UsageError(f"Run {run.name!r} is {run.status}; judges are checked on a run that works or is DONE.")
+        raise UsageError(
+            f"Run {run.name!r} is {run.status}; judges can be checked on a run that is in progress or DONE."
+        )
     if not judges:
-        raise UsageError(f"Run {run.name!r} has no judges. Say whom to check: --judge MODEL.")
+        raise UsageError(f"Run {run.name!r} has no judges. Name the one to check: --judge MODEL.")
     await check_judges(judges, known_models, database)
     stored = await _rubric_of(run, rubric, database)
     panel = await panel_of(run, judges, database, self_judging=self_judging)
@@ -90,14 +92,14 @@ async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Databa
 
 
 async def check_judging(run: Run, database: Database) -> None:
-    """Raises UsageError where the judges of a run that is about to be written would have nothing to judge."""
+    """Raises UsageError if a judge of a run that is about to be written would have nothing to judge."""
     if run.rubric is not None and run.judges:
         panel = await panel_of(run, run.judges, database, self_judging=run.self_judging)
         _check_work(run, read_rubric(run.rubric), panel, None)
 
 
 def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
-    """Raises UsageError where a judge would have nothing to judge."""
+    """Raises UsageError if a judge would have nothing to judge."""
     names = [model.name for model in run.models]
     if rubric.method is Method.POINTS:
         if against is not None:
@@ -107,7 +109,7 @@ def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> 
         _check_seats(run, panel, _opponents(run, names, against))
     elif len(names) < 2:
         raise UsageError(
-            f"The rubric compares replies and run {run.name!r} has one model alone. Take a second --model, or compare "
+            f"The rubric compares replies and run {run.name!r} has only one model. Add a second --model, or compare "
             "with another run's replies: nightjar judge RUN --against RUN."
         )
     else:
@@ -115,17 +117,19 @@ def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> 
 
 
 def _opponents(run: Run, names: Sequence[str], against: Run) -> list[tuple[str, ...]]:
-    """Which model of the run is compared with which of the other; as `judged_jobs.opponents` does it."""
+    """Which model of the run is compared with which of the other; the same rule as `judged_jobs.opponents`."""
     if against.id == run.id:
-        raise UsageError(f"--against names run {run.name!r} itself; without it, its models are compared.")
+        raise UsageError(
+            f"--against names run {run.name!r} itself; leave it out to compare the run's models with each other."
+        )
     theirs = [model.name for model in against.models]
     pairs: list[tuple[str, ...]] = [
         (name, name if name in theirs else theirs[0]) for name in names if name in theirs or len(theirs) == 1
     ]
     if not pairs:
         raise UsageError(
-            f"Runs {run.name!r} and {against.name!r} have no model of one name, and the second has several: it is not "
-            "clear whom to compare with whom."
+            f"Runs {run.name!r} and {against.name!r} have no model of the same name, and the second has several: it "
+            "is not clear which to compare."
         )
     return pairs
 
@@ -142,7 +146,7 @@ def _check_seats(run: Run, panel: Panel, groups: Sequence[tuple[str, ...]]) -> N
 
 
 async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -> Run:
-    """One compare-and-set on the run as it was read. Raises UsageError where somebody else was quicker."""
+    """One compare-and-set on the run as it was read. Raises UsageError if somebody else was faster."""
     more = dict(change)
     if run.status is RunStatus.DONE:
         more |= {"status": RunStatus.JUDGING, "status_reason": None, "finished_at": None}

@@ -1,7 +1,7 @@
 """Judges' points as scores of the turns they judge. Pure.
 
 Metrics: `judge` (the unweighted mean over criteria, missing if any is missing) and `judge.<criterion>`. With several
-judges each criterion's value is the mean over them, missing if any gave none.
+judges each criterion's value is their mean, missing if any of them gave none.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ Verdicts = Mapping[str, Sequence[Verdict]]
 
 
 def judge_scales(rubric: Rubric) -> dict[str, Scale]:
-    """Metric name -> scale; the composite runs from the criteria's mean worst to their mean best."""
+    """Metric name -> scale; the composite runs from the mean of the criteria's worst to the mean of their best."""
     if rubric.method is Method.PAIRWISE:
         won = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share won", least=0.0, most=1.0)
-        return dict.fromkeys([COMPOSITE, *(metric_name(one.name) for one in rubric.criteria)], won)
-    criteria = {metric_name(one.name): _scale(one.worst, one.best) for one in rubric.criteria}
-    worst = fmean(one.worst for one in rubric.criteria)
-    best = fmean(one.best for one in rubric.criteria)
+        return dict.fromkeys([COMPOSITE, *(metric_name(criterion.name) for criterion in rubric.criteria)], won)
+    criteria = {metric_name(criterion.name): _scale(criterion.worst, criterion.best) for criterion in rubric.criteria}
+    worst = fmean(criterion.worst for criterion in rubric.criteria)
+    best = fmean(criterion.best for criterion in rubric.criteria)
     return {COMPOSITE: _scale(worst, best), **criteria}
 
 
 def metric_name(criterion: str) -> str:
+    """The metric of a criterion: `judge.<criterion>`."""
     return f"{COMPOSITE}.{criterion}"
 
 
@@ -42,9 +43,9 @@ def is_judges(metric: str) -> bool:
 
 
 def judged_turns(rubric: Rubric, job: JobRow) -> list[tuple[TurnRow, int | None, str | None]]:
-    """The turns of a job that carry scores, what each is called by judges, and why it needs none.
+    """The turns of a job that get judges' scores, each with its key in the verdicts and, if it failed, the reason.
 
-    A conversation's scores lie on its last turn; it failed when all its replies did.
+    A conversation's scores belong to its last turn (key None); it failed if all its replies did.
     """
     if rubric.scope is Scope.TURN:
         return [(turn, turn.index, turn.failure) for turn in job.turns]
@@ -91,11 +92,11 @@ def _score(criterion: Criterion, failure: str | None, why: str | None, given: Ve
         return Score(value=float(criterion.worst), state=ScoreState.WORST, reason=failure)
     if why is not None:
         return unscored(why)
-    found = {judge: of_criterion(criterion.name, given.get(judge, ())) for judge in judges}
-    for judge, verdict in found.items():
+    by_judge = {judge: of_criterion(criterion.name, given.get(judge, ())) for judge in judges}
+    for judge, verdict in by_judge.items():
         if verdict is None or verdict.value is None:
             return unscored(f"{judge}: {verdict.reason if verdict else 'not judged'}")
-    said = {judge: verdict for judge, verdict in found.items() if verdict is not None}
+    said = {judge: verdict for judge, verdict in by_judge.items() if verdict is not None}
     return Score(
         value=fmean(verdict.value for verdict in said.values() if verdict.value is not None),
         answer="; ".join(f"{judge}: {verdict.value}" for judge, verdict in said.items()),
@@ -105,17 +106,18 @@ def _score(criterion: Criterion, failure: str | None, why: str | None, given: Ve
 
 def composite(rubric: Rubric, verdicts: Sequence[Verdict]) -> float | None:
     """One judge's mean over the criteria of one text; None if any is missing."""
-    found = [of_criterion(one.name, verdicts) for one in rubric.criteria]
-    values = [verdict.value for verdict in found if verdict is not None and verdict.value is not None]
+    of_criteria = [of_criterion(criterion.name, verdicts) for criterion in rubric.criteria]
+    values = [verdict.value for verdict in of_criteria if verdict is not None and verdict.value is not None]
     return fmean(values) if len(values) == len(rubric.criteria) else None
 
 
 def of_criterion(criterion: str, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The verdict on a criterion, if there is one."""
     return next((verdict for verdict in verdicts if verdict.criterion == criterion), None)
 
 
 def _reasons(said: Mapping[str, Verdict]) -> str:
-    """What the judge said; of several judges, who said it and gave what."""
+    """What the judge said; with several judges, who said it and what each gave."""
     if len(said) == 1:
         return next(iter(said.values())).reason
     return " / ".join(f"{judge} ({verdict.value}): {verdict.reason}" for judge, verdict in said.items())
@@ -123,6 +125,10 @@ def _reasons(said: Mapping[str, Verdict]) -> str:
 
 def _scale(worst: float, best: float) -> Scale:
     return Scale(
-        worst=float(worst), best=float(best), direction=Direction.HIGHER, unit="points", least=float(worst),
+        worst=float(worst),
+        best=float(best),
+        direction=Direction.HIGHER,
+        unit="points",
+        least=float(worst),
         most=float(best),
-    )  # fmt: skip
+    )

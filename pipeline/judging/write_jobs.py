@@ -1,4 +1,4 @@
-"""Writing a run's judge jobs: inserted where absent, so that a dispatcher may die anywhere and another goes on."""
+"""Writing a run's judge jobs: inserted if absent, so that a dispatcher may die anywhere and another continues."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Batches = AsyncIterator[Iterable[JudgeJobSpec]]
 
 
 async def write_judging(run: Run, database: Database) -> int:
-    """Inserts the judge jobs that a run still lacks, those of a check among them; how many there are in all.
+    """Inserts the judge jobs that a run still lacks, including those of a check. Returns how many there are in all.
 
-    Raises UsageError for a rubric that is none. A run without a rubric or judges needs none.
+    A run without a rubric or judges needs none. Raises UsageError for an invalid rubric.
     """
     written = 0
     if run.rubric is not None and run.judges:
@@ -38,7 +38,7 @@ async def write_judging(run: Run, database: Database) -> int:
 
 
 async def mark_planned(run: Run, database: Database) -> None:
-    """Says that all of the run as it was read is planned; what was asked for meanwhile is not planned yet."""
+    """Marks the run as planned, if it is still as it was read: what was asked for meanwhile is not planned yet."""
     seen = run.model_dump(mode="python", include={"judges", "rubric", "check", "against", "jobs_total"})
     query = {"_id": run.id, "status": RunStatus.JUDGING, "self_judging": {"$ne": not run.self_judging}, **seen}
     planned = {"planned": True} | ({"check.planned": True} if run.check is not None else {})

@@ -1,4 +1,4 @@
-"""A request frozen to a run; and how a run asked for again compares with the one that exists. Pure."""
+"""Freezing a request into a run; and comparing a run that is requested again with the existing one. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADJUSTABLE = {
     "formats": "ending.formats",
     "on_finish": "ending.on_finish",
 }
-"""Options that change no reply and no verdict, by their place in the run."""
+"""Option -> field of the run, for options that change no reply and no verdict."""
 
 
 def freeze(
@@ -40,7 +40,7 @@ def freeze(
     now: datetime,
     version: str,
 ) -> Run:
-    """The run that a request asks for, EXPANDING. `identity`: 32 random hexadecimal characters."""
+    """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters."""
     day = request.tick or now
     models = tuple(dict.fromkeys(request.models))
     name = request.name or readable_name(suite.name, now, identity[:6])
@@ -81,7 +81,7 @@ def freeze(
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
-    """How the run is to end; a deadline counts from `start`, for a scheduled run from its tick."""
+    """How the run is to end; a deadline counts from `start`, which is a scheduled run's tick."""
     deadline = parse_deadline(request.deadline) if request.deadline is not None else None
     patience = request.stalled_after_s or (STALLED_AFTER_S if request.on_finish else None)
     return Ending(
@@ -96,9 +96,9 @@ def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
 
 
 def grown(existing: Run, wanted: Run) -> Run | None:
-    """The existing run with the wanted one's new models and repeats; None when it has them all.
+    """The existing run with the wanted one's new models and repeats; None if it has them all.
 
-    Raises RunConflictError for a run that is in no state to grow.
+    Raises RunConflictError if the run is in a state in which it cannot grow.
     """
     names = {model.name for model in existing.models}
     new = [model for model in wanted.models if model.name not in names]
@@ -132,66 +132,66 @@ def grown(existing: Run, wanted: Run) -> Run | None:
 
 
 def content_digest(run: Run) -> str:
-    """Digest of all that must agree when a run's name is used again; models and repeats may grow."""
+    """Digest of everything that must agree when a run's name is used again; models and repeats may grow."""
     return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version)
 
 
 def run_differences(old: Run, new: Run) -> list[str]:
-    """What forbids taking `new` for `old`: one phrase a difference, "seed is 7, was 3"."""
-    found = []
+    """What keeps `new` from being the same run as `old`: one phrase per difference, "seed is 7, was 3"."""
+    phrases = []
     if old.suite != new.suite:
-        found.append(f"the suite is {_suite(new)}, was {_suite(old)}")
+        phrases.append(f"the suite is {_suite(new)}, was {_suite(old)}")
     if old.sequences != new.sequences and old.suite == new.suite:
-        found.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
+        phrases.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
     if old.seed != new.seed:
-        found.append(f"the seed is {new.seed}, was {old.seed}")
-    found += _scored_otherwise(old, new)
-    found += _changes(old.set_parameters, new.set_parameters, "")
+        phrases.append(f"the seed is {new.seed}, was {old.seed}")
+    phrases += _scored_otherwise(old, new)
+    phrases += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:
         if model.name in before:
             name = model.name
             was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
-            found += _changes(was, now, f"{name}:")
+            phrases += _changes(was, now, f"{name}:")
             if None not in (model.path, before[name].path) and model.path != before[name].path:
-                found.append(f"the file of {name} is {model.path}, was {before[name].path}")
+                phrases.append(f"the file of {name} is {model.path}, was {before[name].path}")
     if old.nightjar_version != new.nightjar_version:
-        found.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")
-    return found
+        phrases.append(f"Nightjar is {new.nightjar_version}, was {old.nightjar_version}")
+    return phrases
 
 
 def gate_differences(old: Run, new: Run, given: Set[str]) -> list[str]:
-    """What forbids changing the gates of a run that exists; only options that were `given` are compared."""
-    found = []
+    """Differences in the gates, which an existing run does not allow; only options that were `given` are compared."""
+    phrases = []
     before, after = ([str(gate) for gate in run.ending.gates] for run in (old, new))
     if "gates" in given and set(before) != set(after):
-        found.append(f"the gates are {', '.join(after) or 'none'}, were {', '.join(before) or 'none'}")
+        phrases.append(f"the gates are {', '.join(after) or 'none'}, were {', '.join(before) or 'none'}")
     for option in ("strict", "baseline"):
         was, now = getattr(old.ending, option), getattr(new.ending, option)
         if option in given and was != now:
-            found.append(f"--{option} is {now}, was {was}")
-    return found
+            phrases.append(f"--{option} is {now}, was {was}")
+    return phrases
 
 
 def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any]]:
-    """What may change on a run that exists: document path -> (was, is). Only options that were `given` change."""
-    found = {}
+    """What may change on an existing run: document path -> (was, is). Only options that were `given` change."""
+    changes = {}
     for option, path in ADJUSTABLE.items():
         was, now = (attrgetter(path)(run) for run in (old, new))
         if option in given and was != now:
-            found[path] = (was, now)
-    return found
+            changes[path] = (was, now)
+    return changes
 
 
 def _scored_otherwise(old: Run, new: Run) -> list[str]:
-    found = []
+    phrases = []
     if (old.judges, old.rubric) != (new.judges, new.rubric):
-        found.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
+        phrases.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
-        found.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
+        phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
     if old.measures != new.measures:
-        found.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
-    return found
+        phrases.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
+    return phrases
 
 
 def _names(measures: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What can be said of a run before anything is generated: unknown models, unfit models, repeats that repeat."""
+"""What can be checked before anything is generated: unknown models, unsuitable models, pointless repeats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_TEMPERATURE: float = Parameters().temperature
 async def check_models(
     request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
 ) -> dict[str, ModelFacts]:
-    """What is known of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
+    """Published facts of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
     facts = await known_facts(request.models, {*request.known_models, *request.paths}, database)
     for model in facts.values():
         check_kind(model, sequences)
@@ -32,14 +32,14 @@ async def check_models(
 
 
 async def check_embedder(name: str, known: Iterable[str], database: Database) -> None:
-    """Raises UnknownNameError, and ModelError for a model that makes no embeddings."""
+    """Raises UnknownNameError, and ModelError for a model that is not an embedding model."""
     for facts in (await known_facts([name], known, database)).values():
         if facts.kind is not ModelKind.EMBEDDING:
             raise ModelError(f"{facts.name!r} generates text. Choose an embedding model for --embed-model.")
 
 
 def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
-    """Raises ModelError when a model of this kind cannot answer a sequence of this mode."""
+    """Raises ModelError if a model of this kind cannot answer one of these sequences."""
     modes = {sequence.mode: sequence.id for sequence in sequences}
     chats = [identity for mode, identity in modes.items() if mode is not Mode.COMPLETION]
     if facts.kind is ModelKind.EMBEDDING:
@@ -49,33 +49,33 @@ def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
     if facts.kind is ModelKind.BASE and chats:
         raise ModelError(
             f"{facts.name!r} has no chat template, and sequence {chats[0]!r} is a chat. Use `mode: completion` in the "
-            "suite, or give the model a template of its own (`template` in models.toml)."
+            "suite, or give the model a template (`template` in models.toml)."
         )
 
 
 async def warnings(
     run: Run, sequences: Sequence[SequenceRef], facts: Mapping[str, ModelFacts], database: Database
 ) -> list[str]:
-    """Things that are allowed and probably not meant: repeats of a sequence that is sampled at temperature 0."""
+    """What is allowed but probably not intended: repeats of a sequence that is sampled at temperature 0."""
     if run.repeats < 2:
         return []
     documents = sorted({sequence.document for sequence in sequences})
     fields = {"sequence.parameters.temperature": 1, "sequence.turns.parameters.temperature": 1}
     rows = [row async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields)]
-    found = []
+    messages = []
     for model in run.models:
         below, above = _layers(run, model.name, facts.get(model.name))
         greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)
         if greedy:
-            found.append(
+            messages.append(
                 f"{greedy} of {len(rows)} sequences are generated at temperature 0 on {model.name}: their "
                 f"{run.repeats} repeats will be the same text. Use --repeats 1 or --set temperature=0.7."
             )
-    return found
+    return messages
 
 
 def _layers(run: Run, model: str, facts: ModelFacts | None) -> tuple[float, float | None]:
-    """The temperature below the suite's, and the one that overrides it."""
+    """The temperature in effect below the suite's, and the one that overrides it."""
     below = DEFAULT_TEMPERATURE
     if facts is not None:
         below = {**facts.sampling_defaults, **facts.registry_parameters}.get("temperature", below)

@@ -11,7 +11,7 @@ from nightjar.pipeline.scores import Score, passed
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 
 _NUMBER = regex.compile(
-    r"(?<![\w.])(?<![^\W\d_][-+])"  # not inside a word: the 2 of GPT-2 is no number
+    r"(?<![\w.])(?<![^\W\d_][-+])"  # not inside a word: the 2 of GPT-2 is not a number
     r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?!\d)"
 )
 _OPTIONS = ("A", "B", "C", "D", "E")
@@ -35,9 +35,9 @@ def numeric(value: Any) -> ScoreFunction:
 
 
 def last_number(text: str) -> float | None:
-    """The last number written in digits; thousands may be set off by commas, a minus may be U+2212."""
-    found = _NUMBER.findall(text.replace("\u2212", "-"))
-    return float(found[-1].replace(",", "")) if found else None
+    """The last number written in digits; thousands may be separated by commas, a minus may be U+2212."""
+    numbers = _NUMBER.findall(text.replace("\u2212", "-"))
+    return float(numbers[-1].replace(",", "")) if numbers else None
 
 
 def choice(value: Any) -> ScoreFunction:
@@ -60,19 +60,19 @@ def choice(value: Any) -> ScoreFunction:
 
 
 def chosen_option(reply: str, options: list[str]) -> str | None:
-    """The option a reply chooses: said ("answer is B"), boxed, at the start ("B.", "(B)"), or the only one named."""
-    one = "|".join(regex.escape(option) for option in sorted(options, key=len, reverse=True))
+    """The option a reply chooses: stated ("answer is B"), boxed, at the start ("B.", "(B)"), or the only one named."""
+    any_option = "|".join(regex.escape(option) for option in sorted(options, key=len, reverse=True))
     for pattern in (
-        rf"(?i:answer(?:\s+is)?\s*:?)\s*[\*_]*\(?({one})\b",
-        rf"\\boxed\{{\s*(?:\\text\{{)?\s*({one})\b",
+        rf"(?i:answer(?:\s+is)?\s*:?)\s*[\*_]*\(?({any_option})\b",
+        rf"\\boxed\{{\s*(?:\\text\{{)?\s*({any_option})\b",
     ):
         said = regex.findall(pattern, reply)
         if said:
             return str(said[-1])
-    start = regex.match(rf"\s*[\*_]*\(?({one})(?:[\).:\*_]|\s*\Z|\s*\n)", reply)
+    start = regex.match(rf"\s*[\*_]*\(?({any_option})(?:[\).:\*_]|\s*\Z|\s*\n)", reply)
     if start:
         return str(start.group(1))
-    named = set(regex.findall(rf"(?<!\w)\(?({one})[\).](?!\w)|(?<!\w)({one})\s*\Z", reply))
+    named = set(regex.findall(rf"(?<!\w)\(?({any_option})[\).](?!\w)|(?<!\w)({any_option})\s*\Z", reply))
     letters = {letter for pair in named for letter in pair if letter}
     return letters.pop() if len(letters) == 1 else None
 

@@ -1,9 +1,9 @@
 """Function calls as models write them. Pure.
 
-Read are a JSON object alone, in a fenced block or among other text; `<tool_call>{...}</tool_call>` and
-`[TOOL_CALLS][{...}]` around one; `<function=name>{...}</function>`; and of the object `{"name", "arguments"}`,
+These forms are read: a JSON object alone, in a fenced block or among other text; `<tool_call>{...}</tool_call>` and
+`[TOOL_CALLS][{...}]` around one; `<function=name>{...}</function>`; objects of the form `{"name", "arguments"}`,
 `{"name", "parameters"}`, `{"function": {"name", "arguments"}}` and `{"function": name, ...}`, with arguments as an
-object or as a text of JSON. A call written as Python, `name(city="Paris")`, is read where it has plain values only.
+object or as JSON text. A call written as Python, `name(city="Paris")`, is read if it has only plain values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import regex
 from nightjar.pipeline.scoring.json_checks import DECODER
 
 MAX_STARTS = 200
-"""Places where a reply is tried to be read as JSON."""
+"""How many places in a reply are tried as the start of JSON."""
 MAX_CHARS = 200_000
 _TAGGED = regex.compile(r"<function=([\w.-]+)>\s*(?=\{)")
 
@@ -37,7 +37,7 @@ class FunctionCall:
 
 
 def find_call(reply: str, function: str | None) -> FunctionCall | None:
-    """The first call of the function; else the first call; None where there is none.
+    """The first call of the function, else the first call of any; None if there is none.
 
     Without a function: the first call, or else the first plain object.
     """
@@ -84,10 +84,10 @@ def _arguments(value: Any) -> dict[str, Any] | None:
 
 
 def _objects(reply: str) -> Iterator[Any]:
-    """JSON objects, and lists that hold one, from left to right; what lies inside one is part of it."""
+    """JSON objects and lists, from left to right; what lies inside another one is not given separately."""
     at = 0
     for _ in range(MAX_STARTS):
-        start = min((found for mark in "{[" if (found := reply.find(mark, at)) >= 0), default=-1)
+        start = min((position for mark in "{[" if (position := reply.find(mark, at)) >= 0), default=-1)
         if start < 0:
             return
         read = _read(reply, start)
@@ -106,10 +106,10 @@ def _read(reply: str, start: int) -> tuple[Any, int] | None:
 
 
 def _pythonic(reply: str, function: str) -> Iterator[FunctionCall]:
-    for found in regex.finditer(rf"(?<![\w.]){regex.escape(function)}\(", reply):
-        for closing in regex.finditer(r"\)", reply, pos=found.end(), endpos=found.end() + 2000):
+    for opening in regex.finditer(rf"(?<![\w.]){regex.escape(function)}\(", reply):
+        for closing in regex.finditer(r"\)", reply, pos=opening.end(), endpos=opening.end() + 2000):
             try:
-                node = ast.parse(reply[found.start() : closing.end()], mode="eval").body
+                node = ast.parse(reply[opening.start() : closing.end()], mode="eval").body
                 if isinstance(node, ast.Call) and not node.args and all(word.arg for word in node.keywords):
                     yield FunctionCall(
                         name=function,

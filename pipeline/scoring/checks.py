@@ -1,4 +1,4 @@
-"""The checks that Nightjar brings: a table of names, and what builds a scorer from a suite's argument. Pure."""
+"""The built-in checks: a table of names, and what builds a scorer from a suite's argument. Pure."""
 
 from __future__ import annotations
 

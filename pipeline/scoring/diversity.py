@@ -1,4 +1,4 @@
-"""How varied a reply's words are: moving-average type-token ratio, loops, over-used phrases. Pure."""
+"""How varied a reply's words are: moving-average type-token ratio, loops, overused phrases. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 from nightjar.pipeline.scoring.words import words
 
 SEED_WORDS = 4
-"""A loop shows in spans of this many words that come again."""
+"""A loop shows as spans of this many words that occur again."""
 LOOP_TIMES = 3
 LOOP_PERIOD = 100
-"""The longest span, in words, that is looked at as a loop."""
+"""The longest span, in words, that counts as a loop."""
 MATTR_WINDOW = 50
 MAX_PHRASES = 5000
 
 
 def mattr(value: Any) -> ScoreFunction:
-    """Moving-average type-token ratio (Covington and McFall 2010): the mean share of different words in a window."""
+    """Moving-average type-token ratio (Covington and McFall 2010): the mean share of distinct words in a window."""
     window = whole_argument(options_of(value, "mattr", {"window": MATTR_WINDOW})["window"], "mattr: window", least=2)
 
     def score(context: Context) -> Score:
@@ -33,7 +33,7 @@ def mattr(value: Any) -> ScoreFunction:
 
 
 def moving_share(tokens: Sequence[str], window: int) -> float | None:
-    """Mean over all windows of different words / words; None for fewer words than one window."""
+    """Mean over all windows of distinct words / words; None if there are fewer words than one window."""
     if len(tokens) < window:
         return None
     counts = Counter(tokens[:window])
@@ -48,9 +48,9 @@ def moving_share(tokens: Sequence[str], window: int) -> float | None:
 
 
 def looped_share(tokens: Sequence[str]) -> float:
-    """Share of the words that stand in a loop: one span three or more times running, five words at least.
+    """Share of the words that are in a loop: one span three or more times in a row, at least five words.
 
-    Every such loop has a span of SEED_WORDS words that comes again one period later, so only those periods are tried.
+    Every such loop has a span of SEED_WORDS words that recurs one period later, so only those periods are tried.
     """
     looped: set[int] = set()
     for period in sorted(_periods(tokens)):
@@ -67,17 +67,17 @@ def looped_share(tokens: Sequence[str]) -> float:
 
 def _periods(tokens: Sequence[str]) -> set[int]:
     last: dict[tuple[str, ...], int] = {}
-    found: set[int] = set()
+    periods: set[int] = set()
     for at, span in enumerate(zip(*(tokens[offset:] for offset in range(SEED_WORDS)), strict=False)):
         before = last.get(span)
         if before is not None and at - before <= LOOP_PERIOD:
-            found.add(at - before)
+            periods.add(at - before)
         last[span] = at
-    return found
+    return periods
 
 
 def overused(value: Any) -> ScoreFunction:
-    """Over-used phrases per 1,000 words; the list is `{phrases: [...]}`. Letter case and line breaks do not count."""
+    """Overused phrases per 1,000 words; the list is `{phrases: [...]}`. Letter case and line breaks are ignored."""
     phrases = texts(options_of(value, "overused", {"phrases": None})["phrases"], "overused: phrases")
     if len(phrases) > MAX_PHRASES:
         raise ValueError(f"overused: {len(phrases)} phrases; at most {MAX_PHRASES} are allowed.")
@@ -87,14 +87,14 @@ def overused(value: Any) -> ScoreFunction:
         count = len(words(context.reply))
         if not count:
             return unscored("the reply has no words")
-        found = Counter(" ".join(hit.split()) for hit in pattern.findall(context.reply.lower().replace("’", "'")))
-        told = ", ".join(f"{phrase} ({times})" if times > 1 else phrase for phrase, times in found.most_common(8))
-        return Score(value=1000 * found.total() / count, answer=told or None)
+        counts = Counter(" ".join(hit.split()) for hit in pattern.findall(context.reply.lower().replace("’", "'")))
+        shown = ", ".join(f"{phrase} ({times})" if times > 1 else phrase for phrase, times in counts.most_common(8))
+        return Score(value=1000 * counts.total() / count, answer=shown or None)
 
     return score
 
 
 def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
-    """Whole words only; a longer phrase goes before a shorter one that it begins with."""
+    """Matches whole words only; a longer phrase comes before a shorter one that it begins with."""
     plain = sorted({" ".join(phrase.lower().replace("’", "'").split()) for phrase in phrases}, key=len, reverse=True)
     return re.compile(r"(?<!\w)(?:" + "|".join(r"\s+".join(map(re.escape, p.split())) for p in plain) + r")(?!\w)")

@@ -1,7 +1,7 @@
 """The checks a suite may ask for in a turn's `expect`: by name, with an argument.
 
-A suite is data: it names a check of Nightjar's own (`checks.py`), or one that this installation brings (`plugins.py`),
-and can bring no code of its own.
+A suite is data: it names a built-in check (`checks.py`) or one that this installation adds (`plugins.py`), and cannot
+bring any code.
 """
 
 from __future__ import annotations

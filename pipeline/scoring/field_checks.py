@@ -1,7 +1,7 @@
-"""Field match: what a function call, or a JSON object, in a reply says, against what it should say. Pure.
+"""Field match: compares a function call, or a JSON object, in a reply with what it should be. Pure.
 
-The value is the share of the expected fields that are right. No call, another function's call, and arguments that the
-schema refuses have the worst value: a call that its function would refuse has no good fields.
+The value is the share of the expected fields that are right. No call, a call of another function, and arguments that
+the schema refuses have the worst value: a call that its function would refuse has no good fields.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 from nightjar.pipeline.scoring.text_checks import REGEX_DEADLINE_S
 
 _DEFAULTS: Mapping[str, Any] = {
-    "expected": None, "function": None, "schema": None, "tolerance": 0.0, "format": "exact", "order": "exact",
+    "expected": None,
+    "function": None,
+    "schema": None,
+    "tolerance": 0.0,
+    "format": "exact",
+    "order": "exact",
     "extra": "allow",
-}  # fmt: skip
+}
 _CHOICES = {"format": ("exact", "loose"), "order": ("exact", "any"), "extra": ("allow", "refuse")}
 
 
 def fields(value: Any) -> ScoreFunction:
-    """The share of `expected` fields that the reply's call has right.
+    """The share of the `expected` fields that are right in the reply's call.
 
     `function`: the call's name; without it a plain JSON object will do. `schema`: of the arguments. `tolerance`: the
-    largest difference of numbers. `format: loose`: case and white space do not count, "3" is 3. `order: any`: of
-    lists. `extra: refuse`: a field that was not expected counts as one more that is wrong.
+    largest difference of numbers. `format: loose`: case and white space do not count, and "3" is 3. `order: any`: of
+    lists. `extra: refuse`: each unexpected field counts as one more that is wrong.
     """
     options = _options(value)
     wanted = dict(leaves(options["expected"]))
@@ -47,8 +52,8 @@ def fields(value: Any) -> ScoreFunction:
             except TimeoutError:
                 return unscored(f"a pattern of the schema took longer than {REGEX_DEADLINE_S:g} s on this reply")
             if first is not None:
-                told = f"the schema refuses it: {first.json_path}: {first.message}"[:300]
-                return passed(False, answer=call.shown, reason=told)
+                reason = f"the schema refuses it: {first.json_path}: {first.message}"[:300]
+                return passed(False, answer=call.shown, reason=reason)
         return _share(call, wanted, options)
 
     return check
@@ -68,7 +73,7 @@ def _share(call: FunctionCall, wanted: Mapping[str, Any], options: Mapping[str, 
 
 
 def leaves(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """("place.city", value) of every field of nested objects; lists and empty objects are values."""
+    """("place.city", value) for every field of nested objects; lists and empty objects are values."""
     for key, value in data.items():
         name = f"{path}{key}"
         if isinstance(value, Mapping) and value:
@@ -102,10 +107,10 @@ def _same_lists(given: list[Any], wanted: list[Any], options: Mapping[str, Any])
     if len(given) != len(wanted):
         return False
     if options["order"] == "exact":
-        return all(same(one, other, options) for one, other in zip(given, wanted, strict=True))
+        return all(same(value, other, options) for value, other in zip(given, wanted, strict=True))
     left = list(given)
     for value in wanted:
-        match = next((at for at, one in enumerate(left) if same(one, value, options)), None)
+        match = next((at for at, item in enumerate(left) if same(item, value, options)), None)
         if match is None:
             return False
         del left[match]

@@ -1,4 +1,4 @@
-"""What an instruction check is made of. Pure."""
+"""The building blocks of instruction checks. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nightjar.pipeline.scoring.arguments import known_keys, whole_argument
 from nightjar.pipeline.scoring.scorer import Context
 
 Broken = Callable[[str, Context], str | None]
-"""(text, context) -> how the text breaks the instruction; None where it keeps to it."""
+"""(text, context) -> how the text breaks the instruction; None if it follows it."""
 Build = Callable[[Any], Broken]
-"""An instruction's argument -> its check. Raises ValueError for an argument that is no good."""
+"""An instruction's argument -> its check. Raises ValueError for an invalid argument."""
 _RULES = {"exactly": None, "at_least": None, "at_most": None}
 
 
 class Undecided(Exception):
-    """Nobody can say whether the text keeps to it; the message says why."""
+    """It cannot be decided whether the text follows the instruction; the message says why."""
 
 
 def counted(count: Callable[[str], int], what: str) -> Build:
@@ -30,7 +30,7 @@ def counted(count: Callable[[str], int], what: str) -> Build:
 
 
 def count_rule(value: Any, what: str, *, others: tuple[str, ...] = ()) -> Callable[[int], str | None]:
-    """What breaks a rule on a count: a whole number, or a mapping with exactly, at_least, at_most. Raises ValueError.
+    """A rule on a count: a whole number, or a mapping with exactly, at_least, at_most. Raises ValueError.
 
     `others`: keys of the mapping that mean something else.
     """
@@ -42,7 +42,7 @@ def count_rule(value: Any, what: str, *, others: tuple[str, ...] = ()) -> Callab
     for key, number in rules.items():
         whole_argument(number, f"{what}: {key}", least=0)
     if rules.get("at_least", 0) > rules.get("at_most", rules.get("at_least", 0)):
-        raise ValueError(f"{what}: at_least is more than at_most; nothing can be so.")
+        raise ValueError(f"{what}: at_least is more than at_most; no text can meet that.")
 
     def broken(count: int) -> str | None:
         met = (
@@ -57,6 +57,6 @@ def count_rule(value: Any, what: str, *, others: tuple[str, ...] = ()) -> Callab
 
 
 def flag(value: Any, what: str) -> None:
-    """The argument of an instruction that takes none. Raises ValueError."""
+    """Checks the argument of an instruction that takes none. Raises ValueError unless it is true."""
     if value is not True:
         raise ValueError(f"{what} takes true, not {value!r}.")

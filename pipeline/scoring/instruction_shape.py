@@ -25,7 +25,7 @@ placeholders = counted(lambda text: len(_PLACEHOLDER.findall(text)), "placeholde
 
 
 def paragraphs(value: Any) -> Broken:
-    """`3`, or `{at_least: 3, separator: "***"}`; without a separator blank lines part paragraphs."""
+    """`3`, or `{at_least: 3, separator: "***"}`; without a separator, blank lines separate paragraphs."""
     separator = value.get("separator") if isinstance(value, Mapping) else None
     if separator is not None:
         text_of(separator, "paragraphs: separator")
@@ -34,7 +34,7 @@ def paragraphs(value: Any) -> Broken:
 
 
 def parted(text: str, separator: str | None = None) -> list[str]:
-    """The paragraphs that are not blank."""
+    """The paragraphs, without blank ones."""
     parts = _BLANK.split(text) if separator is None else text.split(separator)
     return [part.strip() for part in parts if part.strip()]
 
@@ -52,10 +52,10 @@ def paragraph_first_word(value: Any) -> Broken:
         raise ValueError(f"paragraph_first_word: word is one word, not {value['word']!r}.")
 
     def broken(text: str, _: Context) -> str | None:
-        found = parted(text)
-        if len(found) < number:
-            return f"{len(found)} paragraphs, no paragraph {number}"
-        first = words(found[number - 1])[:1]
+        present = parted(text)
+        if len(present) < number:
+            return f"{len(present)} paragraphs, no paragraph {number}"
+        first = words(present[number - 1])[:1]
         return None if first == word else f"paragraph {number} begins with {''.join(first)!r}, wanted {word[0]!r}"
 
     return broken
@@ -80,7 +80,7 @@ def postscript(value: Any) -> Broken:
 
 
 def title(value: Any) -> Broken:
-    """A title in double angular brackets: <<The Fox>>."""
+    """A title in double angle brackets: <<The Fox>>."""
     flag(value, "title")
     return lambda text, _: None if _TITLE.search(text) else "no title in <<double angular brackets>>"
 
@@ -90,10 +90,10 @@ def two_responses(value: Any) -> Broken:
     flag(value, "two_responses")
 
     def broken(text: str, _: Context) -> str | None:
-        found = [part.strip() for part in text.split(RESPONSES) if part.strip()]
-        if len(found) != 2:
-            return f"{len(found)} responses parted by {RESPONSES}, wanted 2"
-        return "the two responses are the same" if found[0] == found[1] else None
+        responses = [part.strip() for part in text.split(RESPONSES) if part.strip()]
+        if len(responses) != 2:
+            return f"{len(responses)} responses parted by {RESPONSES}, wanted 2"
+        return "the two responses are the same" if responses[0] == responses[1] else None
 
     return broken
 

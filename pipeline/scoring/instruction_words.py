@@ -1,4 +1,4 @@
-"""Instructions on the words of a reply. Pure. Keywords are looked for as IFEval does: as parts of words too."""
+"""Instructions on the words of a reply. Pure. Keywords match as in IFEval: also as parts of words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ capital_words = counted(
 
 
 def keywords(value: Any) -> Broken:
-    """Every one of the texts is there; letter case is ignored."""
+    """All of the texts are in the reply; letter case is ignored."""
     wanted = [text.casefold() for text in texts(value, "keywords")]
 
     def broken(text: str, _: Context) -> str | None:
@@ -34,7 +34,7 @@ def keywords(value: Any) -> Broken:
 
 
 def keyword_frequency(value: Any) -> Broken:
-    """`{word: fox, at_least: 2}`: how often the text is there; letter case is ignored."""
+    """`{word: fox, at_least: 2}`: how often the text occurs; letter case is ignored."""
     if not isinstance(value, Mapping) or not isinstance(value.get("word"), str) or not value["word"].strip():
         raise ValueError(f"keyword_frequency takes a mapping such as {{word: fox, at_least: 2}}, not {value!r}.")
     word = value["word"].casefold()
@@ -43,13 +43,13 @@ def keyword_frequency(value: Any) -> Broken:
 
 
 def forbidden_words(value: Any) -> Broken:
-    """None of the texts is there as a whole word; letter case is ignored."""
+    """None of the texts occurs as a whole word; letter case is ignored."""
     words = texts(value, "forbidden_words")
     pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, words)) + r")(?!\w)", re.IGNORECASE)
 
     def broken(text: str, _: Context) -> str | None:
-        found = pattern.search(text)
-        return f"it says {found.group()!r}" if found else None
+        match = pattern.search(text)
+        return f"it says {match.group()!r}" if match else None
 
     return broken
 
@@ -81,14 +81,14 @@ def no_commas(value: Any) -> Broken:
 
 
 def starts_with(value: Any) -> Broken:
-    """The text stands at the beginning; letter case and white space around are ignored."""
+    """The reply begins with the text; letter case and surrounding white space are ignored."""
     wanted = text_of(value, "starts_with")
     folded = wanted.strip().casefold()
     return lambda text, _: None if text.strip().casefold().startswith(folded) else f"it does not begin with {wanted!r}"
 
 
 def ends_with(value: Any) -> Broken:
-    """The text stands at the end; letter case, white space and quotation marks around are ignored."""
+    """The reply ends with the text; letter case, surrounding white space and quotation marks are ignored."""
     wanted = text_of(value, "ends_with")
     folded = wanted.strip().casefold()
 
@@ -101,7 +101,7 @@ def ends_with(value: Any) -> Broken:
 
 
 def quoted(value: Any) -> Broken:
-    """The whole reply stands in double quotation marks."""
+    """The whole reply is in double quotation marks."""
     flag(value, "quoted")
 
     def broken(text: str, _: Context) -> str | None:
@@ -125,7 +125,7 @@ def repeat_prompt(value: Any) -> Broken:
 
 
 def one_of(value: Any) -> Broken:
-    """One of the texts is in the reply, letter by letter."""
+    """One of the texts is in the reply, exactly as written."""
     options = texts(value, "one_of")
     return lambda text, _: None if any(option in text for option in options) else "none of the options is there"
 

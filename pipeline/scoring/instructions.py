@@ -1,7 +1,7 @@
-"""Instructions that rules can verify, in the manner of IFEval (Zhou et al. 2023): one check family. Pure.
+"""Instructions that rules can verify, in the style of IFEval (Zhou et al. 2023): one family of checks. Pure.
 
-Strict looks at the reply as it is. Loose is met when it is met by the reply or by one without its first line, its last
-line or both, each also without asterisks: introductions, closing remarks and emphasis are forgiven.
+Strict takes the reply as it is. Loose is met if the reply meets it as it is, or without its first line, its last line
+or both, each also without asterisks: introductions, closing remarks and emphasis are forgiven.
 """
 
 from __future__ import annotations

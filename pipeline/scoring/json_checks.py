@@ -1,4 +1,4 @@
-"""Checks on replies that should be JSON. Pure.
+"""Checks of replies that should be JSON. Pure.
 
 Schemas come from suites, which are data: no remote `$ref`, and patterns run under a deadline.
 """
@@ -25,7 +25,7 @@ _FENCED = regex.compile(r"\A\s*```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z",
 
 
 def is_json(value: Any) -> ScoreFunction:
-    """`true`: the reply is JSON, alone or in one fenced code block; `strict`: nothing may stand around it."""
+    """`true`: the reply is JSON, alone or in one fenced code block; `strict`: with nothing around it."""
     if value is not True and value != "strict":
         raise ValueError(f"json takes true or strict, not {value!r}.")
 
@@ -58,7 +58,7 @@ def json_schema(value: Any) -> ScoreFunction:
 
 
 def reply_json(reply: str, *, fenced: bool) -> Any:
-    """The JSON of a reply. Raises ValueError that says where it stops being JSON; NaN and Infinity are not JSON."""
+    """The JSON of a reply. Raises ValueError that says where it stops being JSON; NaN and Infinity are not."""
     block = _FENCED.match(reply) if fenced else None
     try:
         return DECODER.decode(block.group(1) if block else reply)
@@ -101,7 +101,7 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
 
 
 def _keywords(node: Any, path: str = "$") -> Iterator[tuple[str, str, Any]]:
-    """Every (path, key, value) of the schema; a property that bears a keyword's name is met as that keyword."""
+    """Every (path, key, value) of the schema; a property named like a keyword is treated as that keyword."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
     for key, value in items:
         below = f"{path}.{key}"

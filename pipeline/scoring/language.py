@@ -1,4 +1,4 @@
-"""The language a reply is written in, by py3langid's character n-grams, among widely written languages. Pure."""
+"""The language of a reply, by py3langid's character n-grams, among widely written languages. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LANGUAGES = tuple(
     "ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk kn ko lt lv mk "
     "ml mn mr ms ne nl no pa pl pt ro ru sk sl sq sr sv sw ta te th tl tr uk ur vi xh zh zu".split()
 )
-"""ISO 639-1 codes that are told apart."""
+"""ISO 639-1 codes of the languages that can be recognised."""
 LEAST_LETTERS = 20
-"""Shorter texts are not decided: their language is a guess."""
+"""Texts with fewer letters stay undecided: their language would be a guess."""
 
 
 def language(value: Any) -> Broken:
-    """The reply is in the language of this ISO 639-1 code. Undecided for a reply of few letters."""
+    """The reply is in the language of this ISO 639-1 code. Undecided for a reply with few letters."""
     if value not in LANGUAGES:
         raise ValueError(
             f"language takes a code such as de, not {value!r}. {suggest(str(value), LANGUAGES, 'language')}"
@@ -31,8 +31,8 @@ def language(value: Any) -> Broken:
             raise Undecided(
                 f"the reply has {letters} letters; its language cannot be told from fewer than {LEAST_LETTERS}"
             )
-        found = language_of(text)
-        return None if found == value else f"the language is {found}, wanted {value}"
+        detected = language_of(text)
+        return None if detected == value else f"the language is {detected}, wanted {value}"
 
     return broken
 

@@ -1,4 +1,4 @@
-"""Every scorer of this installation with its scale and where it comes from."""
+"""Every scorer of this installation, with its scale and origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUILT_IN = "nightjar"
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """`kind`: check (in `expect`), measure (of every reply), asked (measured where asked for)."""
+    """A scorer. `kind`: check (in `expect`), measure (of every reply), asked (measured on request)."""
 
     kind: str
     name: str
@@ -29,7 +29,7 @@ class Listed:
 
 
 def check_metric(name: str) -> None:
-    """Raises ValueError for a name that no metric can have, built in or the user's."""
+    """Raises ValueError if no metric, built-in or the user's, can have this name."""
     known = {"checks", COMPOSITE, *CHECKS, *ASKED, *SCALES, *(measure.name for measure in MEASURES)}
     if name in known or name.startswith(f"{COMPOSITE}."):
         return
@@ -39,27 +39,27 @@ def check_metric(name: str) -> None:
 
 
 def listed() -> list[Listed]:
-    """Built-in ones first. Raises SettingsError that names a user's scorer that is broken."""
+    """All scorers, built-in ones first. Raises SettingsError that names a broken scorer of the user's."""
     kinds = f" ({', '.join(INSTRUCTIONS)})"
-    found = [
+    scorers = [
         Listed(
             kind="check",
-            name=one.name,
-            scale=one.scale,
-            help=one.help + (kinds if one.name == "instruction" else ""),
+            name=check.name,
+            scale=check.scale,
+            help=check.help + (kinds if check.name == "instruction" else ""),
             origin=BUILT_IN,
         )
-        for one in CHECKS.values()
+        for check in CHECKS.values()
     ]
-    found += [Listed(kind="measure", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in MEASURES]
-    found += [Listed(kind="asked", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in ASKED.values()]
+    scorers += [Listed(kind="measure", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in MEASURES]
+    scorers += [Listed(kind="asked", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in ASKED.values()]
     own = installed_scorers()
-    found += [
-        Listed(kind="check", name=one.name, scale=one.scale, help=one.help, origin=own.origins[one.name])
-        for one in own.checks.values()
+    scorers += [
+        Listed(kind="check", name=check.name, scale=check.scale, help=check.help, origin=own.origins[check.name])
+        for check in own.checks.values()
     ]
-    found += [
-        Listed(kind="measure", name=one.name, scale=one.scale, help=one.help, origin=own.origins[one.name])
-        for one in own.scorers
+    scorers += [
+        Listed(kind="measure", name=scorer.name, scale=scorer.scale, help=scorer.help, origin=own.origins[scorer.name])
+        for scorer in own.scorers
     ]
-    return found
+    return scorers

@@ -1,7 +1,7 @@
-"""Measures of every reply's text: they describe, and neither end of them is better. Pure.
+"""Measures of every reply's text: they describe, and neither end is better. Pure.
 
-Distinct-n is the share of n-grams that are different (Li et al. 2016); it falls with length, so compare like with like.
-All share one tokenisation of the reply, and `loops` looks closer only where spans of words come again.
+Distinct-n is the share of n-grams that are distinct (Li et al. 2016); it falls with length, so compare texts of similar
+length. All measures share one tokenisation of the reply; `loops` looks closer only if spans of words recur.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NONE = Score(value=0.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variety:
-    """What the measures say of one text; None below the words that it takes."""
+    """The measures of one text; None if it has too few words."""
 
     words: int
     distinct_1: float | None
@@ -45,7 +45,7 @@ def variety(text: str) -> Variety:
 
 
 def repetition(tokens: Sequence[str]) -> float | None:
-    """Share of the spans of words that occurred before in the same reply: 0 for none; None below one span."""
+    """Share of the spans of words that occurred earlier in the reply; None if it is shorter than one span."""
     total = len(tokens) - SPAN_WORDS + 1
     if total < 1:
         return None
@@ -69,10 +69,10 @@ def _repeated(context: Context) -> Score:
 
 
 def _loops(context: Context) -> Score:
-    found = variety(context.reply)
-    if not found.words:
+    measured = variety(context.reply)
+    if not measured.words:
         return _or_unscored(None, 1)
-    return Score(value=looped_share(words(context.reply))) if found.repetition else _NONE
+    return Score(value=looped_share(words(context.reply))) if measured.repetition else _NONE
 
 
 def _or_unscored(value: float | None, at_least: int) -> Score:

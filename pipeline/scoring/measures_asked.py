@@ -24,7 +24,7 @@ _LOGPROB = Scale(worst=None, best=None, direction=Direction.NONE, unit="nats", m
 
 
 def mean_logprob(value: Any) -> ScoreFunction:
-    """Mean log-probability of the reply's tokens, where the parameter `top_logprobs` had them recorded."""
+    """Mean log-probability of the reply's tokens in nats, if the parameter `top_logprobs` had them recorded."""
     options_of(value, LOGPROB, {})
 
     def score(context: Context) -> Score:
@@ -74,12 +74,12 @@ _ALL = (
     ScorerFactory(name="overused", build=overused, scale=_RATE, help="over-used phrases of a list, per 1,000 words"),
     ScorerFactory(name=LOGPROB, build=mean_logprob, scale=_LOGPROB, help="mean log-probability of the reply's tokens"),
 )
-ASKED: Mapping[str, ScorerFactory] = MappingProxyType({one.name: one for one in _ALL})
+ASKED: Mapping[str, ScorerFactory] = MappingProxyType({factory.name: factory for factory in _ALL})
 
 
 def known_measures() -> Mapping[str, str]:
-    """Name -> what it measures, for every measure that may be asked for."""
-    return {name: one.help for name, one in ASKED.items()}
+    """Name -> what it measures, for every measure that can be asked for."""
+    return {name: factory.help for name, factory in ASKED.items()}
 
 
 def asked_scorer(measure: str, value: Any, *, phrases: Sequence[str] = ()) -> FunctionScorer:
@@ -112,5 +112,5 @@ def read_item(item: Any) -> tuple[str, Any]:
 
 
 def asks_logprobs(layers: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether some layer of generation parameters has log-probabilities recorded."""
+    """Whether any layer of generation parameters has log-probabilities recorded."""
     return any(layer.get("top_logprobs") for layer in layers)

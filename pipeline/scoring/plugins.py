@@ -1,7 +1,7 @@
-"""Scorers that a user brings: through entry points (group `nightjar.scorers`) or the setting NIGHTJAR_SCORERS.
+"""Scorers that a user adds: through entry points (group `nightjar.scorers`) or the setting NIGHTJAR_SCORERS.
 
 Never from a suite, which is data. An object with `name`, `scale` and a call `Context -> Score` scores every reply; a
-`ScorerFactory` is a check that suites may name in `expect`. Loaded once a process, where scoring needs them.
+`ScorerFactory` is a check that suites may name in `expect`. They are loaded once per process, where scoring needs them.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _RESERVED = ("checks", "judge", "embedding_reference", "embedding_previous")
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerSource:
-    """Where an object comes from, and how it is had."""
+    """Where an object comes from, and how to load it."""
 
     origin: str
     """For people: "entry point tone of tone-scorers 1.2", "NIGHTJAR_SCORERS my_scorers:tone"."""
     module: str
     version: str
-    """Of the package; "" where there is none, and the module's file stands for it."""
+    """The package's version; "" if there is none: a digest of the module's file then takes its place."""
     load: Callable[[], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserScorers:
-    """`scorers` run on every reply; `checks` where a suite names them. `origins`: by name."""
+    """`scorers` run on every reply, `checks` only where a suite names them. `origins`: name -> where it is from."""
 
     scorers: tuple[FunctionScorer, ...] = ()
     checks: Mapping[str, ScorerFactory] = field(default_factory=dict)
@@ -65,35 +65,35 @@ def user_scorers(references: Iterable[str]) -> UserScorers:
 
 
 def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | None = None) -> UserScorers:
-    """Loads and checks them. `taken`: names that built-in scorers have. Raises SettingsError."""
+    """Loads and checks the scorers. `taken`: names in use (default: the built-in ones). Raises SettingsError."""
     scorers: list[FunctionScorer] = []
     checks: dict[str, ScorerFactory] = {}
     origins = dict.fromkeys(_builtin_names() if taken is None else taken, "Nightjar itself")
     for source in sources:
-        found = _load(source)
-        name = _checked_name(found, source, origins)
+        loaded = _load(source)
+        name = _checked_name(loaded, source, origins)
         origins[name] = source.origin
-        version = str(getattr(found, "version", "")) or source.version or _file_version(source.module)
-        if isinstance(found, ScorerFactory):
-            checks[name] = replace(found, build=_guarded_build(found), version=version)
+        version = str(getattr(loaded, "version", "")) or source.version or _file_version(source.module)
+        if isinstance(loaded, ScorerFactory):
+            checks[name] = replace(loaded, build=_guarded_build(loaded), version=version)
         else:
             scorers.append(
                 FunctionScorer(
                     name=name,
-                    scale=found.scale,
-                    function=guarded(found, found.scale),
-                    help=str(getattr(found, "help", "")),
+                    scale=loaded.scale,
+                    function=guarded(loaded, loaded.scale),
+                    help=str(getattr(loaded, "help", "")),
                     version=version,
                 )
             )
     theirs = {scorer.name for scorer in scorers} | checks.keys()
     return UserScorers(
-        scorers=tuple(scorers), checks=checks, origins={name: told for name, told in origins.items() if name in theirs}
+        scorers=tuple(scorers), checks=checks, origins={name: origins[name] for name in origins if name in theirs}
     )
 
 
 def guarded(function: ScoreFunction, scale: Scale) -> ScoreFunction:
-    """The function with its result checked: nonsense raises, and so becomes a recorded failure."""
+    """The function with its result checked: an invalid one raises, and so becomes a recorded failure."""
 
     def check(context: Context) -> Score:
         try:
@@ -123,7 +123,7 @@ def _sensible(score: Any, scale: Scale) -> Score:
 
 
 def _guarded_build(factory: ScorerFactory) -> Callable[[Any], ScoreFunction]:
-    """A bad argument is a ValueError, whatever the factory raised."""
+    """The factory's `build`, with every error as a ValueError: the argument is to blame."""
 
     def build(value: Any) -> ScoreFunction:
         try:
@@ -159,32 +159,32 @@ def _named(references: Iterable[str]) -> Iterator[ScorerSource]:
 
 def _attribute(reference: str) -> Any:
     module_name, _, path = reference.partition(":")
-    found: Any = importlib.import_module(module_name)
+    loaded: Any = importlib.import_module(module_name)
     for part in path.split("."):
-        found = getattr(found, part)
-    return found
+        loaded = getattr(loaded, part)
+    return loaded
 
 
 def _load(source: ScorerSource) -> Any:
     try:
-        found = source.load()
+        loaded = source.load()
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pipeline":
             raise SettingsError(_old_import(source)) from None
         raise SettingsError(
-            f"The scorer of {source.origin} cannot be loaded: {_told(error)}. Mend it, take it out of the setting, or "
+            f"The scorer of {source.origin} cannot be loaded: {_told(error)}. Fix it, take it out of the setting, or "
             "uninstall its package."
         ) from None
-    if isinstance(found, ScorerFactory):
-        return found
-    if type(found).__module__.startswith("pipeline."):  # the same class under its old name is another class
+    if isinstance(loaded, ScorerFactory):
+        return loaded
+    if type(loaded).__module__.startswith("pipeline."):  # the same class under its old name is another class
         raise SettingsError(_old_import(source))
-    if not (isinstance(getattr(found, "scale", None), Scale) and callable(found)):
+    if not (isinstance(getattr(loaded, "scale", None), Scale) and callable(loaded)):
         raise SettingsError(
-            f"The scorer of {source.origin} is {_shown(found)}. It must be a FunctionScorer, an object with a name, a "
+            f"The scorer of {source.origin} is {_shown(loaded)}. It must be a FunctionScorer, an object with a name, a "
             "Scale and a call that takes a Context, or a ScorerFactory (see docs/scorers.md)."
         )
-    return found
+    return loaded
 
 
 def _old_import(source: ScorerSource) -> str:
@@ -195,8 +195,8 @@ def _old_import(source: ScorerSource) -> str:
     )
 
 
-def _checked_name(found: Any, source: ScorerSource, origins: Mapping[str, str]) -> str:
-    name = getattr(found, "name", None)
+def _checked_name(loaded: Any, source: ScorerSource, origins: Mapping[str, str]) -> str:
+    name = getattr(loaded, "name", None)
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         raise SettingsError(
             f"The scorer of {source.origin} has the name {_shown(name)}: use small letters, digits and '_', at most 40."
@@ -213,7 +213,7 @@ def _builtin_names() -> set[str]:
 
 
 def _file_version(module: str) -> str:
-    """Digest of the source file of a loaded module; "" where there is none."""
+    """Digest of a loaded module's source file; "" if it has none."""
     file = getattr(sys.modules.get(module), "__file__", None)
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""

@@ -15,11 +15,11 @@ from nightjar.pipeline.scores import PASS, Scale, Score, ScoreState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """All that a scorer may read of a turn. Seconds and tokens as in `jobs.records`."""
+    """Everything that a scorer may read about a turn. Seconds and tokens as in `jobs.records`."""
 
     prompt: str
     reply: str
-    """Visible text: the first draw, reasoning taken out."""
+    """Visible text of the first draw, without reasoning."""
     history: tuple[tuple[str, str], ...] = ()
     """Earlier (prompt, reply) of the same conversation, oldest first."""
     turn: int = 0
@@ -28,7 +28,7 @@ class Context:
     repeats: tuple[str, ...] = ()
     """Replies of the other repeats to the same turn, failures left out; only for scorers `across` repeats."""
     failure: str | None = None
-    """Why the reply is a model failure (empty, degenerate); None where it is not."""
+    """Why the reply is a model failure (empty, degenerate); None if it is not."""
     finish_reason: str = "stop"
     reply_tokens: int = 0
     mean_logprob: float | None = None
@@ -53,14 +53,14 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionScorer:
-    """A Scorer made of a plain function."""
+    """A Scorer made from a plain function."""
 
     name: str
     scale: Scale
     function: ScoreFunction
     help: str = ""
     version: str = ""
-    """Changed when the function counts differently: stored scores of another version are replaced."""
+    """Changed when the function's results change: stored scores of another version are replaced."""
 
     def __call__(self, context: Context, /) -> Score:
         return self.function(context)
@@ -72,7 +72,7 @@ class ScorerFactory:
 
     name: str
     build: Callable[[Any], ScoreFunction]
-    """Makes the function, once per turn of a suite. Raises ValueError for a bad argument, with a message for people."""
+    """Makes the function, once per turn of a suite. Raises ValueError, with a readable message, for a bad argument."""
     scale: Scale = PASS
     help: str = ""
     version: str = ""

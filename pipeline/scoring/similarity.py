@@ -1,4 +1,4 @@
-"""How like its reference a reply is: chrF, ROUGE, edit similarity; and how like its other repeats. Pure.
+"""How similar a reply is to its reference (chrF, ROUGE, edit similarity) and to its other repeats. Pure.
 
 chrF (Popovic 2015) is sacrebleu's. ROUGE (Lin 2004) is the F1 of the n-grams, or of the longest common subsequence,
 over `words`; subsequences and edit distances are rapidfuzz's.
@@ -36,7 +36,7 @@ def chrf(value: Any) -> ScoreFunction:
 
 
 def rouge_n(n: int) -> Callable[[Any], ScoreFunction]:
-    """ROUGE-N: F1 of the n-grams that reply and reference have in common."""
+    """ROUGE-N: F1 of the n-grams shared by reply and reference."""
 
     def build(value: Any) -> ScoreFunction:
         options_of(value, f"rouge_{n}", {})
@@ -104,15 +104,15 @@ def self_similarity(value: Any) -> ScoreFunction:
     return score
 
 
-def common_subsequence(one: Sequence[str], other: Sequence[str]) -> float:
-    """F1 of the longest common subsequence; 0 where one is empty."""
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> float:
+    """F1 of the longest common subsequence; 0 if either is empty."""
     from rapidfuzz.distance import LCSseq
 
-    return _f1(LCSseq.similarity(one, other), len(one), len(other))
+    return _f1(LCSseq.similarity(first, second), len(first), len(second))
 
 
-def _f1(common: int, one: int, other: int) -> float:
-    return 2 * common / (one + other) if common else 0.0
+def _f1(common: int, first: int, second: int) -> float:
+    return 2 * common / (first + second) if common else 0.0
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:

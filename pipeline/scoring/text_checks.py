@@ -1,6 +1,6 @@
-"""Checks on the words of a reply: includes, excludes, equals, regex, limits of length. Pure.
+"""Checks of a reply's text: includes, excludes, equals, regex, limits of length. Pure.
 
-Each public function takes a suite's argument, raises ValueError when it is no good, and returns the score function.
+Each public function takes a suite's argument, raises ValueError if it is invalid, and returns the score function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
 
 REGEX_DEADLINE_S = 1.0
 PATTERN_CHARS = 4096
-"""Longest pattern taken from a suite."""
+"""Longest pattern accepted from a suite."""
 PATTERN_REPEATS = 100_000
 """Largest product of the counted repetitions of a pattern: compiling (a{1000}){1000} takes gigabytes."""
 _COUNTED = regex.compile(r"\{(\d*)(?:,(\d*))?\}")
@@ -48,14 +48,14 @@ def excludes(value: Any) -> ScoreFunction:
 
     def check(context: Context) -> Score:
         reply = fold(context.reply)
-        found = [text for text, unwanted in folded if unwanted in reply]
-        return passed(False, reason=f"in the reply: {_quoted(found)}") if found else PASSED
+        present = [text for text, unwanted in folded if unwanted in reply]
+        return passed(False, reason=f"in the reply: {_quoted(present)}") if present else PASSED
 
     return check
 
 
 def equals(value: Any) -> ScoreFunction:
-    """The whole reply is the text, or one of a list; white space at the ends and runs of it do not count."""
+    """The whole reply is the text, or one of a list; white space at the ends and repeated white space do not count."""
     texts, _, fold = _texts(value, "equals")
     wanted = {" ".join(fold(text).split()) for text in texts}
 
@@ -66,21 +66,21 @@ def equals(value: Any) -> ScoreFunction:
 
 
 def matches(value: Any) -> ScoreFunction:
-    """The pattern (Python `regex` syntax) is found in the reply. Runs under a deadline of a second."""
+    """The pattern (Python `regex` syntax) is found in the reply. It has a deadline of one second."""
     pattern = compile_pattern(value)
 
     def check(context: Context) -> Score:
         try:
-            found = pattern.search(context.reply, timeout=REGEX_DEADLINE_S)
+            match = pattern.search(context.reply, timeout=REGEX_DEADLINE_S)
         except TimeoutError:
             return unscored(f"the pattern took longer than {REGEX_DEADLINE_S:g} s on this reply")
-        return passed(found is not None, answer=found.group()[:200] if found else None, reason="no match")
+        return passed(match is not None, answer=match.group()[:200] if match else None, reason="no match")
 
     return check
 
 
 def compile_pattern(value: Any) -> regex.Pattern[str]:
-    """A suite's pattern. Raises ValueError."""
+    """A suite's pattern, compiled. Raises ValueError if it is invalid, too long or repeats too much."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"a regular expression is a text, not {value!r}.")
     if len(value) > PATTERN_CHARS:
@@ -95,7 +95,7 @@ def compile_pattern(value: Any) -> regex.Pattern[str]:
 
 
 def limit(count: Callable[[str], int], unit: str, *, at_most: bool) -> Callable[[Any], ScoreFunction]:
-    """Makes a check that compares a count of the reply with a whole number."""
+    """Makes a check that compares a count, such as words, with a whole number."""
 
     def build(value: Any) -> ScoreFunction:
         if isinstance(value, bool) or not isinstance(value, int) or value < (1 if at_most else 0):

@@ -1,7 +1,7 @@
 """Which scorers a turn has, and their scores. Pure.
 
-Every turn has the measures; a turn with expectations has their checks, and `checks`, the share of them that is met.
-Suites and runs may ask for more measures, and an installation may bring scorers of its own.
+Every turn has the measures. A turn with expectations also has their checks, and `checks`, the share of them that is
+met. Suites and runs may ask for more measures, and an installation may add its own scorers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 VERSION = 2
-"""Raised when a built-in scorer counts differently: stored scores of the old version are then replaced."""
+"""Raised when a built-in scorer's results change: stored scores of the old version are then replaced."""
 CHECKS_METRIC = "checks"
 
 
@@ -35,7 +35,7 @@ class TurnScorer:
     scorer: FunctionScorer
     digest: str
     check: bool = False
-    """It comes from an expectation, and counts for the share of checks met."""
+    """Whether it comes from an expectation and counts towards the share of checks met."""
     across: bool = False
     """Scored once all repeats are there (`score_repeats`)."""
 
@@ -45,7 +45,7 @@ class TurnScorer:
 
 
 Lines = Sequence[Sequence[TurnScorer]]
-"""For every turn of a sequence its lines."""
+"""The lines of every turn of a sequence."""
 MEASURE_LINES = tuple(TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
 
 
@@ -55,9 +55,9 @@ def metric_of(line_name: str) -> str:
 
 
 def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:
-    """Metric name -> scale: all built-in ones in the order they are shown, then what else the sheets hold."""
+    """Metric name -> scale: all built-in metrics in display order, then the other ones in the sheets."""
     scales = {CHECKS_METRIC: SHARE, **{name: check.scale for name, check in CHECKS.items()}}
-    scales |= {name: one.scale for name, one in ASKED.items()} | {s.name: s.scale for s in MEASURES}
+    scales |= {name: factory.scale for name, factory in ASKED.items()} | {s.name: s.scale for s in MEASURES}
     for line in (line for turns in sheets for turn in turns for line in turn):
         scales.setdefault(metric_of(line.name), line.scorer.scale)
     return scales
@@ -91,7 +91,7 @@ def measures_asked(sequence: PromptSequence, measures: Mapping[str, Any]) -> dic
 
 
 def line_names(turns: Lines) -> list[list[str]]:
-    """For every turn the names of the scores it should have, the share of its checks included."""
+    """For every turn, the names of the scores it should have, including the share of its checks."""
     names = [[line.name for line in lines] for lines in turns]
     return [
         [CHECKS_METRIC, *turn] if any(line.check for line in lines) else turn
@@ -100,14 +100,14 @@ def line_names(turns: Lines) -> list[list[str]]:
 
 
 def score(lines: Sequence[TurnScorer], context: Context) -> dict[str, Score]:
-    """The scores of one turn by line name; `checks` comes first where there are expectations."""
+    """The scores of one turn by line name; if it has expectations, `checks` comes first."""
     scores = {line.scorer.name: apply(line.scorer, context) for line in lines if not line.across}
     checks = [scores[line.scorer.name] for line in lines if line.check]
     return {CHECKS_METRIC: share_met(checks), **scores} if checks else scores
 
 
 def share_met(checks: Sequence[Score]) -> Score:
-    """The share of checks met; unscored when any of them has no value."""
+    """The share of checks met; unscored if any of them has no value."""
     missing = [check for check in checks if check.value is None]
     if missing:
         return unscored(f"{len(missing)} of {len(checks)} checks have no value: {missing[0].reason}")
@@ -202,7 +202,7 @@ def _asked(
 
 
 def _made(make: Callable[[], FunctionScorer], name: str) -> FunctionScorer:
-    """A scorer that this version cannot make any more is a recorded failure of each turn, not the end of the report."""
+    """The scorer; if this version can no longer make it, one that fails on each turn, so that the report goes on."""
     try:
         return make()
     except ValueError as error:

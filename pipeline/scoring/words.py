@@ -7,13 +7,13 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _TYPOGRAPHIC = {"’": "'", "“": " ", "”": " ", "—": " ", "–": " ", "…": " "}
-"""What makes an English text more than ASCII, as a rule; only the apostrophe may stand inside a word."""
+"""The usual reason why an English text is not ASCII; only the apostrophe may be inside a word."""
 _SPACED = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) not in "'-"}
 
 
 @lru_cache(maxsize=8)  # several scorers ask for the words of the same reply, one after another
 def words(text: str) -> tuple[str, ...]:
-    """Runs of letters and digits, joined by inner apostrophes and hyphens, in lower case; ’ is taken for '."""
+    """Runs of letters and digits, joined by inner apostrophes and hyphens, in lower case; ’ counts as '."""
     text = text.lower()
     if not text.isascii():
         for mark, plain in _TYPOGRAPHIC.items():
@@ -23,13 +23,13 @@ def words(text: str) -> tuple[str, ...]:
     runs = text.translate(_SPACED).split()  # several times quicker than a pattern
     if "'" not in text and "-" not in text:
         return tuple(runs)
-    found: list[str] = []
+    tokens: list[str] = []
     for run in runs:
         if run.isalnum():
-            found.append(run)
+            tokens.append(run)
         else:
-            found += _WORD.findall(run)
-    return tuple(found)
+            tokens += _WORD.findall(run)
+    return tuple(tokens)
 
 
 def count_words(text: str) -> int:
@@ -45,7 +45,7 @@ _LISTED = re.compile(r"(?:^|\n)[ \t]*\d+$")
 
 
 def count_sentences(text: str) -> int:
-    """Stretches with a word in them, ended by . ! ? or a blank line; not by abbreviations, initials, list numbers."""
+    """Spans that contain a word and end with . ! ? or a blank line; abbreviations, initials, list numbers end none."""
     count = start = 0
     for end in _SENTENCE_END.finditer(text):
         before = text[start : end.start()]

@@ -1,4 +1,4 @@
-"""Doubt, differences and ranks. Pure; quantiles and distributions come from scipy.
+"""Uncertainty, differences and ranks. Pure; quantiles and distributions come from scipy.
 
-The sequences are the sample: values are one per sequence, turns and repeats reduced before.
+The sequences are the sample: there is one value per sequence; turns and repeats have been reduced before.
 """

@@ -1,7 +1,7 @@
 """Agreement of several judges: Krippendorff's alpha. Pure.
 
 Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011). The package `krippendorff` computes the same and is
-under the GPL, which Nightjar's licence does not allow it to lean on.
+under the GPL, which Nightjar's licence does not allow as a dependency.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """What may be said of two different values."""
+    """What may be said about two different values."""
 
     NOMINAL = "nominal"
     """That they are different."""
@@ -28,8 +28,8 @@ class Level(StrEnum):
 def krippendorff_alpha(units: Iterable[Sequence[float]], level: Level) -> float | None:
     """Alpha: 1 is perfect agreement, 0 what chance would do, below 0 worse than chance.
 
-    `units`: of each judged thing the values that judges gave; units with fewer than two say nothing. None where no
-    two values can be compared, or all values are the same: then there is nothing to agree about.
+    `units`: for each judged text, the values that the judges gave; units with fewer than two are ignored. None if no
+    two values can be compared, or if all values are the same: then there is nothing to agree about.
     """
     import numpy as np
 
@@ -61,5 +61,5 @@ def _apart(values: NDArray[Any], totals: NDArray[Any], level: Level) -> NDArray[
         np.minimum.outer(range(len(values)), range(len(values))),
         np.maximum.outer(range(len(values)), range(len(values))),
     )
-    between = upto[high] - upto[low] + totals[low]  # of all values from one to the other, both included
+    between = upto[high] - upto[low] + totals[low]  # count of all values from one to the other, inclusive
     return np.asarray((between - (totals[low] + totals[high]) / 2) ** 2)

@@ -1,6 +1,6 @@
-"""Doubt about a mean over sequences. Pure; quantiles come from scipy.
+"""The uncertainty of a mean over sequences. Pure; quantiles come from scipy.
 
-The sequences are the sample: values are one per sequence, turns and repeats reduced before.
+The sequences are the sample: there is one value per sequence; turns and repeats have been reduced before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 SMALLEST_INTERVAL = 5
-"""Fewer sequences get no interval: it would promise what so few cannot."""
+"""Fewer sequences get no interval: they are too few to support one."""
 CONFIDENCE = 0.95
 
 
@@ -24,19 +24,19 @@ class Interval:
     method: str
 
     def within(self, least: float | None, most: float | None) -> Interval:
-        """The interval cut to what values can be."""
+        """The interval cut to the range of possible values."""
         low = self.low if least is None else max(self.low, least)
         high = self.high if most is None else min(self.high, most)
         return Interval(low=low, high=high, method=self.method)
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """None of no values."""
+    """The arithmetic mean; None without values."""
     return math.fsum(values) / len(values) if values else None
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of independent values; None under two."""
+    """Standard error of the mean of independent values; None for fewer than two."""
     if len(values) < 2:
         return None
     centre = math.fsum(values) / len(values)
@@ -44,7 +44,7 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Student's t interval of the mean; None under SMALLEST_INTERVAL values."""
+    """Student's t interval of the mean; None for fewer than SMALLEST_INTERVAL values."""
     error = standard_error(values)
     if len(values) < SMALLEST_INTERVAL or error is None:
         return None
@@ -54,12 +54,13 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 
 
 def share_interval(values: Sequence[float], trials: int, confidence: float = CONFIDENCE) -> Interval | None:
-    """Wilson's interval of a share of passes, given the share of each sequence and the number of trials in all.
+    """Wilson's interval of a share of passes, given each sequence's share and the total number of trials.
 
-    Trials of one sequence go together, so the number of trials is replaced by the effective number p(1-p) / se^2, kept
-    between the sequences and the trials, and the normal quantile by Student's (Wilson 1927; Korn and Graubard 1998).
-    For the spread alone, 1/n of a sequence that passes and of one that fails are added: a sample without failures
-    says nothing about their spread (chosen by simulation, docs/statistics.md). None under SMALLEST_INTERVAL sequences.
+    Trials of one sequence are correlated, so the number of trials is replaced by the effective number p(1-p) / se^2,
+    kept between the number of sequences and of trials, and the normal quantile by Student's (Wilson 1927; Korn and
+    Graubard 1998). For the spread only, 1/n of a passing and of a failing sequence is added: a sample without failures
+    says nothing about their spread (chosen by simulation, docs/statistics.md). None for fewer than SMALLEST_INTERVAL
+    sequences.
     """
     n = len(values)
     if n < SMALLEST_INTERVAL:
@@ -74,7 +75,7 @@ def share_interval(values: Sequence[float], trials: int, confidence: float = CON
 
 
 def _effective(values: Sequence[float]) -> float:
-    """Independent trials that would spread as much as these sequences' shares."""
+    """How many independent trials would vary as much as these sequences' shares."""
     n = len(values)
     added = 1 / n
     total = n + 2 * added

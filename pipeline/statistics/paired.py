@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, standard_error, t_interval
 
 EXACT_SEQUENCES = 16
-"""Up to so many differences all sign patterns are tried; above, a seeded sample of them."""
+"""Up to this many differences all sign patterns are tried; beyond, a seeded sample of them."""
 SAMPLED_FLIPS = 20_000
 SEED = 20_251_121
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """`first` minus `second` over the sequences that both have. None where there is too little to say it."""
+    """`first` minus `second` over the sequences that both have. A field is None if there is too little data for it."""
 
     n: int
     difference: float | None
@@ -28,7 +28,7 @@ class Paired:
     p_flip: float | None
     """Sign-flip test of the mean, two-sided."""
     p_mcnemar: float | None
-    """Exact McNemar test; only where every sequence has one pass or fail on both sides."""
+    """Exact McNemar test; only if every sequence has a single pass or fail on both sides."""
     effect: float | None
     """Mean difference over the standard deviation of the differences (Cohen's d_z)."""
     wins: int
@@ -37,12 +37,12 @@ class Paired:
 
     @property
     def p(self) -> float | None:
-        """The larger of the t and the sign-flip test's: a verdict needs both."""
+        """The larger p of the t test and the sign-flip test: a verdict needs both."""
         return None if self.p_t is None or self.p_flip is None else max(self.p_t, self.p_flip)
 
 
 def compare_pairs(first: Mapping[str, float], second: Mapping[str, float], *, single_binary: bool = False) -> Paired:
-    """Compares sequence by sequence. `single_binary` says that each value is one pass (1) or fail (0)."""
+    """Compares sequence by sequence. `single_binary`: each value is a single pass (1) or fail (0)."""
     shared = sorted(first.keys() & second.keys())
     differences = [first[key] - second[key] for key in shared]
     error = standard_error(differences)
@@ -63,7 +63,7 @@ def compare_pairs(first: Mapping[str, float], second: Mapping[str, float], *, si
 
 
 def t_test(differences: Sequence[float]) -> float:
-    """Two-sided p of Student's paired t test; 1 where every difference is 0, 0 where all are one other number."""
+    """Two-sided p of Student's paired t test; 1 if every difference is 0, 0 if all are the same other number."""
     from scipy.special import stdtr
 
     centre = math.fsum(differences) / len(differences)
@@ -74,10 +74,10 @@ def t_test(differences: Sequence[float]) -> float:
 
 
 def sign_flip_test(differences: Sequence[float], seed: int = SEED) -> float:
-    """Two-sided p of the mean when each difference could as well have had the other sign.
+    """Two-sided p of the mean if each difference could just as well have had the other sign.
 
-    Exact up to EXACT_SEQUENCES differences; above, SAMPLED_FLIPS random sign patterns and the data's own
-    (Phipson and Smyth 2010), so that p is never 0.
+    Exact up to EXACT_SEQUENCES differences; beyond, SAMPLED_FLIPS random sign patterns plus the observed one (Phipson
+    and Smyth 2010), so that p is never 0.
     """
     import numpy as np
 
@@ -95,7 +95,7 @@ def sign_flip_test(differences: Sequence[float], seed: int = SEED) -> float:
 
 
 def mcnemar(differences: Sequence[float]) -> float:
-    """Two-sided exact McNemar test: of the pairs that differ, as many should go each way."""
+    """Two-sided exact McNemar test: of the pairs that differ, equally many should go each way."""
     from scipy.special import bdtr
 
     up, down = sum(d > 0 for d in differences), sum(d < 0 for d in differences)

@@ -15,7 +15,7 @@ MOST_SEQUENCES = 1_000_000
 def detectable_difference(differences: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> float | None:
     """The smallest mean difference that a paired t test would find with that power, given these differences' spread.
 
-    None under three sequences or without spread.
+    None for fewer than three sequences, or without spread.
     """
     error = standard_error(differences)
     if len(differences) < 3 or not error:
@@ -30,7 +30,7 @@ def detectable_difference(differences: Sequence[float], *, alpha: float = ALPHA,
 
 
 def sequences_needed(differences: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> int | None:
-    """How many sequences would show a difference as large as this one with that power; None where none would do."""
+    """How many sequences would show a difference as large as this one with that power; None if no number would."""
     error = standard_error(differences)
     centre = math.fsum(differences) / len(differences) if differences else 0.0
     if not error or centre == 0:
@@ -55,6 +55,6 @@ def power_of(effect: float, n: int, alpha: float = ALPHA) -> float:
     freedom = n - 1
     quantile = float(stdtrit(freedom, 1 - alpha / 2))
     away = effect * math.sqrt(n)
-    if away > 37:  # the noncentral t's tail is 0 to all digits, and scipy's gives nan
+    if away > 37:  # the noncentral t's tail is 0 to all digits, and scipy returns nan
         return 1.0
     return float(1 - nctdtr(freedom, away, quantile) + nctdtr(freedom, away, -quantile))

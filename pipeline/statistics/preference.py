@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRIOR = 0.1
-"""Of a tie added to each pair, so that a model that wins always has a finite strength."""
+"""Share of a tie added to each pair, so that a model that always wins has a finite strength."""
 RESAMPLES = 400
 Shares = Mapping[tuple[str, str], Mapping[str, float]]
-"""Pair of models -> sequence -> share of its comparisons that the first won, ties half."""
+"""Pair of models -> sequence -> share of its comparisons that the first won; a tie counts half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Strength:
 
 
 def win_rates(values: Mapping[str, Mapping[str, float]]) -> list[WinRate]:
-    """Of every pair of models (model -> sequence -> value, more is better) with a sequence in common."""
+    """Win rates of all pairs of models with a shared sequence. `values`: model -> sequence -> value; more is better."""
     return rates_of(_shares(values))
 
 
@@ -52,7 +52,7 @@ def bradley_terry(values: Mapping[str, Mapping[str, float]], seed: int = SEED) -
 
 
 def rates_of(shares: Shares) -> list[WinRate]:
-    """Of pairs that were compared directly; a pair without a sequence is left out."""
+    """Win rates of pairs that were compared directly; pairs without a sequence are left out."""
     return [
         WinRate(
             first=first,
@@ -69,7 +69,7 @@ def rates_of(shares: Shares) -> list[WinRate]:
 def strengths_of(shares: Shares, seed: int = SEED) -> list[Strength]:
     """Strengths from direct comparisons, over the sequences that all pairs have; strongest first.
 
-    Empty where not every two of the models were compared, or no sequence is common to all.
+    Empty if some pair of the models was not compared, or no sequence is common to all.
     """
     import numpy as np
 
@@ -82,17 +82,17 @@ def strengths_of(shares: Shares, seed: int = SEED) -> list[Strength]:
     for i, j in combinations(range(len(models)), 2):
         points[:, i, j] = [pairs[models[i], models[j]][key] for key in shared]
         points[:, j, i] = 1 - points[:, i, j]
-    found = _fit(points.sum(axis=0))
+    fitted = _fit(points.sum(axis=0))
     spread = _resampled(points, seed) if len(shared) >= SMALLEST_BOOTSTRAP else None
     strengths = [
-        Strength(model=model, strength=float(found[at]), interval=_interval(spread, at))
+        Strength(model=model, strength=float(fitted[at]), interval=_interval(spread, at))
         for at, model in enumerate(models)
     ]
     return sorted(strengths, key=lambda strength: -strength.strength)
 
 
 def _shares(values: Mapping[str, Mapping[str, float]]) -> Shares:
-    """Of every two models, by sequence, who has the higher value."""
+    """For every two models, by sequence: which one has the higher value."""
     return {
         (first, second): {
             key: _point(values[first][key], values[second][key])
@@ -117,7 +117,7 @@ def _fit(wins: NDArray[Any]) -> NDArray[Any]:
         sums = strength[..., :, None] + strength[..., None, :]
         step = (wins * (strength[..., None, :] / sums)).sum(axis=-1)
         step = step / (np.swapaxes(wins, -1, -2) / sums).sum(axis=-1)
-        new = np.sqrt(strength * step)  # half a step: updating all at once would swing back and forth
+        new = np.sqrt(strength * step)  # half a step: updating all at once would oscillate
         new = new / np.exp(np.log(new).mean(axis=-1, keepdims=True))
         moved = np.abs(np.log(new) - np.log(strength)).max()
         strength = new

@@ -1,4 +1,4 @@
-"""Reducers: what the repeats of one sequence say together. Pure.
+"""Reducers: the repeats of one sequence as a single number. Pure.
 
 Repeats are never paired by their index across models: each sequence's repeats become one number first.
 """
@@ -17,7 +17,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def pass_at(passed: int, repeats: int, k: int) -> float | None:
-    """Chance that at least one of k repeats passes, given `passed` of `repeats`; None under k repeats.
+    """Chance that at least one of k repeats passes, given `passed` of `repeats`; None for fewer than k repeats.
 
     The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. 2021.
     """
@@ -27,7 +27,7 @@ def pass_at(passed: int, repeats: int, k: int) -> float | None:
 
 
 def pass_all(passed: int, repeats: int, k: int) -> float | None:
-    """Chance that all of k repeats pass (pass^k), given `passed` of `repeats`; None under k repeats.
+    """Chance that all of k repeats pass (pass^k), given `passed` of `repeats`; None for fewer than k repeats.
 
     The unbiased estimator C(c, k) / C(n, k) of Yao et al. 2024.
     """
@@ -37,5 +37,5 @@ def pass_all(passed: int, repeats: int, k: int) -> float | None:
 
 
 def ks(repeats: int) -> tuple[int, ...]:
-    """The k that are shown for so many repeats: powers of two, and all of them."""
+    """The values of k shown for this many repeats: powers of two, and all of them."""
     return tuple(sorted({2**at for at in range(1, repeats.bit_length())} | {repeats})) if repeats > 1 else ()

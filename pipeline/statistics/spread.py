@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST_BOOTSTRAP = 10
-"""Under ten sequences resampling is far too narrow."""
+"""With fewer sequences resampling gives intervals that are far too narrow."""
 RESAMPLES = 2000
 FEWEST_RESAMPLES = 400
 MOST_DRAWS = 2_000_000
@@ -22,7 +22,7 @@ SEED = 20_251_121
 
 @dataclass(frozen=True, kw_only=True)
 class VarianceSplit:
-    """Variance of single values, in parts. `shared` is the part between sequences (intraclass correlation)."""
+    """The variance of single values, split. `shared` is the share between sequences (intraclass correlation)."""
 
     between_sequences: float
     between_repeats: float
@@ -30,9 +30,9 @@ class VarianceSplit:
 
 
 def variance_split(repeats: Mapping[str, Sequence[float]]) -> VarianceSplit | None:
-    """One-way random effects (ANOVA estimator; unequal numbers of repeats by their effective number).
+    """One-way random effects (ANOVA estimator, with the effective number of repeats where they are unequal).
 
-    `repeats`: sequence -> its value in each repeat. None without two sequences and a sequence of two repeats.
+    `repeats`: sequence -> its value in each repeat. None without two sequences, one of them with two repeats.
     """
     groups = [list(values) for values in repeats.values() if values]
     total = sum(map(len, groups))
@@ -58,9 +58,9 @@ def bootstrap_interval(
     seed: int = SEED,
     confidence: float = CONFIDENCE,
 ) -> Interval | None:
-    """Percentile interval of a statistic, resampling sequences (clusters); None under SMALLEST_BOOTSTRAP.
+    """Percentile interval of a statistic, resampling sequences (clusters); None for fewer than SMALLEST_BOOTSTRAP.
 
-    `statistic` takes samples, one a row, and gives one number for each; the mean where there is none.
+    `statistic` takes samples, one per row, and returns one number for each; default: the mean.
     """
     import numpy as np
 
@@ -68,20 +68,20 @@ def bootstrap_interval(
         return None
     data = np.asarray(values, dtype=float)
     source = np.random.default_rng(seed)
-    found = []
+    statistics = []
     for size in _portions(resamples(len(data)), len(data)):
         drawn = data[source.integers(0, len(data), size=(size, len(data)))]
-        found.append(drawn.mean(axis=1) if statistic is None else statistic(drawn))
-    low, high = np.quantile(np.concatenate(found), [0.5 - confidence / 2, 0.5 + confidence / 2])
+        statistics.append(drawn.mean(axis=1) if statistic is None else statistic(drawn))
+    low, high = np.quantile(np.concatenate(statistics), [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(low=float(low), high=float(high), method="bootstrap")
 
 
 def resamples(sequences: int) -> int:
-    """How many resamples: fewer of many sequences, whose interval needs fewer."""
+    """How many resamples: fewer for many sequences, whose interval needs fewer."""
     return min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWS // sequences))
 
 
 def _portions(total: int, width: int) -> list[int]:
-    """Rows at a time, so that no more than about a million numbers are held."""
+    """Rows per portion, so that no more than about a million numbers are held at a time."""
     most = max(1_000_000 // width, 1)
     return [most] * (total // most) + ([total % most] if total % most else [])

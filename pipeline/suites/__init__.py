@@ -1,1 +1,1 @@
-"""Suites: reading and validating files, storing immutable versions, giving them back."""
+"""Suites: reading and validating files, storing immutable versions, exporting them."""

@@ -1,4 +1,4 @@
-"""Finding a suite by name: an imported one, else one that Nightjar brings along, imported on first use."""
+"""Finding a suite by name: an imported one, else one that comes with Nightjar, imported on first use."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def bundled() -> dict[str, Path]:
 
 
 async def take_suite(name: str, database: Database) -> tuple[SuiteVersion, bool]:
-    """The newest version of a suite (or NAME@VERSION), and whether it was a bundled one, imported just now.
+    """The newest version of a suite (or NAME@VERSION), and whether it is a bundled one that was imported just now.
 
-    Raises UnknownNameError with the nearest names, bundled ones among them.
+    Raises UnknownNameError with the nearest names, including bundled ones.
     """
     files = bundled()
     try:

@@ -1,4 +1,4 @@
-"""What a suite file says, once read and validated, whatever its format. Pure."""
+"""The content of a suite file, read and validated, whatever its format. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence, Text, Value, sequence_key
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""Names of suites, runs and schedules: nothing in them can leave a folder."""
+"""Names of suites, runs and schedules: as file names they cannot leave a folder."""
 
 
 class SuiteContent(Value):
@@ -28,7 +28,7 @@ class SuiteContent(Value):
 
     @property
     def digest(self) -> str:
-        """Content digest of all but `source`: names, tags and expectations included."""
+        """Digest of everything but `source`, including names, tags and expectations."""
         return digest(
             "suite",
             self.name,

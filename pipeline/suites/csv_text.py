@@ -12,7 +12,7 @@ from nightjar.pipeline.suites.located import Located, Path, storable, suite_erro
 
 
 def parse_csv(text: str, file: str) -> Located:
-    """A list with a mapping per row, all values texts; empty cells are left out. Raises SuiteError."""
+    """A list with one mapping per row, all values as text; empty cells are left out. Raises SuiteError."""
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
     rows: list[dict[str, str]] = []
     lines: dict[Path, int] = {}
@@ -47,7 +47,7 @@ def _header(cells: list[str], file: str) -> list[str]:
 
 
 def parse_cell(source: Located, path: Path, text: str) -> Any:
-    """A cell that holds JSON. Raises SuiteError with the cell's line."""
+    """The value of a cell that holds JSON. Raises SuiteError with the cell's line."""
     try:
         return parse_json(text, source.file).data
     except SuiteError as error:

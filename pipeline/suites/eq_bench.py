@@ -15,11 +15,11 @@ from nightjar.pipeline.suites.variables import documents_in
 
 SEED = "<SEED>"
 PARAMETERS = {"temperature": 0.7, "min_p": 0.1, "max_tokens": 4000}
-"""Those of EQ-bench's own generation."""
+"""The ones that EQ-bench itself generates with."""
 
 
 class WritingPrompt(BaseModel):
-    """One prompt. `<SEED>` in it is where an iteration's modifier goes."""
+    """One prompt. `<SEED>` in it is replaced by the iteration's modifier."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -45,7 +45,7 @@ def read_eq_bench(source: Located, name: str) -> SuiteContent:
                 raise source.error((key, "writing_prompt"), "{{documents...}} is not known in this format.")
             identity = f"{sequence_id(key)}[{iteration}]"
             if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
-                raise source.error((key,), f"the id {key!r} gives no sequence id of its own ({identity!r}).")
+                raise source.error((key,), f"the id {key!r} gives no unique sequence id ({identity!r}).")
             sequences[identity] = Sequence(
                 id=identity,
                 turns=(TurnSpec(prompt=text, name=prompt.title),),

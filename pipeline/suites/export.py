@@ -13,12 +13,12 @@ from nightjar.pipeline.suites.variables import escaped
 from nightjar.pipeline.suites.yaml_text import reads_as_text
 
 _ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
-"""YAML 1.1 takes these for ends of lines, or drops them, where they are not escaped."""
+"""YAML 1.1 takes these for line breaks, or drops them, unless they are escaped."""
 _SHARED = ("mode", "system", "parameters", "measures")
 
 
 def export_yaml(content: SuiteContent) -> str:
-    """Native YAML. Variables are exported as the sequences they gave; documents with their texts."""
+    """Native YAML. Variables are exported as the sequences that they produced, documents with their texts."""
     sequences = [_sequence(sequence) for sequence in content.sequences]
     shared = {key: sequences[0][key] for key in _SHARED if all(s[key] == sequences[0][key] for s in sequences)}
     data: dict[str, Any] = {
@@ -46,7 +46,9 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "mode": str(sequence.mode),
         "system": escaped(sequence.system),
         "parameters": sequence.parameters,
-        "measures": [one.check if one.value is True else {one.check: one.value} for one in sequence.measures],
+        "measures": [
+            measure.check if measure.value is True else {measure.check: measure.value} for measure in sequence.measures
+        ],
         "documents": [document.model_dump() for document in sequence.documents],
         "turns": [_turn(turn) for turn in sequence.turns],
     }
@@ -66,12 +68,12 @@ def _turn(turn: TurnSpec) -> Any:
 
 
 def _filled(data: dict[str, Any]) -> dict[str, Any]:
-    """Without the fields that say nothing."""
+    """Without empty fields."""
     return {key: value for key, value in data.items() if value not in (None, "", [], {})}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Long texts as blocks, no aliases, and quotes around every text that looks like something else."""
+    """Writes long texts as blocks, no aliases, and quotes around every text that would not be read as text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

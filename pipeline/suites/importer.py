@@ -1,4 +1,4 @@
-"""Storing suites: an immutable version for each content, sequences first, so that a version is never half there."""
+"""Storing suites: one immutable version per content; sequences first, so that a version is never incomplete."""
 
 from __future__ import annotations
 
@@ -13,30 +13,20 @@ from nightjar.pipeline.suites.content import SuiteContent
 
 BATCH_CHARS = 8 * 2**20
 RACES = 20
-"""Imports of other contents under one name that may come between before we give up."""
+"""How many concurrent imports under the same name may get in first before we give up."""
 MAX_REFERENCES_CHARS = 10 * 2**20
-"""Size of a suite's list of sequences; MongoDB takes 16 MB a document."""
+"""Largest list of sequences, in characters; MongoDB allows 16 MB per document."""
 
 
 async def import_suite(content: SuiteContent, database: Database) -> tuple[SuiteVersion, bool]:
-    """The stored version with this content, and whether it is new. All or nothing; safe to repeat and to race.
+    """The stored version with this content, and whether it is new. All or nothing.
 
-    Raises SuiteError for a suite with more sequences than a document can list.
+    Safe to repeat and to run concurrently. Raises SuiteError if it has more sequences than one document can list.
     """
     digest = content.digest
     if existing := await SuiteVersion.get(digest):
         return existing, False
-    references = [
-        SequenceRef(
-            id=sequence.id,
-            digest=sequence.digest,
-            document=sequence_key(sequence),
-            turns=len(sequence.turns),
-            mode=sequence.mode,
-            tags=sequence.tags,
-        )
-        for sequence in content.sequences
-    ]
+    references = _references(content)
     if sum(len(reference.model_dump_json()) for reference in references) > MAX_REFERENCES_CHARS:
         raise SuiteError(f"Suite {content.name!r} has too many sequences to be one suite; split it.")
     await _store_sequences(content, database)
@@ -62,14 +52,14 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
                 return existing, False
         else:
             return version, True
-    raise ServiceError(f"Suite {content.name!r} is being imported by many at once; try again.")
+    raise ServiceError(f"Suite {content.name!r} is being imported by many commands at once; try again.")
 
 
 async def load_content(version: SuiteVersion, database: Database) -> SuiteContent:
-    """The content of a stored version, equal to what was imported."""
+    """The content of a stored version, equal to what was imported. Raises ServiceError if sequences are missing."""
     documents = {reference.document for reference in version.sequences}
-    found = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
-    if missing := documents - found.keys():
+    sequences = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
+    if missing := documents - sequences.keys():
         raise ServiceError(
             f"{len(missing)} sequences of suite {version.name!r} are gone from MongoDB; import it again."
         )
@@ -78,15 +68,29 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
         description=version.description,
         licence=version.licence,
         tags=version.tags,
-        sequences=tuple(found[reference.document] for reference in version.sequences),
+        sequences=tuple(sequences[reference.document] for reference in version.sequences),
         rubric=version.rubric,
         primary_metric=version.primary_metric,
         source=version.source,
     )
 
 
+def _references(content: SuiteContent) -> list[SequenceRef]:
+    return [
+        SequenceRef(
+            id=sequence.id,
+            digest=sequence.digest,
+            document=sequence_key(sequence),
+            turns=len(sequence.turns),
+            mode=sequence.mode,
+            tags=sequence.tags,
+        )
+        for sequence in content.sequences
+    ]
+
+
 async def _store_sequences(content: SuiteContent, database: Database) -> None:
-    """Inserts what is absent; sequences are immutable and named by their content, so what is there is equal."""
+    """Inserts missing sequences. They are immutable and named by their content, so existing ones are equal."""
     batch: list[dict[str, Any]] = []
     chars = 0
     for sequence in content.sequences:

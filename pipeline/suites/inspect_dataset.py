@@ -18,13 +18,13 @@ from nightjar.pipeline.suites.storybench import sequence_id
 OWN = ("input", "target", "choices", "id", "metadata")
 REFUSED = ("sandbox", "files", "setup", "checkpoint")
 SHORT_TARGET = 100
-"""A longer target is a text to compare with, not one that a reply holds word for word."""
+"""A longer target is a text to compare with, not one that a reply must contain."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Row = Mapping[str, Any]
 
 
 def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteContent:
-    """One sequence of one turn a sample, in file order. `table`: cells of a CSV file, lists in them as JSON.
+    """One sequence of one turn per sample, in file order. `table`: the rows are from a CSV file, with lists as JSON.
 
     Raises SuiteError.
     """
@@ -44,7 +44,7 @@ def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -
     row = _row(source, index)
     for field in REFUSED:
         if row.get(field) is not None:
-            raise source.error((index, field), f"a sample with {field!r} cannot be taken: nothing of it would be run.")
+            raise source.error((index, field), f"a sample with {field!r} cannot be used: Nightjar would not run it.")
     if "input" not in row:
         raise source.error((index, "input"), "this field is missing.")
     system, prompt = read_input(source, (index, "input"), row["input"])
@@ -70,7 +70,7 @@ def _row(source: Located, index: int) -> Row:
 
 
 def _identity(source: Located, path: Path, value: Any, index: int) -> str:
-    """The sample's id, characters that ids cannot hold as hyphens; its number, from 1, where it has none."""
+    """The sample's id, with hyphens for characters not allowed in ids; without one, its number, from 1."""
     if value is None:
         return str(index + 1)
     identity = sequence_id(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
@@ -118,7 +118,7 @@ def _asked(prompt: str, choices: list[str]) -> str:
 
 
 def _held(targets: list[str]) -> list[Expectation]:
-    """A short target must be in the reply (any of them, where there are several)."""
+    """A short target must be in the reply; of several, any one."""
     if not targets or any(len(target) > SHORT_TARGET or "\n" in target for target in targets):
         return []
     return [Expectation(check="includes", value=targets[0] if len(targets) == 1 else {"any": targets})]
@@ -129,13 +129,13 @@ def _reference(targets: list[str], choices: list[str]) -> str | None:
 
 
 def _tags(source: Located, table: bool) -> Iterator[tuple[str, ...]]:
-    """Metadata as tags: texts by themselves, numbers and truth values with their field's name.
+    """Metadata as tags: texts on their own, numbers and booleans after their field's name.
 
-    Only what at least two samples share groups them; anything else is left out.
+    Only values shared by at least two samples are kept, since only they group anything.
     """
-    found = [_labels(source, index, table) for index in range(len(source.data))]
-    shared = Counter(label for labels in found for label in labels)
-    return (tuple(label for label in labels if shared[label] > 1) for labels in found)
+    labels_by_row = [_labels(source, index, table) for index in range(len(source.data))]
+    shared = Counter(label for labels in labels_by_row for label in labels)
+    return (tuple(label for label in labels if shared[label] > 1) for labels in labels_by_row)
 
 
 def _labels(source: Located, index: int, table: bool) -> list[str]:

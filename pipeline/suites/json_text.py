@@ -21,7 +21,7 @@ def parse_json(text: str, file: str) -> Located:
 
 
 def parse_json_lines(text: str, file: str) -> Located:
-    """A list with one item per line that is not blank; lines as in the file. Raises SuiteError."""
+    """A list with one item per non-blank line; line numbers as in the file. Raises SuiteError."""
     items: list[Any] = []
     lines: dict[Path, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -33,7 +33,7 @@ def parse_json_lines(text: str, file: str) -> Located:
 
 
 class _Scanner:
-    """A recursive reader that knows where it is; strings and numbers are the json module's."""
+    """A recursive reader that tracks its position; strings are read by the json module."""
 
     def __init__(self, text: str, file: str, *, first_line: int = 1) -> None:
         self._text = text
@@ -117,11 +117,11 @@ class _Scanner:
             if self._text.startswith(word, self._at):
                 self._at += len(word)
                 return value
-        found = _NUMBER.match(self._text, self._at)
-        if found is None:
+        match = _NUMBER.match(self._text, self._at)
+        if match is None:
             raise self._error("not JSON: a value is missing.")
-        self._at = found.end()
-        return self._checked(float(found.group()) if found.group(1) or found.group(2) else int(found.group()))
+        self._at = match.end()
+        return self._checked(float(match.group()) if match.group(1) or match.group(2) else int(match.group()))
 
     def _checked(self, value: Any) -> Any:
         if problem := storable(value):
@@ -129,9 +129,9 @@ class _Scanner:
         return value
 
     def _skip_space(self) -> None:
-        found = _SPACE.match(self._text, self._at)
-        assert found is not None, "the pattern matches nothing, too"
-        self._at = found.end()
+        match = _SPACE.match(self._text, self._at)
+        assert match is not None, "the pattern also matches the empty text"
+        self._at = match.end()
 
     def _take(self, char: str) -> bool:
         if self._text.startswith(char, self._at):

@@ -1,4 +1,4 @@
-"""Data read from a file, with the line of every field, so that an error can say where. Pure."""
+"""Data read from a file, with the line of every field, so that errors can name the place. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 
 MAX_DEPTH = 40
-"""Levels of nesting a file may have."""
+"""Levels of nesting that a file may have."""
 LONGEST_MESSAGE = 1_000
 _INT64 = 2**63
 
@@ -35,11 +35,11 @@ class Located:
         return None
 
     def error(self, path: Path, message: str) -> SuiteError:
-        """The error to raise for a field: file, line, field, and what is wrong."""
+        """The error to raise for a field: it names file, line, field and what is wrong."""
         return suite_error(self.file, self.line(path), message, path)
 
     def validate(self, model: type[M], path: Path = ()) -> M:
-        """The data at `path` as a model. Raises SuiteError for the first field that is wrong."""
+        """The data at `path` as a model. Raises SuiteError for the first invalid field."""
         try:
             return model.model_validate(self.at(path))
         except ValidationError as error:
@@ -48,6 +48,7 @@ class Located:
             raise self.error(path + where, describe_error(dict(first), model)) from None
 
     def at(self, path: Path) -> Any:
+        """The data at a path, which must exist."""
         data = self.data
         for step in path:
             data = data[step]
@@ -55,10 +56,11 @@ class Located:
 
 
 def suite_error(file: str, line: int | None, message: str, path: Path = ()) -> SuiteError:
+    """The error to raise: file, line and field, then the message, cut to LONGEST_MESSAGE characters."""
     where = ", ".join(
         [file] + ([] if line is None else [f"line {line}"]) + ([f"field {dotted_path(path)}"] if path else [])
     )
-    if len(message) > LONGEST_MESSAGE:  # it quotes the file, where anything may stand
+    if len(message) > LONGEST_MESSAGE:  # it quotes the file, which may contain anything
         message = f"{message[:LONGEST_MESSAGE]} ..."
     return SuiteError(f"{where}: {message}")
 
@@ -72,7 +74,7 @@ def dotted_path(path: Path) -> str:
 
 
 def describe_error(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """A pydantic error in the words of a suite's author."""
+    """A pydantic error in terms that a suite's author understands."""
     kind, message = error["type"], str(error["msg"])
     match kind:
         case "extra_forbidden":
@@ -92,7 +94,7 @@ def describe_error(error: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 
 def storable(value: Any) -> str | None:
-    """Why MongoDB cannot hold a number or a text, or None."""
+    """Why MongoDB cannot store a number or a text; None if it can."""
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         return f"the number {value} does not fit 64 bits."
     if isinstance(value, float) and not abs(value) < float("inf"):

@@ -1,4 +1,4 @@
-"""MT-bench's `question.jsonl`: a question a line, two turns each. Pure."""
+"""MT-bench's `question.jsonl`: one question per line, two turns each. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _identity(value: object) -> str:
 
 
 class Question(BaseModel):
-    """One line. `reference` has a text per turn; an empty one means that there is none."""
+    """One line. `reference` has a text per turn; an empty one means no reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -48,7 +48,7 @@ class Question(BaseModel):
 
 
 def read_mt_bench(source: Located, name: str) -> SuiteContent:
-    """One sequence a question, in file order; its category becomes its tag. Raises SuiteError."""
+    """One sequence per question, in file order; the category becomes the tag. Raises SuiteError."""
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
         question = source.validate(Question, (index,))

@@ -1,4 +1,4 @@
-"""The native suite format: a validated file -> the suite's content. Pure but for the documents' texts, passed in."""
+"""The native suite format: a validated file -> the suite's content. Pure: the documents' texts are passed in."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nightjar.pipeline.suites.variables import Row
 
 MAX_SEQUENCES = 50_000
 ReadText = Callable[[str], str]
-"""Reads a document's file, given as the suite file names it. Raises ValueError with the reason."""
+"""Reads a document's file, by the name that the suite file gives. Raises ValueError with the reason."""
 
 
 def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent:
-    """The content of a `nightjar: 1` file; `name` is used where the file gives none. Raises SuiteError."""
+    """The content of a `nightjar: 1` file; `name` is used if the file has none. Raises SuiteError."""
     suite = source.validate(SuitePart)
     shared = {part.name: _document(source, ("documents", i), part, read_text) for i, part in enumerate(suite.documents)}
     if len(shared) < len(suite.documents):
@@ -55,7 +55,7 @@ class _Builder:
     read_text: ReadText
 
     def sequences(self, part: SequencePart, path: Path) -> Iterator[Sequence]:
-        """One sequence per row of values that differs in what the sequence uses; one where it uses none."""
+        """One sequence per distinct row of the values that it uses; a single one if it uses none."""
         system = part.system if "system" in part.model_fields_set else self.suite.system
         used = self._names(part, system)
         rows, rows_path = part.variables, (*path, "variables")
@@ -76,7 +76,7 @@ class _Builder:
                 yield self._sequence(part, system, values, self._row_id(part, row, (*rows_path, index), index), path)
 
     def check_shared(self, sequences: list[Sequence]) -> None:
-        """What the suite offers to its sequences must be used by one of them."""
+        """Raises SuiteError unless every document and variable of the suite is used by some sequence."""
         taken = {document.name for sequence in sequences for document in sequence.documents}
         for index, part in enumerate(self.suite.documents):
             if part.name not in taken:

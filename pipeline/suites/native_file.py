@@ -1,6 +1,6 @@
 """The native suite format, field by field: what a `nightjar: 1` file may say. Pure.
 
-`docs/suite.schema.json` is made from these models (`published_schema`).
+`docs/suite.schema.json` is generated from these models (`published_schema`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TAG_PATTERN = r"^[^\W_][\w .,'()&+!?#-]{0,99}$"
 """Tags: letters and digits of any script, spaces, and a little punctuation; no colon, slash or control."""
 ROW_PATTERN = r"[\w .,'()&+!?#-]{1,60}"
 ID_PATTERN = rf"{TAG_PATTERN[:-1]}(\[{ROW_PATTERN}\])?$"
-"""Sequence ids: as tags; with the row in brackets, where variables made a sequence."""
+"""Sequence ids: like tags, followed by the row in brackets if variables made the sequence."""
 
 
 def _not_blank(text: str) -> str:

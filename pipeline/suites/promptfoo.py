@@ -1,7 +1,7 @@
 """A declared subset of promptfoo's configuration: prompts, variables, tests and assertions that are checks. Pure.
 
-What lies outside the subset is refused with its line, never left out: a test that promptfoo would run and we would
-not must not look passed.
+What lies outside the subset is refused, with its line, and never silently left out: a test that promptfoo would run
+and we would not must not look as if it had passed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nightjar.pipeline.suites.storybench import sequence_id
 
 TOP = ("description", "prompts", "tests", "defaultTest")
 PASSED_OVER = ("providers", "targets", "sharing", "outputPath", "tags", "$schema")
-"""What says which models are asked and where results go: with Nightjar, `enqueue` and `report` say that."""
+"""Ignored: they say which models are asked and where results go, which in Nightjar `enqueue` and `report` say."""
 TEST = ("description", "vars", "assert", "metadata")
 DEFAULT_TEST = ("vars", "assert", "metadata")
 PROMPT = ("id", "label", "raw")
@@ -31,7 +31,7 @@ Vars = dict[str, str | int | float | bool]
 
 
 def read_promptfoo(source: Located, name: str) -> SuiteContent:
-    """A sequence of one turn per test and prompt, in file order. Raises SuiteError for what is not in the subset."""
+    """A sequence of one turn per test and prompt, in file order. Raises SuiteError for anything outside the subset."""
     data = source.data
     only(source, (), data, (*TOP, *PASSED_OVER))
     prompts = _items(source, data, "prompts", "a list of texts")
@@ -61,14 +61,14 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
 
 
 def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None:
-    """Raises SuiteError for the first field that the subset does not have."""
+    """Raises SuiteError for the first field that is not in the subset."""
     if not isinstance(data, Mapping):
         raise source.error(path, "must be a mapping of fields.")
     for key in data:
         if key not in known:
             raise source.error(
                 (*path, key),
-                f"promptfoo's {key!r} cannot be taken here; Nightjar reads {', '.join(known)}. Take it out, or write "
+                f"promptfoo's {key!r} cannot be used here; Nightjar reads {', '.join(known)}. Remove it, or write "
                 "the suite in the native format (docs/suites.md).",
             )
 
@@ -88,21 +88,23 @@ def _sequence(
 
 
 def _messages(prompt: str) -> list[Any] | None:
-    """A prompt that is a JSON list is promptfoo's way to write chat messages."""
+    """The chat messages of a prompt that is a JSON list, as promptfoo writes them; else None."""
     if not prompt.lstrip().startswith("["):
         return None
     try:
-        found = json.loads(prompt)
+        messages = json.loads(prompt)
     except ValueError:
         return None
-    return found if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else None
+    return (
+        messages if isinstance(messages, list) and all(isinstance(message, Mapping) for message in messages) else None
+    )
 
 
 def _filled(source: Located, path: Path, value: Any, values: Vars) -> Any:
     """Texts with the variables put in. Raises SuiteError for template code and for names without a value."""
     if isinstance(value, str):
         if _CODE.search(value):
-            raise source.error(path, "only plain {{name}} placeholders can be taken, no template code.")
+            raise source.error(path, "only plain {{name}} placeholders can be used, no template code.")
         if unknown := sorted(variables.names_in(value) - values.keys()):
             raise source.error(path, f"no variable of this test is called {unknown[0]!r}.")
         return variables.fill_text(value, values)
@@ -118,7 +120,7 @@ def _vars(source: Located, path: Path, given: Any) -> Vars:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(value, str | int | float | bool):
             raise source.error((*path, key), "a variable is a plain name with a text, a number, true or false.")
         if isinstance(value, str) and value.startswith("file://"):
-            raise source.error((*path, key), "a variable's value is written here, not in a file of its own.")
+            raise source.error((*path, key), "a variable's value must be written here, not in a separate file.")
     return dict(given)
 
 
@@ -126,12 +128,12 @@ def _expect(source: Located, path: Path, test: Mapping[str, Any], values: Vars) 
     given = test.get("assert", [])
     if not isinstance(given, list):
         raise source.error((*path, "assert"), "must be a list of assertions.")
-    found = []
+    expectations = []
     for index, item in enumerate(given):
         here = (*path, "assert", index)
         filled = _filled(source, here, item, values)
-        found += read_assertion(source, here, filled)
-    return found
+        expectations += read_assertion(source, here, filled)
+    return expectations
 
 
 def _items(source: Located, data: Mapping[str, Any], key: str, what: str) -> list[Any]:
@@ -148,7 +150,7 @@ def _title(test: Mapping[str, Any], index: int) -> str:
 
 
 def _check_used(source: Located, path: Path, test: Mapping[str, Any], prompts: list[Any], asserts: list[Any]) -> None:
-    """A variable of a test that nothing uses is a misspelt one."""
+    """Raises SuiteError for an unused variable of a test: it is probably misspelt."""
     used = variables.names_in([prompts, asserts])
     for name in test.get("vars", {}):
         if name not in used:

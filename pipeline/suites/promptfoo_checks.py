@@ -1,4 +1,4 @@
-"""promptfoo's assertions as Nightjar's checks, those that mean the same. Pure."""
+"""promptfoo's assertions as Nightjar's checks, if there is one that means the same. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Check = tuple[str, Any]
 
 
 def _texts(value: Any) -> list[str]:
-    """A list of texts; promptfoo also takes one text with commas."""
+    """A list of texts; promptfoo also accepts one text with commas."""
     given = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     return [str(item).strip() for item in given]
 
@@ -45,23 +45,23 @@ _WANT_NO_VALUE = ("is-json",)
 
 
 def read_assertion(source: Located, path: Path, data: Any) -> list[Expectation]:
-    """The expectation of one assertion. Raises SuiteError for one that has no equal here."""
+    """The expectation for one assertion. Raises SuiteError if it has no equivalent."""
     if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
         raise source.error(path, "an assertion is a mapping with a type and a value.")
     kind, value = data["type"], data.get("value")
     if kind not in MAPPED:
         raise source.error(
             (*path, "type"),
-            f"promptfoo's assertion {kind!r} has no equal here: Nightjar runs no code of a suite and asks no model for "
-            f"a check. Taken are {', '.join(MAPPED)}.",
+            f"promptfoo's assertion {kind!r} has no equivalent: Nightjar runs no code from suites and asks no model "
+            f"for a check. It can use {', '.join(MAPPED)}.",
         )
     for key in data:
         if key not in ("type", "value", "description", "metric"):
-            raise source.error((*path, key), f"promptfoo's {key!r} of an assertion cannot be taken: take it out.")
+            raise source.error((*path, key), f"promptfoo's {key!r} of an assertion cannot be used: remove it.")
     if kind not in _WANT_NO_VALUE and (value is None or isinstance(value, Mapping)):
-        raise source.error((*path, "value"), f"{kind} wants a value: a text, a number or a list of texts.")
+        raise source.error((*path, "value"), f"{kind} needs a value: a text, a number or a list of texts.")
     if isinstance(value, str) and value.startswith("file://"):
-        raise source.error((*path, "value"), "a value is written here, not in a file of its own.")
+        raise source.error((*path, "value"), "a value must be written here, not in a separate file.")
     check, argument = MAPPED[kind](value)
     try:
         validate_check(check, argument)

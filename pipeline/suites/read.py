@@ -23,10 +23,12 @@ from nightjar.pipeline.suites.yaml_text import parse_yaml
 MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20
 MAX_SEQUENCE_CHARS = 4 * 2**20
-"""Characters of one sequence; MongoDB takes 16 MB, and a character may be 4 bytes."""
+"""Largest sequence, in characters; MongoDB allows 16 MB, and a character may take 4 bytes."""
 
 
 class Format(StrEnum):
+    """The formats that suites can be read from."""
+
     NATIVE = "native"
     MT_BENCH = "mt-bench"
     STORYBENCH = "storybench"
@@ -38,7 +40,7 @@ class Format(StrEnum):
 def read_suite(path: Path, format: str | None = None, name: str | None = None) -> SuiteContent:
     """The validated content of a suite file.
 
-    `format`: one of `Format`, guessed from the content where None. `name` replaces the suite's own name.
+    `format`: one of `Format`; None: detected from the content. `name` replaces the suite's own name.
     Raises SuiteError that names file, line and field; UsageError for an unknown format or a bad name.
     """
     if format is not None and format not in list(Format):
@@ -87,7 +89,7 @@ def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
         raise suite_error(
             path.name,
             None,
-            "this is no suite that Nightjar knows by its looks. Name its format with --format: "
+            "this is not a suite format that Nightjar recognises. Name its format with --format: "
             f"{', '.join(Format)}. A native suite begins with `nightjar: 1`.",
         )
     return source, kind
@@ -139,7 +141,7 @@ def _text(path: Path, shown: str, limit: int) -> str:
 
 
 def _document_text(suite_file: Path, name: str) -> str:
-    """A document beside the suite file or below. Raises ValueError: nothing else on the disk may be read."""
+    """The text of a document beside the suite file or below it. Raises ValueError for any other place."""
     folder = suite_file.resolve().parent
     target = (folder / name).resolve()
     if not target.is_relative_to(folder) or target == folder:

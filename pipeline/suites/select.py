@@ -11,7 +11,7 @@ from nightjar.jobs.documents import SequenceRef
 def select(sequences: Sequence[SequenceRef], only: Sequence[str] = (), limit: int | None = None) -> list[SequenceRef]:
     """The sequences with one of these tags or ids, in suite order, at most `limit` of them.
 
-    The id of a sequence with variables takes all its rows. Raises UnknownNameError for a word that selects nothing.
+    The id of a sequence with variables selects all its rows. Raises UnknownNameError for a word that selects nothing.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}: it must be 1 or more.")

@@ -23,7 +23,7 @@ class Prompt(BaseModel):
 
 
 def read_storybench(source: Located, name: str) -> SuiteContent:
-    """One sequence a key, its prompts as turns, in file order. Raises SuiteError."""
+    """One sequence per key, with its prompts as turns, in file order. Raises SuiteError."""
     if not isinstance(source.data, dict) or not source.data:
         raise source.error((), "a Storybench file is an object: sequence name -> list of {name, text}.")
     sequences: dict[str, Sequence] = {}
@@ -32,7 +32,7 @@ def read_storybench(source: Located, name: str) -> SuiteContent:
             raise source.error((key,), "must be a list of {name, text} with at least one prompt.")
         identity = sequence_id(key)
         if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
-            raise source.error((key,), f"the name {key!r} gives no sequence id of its own ({identity!r}).")
+            raise source.error((key,), f"the name {key!r} gives no unique sequence id ({identity!r}).")
         turns = []
         for index in range(len(prompts)):
             prompt = source.validate(Prompt, (key, index))
@@ -44,5 +44,5 @@ def read_storybench(source: Located, name: str) -> SuiteContent:
 
 
 def sequence_id(key: str) -> str:
-    """A sequence's name as an id: characters that ids cannot hold become hyphens."""
+    """A sequence's name as an id: characters not allowed in ids become hyphens."""
     return _UNFIT.sub("-", key).strip(" -")

@@ -1,6 +1,6 @@
 """`{{name}}` placeholders in a suite's texts. Pure.
 
-`{{documents.name}}` is left alone: documents are put in when a prompt is rendered. A backslash before a placeholder
+`{{documents.name}}` is left alone: documents are inserted when a prompt is rendered. A backslash before a placeholder
 makes it plain text: `\\{{name}}` stands for `{{name}}`.
 """
 
@@ -17,9 +17,9 @@ Row = Mapping[str, str | int | float | bool]
 
 
 def names_in(value: Any) -> set[str]:
-    """Names of the variables that a text, or all texts within lists and mappings, ask for."""
+    """Names of the variables in a text, or in all texts within lists and mappings."""
     if isinstance(value, str):
-        return {found.group(2) for found in _PLACEHOLDER.finditer(value) if not found.group(1)}
+        return {match.group(2) for match in _PLACEHOLDER.finditer(value) if not match.group(1)}
     if isinstance(value, Mapping):
         return names_in(list(value.keys())) | names_in(list(value.values()))
     if isinstance(value, list | tuple):
@@ -28,7 +28,7 @@ def names_in(value: Any) -> set[str]:
 
 
 def fill(value: Any, row: Row) -> Any:
-    """The value with a row's values put in. A text that is nothing but one placeholder becomes the value itself."""
+    """The value with a row's values filled in. A text that is just one placeholder becomes the value itself."""
     if isinstance(value, str):
         whole = _PLACEHOLDER.fullmatch(value)
         return row[whole.group(2)] if whole and not whole.group(1) else fill_text(value, row)
@@ -40,22 +40,23 @@ def fill(value: Any, row: Row) -> Any:
 
 
 def fill_text(text: str, row: Row) -> str:
-    """The text with a row's values put in, written as text."""
+    """The text with a row's values filled in, as text."""
 
-    def put(found: re.Match[str]) -> str:
-        return found.group()[1:] if found.group(1) else written(row[found.group(2)])
+    def put(match: re.Match[str]) -> str:
+        return match.group()[1:] if match.group(1) else written(row[match.group(2)])
 
     return _PLACEHOLDER.sub(put, text)
 
 
 def written(value: str | int | float | bool) -> str:
+    """A variable's value as it appears in a text; booleans as true and false."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def escaped(value: Any) -> Any:
     """The inverse of `fill` with an empty row: every placeholder is marked as plain text."""
     if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda found: "\\" + found.group(), value)
+        return _PLACEHOLDER.sub(lambda match: "\\" + match.group(), value)
     if isinstance(value, Mapping):
         return {escaped(key): escaped(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -64,5 +65,5 @@ def escaped(value: Any) -> Any:
 
 
 def documents_in(text: str) -> set[str]:
-    """Names of the documents that a prompt puts in."""
-    return {found.group(1) for found in DOCUMENT_PLACEHOLDER.finditer(text)}
+    """Names of the documents that a prompt inserts."""
+    return {match.group(1) for match in DOCUMENT_PLACEHOLDER.finditer(text)}

@@ -1,4 +1,4 @@
-"""YAML as suites use it, read without trust: positions kept, no tags, few aliases, no duplicate keys. Pure.
+"""YAML as suites use it, read as untrusted input: with positions, no tags, few aliases, no duplicate keys. Pure.
 
 Plain scalars follow YAML 1.2's core schema: `yes`, `no`, `on` and dates are texts; only true, false, null and numbers
 are not.
@@ -16,7 +16,7 @@ from nightjar.pipeline.suites.located import MAX_DEPTH, Located, Path, storable,
 
 MAX_ALIASES = 100
 MAX_ALIASED_NODES = 100_000
-"""Fields and items that aliases may repeat, counted as often as they are repeated."""
+"""How many fields and items aliases may repeat, counting every repetition."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -30,7 +30,7 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 
 
 def reads_as_text(plain: str) -> bool:
-    """True when a text without quotes stays a text."""
+    """Whether the text, written without quotes, is read as text."""
     return not any(pattern.fullmatch(plain) for pattern, _ in _PLAIN)
 
 
@@ -48,7 +48,7 @@ def parse_yaml(text: str, file: str) -> Located:
 
 
 class _Reader:
-    """Builds data from the parser's events; depth, aliases and keys are checked on the way."""
+    """Builds data from the parser's events, checking depth, aliases and keys on the way."""
 
     def __init__(self, events: Iterator[Any], file: str) -> None:
         self._events = events

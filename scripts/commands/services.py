@@ -71,11 +71,16 @@ def _show(settings: Settings, *, as_json: bool) -> None:
         columns = ("name", "state", "address", "pid>", "version", "size>", "since")
         rows = [
             [
-                view.name, view.state, view.address, view.pid, view.version,
-                None if view.size_bytes is None else decimal(view.size_bytes), _local(view.since),
+                view.name,
+                view.state,
+                view.address,
+                view.pid,
+                view.version,
+                None if view.size_bytes is None else decimal(view.size_bytes),
+                _local(view.since),
             ]
             for view in views
-        ]  # fmt: skip
+        ]
         console().print(table(None, columns, rows))
         for view in views:
             told = ". ".join(part for part in (view.reason, view.data and f"Its data are in {view.data}") if part)

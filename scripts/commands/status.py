@@ -151,17 +151,31 @@ def _run_row(run: Any) -> tuple[Any, ...]:
     reason = run.wait or (run.reason if run.reason != run.status.lower() else None)
     status = f"{run.status} ({reason})" if reason else str(run.status)
     return (
-        run.name, status, run.jobs["DONE"], run.jobs["PENDING"] + run.jobs["RUNNING"], run.jobs["DEAD"], share,
-        run.turns["committed"], run.turns["empty"], run.retries, None if run.eta_s is None else _duration(run.eta_s),
-    )  # fmt: skip
+        run.name,
+        status,
+        run.jobs["DONE"],
+        run.jobs["PENDING"] + run.jobs["RUNNING"],
+        run.jobs["DEAD"],
+        share,
+        run.turns["committed"],
+        run.turns["empty"],
+        run.retries,
+        None if run.eta_s is None else _duration(run.eta_s),
+    )
 
 
 def _worker_row(worker: Any) -> tuple[Any, ...]:
     state = f"{worker.state}: {worker.reason}" if worker.reason else worker.state
     return (
-        worker.id, worker.model, worker.device, state, f"{worker.slots_used}/{worker.slots}",
-        f"{worker.tokens_per_s:.0f}", worker.wasted_tokens, f"{worker.beat_age_s:.0f} s",
-    )  # fmt: skip
+        worker.id,
+        worker.model,
+        worker.device,
+        state,
+        f"{worker.slots_used}/{worker.slots}",
+        f"{worker.tokens_per_s:.0f}",
+        worker.wasted_tokens,
+        f"{worker.beat_age_s:.0f} s",
+    )
 
 
 def _duration(seconds: float) -> str:

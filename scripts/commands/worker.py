@@ -48,9 +48,7 @@ async def _serve(
 ) -> int:
     from nightjar.workers.process.main import WorkerOptions, serve
 
-    options = WorkerOptions(
-        model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent
-    )  # fmt: skip
+    options = WorkerOptions(model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent)
     async with open_session(service=True) as session:
         return await serve(options, session.settings, session.database, session.urls.redis)
 

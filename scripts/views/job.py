@@ -88,9 +88,15 @@ def print_job(data: dict[str, Any]) -> None:
 def _attempt_row(attempt: dict[str, Any]) -> list[Any]:
     began = attempt["started_at"].partition(".")[0].replace("T", " ").rstrip("Z")
     return [
-        attempt["fence"], _shown(attempt["waited_s"]), began, _shown(attempt["lasted_s"]), attempt["worker"],
-        attempt["end"] or "running", attempt["turns_committed"], attempt["error"],
-    ]  # fmt: skip
+        attempt["fence"],
+        _shown(attempt["waited_s"]),
+        began,
+        _shown(attempt["lasted_s"]),
+        attempt["worker"],
+        attempt["end"] or "running",
+        attempt["turns_committed"],
+        attempt["error"],
+    ]
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

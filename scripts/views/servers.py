@@ -53,10 +53,17 @@ def _embedded(found: ServerStatus) -> ServerView:
         "dead": f"It ended by itself: look into {found.log}. To start it again: nightjar services up",
     }
     return ServerView(
-        name=found.name, kind="embedded", state=found.state, address=found.address, pid=found.pid,
-        version=found.version, data=str(found.data), size_bytes=found.size_bytes, since=found.since,
+        name=found.name,
+        kind="embedded",
+        state=found.state,
+        address=found.address,
+        pid=found.pid,
+        version=found.version,
+        data=str(found.data),
+        size_bytes=found.size_bytes,
+        since=found.since,
         reason=reasons.get(found.state),
-    )  # fmt: skip
+    )
 
 
 async def _configured_mongo(settings: Settings) -> ServerView:

@@ -75,7 +75,7 @@ def test_what_is_asked_for_does_not_exist(shell: Shell, arguments: tuple[str, ..
         ("empty.jsonl", "", "empty"),
         ("turns.jsonl", json.dumps({"question_id": 1, "category": "math", "turns": ["", "b"]}) + "\n", "line 1"),
     ],
-)  # fmt: skip
+)
 def test_a_suite_file_that_cannot_be_imported(shell: Shell, name: str, text: str, said: str) -> None:
     """The error names file and place, and no part of the suite is stored."""
     (shell.folder / name).write_text(text)

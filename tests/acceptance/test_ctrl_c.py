@@ -22,9 +22,13 @@ def turns(shell: Shell) -> int:
 def test_ctrl_c_in_a_demo_says_how_to_go_on(shell: Shell) -> None:
     command = ["demo", "--name", "interrupted", "--repeats", "200"]
     with subprocess.Popen(
-        [sys.executable, "-m", "nightjar", *command], cwd=shell.folder, env=shell.environ(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as demo:  # fmt: skip
+        [sys.executable, "-m", "nightjar", *command],
+        cwd=shell.folder,
+        env=shell.environ(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as demo:
         try:
             end = time.monotonic() + 120
             while not turns(shell):  # until a reply is there: it is in the middle of its work

@@ -54,10 +54,31 @@ def run(shell: Shell) -> Shell:
     model = shell.folder / f"{MODEL}.gguf"
     shutil.copy(DEMO_MODEL, model)
     shell.ok(
-        "eval", "--suite", "question.jsonl", "--model", model, "--repeats", str(REPEATS), "--seed", "7", "--slots", "1",
-        "--judge", "nightjar-demo", "--rubric", "rubric.yaml", "--set", "max_tokens=40", "--name", "exported",
-        "--self-judging", "--out", "out", "-f", "json",
-    )  # fmt: skip
+        "eval",
+        "--suite",
+        "question.jsonl",
+        "--model",
+        model,
+        "--repeats",
+        str(REPEATS),
+        "--seed",
+        "7",
+        "--slots",
+        "1",
+        "--judge",
+        "nightjar-demo",
+        "--rubric",
+        "rubric.yaml",
+        "--set",
+        "max_tokens=40",
+        "--name",
+        "exported",
+        "--self-judging",
+        "--out",
+        "out",
+        "-f",
+        "json",
+    )
     return shell
 
 
@@ -227,10 +248,31 @@ def test_an_exported_run_is_repeated_word_for_word_elsewhere(run: Shell, report:
         assert (made["id"], made["created"]) == (report["run"]["id"], True)
         assert other.json("run", "import", file)["run"]["created"] is False
         other.ok(
-            "eval", "--suite", "question", "--model", MODEL, "--repeats", str(REPEATS), "--seed", "7", "--slots", "1",
-            "--judge", "nightjar-demo", "--rubric", run.folder / "rubric.yaml", "--self-judging",
-            "--set", "max_tokens=40", "--name", "exported", "--out", "out", "-f", "json",
-        )  # fmt: skip
+            "eval",
+            "--suite",
+            "question",
+            "--model",
+            MODEL,
+            "--repeats",
+            str(REPEATS),
+            "--seed",
+            "7",
+            "--slots",
+            "1",
+            "--judge",
+            "nightjar-demo",
+            "--rubric",
+            run.folder / "rubric.yaml",
+            "--self-judging",
+            "--set",
+            "max_tokens=40",
+            "--name",
+            "exported",
+            "--out",
+            "out",
+            "-f",
+            "json",
+        )
         again = json.loads((tmp_path / "out" / "exported.json").read_text())
     finally:
         embedded.down(Settings(home=home))

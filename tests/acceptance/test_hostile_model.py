@@ -18,8 +18,11 @@ def test_a_model_that_kills_its_worker_is_told(shell: Shell, tmp_path: Path) -> 
     model = killer(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-m", "nightjar", "worker", "--model", str(model), "--gpu", "none"],
-        cwd=shell.folder, env=shell.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as supervisor:  # fmt: skip
+        cwd=shell.folder,
+        env=shell.environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as supervisor:
         try:
             end, reasons = time.monotonic() + 60, [""]
             while not any("SIGABRT" in reason for reason in reasons):

@@ -83,10 +83,25 @@ def test_one_slot_and_one_seed_give_the_same_texts_again(shell: Shell, tmp_path:
     for number in (1, 2):
         out = tmp_path / f"out{number}"
         shell.ok(
-            "eval", "--suite", "story-starters", "--limit", "3", "--model", "nightjar-demo", "--seed", "7",
-            "--slots", "1", "--format", "json", "--out", out, "--set", "temperature=0.8",
+            "eval",
+            "--suite",
+            "story-starters",
+            "--limit",
+            "3",
+            "--model",
+            "nightjar-demo",
+            "--seed",
+            "7",
+            "--slots",
+            "1",
+            "--format",
+            "json",
+            "--out",
+            out,
+            "--set",
+            "temperature=0.8",
             env={"NIGHTJAR_MODEL__FLASH_ATTENTION": "false"},
-        )  # fmt: skip
+        )
         seen.append(texts(read_report(out)))
     assert seen[0] == seen[1]
     assert all(reply for replies in seen[0].values() for reply in replies)

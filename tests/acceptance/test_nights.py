@@ -97,11 +97,41 @@ def test_asking_again_with_another_priority_changes_it_and_says_so(shell: Shell)
 def test_a_schedule_carries_everything(shell: Shell) -> None:
     """All that a night needs, shown again without what the address hides."""
     shell.ok(
-        "schedule", "add", "nightly", "--cron", "0 2 * * *", "--timezone", "Europe/Berlin", "--suite", "checkable",
-        "--model", "nightjar-demo", "--deadline", "07:00", "--overlap", "skip", "--missed", "skip", "--grace", "10m",
-        "--fail-below", "checks:0.5", "--max-missing", "5%", "--strict", "--report", "html,csv", "--keep-nights", "14",
-        "--stalled-after", "20m", "--on-finish", "https://chat.example.org/hooks/secret", "--on-finish", "true",
-    )  # fmt: skip
+        "schedule",
+        "add",
+        "nightly",
+        "--cron",
+        "0 2 * * *",
+        "--timezone",
+        "Europe/Berlin",
+        "--suite",
+        "checkable",
+        "--model",
+        "nightjar-demo",
+        "--deadline",
+        "07:00",
+        "--overlap",
+        "skip",
+        "--missed",
+        "skip",
+        "--grace",
+        "10m",
+        "--fail-below",
+        "checks:0.5",
+        "--max-missing",
+        "5%",
+        "--strict",
+        "--report",
+        "html,csv",
+        "--keep-nights",
+        "14",
+        "--stalled-after",
+        "20m",
+        "--on-finish",
+        "https://chat.example.org/hooks/secret",
+        "--on-finish",
+        "true",
+    )
     (row,) = shell.json("schedule", "list")["schedules"]
     assert (row["overlap"], row["missed"], row["grace_s"], row["keep_nights"]) == ("skip", "skip", 600, 14)
     assert row["enqueue"]["on_finish"] == ["https://chat.example.org/...", "true"]
@@ -134,9 +164,20 @@ def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: She
     """`nightjar dispatcher` is killed again and again around the end of a run whose gate trips."""
     with WebReceiver().serving() as web:
         shell.ok(
-            "enqueue", "--suite", "checkable", "--model", "nightjar-demo", "--name", "n", "--limit", "2",
-            "--max-missing", "0", "--on-finish", web.url,
-        )  # fmt: skip
+            "enqueue",
+            "--suite",
+            "checkable",
+            "--model",
+            "nightjar-demo",
+            "--name",
+            "n",
+            "--limit",
+            "2",
+            "--max-missing",
+            "0",
+            "--on-finish",
+            web.url,
+        )
 
         async def work_is_done(database: Database) -> None:
             await database.jobs.update_many({}, {"$set": {"status": "DONE"}})
@@ -148,8 +189,11 @@ def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: She
         while not web.got and time.monotonic() < deadline:
             dispatcher = subprocess.Popen(
                 [sys.executable, "-m", "nightjar", "dispatcher"],
-                cwd=shell.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                cwd=shell.folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             wait_until = time.monotonic() + (source.uniform(0.9, 2.5) if kills < 4 else 30)
             while time.monotonic() < wait_until and not web.got:
                 time.sleep(0.01)

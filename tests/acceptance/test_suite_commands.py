@@ -123,8 +123,12 @@ def test_ctrl_c_while_waiting_says_how_to_go_on(shell: Shell) -> None:
     command = ["enqueue", "--suite", "checkable", *DEMO, "--limit", "1", "--name", "left-alone", "--wait"]
     with subprocess.Popen(
         [sys.executable, "-m", "nightjar", *command],
-        cwd=shell.folder, env=shell.environ(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as waiting:  # fmt: skip
+        cwd=shell.folder,
+        env=shell.environ(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as waiting:
         try:
             assert waiting.stdout is not None
             assert "Imported the suite 'checkable'" in waiting.stdout.readline()

@@ -45,9 +45,13 @@ class Child:
         self.close()
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module], cwd=PROJECT, text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", self._module],
+            cwd=PROJECT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         threading.Thread(target=_read, args=(self._process, self._lines), daemon=True).start()
         assert self._lines.get(timeout=START_S) == "ready\n"
         return self._process

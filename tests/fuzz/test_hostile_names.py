@@ -18,9 +18,27 @@ from nightjar.workers.library.registry import parse_registry
 from tests.fuzz.amount import examples
 
 PIECES = (
-    "..", ".", "/", "\\", "~", "$HOME", "%2e%2e", "\0", "\n", "\r", " ", "-", "a", "A1", "é", "：",
-    "CON", ":", "*", "\u202e",
-)  # fmt: skip
+    "..",
+    ".",
+    "/",
+    "\\",
+    "~",
+    "$HOME",
+    "%2e%2e",
+    "\0",
+    "\n",
+    "\r",
+    " ",
+    "-",
+    "a",
+    "A1",
+    "é",
+    "：",
+    "CON",
+    ":",
+    "*",
+    "\u202e",
+)
 NOW = datetime(2026, 3, 14, tzinfo=UTC)
 names = st.one_of(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.text(max_size=12))
 

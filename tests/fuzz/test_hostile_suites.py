@@ -56,10 +56,45 @@ GOOD: list[tuple[str, bytes, Format | None]] = [
 ]
 """A sound file of every format."""
 pieces = st.sampled_from(
-    [b"", b":", b"-", b"\n", b"\n  ", b'"', b"'", b"{", b"}}", b"[", b"]", b"{{x}}", b"{{documents.x}}", b"&a ", b"*a",
-     b"!!set ", b"null", b"~", b"1e999", b"99999999999999999999", b"\xff", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"\t",
-     b"? ", b"<<: ", b"--- ", b"%TAG", b"|", b">", b"\xe2\x80\xa8", b"#", b",", b"temperature: -1", b"id: id"]
-)  # fmt: skip
+    [
+        b"",
+        b":",
+        b"-",
+        b"\n",
+        b"\n  ",
+        b'"',
+        b"'",
+        b"{",
+        b"}}",
+        b"[",
+        b"]",
+        b"{{x}}",
+        b"{{documents.x}}",
+        b"&a ",
+        b"*a",
+        b"!!set ",
+        b"null",
+        b"~",
+        b"1e999",
+        b"99999999999999999999",
+        b"\xff",
+        b"\x00",
+        b"\xed\xa0\x80",
+        b"\\ud800",
+        b"\t",
+        b"? ",
+        b"<<: ",
+        b"--- ",
+        b"%TAG",
+        b"|",
+        b">",
+        b"\xe2\x80\xa8",
+        b"#",
+        b",",
+        b"temperature: -1",
+        b"id: id",
+    ]
+)
 
 
 def read(file: Path, kind: str | None) -> str:

@@ -63,9 +63,18 @@ def test_nothing_in_the_rooms_unpickles_evaluates_or_goes_through_a_shell() -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["import pickle", "from pickle import loads", "import joblib.memory", "eval(x)", "os.system('ls')", "yaml.load(f)",
-     "subprocess.run(x, shell=True)", "np.load(f, allow_pickle=True)", "requests.get(u, verify=False)"],
-)  # fmt: skip
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import joblib.memory",
+        "eval(x)",
+        "os.system('ls')",
+        "yaml.load(f)",
+        "subprocess.run(x, shell=True)",
+        "np.load(f, allow_pickle=True)",
+        "requests.get(u, verify=False)",
+    ],
+)
 def test_the_reading_finds_them(text: str) -> None:
     assert list(faults_of(Path("x.py"), ast.parse(text)))
 

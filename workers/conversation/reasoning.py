@@ -23,11 +23,15 @@ class Markers:
 
 
 KNOWN = (
-    Markers(open="<|channel|>analysis<|message|>", close="<|end|><|start|>assistant<|channel|>final<|message|>",
-            lead="<|channel|>final<|message|>"),
+    Markers(
+        open="<|channel|>analysis<|message|>",
+        close="<|end|><|start|>assistant<|channel|>final<|message|>",
+        lead="<|channel|>final<|message|>",
+    ),
     Markers(open="<|think|>", close="<|end|><|begin|>assistant<|content|>", lead="<|content|>"),
-    Markers(open=" to=self<|message|>", close="<|eom|><|start|>assistant to=user<|message|>",
-            lead=" to=user<|message|>"),
+    Markers(
+        open=" to=self<|message|>", close="<|eom|><|start|>assistant to=user<|message|>", lead=" to=user<|message|>"
+    ),
     Markers(open="<|channel>thought", close="<channel|>"),
     Markers(open="<|START_THINKING|>", close="<|END_THINKING|>"),
     Markers(open="<mm:think>", close="</mm:think>"),
@@ -38,7 +42,7 @@ KNOWN = (
     Markers(open="<think>", close="</think>"),
     Markers(open="<think:opensource>", close="</think:opensource>"),
     Markers(open="<thinking>", close="</thinking>"),
-)  # fmt: skip
+)
 """The written forms real templates use; the first whose opening stands in a template is taken."""
 
 
@@ -99,8 +103,9 @@ def _blocks(raw: str, markers: Markers, opened: bool) -> tuple[list[tuple[int, i
     while (start := raw.find(markers.open, at)) >= 0:
         close = raw.find(markers.close, start)
         if close < 0:
-            seen = "".join(raw[a:b] for a, b in zip([0, *(e for _, e in spans)], [*(s for s, _ in spans), start],
-                                                    strict=True))  # fmt: skip
+            seen = "".join(
+                raw[a:b] for a, b in zip([0, *(e for _, e in spans)], [*(s for s, _ in spans), start], strict=True)
+            )
             return (spans, False) if seen.strip() else ([*spans, (start, len(raw))], True)
         at = close + len(markers.close)
         spans.append((start, at))

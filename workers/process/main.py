@@ -111,9 +111,13 @@ async def serve(
     worker = worker_id(os.getpid(), options.started_ms)
     bind_process(worker=worker, model=entry.name)
     beat = Beat(
-        worker=worker, host=socket.gethostname(), pid=os.getpid(), model=entry.name, beat_s=settings.beat_s,
+        worker=worker,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        model=entry.name,
+        beat_s=settings.beat_s,
         database=database,
-    )  # fmt: skip
+    )
     card = CardLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
@@ -146,9 +150,16 @@ class WorkerProcess:
     """The loaded worker, from ready to drained."""
 
     def __init__(
-        self, options: WorkerOptions, settings: Settings, entry: ModelEntry, engine: Engine, beat: Beat,
-        lease: CardLease, database: Database, redis: SecretStr,
-    ) -> None:  # fmt: skip
+        self,
+        options: WorkerOptions,
+        settings: Settings,
+        entry: ModelEntry,
+        engine: Engine,
+        beat: Beat,
+        lease: CardLease,
+        database: Database,
+        redis: SecretStr,
+    ) -> None:
         self._options = options
         self._settings = settings
         self._entry = entry
@@ -181,9 +192,15 @@ class WorkerProcess:
 
     def _held(self, worker: str) -> HeldJobs:
         desk = Desk(
-            engine=self._engine, entry=self._entry, runbook=self._runbook, worker=worker, tally=self._beat.tally,
-            database=self._database, commits=Commits(self._database), floor=asyncio.Semaphore(self._engine.load.slots),
-        )  # fmt: skip
+            engine=self._engine,
+            entry=self._entry,
+            runbook=self._runbook,
+            worker=worker,
+            tally=self._beat.tally,
+            database=self._database,
+            commits=Commits(self._database),
+            floor=asyncio.Semaphore(self._engine.load.slots),
+        )
         return HeldJobs(
             work=lambda hold: run_job(hold, desk),
             runbook=self._runbook,

@@ -121,13 +121,20 @@ class Supervisor:
         if sys.stderr.isatty():
             environment.setdefault("NIGHTJAR_LOG_FORMAT", "console")
         process = await asyncio.create_subprocess_exec(
-            *self._command, *self._arguments, *options, env=environment, stderr=asyncio.subprocess.PIPE,
+            *self._command,
+            *self._arguments,
+            *options,
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
-        )  # fmt: skip
+        )
         child = WorkerChild(
-            pin=pin, process=process, worker=worker_id(process.pid, started_ms), began=monotonic(),
+            pin=pin,
+            process=process,
+            worker=worker_id(process.pid, started_ms),
+            began=monotonic(),
             memory_kills=memory_kills(),
-        )  # fmt: skip
+        )
         self._children.add(child)
         if self._stop.is_set():
             process.terminate()

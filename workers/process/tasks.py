@@ -65,17 +65,23 @@ class Desk:
         engine = self.engine
         template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
         return open_conversation(
-            sequence, template=template, tokenizer=engine.tokenizer, context=engine.load.context,
+            sequence,
+            template=template,
+            tokenizer=engine.tokenizer,
+            context=engine.load.context,
             bos_text=engine.bos_text,
-        )  # fmt: skip
+        )
 
     def _template(self, date: str) -> ChatTemplate | None:
         source = self.entry.template or self.engine.chat_template
         if source is not None and date not in self._templates:
             self._templates[date] = ChatTemplate(
-                source, bos_text=self.engine.bos_text, eos_text=self.engine.eos_text, date=date,
+                source,
+                bos_text=self.engine.bos_text,
+                eos_text=self.engine.eos_text,
+                date=date,
                 reasoning=self.entry.reasoning,
-            )  # fmt: skip
+            )
         return self._templates.get(date)
 
 
@@ -184,9 +190,17 @@ async def _turn(
         draws.append(turn_draw(conversation, plan, resolved, generation, seed=seed))
     assert first is not None
     record = turn_record(
-        conversation, plan, resolved, draws, first, history, summaries=summaries, fence=job.fence, worker=desk.worker,
+        conversation,
+        plan,
+        resolved,
+        draws,
+        first,
+        history,
+        summaries=summaries,
+        fence=job.fence,
+        worker=desk.worker,
         now=utc_now(),
-    )  # fmt: skip
+    )
     return plan, record
 
 

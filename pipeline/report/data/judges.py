@@ -107,9 +107,14 @@ class JudgingReport:
             for judge, verdicts in given.items():
                 for one in verdicts:
                     yield VerdictRow(
-                        job=job, other=None, turn=turn, judge=judge, criterion=one.criterion, value=one.value,
+                        job=job,
+                        other=None,
+                        turn=turn,
+                        judge=judge,
+                        criterion=one.criterion,
+                        value=one.value,
                         reason=one.reason,
-                    )  # fmt: skip
+                    )
         for result in self.bench.pairs:
             yield from _pair_verdicts(result)
 

@@ -77,9 +77,14 @@ def _size(value: float | None) -> str:
 
 
 def _chart(
-    trend: Trend, identity: str, title: str, note: str, show: Callable[[float | None], str], read: Read,
+    trend: Trend,
+    identity: str,
+    title: str,
+    note: str,
+    show: Callable[[float | None], str],
+    read: Read,
     share: bool = False,
-) -> Chart | None:  # fmt: skip
+) -> Chart | None:
     data: list[Row] = []
     for at, night in enumerate(trend.nights):
         for model in trend.models:

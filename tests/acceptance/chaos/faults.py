@@ -20,9 +20,16 @@ from tests.acceptance.chaos.scripted_worker import MODEL
 from tests.workbench import make_run
 
 KINDS = (
-    "kill worker", "kill worker", "kill supervisor", "kill dispatcher", "kill redis", "kill mongo", "stop worker",
-    "term worker", "flushall",
-)  # fmt: skip
+    "kill worker",
+    "kill worker",
+    "kill supervisor",
+    "kill dispatcher",
+    "kill redis",
+    "kill mongo",
+    "stop worker",
+    "term worker",
+    "flushall",
+)
 ENDS: dict[str, Callable[[psutil.Process], None]] = {
     "stop worker": lambda victim: None,
     "stop and term worker": lambda victim: victim.send_signal(signal.SIGTERM),
@@ -94,9 +101,16 @@ def _runs(process: psutil.Process) -> bool:
 
 
 async def endure(
-    house: House, database: Database, *, sequences: int, turns: int, faults: int, seed: int, limit_s: float,
+    house: House,
+    database: Database,
+    *,
+    sequences: int,
+    turns: int,
+    faults: int,
+    seed: int,
+    limit_s: float,
     kinds: tuple[str, ...] = KINDS,
-) -> Counter[str]:  # fmt: skip
+) -> Counter[str]:
     """Makes a run, strikes at even steps of its progress, and waits until it is DONE; the faults by kind."""
     chance = random.Random(seed)
     model = DEMO if house.demo_model else MODEL

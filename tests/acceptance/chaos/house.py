@@ -203,7 +203,13 @@ async def nightjar(house: House, *arguments: str) -> tuple[subprocess.CompletedP
     """A command typed in this house, and how long it took."""
     began = time.monotonic()
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "nightjar", *arguments], env=os.environ | house.environment(),
-        cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        subprocess.run,
+        [sys.executable, "-m", "nightjar", *arguments],
+        env=os.environ | house.environment(),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return done, time.monotonic() - began

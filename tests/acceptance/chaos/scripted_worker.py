@@ -146,9 +146,13 @@ async def main(arguments: list[str]) -> int:
             pins = choose_pins(None, list_cards()) if KNOBS.get("cards") else [Pin()]
             return await Supervisor(burst, pins, session.database, burst=given.burst, command=command).run()
         options = WorkerOptions(
-            model=MODEL, gpu=given.gpu, burst=given.burst, probe=False, started_ms=given.started_ms,
+            model=MODEL,
+            gpu=given.gpu,
+            burst=given.burst,
+            probe=False,
+            started_ms=given.started_ms,
             parent=given.parent,
-        )  # fmt: skip
+        )
         return await serve(options, session.settings, session.database, session.urls.redis, find=find, loader=load)
 
 

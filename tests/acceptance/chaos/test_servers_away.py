@@ -56,9 +56,14 @@ async def start_s(house: House) -> float:
 
 
 COMMANDS = (
-    ("status",), ("doctor",), ("run", "list"), ("run", "show", RUN), ("services", "status"), ("run", "pause", RUN),
+    ("status",),
+    ("doctor",),
+    ("run", "list"),
+    ("run", "show", RUN),
+    ("services", "status"),
+    ("run", "pause", RUN),
     ("run", "resume", RUN),
-)  # fmt: skip
+)
 
 
 async def test_a_black_hole_before_redis(tmp_path: Path) -> None:

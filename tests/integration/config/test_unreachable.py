@@ -147,11 +147,24 @@ def tls_mongo(tmp_path_factory: pytest.TempPathFactory, certificates: Certificat
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        str(find_program(mongod).path), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1",
-        "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--tlsMode", "requireTLS",
-        "--tlsCertificateKeyFile", str(certificates.server), "--tlsCAFile", str(certificates.authority),
+        str(find_program(mongod).path),
+        "--dbpath",
+        str(folder),
+        "--port",
+        str(port),
+        "--bind_ip",
+        "127.0.0.1",
+        "--nounixsocket",
+        "--wiredTigerCacheSizeGB",
+        "0.25",
+        "--tlsMode",
+        "requireTLS",
+        "--tlsCertificateKeyFile",
+        str(certificates.server),
+        "--tlsCAFile",
+        str(certificates.authority),
         "--tlsAllowConnectionsWithoutCertificates",
-    ]  # fmt: skip
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             wait_for(port, server)

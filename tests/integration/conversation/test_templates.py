@@ -15,18 +15,19 @@ import pytest
 
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.parameters import Parameters
-from nightjar.jobs.records import Draw, Timings, TurnRecord
+from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.prompts import open_conversation
 from nightjar.workers.conversation.templates import ChatTemplate, Message
 from nightjar.workers.engine.fake import ByteTokenizer
+from tests.documents import a_turn
 
 PROJECT = Path(__file__).parents[3]
 DATE = "2026-03-14"
 BOS, EOS = "<s>", "</s>"
 TEMPLATES = 70
-"""In the pinned package; docs/templates.md tells of as many."""
+"""In the pinned package; docs/templates.md gives the same number."""
 TOOL_LOOPS = {
     "CohereForAI-c4ai-command-r-plus-tool_use.jinja",
     "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use.jinja",
@@ -225,26 +226,4 @@ def _rendered(template: ChatTemplate, messages: list[Message]) -> str | None:
 
 
 def _turn(index: int, prompt: str, reply: str) -> TurnRecord:
-    draw = Draw(
-        seed=1,
-        reply=reply,
-        reply_ids=tuple(reply.encode()),
-        raw_text=reply,
-        finish_reason="stop",
-        timings=Timings(queue_s=0, prefill_s=0, decode_s=0),
-    )
-    return TurnRecord(
-        index=index,
-        prompt=prompt,
-        draws=(draw,),
-        prompt_tokens=1,
-        reused_tokens=0,
-        prompt_digest="",
-        policy=Parameters().policy,
-        parameters={},
-        sources={},
-        chain="",
-        fence=1,
-        worker="w",
-        committed_at=datetime.fromisoformat(DATE),
-    )
+    return a_turn(index, prompt=prompt, reply=reply, reply_ids=tuple(reply.encode()), policy=Parameters().policy)

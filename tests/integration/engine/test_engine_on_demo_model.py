@@ -182,9 +182,14 @@ async def test_a_model_that_ends_inside_its_thoughts_still_owes_the_answer(engin
     """The end token is likeliest all along: thoughts are closed, and the grammar lets it come after the answer."""
     (end,) = engine.tokenizer.tokenize("<|im_end|>", parse_special=True)
     request = asked(
-        engine, "Judge it.", max_tokens=150, json_schema=SCHEMA, reasoning=("<think>", "</think>"), reasoning_open=True,
+        engine,
+        "Judge it.",
+        max_tokens=150,
+        json_schema=SCHEMA,
+        reasoning=("<think>", "</think>"),
+        reasoning_open=True,
         logit_bias={end: 100.0},
-    )  # fmt: skip
+    )
     reply = await engine.generate(request)
     assert reply.text.startswith("</think>{")
     assert set(json.loads(reply.text.removeprefix("</think>"))) == {"score", "why"}
@@ -323,9 +328,16 @@ async def test_where_a_device_fails_the_probe_each_conversation_is_computed_alon
 def test_the_probe_sees_what_depends_on_company(flash_attention: bool) -> None:
     """Flash attention sums in another order, depending on what else there is; without it nothing differs here."""
     settings = ContextSettings(
-        context=512, slots=4, n_batch=512, n_ubatch=256, threads=1, flash_attention=flash_attention, offload_kv=False,
-        cache_type_k="f16", cache_type_v="f16",
-    )  # fmt: skip
+        context=512,
+        slots=4,
+        n_batch=512,
+        n_ubatch=256,
+        threads=1,
+        flash_attention=flash_attention,
+        offload_kv=False,
+        cache_type_k="f16",
+        cache_type_v="f16",
+    )
     backend = LlamaBackend(LlamaModel(DEMO, gpu_layers=0, mmap=True, mlock=False), settings)
     found = reproducible.logit_differences(backend, 256)
     backend.close()

@@ -18,9 +18,16 @@ from tests.demo_engine import DEMO
 
 CONTEXT = 24
 SETTINGS = ContextSettings(
-    context=CONTEXT, slots=5, n_batch=16, n_ubatch=16, threads=1, flash_attention=False, offload_kv=False,
-    cache_type_k="f16", cache_type_v="f16",
-)  # fmt: skip
+    context=CONTEXT,
+    slots=5,
+    n_batch=16,
+    n_ubatch=16,
+    threads=1,
+    flash_attention=False,
+    offload_kv=False,
+    cache_type_k="f16",
+    cache_type_v="f16",
+)
 Logits = list[npt.NDArray[np.float32]]
 
 

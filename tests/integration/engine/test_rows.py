@@ -14,9 +14,16 @@ from tests.demo_engine import DEMO
 
 SLOTS = 32
 SETTINGS = ContextSettings(
-    context=64, slots=SLOTS, n_batch=2048, n_ubatch=64, threads=1, flash_attention=False, offload_kv=False,
-    cache_type_k="f16", cache_type_v="f16",
-)  # fmt: skip
+    context=64,
+    slots=SLOTS,
+    n_batch=2048,
+    n_ubatch=64,
+    threads=1,
+    flash_attention=False,
+    offload_kv=False,
+    cache_type_k="f16",
+    cache_type_v="f16",
+)
 
 
 class Likeliest:

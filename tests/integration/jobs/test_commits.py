@@ -12,37 +12,26 @@ from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, utc_now
-from nightjar.jobs.parameters import Policy
-from nightjar.jobs.records import Draw, Timings, TurnRecord
+from nightjar.jobs.documents import Job
+from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.states import JobStatus
+from tests.documents import a_job, a_turn
 
 
-def a_turn(job: Job, *, reply_ids: tuple[int, ...] = (1, 2)) -> TurnRecord:
-    draw = Draw(
-        seed=1, reply="r", reply_ids=reply_ids, raw_text="r", finish_reason="stop",
-        timings=Timings(queue_s=0, prefill_s=0, decode_s=0),
-    )  # fmt: skip
-    return TurnRecord(
-        index=0, prompt="p", draws=(draw,), prompt_tokens=3, reused_tokens=0, prompt_digest="p", policy=Policy.TRIM,
-        parameters={}, sources={}, chain=f"c-{job.id}-{job.fence}", fence=job.fence, worker="w", committed_at=utc_now(),
-    )  # fmt: skip
+def turn_of(job: Job, *, reply_ids: tuple[int, ...] = (1, 2)) -> TurnRecord:
+    return a_turn(reply_ids=reply_ids, chain=f"c-{job.id}-{job.fence}", fence=job.fence)
 
 
 @pytest.fixture
 async def held(database: Database) -> list[Job]:
     """Twenty jobs that are claimed."""
-    now = utc_now()
     for n in range(20):
-        await Job(
-            id=f"j{n}", run="r", model="m", sequence="s", sequence_digest="d", sequence_document="d", repeat=n, order=n,
-            due_at=now, turns_total=1, created_at=now,
-        ).insert()  # fmt: skip
+        await a_job(f"j{n}", run="r", repeat=n, order=n, turns_total=1).insert()
     return await ownership.claim({f"j{n}": 0 for n in range(20)}, "w", "host", 30, database)
 
 
 async def commit_all(commits: Commits, jobs: list[Job]) -> list[BaseException | None]:
-    return await asyncio.gather(*(commits.commit(job, a_turn(job), last=True) for job in jobs), return_exceptions=True)
+    return await asyncio.gather(*(commits.commit(job, turn_of(job), last=True) for job in jobs), return_exceptions=True)
 
 
 async def all_done_once() -> bool:
@@ -101,7 +90,7 @@ async def test_an_answer_that_was_lost_commits_nothing_twice(
 async def test_what_cannot_be_written_spoils_no_other(database: Database, held: list[Job]) -> None:
     """A number too large for MongoDB in one turn of twenty."""
     commits = Commits(database)
-    turns = [a_turn(job, reply_ids=(2**70,) if job.id == "j3" else (1,)) for job in held]
+    turns = [turn_of(job, reply_ids=(2**70,) if job.id == "j3" else (1,)) for job in held]
     waiting = [commits.commit(job, turn, last=True) for job, turn in zip(held, turns, strict=True)]
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [job.id for job, answer in zip(held, answers, strict=True) if answer is not None] == ["j3"]

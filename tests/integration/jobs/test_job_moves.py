@@ -13,14 +13,14 @@ from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
-from tests.integration.jobs.test_ownership import make_job, make_run, make_turn
+from tests.documents import a_job, a_run, a_turn
 
 Act = Callable[[Run, Job, Database], Awaitable[object]]
 
 
 async def commit(run: Run, job: Job, database: Database) -> None:
     """The job's last turn."""
-    await database.jobs.bulk_write([ownership.commit_of(job, make_turn(job, 0), last=True)])
+    await database.jobs.bulk_write([ownership.commit_of(job, a_turn(0, fence=job.fence), last=True)])
 
 
 async def take_back(run: Run, job: Job, database: Database) -> None:
@@ -57,8 +57,8 @@ async def moved(act: Act, before: JobStatus, database: Database) -> JobStatus:
     """The status after the act; it is tried as the holder of the job's newest fence would."""
     for collection in (database.jobs, database.runs):
         await collection.delete_many({})
-    run = await make_run(status=RunStatus.ACTIVE).insert()
-    job = await make_job(turns_total=1, payload={}).insert()
+    run = await a_run(status=RunStatus.ACTIVE).insert()
+    job = await a_job(turns_total=1, payload={}).insert()
     if before is not JobStatus.PENDING:
         [job] = await ownership.claim({job.id: 0}, "w", "host", 30, database)
     await database.jobs.update_one({"_id": job.id}, {"$set": {"status": before}})

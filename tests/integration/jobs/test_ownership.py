@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from nightjar.config.errors import LeaseLostError, UsageError
 from nightjar.jobs import backlog, control, leases, ownership
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, RunModel, utc_now
-from nightjar.jobs.parameters import Policy
-from nightjar.jobs.records import AttemptEnd, Draw, Timings, TurnRecord
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.records import AttemptEnd, TurnRecord
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.workers.process.gpu_lease import CardLease
+from tests.documents import a_job, a_run, a_turn
 
 
-def make_run(run_id: str = "run1", **changes: Any) -> Run:
-    fields: dict[str, Any] = {
-        "id": run_id, "name": run_id, "status": RunStatus.ACTIVE, "suite": "s", "suite_name": "s", "suite_version": 1,
-        "sequences": ["a"], "models": [RunModel(name="m")], "repeats": 1, "seed": 1, "date": "2026-11-21",
-        "nightjar_version": "0", "content": "c", "created_at": utc_now(), "jobs_total": 1,
-    }  # fmt: skip
-    return Run(**(fields | changes))
-
-
-def make_job(job_id: str = "job1", **changes: Any) -> Job:
-    fields: dict[str, Any] = {
-        "id": job_id, "run": "run1", "model": "m", "sequence": "a", "sequence_digest": "d", "sequence_document": "d",
-        "repeat": 0, "order": 0, "due_at": utc_now() - timedelta(seconds=1), "turns_total": 2, "created_at": utc_now(),
-    }  # fmt: skip
-    return Job(**(fields | changes))
-
-
-def make_turn(job: Job, index: int, *, empty: str | None = None, chain: str = "") -> TurnRecord:
-    draw = Draw(
-        seed=1, reply="$reply", reply_ids=(1, 2), raw_text="$reply", finish_reason="stop", empty=empty,
-        timings=Timings(queue_s=0, prefill_s=0, decode_s=0),
-    )  # fmt: skip
-    return TurnRecord(
-        index=index, prompt="$prompt", draws=(draw,), prompt_tokens=3, reused_tokens=0, prompt_digest="p",
-        policy=Policy.TRIM, parameters={}, sources={}, chain=chain or f"c{index}-{job.fence}", fence=job.fence,
-        worker="w", committed_at=utc_now(),
-    )  # fmt: skip
+def turn_of(job: Job, index: int, *, empty: str | None = None, chain: str = "") -> TurnRecord:
+    """A turn under the job's fence. Its texts begin with a dollar: an update must not take them for fields."""
+    chain = chain or f"c{index}-{job.fence}"
+    return a_turn(index, prompt="$prompt", reply="$reply", empty=empty, chain=chain, fence=job.fence)
 
 
 async def stored(job_id: str = "job1") -> Job:
@@ -61,8 +37,8 @@ async def claimed(database: Database, job_id: str = "job1", worker: str = "w", l
 
 @pytest.fixture
 async def job(database: Database) -> Job:
-    await make_run().insert()
-    return await make_job().insert()
+    await a_run().insert()
+    return await a_job().insert()
 
 
 async def test_of_many_claims_one_wins(database: Database, job: Job) -> None:
@@ -88,8 +64,8 @@ async def test_a_job_in_backoff_or_with_another_fence_is_not_claimed(database: D
 async def test_turns_are_committed_in_order_and_the_last_ends_the_job(database: Database, job: Job) -> None:
     """Dollar signs in a reply stay text; counters, attempt and status follow."""
     held = await claimed(database)
-    await ownership.commit_turn(held, make_turn(held, 0, empty="no text"), database, last=False)
-    await ownership.commit_turn(held, make_turn(held, 1), database, last=True)
+    await ownership.commit_turn(held, turn_of(held, 0, empty="no text"), database, last=False)
+    await ownership.commit_turn(held, turn_of(held, 1), database, last=True)
     done = await stored()
     assert (done.status, done.turns_committed, done.turns_empty) == (JobStatus.DONE, 2, 1)
     assert [t.draw.reply for t in done.turns] == ["$reply", "$reply"]
@@ -102,7 +78,7 @@ async def test_turns_are_committed_in_order_and_the_last_ends_the_job(database: 
 async def test_a_turn_committed_twice_is_there_once(database: Database, job: Job) -> None:
     """The answer to a commit may be lost; sending it again is no error and adds nothing."""
     held = await claimed(database)
-    turn = make_turn(held, 0)
+    turn = turn_of(held, 0)
     await ownership.commit_turn(held, turn, database, last=False)
     await ownership.commit_turn(held, turn, database, last=False)
     assert (await stored()).turns_committed == 1
@@ -119,7 +95,7 @@ async def test_a_late_owner_can_change_nothing(database: Database, job: Job) -> 
     now = await claimed(database, worker="now")
     assert now.lapses == 1
     with pytest.raises(LeaseLostError):
-        await ownership.commit_turn(late, make_turn(late, 0), database, last=False)
+        await ownership.commit_turn(late, turn_of(late, 0), database, last=False)
     assert not await ownership.release(late, "late", database)
     assert not await ownership.fail(late, Dead(reason="late", counted=("tries",)), "late", database)
     assert await ownership.renew({job.id: late.fence}, "late", 30, database) == {job.id}
@@ -131,7 +107,7 @@ async def test_a_late_owner_can_change_nothing(database: Database, job: Job) -> 
 async def test_a_commit_of_the_wrong_turn_is_refused(database: Database, job: Job) -> None:
     held = await claimed(database)
     with pytest.raises(LeaseLostError):
-        await ownership.commit_turn(held, make_turn(held, 1), database, last=True)
+        await ownership.commit_turn(held, turn_of(held, 1), database, last=True)
 
 
 async def test_release_counts_nothing_and_failures_count_tries(database: Database, job: Job) -> None:
@@ -145,8 +121,9 @@ async def test_release_counts_nothing_and_failures_count_tries(database: Databas
     assert (failed.status, failed.tries) == (JobStatus.PENDING, 1)
     assert failed.due_at > await database.now() + timedelta(seconds=50)
     assert [(a.end, a.error) for a in failed.attempts] == [
-        (AttemptEnd.RELEASED, "drained"), (AttemptEnd.ERROR, "ValueError: $x"),
-    ]  # fmt: skip
+        (AttemptEnd.RELEASED, "drained"),
+        (AttemptEnd.ERROR, "ValueError: $x"),
+    ]
 
 
 async def test_at_most_twenty_attempts_are_kept(database: Database, job: Job) -> None:
@@ -158,13 +135,13 @@ async def test_at_most_twenty_attempts_are_kept(database: Database, job: Job) ->
 
 async def test_pause_takes_running_jobs_back_and_cancel_ends_them(database: Database, job: Job) -> None:
     """Both bump the fence, so the worker's commit is refused; a cancelled run cannot be resumed."""
-    await make_job("job2", order=1).insert()
+    await a_job("job2", order=1).insert()
     held = await claimed(database)
     run = await Run.get("run1")
     assert run is not None
     run = await control.pause(run, database)
     with pytest.raises(LeaseLostError):
-        await ownership.commit_turn(held, make_turn(held, 0), database, last=False)
+        await ownership.commit_turn(held, turn_of(held, 0), database, last=False)
     paused = await stored()
     assert (paused.status, paused.tries, paused.fence) == (JobStatus.PENDING, 0, held.fence + 1)
     run = await control.resume(run, database)
@@ -179,9 +156,9 @@ async def test_pause_takes_running_jobs_back_and_cancel_ends_them(database: Data
 async def test_retry_gives_dead_jobs_a_fresh_start(database: Database, job: Job) -> None:
     """Only those of the reason asked for; the committed turns stay; a DONE run works again."""
     held = await claimed(database)
-    await ownership.commit_turn(held, make_turn(held, 0), database, last=False)
+    await ownership.commit_turn(held, turn_of(held, 0), database, last=False)
     await ownership.fail(held, Dead(reason="ContextError: $ too long", counted=("tries",)), "too long", database)
-    await make_job("job2", order=1, status=JobStatus.DEAD, reason="SIGSEGV").insert()
+    await a_job("job2", order=1, status=JobStatus.DEAD, reason="SIGSEGV").insert()
     run = await Run.get("run1")
     assert run is not None
     run = await control.move(run, RunStatus.JUDGING, database)

@@ -45,9 +45,18 @@ async def count(database: Database, **query: Any) -> int:
 
 def facts(name: str, kind: ModelKind = ModelKind.CHAT, **changes: Any) -> ModelFacts:
     fields: dict[str, Any] = {
-        "name": name, "digest": "d" * 64, "file_name": "f.gguf", "file_bytes": 1, "kind": kind, "architecture": "bert",
-        "parameters": 1, "quantisation": "Q8_0", "vocabulary": 1, "context_train": 512, "layers": 1,
-    }  # fmt: skip
+        "name": name,
+        "digest": "d" * 64,
+        "file_name": "f.gguf",
+        "file_bytes": 1,
+        "kind": kind,
+        "architecture": "bert",
+        "parameters": 1,
+        "quantisation": "Q8_0",
+        "vocabulary": 1,
+        "context_train": 512,
+        "layers": 1,
+    }
     return ModelFacts(**(fields | changes))
 
 

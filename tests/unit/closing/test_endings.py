@@ -101,10 +101,23 @@ def test_hook(text: str, kind: HookKind, target: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "ftp://host/x", "file:///etc/passwd", "https://", "http:///x", "https://host:99999/",
-     "http://h\r\nX: y/", "https://hóst/", "mailto:", "mailto:nobody",
-     "mailto:a@b, c@d", "mailto:a@b%0d%0aBcc:c@d", "echo 'open"],
-)  # fmt: skip
+    [
+        "",
+        "  ",
+        "ftp://host/x",
+        "file:///etc/passwd",
+        "https://",
+        "http:///x",
+        "https://host:99999/",
+        "http://h\r\nX: y/",
+        "https://hóst/",
+        "mailto:",
+        "mailto:nobody",
+        "mailto:a@b, c@d",
+        "mailto:a@b%0d%0aBcc:c@d",
+        "echo 'open",
+    ],
+)
 def test_what_is_no_hook(text: str) -> None:
     with pytest.raises(UsageError, match="--on-finish"):
         parse_hook(text)

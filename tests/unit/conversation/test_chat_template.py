@@ -25,16 +25,21 @@ def render(source: str, messages: list[dict[str, Any]] | None = None, **given: A
         ("{{ messages[0] | tojson }}", '{"role": "user", "content": "Hi <b> é"}'),  # nothing escaped
         ("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true, separators=(',', ':')) }}", '{"a":2,"b":1}'),
         ("{{ messages | tojson(indent=1) | length > 10 }}", "True"),
-        ("{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i > 3 %}{% break %}{% endif %}"
-         "{{ i }}{% endfor %}", "013"),
+        (
+            "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i > 3 %}{% break %}{% endif %}"
+            "{{ i }}{% endfor %}",
+            "013",
+        ),
         ("{% generation %}a{{ 1 }}{% endgeneration %}", "a1"),
         ("{% set ns = namespace(a=1) %}{% for i in range(3) %}{% set ns.a = ns.a + i %}{% endfor %}{{ ns.a }}", "4"),
         ("{{ dict(a=1, **{'b': 2}) }}", "{'a': 1, 'b': 2}"),
         ("{{ strftime_now('%d %b %Y') }}", "14 Mar 2026"),  # the run's date
         ("{{ tools is none }}{{ documents is none }}{{ tools is defined }}", "TrueTrueTrue"),
         ("{{ 'a' ~ 1 ~ none }}{{ 'ab' * 2 }}{{ 7 // 2 }}{{ 2 ** 5 }}{{ '%s-%03d' % ('x', 7) }}", "a1Noneabab332x-007"),
-        ("{{ '{:>4}|{a}'.format(1, a=2) }}{{ ' x '.strip() }}{{ 'a,b'.split(',')[-1] }}{{ 'abc'[::-1] }}",
-         "   1|2xbcba"),
+        (
+            "{{ '{:>4}|{a}'.format(1, a=2) }}{{ ' x '.strip() }}{{ 'a,b'.split(',')[-1] }}{{ 'abc'[::-1] }}",
+            "   1|2xbcba",
+        ),
         ("{% macro m(a) %}[{{ a }}{{ caller() if caller }}]{% endmacro %}{% call m(1) %}x{% endcall %}", "[1x]"),
         ("{% for m in messages recursive %}{{ loop.index }}{{ loop.last }}{{ loop.length }}{% endfor %}", "1True1"),
         ("{% for i in [3, 1, 2] | sort if i > 1 %}{{ i }}{% else %}none{% endfor %}", "23"),
@@ -43,7 +48,7 @@ def render(source: str, messages: list[dict[str, Any]] | None = None, **given: A
         ("{{ missing }}{{ missing is defined }}{{ messages[0].missing is none }}", "FalseFalse"),
         ("{{ [1, 2] | map('string') | join('-') }}{{ [{'a': 1}] | selectattr('a') | list | length }}", "1-21"),
     ],
-)  # fmt: skip
+)
 def test_what_templates_use(source: str, text: str) -> None:
     assert render(source) == text
 
@@ -204,10 +209,13 @@ def test_merged_system_messages() -> None:
         ("<think></think>{{ messages[1].reasoning_content }}{{ messages[1].content.split('</think>')[-1] }}", False),
         ("<think></think>{{ messages[1].reasoning_content }}{{ messages[1].content }}", True),
         ("<think></think>{{ messages[1].content }}", False),  # nowhere to put it
-        ("<think></think>{% if '<think>' in messages[1].content %}{{ raise_exception('x') }}{% endif %}"
-         "{{ messages[1].thinking }}{{ messages[1].content }}", True),
+        (
+            "<think></think>{% if '<think>' in messages[1].content %}{{ raise_exception('x') }}{% endif %}"
+            "{{ messages[1].thinking }}{{ messages[1].content }}",
+            True,
+        ),
     ],
-)  # fmt: skip
+)
 def test_where_past_reasoning_belongs(source: str, fields: bool) -> None:
     assert ChatTemplate(source, date="2026-03-14").reasoning_in_fields is fields
 

@@ -77,13 +77,21 @@ def test_reply_ids_survive_that_are_no_tokenisation_of_their_text(talk: Talks) -
         (TRIMMING, "Yes.", None, None),  # nothing to trim
         (TRIMMING, " Yes. ", None, prompt_ids.TRIMS_REPLIES),
         (STRIPPING, "Hm.</think>Yes.", None, prompt_ids.STRIPPED),
-        (CHAT_TEMPLATE.replace("message['content']", "message['content'] + ('!' if loop.last else '')"), "Yes.", None,
-         prompt_ids.REWRITTEN),
-        (CHAT_TEMPLATE.replace("message['content']", "message['content']|replace('e', 'i')"), "yes", None,
-         prompt_ids.REWRITES_REPLIES),
+        (
+            CHAT_TEMPLATE.replace("message['content']", "message['content'] + ('!' if loop.last else '')"),
+            "Yes.",
+            None,
+            prompt_ids.REWRITTEN,
+        ),
+        (
+            CHAT_TEMPLATE.replace("message['content']", "message['content']|replace('e', 'i')"),
+            "yes",
+            None,
+            prompt_ids.REWRITES_REPLIES,
+        ),
         (CHAT_TEMPLATE, "Yes.", "STOP", None),  # cut between two tokens: the ids up to there are kept
     ],
-)  # fmt: skip
+)
 def test_reasons_for_tokenising_anew(
     talk: Talks, written: Written, template: str, reply: str, stop: str | None, reason: str | None
 ) -> None:

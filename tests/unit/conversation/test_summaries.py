@@ -126,8 +126,13 @@ async def test_documents_are_compressed_in_parts(talk: Callable[..., Any], monke
     """Every part is a generation of its own; the rest of the prompt stays."""
     monkeypatch.setattr(compression, "PART_TOKENS", 300)
     document = "The old house stood alone. " * 36
-    told = talk(["Read: {{ documents.house }} And now?"], documents=[("house", document)], context=1000, max_tokens=60,
-                policy=Policy.SUMMARISE)  # fmt: skip
+    told = talk(
+        ["Read: {{ documents.house }} And now?"],
+        documents=[("house", document)],
+        context=1000,
+        max_tokens=60,
+        policy=Policy.SUMMARISE,
+    )
     model = Summariser("A house.")
     plan, made = await planned(told, model)
     assert plan.prompt == "Read: A house.\nA house.\nA house.\nA house. And now?"
@@ -139,8 +144,13 @@ async def test_documents_are_compressed_in_parts(talk: Callable[..., Any], monke
 
 
 async def test_a_document_compressed_later_changes_the_first_turn(talk: Callable[..., Any]) -> None:
-    told = talk(["Read: {{ documents.house }}", "And?"], documents=[("house", "The old house. " * 55)], context=1000,
-                max_tokens=60, policy=Policy.SUMMARISE)  # fmt: skip
+    told = talk(
+        ["Read: {{ documents.house }}", "And?"],
+        documents=[("house", "The old house. " * 55)],
+        context=1000,
+        max_tokens=60,
+        policy=Policy.SUMMARISE,
+    )
     told.say("r" * 160)
     plan, _ = await planned(told, Summariser("A house."))
     assert "Read: A house.\nA house.«" in plan.text.replace("<|im_end|>", "«")
@@ -197,8 +207,15 @@ def test_other_policies_never_ask_for_a_summary(talk: Callable[..., Any]) -> Non
 def test_a_summary_of_a_thinking_model_is_its_reply_only(talk: Callable[..., Any]) -> None:
     """Thoughts get room of their own and are not part of the summary."""
     template = "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}{# <think> #}"
-    told = talk([f"question {n}" for n in range(6)], template=template, context=850, max_tokens=60,
-                policy=Policy.SUMMARISE, temperature=0.0, stop=["."])  # fmt: skip
+    told = talk(
+        [f"question {n}" for n in range(6)],
+        template=template,
+        context=850,
+        max_tokens=60,
+        policy=Policy.SUMMARISE,
+        temperature=0.0,
+        stop=["."],
+    )
     for n in range(5):
         told.say(f"reply {n} " + "r" * 160)
     asked = ask(told.conversation, 5, told.history, told.resolved.values, told.plans[-1])

@@ -137,9 +137,15 @@ def test_every_request_ends_and_no_cell_is_held_twice(
 ) -> None:
     """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is."""
     limits = DeviceLimits(
-        slots=slots, context=128, n_batch=n_batch, can_copy=shares and slots > 1, can_trim=shares, min_copy=min_copy,
-        replay=kind != "usual", alone=kind == "alone",
-    )  # fmt: skip
+        slots=slots,
+        context=128,
+        n_batch=n_batch,
+        can_copy=shares and slots > 1,
+        can_trim=shares,
+        min_copy=min_copy,
+        replay=kind != "usual",
+        alone=kind == "alone",
+    )
     bench = Bench(limits, fails_at=fails_at)
     for number, (prompt, reply, final) in enumerate(requests):
         for _ in range(arrivals[number] if number < len(arrivals) else 0):

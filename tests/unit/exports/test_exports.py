@@ -130,8 +130,19 @@ def test_junit_counts_what_it_holds() -> None:
 
 def test_junit_says_why_a_check_failed_and_survives_any_reply() -> None:
     """A failed check shows value, limit, prompt and reply; nothing of a reply breaks the document."""
-    about = [PromptSequence.model_validate({"id": "1", "turns": [{"prompt": "Say.", "expect": [
-        {"check": "includes", "value": "fox"}, {"check": "includes", "value": "=cmd()"}]}]})]  # fmt: skip
+    about = [
+        PromptSequence.model_validate(
+            {
+                "id": "1",
+                "turns": [
+                    {
+                        "prompt": "Say.",
+                        "expect": [{"check": "includes", "value": "fox"}, {"check": "includes", "value": "=cmd()"}],
+                    }
+                ],
+            }
+        )
+    ]
     found = cases(factories.report_of([factories.row(about[0], [HOSTILE])], about))
     assert list(found) == [f"1 turn 1 repeat 1: {name}" for name in ("reply", "includes", "includes#2")]
     (failure,) = found["1 turn 1 repeat 1: includes"]

@@ -18,10 +18,17 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[str] = []
         self.written = asyncio.Event()
-        self.desk = cast("Desk", SimpleNamespace(
-            floor=asyncio.Semaphore(1), commits=self, runbook=self, plan=self.plan, conversation=lambda *_: None,
-            tally=SimpleNamespace(turns_done=0, wasted_tokens=0),
-        ))  # fmt: skip
+        self.desk = cast(
+            "Desk",
+            SimpleNamespace(
+                floor=asyncio.Semaphore(1),
+                commits=self,
+                runbook=self,
+                plan=self.plan,
+                conversation=lambda *_: None,
+                tally=SimpleNamespace(turns_done=0, wasted_tokens=0),
+            ),
+        )
         monkeypatch.setattr(tasks, "_turn", self.turn)
         monkeypatch.setattr(tasks, "replay", lambda *_: None)
 

@@ -59,5 +59,8 @@ def test_reasons_stand_beside_the_scores() -> None:
     assert "<li><b>judge.voice</b> 4.00" in page
     turn = json.loads(render(report, "json"))["jobs"][0]["turns"][0]
     assert turn["scores"]["judge.plot"] == {
-        "value": None, "state": "unscored", "answer": None, "reason": "j: no whole JSON",
-    }  # fmt: skip
+        "value": None,
+        "state": "unscored",
+        "answer": None,
+        "reason": "j: no whole JSON",
+    }

@@ -146,9 +146,11 @@ def compared(jobs: Sequence[JobRow], outcomes: Sequence[tuple[PairOutcome | None
     for at, orders in enumerate(outcomes):
         first, second = (_judged(job) for job in (jobs[at], jobs[at + len(ABOUT)]))
         opinion = Opinion(
-            criterion="plot", orders=orders, reasons=(REASON, "no whole JSON" if None in orders else REASON),
+            criterion="plot",
+            orders=orders,
+            reasons=(REASON, "no whole JSON" if None in orders else REASON),
             first_shown=(orders[0] is PairOutcome.WON, orders[1] is PairOutcome.LOST),
-        )  # fmt: skip
+        )
         pair = JudgedPair(first=first, second=second, turn=0)
         results.append(PairResult(pair=pair, names=("amber", "basalt"), opinions={"judge": [opinion]}))
     pairs_of: dict[str, dict[int | None, list[PairResult]]] = {}

@@ -58,9 +58,16 @@ def test_parameters_are_checked_at_once(options: dict[str, Any], error: type[Exc
 
 def test_a_request_survives_being_stored_in_a_schedule() -> None:
     request = make_request(
-        suite="s", models=("m", "n"), repeats=3, seed=7, only=("t",), set_parameters={"temperature": 0},
-        set_model_parameters={"m": {"top_k": 1}}, fail_on_error=0.5, known_models=("m",),
-    )  # fmt: skip
+        suite="s",
+        models=("m", "n"),
+        repeats=3,
+        seed=7,
+        only=("t",),
+        set_parameters={"temperature": 0},
+        set_model_parameters={"m": {"top_k": 1}},
+        fail_on_error=0.5,
+        known_models=("m",),
+    )
     assert make_request(**request.model_dump(mode="json", exclude_defaults=True)) == request
 
 

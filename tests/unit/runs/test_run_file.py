@@ -39,10 +39,16 @@ def data(**changes: Any) -> dict[str, Any]:
     """A whole file; a change names a field by its path, `run__seed`."""
     facts = factories.model_facts("amber-1b")
     run = {
-        "id": "a" * 32, "name": "nightly", "seed": 7, "repeats": 2, "date": "2026-11-20",
-        "sequences": ["sums", "train"], "set_parameters": {"temperature": 0.5}, "nightjar_version": "0.1.0",
+        "id": "a" * 32,
+        "name": "nightly",
+        "seed": 7,
+        "repeats": 2,
+        "date": "2026-11-20",
+        "sequences": ["sums", "train"],
+        "set_parameters": {"temperature": 0.5},
+        "nightjar_version": "0.1.0",
         "created_at": "2026-11-20T22:00:00Z",
-    }  # fmt: skip
+    }
     load = factories.load_facts(60).model_dump(mode="json")
     model = {"name": "amber-1b", "digest": facts.digest, "facts": facts.model_dump(mode="json"), "loads": [load]}
     whole: dict[str, Any] = {

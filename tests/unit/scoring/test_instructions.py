@@ -133,7 +133,7 @@ def test_language_of_few_letters_is_unscored() -> None:
         ({"bullets": {"at_lest": 1}}, "'at_least'"),
         ({"bullets": {}}, "whole number"),
         ({"words": {"exactly": 3, "at_least": 1}}, "at_least and at_most"),
-        ({"words": {"at_least": 3, "at_most": 2}}, "nothing can be so"),
+        ({"words": {"at_least": 3, "at_most": 2}}, "no text can meet that"),
         ({"letter_frequency": {"letter": "ab", "at_least": 1}}, "letter_frequency takes"),
         ({"keyword_frequency": {"at_least": 1}}, "keyword_frequency takes"),
         ({"keywords": []}, "none of them empty"),

@@ -17,10 +17,21 @@ from nightjar.scripts.options.load import LoadOptions
 from nightjar.workers.process.gpus import Card
 
 LOAD = LoadFacts(
-    device="CPU: 2 threads", offloaded_layers=0, context=64, slots=1, n_batch=64, n_ubatch=64, threads=2,
-    flash_attention=False, cache_type_k="f16", cache_type_v="f16", llama_cpp_build="b1", llama_cpp_python="0.1",
-    load_s=0.5, reproducible=True,
-)  # fmt: skip
+    device="CPU: 2 threads",
+    offloaded_layers=0,
+    context=64,
+    slots=1,
+    n_batch=64,
+    n_ubatch=64,
+    threads=2,
+    flash_attention=False,
+    cache_type_k="f16",
+    cache_type_v="f16",
+    llama_cpp_build="b1",
+    llama_cpp_python="0.1",
+    load_s=0.5,
+    reproducible=True,
+)
 CARDS = [Card(index=str(number), uuid=f"GPU-{number}abc", name="NVIDIA L4", memory_bytes=1) for number in range(2)]
 
 

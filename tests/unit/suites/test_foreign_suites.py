@@ -126,8 +126,8 @@ def test_inspect_json_and_csv_say_the_same(tmp_path: Path, kind: str) -> None:
         ({"input": "x", "target": ["A", "B"], "choices": ["1", "2"]}, "[1].target", "one target"),
         ({"input": "x", "target": "C", "choices": ["1", "2"]}, "[1].target", "no letter from A to B"),
         ({"input": "x", "target": "A", "choices": ["1"]}, "[1].choices", "2 to 26"),
-        ({"input": "x", "sandbox": "docker"}, "[1].sandbox", "cannot be taken"),  # it would run code
-        ({"input": "x", "files": {"a": "b"}}, "[1].files", "cannot be taken"),
+        ({"input": "x", "sandbox": "docker"}, "[1].sandbox", "cannot be used"),  # it would run code
+        ({"input": "x", "files": {"a": "b"}}, "[1].files", "cannot be used"),
         ({"input": "x", "id": "///"}, "[1].id", "no sequence id"),
         ({"input": "x", "id": "fr"}, "[1].id", "two samples have the id 'fr'"),
         ({"input": "x", "metadata": ["a"]}, "[1].metadata", "an object"),
@@ -196,8 +196,11 @@ def test_promptfoo_tests_become_sequences(tmp_path: Path) -> None:
     suite = read_suite(write(tmp_path, "promptfooconfig.yaml", PROMPTFOO))
     assert (suite.source, suite.description) == ("promptfooconfig.yaml (promptfoo)", "Capitals")
     assert [s.id for s in suite.sequences] == [
-        "France, in short[1]", "France, in short[2]", "test-2[1]", "test-2[2]",
-    ]  # fmt: skip
+        "France, in short[1]",
+        "France, in short[2]",
+        "test-2[1]",
+        "test-2[2]",
+    ]
     assert [s.system for s in suite.sequences] == [None, "Be brief.", None, "Be brief."]
     assert suite.sequences[3].turns[0].prompt == "Capital of Japan?"
     assert checks(suite, 0) == [
@@ -216,22 +219,22 @@ def test_promptfoo_tests_become_sequences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "field", "message"),
     [
-        (("providers: [openai:gpt-4.1]", "scenarios: []"), 5, "scenarios", "'scenarios' cannot be taken"),
+        (("providers: [openai:gpt-4.1]", "scenarios: []"), 5, "scenarios", "'scenarios' cannot be used"),
         (("{type: equals, value: Paris}", "{type: javascript, value: 'true'}"), 14, ".type", "'javascript' has no"),
         (("{type: equals, value: Paris}", "{type: llm-rubric, value: nice}"), 14, ".type", "'llm-rubric' has no"),
         (("{type: equals, value: Paris}", "{type: contains-json}"), 14, ".type", "'contains-json' has no"),
         (("{type: equals, value: Paris}", "{type: python, value: 'x'}"), 14, ".type", "'python' has no"),
         (("{type: equals, value: Paris}", "{type: equals, value: x, weight: 2}"), 14, ".weight", "'weight'"),
-        (("{type: equals, value: Paris}", "{type: equals}"), 14, ".value", "wants a value"),
-        (("{type: equals, value: Paris}", "{type: equals, value: file://x.txt}"), 14, ".value", "not in a file"),
+        (("{type: equals, value: Paris}", "{type: equals}"), 14, ".value", "needs a value"),
+        (("{type: equals, value: Paris}", "{type: equals, value: file://x.txt}"), 14, ".value", "a separate file"),
         (("{type: equals, value: Paris}", "Paris"), 14, "assert[0]", "mapping with a type"),
         (('value: "[Tt]okyo"', 'value: "(x"'), 20, ".value", "not a regular expression"),
         (('value: "[Tt]okyo"', 'value: "(a{999}){999}"'), 20, ".value", "repeats too much"),
         (("vars: {country: Japan}", "vars: {land: Japan}"), 3, "prompts[0]", "is called 'country'"),
         (("vars: {country: Japan}", "vars: {country: [Japan, Peru]}"), 17, "vars.country", "a text, a number"),
         (("vars: {country: Japan}", "vars: {country: Japan, x: 1}"), 17, "vars.x", "uses the variable 'x'"),
-        (("vars: {country: Japan}", "vars: {country: file://x}"), 17, "vars.country", "not in a file"),
-        (("vars: {country: Japan}", "vars: {country: Japan}\n    threshold: 1"), 18, "threshold", "cannot be taken"),
+        (("vars: {country: Japan}", "vars: {country: file://x}"), 17, "vars.country", "not in a separate file"),
+        (("vars: {country: Japan}", "vars: {country: Japan}\n    threshold: 1"), 18, "threshold", "cannot be used"),
         (("of {{country}}?\n", "of {{country | upper}}?\n"), 3, "prompts[0]", "no template code"),
         (("of {{country}}?\n", "of {% if x %}y{% endif %}?\n"), 3, "prompts[0]", "no template code"),
         (("- What is the capital of {{country}}?", "- file://prompt.txt"), 3, "prompts[0]", "not a file"),

@@ -200,7 +200,7 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
         (TURN + "expect: [fields: {expected: {a: 1}, schema: {type: x}}]", ".expect[0].fields", "not a JSON Schema"),
         # shape
         ("nightjar: 1\nsequences: {a: b}", "line 2, field sequences", "list"),
-        ("- a", "suite.yaml", "no suite that Nightjar knows"),
+        ("- a", "suite.yaml", "not a suite format"),
     ],
 )
 def test_a_mistake_is_named_with_line_and_field(read: Read, text: str, where: str, message: str) -> None:

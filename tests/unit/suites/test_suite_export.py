@@ -18,10 +18,35 @@ RUBRIC = read_rubric({"criteria": [{"name": "yes", "description": "1e5", "scale"
     mode="json"
 )
 tricky = st.sampled_from(
-    ["yes", "1e5", "0x1", "null", "~", "- a", "a: b", "# c", "{{name}}", "\\{{name}}", "{{ a }} {{b c}}", " x ", "x\n",
-     "\n x\n  y\n", "tab\tin", "\r\n", "\u2028", "\x85", "é\U0001f600", "'\"", "%", "@x", "&a *b", "<<", "\x00\x07",
-     "1.0"]
-)  # fmt: skip
+    [
+        "yes",
+        "1e5",
+        "0x1",
+        "null",
+        "~",
+        "- a",
+        "a: b",
+        "# c",
+        "{{name}}",
+        "\\{{name}}",
+        "{{ a }} {{b c}}",
+        " x ",
+        "x\n",
+        "\n x\n  y\n",
+        "tab\tin",
+        "\r\n",
+        "\u2028",
+        "\x85",
+        "é\U0001f600",
+        "'\"",
+        "%",
+        "@x",
+        "&a *b",
+        "<<",
+        "\x00\x07",
+        "1.0",
+    ]
+)
 characters = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 texts = st.one_of(tricky, characters).filter(
     lambda t: bool(t.strip()) and "{{" not in t.replace("{{name}}", "")

@@ -85,7 +85,7 @@ def test_storybench_prompts_become_turns(tmp_path: Path) -> None:
         ('{"a": [{"text": ""}]}', "line 1, field a[0].text", "the text is empty"),
         ('{"a":\n []}', "line 1, field a", "at least one prompt"),
         ('{"a": [{"text": "x"}],\n "a": [{"text": "x"}]}', "line 2", "given twice"),
-        ('{"a": [{"text": "x"}],\n "a:": [{"text": "x"}]}', "line 2, field a:", "no sequence id of its own"),
+        ('{"a": [{"text": "x"}],\n "a:": [{"text": "x"}]}', "line 2, field a:", "no unique sequence id"),
         ('{"a": [{"text": "x", "txt": "y"}]}', "field a[0].txt", "no such field"),
         ("[]", "prompts.json", "is an object"),
         ("{}", "prompts.json", "is an object"),

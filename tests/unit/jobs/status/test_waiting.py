@@ -14,9 +14,15 @@ from nightjar.jobs.status.waiting import ModelWait, explain
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 READY = {"w": ("ready", None)}
 WELL = ModelWait(
-    statuses=frozenset({RunStatus.ACTIVE}), earliest_due=NOW, now=NOW, only_suspects=False, worker_states=READY,
-    free_slots=2, redis_reason=None, dispatching=True,
-)  # fmt: skip
+    statuses=frozenset({RunStatus.ACTIVE}),
+    earliest_due=NOW,
+    now=NOW,
+    only_suspects=False,
+    worker_states=READY,
+    free_slots=2,
+    redis_reason=None,
+    dispatching=True,
+)
 
 
 @pytest.mark.parametrize(

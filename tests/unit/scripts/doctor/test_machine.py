@@ -73,9 +73,21 @@ async def test_a_healthy_machine_needs_nothing(settings: Settings) -> None:
     assert {check.state for check in checks.values()} == {"fine"}
     assert [check.remedy for check in checks.values() if check.remedy] == []
     assert list(checks) == [
-        "settings", "python", "mongod", "redis-server", "mongo", "redis",
-        "disk: home", "disk: models", "disk: reports", "memory", "cores", "gpu", "llama.cpp", "models",
-    ]  # fmt: skip
+        "settings",
+        "python",
+        "mongod",
+        "redis-server",
+        "mongo",
+        "redis",
+        "disk: home",
+        "disk: models",
+        "disk: reports",
+        "memory",
+        "cores",
+        "gpu",
+        "llama.cpp",
+        "models",
+    ]
 
 
 # Free bytes, and what they are called.

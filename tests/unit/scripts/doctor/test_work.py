@@ -18,13 +18,33 @@ from tests.gguf_files import write_llama
 
 WELL = Overview(services={"mongo": ServiceState(ok=True), "redis": ServiceState(ok=True)})
 READY = WorkerView(
-    id="host:4711:1", host="host", device="cpu", model="m", state="ready", reason=None, slots_used=1, slots=4,
-    waiting=0, tokens_per_s=9.0, turns_per_s=0.1, wasted_tokens=0, beat_age_s=1.0,
-)  # fmt: skip
+    id="host:4711:1",
+    host="host",
+    device="cpu",
+    model="m",
+    state="ready",
+    reason=None,
+    slots_used=1,
+    slots=4,
+    waiting=0,
+    tokens_per_s=9.0,
+    turns_per_s=0.1,
+    wasted_tokens=0,
+    beat_age_s=1.0,
+)
 RUN = RunView(
-    id="r", name="nightly", suite="s", status=RunStatus.ACTIVE, reason=None, priority=0, jobs_total=1,
-    jobs={"PENDING": 1}, turns={"committed": 0, "empty": 0}, retries=0, eta_s=None,
-)  # fmt: skip
+    id="r",
+    name="nightly",
+    suite="s",
+    status=RunStatus.ACTIVE,
+    reason=None,
+    priority=0,
+    jobs_total=1,
+    jobs={"PENDING": 1},
+    turns={"committed": 0, "empty": 0},
+    retries=0,
+    eta_s=None,
+)
 CRASH = {"worker": "host:4711:1", "reason": "died of SIGSEGV"}
 
 
@@ -54,14 +74,18 @@ def named(checks: list[Check]) -> dict[str, Check]:
         ({"workers": [replace(READY, state="failed", reason="not a GGUF")]}, "worker m", "warning", "start it again"),
         (
             {"dead": [DeadView(run="nightly", model="m", kind="ContextError", count=2, example="ContextError: x")]},
-            "dead jobs", "warning", "nightjar run retry nightly",
+            "dead jobs",
+            "warning",
+            "nightjar run retry nightly",
         ),
         (
             {"services": {"mongo": ServiceState(ok=False, reason="out of disk"), "redis": ServiceState(ok=True)}},
-            "mongo writes", "problem", "make room",
+            "mongo writes",
+            "problem",
+            "make room",
         ),
     ],
-)  # fmt: skip
+)
 def test_work(change: dict[str, Any], name: str, state: str, remedy: str | None) -> None:
     check = named(list(work_checks(replace(WELL, **change), [])))[name]
     assert check.state == state
