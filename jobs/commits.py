@@ -1,4 +1,4 @@
-"""Commits that come at the same moment, sent together: one round trip and one flush of the journal for all."""
+"""Sends commits that arrive at the same moment together: one round trip and one journal flush for all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightjar.jobs.documents import Job
 from nightjar.jobs.records import TurnRecord
 
 MOST = 64
-"""Turns in one round trip."""
+"""The most turns in one round trip."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,7 +23,7 @@ class _Commit:
 
 
 class Commits:
-    """Commits the turns of one worker. All methods belong to one event loop."""
+    """Commits the turns of one worker. Use it from one event loop only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class Commits:
         self._sender: asyncio.Task[None] | None = None
 
     async def commit(self, job: Job, turn: TurnRecord, *, last: bool) -> None:
-        """See `ownership.commit_turn`; what waits while others are sent goes with the next."""
+        """As `ownership.commit_turn`. Commits that arrive during a round trip go together in the next one."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(_Commit(job=job, turn=turn, last=last, answer=answer))
         if self._sender is None:
@@ -42,35 +42,35 @@ class Commits:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             if len(batch) == 1 or not await self._all_match(batch):
-                await asyncio.gather(*(self._send_one(each) for each in batch))
+                await asyncio.gather(*(self._send_one(commit) for commit in batch))
         self._sender = None
 
     async def _all_match(self, batch: list[_Commit]) -> bool:
-        """Sends them together. Where not all matched, each is to be sent again: that changes nothing for the others."""
-        writes = [ownership.commit_of(each.job, each.turn, last=each.last) for each in batch]
+        """Sends the batch in one write. False if not all matched; sending each again is harmless for the others."""
+        writes = [ownership.commit_of(commit.job, commit.turn, last=commit.last) for commit in batch]
         try:
             done = await self._database.jobs.bulk_write(writes, ordered=False)
-        except Exception:  # whosever fault it is, it will be met again
+        except Exception:  # whichever commit caused it will meet it again
             return False
         if done.matched_count < len(batch):
             return False
-        for each in batch:
-            _answer(each, None)
+        for commit in batch:
+            _answer(commit, None)
         return True
 
-    async def _send_one(self, each: _Commit) -> None:
+    async def _send_one(self, commit: _Commit) -> None:
         try:
-            await ownership.commit_turn(each.job, each.turn, self._database, last=each.last)
+            await ownership.commit_turn(commit.job, commit.turn, self._database, last=commit.last)
         except Exception as error:
-            _answer(each, error)
+            _answer(commit, error)
         else:
-            _answer(each, None)
+            _answer(commit, None)
 
 
-def _answer(each: _Commit, error: Exception | None) -> None:
-    if each.answer.done():  # nobody waits any more
+def _answer(commit: _Commit, error: Exception | None) -> None:
+    if commit.answer.done():  # nobody is waiting any more
         return
     if error is None:
-        each.answer.set_result(None)
+        commit.answer.set_result(None)
     else:
-        each.answer.set_exception(error)
+        commit.answer.set_exception(error)

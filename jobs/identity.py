@@ -37,9 +37,13 @@ def turn_seed(run_seed: int, sequence_digest: str, repeat: int, turn: int, redra
     return _seed("turn", run_seed, sequence_digest, repeat, turn, redraw)
 
 
-def chain_digest(previous: str, turn_index: int, prompt: str, reply_ids: Iterable[int]) -> str:
-    """Link of a transcript's hash chain; `previous` is "" for the first turn."""
-    return digest("turn", previous, turn_index, prompt, list(reply_ids))
+def chain_digest(previous: str, turn_index: int, prompt: str, reply: Iterable[int] | str) -> str:
+    """One link of a transcript's hash chain: the digest of the link before, the turn's index, its prompt and its reply.
+
+    The last link so vouches for every turn before it. `previous` is "" for the first turn. `reply` is the reply's token
+    ids, or its raw text where the ids are not known.
+    """
+    return digest("turn", previous, turn_index, prompt, reply if isinstance(reply, str) else list(reply))
 
 
 def ids_digest(ids: Iterable[int]) -> str:

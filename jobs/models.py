@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ModelKind(StrEnum):
@@ -14,6 +15,15 @@ class ModelKind(StrEnum):
     BASE = "base"
     """Generates text and has no chat template: `mode: completion` only."""
     EMBEDDING = "embedding"
+
+
+class ModelSource(StrEnum):
+    """Where a model's replies are computed."""
+
+    FILE = "file"
+    """By a worker that loads a GGUF file."""
+    REMOTE = "remote"
+    """By an endpoint that a worker calls."""
 
 
 class AdapterFacts(BaseModel):
@@ -27,18 +37,13 @@ class AdapterFacts(BaseModel):
     scale: float
 
 
-class ModelFacts(BaseModel):
-    """A model file's own facts; equal on every host that holds the same file."""
+class FileFacts(BaseModel):
+    """What a model's GGUF file says of itself; equal on every host that holds the same file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    digest: str
-    """SHA-256 of the file (of its parts in order, for a split file), 64 hexadecimal characters. With adapters: of the
-    file's digest and theirs with their scales, since together they are another model."""
     file_name: str
     file_bytes: int
-    kind: ModelKind
     architecture: str
     parameters: int
     quantisation: str
@@ -46,17 +51,89 @@ class ModelFacts(BaseModel):
     context_train: int
     """Tokens: the context the file declares."""
     layers: int
-    template_digest: str | None = None
     licence: str | None = None
-    sampling_defaults: dict[str, Any] = Field(default_factory=dict)
-    """Of the file's `general.sampling.*`, under Nightjar's parameter names."""
-    registry_parameters: dict[str, Any] = Field(default_factory=dict)
-    """Of models.toml, on the host that published these facts."""
     adapters: tuple[AdapterFacts, ...] = ()
 
 
+class ModelFacts(BaseModel):
+    """What is known of a model by whoever has neither its file nor its endpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str
+    source: ModelSource = ModelSource.FILE
+    digest: str
+    """64 hexadecimal characters that tell this model from any other. For a file: its SHA-256 (of its parts in order, if
+    it is split). With adapters: the SHA-256 of the file's digest and of theirs with their scales, since together they
+    are another model."""
+    kind: ModelKind
+    template_digest: str | None = None
+    """SHA-256 of the chat template that renders its prompts, the file's or the registry's; None if there is none."""
+    sampling_defaults: dict[str, Any] = Field(default_factory=dict)
+    """The model's own: a file's `general.sampling.*`, under Nightjar's parameter names."""
+    registry_parameters: dict[str, Any] = Field(default_factory=dict)
+    """From models.toml on the host that published these facts."""
+    file: FileFacts | None = None
+    """None for a remote model."""
+
+    @property
+    def file_facts(self) -> FileFacts:
+        """The file's facts, for code that holds the file and so knows that there is one."""
+        assert self.file is not None, f"{self.name} is not a file"
+        return self.file
+
+    @model_validator(mode="after")
+    def _source_has_its_facts(self) -> Self:
+        if (self.source is ModelSource.FILE) != (self.file is not None):
+            raise ValueError("a model has file facts if its source is a file, and only then")
+        return self
+
+
+FLAT_KEYS = (
+    "name",
+    "digest",
+    "file_name",
+    "file_bytes",
+    "kind",
+    "architecture",
+    "parameters",
+    "quantisation",
+    "vocabulary",
+    "context_train",
+    "layers",
+    "template_digest",
+    "licence",
+    "sampling_defaults",
+    "registry_parameters",
+    "adapters",
+)
+"""The keys of `flat_facts`. Scripts rely on them: a key may be added, but none renamed or removed."""
+
+
+def flat_facts(facts: ModelFacts) -> dict[str, Any]:
+    """The facts as `--json`, reports and run files show them, all on one level; null for what only a file has."""
+    stored = facts.model_dump(mode="json")
+    file = stored.pop("file") or dict.fromkeys(FileFacts.model_fields)
+    together = stored | file
+    return {key: together[key] for key in FLAT_KEYS}
+
+
+def nest_file_facts(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Model facts with the file's own facts nested under `file`, from either form; idempotent.
+
+    Facts were flat until they had a `source`, and `flat_facts` still writes them so.
+    """
+    if "source" in stored or "file" in stored:
+        return dict(stored)
+    file = {key: value for key, value in stored.items() if key in FileFacts.model_fields}
+    other = {key: value for key, value in stored.items() if key not in FileFacts.model_fields}
+    if file.get("file_name") is None:
+        return {**other, "source": ModelSource.REMOTE.value, "file": None}
+    return {**other, "source": ModelSource.FILE.value, "file": file}
+
+
 class SpeedProbe(BaseModel):
-    """Fixed work done right after loading, so that models are compared by the same work."""
+    """Speed at fixed work done right after loading, so that models are compared by the same work."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +155,7 @@ class LoadFacts(BaseModel):
     """For people: "NVIDIA L4 (GPU-1234)", "Metal: Apple M3", "CPU: 8 threads, AMD EPYC"."""
     device_id: str | None = None
     driver: str | None = None
-    """Of the card: "NVIDIA 550.54.14"; None for a CPU, or where no driver tells."""
+    """The card's: "NVIDIA 550.54.14"; None for a CPU, and if the driver does not say."""
     offloaded_layers: int
     context: int
     """Tokens per conversation."""
@@ -95,7 +172,7 @@ class LoadFacts(BaseModel):
     kv_bytes: int | None = None
     reproducible: bool = False
     reproducible_alone: bool = False
-    """This device's results depend on the batch: each decode holds one conversation, and nothing is shared."""
+    """This device's results depend on the batch, so each decode holds one conversation and nothing is shared."""
     reproducible_cost: float | None = None
-    """Share of the decode speed, all slots, that `reproducible` takes: 0.2 is a fifth slower."""
+    """Share of the decode speed with all slots busy that `reproducible` costs: 0.2 is a fifth slower."""
     probe: SpeedProbe | None = None

@@ -1,7 +1,7 @@
-"""Who works on a job: claim, renew, commit, release, fail. Each is a compare-and-set on the raw collection.
+"""Who owns a job: claim, renew, commit, release, fail. Each is a compare-and-set on the raw collection.
 
-A job's `fence` grows with every claim and with every act that takes the job away; whoever holds an older number can
-change nothing. Leases are measured on MongoDB's clock (`$$NOW`), so hosts may disagree about the time by minutes.
+A job's `fence` grows with every claim and with everything that takes the job away; a worker that holds an older number
+can change nothing. Leases are measured on MongoDB's clock (`$$NOW`), so hosts may disagree about the time by minutes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ATTEMPTS_KEPT = 20
 
 
 async def claim(fences: Mapping[str, int], worker: str, host: str, lease_s: float, database: Database) -> list[Job]:
-    """PENDING and due -> RUNNING under a new fence, for each of the jobs (job id -> fence) by itself.
+    """Moves each of the jobs (job id -> fence) that is PENDING and due to RUNNING under a new fence.
 
-    Returns those that are now the worker's; somebody else has the others, or they are not to be had now. The fence is
-    the one that the queue named: an entry older than the job's last change claims nothing. Not to be called twice at
-    once for one job by one worker.
+    Returns the jobs now held by this worker. The others are held elsewhere or not due. The fence is the one that the
+    queue named, so an entry older than the job's last change claims nothing. A worker must not call it twice at once
+    for one job.
     """
     query: Row = {
         "$or": [{"_id": job_id, "fence": fence} for job_id, fence in fences.items()],
@@ -53,7 +53,7 @@ async def claim(fences: Mapping[str, int], worker: str, host: str, lease_s: floa
 
 
 async def renew(fences: dict[str, int], worker: str, lease_s: float, database: Database) -> set[str]:
-    """Extends the leases of jobs held by a worker (job id -> fence); returns the ids of those it holds no more."""
+    """Extends the leases of a worker's jobs (job id -> fence); returns the ids of those it no longer holds."""
     if not fences:
         return set()
     mine: Row = {"_id": {"$in": list(fences)}, "owner": worker, "status": JobStatus.RUNNING}
@@ -62,7 +62,7 @@ async def renew(fences: dict[str, int], worker: str, lease_s: float, database: D
 
 
 async def lost(fences: dict[str, int], database: Database) -> set[str]:
-    """Those of the jobs (job id -> fence) that are no longer RUNNING under that fence."""
+    """The ids of the jobs (job id -> fence) that are no longer RUNNING under that fence."""
     if not fences:
         return set()
     cursor = database.jobs.find({"_id": {"$in": list(fences)}, "status": JobStatus.RUNNING}, {"fence": 1})
@@ -71,13 +71,13 @@ async def lost(fences: dict[str, int], database: Database) -> set[str]:
 
 
 async def check_held(job: Job, database: Database) -> None:
-    """Raises LeaseLostError where the job is no longer this claim's, ServiceError where MongoDB stays away."""
+    """Raises LeaseLostError if this claim no longer owns the job, ServiceError if MongoDB stays unreachable."""
     if await patiently(lambda: lost({job.id: job.fence}, database)):
         raise _no_longer_held(job)
 
 
 def commit_of(job: Job, turn: TurnRecord, *, last: bool) -> UpdateOne:
-    """The write that appends a turn under its job's fence, exactly once; the last turn makes the job DONE."""
+    """The write that appends a turn under the job's fence, exactly once; the last turn makes the job DONE."""
     query = _held(job) | {"turns_committed": turn.index}
     change: Row = {
         "$push": {"turns": turn.model_dump(mode="python")},
@@ -97,8 +97,8 @@ def commit_of(job: Job, turn: TurnRecord, *, last: bool) -> UpdateOne:
 async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: bool) -> None:
     """Appends a turn, exactly once; the last one makes the job DONE.
 
-    Committing the same turn again, after an answer that was lost, changes nothing. Raises LeaseLostError when the
-    job is no longer this claim's.
+    Committing the same turn again, after a lost answer, changes nothing. Raises LeaseLostError if this claim no longer
+    owns the job.
     """
     write = commit_of(job, turn, last=last)
 
@@ -113,9 +113,9 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
 
 
 async def commit_result(job: Job, result: Row, database: Database) -> None:
-    """Stores what a job without turns found, as its `payload.result`, and makes it DONE; exactly once.
+    """Stores the result of a job without turns as its `payload.result` and makes it DONE, exactly once.
 
-    Committing again after an answer that was lost changes nothing. Raises LeaseLostError.
+    Committing again after a lost answer changes nothing. Raises LeaseLostError.
     """
     change: Row = {
         "$set": {
@@ -139,18 +139,18 @@ async def commit_result(job: Job, result: Row, database: Database) -> None:
 
 
 async def release(job: Job, note: str, database: Database) -> bool:
-    """Gives a job back, to be claimed again at once; counts nothing. False when it was already lost."""
+    """Gives a job back, to be claimed again at once; counts no try. False if it was already lost."""
     change: Row = {"due_at": "$$NOW", "attempts": close_attempt(AttemptEnd.RELEASED, note)}
     return await _give_up(_held(job), JobStatus.PENDING, change, database)
 
 
 async def fail(job: Job, decision: Decision, error: str, database: Database) -> bool:
-    """Applies the decision on an error: another try later, or DEAD. False when the job was already lost."""
+    """Applies the decision on an error: another try later, or DEAD. False if the job was already lost."""
     return await apply_decision(_held(job), decision, AttemptEnd.ERROR, error, database)
 
 
 async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: str, database: Database) -> bool:
-    """Ends the running attempt of the one job that matches `query`, as decided; False when none matches."""
+    """Ends the running attempt of the one job that matches `query`, as decided; False if none matches."""
     change: Row = {"attempts": close_attempt(end, note)}
     change |= {counter: {"$add": [f"${counter}", 1]} for counter in decision.counted}
     match decision:
@@ -164,7 +164,7 @@ async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: 
 
 
 def close_attempt(end: AttemptEnd, note: str | None) -> dict[str, Any]:
-    """Pipeline expression: `attempts` with the one of the present fence ended, if it is still open."""
+    """Pipeline expression: `attempts`, with the current fence's attempt ended if it is still open."""
     ended = {"ended_at": "$$NOW", "end": str(end), "error": {"$literal": note}}
     is_open = {"$and": [{"$eq": ["$$attempt.fence", "$fence"]}, {"$eq": ["$$attempt.end", None]}]}
     each = {"$cond": [is_open, {"$mergeObjects": ["$$attempt", ended]}, "$$attempt"]}

@@ -1,28 +1,30 @@
-"""What is recorded of a job: its turns and its attempts. Pure; stored inside the job document."""
+"""What is recorded about a job: its turns and its attempts. Pure; stored in the job document."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nightjar.jobs.parameters import FinishReason, ParameterSource, Policy
 
 
 class Record(BaseModel):
+    """The base of everything here: immutable, and strict about its fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Timings(Record):
-    """Seconds. queue: waiting for a slot; prefill: prompt computed; decode: first to last token."""
+    """Seconds. queue: waiting for a slot; prefill: computing the prompt; decode: from the first token to the last."""
 
     queue_s: float
     prefill_s: float
     decode_s: float
     first_token_s: float | None = None
-    """From submission to the first token; None when there was none."""
+    """From submission to the first token; None if there was none."""
 
     @property
     def total_s(self) -> float:
@@ -34,35 +36,52 @@ class Draw(Record):
 
     seed: int
     reply: str
-    """Visible text: reasoning taken out."""
+    """The visible text, without reasoning."""
     reasoning: str = ""
-    reply_ids: tuple[int, ...]
-    """All generated ids, reasoning included, the end-of-generation token excluded."""
+    reply_ids: tuple[int, ...] | None
+    """All generated ids, reasoning included, the end-of-generation token excluded. None if they are not known: a remote
+    model sends text."""
+    reported_tokens: int | None = None
+    """How many tokens were generated according to the model's server; needed only if `reply_ids` is None."""
     raw_text: str
-    """Text of `reply_ids` up to a stop string: what the history hands to the template."""
+    """All generated text up to a stop string: what the history hands to the template."""
     finish_reason: FinishReason
     stop_string: str | None = None
-    """The stop string that ended it; `reply_ids` may hold its tokens."""
+    """The stop string that ended it; `reply_ids` may include its tokens."""
     reasoning_tokens: int = 0
     empty: str | None = None
-    """Reason, where the reply has no visible text ("no text", "reasoning block never closed")."""
+    """The reason, if the reply has no visible text ("no text", "reasoning block never closed")."""
     degenerate: str | None = None
-    """Reason, where the reply is degenerate ("3 tokens, min_tokens is 10", "20-token span 5 times running")."""
+    """The reason, if the reply is degenerate ("3 tokens, min_tokens is 10", "20-token span 5 times running")."""
     mean_logprob: float | None = None
     timings: Timings
 
+    @property
+    def reply_tokens(self) -> int:
+        """How many tokens were generated, reasoning included."""
+        if self.reply_ids is not None:
+            return len(self.reply_ids)
+        assert self.reported_tokens is not None
+        return self.reported_tokens
+
+    @model_validator(mode="after")
+    def _tokens_are_counted(self) -> Self:
+        if self.reply_ids is None and self.reported_tokens is None:
+            raise ValueError("a draw without reply_ids needs reported_tokens")
+        return self
+
 
 class Summary(Record):
-    """What the model wrote in place of something that did not fit the context, as a generation of its own."""
+    """What the model wrote, in a generation of its own, to stand for something that did not fit the context."""
 
     turns: tuple[int, ...] = ()
-    """The turns it stands for; none where it stands for a document."""
+    """The turns it stands for; empty if it stands for a document."""
     document: str | None = None
     part: int = 0
-    """Long texts are summarised in parts, each on its own; the parts follow one another."""
+    """Long texts are summarised in parts, each by itself; this is the part's number."""
     text: str
     tokens_before: int
-    """Tokens of what it stands for."""
+    """How many tokens the original has."""
     tokens_after: int
     prompt_digest: str
     seed: int
@@ -76,45 +95,49 @@ class TurnRecord(Record):
     index: int
     name: str | None = None
     prompt: str
-    """The user message, as given to the template (documents put in)."""
+    """The user message as given to the template, with documents filled in."""
     draws: tuple[Draw, ...] = Field(min_length=1)
     prompt_tokens: int
     reused_tokens: int
     """Prompt tokens taken from the KV cache instead of being computed."""
     prompt_digest: str
     reprefill_reason: str | None = None
-    """Why the prompt was tokenised anew instead of extending the last turn's ids; None where it extends."""
+    """Why the prompt was tokenised again instead of extending the last turn's ids; None if it extends them."""
     policy: Policy
     dropped_turns: tuple[int, ...] = ()
     summaries: tuple[Summary, ...] = ()
-    """Made for this turn (policy summarise); later turns go on using them."""
+    """Made for this turn (policy summarise); later turns keep using them."""
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]
     sources: dict[str, ParameterSource]
     chain: str
-    """Hash chain over the transcript, `identity.chain_digest`."""
+    """Its link of the hash chain over the transcript: `identity.chain_digest` of the chain so far and this turn."""
     fence: int
     worker: str
     committed_at: datetime
 
     @property
     def draw(self) -> Draw:
+        """The draw that counts."""
         return self.draws[0]
 
 
 class Similarity(Record):
-    """How like others a reply is: cosines of embeddings, -1 to 1; None where there is nothing to compare with."""
+    """How similar a reply is to others: cosines of embeddings, -1 to 1; None if there is nothing to compare with."""
 
     turn: int
     reference: float | None = None
+    """To the turn's reference."""
     previous: float | None = None
-    """The reply of the turn before, in the same conversation."""
+    """To the reply of the turn before in the same conversation."""
     parts: int = 1
-    """A reply longer than the model's context was embedded in so many parts."""
+    """How many parts the reply was embedded in; more than one if it is longer than the model's context."""
 
 
 class AttemptEnd(StrEnum):
+    """How an execution of a job ended."""
+
     DONE = "done"
     ERROR = "error"
     LAPSED = "lapsed"
@@ -133,5 +156,5 @@ class Attempt(Record):
     ended_at: datetime | None = None
     end: AttemptEnd | None = None
     error: str | None = None
-    """Error class and message, one paragraph."""
+    """The error's class and message, in one paragraph."""
     turns_committed: int = 0

@@ -21,17 +21,17 @@ PROJECTION: dict[str, Any] = {
     "turns.chain": 0,
     "payload": 0,
 }
-"""What a report does not read of a job document; the number of reply ids is read as `reply_tokens`."""
+"""What a report does not read of a job document; the number of generated tokens is put in as `reply_tokens`."""
 
+_IDS: dict[str, Any] = {"$first": "$$t.draws.reply_ids"}
+_COUNT: dict[str, Any] = {
+    "$cond": [{"$isArray": [_IDS]}, {"$size": _IDS}, {"$first": "$$t.draws.reported_tokens"}],
+}
 PIPELINE_STAGES: list[dict[str, Any]] = [
-    {
-        "$set": {
-            "reply_tokens": {"$map": {"input": "$turns", "as": "t", "in": {"$size": {"$first": "$$t.draws.reply_ids"}}}}
-        }
-    },
+    {"$set": {"reply_tokens": {"$map": {"input": "$turns", "as": "t", "in": _COUNT}}}},
     {"$project": PROJECTION},
 ]
-"""Stages after the match: ids are counted on the server and never sent."""
+"""Stages after the match: ids are counted on the server and never sent. Without ids, the count is the reported one."""
 
 RECENT_VALUES = 40
 """How many equal values a reader looks back for."""

@@ -180,7 +180,7 @@ def request(
         raise ContextError(
             f"The prompt has {len(plan.ids):,} tokens, and {asked.room:,} are kept for the reply: {needed:,} in all, "
             f"while the context holds {conversation.context:,}. Shorten the prompt, or give a larger --context (the "
-            f"model was made for {subject.facts.context_train:,})."
+            f"model was made for {subject.facts.file_facts.context_train:,})."
         )
     return turn_request(conversation, plan, subject.resolved, id="try", seed=seed)
 

@@ -12,7 +12,7 @@ from beanie.odm.utils.encoder import Encoder
 
 from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
-from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
+from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.records import Timings
 from nightjar.jobs.sequences import Sequence
@@ -182,20 +182,19 @@ def _stored(document: Document) -> dict[str, Any]:
 
 
 def model_facts(name: str) -> ModelFacts:
-    return ModelFacts(
-        name=name,
-        digest=digest(name) * 2,
+    file = FileFacts(
         file_name=f"{name}-q8_0.gguf",
         file_bytes=1_234_567_890,
-        kind=ModelKind.CHAT,
         architecture="llama",
         parameters=1_100_000_000,
         quantisation="Q8_0",
         vocabulary=32000,
         context_train=8192,
         layers=22,
-        template_digest=digest("template"),
         licence="apache-2.0",
+    )
+    return ModelFacts(
+        name=name, digest=digest(name) * 2, kind=ModelKind.CHAT, template_digest=digest("template"), file=file
     )
 
 

@@ -1,4 +1,4 @@
-"""A run on the scripted engine within one process: for tests of workers, dispatcher and status."""
+"""A run on a scripted engine or replier, inside one process: for tests of workers, dispatcher and status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.load_settings import LoadSettings
@@ -24,10 +24,12 @@ from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.gpu_lease import CardLease
 from nightjar.workers.process.heartbeat import Beat
-from nightjar.workers.process.main import WorkerOptions, WorkerProcess
+from nightjar.workers.process.main import WorkerOptions, WorkerProcess, serving
 from tests.documents import a_job, a_run
+from tests.scripted_replier import ScriptedReplier
 
 MODEL = "scripted"
+M = TypeVar("M", ScriptedEngine, ScriptedReplier)
 
 
 async def make_run(
@@ -83,11 +85,11 @@ async def _store_suite(name: str, sequences: int, turns: int) -> list[Sequence]:
 
 
 @dataclass
-class Worker:
-    """A worker that runs inside this process."""
+class Worker(Generic[M]):
+    """A running worker process object, inside this process, and what it serves."""
 
     process: WorkerProcess
-    engine: ScriptedEngine
+    engine: M
     beat: Beat
     task: asyncio.Task[int]
 
@@ -114,9 +116,9 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: ScriptedEngine, *, burst: bool = False, probe: bool = False, name: str = "host:1:1"
-    ) -> AsyncIterator[Worker]:
-        """A worker on this engine; it is drained at the end."""
+        self, engine: M, *, burst: bool = False, probe: bool = False, name: str = "host:1:1"
+    ) -> AsyncIterator[Worker[M]]:
+        """A worker on that engine or replier; drained at the end."""
         model = engine.facts.name
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
@@ -124,7 +126,8 @@ class Bench:
         beat = Beat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
         options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
         card = CardLease(None, name, self.database)
-        process = WorkerProcess(options, self.settings, entry, engine, beat, card, self.database, self.services.redis)
+        served = serving(engine, entry) if isinstance(engine, ScriptedEngine) else engine
+        process = WorkerProcess(options, self.settings, entry, served, beat, card, self.database, self.services.redis)
         ended = asyncio.Event()
         beating = asyncio.create_task(beat.run(ended))
         task = asyncio.create_task(process.run(name))

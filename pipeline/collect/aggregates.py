@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
+from nightjar.jobs.models import nest_file_facts
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.report.data import run_report as data_module
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
@@ -32,6 +33,9 @@ def pack(report: RunReport) -> bytes:
 def unpack(data: bytes) -> RunReport:
     """The report, with no jobs and no sequences. Fields that came later have their defaults."""
     stored = json.loads(zlib.decompress(data))
+    for model in stored.get("models", ()):
+        if model["input"]["facts"] is not None:  # flat in reports that were packed before facts had a source
+            model["input"]["facts"] = nest_file_facts(model["input"]["facts"])
     values = {name: adapter.validate_python(stored[name]) for name, adapter in _adapters().items() if name in stored}
     return RunReport(jobs=(), sequences=(), **values)
 

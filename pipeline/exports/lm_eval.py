@@ -73,12 +73,13 @@ def _results(report: RunReport, model: ModelReport, task: str, samples: list[dic
 
 def _config(report: RunReport, model: ModelReport) -> dict[str, Any]:
     """What is known of the model and how it ran."""
-    facts, load = model.input.facts, model.input.loads[0] if model.input.loads else None
+    file = model.input.facts.file if model.input.facts else None
+    load = model.input.loads[0] if model.input.loads else None
     config = {
         "model": "nightjar",
         "model_args": {"model": model.name, "sha256": model.input.digest or "unknown"},
-        "model_num_parameters": facts.parameters if facts else None,
-        "model_dtype": facts.quantisation if facts else None,
+        "model_num_parameters": file.parameters if file else None,
+        "model_dtype": file.quantisation if file else None,
         "model_sha": model.input.digest,
         "batch_size": str(load.slots) if load else None,
         "device": load.device if load else None,

@@ -43,8 +43,9 @@ def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
     modes = {sequence.mode: sequence.id for sequence in sequences}
     chats = [identity for mode, identity in modes.items() if mode is not Mode.COMPLETION]
     if facts.kind is ModelKind.EMBEDDING:
+        architecture = f" ({facts.file.architecture})" if facts.file else ""
         raise ModelError(
-            f"{facts.name!r} is an embedding model ({facts.architecture}): it writes no replies. Choose a chat model."
+            f"{facts.name!r} is an embedding model{architecture}: it writes no replies. Choose a chat model."
         )
     if facts.kind is ModelKind.BASE and chats:
         raise ModelError(

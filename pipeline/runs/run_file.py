@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
-from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.models import LoadFacts, ModelFacts, flat_facts, nest_file_facts
 from nightjar.pipeline.runs.freeze import content_digest, freeze
 from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
@@ -42,6 +42,7 @@ class UsedModel(RunFilePart):
     name: str
     digest: str | None
     facts: ModelFacts | None = None
+    """In the file they are flat, as they have been from its first version on."""
     origin: dict[str, Any] | None = None
     """Where the exporting host got it; None where that host does not have it."""
     template: str | None = None
@@ -49,6 +50,15 @@ class UsedModel(RunFilePart):
     loads: tuple[LoadFacts, ...] = ()
     """The hardware, the versions and the settings that it ran with."""
     parameters: tuple[ParameterSet, ...] = ()
+
+    @field_validator("facts", mode="before")
+    @classmethod
+    def _nested(cls, facts: object) -> object:
+        return nest_file_facts(facts) if isinstance(facts, dict) else facts
+
+    @field_serializer("facts")
+    def _flat(self, facts: ModelFacts | None) -> dict[str, Any] | None:
+        return flat_facts(facts) if facts is not None else None
 
 
 class RunPart(RunFilePart):
@@ -174,7 +184,8 @@ def how_to_get(model: UsedModel) -> str:
         return f"`nightjar model pull {source} --name {name}`{digest}"
     if "ollama" in origin:
         return f"`ollama pull {origin['ollama']}`, then `nightjar model add ollama:{origin['ollama']} --name {name}`"
-    file = origin.get("file") or (model.facts.file_name if model.facts else "FILE.gguf")
+    known = model.facts.file if model.facts else None
+    file = origin.get("file") or (known.file_name if known else "FILE.gguf")
     return f"`nightjar model add {file} --name {name}`{digest}"
 
 

@@ -24,7 +24,7 @@ async def describe_job(job: Job, database: Database) -> dict[str, Any]:
             "finish_reason": turn.draw.finish_reason,
             "prompt_tokens": turn.prompt_tokens,
             "reused_tokens": turn.reused_tokens,
-            "reply_tokens": len(turn.draw.reply_ids),
+            "reply_tokens": turn.draw.reply_tokens,
             "empty": turn.draw.empty,
             "committed_at": turn.committed_at.isoformat(),
         }

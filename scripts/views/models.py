@@ -111,6 +111,7 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """A model's facts, its load settings and the memory they take."""
+    from nightjar.jobs.models import flat_facts
     from nightjar.workers.library.fit.estimate import kv_bytes, kv_bytes_per_token
     from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
     from nightjar.workers.library.gguf.shape import shape_of
@@ -119,9 +120,9 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
     caches = {"k": entry.load.cache_type_k, "v": entry.load.cache_type_v}
-    context = context_of(entry.load.context, facts.context_train)
+    context = context_of(entry.load.context, facts.file_facts.context_train)
     return {
-        **facts.model_dump(mode="json"),
+        **flat_facts(facts),
         "path": str(entry.path),
         "context": context,
         "embedding_width": shape.width,

@@ -42,7 +42,7 @@ def look_at(file: Path) -> None:
     """As `model add` and `doctor` do: an error that names the file, or facts that MongoDB can hold."""
     try:
         inspection = inspect_file(file)
-        facts = facts_of(inspection, "hostile", "0" * 64)
+        facts = facts_of(inspection, "hostile", "0" * 64).file_facts
         shape_of(inspection.metadata)
         limits = max(facts.context_train, facts.layers, facts.vocabulary)
     except ModelFileError as error:

@@ -1,8 +1,8 @@
-"""Policy summarise: what to compress when a prompt does not fit, and how the model is asked to. Pure.
+"""Policy summarise: what to compress when a prompt does not fit, and how the model is asked to do it. Pure.
 
-Compressed are old exchanges (the first turn stays, the latest goes last) in blocks of about 1,500 tokens into 200, and
-documents in parts of about 1,500 tokens into 100 each; shorter ones in proportion. What has most tokens goes first,
-until the prompt fits. Each part is a generation of its own. What cannot be saved so is trimmed.
+Old exchanges (the first turn stays, the latest goes last) are compressed in blocks of about 1,500 tokens into 200, and
+documents in parts of about 1,500 tokens into 100 each; shorter texts in proportion. Whatever has the most tokens goes
+first, until the prompt fits. Each part is a generation of its own. What cannot be saved this way is trimmed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PART_TOKENS = 1_500
 HISTORY_TOKENS = 200
 DOCUMENT_TOKENS = 100
 THINKING_TOKENS = 1_024
-"""Added for models that reason before they write."""
+"""Added to a summary's tokens for models that reason before they write."""
 ASK_HISTORY = (
     "Summarise the following conversation in at most {words} words. Keep names, facts, and what was asked for and "
     "decided. Write the summary only.\n\n{text}"
@@ -45,7 +45,7 @@ class SummaryPart:
     text: str
     tokens: int
     target: int
-    """Tokens the summary may have."""
+    """How many tokens the summary may have."""
     conversation: Conversation
     plan: PromptPlan
     resolved: Resolved
@@ -53,7 +53,7 @@ class SummaryPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is to be compressed next: turns or a document."""
+    """What to compress next: turns or a document."""
 
     turns: tuple[int, ...] = ()
     document: str | None = None
@@ -61,7 +61,7 @@ class Task:
 
 
 def plan_compression(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
-    """The plan of the turn where it fits or nothing more can be compressed; else what to compress first."""
+    """The turn's plan, if it fits or nothing more can be compressed; else what to compress next."""
     plan = draft(asked)
     if plan.fits:
         return plan
@@ -78,9 +78,9 @@ def plan_compression(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
 
 
 def summary_record(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:
-    """The record of one part's generation, at most its target long (a model that reasons has more tokens to write).
+    """The record of one part's generation, cut to the part's target (a model that reasons may generate more).
 
-    Where the model wrote nothing, the text's beginning stands for it.
+    If the model wrote nothing, the beginning of the text stands for it.
     """
     part = task.parts[number]
     tokenizer = part.conversation.tokenizer
@@ -116,7 +116,7 @@ def _task(asked: Asked, plan: PromptPlan, resolved: Resolved) -> Task | None:
 
 
 def _old_exchanges(asked: Asked, plan: PromptPlan) -> tuple[tuple[int, ...], str] | None:
-    """The turns the next summary stands for, those of the last one included, and their text."""
+    """The turns that the next summary will stand for, including those of the last one, and their text."""
     compressed = asked.compression.turns
     left = [record for record in asked.history[1:] if record.index not in plan.dropped_turns]
     if not left:
@@ -135,7 +135,7 @@ def _old_exchanges(asked: Asked, plan: PromptPlan) -> tuple[tuple[int, ...], str
 
 
 def _documents(asked: Asked) -> dict[str, int]:
-    """Tokens of each document that is not compressed yet and longer than its summary may be."""
+    """The tokens of each document that is not compressed yet and is longer than its summary may be."""
     sizes = {
         document.name: _count(asked, document.text)
         for document in asked.conversation.sequence.documents
@@ -150,25 +150,25 @@ def _parts(asked: Asked, text: str, most_each: int, question: str, resolved: Res
 
 
 def _target(tokens: int, most: int) -> int:
-    """Tokens for the summary of so many: `most` for a whole part, in proportion for less, a quarter at least."""
+    """A summary's tokens for a text of so many: `most` for a whole part, less in proportion, at least a quarter."""
     return max(most // 4, min(most, most * tokens // PART_TOKENS))
 
 
 def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved) -> SummaryPart:
-    told = asked.conversation
+    parent = asked.conversation
     tokens = _count(asked, text)
     target = _target(tokens, most)
-    mode = Mode.CHAT if told.template else Mode.COMPLETION
+    mode = Mode.CHAT if parent.template else Mode.COMPLETION
     words = target * 3 // 4
-    prompt = (question if told.template else ASK_BASE).format(words=words, text=text)
+    prompt = (question if parent.template else ASK_BASE).format(words=words, text=text)
     conversation = open_conversation(
-        PromptSequence(id=f"{told.sequence.id}: summary", mode=mode, turns=(TurnSpec(prompt=prompt),)),
-        template=told.template,
-        tokenizer=told.tokenizer,
-        context=told.context,
-        bos_text=told.bos_text,
+        PromptSequence(id=f"{parent.sequence.id}: summary", mode=mode, turns=(TurnSpec(prompt=prompt),)),
+        template=parent.template,
+        tokenizer=parent.tokenizer,
+        context=parent.context,
+        bos_text=parent.bos_text,
     )
-    asking = Resolved(values=_parameters(resolved.values, target, thinks=told.markers is not None), sources={})
+    asking = Resolved(values=_parameters(resolved.values, target, thinks=parent.markers is not None), sources={})
     return SummaryPart(
         text=text,
         tokens=tokens,
@@ -180,7 +180,7 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
 
 
 def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
-    """The turn's sampling; its own ends, structure and redraws do not concern a summary."""
+    """The turn's sampling, without its limits, structure and redraws, which do not concern a summary."""
     own = given.reasoning_budget
     return given.model_copy(
         update={
@@ -197,7 +197,7 @@ def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
 
 
 def _beginning(text: str, most: int, tokenizer: Tokenizer) -> str:
-    """Of the text at most `most` tokens, up to a blank where one is near."""
+    """The beginning of the text, at most `most` tokens, up to a blank if one is near."""
     ids = tokenizer.tokenize(text, parse_special=False)
     if len(ids) <= most:
         return text
@@ -207,7 +207,7 @@ def _beginning(text: str, most: int, tokenizer: Tokenizer) -> str:
 
 
 def _cut(text: str, most: int, tokenizer: Tokenizer) -> Iterator[str]:
-    """Pieces of at most about `most` tokens, about equally long, cut at blanks where there are any near."""
+    """Pieces of at most about `most` tokens, about equally long, cut at blanks if any are near."""
     while text:
         ids = tokenizer.tokenize(text, parse_special=False)
         if len(ids) <= most:

@@ -1,4 +1,4 @@
-"""Is a reply empty or degenerate? Both are committed results, with their reason. Pure."""
+"""Whether a reply is empty or degenerate. Both are committed results, with their reason. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ NEVER_CLOSED = "reasoning block never closed"
 
 _BLANK_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
-"""Characters of other categories that show nothing: joiners, fillers, the empty Braille cell, variation selectors."""
+"""Invisible characters of other categories: joiners, fillers, the empty Braille cell, variation selectors."""
 
 
 def is_visible(text: str) -> bool:
-    """Whether any character of `text` shows: not whitespace, zero-width or a control."""
+    """Whether any character of `text` is visible: not white space, zero-width or a control."""
     return any(c not in _BLANKS and unicodedata.category(c) not in _BLANK_CATEGORIES for c in text)
 
 
 def empty(reply: str, *, unclosed: bool) -> str | None:
-    """Why a reply (reasoning taken out) is empty, None where it is not."""
+    """Why a reply without its reasoning is empty; None if it is not."""
     if is_visible(reply):
         return None
     return NEVER_CLOSED if unclosed else NO_TEXT
 
 
 def degenerate(ids: Sequence[int], *, reasoning_tokens: int, min_tokens: int) -> str | None:
-    """Why a reply is degenerate, None where it is not. `ids`: all it generated, reasoning included."""
+    """Why a reply is degenerate; None if it is not. `ids`: everything generated, reasoning included."""
     visible = len(ids) - reasoning_tokens
     if visible < min_tokens:
         return f"{visible} {'token' if visible == 1 else 'tokens'}, min_tokens is {min_tokens}"
@@ -38,7 +38,7 @@ def degenerate(ids: Sequence[int], *, reasoning_tokens: int, min_tokens: int) ->
 
 
 def _repeats(ids: Sequence[int]) -> bool:
-    """Linear: a span repeats as often as ids equal those one span earlier, without a break."""
+    """In linear time: spans repeat while ids equal those one span earlier."""
     running = 0
     for now, earlier in zip(ids[SPAN_TOKENS:], ids, strict=False):
         running = running + 1 if now == earlier else 0

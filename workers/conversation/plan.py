@@ -1,9 +1,9 @@
-"""From a conversation to exact token ids: history and budget -> the prompt of a turn, and what was left out. Pure.
+"""From a conversation to exact token ids: history and budget -> a turn's prompt, and what was left out. Pure.
 
-A prompt is built on the one before it: where the new text begins with the old prompt's text and the raw reply, its
-ids are the old ids, the reply's own ids and the tokens of the remainder, so that only new tokens are computed. Where
-it does not, the whole is tokenised anew and `reprefill_reason` says why. After a crash `replay` builds the same plans
-again from the committed turns.
+A prompt builds on the one before it: if the new text begins with the old prompt's text and the raw reply, its ids are
+the old ids, the reply's own ids and the tokens of the rest, so that only new tokens are computed. Otherwise all of it
+is tokenised again and `reprefill_reason` says why. After a crash `replay` rebuilds the same plans from the committed
+turns.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from nightjar.workers.conversation.prompts import Compression, Conversation, Wri
 from nightjar.workers.conversation.reasoning import is_open
 
 REPLY_SHARE = 4
-"""Room kept for a reply: at most the context divided by this."""
+"""The room kept for a reply is at most the context divided by this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptPlan:
-    """The prompt of one turn. `max_tokens` is what the reply may use: the parameter's, or all that remains."""
+    """The prompt of one turn. `max_tokens` is what the reply may use: the parameter's value, or all that is left."""
 
     turn: int
     prompt: str
@@ -46,19 +46,20 @@ class PromptPlan:
     max_tokens: int
     policy: Policy
     fits: bool
-    """Whether the prompt and the room kept for the reply fit the context."""
+    """Whether the prompt fits the context together with the room kept for the reply."""
     dropped_turns: tuple[int, ...] = ()
     bare_replies: tuple[int, ...] = ()
-    """Turns whose replies were given without the blanks they begin with: the template writes its own."""
+    """Turns whose replies were given without their leading white space, since the template writes its own."""
     system_merged: bool = False
     reasoning_open: bool = False
     reprefill_reason: str | None = None
     compression: Compression = field(default_factory=Compression)
     replies: tuple[tuple[int, int], ...] = ()
-    """Where the ids of earlier replies stand in `ids`, [start, end): the engine may compute them as at first."""
+    """Where the ids of earlier replies are in `ids`, [start, end): the engine may compute them as it did at first."""
 
     @property
     def prompt_digest(self) -> str:
+        """Digest of the ids."""
         return ids_digest(self.ids)
 
 
@@ -66,7 +67,7 @@ class PromptPlan:
 class Asked:
     """What a plan is made from: a turn, all committed turns before it, and the plan of the turn before.
 
-    `previous` is None for the first turn and where `replay` could not rebuild it. `compression` stands for turns and
+    `previous` is None for the first turn, and if `replay` could not rebuild it. `compression` stands for turns and
     documents that did not fit.
     """
 
@@ -91,11 +92,11 @@ def plan_prompt(
     previous: PromptPlan | None = None,
     compression: Compression | None = None,
 ) -> PromptPlan:
-    """The prompt of `turn`, older turns left out where they must be; see `Asked`.
+    """The prompt of `turn`, with older turns left out as necessary; see `Asked`.
 
-    `compression` None keeps what earlier turns had. Policy summarise is for `summaries.py`; what it cannot save is
-    trimmed here, in the end with the summary itself. Raises ContextError with the numbers where the prompt does not
-    fit, TemplateError where it cannot be rendered.
+    `compression` None keeps what earlier turns had. `summaries.py` handles policy summarise; what that cannot save
+    is trimmed here, in the end the summary itself. Raises ContextError with the numbers if the prompt does not fit,
+    TemplateError if it cannot be rendered.
     """
     asked = ask(conversation, turn, history, parameters, previous, compression)
     try:
@@ -125,7 +126,7 @@ def ask(
     previous: PromptPlan | None = None,
     compression: Compression | None = None,
 ) -> Asked:
-    """Independent turns see no history; summaries made earlier go on standing for what they stood for."""
+    """What a plan is made from. Independent turns see no history; earlier summaries stay in force."""
     assert [record.index for record in history] == list(range(turn))
     if conversation.sequence.mode is Mode.INDEPENDENT:
         history, previous = (), None
@@ -140,7 +141,7 @@ def ask(
 
 
 def draft(asked: Asked) -> PromptPlan:
-    """The prompt with nothing left out but what earlier turns left out; it may not fit."""
+    """The prompt with only that left out which earlier turns left out; it may not fit."""
     last = asked.history[-1] if asked.history else None
     dropped = asked.previous.dropped_turns if asked.previous else last.dropped_turns if last else ()
     bare = asked.previous.bare_replies if asked.previous else ()
@@ -148,7 +149,7 @@ def draft(asked: Asked) -> PromptPlan:
 
 
 def replay(conversation: Conversation, history: Sequence[TurnRecord]) -> PromptPlan | None:
-    """The plan of the last committed turn, rebuilt; None where there is none or its ids do not come out as recorded."""
+    """The rebuilt plan of the last committed turn; None if there is none or its ids differ from the recorded ones."""
     plan: PromptPlan | None = None
     for turn, record in enumerate(history):
         try:
@@ -163,7 +164,7 @@ def replay(conversation: Conversation, history: Sequence[TurnRecord]) -> PromptP
 
 
 def recorded_compression(history: Sequence[TurnRecord]) -> Compression:
-    """What all summaries made so far stand for."""
+    """All summaries made so far, combined."""
     compression = Compression()
     for record in history:
         for summary in record.summaries:
@@ -172,7 +173,7 @@ def recorded_compression(history: Sequence[TurnRecord]) -> Compression:
 
 
 def context_error(asked: Asked, plan: PromptPlan) -> ContextError:
-    """The numbers, and what to do."""
+    """The error of a prompt that does not fit: the numbers, and what to do."""
     full = asked.parameters.policy is Policy.FULL
     left_out = " with all older turns left out" if plan.dropped_turns and not full else ""
     remedy = " set `policy: trim`," if full and asked.history else ""
@@ -185,7 +186,7 @@ def context_error(asked: Asked, plan: PromptPlan) -> ContextError:
 
 
 def _trimmed(asked: Asked, tried: PromptPlan, droppable: list[int]) -> PromptPlan:
-    """Drops the fewest oldest exchanges that make the prompt fit; the first turn stays. Halves the range each time."""
+    """Drops the fewest oldest exchanges that make the prompt fit, by bisection; the first turn stays."""
 
     def build(count: int) -> PromptPlan:
         dropped = tuple(sorted({*tried.dropped_turns, *droppable[:count]}))
@@ -212,9 +213,9 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
     ids, reason = _ids(asked, written)
     if reason in (TRIMS_REPLIES, REWRITES_REPLIES) and asked.history[-1].draw.raw_text[:1].isspace():
         without = _written(asked, dropped, (*bare, asked.turn - 1))
-        own_ids, none = _ids(asked, without)
-        if none is None:
-            written, ids, reason = without, own_ids, None
+        ids_without, reason_without = _ids(asked, without)
+        if reason_without is None:
+            written, ids, reason = without, ids_without, None
     if reason is not None and written.dropped_turns != dropped:
         reason = MUTE
     return PromptPlan(
@@ -236,17 +237,17 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
 
 
 def _replies(asked: Asked, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The spans of replies whose own ids the prompt goes on from."""
+    """The spans of the replies whose own ids are in the prompt."""
     if asked.previous is None or not asked.history:
         return ()
     start = len(asked.previous.ids)
-    reply = asked.history[-1].draw.reply_ids
+    reply = asked.history[-1].draw.reply_ids or ()
     kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(reply, ids[start:], strict=False)))
     return (*asked.previous.replies, (start, start + kept))
 
 
 def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
-    """The rendered prompt; where a template refuses empty replies, their exchanges are left out too."""
+    """The rendered prompt; if the template refuses empty replies, their exchanges are left out too."""
     try:
         return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare)
     except TemplateError:
@@ -258,7 +259,7 @@ def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> W
 
 
 def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:
-    """Ids, and why they do not extend the ones before (None where they do, or nothing was before)."""
+    """Ids, and why they do not extend the previous ones (None if they do, or if there are none)."""
     if not asked.history:
         return whole_ids(asked.conversation, written), None
     if asked.previous is None:

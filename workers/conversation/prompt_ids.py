@@ -1,15 +1,16 @@
-"""The token ids of a rendered prompt: the old ids, the reply's own and the rest, or the whole tokenised anew. Pure."""
+"""The token ids of a rendered prompt: the old ids, the reply's own and the rest, or all of it tokenised again. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.workers.conversation.prompts import Compression, Conversation, Written
 from nightjar.workers.conversation.special_tokens import encode_rendering
 
 NOT_REBUILT = "resumed: the earlier prompt could not be rebuilt"
+UNKNOWN_IDS = "the last reply's tokens are not known"
 TRIMMED = "history trimmed"
 SUMMARISED = "history summarised"
 DOCUMENTS = "documents summarised"
@@ -22,7 +23,7 @@ REWRITES_REPLIES = "the template rewrites past replies"
 
 
 class Earlier(Protocol):
-    """What of the previous turn's plan counts (`workers.conversation.plan.PromptPlan` has it)."""
+    """The part of the previous turn's plan that matters here (`workers.conversation.plan.PromptPlan` has it)."""
 
     @property
     def ids(self) -> tuple[int, ...]: ...
@@ -37,7 +38,7 @@ class Earlier(Protocol):
 
 
 def whole_ids(conversation: Conversation, written: Written) -> list[int]:
-    """All of the text tokenised at once, with BOS exactly once where the model or its template wants it."""
+    """The whole text tokenised at once, with BOS exactly once if the model or its template wants it."""
     tokenizer = conversation.tokenizer
     ids = encode_rendering(tokenizer, written.rendering)
     bos = tokenizer.bos
@@ -53,12 +54,14 @@ def whole_ids(conversation: Conversation, written: Written) -> list[int]:
 def extended_ids(
     conversation: Conversation, written: Written, earlier: Earlier, last: TurnRecord, compression: Compression
 ) -> tuple[list[int] | None, str | None]:
-    """(ids, None) where the new text begins with the old prompt's and the raw reply; else (None, why not)."""
+    """(ids, None) if the new text begins with the old prompt's text and the raw reply; else (None, why not)."""
     if written.dropped_turns != earlier.dropped_turns:
         return None, SUMMARISED if written.dropped_turns == compression.turns else TRIMMED
     if compression != earlier.compression:
         return None, DOCUMENTS
-    reply = _reply_ids(conversation, last)
+    if last.draw.reply_ids is None:
+        return None, UNKNOWN_IDS
+    reply = _reply_ids(conversation, last.draw, last.draw.reply_ids)
     past, text = earlier.text + last.draw.raw_text, written.rendering.text
     if reply is None:
         return None, CUT
@@ -67,12 +70,12 @@ def extended_ids(
     return None, _difference(earlier, last, text)
 
 
-def _reply_ids(conversation: Conversation, record: TurnRecord) -> Sequence[int] | None:
-    """The ids that make up a reply's raw text; None where a stop string cut it inside a token."""
-    draw, tokenizer = record.draw, conversation.tokenizer
+def _reply_ids(conversation: Conversation, draw: Draw, generated: Sequence[int]) -> Sequence[int] | None:
+    """The ids that make up a reply's raw text; None if a stop string cut it inside a token."""
+    tokenizer = conversation.tokenizer
     if draw.stop_string is None:
-        return draw.reply_ids
-    ids = list(draw.reply_ids)
+        return generated
+    ids = list(generated)
     while ids and len(tokenizer.detokenize(ids)) > len(draw.raw_text):
         ids.pop()
     return ids if tokenizer.detokenize(ids) == draw.raw_text else None

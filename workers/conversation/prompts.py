@@ -1,7 +1,7 @@
 """The text of a prompt: which messages a turn sees, and how they are written out. Pure.
 
-Chat: the model's template. Completion: system text, prompts and raw replies follow one another, a blank line before
-each prompt unless the text already ends with a line break.
+A chat uses the model's template. In a completion the system text, prompts and raw replies follow one another, with a
+blank line before each prompt unless the text already ends with a line break.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEPARATOR = "\n\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """What all turns of one job share. `template` is None in completion mode, `context` is in tokens."""
+    """What all turns of one job share. `template` is None in completion mode; `context` is in tokens."""
 
     sequence: PromptSequence
     tokenizer: Tokenizer
@@ -33,19 +33,20 @@ class Conversation:
 
     @property
     def markers(self) -> Markers | None:
+        """How the model writes reasoning; None if it writes none."""
         return self.template.markers if self.template else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compression:
-    """Summaries that stand for what did not fit: of turns (as one text) and of documents by name."""
+    """Summaries that stand for what did not fit: one text for the turns, and one for each document by name."""
 
     turns: tuple[int, ...] = ()
     summary: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
 
     def and_summary(self, summary: Summary) -> Compression:
-        """With one more summary. A first part replaces what stood for the same before, further parts go on from it."""
+        """With one more summary. A first part replaces the earlier summary of the same thing, later parts are added."""
         if summary.document is not None:
             before = self.documents.get(summary.document, "") if summary.part else ""
             return replace(self, documents={**self.documents, summary.document: _joined(before, summary.text)})
@@ -55,21 +56,21 @@ class Compression:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A rendered prompt. `system_merged`: the template refuses system messages; it went into the first user turn."""
+    """A rendered prompt. `system_merged`: the template refuses system messages, so it went into the first user turn."""
 
     rendering: Rendering
     prompt: str
-    """What the user says in this turn."""
+    """The user's message in this turn."""
     dropped_turns: tuple[int, ...]
     bare_replies: tuple[int, ...]
-    """Turns whose replies were given without the blanks they begin with: the template writes its own."""
+    """Turns whose replies were given without their leading white space, since the template writes its own."""
     system_merged: bool = False
 
 
 def open_conversation(
     sequence: PromptSequence, *, template: ChatTemplate | None, tokenizer: Tokenizer, context: int, bos_text: str = ""
 ) -> Conversation:
-    """Raises TemplateError where a chat is wanted of a model that has no chat template."""
+    """Raises TemplateError if the sequence is a chat and the model has no chat template."""
     if sequence.mode is Mode.COMPLETION:
         template = None
     elif template is None:
@@ -113,7 +114,7 @@ def write_prompt(
 
 
 def _said(conversation: Conversation, turn: int, compression: Compression, dropped: Sequence[int]) -> str:
-    """What the user says in `turn`: documents put in, and the summary before it in the first turn that goes on."""
+    """The user's message in `turn`, with documents filled in; in the first turn after a summary, preceded by it."""
     text = conversation.sequence.prompt_text(turn, dict(compression.documents))
     if not compression.summary or turn <= max(compression.turns):
         return text
@@ -133,7 +134,7 @@ def _messages(
 
 
 def _reply(conversation: Conversation, record: TurnRecord, bare: bool) -> Message:
-    """A past reply as the template wants it: thoughts written out in the content, or in a field of their own."""
+    """A past reply as the template wants it: with reasoning in the content, or in a field of its own."""
     template, raw = conversation.template, record.draw.raw_text
     assert template is not None
     if bare:

@@ -1,4 +1,4 @@
-"""Reasoning blocks: where a template or registry says they begin and end, and splitting a reply by them. Pure."""
+"""Reasoning blocks: how a template or the registry says they begin and end, and splitting a reply by them. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightjar.workers.engine.request import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Markers:
-    """How a model writes reasoning: `open`, thoughts, `close`, reply. `lead` may stand before a reply without any."""
+    """How a model writes reasoning: `open`, thoughts, `close`, reply. `lead` may precede a reply without reasoning."""
 
     open: str
     close: str
@@ -19,6 +19,7 @@ class Markers:
 
     @property
     def pair(self) -> tuple[str, str]:
+        """The opening and the closing marker."""
         return self.open, self.close
 
 
@@ -43,11 +44,11 @@ KNOWN = (
     Markers(open="<think:opensource>", close="</think:opensource>"),
     Markers(open="<thinking>", close="</thinking>"),
 )
-"""The written forms real templates use; the first whose opening stands in a template is taken."""
+"""The markers that real templates use; of these, a template uses the first one that occurs in it."""
 
 
 def detect(template_text: str) -> Markers | None:
-    """The markers a template's source or rendering speaks of, None where it speaks of none."""
+    """The markers that occur in a template's source or rendering, None if none do."""
     return next((m for m in KNOWN if m.open in template_text and m.close[-9:] in template_text), None)
 
 
@@ -58,20 +59,21 @@ def is_open(prompt_text: str, markers: Markers | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """A reply's two parts. `unclosed`: the block never ended, so there is no reply."""
+    """A reply's two parts. `unclosed`: the reasoning block never ended, so there is no reply."""
 
     reply: str
     reasoning: str = ""
     unclosed: bool = False
     spans: tuple[tuple[int, int], ...] = ()
-    """Where in the raw text the blocks lie, markers included."""
+    """Where the blocks are in the raw text, markers included."""
 
 
 def split(raw: str, markers: Markers | None, *, opened: bool = False) -> Split:
     """Takes the reasoning out of a raw reply. `opened`: the prompt already opened the block.
 
-    Blocks count wherever they are whole. One never closed takes all that follows, unless visible text stands before
-    it: a story may speak of a tag. A closing marker with nothing opened ends a block that began with the reply.
+    Complete blocks count wherever they are. A block that is never closed takes everything after it, unless visible text
+    precedes it: a story may mention a tag. A closing marker without an opening one ends a block that began with the
+    reply.
     """
     if markers is None:
         return Split(reply=raw)
@@ -113,9 +115,9 @@ def _blocks(raw: str, markers: Markers, opened: bool) -> tuple[list[tuple[int, i
 
 
 def written_text(ids: Sequence[int], text: str, markers: Markers | None, tokenizer: Tokenizer) -> str:
-    """`text`, the engine's text of `ids` up to a stop string, with the markers written out.
+    """`text`, which is the engine's text of `ids` up to a stop string, with the markers written out.
 
-    Markers that are control tokens have no text of their own; templates and `split` look for their written form.
+    Markers that are control tokens have no text of their own, and templates and `split` look for their written form.
     """
     if markers is None or not _hidden(markers, tokenizer):
         return text
@@ -130,22 +132,23 @@ def _hidden(markers: Markers, tokenizer: Tokenizer) -> bool:
 
 
 def _mark(ids: list[int], markers: Markers, tokenizer: Tokenizer) -> str:
-    """Text of ids with each marker's written form where its ids stand."""
+    """The text of ids, with each marker written out where its ids are."""
     parts: list[str] = []
     at = start = 0
     written = [(tokenizer.tokenize(m, parse_special=True), m) for m in (markers.close, markers.open, markers.lead) if m]
     while at < len(ids):
-        found = next(((w, m) for w, m in written if w and ids[at : at + len(w)] == w), None)
-        if found is None:
+        here = next(((w, m) for w, m in written if w and ids[at : at + len(w)] == w), None)
+        if here is None:
             at += 1
             continue
-        parts += [tokenizer.detokenize(ids[start:at]), found[1]]
-        at = start = at + len(found[0])
+        marker_ids, marker = here
+        parts += [tokenizer.detokenize(ids[start:at]), marker]
+        at = start = at + len(marker_ids)
     return "".join([*parts, tokenizer.detokenize(ids[start:])])
 
 
 def reasoning_tokens(ids: Sequence[int], parts: Split, markers: Markers | None, tokenizer: Tokenizer) -> int:
-    """How many of a reply's tokens lie in its reasoning blocks, markers included."""
+    """How many of a reply's tokens are in its reasoning blocks, markers included."""
     if markers is None or not parts.spans:
         return 0
     marked = _hidden(markers, tokenizer)

@@ -1,9 +1,9 @@
-"""Special tokens stand in a template's own text only, never in what a person or a model wrote. Pure.
+"""Special tokens count only in a template's own text, never in what a person or a model wrote. Pure.
 
-Before rendering, whatever in a message's content could be read as a control token is put between two private-use
+Before rendering, everything in a message's content that could be read as a control token is put between two private-use
 characters that occur nowhere else in the conversation. They wrap the text and replace nothing, so that a template's own
-tests on content (`in`, `split`) see what they would have seen. After rendering they are taken out again and their
-places kept; a control token found in the text that touches such a place is plain text, any other is real.
+tests on content (`in`, `split`) see what they would see without them. After rendering they are removed and their places
+remembered: a control token in the text that touches such a place is plain text, any other is real.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.request import Tokenizer
 
 LONGEST = 256
-"""Characters of a control token that might be completed across a border."""
+"""Only control tokens of up to so many characters are guarded against completion across a border."""
 _PRIVATE_USE = range(0xF0000, 0xFFFFD)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """A prompt's text; `guarded` are the places in it that must not become control tokens. `plain`: all of it."""
+    """A prompt's text. `guarded` are the spans in it that must not become control tokens; `plain` means all of it."""
 
     text: str
     guarded: tuple[tuple[int, int], ...] = ()
@@ -42,13 +42,13 @@ class Guard:
 
     @classmethod
     def choose(cls, specials: Iterable[str], texts: Iterable[str]) -> Guard:
-        """A pair of private-use characters that stand in none of `texts`."""
+        """With two private-use characters that occur in none of `texts`."""
         used = {c for text in texts for c in text if ord(c) in _PRIVATE_USE}
         free = (chr(c) for c in _PRIVATE_USE if chr(c) not in used)
         return cls(left=next(free), right=next(free), specials=tuple(s for s in specials if s))
 
     def wrap(self, content: str, allowed: str = "") -> str:
-        """`content` with every possible control token wrapped, but for those written inside `allowed`."""
+        """`content` with every possible control token wrapped, except those that `allowed` contains."""
         specials = tuple(s for s in self.specials if s not in allowed) if allowed else self.specials
         spans = _merged([*_occurrences(content, specials), *_edges(content, specials)])
         parts, at = [], 0
@@ -58,9 +58,9 @@ class Guard:
         return "".join([*parts, content[at:]])
 
     def unwrap(self, rendered: str) -> Rendering:
-        """The text without the wrapping characters, and where the wrapped places are.
+        """The text without the wrapping characters, and the wrapped spans.
 
-        A template that splits content may leave one of the two alone: a place without an end ends at once.
+        A template that splits content may leave only one of the two characters: a span without an end is dropped.
         """
         parts = re.split(f"([{self.left}{self.right}])", rendered)
         spans: list[tuple[int, int]] = []
@@ -78,7 +78,7 @@ class Guard:
 
 
 def encode_rendering(tokenizer: Tokenizer, rendering: Rendering, start: int = 0) -> list[int]:
-    """Ids of the text from `start` on, which must be a border between tokens. In one piece where nothing collides."""
+    """Ids of the text from `start` on, which must be a border between tokens; in one piece if nothing collides."""
     text = rendering.text[start:]
     if not text:
         return []
@@ -111,7 +111,7 @@ def encode_rendering(tokenizer: Tokenizer, rendering: Rendering, start: int = 0)
 def _control_tokens(
     text: str, specials: tuple[str, ...], guarded: tuple[tuple[int, int], ...]
 ) -> tuple[list[tuple[int, int]], bool]:
-    """Places of the real control tokens, and whether any other reads like one."""
+    """The spans of the real control tokens, and whether any other text reads like one."""
     pattern = _index(specials)
     known = frozenset(specials)
 
@@ -121,15 +121,15 @@ def _control_tokens(
     ends = [b for _, b in guarded]
     real: list[tuple[int, int]] = []
     collides, at = False, 0
-    while found := pattern.search(text, at):
-        begin = found.start()
+    while match := pattern.search(text, at):
+        begin = match.start()
         at = begin + 1
         nearest = bisect_left(ends, begin + 1)
         wall = guarded[nearest][0] if nearest < len(guarded) else len(text)
-        end = found.end()
+        end = match.end()
         if end > wall:  # typed by somebody; a shorter one may still stand before it
             collides = True
-            end = max((begin + len(s) for s in shorter(found.group()) if begin + len(s) <= wall), default=begin)
+            end = max((begin + len(s) for s in shorter(match.group()) if begin + len(s) <= wall), default=begin)
         if end > begin:
             real.append((begin, end))
             at = end
@@ -138,8 +138,8 @@ def _control_tokens(
 
 @lru_cache(maxsize=8)
 def _index(specials: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches any control token, the longest where several begin alike. Grouped by their first two characters, so that
-    text with many of the first costs little."""
+    """Matches any control token, the longest if several begin alike. They are grouped by their first two characters, so
+    that text with many of the first character costs little."""
     groups: dict[str, list[str]] = {}
     for special in sorted(filter(None, specials), key=len, reverse=True):
         groups.setdefault(special[:2], []).append(re.escape(special[2:]))
@@ -149,7 +149,7 @@ def _index(specials: tuple[str, ...]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=8)
 def _parts(specials: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], int]:
-    """The true beginnings and ends of control tokens, and the longest; real ones are far below `LONGEST`."""
+    """The proper prefixes and suffixes of control tokens, and the longest length; real ones are far below `LONGEST`."""
     specials = tuple(s for s in specials if len(s) <= LONGEST)
     begins = frozenset(s[:k] for s in specials for k in range(1, len(s)))
     ends = frozenset(s[k:] for s in specials for k in range(1, len(s)))
@@ -159,14 +159,14 @@ def _parts(specials: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], i
 def _occurrences(content: str, specials: tuple[str, ...]) -> list[tuple[int, int]]:
     pattern = _index(specials)
     spans, at = [], 0
-    while found := pattern.search(content, at):
-        spans.append(found.span())
-        at = found.start() + 1
+    while match := pattern.search(content, at):
+        spans.append(match.span())
+        at = match.start() + 1
     return spans
 
 
 def _edges(content: str, specials: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Beginnings of control tokens at the end of content and ends of them at its start, whitespace aside: the
+    """Prefixes of control tokens at the end of the content and suffixes of them at its start, ignoring white space: the
     template's text next to them might complete one."""
     begins, ends, longest = _parts(specials)
     spans = []
@@ -192,7 +192,7 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def guard_messages(guard: Guard, messages: list[dict[str, Any]], markers: str) -> list[dict[str, Any]]:
-    """Messages with wrapped texts. What an assistant wrote keeps its reasoning markers readable."""
+    """Messages with wrapped texts. In the assistant's, reasoning markers stay as they are."""
     return [
         {
             key: value if key == "role" else guard.wrap(value, markers if message["role"] == "assistant" else "")

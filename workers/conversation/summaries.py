@@ -1,4 +1,4 @@
-"""Plans a turn, asking the model for summaries where policy summarise wants them (`compression.py` decides)."""
+"""Plans a turn, asking the model for summaries if policy summarise needs them (`compression.py` decides)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Think(Protocol):
-    """Runs pure work (rendering, tokenising), in a thread perhaps."""
+    """Runs pure work (rendering, tokenising), possibly in a thread."""
 
     async def __call__(self, work: Callable[[], T], /) -> T: ...
 
@@ -33,9 +33,9 @@ async def plan_turn(
     id: str,
     seed: int,
 ) -> tuple[PromptPlan, tuple[Summary, ...]]:
-    """The plan of a turn and the summaries made for it, which belong on its record.
+    """The plan of a turn, and the summaries made for it, which belong on its record.
 
-    `seed` is the turn's; summaries take the numbers after it. Raises as `plan_prompt` does.
+    `seed` is the turn's; summaries take the numbers after it. Raises what `plan_prompt` raises.
     """
     made: list[Summary] = []
     while True:

@@ -1,4 +1,4 @@
-"""How large the result of a template's operation can get, computed before it is done. Pure."""
+"""How large the result of a template's operation can get, computed before the operation runs. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 TOO_LARGE = 1 << 62
 MAX_BITS = 65_536
-"""Of an integer."""
+"""The most bits of an integer."""
 PADDED = frozenset("batch center expandtabs indent ljust rjust slice tojson wordwrap zfill".split())
-"""Methods and filters whose result grows with a number or a text they are given."""
+"""Methods and filters whose result grows with a number or a text in their arguments."""
 _WIDE_FIELD = re.compile(r"\d{5,}|%[^a-zA-Z%]*\*|\{[^{}]*[:!][^{}]*\{")
 
 
 def growth(name: str, subject: Any, args: tuple[Any, ...], size: int = 0) -> int:
-    """An upper bound of the result's size in characters, members or bits; 0 where it cannot outgrow what was given.
+    """An upper bound of the result's size in characters, members or bits; 0 if it cannot outgrow its inputs.
 
-    `name` is an operator, a filter or a method, `subject` its left side, `size` the deep size of all it is given.
+    `name` is an operator, a filter or a method, `subject` its left side, `size` the deep size of all its inputs.
     """
     if name in _OPERATORS:
         return _OPERATORS[name](subject, args[0])
@@ -43,7 +43,7 @@ def _replaced(subject: str, old: str, new: str) -> int:
 
 
 def _joined(subject: Any, args: tuple[Any, ...], size: int) -> int:
-    """As the method `sep.join(items)` and as the filter `items | join(sep, attribute)`."""
+    """For the method `sep.join(items)` and the filter `items | join(sep, attribute)`."""
     texts = [len(v) for v in (subject, *args) if isinstance(v, str)]
     counts = [len(v) for v in (subject, *args) if hasattr(v, "__len__")]
     return size + max([0, *texts]) * max([0, *counts])

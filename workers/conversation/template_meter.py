@@ -1,4 +1,4 @@
-"""What a chat template's work is counted in, and the charges put into a parsed template. Pure."""
+"""The units that a chat template's work is counted in, and the charges put into a parsed template. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 MAX_OBJECT = 8_000_000
-"""Size of one value, and characters of a rendering."""
+"""The most characters of one value, and of a rendering."""
 MAX_MEMBERS = 100_000
-"""Members of one value, those of its members included."""
+"""The most members of one value, those of its members included."""
 BASE_WORK = 1_000_000
 WORK_PER_CHARACTER = 12
 WORK_PER_MESSAGE = 2_000
@@ -28,13 +28,14 @@ class LimitError(Exception):
 
 
 class Meter:
-    """Counts one rendering's work down to zero; more is allowed for a longer conversation."""
+    """Counts one rendering's work down to zero; a longer conversation may take more."""
 
     def __init__(self, messages: int = 0, characters: int = 0) -> None:
         self.left = BASE_WORK + characters * WORK_PER_CHARACTER
         self.left += messages * (WORK_PER_MESSAGE + messages * WORK_PER_PAIR)
 
     def charge(self, units: int) -> None:
+        """Takes units off. Raises LimitError if none are left."""
         self.left -= units
         if self.left < 0:
             raise LimitError("it takes more steps than a chat template may")
@@ -42,7 +43,7 @@ class Meter:
     def weigh(self, value: Any) -> int:
         """Charges a value's deep size and returns it: characters and members, shared parts counted each time.
 
-        A member costs one unit of work, as do sixteen characters.
+        A member costs one unit of work, and so do sixteen characters. Raises LimitError.
         """
         characters, members, waiting = 0, 0, [value]
         while waiting:
@@ -123,7 +124,7 @@ def _metered(name: str, value: nodes.Expr, near: nodes.Node) -> nodes.Filter:
 
 
 def _cost(body: Iterable[nodes.Node]) -> int:
-    """Units that one pass through these nodes may take at most, loops and calls aside."""
+    """The most units that one pass through these nodes can take, without loops and calls."""
     cost = 1
     for top in body:
         for node in (top, *top.find_all(nodes.Node)):

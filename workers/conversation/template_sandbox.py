@@ -1,16 +1,17 @@
 """A jinja2 sandbox for chat templates, which come with model files and are untrusted. Pure.
 
 Renders like transformers' `apply_chat_template` (trimmed blocks, loop controls, `{% generation %}`, unescaped JSON)
-and meters the work, so that no template can hang or fill the memory of a worker. The deadline is counted in units of
-work, not seconds: a replay of the same conversation ends the same way on every machine. What is metered, and how:
+and meters the work, so that no template can hang a worker or fill its memory. The deadline is counted in units of
+work, not seconds, so that a replay of the same conversation ends the same way on every machine. What is metered, and
+how:
 
 - The parsed template is rewritten before it is compiled: each loop body, loop condition and macro body begins with a
   charge of its own size (nodes and literal characters); what is printed, compared, sliced or joined with `~` passes
   through a filter that charges its size.
-- `+ - * / // % **` are intercepted: the size of a result is computed before it is made.
-- Filters, tests and calls charge the size of what they are given and of what they return; those that can return much
-  more than they got (`replace`, `join`, `center`, `format`, ...) have that size computed first.
-- Sizes are deep, so that lists holding one another a thousand times count as what they would print.
+- `+ - * / // % **` are intercepted: the size of a result is computed before the result is.
+- Filters, tests and calls charge the size of their inputs and of their result; for those that can return much more than
+  they got (`replace`, `join`, `center`, `format`, ...) that size is computed first.
+- Sizes are deep, so that lists nested in one another a thousand times count as what they would print.
 
 Left out on purpose: `random` and `lipsum` (no run could be repeated), `encode`, `to_bytes`, `{% autoescape %}`.
 """
@@ -38,12 +39,12 @@ SHALLOW = frozenset(
     "boolean callable count d default defined false first integer iterable last length mapping none number sameas "
     "sequence true undefined".split()
 )
-"""Filters and tests that look at no contents."""
+"""Filters and tests that do not look at contents."""
 UNSAFE_METHODS = frozenset({"encode", "to_bytes", "from_bytes", "translate", "maketrans"})
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Not for two renderings at once: the meter belongs to the one under way."""
+    """The environment. Not for two renderings at once: the meter belongs to the current one."""
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
@@ -90,7 +91,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return __self._weighed(super().call(__context, __obj, *args, **kwargs))
 
     def _guarded(self, name: str, function: Any) -> Callable[..., Any]:
-        """A filter or test that charges for what it is given and returns."""
+        """A filter or test that charges for its inputs and its result."""
         if name in SHALLOW:
             return function  # type: ignore[no-any-return]
 
@@ -152,7 +153,7 @@ class _TemplateDict:
 
 
 class _TemplateNamespace(Namespace):
-    """`namespace(...)` that keeps no attribute beginning with an underscore."""
+    """`namespace(...)` that refuses attributes beginning with an underscore."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         self, *given = args

@@ -1,6 +1,6 @@
 """A model's own chat template: rendering a conversation exactly as the model was trained to see it. Pure.
 
-The reference is transformers' `apply_chat_template`; docs/templates.md tells how the two were compared. Rendering
+The reference is transformers' `apply_chat_template`; docs/templates.md says how the two were compared. Rendering
 happens in a metered sandbox (`template_sandbox.py`); the date a template sees is the run's, never the clock's.
 """
 
@@ -30,7 +30,7 @@ _PROBE = "nightjar-probe"
 
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
-    """How a template wants its messages: content as typed parts, an (empty) list of tools where it loops over them."""
+    """How a template wants its messages: content as typed parts, an (empty) list of tools if it loops over them."""
 
     typed: bool
     tools: bool
@@ -46,10 +46,10 @@ class _Dialect:
 
 
 class ChatTemplate:
-    """A compiled chat template. Raises TemplateError, with the template's line, where it does not compile or render.
+    """A compiled chat template. Raises TemplateError, with the template's line, if it does not compile or render.
 
-    `date` is an ISO date. `extra` are further variables the template may read (`enable_thinking`, say). Not to be
-    rendered from two threads at once.
+    `date` is an ISO date. `extra` are further variables the template may read (`enable_thinking`, say). Do not render
+    from two threads at once.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class ChatTemplate:
                 total += len(part)
                 if total > MAX_OBJECT:
                     raise LimitError(f"it writes more than {MAX_OBJECT:,} characters")
-        except Exception as error:  # whatever a template raises is the template's
+        except Exception as error:  # whatever is raised here is the template's fault
             raise TemplateError(_failure(error)) from None
         return "".join(parts)
 
     @cached_property
     def markers(self) -> Markers | None:
-        """How the model writes reasoning: as the registry says, else as the template's text and rendering show."""
+        """How the model writes reasoning: by the registry, else by what the template's source or rendering contains."""
         thinking = [
             {"role": "user", "content": "u"},
             {"role": "assistant", "content": "a", "reasoning_content": "r"},
@@ -120,9 +120,9 @@ class ChatTemplate:
 
     @cached_property
     def reasoning_in_fields(self) -> bool:
-        """Whether past thoughts belong into fields of their own (`reasoning_content`, `thinking`).
+        """Whether past reasoning belongs in a field of its own (`reasoning_content`, `thinking`).
 
-        So it is where the template knows such a field and does not itself take thoughts out of the content.
+        It does if the template knows such a field and does not itself take reasoning out of the content.
         """
         if self.markers is None or not re.search(r"reasoning_content|\bthinking\b|message\.reasoning\b", self.source):
             return False
@@ -138,7 +138,7 @@ class ChatTemplate:
 
     @cached_property
     def _dialect(self) -> _Dialect:
-        """The first way of giving messages in which a user's text arrives; the plain one where none does."""
+        """The first dialect in which a user's text arrives in the rendering; the plain one if it does in none."""
         dialects = [_Dialect(typed=typed, tools=tools) for tools in (False, True) for typed in (False, True)]
         for dialect in dialects:
             try:
@@ -156,7 +156,7 @@ class ChatTemplate:
 
 
 def default_template(source: str | Mapping[str, str] | Sequence[Mapping[str, str]]) -> str:
-    """The text of the template named "default" (else the first) where several are given, as text, mapping or list."""
+    """The template's text; of several (a mapping, a list, JSON of either) the one named "default", else the first."""
     if isinstance(source, str):
         if not re.match(r"\s*(\[\s*\{\s*\"|\{\s*\")", source):
             return source
@@ -171,7 +171,7 @@ def default_template(source: str | Mapping[str, str] | Sequence[Mapping[str, str
 
 
 def merge_system(messages: Sequence[Message]) -> list[Message]:
-    """The system message put before the first user message's text, two line breaks between."""
+    """The messages with the system message put before the first user message's text, two line breaks between."""
     system, first, *rest = messages
     return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 

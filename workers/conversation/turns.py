@@ -1,4 +1,4 @@
-"""What is asked for a turn, and what is recorded of it: plan -> request; generations -> record. Pure."""
+"""What is asked for a turn and what is recorded of it: plan -> request; generations -> reply; reply -> record. Pure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.states import JobKind
 from nightjar.workers.conversation.emptiness import degenerate, empty
 from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import reasoning_tokens, split, written_text
+from nightjar.workers.conversation.replier import PromptFacts, Reply
 from nightjar.workers.engine.request import Generation, Request
 
 
 class RunParameters(Protocol):
-    """What of a run shapes parameters (`jobs.documents.Run` has it)."""
+    """The part of a run that shapes parameters (`jobs.documents.Run` has it)."""
 
     set_parameters: dict[str, Any]
     set_model_parameters: dict[str, dict[str, Any]]
 
 
 class SamplingFacts(Protocol):
-    """What of a model shapes parameters (`jobs.models.ModelFacts` has it)."""
+    """The part of a model's facts that shapes parameters (`jobs.models.ModelFacts` has it)."""
 
     @property
     def name(self) -> str: ...
@@ -40,15 +42,21 @@ def turn_parameters(
     registry_parameters: Mapping[str, Any],
     sequence: PromptSequence,
     turn: int,
+    *,
+    kind: JobKind,
 ) -> Resolved:
-    """The parameters of one turn, each with the layer it came from. Raises ParameterError."""
+    """The parameters of one turn, each with the layer it came from. Raises ParameterError.
+
+    `--set` is for the models that reply: a judge keeps its temperature unless `--set MODEL:key=value` names it.
+    """
+    set_for_all = run.set_parameters if kind is JobKind.REPLY else {}
     return resolve(
         [
             (ParameterSource.GGUF, facts.sampling_defaults),
             (ParameterSource.REGISTRY, registry_parameters),
             (ParameterSource.SUITE, sequence.parameters),
             (ParameterSource.TURN, sequence.turns[turn].parameters),
-            (ParameterSource.SET, run.set_parameters),
+            (ParameterSource.SET, set_for_all),
             (ParameterSource.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
         ]
     )
@@ -72,7 +80,7 @@ def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolve
 def turn_draw(
     conversation: Conversation, plan: PromptPlan, resolved: Resolved, generation: Generation, *, seed: int
 ) -> Draw:
-    """A generation, its reasoning taken out, checked for emptiness and degeneration."""
+    """A generation as a draw: without its reasoning, and checked for emptiness and degeneration."""
     markers, tokenizer, ids = conversation.markers, conversation.tokenizer, generation.token_ids
     raw = written_text(ids, generation.text, markers, tokenizer)
     parts = split(raw, markers, opened=plan.reasoning_open)
@@ -95,36 +103,45 @@ def turn_draw(
     )
 
 
-def turn_record(
-    conversation: Conversation,
-    plan: PromptPlan,
-    resolved: Resolved,
-    draws: Sequence[Draw],
-    first: Generation,
-    history: Sequence[TurnRecord],
-    *,
-    summaries: Sequence[Summary] = (),
-    fence: int,
-    worker: str,
-    now: datetime,
-) -> TurnRecord:
-    """The committed form of a turn. `first` is the generation of the first draw: its prompt counts are recorded."""
-    return TurnRecord(
-        index=plan.turn,
-        name=conversation.sequence.turns[plan.turn].name,
-        prompt=plan.prompt,
-        draws=tuple(draws),
-        prompt_tokens=first.prompt_tokens,
+def turn_reply(
+    plan: PromptPlan, resolved: Resolved, draws: Sequence[Draw], first: Generation, summaries: Sequence[Summary] = ()
+) -> Reply:
+    """A turn's reply. `first` is the generation of the first draw, whose prompt counts are recorded."""
+    prompt = PromptFacts(
+        text=plan.prompt,
+        tokens=first.prompt_tokens,
         reused_tokens=first.reused_tokens,
-        prompt_digest=plan.prompt_digest,
+        digest=plan.prompt_digest,
         reprefill_reason=plan.reprefill_reason,
         policy=plan.policy,
         dropped_turns=plan.dropped_turns,
-        summaries=tuple(summaries),
         system_merged=plan.system_merged,
-        parameters=resolved.values.model_dump(mode="json"),
-        sources=resolved.sources,
-        chain=chain_digest(history[-1].chain if history else "", plan.turn, plan.prompt, draws[0].reply_ids),
+    )
+    return Reply(prompt=prompt, draws=tuple(draws), summaries=tuple(summaries), parameters=resolved)
+
+
+def turn_record(
+    reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord], *, fence: int, worker: str, now: datetime
+) -> TurnRecord:
+    """The committed form of the reply to the turn after `history`."""
+    index, prompt, draw = len(history), reply.prompt, reply.draws[0]
+    said = draw.raw_text if draw.reply_ids is None else draw.reply_ids
+    return TurnRecord(
+        index=index,
+        name=sequence.turns[index].name,
+        prompt=prompt.text,
+        draws=reply.draws,
+        prompt_tokens=prompt.tokens,
+        reused_tokens=prompt.reused_tokens,
+        prompt_digest=prompt.digest,
+        reprefill_reason=prompt.reprefill_reason,
+        policy=prompt.policy,
+        dropped_turns=prompt.dropped_turns,
+        summaries=reply.summaries,
+        system_merged=prompt.system_merged,
+        parameters=reply.parameters.values.model_dump(mode="json"),
+        sources=reply.parameters.sources,
+        chain=chain_digest(history[-1].chain if history else "", index, prompt.text, said),
         fence=fence,
         worker=worker,
         committed_at=now,

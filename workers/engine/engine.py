@@ -142,7 +142,7 @@ class BatchEngine:
 
     async def probe(self) -> SpeedProbe:
         """Measures the model's speed by fixed work and records it in `load.probe`; nothing else should run."""
-        probe = await measure_speed(self, vocabulary=self.facts.vocabulary)
+        probe = await measure_speed(self, vocabulary=self.facts.file_facts.vocabulary)
         self.load = self.load.model_copy(update={"probe": probe})
         log.info("speed_probe", model=self.facts.name, **probe.model_dump(exclude_none=True))
         return probe

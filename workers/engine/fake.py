@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import EngineError
-from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
+from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
@@ -224,12 +224,9 @@ def echo(prompt: str, seed: int) -> str:
 
 
 def scripted_facts(name: str, *, context: int, kind: ModelKind, digest: str) -> ModelFacts:
-    return ModelFacts(
-        name=name,
-        digest=digest,
+    file = FileFacts(
         file_name=f"{name}.gguf",
         file_bytes=0,
-        kind=kind,
         architecture="scripted",
         parameters=0,
         quantisation="none",
@@ -237,6 +234,7 @@ def scripted_facts(name: str, *, context: int, kind: ModelKind, digest: str) -> 
         context_train=context,
         layers=0,
     )
+    return ModelFacts(name=name, digest=digest, kind=kind, file=file)
 
 
 def _load_facts(limits: DeviceLimits) -> LoadFacts:

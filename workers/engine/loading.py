@@ -154,7 +154,7 @@ def resolve_load(
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
     from nightjar.workers.engine.llama.context import ContextSettings
 
-    context = context_of(settings.context, facts.context_train)
+    context = context_of(settings.context, facts.file_facts.context_train)
     flash_attention = settings.flash_attention and not settings.reproducible
     if settings.cache_type_v != "f16" and not flash_attention:
         raise ModelError(
@@ -187,7 +187,7 @@ def resolve_load(
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
         embeddings=facts.kind is ModelKind.EMBEDDING,
-        min_copy=_least_copied(budget.per_slot, facts.parameters),
+        min_copy=_least_copied(budget.per_slot, facts.file_facts.parameters),
     )
     return resolved, slots * budget.per_slot
 
@@ -230,7 +230,7 @@ def _budget(
 
 def _useful_threads(facts: ModelFacts) -> int:
     """The cores this process may use, but no more than a small model's layers can keep busy between two barriers."""
-    return max(1, min(usable_cores(), facts.parameters // PARAMETERS_PER_THREAD))
+    return max(1, min(usable_cores(), facts.file_facts.parameters // PARAMETERS_PER_THREAD))
 
 
 def _least_copied(slot_bytes: int, parameters: int) -> int:

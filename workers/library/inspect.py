@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.config.errors import ModelFileError, ParameterError
-from nightjar.jobs.models import AdapterFacts, ModelFacts, ModelKind
+from nightjar.jobs.models import AdapterFacts, FileFacts, ModelFacts, ModelKind
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata
@@ -104,7 +104,8 @@ def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelF
     adapters = tuple(adapter_facts(path, scale, facts, cache) for path, scale in entry.adapters)
     together = [facts.digest, *(f"{adapter.digest} {adapter.scale!r}" for adapter in adapters)]
     digest = hashlib.sha256("\n".join(together).encode()).hexdigest()
-    return facts.model_copy(update={"adapters": adapters, "digest": digest})
+    file = facts.file_facts.model_copy(update={"adapters": adapters})
+    return facts.model_copy(update={"file": file, "digest": digest})
 
 
 def adapter_facts(path: Path, scale: float, model: ModelFacts, digests: DigestCache) -> AdapterFacts:
@@ -113,9 +114,10 @@ def adapter_facts(path: Path, scale: float, model: ModelFacts, digests: DigestCa
     kind = metadata.values.get("adapter.type")
     if kind != "lora":
         raise ModelFileError(f"{path}, an adapter of {model.name}, is no LoRA adapter (adapter.type is {kind!r}).")
-    if metadata.architecture != model.architecture:
+    architecture = model.file_facts.architecture
+    if metadata.architecture != architecture:
         raise ModelFileError(
-            f"{path} adapts models of the architecture {metadata.architecture}; {model.name} is {model.architecture}."
+            f"{path} adapts models of the architecture {metadata.architecture}; {model.name} is {architecture}."
         )
     return AdapterFacts(file_name=path.name, digest=digests.digest([path]), scale=scale)
 
@@ -130,22 +132,25 @@ def facts_of(
     """Facts from metadata that was read already."""
     metadata = inspection.metadata
     template = template or metadata.values.get("tokenizer.chat_template")
-    return ModelFacts(
-        name=name,
-        digest=digest,
+    file = FileFacts(
         file_name=inspection.path.name,
         file_bytes=inspection.file_bytes,
-        kind=kind_of(metadata, inspection.path.name, template),
         architecture=metadata.architecture,
         parameters=sum(tensor.elements for tensor in metadata.tensors),
         quantisation=quantisation_of(metadata),
         vocabulary=vocabulary_of(metadata),
         context_train=_count(metadata.of_architecture("context_length")),
         layers=_count(metadata.of_architecture("block_count")),
-        template_digest=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
         licence=licence_of(metadata),
+    )
+    return ModelFacts(
+        name=name,
+        digest=digest,
+        kind=kind_of(metadata, inspection.path.name, template),
+        template_digest=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
         sampling_defaults=sampling_defaults(metadata),
         registry_parameters=dict(registry_parameters or {}),
+        file=file,
     )
 
 

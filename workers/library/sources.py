@@ -21,7 +21,7 @@ _REPO = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSource:
+class NamedSource:
     """A source and the name it suggests."""
 
     name: str
@@ -33,18 +33,18 @@ class ModelSource:
         return "repo" not in self.keys
 
 
-def read_source(text: str, settings: Settings) -> ModelSource:
+def read_source(text: str, settings: Settings) -> NamedSource:
     """FILE.gguf | OWNER/REPO[@REVISION][:FILE or quantisation] | ollama:NAME. Raises UsageError."""
     if text.startswith("ollama:"):
         name = text.removeprefix("ollama:")
-        return ModelSource(name=name.replace("/", "-"), keys={"ollama": name})
+        return NamedSource(name=name.replace("/", "-"), keys={"ollama": name})
     path = Path(text).expanduser()
     if path.is_file():
-        return ModelSource(name=name_of_file(path), keys={"path": portable_path(path, settings)})
+        return NamedSource(name=name_of_file(path), keys={"path": portable_path(path, settings)})
     match = _REPO.match(text)
     written_as_path = text.startswith((".", "/", "~")) or (text.lower().endswith(".gguf") and ":" not in text)
     if match and not written_as_path:
-        return ModelSource(name=_repo_name(match["repo"]), keys=_repo_keys(match))
+        return NamedSource(name=_repo_name(match["repo"]), keys=_repo_keys(match))
     raise UsageError(
         f"{text!r} is no model source: there is no such file, and it is neither OWNER/REPO on the hub "
         "(optionally with @REVISION and :FILE or :QUANTISATION) nor ollama:NAME."

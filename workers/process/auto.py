@@ -1,7 +1,7 @@
-"""`nightjar worker --model auto`: one place after the other serves the model that needs it most.
+"""`nightjar worker --model auto`: each place serves the model that needs it most.
 
-A place is a card (or the CPU). Switching ends the place's `nightjar worker` process, drained, and starts another, since
-memory comes back reliably only when a process ends. What to serve is decided in `workers.process.choose_model`.
+A place is a GPU (or the CPU). To switch models, the place's `nightjar worker` process drains and ends and another one
+starts, since memory is reliably freed only when a process ends. `workers.process.choose_model` decides what to serve.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Process(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """All that is known at one moment: backlogs without this host's part, and the models with jobs in work."""
+    """Everything known at one moment: the backlogs as a place sees them, and the models with running jobs."""
 
     backlogs: Sequence[Backlog]
     busy: frozenset[str]
@@ -45,7 +45,7 @@ class Outlook:
 
 @dataclass(eq=False, kw_only=True)
 class ServingPlace:
-    """A card or the CPU, and what it serves."""
+    """A GPU or the CPU, and what it serves."""
 
     pin: Pin
     room_bytes: int
@@ -54,16 +54,16 @@ class ServingPlace:
     loaded_at: float = 0.0
     busy_at: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
-    """Models that could not be loaded here, and why."""
+    """Model -> why it could not be loaded here."""
 
 
 Look = Callable[["ServingPlace", Mapping[str, int]], Awaitable[Outlook]]
-"""(the place that chooses, our workers at the other places by model) -> outlook."""
+"""(the place that chooses, this process's workers at its other places by model) -> outlook."""
 Start = Callable[[str, Pin], Awaitable[Process]]
 
 
 class Roamer:
-    """Keeps every place on the model that `choose_model` names, until told to end or idle for long."""
+    """Keeps every place on the model that `choose_model` names, until a signal or a long idle time ends it."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Roamer:
         self._worked_at = clock()
 
     async def run(self) -> int:
-        """Until told to end, or idle for as long as was asked for; returns the exit code."""
+        """Runs until a signal, or until idle for `idle_exit_s`; returns the exit code."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
         while not self._stop.is_set():
@@ -104,7 +104,7 @@ class Roamer:
         return 0
 
     async def turn(self, place: ServingPlace) -> None:
-        """Looks at one place once: notes how its process ended, and switches where the choice says so."""
+        """Looks at one place once: notes how its process ended, and switches the model if `choose_model` says so."""
         if place.process is not None and place.process.returncode is not None:
             self._note_end(place, place.process.returncode)
         outlook = await self._look(place, self._ours(place))
@@ -127,7 +127,7 @@ class Roamer:
         place.model, place.loaded_at, place.busy_at = choice.model, self._clock(), self._clock()
 
     def _note_end(self, place: ServingPlace, code: int) -> None:
-        """A worker that could not load is not started again here; any other end is chosen anew."""
+        """A model that could not be loaded is not started again here; after any other end the place chooses again."""
         assert place.model is not None
         if code > 0:
             place.failures[place.model] = f"it could not be served here (exit code {code}; see `nightjar status`)"
@@ -135,7 +135,7 @@ class Roamer:
         place.model, place.process = None, None
 
     def _ours(self, place: ServingPlace) -> dict[str, int]:
-        """Our own workers by model, those of `place` not counted."""
+        """This process's workers by model, without that of `place`."""
         counts: dict[str, int] = {}
         for other in self._places:
             if other.model is not None and other is not place:
@@ -149,7 +149,7 @@ class Roamer:
             self._said[key] = f"{model} {reason}"
 
     async def _end(self, place: ServingPlace) -> None:
-        """Ends the place's worker, drained, and waits until its memory is free."""
+        """Drains and ends the place's worker, and waits until its memory is free."""
         if place.process is None:
             return
         if place.process.returncode is None:
@@ -160,7 +160,7 @@ class Roamer:
 
 
 async def start_worker(model: str, pin: Pin, arguments: Sequence[str] = ()) -> Process:
-    """A `nightjar worker` for one model on one place, with a supervisor of its own."""
+    """Starts a `nightjar worker` for one model on one place, with a supervisor of its own."""
     gpu = ["--gpu", pin.gpu] if pin.gpu else []
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "nightjar", "worker", "--model", model, *gpu, *arguments, start_new_session=True

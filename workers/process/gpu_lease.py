@@ -1,4 +1,4 @@
-"""A worker's lease on its card, so that two workers never share one by accident."""
+"""A worker's lease on its GPU, so that two workers never share one by accident."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 class CardLease:
-    """The lease of one worker on one card, by UUID; without a card every method does nothing."""
+    """One worker's lease on one GPU, by UUID. Without a GPU every method does nothing."""
 
     def __init__(self, gpu: str | None, worker: str, database: Database) -> None:
         self._name = None if gpu in (None, NONE) else f"gpu:{gpu}"
@@ -29,7 +29,7 @@ class CardLease:
         self._database = database
 
     async def take(self) -> None:
-        """Waits for a holder that died to lapse. Raises UsageError, naming it, where the holder lives."""
+        """Takes the lease, once a dead holder's has lapsed. Raises UsageError, naming the holder, if it is alive."""
         end = monotonic() + LEASE_S + RETRY_S
         while not await self._acquired():
             if monotonic() > end:
@@ -38,13 +38,13 @@ class CardLease:
             await asyncio.sleep(RETRY_S)
 
     async def renew(self) -> None:
-        """Raises UsageError where somebody else has got the card meanwhile."""
+        """Extends the lease. Raises UsageError if another worker has taken it meanwhile."""
         if not await self._acquired():
             await self._refuse()
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Renews while the block runs, loading a model for example."""
+        """Renews the lease while the block runs (while a model loads, say)."""
         over = asyncio.Event()
         keeping = asyncio.create_task(every(LEASE_S / 3, self.renew, over, name="card"))
         try:
@@ -54,6 +54,7 @@ class CardLease:
             await keeping
 
     async def give_back(self) -> None:
+        """Gives the lease up; does nothing if it is not held."""
         if self._name is not None:
             await leases.give_back(self._name, self._worker, self._database)
 

@@ -1,4 +1,4 @@
-"""Which card a worker is pinned to. Nothing here touches CUDA: NVML lists the cards, the environment pins the child."""
+"""Which GPU a worker is pinned to. Nothing here touches CUDA: NVML lists the GPUs, the environment pins the child."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NONE = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A GPU as NVML lists it. MIG slices are cards of their own."""
+    """A GPU as NVML lists it. Each MIG slice counts as one."""
 
     index: str
-    """As `nvidia-smi` numbers it; "0:1" is MIG slice 1 of card 0."""
+    """As `nvidia-smi` numbers it; "0:1" is MIG slice 1 of GPU 0."""
     uuid: str
     name: str
     memory_bytes: int | None
@@ -23,27 +23,27 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """Where one worker process runs. Without a card: the CPU alone, or whatever llama.cpp finds (Metal, say)."""
+    """Where one worker process runs. Without a card: the CPU only, or whatever llama.cpp finds (Metal, say)."""
 
     card: Card | None = None
     cpu_only: bool = False
 
     @property
     def gpu(self) -> str | None:
-        """For the engine: the card's UUID, "none" for the CPU alone, None where nothing was chosen."""
+        """For the engine: the card's UUID, "none" for the CPU only, None if nothing was chosen."""
         if self.card is not None:
             return self.card.uuid
         return NONE if self.cpu_only else None
 
     def environment(self) -> dict[str, str]:
-        """What the process must find in its environment before anything touches CUDA."""
+        """The environment variables that must be set before anything in the process touches CUDA."""
         if self.gpu is None:
             return {}
         return {"CUDA_VISIBLE_DEVICES": "" if self.card is None else self.card.uuid}
 
 
 def list_cards() -> list[Card]:
-    """The NVIDIA cards of this machine; none where there is no driver."""
+    """The NVIDIA GPUs of this machine; none if there is no driver."""
     import pynvml
 
     try:
@@ -64,8 +64,9 @@ def list_cards() -> list[Card]:
 def choose_pins(wanted: str | None, cards: Sequence[Card]) -> list[Pin]:
     """One pin for each worker process to start.
 
-    `wanted`: None takes every card, or what llama.cpp finds where there is none; "none" the CPU; else a comma-separated
-    list of indices, UUIDs or beginnings of UUIDs. Raises UsageError, with the list, for a card that is not there.
+    `wanted`: None takes every card, or whatever llama.cpp finds if there is none; "none" is the CPU; anything else is a
+    comma-separated list of indices, UUIDs or beginnings of UUIDs. Raises UsageError, with the list of cards, for one
+    that is not there.
     """
     if wanted is None:
         return [Pin(card=card) for card in cards] or [Pin()]
@@ -78,12 +79,12 @@ def choose_pins(wanted: str | None, cards: Sequence[Card]) -> list[Pin]:
 
 
 def _find(name: str, cards: Sequence[Card]) -> Card:
-    found = [card for card in cards if name == card.index or (len(name) > 4 and card.uuid.startswith(name))]
-    if len(found) == 1:
-        return found[0]
+    matches = [card for card in cards if name == card.index or (len(name) > 4 and card.uuid.startswith(name))]
+    if len(matches) == 1:
+        return matches[0]
     listing = "; ".join(f"{card.index}: {card.name}, {card.uuid}" for card in cards)
     here = f"Here are: {listing}." if cards else "No NVIDIA card is visible here (`--gpu none` uses the CPU)."
-    what = "names several cards" if found else "is not a card of this machine"
+    what = "names several cards" if matches else "is not a card of this machine"
     raise UsageError(f"--gpu {name}: {what}. {here}")
 
 
@@ -112,13 +113,13 @@ def _slices(handle: object) -> list[object]:
         count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
     except pynvml.NVMLError:
         return []
-    found: list[object] = []
+    handles: list[object] = []
     for position in range(count):
         try:
-            found.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, position))
-        except pynvml.NVMLError:  # slots of slices need not all be filled
+            handles.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, position))
+        except pynvml.NVMLError:  # not every position holds a slice
             continue
-    return found
+    return handles
 
 
 def _text(value: str | bytes) -> str:

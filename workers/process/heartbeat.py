@@ -1,4 +1,4 @@
-"""A worker's beat: what `nightjar status` shows of it, written every few seconds on MongoDB's clock."""
+"""A worker's heartbeat: what `nightjar status` shows of it, written every few seconds on MongoDB's clock."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TURN_WINDOW_S = 120.0
 
 @dataclass
 class Tally:
-    """What the worker's conversations have done since it started."""
+    """What the worker's jobs have done since it started."""
 
     turns_done: int = 0
     wasted_tokens: int = 0
-    """Of whole replies whose turns were never committed; the engine counts those that it dropped half-way."""
+    """Tokens of complete replies that were never committed; the engine counts those of replies it dropped half-way."""
 
 
 class Beat:
-    """Holds what is known of this worker, and writes it. `state` and `reason` are set by whoever knows."""
+    """Holds what is known about this worker and writes it. Others set `state` and `reason`."""
 
     def __init__(self, *, worker: str, host: str, pid: int, model: str, beat_s: float, database: Database) -> None:
         self.state = "loading"

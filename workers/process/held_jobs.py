@@ -1,6 +1,6 @@
-"""The jobs this process holds: it claims them, keeps their leases alive, and drops those it has lost.
+"""The jobs this process holds: it claims them, renews their leases, and drops those it has lost.
 
-Conversations are tasks of the process, not of arq: whatever becomes of Redis, they run on and commit.
+Conversations are tasks of the process, not of arq: whatever happens to Redis, they keep running and commit.
 """
 
 from __future__ import annotations
@@ -23,37 +23,38 @@ from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.run_cache import Runbook
 
 LOOK_AHEAD = 2
-"""Jobs held beyond the slots, so that a free slot need not wait for a claim."""
+"""Jobs held beyond the slots, so that a free slot does not wait for a claim."""
 SHORT_S = 1.0
+"""A job that ends sooner is a short one."""
 CLAIM_S = 0.25
-"""Where jobs are over in less than SHORT_S, as many more are held as ended within this long: a claim's time."""
+"""How long a claim takes. As many more jobs are held as short ones ended within this time."""
 WATCH_EVERY_S = 1.0
 ENGINE_STUCK_S = 20.0
-"""Leases are renewed while the engine has completed a step within this long."""
+"""Leases are renewed only if the engine completed its last step less than this long ago."""
 _log = structlog.get_logger()
 
 
 @dataclass(eq=False)
 class Hold:
-    """A claimed job and what this process does with it."""
+    """A claimed job, and the state of this process's work on it."""
 
     job: Job
     run: Run
     request: str | None = None
-    """Id of the request that the engine holds for it at present."""
+    """The id of the request that the model holds for it now."""
     lost: bool = False
-    """Somebody else owns the job now: nothing may be written any more."""
+    """Another worker owns the job now, so nothing may be written any more."""
     stop_after_turn: bool = False
     accompanied: bool = False
-    """Other jobs were held while this one was: a crash need not be its doing."""
+    """Other jobs were held at the same time, so a crash need not be this one's fault."""
     task: asyncio.Task[None] | None = None
     since: float = field(default_factory=monotonic)
     good_until: float = math.inf
-    """When the lease is over as far as this process knows, on its monotonic clock."""
+    """When the lease ends as far as this process knows, on its monotonic clock."""
 
     @property
     def lapsed(self) -> bool:
-        """Whether somebody else may own the job by now: the process was stopped, or MongoDB away, for a lease."""
+        """Whether another worker may own the job by now: for a lease's time the process was stopped or MongoDB away."""
         return monotonic() >= self.good_until
 
 
@@ -61,7 +62,7 @@ JobRunner = Callable[[Hold], Awaitable[None]]
 
 
 class HeldJobs:
-    """Claims what fits, runs it with `work`, and watches over leases. All methods belong to one event loop."""
+    """Claims as many jobs as fit, runs them with `work`, and keeps their leases. Use it from one event loop only."""
 
     def __init__(
         self,
@@ -88,21 +89,21 @@ class HeldJobs:
         self._short_ends: deque[float] = deque()
         self._changed = asyncio.Event()
         self.open = True
-        """False: nothing is claimed, because the worker drains or runs a suspect alone."""
+        """False if nothing is to be claimed, because the worker is draining or runs a suspect alone."""
 
     def __len__(self) -> int:
         return len(self._holds)
 
     @property
     def free(self) -> int:
-        """Jobs that may be claimed now."""
+        """How many jobs may be claimed now."""
         if not self.open or self._stats().failure is not None:
             return 0
         return self._slots + self._ahead() - len(self._holds) - len(self._claiming)
 
     @property
     def most(self) -> int:
-        """Jobs held at the most."""
+        """The most jobs that are ever held."""
         return 2 * self._slots + LOOK_AHEAD
 
     def _ahead(self) -> int:
@@ -112,13 +113,14 @@ class HeldJobs:
 
     @property
     def idle(self) -> bool:
+        """Whether nothing is held or being claimed."""
         return not self._holds and not self._claiming
 
     async def offer(self, rung: Iterable[DueJob], *, alone: bool = False) -> int:
-        """Claims what of it is to be had and starts it; how many. `alone` claims although the intake is closed."""
-        wanted = [each for each in rung if each.job not in self._holds and each.job not in self._claiming]
+        """Claims and starts as many of these as possible; returns the number. `alone` claims even if not `open`."""
+        wanted = [due for due in rung if due.job not in self._holds and due.job not in self._claiming]
         wanted = wanted if alone else wanted[: max(0, self.free)]
-        jobs = {each.job for each in wanted}
+        jobs = {due.job for due in wanted}
         self._claiming |= jobs
         try:
             started = [self._start(hold) for hold in await self._claim(wanted)]
@@ -128,8 +130,8 @@ class HeldJobs:
         return len(started)
 
     async def _claim(self, rung: Iterable[DueJob]) -> list[Hold]:
-        runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(each.run for each in rung)}
-        fences = {each.job: each.fence for each in rung if runs[each.run] is not None}
+        runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(due.run for due in rung)}
+        fences = {due.job: due.fence for due in rung if runs[due.run] is not None}
         if not fences:
             return []
         good_until = monotonic() + self._lease_s
@@ -142,8 +144,8 @@ class HeldJobs:
             self.drop(self._holds[job.id], "claimed again")
         self._holds[job.id] = hold
         if len(self._holds) > 1:
-            for each in self._holds.values():
-                each.accompanied = True
+            for held in self._holds.values():
+                held.accompanied = True
         hold.task = asyncio.create_task(self._run(hold), name=f"job-{job.id}")
         return hold
 
@@ -158,7 +160,7 @@ class HeldJobs:
             self._changed.set()
 
     def drop(self, hold: Hold, why: str) -> None:
-        """Stops a job that belongs to somebody else now; nothing of it is written."""
+        """Stops a job that another worker owns now; writes nothing."""
         _log.info("job_dropped", job=hold.job.id, run=hold.job.run, why=why)
         hold.lost = True
         self._cancel(hold)
@@ -168,9 +170,9 @@ class HeldJobs:
             hold.task.cancel()
 
     async def renew_leases(self) -> None:
-        """Extends the leases of the jobs that are in good hands; call every third of a lease."""
+        """Extends the leases of the jobs that make progress. Call it every third of a lease."""
         stats = self._stats()
-        renewed = [hold for hold in self._holds.values() if self._in_good_hands(hold, stats)]
+        renewed = [hold for hold in self._holds.values() if self._makes_progress(hold, stats)]
         fences = {hold.job.id: hold.job.fence for hold in renewed}
         good_until = monotonic() + self._lease_s
         lost = await ownership.renew(fences, self._worker, self._lease_s, self._database)
@@ -180,14 +182,14 @@ class HeldJobs:
                 hold.good_until = good_until
 
     async def watch(self) -> None:
-        """Drops what a pause, a cancel or another owner took away; call every second."""
+        """Drops jobs that a pause, a cancel or another owner took away. Call it every second."""
         fences = {job_id: hold.job.fence for job_id, hold in self._holds.items()}
         self._drop_lost(await ownership.lost(fences, self._database), fences)
         idle_runs = await self._runbook.refresh({hold.job.run for hold in self._holds.values()})
         for hold in [hold for hold in self._holds.values() if hold.job.run in idle_runs]:
-            self._cancel(hold)  # claimed just as the run was paused: it goes back to PENDING
+            self._cancel(hold)  # claimed just as its run was paused: it goes back to PENDING
 
-    def _in_good_hands(self, hold: Hold, stats: EngineStats) -> bool:
+    def _makes_progress(self, hold: Hold, stats: EngineStats) -> bool:
         if hold.request is None:  # between two turns
             return True
         return hold.request in stats.holding and stats.last_step_age_s < ENGINE_STUCK_S
@@ -199,13 +201,13 @@ class HeldJobs:
                 self.drop(hold, "its fence changed")
 
     async def wait_idle(self) -> None:
-        """Returns when nothing is held or being claimed."""
+        """Waits until nothing is held or being claimed."""
         while not self.idle:
             self._changed.clear()
             await self._changed.wait()
 
     async def drain(self, deadline_s: float) -> None:
-        """Claims nothing more, lets running turns end, then releases every job; no try is counted."""
+        """Stops claiming, lets running turns finish, then releases every job; no try is counted."""
         self.open = False
         for hold in self._holds.values():
             hold.stop_after_turn = True
@@ -218,7 +220,7 @@ class HeldJobs:
             await self.wait_idle()
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Renews and watches until `stop` is set; a MongoDB that is away is waited for."""
+        """Renews and watches until `stop` is set; if MongoDB is away, waits for it."""
         watch_s, renew_s = min(WATCH_EVERY_S, self._lease_s / 3), self._lease_s / 3
         await asyncio.gather(
             every(watch_s, self.watch, stop, name="watch"), every(renew_s, self.renew_leases, stop, name="renew_leases")

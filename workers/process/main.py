@@ -1,4 +1,4 @@
-"""A worker process from start to end: the composition root behind `nightjar worker`."""
+"""A worker process from start to end: behind `nightjar worker`, this is where its parts are put together."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from nightjar.jobs.models import ModelKind
 from nightjar.jobs.patience import every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
+from nightjar.workers.conversation.local import LocalReplier
+from nightjar.workers.conversation.local_embedder import LocalEmbedder
+from nightjar.workers.conversation.replier import Embedder, Replier
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Engine
 from nightjar.workers.library.find import ModelEntry, find_model
@@ -39,13 +42,13 @@ from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.run_cache import Runbook
 from nightjar.workers.process.suspects import Suspects
-from nightjar.workers.process.tasks import Desk, run_job
+from nightjar.workers.process.tasks import JobContext, run_job
 
 BURST_POLL_S = 0.5
 ORPHAN_POLL_S = 1.0
 ENGINE_POLL_S = 1.0
 CANNOT = 3
-"""Exit code of a worker whose model does not load, or that every run refuses: another one would fare no better."""
+"""Exit code of a worker whose model does not load, or that refuses every run: another one would do no better."""
 BROKEN = 70
 """Exit code of a worker that broke after it was ready: another one may do better."""
 _log = structlog.get_logger()
@@ -53,22 +56,22 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """What a worker process is told."""
+    """The options of a worker process."""
 
     model: str
     """Name or path."""
     gpu: str | None = None
-    """UUID, or "none" for the CPU; the environment is already pinned to it. None: whatever llama.cpp finds."""
+    """UUID, or "none" for the CPU; the environment is already pinned to it. None means whatever llama.cpp finds."""
     load: Mapping[str, Any] = field(default_factory=dict)
-    """Load settings that go before those of the registry."""
+    """Load settings that override the registry's."""
     burst: bool = False
-    """Ends when no working run has a job for the model any more."""
+    """End when no working run has a job for the model any more."""
     probe: bool = True
     """Measure the model's speed before serving."""
     started_ms: int
-    """Last part of the worker's id, chosen by the supervisor so that it knows the id too."""
+    """The last part of the worker's id, chosen by the supervisor so that it knows the id too."""
     parent: int | None = None
-    """Process id of the supervisor; when it is gone the worker drains."""
+    """The supervisor's process id; the worker drains when that process is gone."""
 
 
 def worker_id(pid: int, started_ms: int) -> str:
@@ -76,13 +79,24 @@ def worker_id(pid: int, started_ms: int) -> str:
     return f"{socket.gethostname()}:{pid}:{started_ms}"
 
 
-Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Engine]]
+Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Replier | Embedder]]
+"""Makes what the worker serves. Raises NightjarError if it cannot."""
+
+
+async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> LocalReplier | LocalEmbedder:
+    """Loads the model's file into this process. Raises ModelError."""
+    return serving(await load_engine(entry, options, settings), entry)
+
+
+def serving(engine: Engine, entry: ModelEntry) -> LocalReplier | LocalEmbedder:
+    """A loaded engine as what its kind of model does: reply or embed."""
+    return LocalEmbedder(engine) if engine.facts.kind is ModelKind.EMBEDDING else LocalReplier(engine, entry)
 
 
 async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> Engine:
     """Reads the file's facts, hashing it the first time, and loads it with llama.cpp.
 
-    Where memory was the reason that it failed, it is tried once more with smaller settings. Raises ModelError.
+    If there is too little memory, it tries once more with smaller settings. Raises ModelError.
     """
     facts = await asyncio.to_thread(entry_facts, entry)
     wanted = entry.load.model_copy(update=dict(options.load))
@@ -90,7 +104,7 @@ async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Setti
     try:
         return await how(settings=wanted)
     except ModelFitError as error:
-        second = smaller(wanted, facts.context_train)
+        second = smaller(wanted, facts.file_facts.context_train)
         if second is None:
             raise
         _log.warning("model_loaded_smaller", given_up=second.given_up, reason=str(error))
@@ -104,9 +118,9 @@ async def serve(
     redis: SecretStr,
     *,
     find: Callable[[str, Settings], ModelEntry] = find_model,
-    loader: Loader = load_engine,
+    loader: Loader = load_local,
 ) -> int:
-    """Runs one worker process until it is told to end; returns the exit code. Raises UnknownNameError."""
+    """Runs one worker process to a signal or the end of its burst; returns the exit code. Raises UnknownNameError."""
     entry = find(options.model, settings)
     worker = worker_id(os.getpid(), options.started_ms)
     bind_process(worker=worker, model=entry.name)
@@ -124,7 +138,7 @@ async def serve(
     try:
         await card.take()
         async with card.kept():
-            engine = await loader(entry, options, settings)
+            model = await loader(entry, options, settings)
     except NightjarError as error:
         ended.set()
         await beating
@@ -133,7 +147,7 @@ async def serve(
         _log.error("model_not_loaded", error=str(error))
         return CANNOT
     try:
-        process = WorkerProcess(options, settings, entry, engine, beat, card, database, redis)
+        process = WorkerProcess(options, settings, entry, model, beat, card, database, redis)
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, process.signalled, signum)
         return await process.run(worker)
@@ -142,19 +156,19 @@ async def serve(
         await beating
         await beat.leave()
         await card.give_back()
-        if engine.stats().failure is None:  # a thread that hangs in native code cannot be joined
-            await engine.close()
+        if model.stats().failure is None:  # a thread that hangs in native code cannot be joined
+            await model.close()
 
 
 class WorkerProcess:
-    """The loaded worker, from ready to drained."""
+    """A worker whose model is loaded, from ready to drained."""
 
     def __init__(
         self,
         options: WorkerOptions,
         settings: Settings,
         entry: ModelEntry,
-        engine: Engine,
+        model: Replier | Embedder,
         beat: Beat,
         lease: CardLease,
         database: Database,
@@ -163,7 +177,7 @@ class WorkerProcess:
         self._options = options
         self._settings = settings
         self._entry = entry
-        self._engine = engine
+        self._model = model
         self._beat = beat
         self._card = lease
         self._database = database
@@ -174,7 +188,7 @@ class WorkerProcess:
     async def run(self, worker: str) -> int:
         """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
         await self._become_ready(worker)
-        self._runbook = Runbook(self._database, self._engine.facts, self._engine.load)
+        self._runbook = Runbook(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
         ended = asyncio.Event()
         bell = asyncio.create_task(self._listen(held))
@@ -191,48 +205,47 @@ class WorkerProcess:
         return CANNOT if self._options.burst and self._runbook.refused else 0
 
     def _held(self, worker: str) -> HeldJobs:
-        desk = Desk(
-            engine=self._engine,
-            entry=self._entry,
+        context = JobContext(
+            model=self._model,
             runbook=self._runbook,
             worker=worker,
             tally=self._beat.tally,
             database=self._database,
             commits=Commits(self._database),
-            floor=asyncio.Semaphore(self._engine.load.slots),
+            slots=asyncio.Semaphore(self._model.load.slots),
         )
         return HeldJobs(
-            work=lambda hold: run_job(hold, desk),
+            work=lambda hold: run_job(hold, context),
             runbook=self._runbook,
-            stats=self._engine.stats,
+            stats=self._model.stats,
             worker=worker,
             host=socket.gethostname(),
             lease_s=self._settings.lease_s,
-            slots=self._engine.load.slots,
+            slots=self._model.load.slots,
             database=self._database,
         )
 
     async def _become_ready(self, worker: str) -> None:
         came_from = await asyncio.to_thread(origin, self._entry, self._settings)
-        await publish_model(self._database, self._engine.facts, by=worker, origin=came_from)
-        await asyncio.to_thread(mark_used, self._settings.home, self._engine.facts.name)
-        if self._options.probe and self._engine.facts.kind is not ModelKind.EMBEDDING:
-            await self._engine.probe()
-        self._beat.load, self._beat.stats, self._beat.state = self._engine.load, self._engine.stats, "ready"
+        await publish_model(self._database, self._model.facts, by=worker, origin=came_from)
+        await asyncio.to_thread(mark_used, self._settings.home, self._model.facts.name)
+        if self._options.probe:
+            await self._model.probe()
+        self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, "ready"
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
         await self._beat.write()
-        _log.info("worker_ready", slots=self._engine.load.slots, device=self._engine.load.device)
+        _log.info("worker_ready", slots=self._model.load.slots, device=self._model.load.device)
 
     async def _listen(self, held: HeldJobs) -> None:
-        await listen(self._redis, self._engine.facts.name, start=held.offer, free=lambda: held.free, most=held.most)
+        await listen(self._redis, self._model.facts.name, start=held.offer, free=lambda: held.free, most=held.most)
 
     def _chores(self, held: HeldJobs, worker: str, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        model = self._engine.facts.name
+        model = self._model.facts.name
         chores = [
             held.keep(ended),
             Suspects(model, worker, held, self._database).run(self._stop),
-            every(ENGINE_POLL_S, self._watch_engine, self._stop, name="engine"),
+            every(ENGINE_POLL_S, self._watch_model, self._stop, name="engine"),
             every(CARD_LEASE_S / 3, self._card.renew, ended, name="card"),
         ]
         if self._options.parent is not None:
@@ -242,7 +255,7 @@ class WorkerProcess:
         return chores
 
     async def _wait_for_end(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Returns when the worker is to stop; an error in one of its tasks stops it too."""
+        """Returns when the worker is to stop; an error in one of its tasks also stops it."""
         stopped = asyncio.create_task(self._stop.wait())
         waiting: set[asyncio.Task[Any]] = {stopped, *tasks}
         while not self._stop.is_set():
@@ -255,18 +268,18 @@ class WorkerProcess:
         stopped.cancel()
 
     def signalled(self, signum: signal.Signals) -> None:
-        """Begins to drain; a second signal ends the process at once."""
+        """Starts draining; a second signal ends the process at once."""
         if self._stop.is_set():
             os._exit(128 + signum)
         _log.info("draining", signal=signum.name, deadline_s=self._settings.drain_s)
         self.drain()
 
     def drain(self) -> None:
-        """Makes `run` claim nothing more, finish or release what runs, and return."""
+        """Makes `run` claim nothing more, finish or release what is running, and return."""
         self._stop.set()
 
-    async def _watch_engine(self) -> None:
-        if (failure := self._engine.stats().failure) is not None:
+    async def _watch_model(self) -> None:
+        if (failure := self._model.stats().failure) is not None:
             _log.error("engine_stopped", error=failure)
             self._failed = True
             self._stop.set()
@@ -277,7 +290,7 @@ class WorkerProcess:
             self._stop.set()
 
     async def _watch_backlog(self, held: HeldJobs) -> None:
-        model = self._engine.facts.name
+        model = self._model.facts.name
         if self._runbook.refused:
             self._beat.reason = next(iter(self._runbook.refused.values()))
         if held.idle and not await backlog.model_has_work(model, self._database, without=self._runbook.refused):
@@ -285,7 +298,7 @@ class WorkerProcess:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels a task that works with Redis, until it ends: redis-py can swallow a cancellation."""
+    """Cancels a task that uses Redis until it ends: redis-py can swallow a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.5)

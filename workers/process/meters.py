@@ -1,4 +1,4 @@
-"""What a worker measures of itself: its memory, and its GPU's memory, work and energy where NVML tells."""
+"""What a worker measures about itself: its memory, and its GPU's memory, use and energy if NVML reports them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def process_peak_bytes() -> int:
 
 
 def memory_kills() -> int:
-    """Processes that the kernel has killed for memory since boot; 0 where it does not tell."""
+    """How many processes the kernel has killed for lack of memory since boot; 0 if it does not say."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -32,17 +32,17 @@ def memory_kills() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuReading:
-    """None where the card or its driver does not tell."""
+    """One reading. A value is None if the card or its driver does not report it."""
 
     peak_bytes: int | None = None
     utilisation: float | None = None
-    """Mean share of time busy since the meter began, 0..1."""
+    """Mean share of time busy since the meter started, 0..1."""
     energy_j: float | None = None
-    """Used since the meter began."""
+    """Used since the meter started."""
 
 
 class GpuMeter:
-    """Samples one card, by UUID. Without a card every reading is None."""
+    """Samples one GPU, by UUID. Without one every value is None."""
 
     def __init__(self, uuid: str | None) -> None:
         self._card: Any = None
@@ -60,7 +60,7 @@ class GpuMeter:
                 _log.warning("gpu_meter_unavailable", gpu=uuid, error=str(error))
 
     def read(self) -> GpuReading:
-        """Takes a sample and returns the totals since the beginning."""
+        """Takes a sample; returns the totals since the start."""
         if self._card is None:
             return GpuReading()
         import pynvml
@@ -83,7 +83,7 @@ class GpuMeter:
 
 
 def _maybe(read: Callable[[], T]) -> T | None:
-    """A reading, or None where this card does not support it."""
+    """A reading, or None if this card does not support it."""
     import pynvml
 
     try:

@@ -1,4 +1,4 @@
-"""The runs this worker serves: their frozen contents, whether they work at present, and which it must refuse."""
+"""The runs this worker serves: their frozen contents, whether they are working now, and which it must refuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import WORKING_RUNS
 
 FRESH_S = 1.0
-"""How old the knowledge of a run's status may be when a job of it is claimed."""
+"""How old the known status of a run may be when one of its jobs is claimed."""
 SEQUENCES_KEPT = 512
 _log = structlog.get_logger()
 
@@ -37,20 +37,20 @@ class Runbook:
         """Run id -> why this worker does not serve it."""
 
     async def admit(self, run_id: str) -> Run | None:
-        """The run, if it works at present and holds this very model file; else None."""
+        """The run, if it is working now and has fixed this very model file; else None."""
         if run_id in self.refused:
             return None
         if run_id not in self._runs:
             async with self._opening:
                 await self._open(run_id)
         elif monotonic() - self._seen[run_id] > FRESH_S:
-            self._seen[run_id] = monotonic()  # many may be claimed at this moment; one look is enough
+            self._seen[run_id] = monotonic()  # many jobs may be claimed at this moment; one look is enough
             await self.refresh([run_id])
         run = self._runs.get(run_id)
         return run if run is not None and run.status in WORKING_RUNS else None
 
     async def _open(self, run_id: str) -> None:
-        """Reads a run met for the first time, unless somebody else has done so meanwhile."""
+        """Reads a run that is new here, unless another task has done so meanwhile."""
         if run_id in self._runs or run_id in self.refused:
             return
         run = await patiently(lambda: Run.get(run_id))
@@ -59,18 +59,18 @@ class Runbook:
             self._seen[run_id] = monotonic()
 
     async def refresh(self, run_ids: Iterable[str]) -> set[str]:
-        """Reads the status of runs anew; returns those that do not work at present."""
+        """Reads the status of runs again; returns those that are not working now."""
         wanted = set(run_ids)
         if not wanted:
             return set()
-        found = {row["_id"]: row async for row in self._database.runs.find({"_id": {"$in": list(wanted)}}, _LIVE)}
+        rows = {row["_id"]: row async for row in self._database.runs.find({"_id": {"$in": list(wanted)}}, _LIVE)}
         for run_id in wanted:
-            if run_id not in found:
+            if run_id not in rows:
                 self._runs.pop(run_id, None)
             elif run_id in self._runs:
-                self._runs[run_id] = self._runs[run_id].model_copy(update=found[run_id])
+                self._runs[run_id] = self._runs[run_id].model_copy(update=rows[run_id])
                 self._seen[run_id] = monotonic()
-        return {run_id for run_id in wanted if run_id not in found or found[run_id]["status"] not in WORKING_RUNS}
+        return {run_id for run_id in wanted if run_id not in rows or rows[run_id]["status"] not in WORKING_RUNS}
 
     async def sequence(self, document_id: str) -> Sequence:
         """A sequence by its document's id."""

@@ -1,7 +1,7 @@
-"""One worker process a card: starts them pinned, restarts them with backoff, and tells what became of their jobs.
+"""One worker process per GPU: starts them pinned, restarts them with backoff, and records what happened to their jobs.
 
-A process that dies of a fatal signal leaves suspects behind; one that was killed from outside leaves jobs that are
-nobody's fault. Both are given back at once, without waiting for their leases to lapse.
+A process that dies of a fatal signal leaves suspects behind; one that was killed from outside leaves jobs that are not
+to blame. Both are given back at once, without waiting for their leases to lapse.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ STDERR_BYTES = 16_384
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 STEADY_S = 60.0
-"""A process that ran this long starts its backoff anew."""
+"""After a process ran this long, its backoff starts from the beginning."""
 BURST_STARTS = 8
 BURST_LOADS = 3
-"""In burst mode, somebody waits: after this many deaths, or so many while it loaded, the work is given up."""
+"""In burst mode somebody is waiting: after this many starts, or this many crashes while loading, give up."""
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP})
 _log = structlog.get_logger()
 
@@ -56,11 +56,11 @@ class WorkerChild:
     began: float
     memory_kills: int
     stderr: bytes = b""
-    """The last of what it wrote."""
+    """The last part of what it wrote."""
 
 
 class Supervisor:
-    """Runs a worker process for every pin until told to end."""
+    """Runs a worker process for every pin until a signal ends it."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Supervisor:
         self._children: set[WorkerChild] = set()
 
     async def run(self) -> int:
-        """Returns 0, or 1 where a worker could not do its work."""
+        """Returns 0, or 1 if a worker could not do its work."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._pass_on, signum)
@@ -93,7 +93,7 @@ class Supervisor:
                 child.process.send_signal(signum)
 
     async def _keep(self, pin: Pin) -> int:
-        """Keeps one worker process alive; returns 0 for an end that was asked for or a burst that is over."""
+        """Keeps one worker process alive; returns 0 after a signal or at the end of a burst."""
         pause_s, starts, loads = FIRST_PAUSE_S, 0, 0
         while not self._stop.is_set():
             child = await self._start(pin)
@@ -126,7 +126,7 @@ class Supervisor:
             *options,
             env=environment,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+            start_new_session=True,  # Ctrl-C reaches only this process, which passes it on
         )
         child = WorkerChild(
             pin=pin,

@@ -90,7 +90,7 @@ def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadab
     except NightjarError:
         pass
     fetchable = entry is not None and entry.repo is not None and settings.pull_on_use and not settings.offline
-    size = int(facts.file_bytes * OVERHEAD) if facts is not None and fetchable else None
+    size = int(facts.file.file_bytes * OVERHEAD) if facts is not None and facts.file and fetchable else None
     return Loadable(kind=kind, memory_bytes=size, tags=tags)
 
 

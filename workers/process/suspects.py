@@ -1,4 +1,4 @@
-"""Suspects: jobs that were in flight when a process crashed. They run one at a time, with nothing beside them."""
+"""Suspects: jobs that were running when a process crashed. They run one at a time, with nothing beside them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _log = structlog.get_logger()
 
 
 def lease_name(model: str) -> str:
-    """The lease that one worker of a model holds while it runs suspects."""
+    """The name of the lease that one worker of a model holds while it runs suspects."""
     return f"suspects:{model}"
 
 
 class Suspects:
-    """Runs the suspects of a model, if this worker gets their lease."""
+    """Runs a model's suspects, if this worker gets their lease."""
 
     def __init__(self, model: str, worker: str, held: HeldJobs, database: Database) -> None:
         self._model = model
@@ -46,7 +46,7 @@ class Suspects:
         return await backlog.suspects(self._model, runs, BATCH, self._database) if runs else []
 
     async def _clear(self, stop: asyncio.Event) -> None:
-        """Stops the intake, waits for what runs to end, then runs every suspect alone."""
+        """Stops claiming, waits for running jobs to end, then runs every suspect alone."""
         name = lease_name(self._model)
         if not await leases.acquire(name, self._worker, LEASE_S, self._database):
             return
@@ -69,7 +69,7 @@ class Suspects:
         await leases.acquire(name, self._worker, LEASE_S, self._database)
 
     async def _run_each(self, suspects: list[tuple[str, str, int]], stop: asyncio.Event) -> bool:
-        """False when none of them was to be had."""
+        """False if none of them could be claimed."""
         taken = 0
         for run_id, job_id, fence in suspects:
             if stop.is_set():

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from nightjar.jobs.models import flat_facts
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
@@ -131,7 +132,7 @@ def _model(model: ModelReport) -> dict[str, Any]:
     return {
         "name": model.name,
         "digest": model.input.digest,
-        "facts": facts.model_dump(mode="json") if facts else None,
+        "facts": flat_facts(facts) if facts else None,
         "loads": [load.model_dump(mode="json") for load in model.input.loads],
         **_group(model.total),
         "details": {name: _fields(detail, without="name") for name, detail in model.details.items()},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nightjar.jobs.identity import digest
+from nightjar.jobs.models import flat_facts
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -66,7 +67,7 @@ def model_provenance(model: ModelReport) -> dict[str, Any]:
     return {
         "name": model.name,
         "digest": model.input.digest,
-        "facts": facts.model_dump(mode="json") if facts else None,
+        "facts": flat_facts(facts) if facts else None,
         "loads": [load.model_dump(mode="json") for load in model.input.loads],
         "parameters": {
             name: [{"value": use.value, "source": use.source, "turns": use.turns} for use in uses]
@@ -79,6 +80,7 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
     """The same for formats that hold names with texts: digests in full, the parameters' most used values."""
     run = report.provenance
     facts = model.input.facts
+    file = facts.file if facts else None
     found: Mapping[str, Any] = {
         "nightjar.version": run.nightjar_version,
         "run.id": run.id,
@@ -94,8 +96,8 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
         "rubric.digest": (judging(report) or {}).get("rubric_digest"),
         "model.name": model.name,
         "model.digest": model.input.digest,
-        "model.file": facts.file_name if facts else None,
-        "model.quantisation": facts.quantisation if facts else None,
+        "model.file": file.file_name if file else None,
+        "model.quantisation": file.quantisation if file else None,
         "model.template_digest": facts.template_digest if facts else None,
         "llama.cpp": ", ".join(dict.fromkeys(load.llama_cpp_build for load in model.input.loads)) or None,
         "device": ", ".join(dict.fromkeys(load.device for load in model.input.loads)) or None,

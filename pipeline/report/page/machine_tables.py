@@ -116,15 +116,15 @@ def run_table(report: RunReport) -> Table:
 
 def _facts(model: ModelReport) -> dict[str, str]:
     facts, found = model.input.facts, {}
-    if facts is not None:
+    if facts is not None and (file := facts.file) is not None:
         found = {
-            "file": f"{facts.file_name}, {fmt.size(facts.file_bytes)}",
+            "file": f"{file.file_name}, {fmt.size(file.file_bytes)}",
             "SHA-256": facts.digest,
-            "architecture": f"{facts.architecture}, {fmt.whole(facts.parameters)} parameters, {facts.layers} layers",
-            "quantisation": facts.quantisation,
-            "context trained": f"{fmt.whole(facts.context_train)} tokens",
+            "architecture": f"{file.architecture}, {fmt.whole(file.parameters)} parameters, {file.layers} layers",
+            "quantisation": file.quantisation,
+            "context trained": f"{fmt.whole(file.context_train)} tokens",
             "chat template": facts.template_digest or "none",
-            "licence": facts.licence or "not stated in the file",
+            "licence": file.licence or "not stated in the file",
         }
     elif model.input.digest is not None:
         found = {"SHA-256": model.input.digest}

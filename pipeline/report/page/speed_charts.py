@@ -15,7 +15,8 @@ def tradeoff(report: RunReport) -> Chart | None:
     scale = report.scales[name]
     data: list[Row] = []
     for model in report.models:
-        metric, probe, facts = model.total.metrics.get(name), model.resources.probe, model.input.facts
+        metric, probe = model.total.metrics.get(name), model.resources.probe
+        file = model.input.facts.file if model.input.facts else None
         rate = probe.decode_tokens_per_s if probe else model.total.speed.decode_tokens_per_s
         if metric is None or metric.mean is None or rate is None:
             continue
@@ -27,10 +28,10 @@ def tradeoff(report: RunReport) -> Chart | None:
                 "mean": metric.mean,
                 "low": within.low if within else metric.mean,
                 "high": within.high if within else metric.mean,
-                "bytes": facts.file_bytes if facts else 0,
+                "bytes": file.file_bytes if file else 0,
                 "shown": fmt.metric(metric, scale),
                 "fast": fmt.number(rate) + ("" if probe else " (this run)"),
-                "size": fmt.size(facts.file_bytes) if facts else "not known",
+                "size": fmt.size(file.file_bytes) if file else "not known",
             }
         )
     if len(data) < 2:

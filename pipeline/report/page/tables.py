@@ -54,8 +54,8 @@ def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]])
 
 def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:
     """A model's name in its colour, with its size and quantisation."""
-    known = model.input.facts
-    note = f"{_billions(known.parameters)}, {known.quantisation}" if known and facts else ""
+    file = model.input.facts.file if model.input.facts else None
+    note = f"{_billions(file.parameters)}, {file.quantisation}" if file and facts else ""
     return Cell(text=model.name, note=note, series=at % SERIES + 1)
 
 

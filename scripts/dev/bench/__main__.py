@@ -70,7 +70,7 @@ def _setup(arguments: argparse.Namespace) -> Setup:
     folder.mkdir(parents=True, exist_ok=True)
     server = find_server(arguments.server, arguments.xllamacpp)
     model = arguments.model or build(SIZES[arguments.size], folder)
-    facts = read_facts(model, model.stem)
+    facts = read_facts(model, model.stem).file_facts
     return Setup(
         model=model,
         demo=ROOT / "config/models/nightjar-demo.gguf",

@@ -161,7 +161,7 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
 
 async def verdicts(setup: Setup) -> list[Row]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
-    demo = replace(setup, model=setup.demo, vocabulary=read_facts(setup.demo, setup.demo.stem).vocabulary)
+    demo = replace(setup, model=setup.demo, vocabulary=read_facts(setup.demo, setup.demo.stem).file_facts.vocabulary)
     make = partial(judge_shaped, demo.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
     return await _compare(demo, make, [(partial(_server, demo), lines.VERDICTS_AGAINST_SERVER)], [])
 

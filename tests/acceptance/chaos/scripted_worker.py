@@ -22,6 +22,7 @@ from typing import Any
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.scripts.session import open_session
+from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
 from nightjar.workers.engine.request import Generation, Request
 from nightjar.workers.library.find import ModelEntry
@@ -67,10 +68,10 @@ def say_little(prompt: str, seed: int) -> str:
     return "ok"
 
 
-async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedEngine:
+async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> LocalReplier:
     noop = KNOBS.get("noop")
     ledger = os.open(os.devnull if noop else KNOBS["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    return Recorded(
+    engine = Recorded(
         ledger,
         say_little if noop else echo_or_die,
         name=entry.name,
@@ -79,6 +80,7 @@ async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) ->
         n_batch=2048,
         token_delay_s=KNOBS.get("token_delay_s", 0.0),
     )
+    return LocalReplier(engine, entry)
 
 
 def take_out_the_fence() -> None:

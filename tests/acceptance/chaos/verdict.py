@@ -89,7 +89,7 @@ def _problem(job: Job, turns: int, *, scripted: bool) -> str | None:
         return f"turns committed under fences {fences}: a late owner wrote"
     chain, history = "", ""
     for turn in job.turns:
-        chain = chain_digest(chain, turn.index, turn.prompt, turn.draw.reply_ids)
+        chain = chain_digest(chain, turn.index, turn.prompt, turn.draw.reply_ids or ())
         if turn.chain != chain:
             return f"turn {turn.index} does not follow from the one before it"
         seed = turn_seed(SEED, job.sequence_digest, job.repeat, turn.index)

@@ -21,7 +21,7 @@ from nightjar.workers.conversation.prompts import open_conversation
 from nightjar.workers.conversation.special_tokens import Rendering, encode_rendering
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.templates import ChatTemplate
-from nightjar.workers.conversation.turns import turn_draw, turn_record, turn_request
+from nightjar.workers.conversation.turns import turn_draw, turn_record, turn_reply, turn_request
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.request import Engine
 from tests.demo_engine import demo_engine
@@ -72,20 +72,8 @@ async def converse(
         request = turn_request(conversation, plan, resolved, id=name, seed=seed + turn)
         generation = await engine.generate(request)
         draw = turn_draw(conversation, plan, resolved, generation, seed=seed + turn)
-        told.history.append(
-            turn_record(
-                conversation,
-                plan,
-                resolved,
-                [draw],
-                generation,
-                told.history,
-                summaries=summaries,
-                fence=1,
-                worker="w",
-                now=utc_now(),
-            )
-        )
+        reply = turn_reply(plan, resolved, [draw], generation, summaries)
+        told.history.append(turn_record(reply, conversation.sequence, told.history, fence=1, worker="w", now=utc_now()))
         told.plans.append(plan)
         previous = plan
     return told
@@ -113,7 +101,7 @@ async def test_later_turns_reply_in_full(engine: BatchEngine) -> None:
     """The known failure of this field: second and later turns with nothing but 0-1 tokens. Thirty sequences."""
     resolved = resolve([(ParameterSource.SUITE, {"max_tokens": 120, "temperature": 0.7})])
     told = await asyncio.gather(*(converse(engine, trained(n), resolved, seed=100 * n) for n in range(30)))
-    by_turn = [[len(t.history[turn].draw.reply_ids) for t in told] for turn in range(3)]
+    by_turn = [[t.history[turn].draw.reply_tokens for t in told] for turn in range(3)]
     for turn, lengths in enumerate(by_turn):
         assert sum(length <= 1 for length in lengths) == 0, f"turn {turn}: {lengths}"
         assert sum(lengths) / len(lengths) > 15, f"turn {turn}: {lengths}"
@@ -126,7 +114,8 @@ async def test_later_turns_compute_only_what_is_new(engine: BatchEngine) -> None
     told = await converse(engine, story(1, system="You tell short stories."), resolved, seed=7)
     for turn in (1, 2):
         before, plan, record = told.plans[turn - 1], told.plans[turn], told.history[turn]
-        reply = told.history[turn - 1].draw.reply_ids
+        reply = told.history[turn - 1].draw.reply_ids or ()
+        assert reply
         assert record.reprefill_reason is None
         assert plan.ids[: len(before.ids) + len(reply)] == before.ids + reply
         new = record.prompt_tokens - record.reused_tokens
@@ -172,9 +161,9 @@ async def test_trimmed_conversations_stay_within_the_context(engine: BatchEngine
     told = await converse(engine, Sequence(id="s", turns=turns), resolved, seed=1)
     assert told.history[-1].dropped_turns
     for record in told.history:
-        assert record.prompt_tokens + len(record.draw.reply_ids) <= engine.load.context
+        assert record.prompt_tokens + record.draw.reply_tokens <= engine.load.context
         assert record.dropped_turns == tuple(range(1, len(record.dropped_turns) + 1))
-        assert len(record.draw.reply_ids) > 1
+        assert record.draw.reply_tokens > 1
 
 
 async def test_summarised_conversations_stay_within_the_context(engine: BatchEngine) -> None:
@@ -185,7 +174,7 @@ async def test_summarised_conversations_stay_within_the_context(engine: BatchEng
     summarised = [record for record in told.history if record.summaries]
     assert summarised
     for record in told.history:
-        assert record.prompt_tokens + len(record.draw.reply_ids) <= engine.load.context
+        assert record.prompt_tokens + record.draw.reply_tokens <= engine.load.context
     for summary in (summary for record in summarised for summary in record.summaries):
         assert summary.turns == tuple(range(1, len(summary.turns) + 1))
         assert 0 < summary.tokens_after <= summary.tokens_before // 3

@@ -13,7 +13,7 @@ from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
 from nightjar.workers.conversation.plan import PromptPlan, plan_prompt
 from nightjar.workers.conversation.prompts import open_conversation
 from nightjar.workers.conversation.templates import ChatTemplate
-from nightjar.workers.conversation.turns import turn_draw, turn_record
+from nightjar.workers.conversation.turns import turn_draw, turn_record, turn_reply
 from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
 from nightjar.workers.engine.request import Generation
@@ -116,9 +116,8 @@ def tell(
         )
         draw = turn_draw(conversation, plan, resolved, generation, seed=1)
         now: Any = "2026-03-14T00:00:00Z"
-        history.append(
-            turn_record(conversation, plan, resolved, [draw], generation, history, fence=1, worker="w", now=now)
-        )
+        made = turn_reply(plan, resolved, [draw], generation)
+        history.append(turn_record(made, conversation.sequence, history, fence=1, worker="w", now=now))
     return plans, history
 
 

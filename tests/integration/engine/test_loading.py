@@ -105,7 +105,7 @@ def test_an_embedding_model_is_counted_with_the_micro_batch_that_it_gets(tmp_pat
     found, kv_bytes = resolved(path, slots=3, context=8192)
     assert (found.n_batch, found.n_ubatch) == (8193, 8193)  # as long as the context, and the slots divide it
     assert kv_bytes is not None
-    logits = 8192 * 4 * read_facts(path, "m").vocabulary
+    logits = 8192 * 4 * read_facts(path, "m").file_facts.vocabulary
     with pytest.raises(ModelFitError):
         resolved(path, slots=3, context=8192, memory_share=1, free=kv_bytes + logits)
 

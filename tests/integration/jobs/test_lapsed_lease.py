@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from contextlib import nullcontext
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -12,11 +12,8 @@ from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
-from nightjar.jobs.parameters import Parameters
-from nightjar.workers.engine.fake import ScriptedEngine
-from nightjar.workers.engine.request import Request
 from nightjar.workers.process.held_jobs import Hold
-from nightjar.workers.process.tasks import Desk, _generate
+from nightjar.workers.process.tasks import watched
 from tests.workbench import make_run
 
 
@@ -39,19 +36,13 @@ async def test_what_somebody_else_has_is_not_begun(
         assert await ownership.release(claimed, "as after a lapse", database)
         (free,) = await Job.find().to_list()
         assert await ownership.claim({job.id: free.fence}, "other", "h", 30, database)
-    engine = ScriptedEngine()
-    desk: Any = type("Bare", (), {"database": database, "engine": engine})()
     hold = Hold(job=claimed, run=run, good_until=good_until)
-    request = Request(id="q", prompt=(1, 2, 3), max_tokens=4, seed=1, parameters=Parameters())
-    try:
-        if generates:
-            assert (await _generate(hold, cast("Desk", desk), request)).finish_reason == "length"
-        else:
-            with pytest.raises(LeaseLostError, match="no longer held under fence"):
-                await _generate(hold, cast("Desk", desk), request)
-        assert (engine.stats().steps > 0) is generates
-    finally:
-        await engine.close()
+    named: list[str | None] = []
+    with nullcontext() if generates else pytest.raises(LeaseLostError, match="no longer held under fence"):
+        async with watched(hold, database, "q"):
+            named.append(hold.request)
+    assert named == (["q"] if generates else [])
+    assert hold.request is None
 
 
 async def test_a_mongodb_that_is_away_is_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

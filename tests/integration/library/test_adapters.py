@@ -86,7 +86,7 @@ async def test_an_adapter_makes_another_model(project: Settings) -> None:
 def test_adapters_are_part_of_the_facts(project: Settings) -> None:
     """File, digest and scale, as a run records them."""
     register(project, '{path = "style.gguf", scale = 0.5}')
-    [adapter] = entry_facts(find_model("m", project), DigestCache(project.home / "d.json")).adapters
+    [adapter] = entry_facts(find_model("m", project), DigestCache(project.home / "d.json")).file_facts.adapters
     assert (adapter.file_name, adapter.scale, len(adapter.digest)) == ("style.gguf", 0.5, 64)
 
 

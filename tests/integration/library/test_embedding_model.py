@@ -48,7 +48,8 @@ def facts(path: Path) -> ModelFacts:
 
 def test_its_facts(path: Path, facts: ModelFacts) -> None:
     """An embedding model by architecture; it keeps no KV."""
-    assert (facts.kind, facts.architecture, facts.vocabulary) == (ModelKind.EMBEDDING, "bert", 30522)
+    assert facts.kind is ModelKind.EMBEDDING
+    assert (facts.file_facts.architecture, facts.file_facts.vocabulary) == ("bert", 30522)
     assert facts.template_digest is None
     assert kv_bytes_per_token(shape_of(inspect_file(path).metadata)) == 0
 

@@ -282,7 +282,8 @@ def test_a_split_model(project: Settings, hub: LocalHub, tmp_path: Path) -> None
         "big-Q8_0-00002-of-00002.gguf",
     ]
     entry = find_model("big", project)
-    assert read_facts(entry.path, "big", digests=DigestCache(project.home / "d.json")).parameters == 3 * 4 * 32
+    facts = read_facts(entry.path, "big", digests=DigestCache(project.home / "d.json"))
+    assert facts.file_facts.parameters == 3 * 4 * 32
     assert not any(verdict.wrong for verdict in verify(entry, project))
     second = entry.path.with_name("big-Q8_0-00002-of-00002.gguf")
     damaged = bytearray(second.read_bytes())

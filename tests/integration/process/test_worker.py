@@ -47,7 +47,7 @@ async def test_a_run_is_generated_and_closed(bench: Bench) -> None:
     for job in jobs:
         chain = ""
         for index, turn in enumerate(job.turns):
-            chain = chain_digest(chain, index, turn.prompt, turn.draw.reply_ids)
+            chain = chain_digest(chain, index, turn.prompt, turn.draw.reply_ids or ())
             assert turn.chain == chain
             assert turn.draw.seed == turn_seed(7, job.sequence_digest, 0, index)
         assert [turn.index for turn in job.turns] == [0, 1, 2]

@@ -12,7 +12,7 @@ from nightjar.config.errors import ModelError, RunConflictError, UnknownNameErro
 from nightjar.jobs import control, ownership
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.models import FileFacts, ModelFacts, ModelKind
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
@@ -44,19 +44,17 @@ async def count(database: Database, **query: Any) -> int:
 
 
 def facts(name: str, kind: ModelKind = ModelKind.CHAT, **changes: Any) -> ModelFacts:
-    fields: dict[str, Any] = {
-        "name": name,
-        "digest": "d" * 64,
-        "file_name": "f.gguf",
-        "file_bytes": 1,
-        "kind": kind,
-        "architecture": "bert",
-        "parameters": 1,
-        "quantisation": "Q8_0",
-        "vocabulary": 1,
-        "context_train": 512,
-        "layers": 1,
-    }
+    file = FileFacts(
+        file_name="f.gguf",
+        file_bytes=1,
+        architecture="bert",
+        parameters=1,
+        quantisation="Q8_0",
+        vocabulary=1,
+        context_train=512,
+        layers=1,
+    )
+    fields: dict[str, Any] = {"name": name, "digest": "d" * 64, "kind": kind, "file": file}
     return ModelFacts(**(fields | changes))
 
 

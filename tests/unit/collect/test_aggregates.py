@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, GateVerdict
+from nightjar.jobs.models import flat_facts
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.exports.write import render
@@ -61,3 +64,14 @@ def test_no_judges_words_are_left() -> None:
     report = judged()
     assert WORDS in render(report, "json")
     assert WORDS not in render(unpack(pack(report)), "json")
+
+
+def test_a_report_packed_with_flat_facts_is_read() -> None:
+    """Model facts were flat before they had a source."""
+    report = factories.synthetic_report()
+    packed = json.loads(zlib.decompress(pack(report)))
+    for model, packed_model in zip(report.models, packed["models"], strict=True):
+        assert model.input.facts is not None
+        packed_model["input"]["facts"] = flat_facts(model.input.facts)
+    again = unpack(zlib.compress(json.dumps(packed).encode()))
+    assert again.models == report.models

@@ -17,7 +17,7 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.plan import PromptPlan, plan_prompt
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.templates import ChatTemplate
-from nightjar.workers.conversation.turns import turn_draw, turn_record
+from nightjar.workers.conversation.turns import turn_draw, turn_record, turn_reply
 from nightjar.workers.engine.fake import CHAT_TEMPLATE, TURN_END, ByteTokenizer
 from nightjar.workers.engine.request import Generation
 
@@ -61,18 +61,8 @@ class Talk:
             timings=TIMINGS,
         )
         draw = turn_draw(self.conversation, plan, resolved, generation, seed=1)
-        record = turn_record(
-            self.conversation,
-            plan,
-            resolved,
-            [draw],
-            generation,
-            self.history,
-            summaries=summaries,
-            fence=1,
-            worker="w",
-            now=NOW,
-        )
+        made = turn_reply(plan, resolved, [draw], generation, summaries)
+        record = turn_record(made, self.conversation.sequence, self.history, fence=1, worker="w", now=NOW)
         self.plans.append(plan)
         self.history.append(record)
         return record

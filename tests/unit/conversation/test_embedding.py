@@ -11,6 +11,7 @@ from nightjar.config.errors import ContextError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
 from nightjar.workers.conversation.embedding import CommittedReply, measure_similarities, pairs_of
+from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.engine.fake import ScriptedEngine
 
 
@@ -23,9 +24,9 @@ def replies(*texts: str | None) -> list[CommittedReply]:
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[ScriptedEngine]:
+async def embedder() -> AsyncIterator[LocalEmbedder]:
     """Vectors are letter counts: anagrams are alike."""
-    opened = ScriptedEngine(kind=ModelKind.EMBEDDING, context=16)
+    opened = LocalEmbedder(ScriptedEngine(kind=ModelKind.EMBEDDING, context=16))
     yield opened
     await opened.close()
 
@@ -48,9 +49,9 @@ def test_what_is_compared(sequence: Sequence, given: tuple[str | None, ...], com
     assert set(pairs.texts) == {text for place in compared for text in place if text}
 
 
-async def test_cosines(engine: ScriptedEngine) -> None:
+async def test_cosines(embedder: LocalEmbedder) -> None:
     """Alike is 1, unlike is 0, and what has nothing to be compared with has no number."""
-    found = await measure_similarities(a_sequence("stone", None, "xyz"), replies("notes", "onset", "qqq"), engine)
+    found = await measure_similarities(a_sequence("stone", None, "xyz"), replies("notes", "onset", "qqq"), embedder)
     assert [(s.turn, s.reference, s.previous) for s in found] == [
         (0, pytest.approx(1), None),
         (1, None, pytest.approx(1)),
@@ -68,16 +69,16 @@ async def test_cosines(engine: ScriptedEngine) -> None:
         ("ab " * 30, 8),
     ],
 )
-async def test_long_texts_are_embedded_in_parts(engine: ScriptedEngine, text: str, parts: int) -> None:
+async def test_long_texts_are_embedded_in_parts(embedder: LocalEmbedder, text: str, parts: int) -> None:
     """Nothing is cut off: the parts' mean has the letters of the whole, white space aside."""
-    (found,) = await measure_similarities(a_sequence("".join(sorted(set(text)))), replies(text), engine)
+    (found,) = await measure_similarities(a_sequence("".join(sorted(set(text)))), replies(text), embedder)
     assert found.parts == parts
     assert found.reference is not None
     assert found.reference > 0.5
 
 
-async def test_a_character_that_does_not_fit(engine: ScriptedEngine) -> None:
-    tiny = ScriptedEngine(kind=ModelKind.EMBEDDING, context=2)
+async def test_a_character_that_does_not_fit() -> None:
+    tiny = LocalEmbedder(ScriptedEngine(kind=ModelKind.EMBEDDING, context=2))
     with pytest.raises(ContextError, match="3 tokens"):
         await measure_similarities(a_sequence("ab"), replies("\u20ac"), tiny)
     await tiny.close()

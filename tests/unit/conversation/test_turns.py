@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from nightjar.config.errors import ParameterError
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.parameters import ParameterSource
+from nightjar.jobs.parameters import ParameterSource, Policy
+from nightjar.jobs.records import Draw
 from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.states import JobKind
 from nightjar.workers.conversation.plan import plan_prompt
-from nightjar.workers.conversation.turns import turn_parameters, turn_request
+from nightjar.workers.conversation.prompt_ids import UNKNOWN_IDS
+from nightjar.workers.conversation.replier import PromptFacts, Reply
+from nightjar.workers.conversation.turns import turn_parameters, turn_record, turn_request
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,32 @@ def test_the_highest_layer_wins_and_is_recorded(highest: int) -> None:
         id="s", turns=(TurnSpec(prompt="p", parameters=given.get("turn", {})),), parameters=given.get("sequence", {})
     )
     run = RunPart(given.get("all_models", {}), given.get("this_model", {}))
-    resolved = turn_parameters(run, given.get("facts", Facts()), given.get("registry", {}), sequence, 0)
+    facts, registry = given.get("facts", Facts()), given.get("registry", {})
+    resolved = turn_parameters(run, facts, registry, sequence, 0, kind=JobKind.REPLY)
     assert resolved.values.top_k == (highest or 40)
     assert resolved.sources["top_k"] is LAYERS[highest][0]
     assert resolved.sources["temperature"] is ParameterSource.DEFAULT
 
 
+def test_a_judge_keeps_its_temperature_unless_it_is_named() -> None:
+    """`--set` is for the models that reply; `--set JUDGE:temperature=...` is for the judge."""
+    sequence = Sequence(id="s", turns=(TurnSpec(prompt="p", parameters={"temperature": 0.0}),))
+    unnamed = RunPart({"temperature": 0.9})
+    named = RunPart({"temperature": 0.9}, {"m": {"temperature": 0.4}})
+    asked = [(unnamed, JobKind.REPLY), (unnamed, JobKind.JUDGE), (named, JobKind.JUDGE)]
+    resolved = [turn_parameters(run, Facts(), {}, sequence, 0, kind=kind) for run, kind in asked]
+    assert [each.values.temperature for each in resolved] == [0.9, 0.0, 0.4]
+    assert [each.sources["temperature"] for each in resolved] == [
+        ParameterSource.SET,
+        ParameterSource.TURN,
+        ParameterSource.SET_MODEL,
+    ]
+
+
 def test_a_bad_value_names_its_layer() -> None:
     sequence = Sequence(id="s", turns=(TurnSpec(prompt="p", parameters={"top_p": 7}),))
     with pytest.raises(ParameterError, match=r"top_p.*turn"):
-        turn_parameters(RunPart(), Facts(), {}, sequence, 0)
+        turn_parameters(RunPart(), Facts(), {}, sequence, 0, kind=JobKind.REPLY)
 
 
 def test_requests_carry_plan_parameters_and_markers(talk: Callable[..., Any]) -> None:
@@ -78,6 +99,33 @@ def test_records_chain_and_tell_their_parameters(talk: Callable[..., Any]) -> No
     assert (first.parameters["top_k"], first.sources["top_k"]) == (7, ParameterSource.SUITE)
     assert (second.draw.empty, second.draw.degenerate) == ("no text", None)  # one reason, not two
     assert first.prompt_tokens == len(told.plans[0].ids)
+
+
+def test_a_reply_without_token_ids_chains_by_its_text(talk: Callable[..., Any]) -> None:
+    """A remote model sends text: the chain is over that, and the next prompt is tokenised as a whole."""
+    told = talk(["One", "Two"])
+    local = told.say("a")
+    draw = local.draw.model_copy(update={"reply_ids": None, "reported_tokens": 3})
+    reply = Reply(
+        prompt=PromptFacts(text="One", tokens=9, digest="d", policy=Policy.TRIM),
+        draws=(draw,),
+        parameters=told.resolved,
+    )
+    record = turn_record(reply, told.conversation.sequence, [], fence=1, worker="w", now=local.committed_at)
+    assert record.chain == chain_digest("", 0, "One", "a") != local.chain
+    assert record.draw.reply_tokens == 3
+    told.history[0] = record
+    plan = told.plan()
+    assert (plan.reprefill_reason, plan.replies) == (UNKNOWN_IDS, ())
+    assert plan.text.startswith(told.plans[0].text + "a")
+
+
+def test_a_draw_says_how_many_tokens_it_has(talk: Callable[..., Any]) -> None:
+    """By its ids, or as its server reports: a missing number is never zero."""
+    draw = talk(["One"]).say("abc").draw
+    assert draw.reply_tokens == 3
+    with pytest.raises(ValidationError, match="reported_tokens"):
+        Draw.model_validate(draw.model_dump() | {"reply_ids": None})
 
 
 def test_a_prompt_holds_its_documents(talk: Callable[..., Any]) -> None:

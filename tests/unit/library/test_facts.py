@@ -46,10 +46,11 @@ def test_facts_of_the_demo_model(tmp_path: Path) -> None:
     facts = read_facts(DEMO, "nightjar-demo", digests=DigestCache(tmp_path / "digests.json"))
     assert facts.digest == hashlib.sha256(DEMO.read_bytes()).hexdigest()
     assert facts.kind is ModelKind.CHAT
-    assert (facts.architecture, facts.quantisation, facts.licence) == ("llama", "Q8_0", "MIT")
+    file = facts.file_facts
+    assert (file.architecture, file.quantisation, file.licence) == ("llama", "Q8_0", "MIT")
     assert facts.template_digest is not None
-    assert facts.file_bytes == DEMO.stat().st_size
-    assert min(facts.parameters, facts.vocabulary, facts.context_train, facts.layers) > 0
+    assert file.file_bytes == DEMO.stat().st_size
+    assert min(file.parameters, file.vocabulary, file.context_train, file.layers) > 0
 
 
 def test_a_registry_template_makes_a_base_model_chat(tmp_path: Path) -> None:
@@ -97,9 +98,9 @@ def test_a_split_model_is_one_model(tmp_path: Path) -> None:
     first = write_gguf(tmp_path / "m-00001-of-00002.gguf", TEMPLATE, tensors=2)
     second = write_gguf(tmp_path / "m-00002-of-00002.gguf", tensors=3)
     facts = read_facts(second, "m", digests=DigestCache(tmp_path / "d.json"))
-    assert facts.file_name == first.name
-    assert facts.file_bytes == first.stat().st_size + second.stat().st_size
-    assert facts.parameters == 5 * 4 * 32
+    assert facts.file_facts.file_name == first.name
+    assert facts.file_facts.file_bytes == first.stat().st_size + second.stat().st_size
+    assert facts.file_facts.parameters == 5 * 4 * 32
     assert facts.digest == hashlib.sha256(first.read_bytes() + second.read_bytes()).hexdigest()
     assert facts.kind is ModelKind.CHAT
     second.unlink()

@@ -1,4 +1,4 @@
-"""A conversation keeps its place from its first turn to its last reply; the last commit needs none."""
+"""A conversation keeps its slot from its first turn to its last reply; the last commit needs none."""
 
 from __future__ import annotations
 
@@ -6,49 +6,65 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
-
-from nightjar.workers.process import tasks
-from nightjar.workers.process.tasks import Desk, _converse
+from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.states import JobKind
+from nightjar.workers.process.heartbeat import Tally
+from nightjar.workers.process.held_jobs import Hold
+from nightjar.workers.process.tasks import JobContext, run_job
+from tests.scripted_replier import ScriptedReplier
 
 
 class Bench:
-    """Jobs of one worker with a single place; commits wait until `written` is set."""
+    """Jobs of one worker with a single slot; commits wait until `written` is set."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.events: list[str] = []
         self.written = asyncio.Event()
-        self.desk = cast(
-            "Desk",
-            SimpleNamespace(
-                floor=asyncio.Semaphore(1),
-                commits=self,
-                runbook=self,
-                plan=self.plan,
-                conversation=lambda *_: None,
-                tally=SimpleNamespace(turns_done=0, wasted_tokens=0),
-            ),
+        nothing: Any = None
+        self.context = JobContext(
+            model=Listed(self.events),
+            runbook=cast("Any", self),
+            worker="w",
+            tally=Tally(),
+            database=nothing,
+            commits=cast("Any", self),
+            slots=asyncio.Semaphore(1),
         )
-        monkeypatch.setattr(tasks, "_turn", self.turn)
-        monkeypatch.setattr(tasks, "replay", lambda *_: None)
 
-    async def sequence(self, _: Any) -> None: ...
+    async def sequence(self, _: Any) -> Sequence:
+        return Sequence(id="s", turns=(TurnSpec(prompt="a"), TurnSpec(prompt="b")))
 
-    async def plan(self, work: Any) -> Any:
-        return work()
-
-    async def turn(self, hold: Any, desk: Any, conversation: Any, turn: int, *_: Any) -> tuple[None, Any]:
-        self.events.append(f"{hold.job.name} generates {turn}")
-        return None, SimpleNamespace(draws=[])
-
-    async def commit(self, job: Any, record: Any, *, last: bool) -> None:
-        self.events.append(f"{job.name} commits{' the last' if last else ''}")
+    async def commit(self, job: Any, record: TurnRecord, *, last: bool) -> None:
+        self.events.append(f"{job.id} commits{' the last' if last else ''}")
         await self.written.wait()
 
     def start(self, name: str, turns: int) -> asyncio.Task[None]:
-        job = SimpleNamespace(name=name, kind=None, turns=[], turns_total=turns, sequence_document=None)
-        hold: Any = SimpleNamespace(job=job, run=None, stop_after_turn=False)
-        return asyncio.create_task(_converse(hold, self.desk))
+        job: Any = SimpleNamespace(
+            id=name,
+            kind=JobKind.REPLY,
+            turns=[],
+            turns_total=turns,
+            sequence_document="",
+            fence=1,
+            repeat=0,
+            sequence_digest="",
+        )
+        run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={})
+        return asyncio.create_task(run_job(Hold(job=job, run=run), self.context))
+
+
+class Listed(ScriptedReplier):
+    """Notes which job is replied to."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__(["reply"] * 9)
+        self.events = events
+
+    async def answer(self, request: str, parameters: Any) -> str:
+        name, _, turn = request.split(".")
+        self.events.append(f"{name} generates {turn}")
+        return await super().answer(request, parameters)
 
 
 async def settle() -> None:
@@ -56,20 +72,20 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_next_conversation_begins_while_the_last_turn_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch)
+async def test_the_next_conversation_begins_while_the_last_turn_is_written() -> None:
+    bench = Bench()
     jobs = [bench.start("first", 1), bench.start("second", 1)]
     await settle()
     assert {"first commits the last", "second generates 0"} <= set(bench.events)
     assert not any(job.done() for job in jobs)  # a job ends with its commit
     bench.written.set()
     await asyncio.gather(*jobs)
-    assert bench.desk.tally.turns_done == 2
+    assert bench.context.tally.turns_done == 2
 
 
-async def test_between_two_turns_the_place_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_between_two_turns_the_slot_is_kept() -> None:
     """Another conversation would push out the cells that the next turn goes on from."""
-    bench = Bench(monkeypatch)
+    bench = Bench()
     jobs = [bench.start("first", 2), bench.start("second", 1)]
     await settle()
     assert bench.events == ["first generates 0", "first commits"]

@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
 from nightjar.jobs.identity import job_id
-from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.models import ModelFacts, flat_facts
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.run_file import (
@@ -50,7 +50,7 @@ def data(**changes: Any) -> dict[str, Any]:
         "created_at": "2026-11-20T22:00:00Z",
     }
     load = factories.load_facts(60).model_dump(mode="json")
-    model = {"name": "amber-1b", "digest": facts.digest, "facts": facts.model_dump(mode="json"), "loads": [load]}
+    model = {"name": "amber-1b", "digest": facts.digest, "facts": flat_facts(facts), "loads": [load]}
     whole: dict[str, Any] = {
         "nightjar_run": 1,
         "exported_at": "2026-11-21T00:00:00Z",
@@ -142,6 +142,20 @@ def facts(**changes: Any) -> ModelFacts:
     return factories.model_facts("amber-1b").model_copy(update=changes)
 
 
+RENAMED = facts().file_facts.model_copy(update={"file_name": "renamed.gguf", "licence": "MIT"})
+
+
+def test_a_models_facts_are_flat_in_the_file() -> None:
+    """As they were before facts had a source: files of either age are read, and older versions read these."""
+    file = read()
+    assert file.models[0].facts == facts()
+    written = json.loads(file.model_dump_json())["models"][0]["facts"]
+    assert written == data()["models"][0]["facts"]
+    assert {"file_name", "architecture", "licence"} <= set(written)
+    assert not {"file", "source"} & set(written)
+    assert read(models=[data()["models"][0] | {"facts": facts().model_dump(mode="json")}]) == file
+
+
 @pytest.mark.parametrize(
     ("found", "told"),
     [
@@ -152,7 +166,7 @@ def facts(**changes: Any) -> ModelFacts:
             facts(registry_parameters={"top_k": 5}),
             ["models.toml gives amber-1b the parameters {'top_k': 5}"],
         ),
-        (facts(file_name="renamed.gguf", licence="MIT"), []),  # the same file under another name
+        (facts(file=RENAMED), []),  # the same file under another name
     ],
 )
 def test_differences_that_would_make_other_texts(found: ModelFacts, told: list[str]) -> None:

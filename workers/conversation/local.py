@@ -1,0 +1,150 @@
+"""Replies of a model loaded into this process: render the history, fit it to the context, generate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.identity import turn_seed
+from nightjar.jobs.parameters import Resolved
+from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.local_model import LocalModel
+from nightjar.workers.conversation.plan import PromptPlan, ask, replay
+from nightjar.workers.conversation.prompts import Conversation, open_conversation
+from nightjar.workers.conversation.replier import Reply, Watch
+from nightjar.workers.conversation.summaries import plan_turn
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_parameters, turn_reply, turn_request
+from nightjar.workers.engine.request import Engine, Generation, Request
+from nightjar.workers.library.find import ModelEntry
+
+T = TypeVar("T")
+
+
+class LocalReplier(LocalModel):
+    """A `Replier` on an engine; `entry` is what the registry says of its model."""
+
+    def __init__(self, engine: Engine, entry: ModelEntry) -> None:
+        super().__init__(engine)
+        self.entry = entry
+        self._templates: dict[str, ChatTemplate] = {}
+        self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
+
+    async def probe(self) -> None:
+        await self.engine.probe()
+
+    async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
+        """See `Replier.open`."""
+
+        def begin() -> tuple[Conversation, PromptPlan | None]:
+            conversation = self._conversation(sequence, run)
+            return conversation, replay(conversation, job.turns)
+
+        conversation, previous = await self.plan(begin)
+        return LocalDialogue(self, job, run, conversation, previous, watch)
+
+    async def plan(self, work: Callable[[], T]) -> T:
+        """Renders and tokenises in one thread of its own: a slow template delays no lease, and renders alone."""
+        return await asyncio.get_running_loop().run_in_executor(self._planner, work)
+
+    def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
+        engine = self.engine
+        template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
+        return open_conversation(
+            sequence,
+            template=template,
+            tokenizer=engine.tokenizer,
+            context=engine.load.context,
+            bos_text=engine.bos_text,
+        )
+
+    def _template(self, date: str) -> ChatTemplate | None:
+        source = self.entry.template or self.engine.chat_template
+        if source is not None and date not in self._templates:
+            self._templates[date] = ChatTemplate(
+                source,
+                bos_text=self.engine.bos_text,
+                eos_text=self.engine.eos_text,
+                date=date,
+                reasoning=self.entry.reasoning,
+            )
+        return self._templates.get(date)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Turn:
+    """What all draws of a turn share."""
+
+    index: int
+    name: str
+    """Ids of its requests begin so."""
+    plan: PromptPlan
+    resolved: Resolved
+
+
+class LocalDialogue:
+    """A `Dialogue` on an engine. It keeps the plan of its last turn, which the next prompt goes on from."""
+
+    def __init__(
+        self,
+        replier: LocalReplier,
+        job: Job,
+        run: Run,
+        conversation: Conversation,
+        previous: PromptPlan | None,
+        watch: Watch,
+    ) -> None:
+        self._replier = replier
+        self._job = job
+        self._run = run
+        self._conversation = conversation
+        self._previous = previous
+        self._watch = watch
+
+    async def reply(self, history: Sequence[TurnRecord]) -> Reply:
+        """See `Dialogue.reply`."""
+        job, replier, index = self._job, self._replier, len(history)
+        resolved = turn_parameters(
+            self._run, replier.facts, replier.entry.parameters, self._conversation.sequence, index, kind=job.kind
+        )
+        name = f"{job.id}.{job.fence}.{index}"
+        asked = ask(self._conversation, index, history, resolved.values, self._previous)
+        plan, summaries = await plan_turn(
+            asked, resolved, self._generate, replier.plan, id=name, seed=self._seed(index, 0)
+        )
+        draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved))
+        self._previous = plan
+        return turn_reply(plan, resolved, draws, first, summaries)
+
+    async def _draw(self, turn: _Turn) -> tuple[list[Draw], Generation]:
+        """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""
+        redraws = turn.resolved.values.retry_empty
+        independent = self._conversation.sequence.mode is Mode.INDEPENDENT
+        final = redraws == 0 and (independent or turn.index + 1 == self._job.turns_total)
+        draws: list[Draw] = []
+        first: Generation | None = None
+        while not draws or (draws[-1].empty is not None and len(draws) <= redraws):
+            seed = self._seed(turn.index, len(draws))
+            name = f"{turn.name}.{len(draws)}"
+            request = turn_request(self._conversation, turn.plan, turn.resolved, id=name, seed=seed)
+            generation = await self._generate(replace(request, final=final))
+            first = first or generation
+            draws.append(turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed))
+        assert first is not None
+        return draws, first
+
+    def _seed(self, turn: int, redraw: int) -> int:
+        return turn_seed(self._run.seed, self._job.sequence_digest, self._job.repeat, turn, redraw)
+
+    async def _generate(self, request: Request) -> Generation:
+        async with self._watch(request.id):
+            generation = await self._replier.engine.generate(request)
+        if generation.finish_reason == "cancelled":  # the engine is closing
+            raise asyncio.CancelledError
+        return generation
