@@ -8,7 +8,7 @@ from dataclasses import replace
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.compare.comparison import Comparison, MetricComparison, Side, compare_sides
 from nightjar.pipeline.report.data.answer import verdict_words
-from nightjar.pipeline.report.data.changes import Changes, CostChange, Mark, MetricChange, ModelChange
+from nightjar.pipeline.report.data.changes import Changes, CostChange, Fingerprint, MetricChange, ModelChange
 from nightjar.pipeline.report.data.fingerprints import changed, model_marks, run_marks
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -43,7 +43,7 @@ def changes(base: RunReport, report: RunReport) -> Changes:
     )
 
 
-def _model(name: str, comparison: Comparison, marks: Sequence[Mark]) -> ModelChange:
+def _model(name: str, comparison: Comparison, marks: Sequence[Fingerprint]) -> ModelChange:
     costs = [
         CostChange(name=cost.name, before=cost.base, after=cost.other, more_is_better=cost.more_is_better)
         for cost in comparison.costs

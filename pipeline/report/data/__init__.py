@@ -1,1 +1,1 @@
-"""What a report says, as plain data."""
+"""A run's report as plain data, and its numbers in words."""

@@ -9,7 +9,7 @@ SHORT = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class Fingerprint:
     """Something that numbers hang on and that differs between two nights; None where there was none."""
 
     what: str
@@ -61,7 +61,7 @@ class ModelChange:
     """Sequences of the same content."""
     metrics: tuple[MetricChange, ...]
     costs: tuple[CostChange, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[Fingerprint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Changes:
     """Name of the run."""
     baseline_id: str
     models: tuple[ModelChange, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[Fingerprint, ...]
     """Of the run: suite, prompts, judge, rubric."""
     new_models: tuple[str, ...]
     gone_models: tuple[str, ...]

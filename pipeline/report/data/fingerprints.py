@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.report.data.changes import Mark
+from nightjar.pipeline.report.data.changes import Fingerprint
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -46,14 +46,14 @@ def parameters_digest(model: ModelReport) -> str | None:
     return digest("parameters", values) if values else None
 
 
-def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Mark, ...]:
+def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Fingerprint, ...]:
     """The marks that differ; a mark known on one side only is none."""
     return tuple(_changes(before, after))
 
 
-def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Mark]:
+def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Fingerprint]:
     for what in dict.fromkeys([*before, *after]):
         one, two = before.get(what), after.get(what)
         both = one is not None and two is not None
         if one != two and (both or what in ("judge", "rubric")):  # judging may begin or end
-            yield Mark(what=what, before=one, after=two)
+            yield Fingerprint(what=what, before=one, after=two)

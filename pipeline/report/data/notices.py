@@ -25,6 +25,18 @@ def notices(
     return tuple(line for line in lines if line is not None)
 
 
+def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
+    """The report with its gates told: what failed as warnings, the rest in one line."""
+    if verdict is None:
+        return report
+    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
+    passed = [result for result in verdict.results if result.outcome is GateOutcome.PASSED]
+    if passed:
+        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
+        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
+    return replace(report, verdict=verdict, notices=(*report.notices, *told))
+
+
 def _sampled(differences: Sequence[Difference]) -> Notice | None:
     if not differences:
         return None
@@ -102,15 +114,3 @@ def _warn(text: str, topic: Literal["run", "failure"] = "run") -> Notice:
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
-    """The report with its gates told: what failed as warnings, the rest in one line."""
-    if verdict is None:
-        return report
-    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
-    passed = [result for result in verdict.results if result.outcome is GateOutcome.PASSED]
-    if passed:
-        listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
-        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
-    return replace(report, verdict=verdict, notices=(*report.notices, *told))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from nightjar.pipeline.report.data.changes import Mark
+from nightjar.pipeline.report.data.changes import Fingerprint
 from nightjar.pipeline.report.data.fingerprints import changed
 from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel, NightScale, Plain
 
@@ -28,7 +28,7 @@ class TrendMark(Plain):
 
     @property
     def words(self) -> str:
-        told = Mark(what=self.what, before=self.before, after=self.after).words
+        told = Fingerprint(what=self.what, before=self.before, after=self.after).words
         return f"{self.model}: {told}" if self.model else told
 
 
@@ -98,7 +98,7 @@ def night_metric(night: Night, model: str, metric: str) -> NightMetric | None:
     return found.metrics.get(metric) if found is not None else None
 
 
-def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, Mark]]:
+def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, Fingerprint]]:
     """What differs from the night before; of a model, from the last night that it took part in."""
     if before:
         yield from ((None, mark) for mark in changed(before[-1].marks, night.marks))

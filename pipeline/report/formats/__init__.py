@@ -1,1 +1,1 @@
-"""The report as JSON, CSV, Markdown and text."""
+"""The report as JSON, CSV and Markdown, and the files it is written to."""

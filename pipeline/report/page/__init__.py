@@ -1,1 +1,1 @@
-"""The report as a page: tables, charts, templates."""
+"""The report and the trend as HTML pages."""

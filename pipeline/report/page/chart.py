@@ -1,27 +1,66 @@
-"""What a chart is, and what all charts of a report share. Pure.
-
-Specifications are Vega-Lite. Colours are CSS variables of the page (`--s1` ... for models, `--ink`, `--muted`,
-`--line`), so that one drawing serves light, dark and print.
-"""
+"""What a chart means: its kind, axes, series and points. Pure; `vega_lite` turns it into a specification to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
-from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.page.tables import SERIES
 
-PLOT_WIDTH = 250
-WIDE = 310
-"""Of a plot whose rows have no names beside them; both come out about as wide."""
-Row = dict[str, Any]
+class ChartKind(StrEnum):
+    """What a point says, kind by kind."""
+
+    DOTS = "dots"
+    """`x`: a value of category `y`, with its interval `low` to `high`."""
+    BARS = "bars"
+    """`x`: a value of category `y`, written at the end of its bar as `shown`."""
+    SPANS = "spans"
+    """From `x` to `high`, of category `y`."""
+    SCATTER = "scatter"
+    """`x` and `y` are values; `low` to `high` is the interval of `y`, `size` a third value."""
+    HISTOGRAM = "histogram"
+    """`y`: how many values lie from `low` to `high`; a plot of its own for each series."""
+    LINES = "lines"
+    """`y`: a value at step `x`."""
+    COURSE = "course"
+    """`y`: a value at position `x` in time, in the band `low` to `high`; `Chart.ticks` names the positions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    label: str | None = None
+    """What it measures and its unit; None where the chart's title says it."""
+    share: bool = False
+    """Its values are shares, to be shown as percentages."""
+    low: float | None = None
+    """Where it begins; None: where the values do."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A value of one series; `ChartKind` says what the fields hold."""
+
+    series: str
+    x: float | str | None = None
+    y: float | str | None = None
+    low: float | None = None
+    high: float | None = None
+    size: float | None = None
+    shown: str = ""
+    """The value as text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartMark:
+    """A numbered line at a position of the x axis: something changed there."""
+
+    at: int
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart: what to draw, what to say to those who do not see it, and its numbers as a table."""
+    """A chart: what it shows, what to say to those who do not see it, and its numbers as a table."""
 
     id: str
     title: str
@@ -29,45 +68,14 @@ class Chart:
     """What is drawn, in one sentence."""
     alternative: str
     """The message in words, with the numbers."""
-    spec: Mapping[str, Any]
+    kind: ChartKind
+    series: tuple[str, ...]
+    """Names in the order of their colours, also of those without a point."""
+    x: Axis
+    y: Axis
+    points: tuple[Point, ...]
+    ticks: tuple[str, ...] = ()
+    """Names of the positions 0, 1, ... of the x axis."""
+    marks: tuple[ChartMark, ...] = ()
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-
-
-def colour(report: RunReport) -> Row:
-    """A colour for each model, without a legend: the page has one."""
-    names = [model.name for model in report.models]
-    colours = [f"var(--s{at % SERIES + 1})" for at in range(len(names))]
-    return {"field": "model", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": None}
-
-
-def offset(report: RunReport) -> Row:
-    """Models of one row lie under one another."""
-    names = [model.name for model in report.models]
-    return {"yOffset": {"field": "model", "type": "nominal", "scale": {"domain": names}}} if len(names) > 1 else {}
-
-
-def frame(data: Sequence[Row], height: Any, width: int = PLOT_WIDTH) -> Row:
-    """A specification without its layers."""
-    axis = {"labelColor": "var(--muted)", "titleColor": "var(--muted)", "labelFontSize": 11, "titleFontSize": 11}
-    lines = {
-        "gridColor": "var(--line)",
-        "domain": False,
-        "ticks": False,
-        "labelPadding": 6,
-        "titleFontWeight": "normal",
-    }
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": width,
-        "height": height,
-        "background": None,
-        "padding": 4,
-        "data": {"values": list(data)},
-        "config": {
-            "font": "system-ui, sans-serif",
-            "view": {"stroke": None},
-            "axis": {**axis, **lines, "labelLimit": 110},
-            "axisY": {"grid": False},
-        },
-    }

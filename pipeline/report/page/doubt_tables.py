@@ -13,7 +13,7 @@ from nightjar.pipeline.report.data.ranking import Pair, PairDifference, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.spread import Detail, Reduced, Repeats
 from nightjar.pipeline.report.page.result_tables import quality_cell
-from nightjar.pipeline.report.page.tables import Cell, Table, measured, name_cell
+from nightjar.pipeline.report.page.tables import Cell, Table, columns_of, measured, name_cell
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
 from nightjar.pipeline.statistics.preference import WinRate
@@ -42,7 +42,7 @@ def ranking_table(report: RunReport) -> Table:
             )
         )
     columns = ("model", "rank>", f"{ranking.metric}, 95\u202f% interval>", "strength>")
-    return Table(id="ranking", columns=columns, rows=tuple(rows))
+    return Table(id="ranking", columns=columns_of(columns), rows=tuple(rows))
 
 
 def pairs_table(report: RunReport) -> Table:
@@ -56,7 +56,7 @@ def pairs_table(report: RunReport) -> Table:
         *("models", "difference>", "effect>", "win rate>", "better / equal / worse>", "p, adjusted>", "verdict"),
         *("could be seen>", "more sequences needed>"),
     )
-    return Table(id="pairs", columns=columns, rows=rows)
+    return Table(id="pairs", columns=columns_of(columns), rows=rows)
 
 
 def spread_table(report: RunReport) -> Table:
@@ -74,7 +74,7 @@ def spread_table(report: RunReport) -> Table:
             first.insert(3, Cell(text=fmt.metric_value(q[50], scale), note=middle if scale.worst is not None else ""))
             rows.append((Cell(text=name), name_cell(model, at, facts=False), *first))
     columns = ("metric", "model", "least>", "10\u202f%>", "25\u202f%>", "median>", "75\u202f%>", "90\u202f%>", "most>")
-    return Table(id="spread", columns=columns, rows=tuple(rows))
+    return Table(id="spread", columns=columns_of(columns), rows=tuple(rows))
 
 
 def repeats_detail_table(report: RunReport) -> Table:
@@ -87,13 +87,15 @@ def repeats_detail_table(report: RunReport) -> Table:
                 cells = _repeats(detail, detail.repeats, report.scales[name])
                 rows.append((Cell(text=name), name_cell(model, at, facts=False), *cells))
     columns = ("metric", "model", "median>", "best>", "pass@k>", "pass^k>", "variance, sequences>", "repeats>")
-    return Table(id="repeat-detail", columns=columns, rows=tuple(rows))
+    return Table(id="repeat-detail", columns=columns_of(columns), rows=tuple(rows))
 
 
 def changes_table(report: RunReport, changes: Changes) -> Table:
     """Every metric with a better end against the baseline, and the speed probe and memory beside them."""
     rows = tuple(row for one in changes.models for row in _changed(report, one))
-    return Table(id="changes", columns=("model", "metric", "then>", "now>", "difference>", "verdict"), rows=rows)
+    return Table(
+        id="changes", columns=columns_of(("model", "metric", "then>", "now>", "difference>", "verdict")), rows=rows
+    )
 
 
 def _changed(report: RunReport, one: ModelChange) -> Iterator[tuple[Cell, ...]]:

@@ -6,28 +6,22 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nightjar.pipeline.report.data import findings
-from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import answer
-from nightjar.pipeline.report.data.extremes import longest, worst
-from nightjar.pipeline.report.data.gaps import find_reference, gaps
-from nightjar.pipeline.report.data.links import FLAGS, job_anchor, show
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.data.safe import slug, visible
-from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables, tables
+from nightjar.pipeline.report.data.safe import visible
+from nightjar.pipeline.report.page import tables
+from nightjar.pipeline.report.page.build import build_page, build_transcripts
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.charts import charts
-from nightjar.pipeline.report.page.interval_bar import interval_bar
-from nightjar.pipeline.report.page.judge_section import judge_section
+from nightjar.pipeline.report.page.page import Drawing, Page, TranscriptsPage, TrendPage
 from nightjar.pipeline.report.page.svg import draw
-from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, job_failed, sort_keys, views
+from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, views
+from nightjar.pipeline.report.page.vega_lite import to_vega_lite
 from nightjar.pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,26 +33,6 @@ SPARE = 0.08
 """Of the room for transcripts, what may stay empty while texts are cut."""
 TRANSCRIPTS = "\x00transcripts\x00"
 """Where they go in the rest of the page."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A chart, drawn; without `svg` where it could not be, its table says the same."""
-
-    chart: Chart
-    svg: Markup | None
-    table: tables.Table
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceView:
-    """A sequence with the transcripts shown of it."""
-
-    id: str
-    name: str
-    tags: Sequence[str]
-    system: str | None
-    jobs: Sequence[JobView]
 
 
 def render_html(report: RunReport) -> Iterator[str]:
@@ -73,37 +47,15 @@ def render_html(report: RunReport) -> Iterator[str]:
 def _frame(report: RunReport, shown: Set[str]) -> str:
     """Everything but the transcripts; `shown`: ids of the jobs whose transcripts will be there."""
     style, script = (asset(name) for name in ("report.css", "report.js"))
-    reference = find_reference(report, report.reference)
-    return (
-        template_environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            run=report.provenance,
-            style=style,
-            script=script,
-            style_hash=csp_hash(style),
-            script_hash=csp_hash(script),
-            answer=answer(report),
-            failures=findings.by_subject(findings.failures(report)),
-            doubts=findings.by_subject(findings.doubts(report)),
-            series=_series(report),
-            drawings=[drawing(chart) for chart in charts(report)],
-            gaps=gaps(report, reference) if reference is not None else None,
-            longest=longest(report),
-            worst=worst(report),
-            shown=shown,
-            judging=judge_section(report, shown),
-            bar=lambda model: interval_bar(report, model, _series(report)[model]),
-            tables=result_tables,
-            doubt=doubt_tables,
-            machine=machine_tables,
-            transcripts=Markup(TRANSCRIPTS),  # noqa: S704  # a constant
-            job_anchor=job_anchor,
-            show=show,
-            fmt=fmt,
-        )
+    page = build_page(
+        report,
+        shown,
+        [drawing(chart) for chart in charts(report)],
+        (style, csp_hash(style)),
+        (script, csp_hash(script)),
+        Markup(TRANSCRIPTS),  # noqa: S704  # a constant
     )
+    return render_template("report.html", page)
 
 
 def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
@@ -111,7 +63,7 @@ def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
     fits, aim = None, room
     for _ in range(4):  # sizes are estimated before the texts are in place, and then known
         shown = list(views(report, jobs, aim))
-        cut = any(map(_is_cut, shown))
+        cut = any(turn.cut for job in shown for turn in job.turns)
         text = _written(report, shown, cut=cut)
         spare = room - _bytes(text)
         if spare >= 0:
@@ -123,56 +75,18 @@ def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
 
 
 def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
-    return (
-        template_environment()
-        .get_template("transcripts.html")
-        .render(
-            report=report,
-            run=report.provenance,
-            series=_series(report),
-            sequences=_sequences(report, shown),
-            jobs_shown=len(shown),
-            cut=cut,
-            json_name=f"{slug(report.provenance.name, report.provenance.id)}.json",
-            flags=FLAGS,
-            sort_keys=sort_keys(report),
-            model_number={model.name: at for at, model in enumerate(report.models)},
-            tag_number={tag: at for at, tag in enumerate(report.tags)},
-            job_anchor=job_anchor,
-            fmt=fmt,
-        )
-    )
+    return render_template("transcripts.html", build_transcripts(report, shown, cut=cut))
 
 
-def _is_cut(view: JobView) -> bool:
-    return any(clip.left for turn in view.turns for clip in (turn.prompt, turn.reply, turn.reasoning))
-
-
-def _series(report: RunReport) -> dict[str, int]:
-    return {model.name: at % tables.SERIES + 1 for at, model in enumerate(report.models)}
-
-
-def _sequences(report: RunReport, jobs: Sequence[JobView]) -> list[SequenceView]:
-    by_sequence: dict[str, list[JobView]] = {}
-    for job in jobs:
-        by_sequence.setdefault(job.row.sequence, []).append(job)
-    return [
-        SequenceView(
-            id=f"sequence-{at}",
-            name=sequence.id,
-            tags=sequence.tags,
-            system=sequence.system,
-            jobs=by_sequence[sequence.id],
-        )
-        for at, sequence in enumerate(report.sequences)
-        if sequence.id in by_sequence
-    ]
+def render_template(name: str, page: Page | TranscriptsPage | TrendPage) -> str:
+    """The template, given the page and nothing else."""
+    return template_environment().get_template(name).render(page=page)
 
 
 def drawing(chart: Chart) -> Drawing:
     """The chart, drawn where it can be."""
     try:
-        svg = Markup(draw(chart.spec, chart.id))  # noqa: S704  # the renderer escapes every text
+        svg = Markup(draw(to_vega_lite(chart), chart.id))  # noqa: S704  # the renderer escapes every text
     except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
         svg = None
     return Drawing(chart=chart, svg=svg, table=tables.text_table(f"{chart.id}-data", chart.columns, chart.rows))
@@ -181,7 +95,7 @@ def drawing(chart: Chart) -> Drawing:
 @functools.cache
 def template_environment() -> Environment:
     """The templates; every text they are given is escaped and made visible."""
-    made = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -190,8 +104,6 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.tests["failed_job"] = job_failed
-    return made
 
 
 def _finalize(value: Any) -> Any:

@@ -10,7 +10,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.judges import JudgingReport, VerdictRow
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page import judge_tables
-from nightjar.pipeline.report.page.tables import Cell, Table
+from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 from nightjar.pipeline.transcripts import JobRow
 
 LINES = 1500
@@ -115,7 +115,11 @@ def _numbers(report: RunReport, judging: JudgingReport, lists: Set[str]) -> Tabl
             text = fmt.metric(metric, report.scales[metric_name(criterion.name)]) if metric else fmt.ABSENT
             cells.append(Cell(text=text, link=identity if identity in lists else None))
         rows.append(tuple(cells))
-    return Table(id="criteria-numbers", columns=("criterion", *(f"{m.name}>" for m in report.models)), rows=tuple(rows))
+    return Table(
+        id="criteria-numbers",
+        columns=columns_of(("criterion", *(f"{m.name}>" for m in report.models))),
+        rows=tuple(rows),
+    )
 
 
 def _list_id(report: RunReport, judging: JudgingReport, criterion: str, model: str) -> str:

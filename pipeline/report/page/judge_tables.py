@@ -10,7 +10,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.judges import Agreement, JudgeReport, JudgingReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import markdown
-from nightjar.pipeline.report.page.tables import Cell, Table
+from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 from nightjar.pipeline.statistics.intervals import Interval
 
 
@@ -61,7 +61,7 @@ def judges_table(judging: JudgingReport) -> Table:
         )
         for one in judging.judges
     ]
-    return Table(id="judges", columns=("judge", f"{what}>", "no verdict>", *more), rows=tuple(rows))
+    return Table(id="judges", columns=columns_of(("judge", f"{what}>", "no verdict>", *more)), rows=tuple(rows))
 
 
 def checks_table(judging: JudgingReport) -> Table | None:
@@ -69,7 +69,7 @@ def checks_table(judging: JudgingReport) -> Table | None:
     found = [one.checkup for one in judging.judges if one.checkup is not None]
     rows = [_check_row(checkup, one) for checkup in found for one in checkup.controls]
     columns = ("judge", "spoilt by", "sequences>", "real>", "spoilt>", "difference>", "verdict")
-    return Table(id="judge-checks", columns=columns, rows=tuple(rows)) if rows else None
+    return Table(id="judge-checks", columns=columns_of(columns), rows=tuple(rows)) if rows else None
 
 
 def agreement_table(judging: JudgingReport) -> Table | None:
@@ -84,7 +84,7 @@ def agreement_table(judging: JudgingReport) -> Table | None:
         for one in judging.agreement
     ]
     columns = ("metric", "alpha>", "level", "judged by two or more>")
-    return Table(id="agreement", columns=columns, rows=tuple(rows)) if rows else None
+    return Table(id="agreement", columns=columns_of(columns), rows=tuple(rows)) if rows else None
 
 
 def rates_table(judging: JudgingReport) -> Table | None:
@@ -99,7 +99,7 @@ def rates_table(judging: JudgingReport) -> Table | None:
         for one in judging.rates
     ]
     columns = ("model", "against", "won, ties half>", "sequences>")
-    return Table(id="win-rates", columns=columns, rows=tuple(rows)) if rows else None
+    return Table(id="win-rates", columns=columns_of(columns), rows=tuple(rows)) if rows else None
 
 
 def strengths_table(judging: JudgingReport) -> Table | None:
@@ -110,7 +110,7 @@ def strengths_table(judging: JudgingReport) -> Table | None:
         (Cell(text=one.model), Cell(text=fmt.number(one.strength), note=_interval(one.interval, share=False)))
         for one in judging.strengths
     ]
-    return Table(id="strengths", columns=("model", "Bradley-Terry strength>"), rows=tuple(rows))
+    return Table(id="strengths", columns=columns_of(("model", "Bradley-Terry strength>")), rows=tuple(rows))
 
 
 def _check_row(checkup: Checkup, one: Discernment) -> tuple[Cell, ...]:
@@ -171,8 +171,8 @@ def _interval(interval: Interval | None, *, share: bool = True) -> str:
 
 
 def _markdown(table: Table) -> Iterable[str]:
-    yield "| " + " | ".join(markdown(column.removesuffix(">")) for column in table.columns) + " |\n"
-    yield "| " + " | ".join("---:" if column.endswith(">") else "---" for column in table.columns) + " |\n"
+    yield "| " + " | ".join(markdown(column.title) for column in table.columns) + " |\n"
+    yield "| " + " | ".join("---:" if column.numeric else "---" for column in table.columns) + " |\n"
     for row in table.rows:
         cells = (f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row)
         yield "| " + " | ".join(markdown(cell) for cell in cells) + " |\n"

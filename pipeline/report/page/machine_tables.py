@@ -11,7 +11,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.fingerprints import parameters_digest, prompts_digest
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.page.tables import Cell, Table, measured, text_table
+from nightjar.pipeline.report.page.tables import Cell, Table, columns_of, measured, text_table
 
 
 def speed_table(report: RunReport) -> Table:
@@ -33,7 +33,7 @@ def speed_table(report: RunReport) -> Table:
         rows.append((Cell(text=label, note=note), *cells))
     rows.append((Cell(text="Prompt tokens", note="of them reused"), *map(_prompt_tokens, report.models)))
     rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
-    return Table(id="speed-table", columns=_columns("measured", report), rows=tuple(rows))
+    return Table(id="speed-table", columns=columns_of(_columns("measured", report)), rows=tuple(rows))
 
 
 def machine_table(report: RunReport) -> Table:
@@ -61,7 +61,7 @@ def machine_table(report: RunReport) -> Table:
             for model in report.models
         )
         rows.append((Cell(text=label, note="tokens per second"), *cells))
-    return Table(id="machine", columns=_columns("measured", report), rows=tuple(rows))
+    return Table(id="machine", columns=columns_of(_columns("measured", report)), rows=tuple(rows))
 
 
 def facts_table(report: RunReport) -> Table:
@@ -75,7 +75,7 @@ def facts_table(report: RunReport) -> Table:
         )
         for name in names
     ]
-    return Table(id="facts", columns=_columns("", report, right=False), rows=tuple(rows))
+    return Table(id="facts", columns=columns_of(_columns("", report, right=False)), rows=tuple(rows))
 
 
 def parameters_table(report: RunReport) -> Table:
@@ -86,7 +86,7 @@ def parameters_table(report: RunReport) -> Table:
     rows.append(
         (Cell(text="digest of all"), *(Cell(text=found[:12], note=_no_turn(model)) for found, model in digests))
     )
-    return Table(id="parameters", columns=_columns("parameter", report, right=False), rows=tuple(rows))
+    return Table(id="parameters", columns=columns_of(_columns("parameter", report, right=False)), rows=tuple(rows))
 
 
 def run_table(report: RunReport) -> Table:

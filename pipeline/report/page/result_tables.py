@@ -12,7 +12,16 @@ from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.page.tables import Cell, Table, count_cell, measured, metric_cell, name_cell, with_note
+from nightjar.pipeline.report.page.tables import (
+    Cell,
+    Table,
+    columns_of,
+    count_cell,
+    measured,
+    metric_cell,
+    name_cell,
+    with_note,
+)
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
 
@@ -44,7 +53,7 @@ def models_table(report: RunReport) -> Table:
         )
     quality_columns = (f"{name}>" for name in quality)
     columns = ("model", *quality_columns, "turns>", "failed>", "empty or degenerate>", "cut off>")
-    return Table(id="models", columns=(*columns, "tokens/s>", "first token>"), rows=tuple(rows))
+    return Table(id="models", columns=columns_of((*columns, "tokens/s>", "first token>")), rows=tuple(rows))
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
@@ -68,7 +77,7 @@ def criteria_table(report: RunReport) -> Table:
         )
         scale = report.scales[name]
         rows.append((Cell(text=name, note=_ends(scale)), *cells))
-    return Table(id="criteria", columns=_columns("criterion", report), rows=tuple(rows))
+    return Table(id="criteria", columns=columns_of(_columns("criterion", report)), rows=tuple(rows))
 
 
 def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
@@ -85,7 +94,7 @@ def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
             cells.append(_with_gap(cell, gap, report.scales[name]) if gap is not None else cell)
         count = sum(tag in sequence.tags for sequence in report.sequences)
         rows.append((Cell(text=tag, note=f"{count} sequence{'' if count == 1 else 's'}"), *cells))
-    return Table(id="tags", columns=_columns("tag", report), rows=tuple(rows))
+    return Table(id="tags", columns=columns_of(_columns("tag", report)), rows=tuple(rows))
 
 
 def sequences_table(report: RunReport) -> Table:
@@ -142,7 +151,7 @@ def metrics_table(report: RunReport) -> Table:
                 )
             )
     columns = ("metric", "model", "mean>", "sequences>", "turns>", "as worst>", "unscored>", "failed>", "missing>")
-    return Table(id="metrics", columns=columns, rows=tuple(rows))
+    return Table(id="metrics", columns=columns_of(columns), rows=tuple(rows))
 
 
 def turns_table(report: RunReport) -> Table:
@@ -168,7 +177,7 @@ def turns_table(report: RunReport) -> Table:
                 )
             )
     columns = ("turn", "model", "replies>", "empty>", "words>", "reply tokens>", "prompt tokens computed>", "median>")
-    return Table(id="turns", columns=columns, rows=tuple(rows))
+    return Table(id="turns", columns=columns_of(columns), rows=tuple(rows))
 
 
 def failures_table(report: RunReport) -> Table:
@@ -182,7 +191,7 @@ def failures_table(report: RunReport) -> Table:
         for at, model in enumerate(report.models)
         for reason, times in model.total.counts.failures.items()
     ]
-    return Table(id="failures", columns=("model", "reason", "times>"), rows=tuple(rows))
+    return Table(id="failures", columns=columns_of(("model", "reason", "times>")), rows=tuple(rows))
 
 
 def _with_gap(cell: Cell, gap: Gap, scale: Scale) -> Cell:
@@ -215,7 +224,7 @@ def _by(
                 metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no job")
             )
         rows.append((Cell(text=key, link=row_link(key)), *cells))
-    return Table(id=table, columns=_columns(what, report), rows=tuple(rows))
+    return Table(id=table, columns=columns_of(_columns(what, report)), rows=tuple(rows))
 
 
 def _columns(first: str, report: RunReport) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.page.chart import WIDE, Chart, Row, colour, frame, offset
+from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 
 def tradeoff(report: RunReport) -> Chart | None:
@@ -13,61 +13,42 @@ def tradeoff(report: RunReport) -> Chart | None:
     if name is None or len(report.models) < 2:
         return None
     scale = report.scales[name]
-    data: list[Row] = []
+    points: list[Point] = []
+    rows = []
     for model in report.models:
         metric, probe = model.total.metrics.get(name), model.resources.probe
         file = model.input.facts.file if model.input.facts else None
         rate = probe.decode_tokens_per_s if probe else model.total.speed.decode_tokens_per_s
         if metric is None or metric.mean is None or rate is None:
             continue
-        within = metric.interval
-        data.append(
-            {
-                "model": model.name,
-                "rate": rate,
-                "mean": metric.mean,
-                "low": within.low if within else metric.mean,
-                "high": within.high if within else metric.mean,
-                "bytes": file.file_bytes if file else 0,
-                "shown": fmt.metric(metric, scale),
-                "fast": fmt.number(rate) + ("" if probe else " (this run)"),
-                "size": fmt.size(file.file_bytes) if file else "not known",
-            }
-        )
-    if len(data) < 2:
+        within, shown = metric.interval, fmt.metric(metric, scale)
+        low, high = (within.low, within.high) if within else (metric.mean, metric.mean)
+        size = file.file_bytes if file else 0
+        points.append(Point(series=model.name, x=rate, y=metric.mean, low=low, high=high, size=size, shown=shown))
+        fast = fmt.number(rate) + ("" if probe else " (this run)")
+        rows.append((model.name, shown, fast, fmt.size(file.file_bytes) if file else "not known"))
+    if len(points) < 2:
         return None
     share = scale.unit in ("pass", "share")
-    ends: Row = {"domain": [scale.worst, scale.best]} if share else {"zero": False}
-    axis: Row = {"title": None, "tickCount": 5, **({"format": ".0%"} if share else {})}
-    y: Row = {"type": "quantitative", "scale": ends, "axis": {**axis, "grid": True}}
-    x: Row = {"field": "rate", "type": "quantitative", "axis": {"title": "tokens per second, one conversation"}}
-    x = {**x, "scale": {"zero": True, "nice": True}}
-    size = {"field": "bytes", "type": "quantitative", "scale": {"range": [60, 700], "zero": True}, "legend": None}
-    layers = [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
-            "encoding": {"x": x, "y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colour(report)},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "opacity": 0.85},
-            "encoding": {"x": x, "y": {"field": "mean", **y}, "size": size, "color": colour(report)},
-        },
-    ]
     return Chart(
         id="tradeoff",
         title=f"{name} against speed and size",
         note="Up is better, right is faster; the larger the dot, the larger the file. Lines are 95 % intervals.",
         alternative=f"{name} against speed and size. "
-        + "; ".join(f"{r['model']}: {r['shown']} at {r['fast']} tokens/s, {r['size']}" for r in data),
-        spec={**frame(data, height=190, width=WIDE), "layer": layers},
+        + "; ".join(f"{model}: {shown} at {fast} tokens/s, {file}" for model, shown, fast, file in rows),
+        kind=ChartKind.SCATTER,
+        series=tuple(model.name for model in report.models),
+        x=Axis(label="tokens per second, one conversation"),
+        y=Axis(share=share, low=scale.worst if share else None, high=scale.best if share else None),
+        points=tuple(points),
         columns=("model", name, "tokens/s", "file"),
-        rows=tuple((r["model"], r["shown"], r["fast"], r["size"]) for r in data),
+        rows=tuple(rows),
     )
 
 
 def speed(report: RunReport) -> Chart | None:
     """Generated tokens per second: the probe, and this run."""
-    data: list[Row] = []
+    points: list[Point] = []
     for model in report.models:
         probe = model.resources.probe
         for kind, value in (
@@ -76,76 +57,50 @@ def speed(report: RunReport) -> Chart | None:
             ("this run, all together", model.total.speed.total_tokens_per_s),
         ):
             if value is not None:
-                data.append({"model": model.name, "kind": kind, "rate": value, "shown": fmt.number(value)})
-    if not data:
+                points.append(Point(series=model.name, x=value, y=kind, shown=fmt.number(value)))
+    if not points:
         return None
-    rows = {"field": "kind", "type": "nominal", "title": None, "sort": None, "scale": {"paddingInner": 0.3}}
-    place = {"y": rows, **offset(report)}
-    rate = {"field": "rate", "type": "quantitative", "axis": {"title": None, "tickCount": 4}}
-    layers = [
-        {"mark": {"type": "bar"}, "encoding": {**place, "x": rate, "color": colour(report)}},
-        {
-            "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10, "color": "var(--muted)"},
-            "encoding": {**place, "x": rate, "text": {"field": "shown"}},
-        },
-    ]
     return Chart(
         id="speed",
         title="Tokens per second",
         note="Generated tokens per second. The probe is the same fixed work for every model.",
-        alternative="Tokens per second. " + "; ".join(f"{r['model']}, {r['kind']}: {r['shown']}" for r in data),
-        spec={**frame(data, height={"step": 17}), "layer": layers},
+        alternative="Tokens per second. " + "; ".join(f"{point.series}, {point.y}: {point.shown}" for point in points),
+        kind=ChartKind.BARS,
+        series=tuple(model.name for model in report.models),
+        x=Axis(),
+        y=Axis(),
+        points=tuple(points),
         columns=("measured as", "model", "tokens/s"),
-        rows=tuple((r["kind"], r["model"], r["shown"]) for r in data),
+        rows=tuple((str(point.y), point.series, point.shown) for point in points),
     )
 
 
 def latency(report: RunReport) -> Chart | None:
     """Median and 95th percentile until the first token and the whole reply."""
-    data: list[Row] = []
+    points: list[Point] = []
+    rows = []
     for model in report.models:
         speed = model.total.speed
-        pairs = (
+        for what, p50, p95 in (
             ("first token", speed.first_token_p50_s, speed.first_token_p95_s),
             ("whole reply", speed.latency_p50_s, speed.latency_p95_s),
-        )
-        data += [
-            {
-                "model": model.name,
-                "what": what,
-                "p50": p50,
-                "p95": p95,
-                "shown": fmt.seconds(p50),
-                "late": fmt.seconds(p95),
-            }
-            for what, p50, p95 in pairs
-            if p50 is not None
-        ]
-    if not data:
+        ):
+            if p50 is not None:
+                points.append(Point(series=model.name, x=p50, high=p95, y=what, shown=fmt.seconds(p50)))
+                rows.append((what, model.name, fmt.seconds(p50), fmt.seconds(p95)))
+    if not points:
         return None
-    place = {"y": {"field": "what", "type": "nominal", "title": None, "sort": None}, **offset(report)}
-    scale: Row = {"type": "quantitative", "axis": {"title": "seconds", "tickCount": 5}}
-    layers = [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
-            "encoding": {**place, "x": {"field": "p50", **scale}, "x2": {"field": "p95"}, "color": colour(report)},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1},
-            "encoding": {**place, "x": {"field": "p50", **scale}, "color": colour(report)},
-        },
-        {
-            "mark": {"type": "tick", "thickness": 2, "size": 10},
-            "encoding": {**place, "x": {"field": "p95", **scale}, "color": colour(report)},
-        },
-    ]
     return Chart(
         id="latency",
         title="Waiting",
         note="From submission: the dot is the median, the end of the line the 95th percentile.",
         alternative="Waiting times. "
-        + "; ".join(f"{r['model']}, {r['what']}: median {r['shown']}, 95th percentile {r['late']}" for r in data),
-        spec={**frame(data, height={"step": 20}), "layer": layers},
+        + "; ".join(f"{model}, {what}: median {p50}, 95th percentile {p95}" for what, model, p50, p95 in rows),
+        kind=ChartKind.SPANS,
+        series=tuple(model.name for model in report.models),
+        x=Axis(label="seconds"),
+        y=Axis(),
+        points=tuple(points),
         columns=("until", "model", "median", "95th percentile"),
-        rows=tuple((r["what"], r["model"], r["shown"], r["late"]) for r in data),
+        rows=tuple(rows),
     )

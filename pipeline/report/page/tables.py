@@ -39,17 +39,30 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column:
+    title: str
+    numeric: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
-    """Columns whose name ends in ">" hold numbers; the first column names the row."""
+    """The first column names the row."""
 
     id: str
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+
+def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
+    """Columns whose name ends in ">" hold numbers."""
+    return tuple(Column(title=name.removesuffix(">"), numeric=name.endswith(">")) for name in names)
 
 
 def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     """A table of plain texts."""
-    return Table(id=name, columns=tuple(columns), rows=tuple(tuple(Cell(text=text) for text in row) for row in rows))
+    return Table(
+        id=name, columns=columns_of(columns), rows=tuple(tuple(Cell(text=text) for text in row) for row in rows)
+    )
 
 
 def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:

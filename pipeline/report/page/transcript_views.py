@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.extremes import longest, worst
-from nightjar.pipeline.report.data.links import SECONDS, TOKENS
+from nightjar.pipeline.report.data.links import SECONDS, TOKENS, job_anchor
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.clip import SHORTEST, Clip, clip, longest_that_fits
+from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
@@ -22,11 +23,19 @@ SCORE_BYTES = 26
 
 
 @dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """A text as the page shows it; `left`: how many characters are not shown, None where all are."""
+
+    text: str
+    left: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreView:
     name: str
     shown: str
     answer: str | None
-    reason: Clip
+    reason: Excerpt
     bad: bool
     """At its scale's worst."""
     absent: bool
@@ -34,22 +43,68 @@ class ScoreView:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnView:
-    row: TurnRow
-    prompt: Clip
-    reply: Clip
-    reasoning: Clip
+    """A turn with its numbers as text."""
+
+    number: int
+    name: str | None
+    prompt: Excerpt
+    reply: Excerpt
+    reasoning: Excerpt
+    reasoning_tokens: str
+    failure: str | None
     scores: tuple[ScoreView, ...]
     """With a better end."""
     measures: str
+    reply_tokens: str
+    finish_reason: str
+    prompt_tokens: str
+    reused_tokens: str
+    took: str
+    seed: int
+    draws: int | None
+    """None for a single one."""
+    dropped: str
+    """Numbers of the turns that were left out before it."""
+    reprefill_reason: str | None
+
+    @property
+    def cut(self) -> bool:
+        """Something of its texts is not shown."""
+        return any(text.left is not None for text in (self.prompt, self.reply, self.reasoning))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptView:
+    """An attempt that ended in an error."""
+
+    fence: int
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    row: JobRow
-    flags: tuple[str, ...]
+    anchor: str
+    sequence: str
+    model: str
+    series: int
+    model_number: int
+    """From 0, in the report's order."""
+    tag_numbers: tuple[int, ...]
+    repeat: int
+    """From 1."""
+    flags: str
+    """Of `links.FLAGS`, as the page's script reads them."""
     values: str
     """The job's mean of every metric it can be sorted by, in that order, as the page's script reads them."""
+    bad: str | None
+    """Why the transcript stands out: the status of a failed job, or what is wrong with a reply."""
+    failure: str | None
+    attempts: tuple[AttemptView, ...]
     turns: tuple[TurnView, ...]
+    turns_shown: int
+    turns_total: int
+    missing: str | None
+    """Which turns are not there, and why."""
 
 
 def sort_keys(report: RunReport) -> tuple[tuple[str, bool], ...]:
@@ -115,11 +170,31 @@ def flags(job: JobRow) -> tuple[str, ...]:
 
 
 def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None) -> JobView:
+    number = [model.name for model in report.models].index(job.model)
+    bad, there, total = None, len(job.turns), job.turns_total
+    if job_failed(job):
+        bad = job.status.value if job.reason else "empty or degenerate"
     return JobView(
-        row=job,
-        flags=flags(job),
+        anchor=job_anchor(job.id),
+        sequence=job.sequence,
+        model=job.model,
+        series=number % SERIES + 1,
+        model_number=number,
+        tag_numbers=tuple(report.tags.index(tag) for tag in job.tags),
+        repeat=job.repeat + 1,
+        flags=" ".join(flags(job)),
         values=",".join(_values(job, keys)),
+        bad=bad,
+        failure=f"{job.status.value}: {job.reason}" if job.reason else None,
+        attempts=tuple(
+            AttemptView(fence=attempt["fence"], error=attempt["error"])
+            for attempt in job.attempts
+            if attempt.get("error")
+        ),
         turns=tuple(_turn(report, turn, most) for turn in job.turns),
+        turns_shown=there,
+        turns_total=total,
+        missing=f"Turns {there + 1} to {total} are not there: {job.missing_reason}" if there < total else None,
     )
 
 
@@ -141,8 +216,9 @@ def _values(job: JobRow, keys: Sequence[str]) -> Iterator[str]:
 
 
 def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
-    def cut(text: str | None) -> Clip:
-        return Clip(text=text or "") if most is None else clip(text or "", most)
+    def cut(text: str | None) -> Excerpt:
+        shown = Clip(text=text or "") if most is None else clip(text or "", most)
+        return Excerpt(text=shown.text, left=fmt.whole(shown.left) if shown.left else None)
 
     scores, measures = [], []
     for name, score in turn.scores.items():
@@ -152,16 +228,28 @@ def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
         else:
             scores.append(_score(name, score, scale, cut(score.reason)))
     return TurnView(
-        row=turn,
+        number=turn.index + 1,
+        name=turn.name,
         prompt=cut(turn.prompt),
         reply=cut(turn.reply),
         reasoning=cut(turn.reasoning),
+        reasoning_tokens=fmt.whole(turn.reasoning_tokens),
+        failure=turn.failure,
         scores=tuple(scores),
         measures=", ".join(measures),
+        reply_tokens=fmt.whole(turn.reply_tokens),
+        finish_reason=turn.finish_reason,
+        prompt_tokens=fmt.whole(turn.prompt_tokens),
+        reused_tokens=fmt.whole(turn.reused_tokens),
+        took=fmt.seconds(turn.total_s),
+        seed=turn.seed,
+        draws=turn.draws if turn.draws > 1 else None,
+        dropped=", ".join(str(index + 1) for index in turn.dropped_turns),
+        reprefill_reason=turn.reprefill_reason,
     )
 
 
-def _score(name: str, score: Score, scale: Scale | None, reason: Clip) -> ScoreView:
+def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> ScoreView:
     return ScoreView(
         name=name,
         shown=score.state.value if score.value is None else fmt.number(score.value),

@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.night import Night, NightScale
 from nightjar.pipeline.report.data.trend import Trend, model_of, night_metric
-from nightjar.pipeline.report.page.chart import WIDE, Chart, Row, frame
-from nightjar.pipeline.report.page.tables import SERIES
+from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, ChartMark, Point
+from nightjar.pipeline.report.page.vega_lite import MOST_BANDS
 from nightjar.pipeline.scores import Direction, Scale
 
 MOST_METRICS = 8
-MOST_BANDS = 2
-"""Models whose intervals are drawn; those of more would cover one another, and are in the table."""
 GIB = 2**30
 Read = Callable[[Night, str], tuple[float | None, float | None, float | None]]
 """Night, model -> value and the ends of its interval."""
@@ -85,27 +83,32 @@ def _chart(
     read: Read,
     share: bool = False,
 ) -> Chart | None:
-    data: list[Row] = []
+    points, rows = [], []
     for at, night in enumerate(trend.nights):
         for model in trend.models:
             value, low, high = read(night, model)
             if value is not None:
-                ends = {"low": low, "high": high} if low is not None else {"low": value, "high": value}
-                data.append(
-                    {"at": at, "model": model, "value": value, **ends, "night": night.name, "shown": show(value)}
-                )
-    if not data:
+                low, high = (low, high) if low is not None else (value, value)
+                points.append(Point(series=model, x=at, y=value, low=low, high=high, shown=show(value)))
+                rows.append((night.name, model, show(value)))
+    if not points:
         return None
-    marks = [{"at": at, "number": number} for at, number in marked_nights(trend)]
-    alternative = "; ".join(f"{model}: {_course(data, model)}" for model in trend.models if _course(data, model))
+    courses = {model: _course(rows, model) for model in trend.models}
+    told = "; ".join(f"{model}: {course}" for model, course in courses.items() if course)
     return Chart(
         id=f"trend-{identity}",
         title=title,
         note=note,
-        alternative=f"{title}, night by night. {alternative}",
-        spec={**frame(data, height=150, width=WIDE), "layer": _layers(trend, marks, share)},
+        alternative=f"{title}, night by night. {told}",
+        kind=ChartKind.COURSE,
+        series=tuple(trend.models),
+        x=Axis(),
+        y=Axis(share=share),
+        points=tuple(points),
+        ticks=tuple(f"{night.created_at:%d %b}" for night in trend.nights),
+        marks=tuple(ChartMark(at=at, number=number) for at, number in marked_nights(trend)),
         columns=("night", "model", "value"),
-        rows=tuple((one["night"], one["model"], one["shown"]) for one in data),
+        rows=tuple(rows),
     )
 
 
@@ -115,52 +118,10 @@ def marked_nights(trend: Trend) -> list[tuple[int, int]]:
     return list(dict.fromkeys((at[mark.run], mark.number) for mark in trend.marks))
 
 
-def _layers(trend: Trend, marks: Sequence[Row], share: bool) -> list[Row]:
-    last = max(len(trend.nights) - 1, 1)
-    names = trend.models
-    colours = [f"var(--s{at % SERIES + 1})" for at in range(len(names))]
-    colour = {"field": "model", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": None}
-    labels = " : ".join(
-        f"datum.value === {at} ? '{night.created_at:%d %b}'"
-        for at, night in enumerate(trend.nights)
-        if at % max((last + 1) // 5, 1) == 0
-    )
-    axis = {
-        "title": None,
-        "values": list(range(last + 1)),
-        "labelExpr": f"{labels} : ''",
-        "labelOverlap": True,
-        "grid": False,
-    }
-    x: Row = {
-        "field": "at",
-        "type": "quantitative",
-        "scale": {"domain": [-0.3, last + 0.3], "nice": False},
-        "axis": axis,
-    }
-    format_ = {"format": ".0%"} if share else {}
-    y: Row = {"type": "quantitative", "scale": {"zero": False, "nice": True}}
-    y_axis: Row = {"axis": {"title": None, "tickCount": 4, "grid": True, **format_}}
-    band = {"x": x, "y": {"field": "low", **y, **y_axis}, "y2": {"field": "high"}, "color": colour}
-    line = {"x": x, "y": {"field": "value", **y, **y_axis}, "color": colour}
-    layers: list[Row] = [
-        *([{"mark": {"type": "area", "opacity": 0.13}, "encoding": band}] if len(names) <= MOST_BANDS else []),
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": line},
-        {"mark": {"type": "point", "filled": True, "size": 30, "opacity": 1}, "encoding": line},
-    ]
-    if marks:
-        here = {"data": {"values": list(marks)}}
-        rule = {"type": "rule", "strokeDash": [3, 3], "color": "var(--ink)", "opacity": 0.6}
-        text = {"type": "text", "y": -4, "fontSize": 10, "color": "var(--ink)"}
-        layers += [
-            {**here, "mark": rule, "encoding": {"x": x}},
-            {**here, "mark": text, "encoding": {"x": x, "text": {"field": "number"}}},
-        ]
-    return layers
-
-
-def _course(data: Sequence[Row], model: str) -> str:
-    found = [one for one in data if one["model"] == model]
-    if not found:
+def _course(rows: Sequence[tuple[str, str, str]], model: str) -> str:
+    """A model's first and last value, with their nights."""
+    values = [(night, shown) for night, name, shown in rows if name == model]
+    if not values:
         return ""
-    return f"{found[0]['shown']} on {found[0]['night']}, {found[-1]['shown']} on {found[-1]['night']}"
+    (first, before), (last, after) = values[0], values[-1]
+    return f"{before} on {first}, {after} on {last}"

@@ -8,28 +8,34 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.data.trend import Trend, TrendMark, model_of, night_metric
-from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, template_environment
-from nightjar.pipeline.report.page.tables import SERIES, Cell, Table
+from nightjar.pipeline.report.page.build import model_labels
+from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, render_template
+from nightjar.pipeline.report.page.page import NightMarks, TrendPage
+from nightjar.pipeline.report.page.tables import SERIES, Cell, Table, columns_of
 from nightjar.pipeline.report.page.trend_charts import plain_scale, trend_charts
 
 
 def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
     """The page. `reports`: names of the report files beside it, which nights link to."""
-    style = asset("report.css")
-    return (
-        template_environment()
-        .get_template("trend.html")
-        .render(
-            trend=trend,
-            style=style,
-            style_hash=csp_hash(style),
-            series={name: at % SERIES + 1 for at, name in enumerate(trend.models)},
-            drawings=[drawing(chart) for chart in trend_charts(trend)],
-            now=now_table(trend),
-            nights=nights_table(trend, reports),
-            marks=_by_number(trend),
-            fmt=fmt,
-        )
+    return render_template("trend.html", build_trend_page(trend, reports))
+
+
+def build_trend_page(trend: Trend, reports: Set[str]) -> TrendPage:
+    """What the page shows, ready-made."""
+    style, nights = asset("report.css"), trend.nights
+    count = f"{len(nights)} night{'' if len(nights) == 1 else 's'}"
+    return TrendPage(
+        generated_by=trend.generated_by,
+        style=style,
+        style_hash=csp_hash(style),
+        suite=trend.suite,
+        about=f"{count}, from {nights[0].name} to {nights[-1].name}.",
+        models=model_labels(trend.models),
+        now=now_table(trend),
+        charts=tuple(drawing(chart) for chart in trend_charts(trend)),
+        marks=_marks(trend),
+        nights=nights_table(trend, reports),
+        made=f"Made by {trend.generated_by} on {trend.generated_at:%Y-%m-%d %H:%M} UTC.",
     )
 
 
@@ -59,7 +65,9 @@ def now_table(trend: Trend) -> Table:
             )
         )
     first = (f"{name}, newest>", "night before>") if name else ()
-    return Table(id="now", columns=("model", *first, "lowest to highest>", "tokens/s>", "nights>"), rows=tuple(rows))
+    return Table(
+        id="now", columns=columns_of(("model", *first, "lowest to highest>", "tokens/s>", "nights>")), rows=tuple(rows)
+    )
 
 
 def nights_table(trend: Trend, reports: Set[str]) -> Table:
@@ -79,7 +87,7 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
             )
         )
     columns = ("night", *(f"{model}>" for model in trend.models), "failed or empty>", "changed>")
-    return Table(id="nights", columns=columns, rows=tuple(rows))
+    return Table(id="nights", columns=columns_of(columns), rows=tuple(rows))
 
 
 def _cell(trend: Trend, name: str | None, metric: NightMetric | None) -> Cell:
@@ -106,8 +114,11 @@ def _bad(night: Night) -> str:
     return fmt.whole(sum(model.failed_jobs + model.empty + model.degenerate for model in night.models))
 
 
-def _by_number(trend: Trend) -> dict[int, list[TrendMark]]:
-    found: dict[int, list[TrendMark]] = {}
+def _marks(trend: Trend) -> tuple[NightMarks, ...]:
+    by_number: dict[int, list[TrendMark]] = {}
     for mark in trend.marks:
-        found.setdefault(mark.number, []).append(mark)
-    return found
+        by_number.setdefault(mark.number, []).append(mark)
+    return tuple(
+        NightMarks(number=number, night=marks[0].night, marks=tuple(mark.words for mark in marks))
+        for number, marks in by_number.items()
+    )

@@ -1,0 +1,260 @@
+"""A run's report as the page that shows it. Pure but for the drawing of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from markupsafe import Markup
+
+from nightjar.pipeline.report.data import findings
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.changes import Changes, ModelChange
+from nightjar.pipeline.report.data.extremes import Extreme, longest, worst
+from nightjar.pipeline.report.data.gaps import find_reference, gaps
+from nightjar.pipeline.report.data.links import FLAGS, job_anchor, show
+from nightjar.pipeline.report.data.ranking import Rank
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import slug
+from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
+from nightjar.pipeline.report.page.interval_bar import interval_bar
+from nightjar.pipeline.report.page.judge_section import judge_section
+from nightjar.pipeline.report.page.page import (
+    ChangedMetric,
+    ChangedModel,
+    ChangesView,
+    Drawing,
+    ExtremeView,
+    FlagOption,
+    MachineTables,
+    ModelLabel,
+    Page,
+    PlaceView,
+    RankingView,
+    ResultTables,
+    SequenceView,
+    SortOption,
+    PageSubject,
+    TranscriptsPage,
+)
+from nightjar.pipeline.report.page.tables import SERIES, Table
+from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
+
+START = 180
+"""Characters shown of a reply worth reading."""
+
+
+def build_page(
+    report: RunReport,
+    shown: Set[str],
+    drawings: Sequence[Drawing],
+    style: tuple[Markup, str],
+    script: tuple[Markup, str],
+    transcripts: Markup,
+) -> Page:
+    """`shown`: ids of the jobs whose transcripts the page has; `style` and `script`: each with its hash."""
+    run = report.provenance
+    return Page(
+        generated_by=report.generated_by,
+        style=style[0],
+        script=script[0],
+        style_hash=style[1],
+        script_hash=script[1],
+        name=run.name,
+        partial=run.partial,
+        notices=tuple(notice for notice in report.notices if notice.topic == "run"),
+        answer=answer(report),
+        about=_about(report),
+        several=len(report.models) > 1,
+        models=model_labels([model.name for model in report.models]),
+        headline=report.headline,
+        ranking=_ranking(report),
+        changes=_changes(report, report.changes) if report.changes else None,
+        failures=_subjects(findings.failures(report)),
+        doubts=_subjects(findings.doubts(report)),
+        results=_results(report),
+        charts=tuple(drawings),
+        judging=judge_section(report, shown),
+        worst=tuple(
+            _extreme(report, one, fmt.metric_value(one.value, report.scales[report.headline or ""]), shown)
+            for one in worst(report)
+        ),
+        longest=tuple(
+            _extreme(report, one, f"{fmt.whole(one.turn.reply_tokens)} tokens", shown) for one in longest(report)
+        ),
+        machine=_machine(report),
+        reasons=_filled(result_tables.failures_table(report)),
+        transcripts=transcripts,
+        made=f"Made by nightjar {report.generated_by} on {report.generated_at:%Y-%m-%d %H:%M} UTC. Run {run.id}.",
+    )
+
+
+def build_transcripts(report: RunReport, jobs: Sequence[JobView], *, cut: bool) -> TranscriptsPage:
+    """`cut`: some of the texts are."""
+    run, name = report.provenance, f"{slug(report.provenance.name, report.provenance.id)}.json"
+    left_out = None
+    if len(jobs) < len(report.jobs):
+        left_out = f"{fmt.whole(len(jobs))} of {fmt.whole(len(report.jobs))} transcripts have room in this page"
+    return TranscriptsPage(
+        left_out=left_out,
+        cut=cut,
+        json_name=name,
+        models=tuple(model.name for model in report.models),
+        tags=report.tags,
+        flags=tuple(FlagOption(flag=flag, label=label) for flag, label in FLAGS.items()),
+        sort_options=tuple(SortOption(key=key, low=1 if low else 0) for key, low in sort_keys(report)),
+        repeated=run.repeats > 1,
+        sequences=_sequences(report, jobs),
+    )
+
+
+def model_labels(names: Sequence[str]) -> tuple[ModelLabel, ...]:
+    """Models in the order of their colours."""
+    return tuple(ModelLabel(name=name, series=at % SERIES + 1) for at, name in enumerate(names))
+
+
+def _about(report: RunReport) -> str:
+    run, models = report.provenance, len(report.models)
+    sizes = (
+        f"{len(report.sequences)} sequences, {models} model{'' if models == 1 else 's'}, "
+        f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
+    )
+    if run.finished_at:
+        when = f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC."
+    else:
+        when = f"Begun {run.created_at:%Y-%m-%d %H:%M} UTC, not finished."
+    return f"{run.suite_name} version {run.suite_version}: {sizes}. {when}"
+
+
+def _ranking(report: RunReport) -> RankingView | None:
+    ranking = report.ranking
+    if ranking is None:
+        return None
+    labels = {label.name: label for label in model_labels([model.name for model in report.models])}
+    before: Rank | None = None
+    places = []
+    for place in ranking.places:
+        another = before is not None and before.rank != place.rank
+        places.append(_place(report, place, labels[place.model], another))
+        before = place
+    return RankingView(
+        metric=ranking.metric,
+        sequences=ranking.sequences,
+        places=tuple(places),
+        pairs=doubt_tables.pairs_table(report) if ranking.pairs else None,
+        strengths=doubt_tables.ranking_table(report) if ranking.pairs else None,
+    )
+
+
+def _place(report: RunReport, place: Rank, label: ModelLabel, another: bool) -> PlaceView:
+    assert report.ranking is not None
+    model = next(model for model in report.models if model.name == place.model)
+    cell = result_tables.quality_cell(report, model, report.ranking.metric)
+    return PlaceView(
+        rank=str(place.rank) if place.rank is not None else fmt.ABSENT,
+        model=label,
+        link=cell.link,
+        value=cell.text,
+        note=cell.note,
+        reason=place.reason,
+        bar=interval_bar(report, place.model, label.series),
+        next=another,
+    )
+
+
+def _changes(report: RunReport, changes: Changes) -> ChangesView:
+    return ChangesView(
+        baseline=changes.baseline,
+        models=tuple(_changed_model(report, change) for change in changes.models),
+        reason=changes.reason,
+        marks=tuple(mark.words for mark in changes.marks),
+        new_models=changes.new_models,
+        gone_models=changes.gone_models,
+        table=doubt_tables.changes_table(report, changes) if changes.models else None,
+    )
+
+
+def _changed_model(report: RunReport, change: ModelChange) -> ChangedModel:
+    metrics = tuple(
+        ChangedMetric(
+            metric=metric.metric,
+            verdict=metric.verdict,
+            link=show(model=change.model, sort=metric.metric),
+            before=fmt.metric_value(metric.before, report.scales[metric.metric]),
+            after=fmt.metric_value(metric.after, report.scales[metric.metric]),
+        )
+        for metric in change.metrics
+        if metric.told
+    )
+    marks = tuple(mark.words for mark in change.marks)
+    return ChangedModel(name=change.model, shared=change.shared, metrics=metrics, marks=marks)
+
+
+def _subjects(found: Sequence[findings.Finding]) -> tuple[PageSubject, ...]:
+    return tuple(PageSubject(about=about, findings=tuple(told)) for about, told in findings.by_subject(found))
+
+
+def _results(report: RunReport) -> ResultTables:
+    reference = find_reference(report, report.reference)
+    by_tag = gaps(report, reference) if reference is not None else None
+    repeated, count = report.provenance.repeats > 1, len(report.sequences)
+    left_out = None
+    if count > result_tables.MOST_SEQUENCES:
+        left_out = f"The {result_tables.MOST_SEQUENCES} sequences with the lowest values of {count}"
+    return ResultTables(
+        models=result_tables.models_table(report),
+        criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
+        tags=result_tables.tags_table(report, by_tag) if report.tags else None,
+        reference=by_tag.reference if by_tag is not None else None,
+        sequences=result_tables.sequences_table(report),
+        sequences_left_out=left_out,
+        turns=result_tables.turns_table(report),
+        metrics=result_tables.metrics_table(report),
+        spread=_filled(doubt_tables.spread_table(report)),
+        repeated=_filled(doubt_tables.repeats_detail_table(report)) if repeated else None,
+        repeats=result_tables.repeats_table(report) if repeated else None,
+    )
+
+
+def _machine(report: RunReport) -> MachineTables:
+    return MachineTables(
+        speed=machine_tables.speed_table(report),
+        machine=machine_tables.machine_table(report),
+        run=machine_tables.run_table(report),
+        facts=machine_tables.facts_table(report),
+        parameters=machine_tables.parameters_table(report),
+    )
+
+
+def _filled(table: Table) -> Table | None:
+    return table if table.rows else None
+
+
+def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -> ExtremeView:
+    job, turn = extreme.job, extreme.turn
+    repeat = f", repeat {job.repeat + 1}" if report.provenance.repeats > 1 else ""
+    more = "\u2026" if not turn.failure and len(turn.reply) > START else ""
+    return ExtremeView(
+        link=job_anchor(job.id) if job.id in shown else None,
+        model=job.model,
+        where=f"{job.sequence}, turn {turn.index + 1}{repeat}",
+        value=value,
+        start=(turn.failure or turn.reply[:START]) + more,
+    )
+
+
+def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView, ...]:
+    by_sequence: dict[str, list[JobView]] = {}
+    for job in jobs:
+        by_sequence.setdefault(job.sequence, []).append(job)
+    return tuple(
+        SequenceView(
+            id=f"sequence-{at}",
+            name=sequence.id,
+            tags=tuple(sequence.tags),
+            system=sequence.system,
+            jobs=tuple(by_sequence[sequence.id]),
+        )
+        for at, sequence in enumerate(report.sequences)
+        if sequence.id in by_sequence
+    )

@@ -1,0 +1,241 @@
+"""What each page shows, ready-made: a template gets one of these as `page`, reads its fields and calls nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from nightjar.pipeline.report.data.findings import Finding
+from nightjar.pipeline.report.data.run_report import Notice
+from nightjar.pipeline.report.page.chart import Chart
+from nightjar.pipeline.report.page.judge_section import JudgeSection
+from nightjar.pipeline.report.page.tables import Table
+from nightjar.pipeline.report.page.transcript_views import JobView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A chart, drawn; without `svg` where it could not be, its table says the same."""
+
+    chart: Chart
+    svg: Markup | None
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLabel:
+    """A model's name with the number of its colour."""
+
+    name: str
+    series: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceView:
+    """A model's place in the ranking. `next`: its rank is another than that of the place before."""
+
+    rank: str
+    model: ModelLabel
+    link: str | None
+    value: str
+    note: str
+    reason: str | None
+    bar: Markup | None
+    next: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingView:
+    metric: str
+    sequences: int
+    """Complete for every ranked model."""
+    places: tuple[PlaceView, ...]
+    pairs: Table | None
+    strengths: Table | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedMetric:
+    metric: str
+    verdict: str
+    link: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedModel:
+    """`metrics`: those that changed beyond doubt; `marks`: what they hang on that changed too."""
+
+    name: str
+    shared: int
+    metrics: tuple[ChangedMetric, ...]
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangesView:
+    """The run held against its baseline."""
+
+    baseline: str
+    models: tuple[ChangedModel, ...]
+    reason: str | None
+    marks: tuple[str, ...]
+    new_models: tuple[str, ...]
+    gone_models: tuple[str, ...]
+    table: Table | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSubject:
+    """A model or a pair, with what is found about it."""
+
+    about: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtremeView:
+    """A reply worth reading first. `link` leads to its transcript, where the page has it."""
+
+    link: str | None
+    model: str
+    where: str
+    value: str
+    start: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultTables:
+    """None where there is nothing of the kind."""
+
+    models: Table
+    criteria: Table | None
+    tags: Table | None
+    reference: str | None
+    """The model that the tags' results are held against."""
+    sequences: Table
+    sequences_left_out: str | None
+    """What the table by sequence leaves out, in words."""
+    turns: Table
+    metrics: Table
+    spread: Table | None
+    repeated: Table | None
+    repeats: Table | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineTables:
+    speed: Table
+    machine: Table
+    run: Table
+    facts: Table
+    parameters: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The report of a run."""
+
+    generated_by: str
+    style: Markup
+    script: Markup
+    style_hash: str
+    script_hash: str
+    name: str
+    partial: bool
+    notices: tuple[Notice, ...]
+    answer: str
+    about: str
+    """Suite, sizes, seed and dates in words."""
+    several: bool
+    """More than one model."""
+    models: tuple[ModelLabel, ...]
+    headline: str | None
+    ranking: RankingView | None
+    changes: ChangesView | None
+    failures: tuple[PageSubject, ...]
+    doubts: tuple[PageSubject, ...]
+    results: ResultTables
+    charts: tuple[Drawing, ...]
+    judging: JudgeSection | None
+    worst: tuple[ExtremeView, ...]
+    longest: tuple[ExtremeView, ...]
+    machine: MachineTables
+    reasons: Table | None
+    """Of failed jobs and of empty and degenerate replies."""
+    transcripts: Markup
+    made: str
+    """By what and when the page was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceView:
+    """A sequence with the transcripts shown of it."""
+
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    system: str | None
+    jobs: tuple[JobView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagOption:
+    """A mark that transcripts can be filtered by."""
+
+    flag: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortOption:
+    """What transcripts can be sorted by; `low` is 1 where small values come first, else 0."""
+
+    key: str
+    low: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptsPage:
+    """The transcripts within the report's page."""
+
+    left_out: str | None
+    """How many of the transcripts are shown, where not all, in words."""
+    cut: bool
+    json_name: str
+    models: tuple[str, ...]
+    tags: tuple[str, ...]
+    flags: tuple[FlagOption, ...]
+    sort_options: tuple[SortOption, ...]
+    repeated: bool
+    """More than one repeat."""
+    sequences: tuple[SequenceView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightMarks:
+    """What changed with a night, numbered as in the charts."""
+
+    number: int
+    night: str
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendPage:
+    """The nights of a suite."""
+
+    generated_by: str
+    style: Markup
+    style_hash: str
+    suite: str
+    about: str
+    """How many nights, from which to which."""
+    models: tuple[ModelLabel, ...]
+    now: Table
+    charts: tuple[Drawing, ...]
+    marks: tuple[NightMarks, ...]
+    nights: Table
+    made: str
