@@ -15,9 +15,11 @@ from nightjar.workers.engine.slots import Move, Piece
 
 
 class Drawn(NamedTuple):
+    """A sampled token."""
+
     token: int
     logprob: TokenLogprob | None = None
-    """Of the unmodified logits, the most likely ids first; where the request asks for it."""
+    """Of the unmodified logits, the most likely ids first; if the request asks for it."""
 
 
 class Sampler(Protocol):
@@ -34,6 +36,8 @@ class Sampler(Protocol):
 
 
 class Backend(Protocol):
+    """One loaded model on its device: the KV cache, the decode call, and samplers over its logits."""
+
     @property
     def limits(self) -> DeviceLimits: ...
 
@@ -56,10 +60,10 @@ class Backend(Protocol):
         """Empties the cache of every slot."""
 
     def abort(self) -> None:
-        """Asks a running decode to give up; from any thread. Without effect where the device cannot."""
+        """Asks a running decode to give up; from any thread. No effect if the device cannot."""
 
     def sampler(self, request: Request) -> Sampler:
-        """Raises ParameterError where the request's grammar or schema cannot be used."""
+        """Raises ParameterError if the request's grammar or schema cannot be used."""
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:
         """What tokens add to this reply's text: nothing for control tokens, unless they are its reasoning markers."""
@@ -73,7 +77,7 @@ class Backend(Protocol):
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         """Pooled embeddings as unit vectors, in one call: no more texts than slots, and all of them fit a batch.
 
-        Raises ModelError where it cannot.
+        Raises ModelError if it cannot.
         """
 
     def close(self) -> None: ...

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from queue import SimpleQueue
 
 import structlog
@@ -16,20 +14,18 @@ import structlog
 from nightjar.jobs.parameters import FinishReason
 from nightjar.workers.engine.backend import Backend, Drawn, Sampler
 from nightjar.workers.engine.chunks import FIRST_CHUNK, next_chunk
+from nightjar.workers.engine.embeddings import TextQueue
 from nightjar.workers.engine.reply import GrowingReply
-from nightjar.workers.engine.sampling_threads import Drawer
+from nightjar.workers.engine.sampling_threads import SamplingThreads
 from nightjar.workers.engine.scheduler import Scheduler
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
-from nightjar.workers.engine.ticket import AnyTicket, Outcome, RequestTicket, TextTicket
+from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 0.08
-"""How often time limits are looked at and streamed text is handed over, faster than anyone reads; a reply's end is told
-at once. Each time wakes two threads, which on a CPU takes a core from llama.cpp for a moment."""
-
-Event = tuple[AnyTicket, str, Outcome | None]
-"""Text that became certain, and the outcome where this is the end."""
+HOUSEKEEP_EVERY_S = 0.08
+"""How often time limits are checked and streamed text is handed over, faster than anyone reads; a reply's end is
+delivered at once. Each time wakes two threads, which on a CPU takes a core from llama.cpp for a moment."""
 
 
 @dataclass(eq=False)
@@ -55,7 +51,25 @@ class EngineCounters:
     requests_done: int = 0
     last_step: float = field(default_factory=time.monotonic)
     busy_since: float | None = None
-    """When what the thread does at present began: a decode, a sampler being made, a step's draws. None: it waits."""
+    """When the backend call or the draws that now run began; None while the thread waits or does its own bookkeeping.
+    The watchdog reads it."""
+
+
+class _Busy:
+    """While entered, `busy_since` holds the time of entry, which is also what `as` gives.
+
+    A class, since one made by `contextlib.contextmanager` takes several times as long, and every step enters two.
+    """
+
+    def __init__(self, counters: EngineCounters) -> None:
+        self._counters = counters
+
+    def __enter__(self) -> float:
+        now = self._counters.busy_since = time.monotonic()
+        return now
+
+    def __exit__(self, *_: object) -> None:
+        self._counters.busy_since = None
 
 
 class DecodeThread:
@@ -69,7 +83,7 @@ class DecodeThread:
         *,
         lanes: int = 1,
     ) -> None:
-        """`deliver` gets a step's results; `lost` is told once when the thread ends by an error of its own; `lanes`
+        """`deliver` gets a step's results; `lost` is called once if the thread fails by an error of its own; `lanes`
         counts the threads that may draw tokens."""
         self.scheduler = Scheduler(backend.limits)
         self.counters = EngineCounters()
@@ -78,46 +92,46 @@ class DecodeThread:
         self._deliver = deliver
         self._lost = lost
         self._runs: dict[int, RunningRequest] = {}
-        self._texts: deque[TextTicket] = deque()
+        self._texts = TextQueue(backend)
         self._events: list[Event] = []
-        self._next_look = 0.0
-        self._drawer = Drawer(backend.vocabulary, lanes)
+        self._next_housekeeping = 0.0
+        self._threads = SamplingThreads(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
         self._closing = False
         self._over = threading.Event()
         self.scheduler.chunk = min(FIRST_CHUNK, backend.limits.n_batch)
         self._results: SimpleQueue[list[Event] | None] = SimpleQueue()
-        self._courier = threading.Thread(target=self._carry, name="engine-courier", daemon=True)
+        self._deliverer = threading.Thread(target=self._deliver_loop, name="engine-delivery", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
-        self._courier.start()
+        self._deliverer.start()
         self._thread.start()
 
     def tell(self, command: Callable[[], None]) -> None:
-        """Has a command run in the thread, before its next step."""
+        """Runs a command in the thread, before its next step."""
         with self._wake:
             self._inbox.append(command)
             self._wake.notify()
 
     def close(self) -> None:
-        """Cancels what runs and waits for the thread; not for one that hangs and was given up."""
+        """Cancels what runs and waits for the thread to end, unless it hangs and was given up."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         self._over.wait()
 
     def give_up(self, error: BaseException) -> None:
-        """Declares the thread lost: it hangs where it cannot be stopped. From any thread."""
+        """Declares the thread lost: it hangs and cannot be stopped. May be called from any thread."""
         self.failure = error
         self._lost(error)
         self._over.set()
 
     def accept(self, ticket: RequestTicket, submitted: float) -> None:
-        """Command: takes a request in."""
+        """Command: accepts a request."""
         request = ticket.asked
         try:
             sampler = self._backend.sampler(request)
-        except Exception as error:  # this request's own fault; the others go on
+        except Exception as error:  # only this request fails; the others go on
             self._events.append((ticket, "", error))
             return
         work = Work(request.id, request.prompt, final=request.final, replies=request.replies)
@@ -126,29 +140,29 @@ class DecodeThread:
         self.scheduler.submit(work)
 
     def accept_text(self, ticket: TextTicket) -> None:
-        """Command: takes a text to embed in."""
-        self._texts.append(ticket)
+        """Command: accepts a text to embed."""
+        self._texts.add(ticket)
 
     def drop(self, ticket: AnyTicket) -> None:
         """Command: cancels a request."""
         for run in list(self._runs.values()):
             if run.ticket is ticket:
                 self._end(run, "cancelled", time.monotonic())
-        if ticket in self._texts:
+        if ticket in self._texts.tickets:
             self._texts.remove(ticket)
             self._events.append((ticket, "", asyncio.CancelledError()))
 
     def _serve(self) -> None:
         try:
-            while self._obey():
+            while self._read_inbox():
                 self._step()
-                self._look()
+                self._housekeep()
                 self._flush()
             for run in list(self._runs.values()):
                 self._end(run, "cancelled", time.monotonic())
-            for text in list(self._texts):
-                self.drop(text)
-        except BaseException as error:  # every waiting caller must hear of it
+            for ticket in self._texts.tickets:
+                self.drop(ticket)
+        except BaseException as error:  # every waiting caller must be told
             self.failure = error
             log.exception("engine_failed")
             self._lost(error)
@@ -156,56 +170,60 @@ class DecodeThread:
                 run.sampler.close()
         self._flush()
         self._results.put(None)
-        self._drawer.close()
+        self._threads.close()
         self._backend.close()
-        self._courier.join()
+        self._deliverer.join()
         self._over.set()
 
-    def _obey(self) -> bool:
-        """Waits for something to do and takes in what was asked. False when the engine is to close."""
-        if self._runs and not self._inbox and not self._closing:  # without the lock: this is asked at every step
+    def _read_inbox(self) -> bool:
+        """Waits for something to do and runs the commands that came in. False when the thread is to end."""
+        if self._runs and not self._inbox and not self._closing:  # without the lock, since every step asks this
             return self.failure is None
         with self._wake:
-            self.counters.busy_since = None
             while not self._closing and not self._inbox and self.scheduler.idle and not self._texts:
                 self._wake.wait()
             commands, self._inbox = self._inbox, []
         if commands and not self._runs:
             self.counters.last_step = time.monotonic()
         for command in commands:
-            self.counters.busy_since = time.monotonic()
-            command()
+            with self._busy():
+                command()
         return not self._closing and self.failure is None
+
+    def _busy(self) -> _Busy:
+        """For everything that may hang; see `EngineCounters.busy_since`."""
+        return _Busy(self.counters)
 
     def _step(self) -> None:
         if self._texts:
             self._embed()
         step = self.scheduler.plan()
         if step.moves:
-            self._backend.move(step.moves)
+            with self._busy():
+                self._backend.move(step.moves)
         if not step.pieces:
             assert step.moves or self.scheduler.idle, "work remains and none of it can go on"
             return
         prefilled = [piece for piece in step.pieces if piece.start < len(piece.work.prompt)]
-        began = self.counters.busy_since = time.monotonic()
-        for piece in prefilled:
-            self._runs[id(piece.work)].reply.start(began)
         try:
-            rows = self._backend.decode(step.pieces)
+            with self._busy() as began:
+                for piece in prefilled:
+                    self._runs[id(piece.work)].reply.start(began)
+                rows = self._backend.decode(step.pieces)
         except Exception as error:  # fails what runs; waiting requests go on
             self._abandon(error)
             return
         outputs = self.scheduler.commit(step)
-        now = self.counters.busy_since = time.monotonic()
-        self._take(outputs, rows, now)
+        with self._busy() as now:
+            self._sample(outputs, rows, now)
         self._count(step, prefilled, began, now)
 
-    def _take(self, outputs: list[Output], rows: list[int], now: float) -> None:
-        """Draws the next token of every work that has logits now."""
+    def _sample(self, outputs: list[Output], rows: list[int], now: float) -> None:
+        """Draws the next token of every work whose logits were computed."""
         runs = [(self._runs[id(work)], rows[output.piece]) for output in outputs for work in output.works]
-        drawn = self._drawer.draw([(run.sampler, row) for run, row in runs])
+        drawn = self._threads.draw([(run.sampler, row) for run, row in runs])
         for (run, _), result in zip(runs, drawn, strict=True):
-            if isinstance(result, Exception):  # this request's own fault; the others go on
+            if isinstance(result, Exception):  # only this request fails; the others go on
                 self._retire(run, result)
             else:
                 self._push(run, result, now)
@@ -237,37 +255,22 @@ class DecodeThread:
         self._events.append((run.ticket, run.reply.hear(), outcome))
 
     def _abandon(self, error: Exception) -> None:
-        """The decode failed: what ran fails with it, and the cache starts anew."""
+        """The decode failed: whatever ran fails with it, and the cache is emptied."""
         log.error("decode_failed", error=str(error), running=len(self.scheduler.running))
         for work in self.scheduler.abandon_all():
             self._retire(self._runs[id(work)], error)
-        self._backend.clear()
-        self.scheduler.chunk = max(1, self.scheduler.chunk // 2)  # perhaps it was more than the watchdog's patience
+        with self._busy():
+            self._backend.clear()
+        self.scheduler.chunk = max(1, self.scheduler.chunk // 2)  # perhaps it took longer than the watchdog allows
 
     def _embed(self) -> None:
-        """As many of the waiting texts as one call takes."""
-        limits = self._backend.limits
-        group: list[TextTicket] = []
-        tokens = 0
-        for text in islice(self._texts, limits.slots):
-            tokens += len(text.asked.ids)
-            if group and tokens > limits.n_batch:
-                break
-            group.append(text)
-        self.counters.busy_since = time.monotonic()
-        outcomes: Sequence[Outcome]
-        try:
-            outcomes = self._backend.embed([text.asked.ids for text in group])
-        except Exception as error:  # these texts' fault; the others go on
-            outcomes = [error] * len(group)
-        else:
-            self.counters.prefill_tokens += sum(len(text.asked.ids) for text in group)
+        with self._busy():
+            events, tokens = self._texts.embed_next()
+        self._events += events
+        self.counters.prefill_tokens += tokens
+        self.counters.requests_done += len(events)
         self.counters.steps += 1
         self.counters.last_step = time.monotonic()
-        for text, outcome in zip(group, outcomes, strict=True):
-            self._texts.popleft()
-            self.counters.requests_done += 1
-            self._events.append((text, "", outcome))
 
     def _count(self, step: Step, prefilled: Sequence[Piece], began: float, now: float) -> None:
         counters = self.counters
@@ -282,12 +285,12 @@ class DecodeThread:
         if not limits.alone:
             self.scheduler.chunk = next_chunk(self.scheduler.chunk, tokens, now - began, limits.n_batch)
 
-    def _look(self) -> None:
-        """Now and then: ends what is over its time, and collects the text of those who listen."""
+    def _housekeep(self) -> None:
+        """Every so often: ends requests that are over their time limit, and collects the text of streaming ones."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_housekeeping:
             return
-        self._next_look = now + LOOK_EVERY_S
+        self._next_housekeeping = now + HOUSEKEEP_EVERY_S
         for run in list(self._runs.values()):
             if run.reply.overdue(now):
                 self._end(run, "timeout", now)
@@ -295,12 +298,12 @@ class DecodeThread:
                 self._events.append((run.ticket, text, None))
 
     def _flush(self) -> None:
-        """Hands over what there is to hear."""
+        """Hands the collected events to the delivery thread."""
         if self._events:
             events, self._events = self._events, []
             self._results.put(events)
 
-    def _carry(self) -> None:
-        """Waking the event loop hands it the interpreter's lock: this thread waits to get it back, not the engine's."""
+    def _deliver_loop(self) -> None:
+        """Waking the event loop gives up the interpreter's lock; this thread waits to get it back, not the engine's."""
         while (events := self._results.get()) is not None:
             self._deliver(events)

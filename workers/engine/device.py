@@ -29,13 +29,13 @@ def this_device(gpu: str | None) -> Device:
     if gpu != "none":
         from nightjar.workers.engine.llama.devices import gpus
 
-        for found in gpus():
-            return Device(name=found.description, is_cpu=False, free_bytes=found.free_bytes, id=gpu)
+        for device in gpus():
+            return Device(name=device.description, is_cpu=False, free_bytes=device.free_bytes, id=gpu)
     return Device(name=_processor(), is_cpu=True, free_bytes=memory_available())
 
 
 def driver_version() -> str | None:
-    """Of the NVIDIA driver; None where there is none."""
+    """Of the NVIDIA driver; None if there is none."""
     import pynvml
 
     try:

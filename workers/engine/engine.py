@@ -1,4 +1,4 @@
-"""One loaded model, many requests at once: the asyncio face of the decode thread."""
+"""One loaded model, many requests at once: the asyncio side of the decode thread."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from nightjar.config.errors import ContextError, EngineError, ModelError, Parame
 from nightjar.config.hardware import usable_cores
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.workers.engine.backend import Backend
-from nightjar.workers.engine.decoding import DecodeThread, Event
+from nightjar.workers.engine.decoding import DecodeThread
 from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
 from nightjar.workers.engine.speed import measure_speed
-from nightjar.workers.engine.ticket import AnyTicket, RequestTicket, TextTicket, Ticket
+from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, TextTicket, Ticket
 from nightjar.workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
 
 MOST_LANES = 8
-"""Threads that draw tokens, where there are that many cores."""
+"""Threads that draw tokens, if there are that many cores."""
 PATIENCE_S = 60.0
-"""A decode without an end for this long is aborted."""
+"""A decode that takes longer than this is aborted."""
 ANY_SEED = 2**32 - 1
-"""llama.cpp draws a seed of its own for this one; ours are below."""
+"""llama.cpp takes this value for "any seed"; ours are below it."""
 
 
 class BatchEngine:
@@ -65,8 +65,10 @@ class BatchEngine:
     def start(self, request: Request, *, streaming: bool = False) -> RequestTicket:
         """Submits a request; only a streaming ticket can be iterated.
 
-        Raises ContextError where the prompt does not fit, ParameterError where a number is none that can be used,
-        ModelError where this model cannot do it, EngineError where the engine is gone.
+        Raises ContextError if the prompt does not fit, ParameterError for a seed or token id out of range, ModelError
+        if the model cannot do what is asked (an embedding model cannot generate), and EngineError if the engine is
+        closed, draining or has failed. Awaiting the ticket raises ParameterError for a grammar or schema that cannot
+        be used, and EngineError if decoding failed, the grammar allowed no token, or the engine stopped meanwhile.
         """
         self._check(request)
         ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming)
@@ -77,7 +79,7 @@ class BatchEngine:
     def _submit(self, ticket: AnyTicket, command: Callable[[], None]) -> None:
         self._tickets.add(ticket)
         self._thread.tell(command)
-        if self._thread.failure is not None:  # it ended between the check and now, and will not hear
+        if self._thread.failure is not None:  # it ended after the check and reads no more commands
             self._lose_all(self._thread.failure)
 
     async def generate(self, request: Request) -> Generation:
@@ -85,7 +87,7 @@ class BatchEngine:
         return await self.start(request)
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
-        """Yields text as it is certain. Leaving the loop early cancels the request."""
+        """Yields text as soon as it is certain. Leaving the loop early cancels the request."""
         texts = aiter(self.start(request, streaming=True))
         try:
             async for text in texts:
@@ -96,7 +98,8 @@ class BatchEngine:
     async def embed(self, texts: list[list[int]]) -> list[Vector]:
         """One pooled embedding, a unit vector, per token sequence (of `tokenize`); for embedding models only.
 
-        Texts of all callers are computed together, as many as there are slots. Raises like `start`.
+        Texts of all callers are computed together, at most one per slot. Raises like `start`; ModelError for a model
+        that generates text, or when llama.cpp cannot embed a text.
         """
         self._check_open()
         if self.facts.kind is not ModelKind.EMBEDDING:
@@ -121,7 +124,7 @@ class BatchEngine:
         return len(self.tokenize(text))
 
     def stats(self) -> EngineStats:
-        """A snapshot; the age of the last step is 0 while nothing is to do."""
+        """A snapshot; the age of the last step is 0 while there is nothing to do."""
         counters = self._thread.counters
         tickets = list(self._tickets)
         running = len(self._thread.scheduler.running)
@@ -141,18 +144,18 @@ class BatchEngine:
         )
 
     async def probe(self) -> SpeedProbe:
-        """Measures the model's speed by fixed work and records it in `load.probe`; nothing else should run."""
+        """Measures the model's speed on fixed work and records it in `load.probe`; nothing else should run."""
         probe = await measure_speed(self, vocabulary=self.facts.file_facts.vocabulary)
         self.load = self.load.model_copy(update={"probe": probe})
         log.info("speed_probe", model=self.facts.name, **probe.model_dump(exclude_none=True))
         return probe
 
     async def drain(self, limit_s: float) -> bool:
-        """Refuses new requests and waits for those it holds; False where some were left when the time was up."""
+        """Refuses new requests and waits for those it holds; False if some were left when the time was up."""
         self._refusing = "is draining"
         held: list[asyncio.Future[Any]] = [ticket.done for ticket in self._tickets]
-        left = (await asyncio.wait(held, timeout=limit_s))[1] if held else set()
-        return not left
+        unfinished = (await asyncio.wait(held, timeout=limit_s))[1] if held else set()
+        return not unfinished
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,7 +167,7 @@ class BatchEngine:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""
         self._refusing = "is closed"
         await asyncio.to_thread(self._thread.close)
-        self._watchdog.close()  # only now: what runs may hang
+        self._watchdog.close()  # last, since what runs may hang
 
     def check_integrity(self) -> None:
         """Asserts the scheduler's invariants; only while nothing runs."""
@@ -189,8 +192,8 @@ class BatchEngine:
                 "Shorten it, or load the model with a larger `context`."
             )
         if min(ids) < 0 or max(ids) >= vocabulary:
-            wrong = next(token for token in ids if not 0 <= token < vocabulary)
-            raise ParameterError(f"{what} has the token id {wrong}; the model's ids are 0 to {vocabulary - 1}.")
+            outside = next(token for token in ids if not 0 <= token < vocabulary)
+            raise ParameterError(f"{what} has the token id {outside}; the model's ids are 0 to {vocabulary - 1}.")
 
     def _check_open(self) -> None:
         failure = self._thread.failure
@@ -204,15 +207,15 @@ class BatchEngine:
             self._thread.tell(lambda: self._thread.drop(ticket))
 
     def _hand_over(self, events: list[Event]) -> None:
-        """Called by the courier, once a step: each event goes to the loop that its request came from."""
+        """Called by the delivery thread, once a step: each event goes to the loop that its request came from."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Event]] = {}
         for event in events:
             by_loop.setdefault(event[0].loop, []).append(event)
-        for loop, own in by_loop.items():
+        for loop, loop_events in by_loop.items():
             try:
-                loop.call_soon_threadsafe(self._deliver, own)
+                loop.call_soon_threadsafe(self._deliver, loop_events)
             except RuntimeError:  # the loop is closed, and everyone who waited in it is gone
-                for ticket, _, outcome in own:
+                for ticket, _, outcome in loop_events:
                     if outcome is None:
                         self._cancel(ticket)
                     else:
@@ -225,16 +228,16 @@ class BatchEngine:
             ticket.deliver(text, outcome)
 
     def _give_up(self) -> None:
-        """Called by the watchdog: the thread hangs in what cannot be aborted."""
+        """Called by the watchdog: the thread hangs in something that cannot be aborted."""
         self._thread.give_up(EngineError("it made no progress, and was given up"))
 
     def _lose_all(self, error: BaseException) -> None:
-        """Everyone who waits hears that the engine is gone."""
-        told = EngineError(f"The engine of {self.facts.name!r} stopped: {error}. Restart the worker.")
-        self._hand_over([(ticket, "", told) for ticket in list(self._tickets)])
+        """Fails every waiting request: the engine is gone."""
+        stopped = EngineError(f"The engine of {self.facts.name!r} stopped: {error}. Restart the worker.")
+        self._hand_over([(ticket, "", stopped) for ticket in list(self._tickets)])
 
 
 def _lanes(load: LoadFacts) -> int:
-    """Cores that draw tokens. Those that compute for llama.cpp wait busily for the next step: they are no help."""
+    """Threads that draw tokens. Cores that compute for llama.cpp spin until the next step and are no help."""
     computing = load.threads if load.offloaded_layers == 0 else 1
     return max(1, min(MOST_LANES, usable_cores() - computing + 1))

@@ -1,4 +1,4 @@
-"""An engine that says what a script tells it to: the real scheduler, thread and text handling, no model.
+"""An engine that replies what a script says: the real scheduler, thread and text handling, no model.
 
 Tokens are bytes (0-255) and a few control tokens; the template is ChatML. Its cache checks that every position is
 written once, in order, and read only where it was written, so that a scheduler's mistake shows at once.
@@ -44,7 +44,7 @@ class Faults:
     hang_at: int | None = None
     """This decode hangs until aborted."""
     heeds_abort: bool = True
-    """Whether a hanging decode can be aborted; where not, its thread hangs for ever."""
+    """Whether a hanging decode can be aborted; if not, its thread hangs forever."""
     abort_at: int | None = None
     """This decode ends the process as a crash in native code would (SIGABRT)."""
 

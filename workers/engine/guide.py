@@ -9,6 +9,8 @@ MOST_BLANKS = 4
 
 
 class Phase(Enum):
+    """Where in its reply the model is."""
+
     UNDECIDED = "undecided"
     """Nothing but blanks so far: a block may open, or the answer may begin."""
     THINKING = "thinking"

@@ -133,15 +133,15 @@ def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) ->
     """Probes the device and restricts the backend as it needs. Returns the share of the usual speed this costs."""
     from nightjar.workers.engine.reproducible import decode_rate, logit_differences
 
-    found = logit_differences(backend, micro_batch)
+    deviations = logit_differences(backend, micro_batch)
     backend.limits = replace(backend.limits, replay=True)
-    if found:  # a chunk is a micro-batch: always the same, and a step of no great length
+    if deviations:  # a chunk is a micro-batch: always the same, and a step of no great length
         backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False, n_batch=micro_batch)
     rate = decode_rate(backend)
     log.info(
         "reproducible",
-        differences=found,
-        one_conversation_per_decode=bool(found),
+        differences=deviations,
+        one_conversation_per_decode=bool(deviations),
         tokens_per_s=round(rate, 1),
         tokens_per_s_otherwise=round(usual, 1),
     )

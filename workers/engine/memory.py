@@ -1,4 +1,4 @@
-"""How many slots fit a device, and the refusal where not enough do. Pure."""
+"""How many slots fit a device, and the error if too few do. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Budget:
 
 
 def fitting_slots(budget: Budget, most: int) -> int:
-    """The most slots that fit, up to `most`. Raises ModelFitError where not even one does."""
+    """The most slots that fit, up to `most`. Raises ModelFitError if not even one does."""
     fit = budget.for_cache // max(budget.per_slot, 1)
     if fit < 1:
         check_fit(budget, 1)

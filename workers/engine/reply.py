@@ -12,6 +12,8 @@ from nightjar.workers.engine.text import TextStream
 
 
 class GrowingReply:
+    """Takes tokens as they are sampled and says when the reply ends, and why."""
+
     def __init__(self, request: Request, context: int, piece: Callable[[int], bytes], submitted: float) -> None:
         self.request = request
         self.finish_reason: FinishReason | None = None

@@ -24,7 +24,7 @@ TIMED_STEPS = 24
 
 
 def logit_differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
-    """In which circumstances logits differ by a bit from those of the conversation computed alone; empty: in none.
+    """The circumstances in which logits differ, by a bit or more, from those of the conversation computed alone.
 
     `micro_batch` is the most tokens that the device computes at once. Leaves the cache empty. Raises ModelError where
     not even the same work gives the same result twice.
@@ -36,21 +36,22 @@ def logit_differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
             "`reproducible` is not possible here: this device gives other results each time it computes the same "
             "conversation alone. Load the model without `reproducible`, or on the CPU (`--gpu none`)."
         )
-    found = [
+    deviations = [
         f"chunks of {size}" for size in CHUNKS if size < probe.prompt_tokens and not _equal(alone, probe.again(size))
     ]
     long = _Probe(backend, micro_batch + BEYOND_MICRO_BATCH)
     if micro_batch < long.prompt_tokens <= backend.limits.n_batch:
-        found += [] if _equal(long.conversation(0, long.prompt_tokens), long.again(64)) else ["several micro-batches"]
+        whole = long.conversation(0, long.prompt_tokens)
+        deviations += [] if _equal(whole, long.again(64)) else ["several micro-batches"]
     if backend.limits.can_trim:
-        found += [] if _equal(alone, probe.trimmed()) else ["going on after a cut"]
+        deviations += [] if _equal(alone, probe.trimmed()) else ["going on after a cut"]
     if backend.limits.slots > 1:
-        found += ["a full batch"] if not all(_equal(alone, got) for got in probe.together()) else []
-        found += ["joining others"] if not _equal(alone, probe.joining(long)) else []
+        deviations += ["a full batch"] if not all(_equal(alone, logits) for logits in probe.together()) else []
+        deviations += ["joining others"] if not _equal(alone, probe.joining(long)) else []
         if backend.limits.can_copy:
-            found += ["a copied beginning"] if not _equal(alone, probe.copied()) else []
+            deviations += ["a copied beginning"] if not _equal(alone, probe.copied()) else []
     backend.clear()
-    return found
+    return deviations
 
 
 def decode_rate(backend: LlamaBackend) -> float:

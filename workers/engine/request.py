@@ -124,16 +124,21 @@ class Engine(Protocol):
     def tokenizer(self) -> Tokenizer: ...
 
     async def generate(self, request: Request) -> Generation:
-        """Waits for the reply. Cancelling the awaiting task frees the slot within one step."""
+        """Waits for the reply. Cancelling the awaiting task frees the slot within one step.
+
+        Raises ContextError if the prompt does not fit, ParameterError for a value, grammar or schema that cannot be
+        used, ModelError if the model cannot do what is asked at all (an embedding model cannot generate), and
+        EngineError if decoding failed, the grammar allows no token, or the engine is draining, closed or has stopped.
+        """
 
     def stream(self, request: Request) -> AsyncIterator[str]:
-        """Yields text as it is certain: whole UTF-8 characters, never part of a stop string."""
+        """Yields text as soon as it is certain: whole UTF-8 characters, never part of a stop string."""
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of a plain text with the control tokens that the model wants around one; from any thread."""
 
     async def embed(self, texts: list[list[int]]) -> list[Vector]:
-        """One pooled embedding per token sequence; for embedding models only."""
+        """One pooled embedding per token sequence. Raises like `generate`; ModelError for a model that generates."""
 
     def stats(self) -> EngineStats: ...
 

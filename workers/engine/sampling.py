@@ -57,7 +57,7 @@ def stages(parameters: Parameters, seed: int, context: int) -> tuple[Stage, ...]
 
 
 def remembered_tokens(parameters: Parameters, context: int) -> int:
-    """How many of the prompt's last tokens the penalties look at; 0 where there are none."""
+    """How many of the prompt's last tokens the penalties look at; 0 if there are none."""
     windows = [0]
     if _penalises(parameters):
         windows.append(_window(parameters.repeat_last_n, context))

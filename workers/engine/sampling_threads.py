@@ -1,9 +1,9 @@
-"""Draws a step's tokens from their logits: one after the other, and the slow ones on several cores.
+"""Draws a step's tokens from their logits: one after another, and the slow rows on several cores.
 
-Where a grammar has to look at each entry of the vocabulary a draw takes 4 to 8 ms, nearly all of it in llama.cpp, which
-computes without holding the interpreter's lock; nothing else can go on meanwhile, least of all a GPU. From a shortlist
-a draw takes 30 us, in steps that each need the lock again: several threads that shared such rows took up to four times
-as long as one (docs/benchmarks.md).
+Where a grammar has to look at every entry of the vocabulary, a draw takes 4 to 8 ms, nearly all of it in llama.cpp,
+which computes without the interpreter's lock; nothing else can go on meanwhile, least of all a GPU. From a shortlist a
+draw takes 30 us, in steps that each need the lock again: several threads that shared such rows took up to four times as
+long as one (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -14,29 +14,28 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from nightjar.workers.engine.backend import Drawn, Sampler
 
 WORTH_SHARING = 100_000
-"""Logits of a step's slow rows from which waking another thread costs less than it saves."""
+"""From this many logits in a step's slow rows on, waking another thread costs less than it saves."""
+
+LogitsRow = tuple[Sampler, int]
+"""The sampler that draws, and the number of its row of logits."""
 
 
-Row = tuple[Sampler, int]
-"""Whose token is drawn, and the row of logits that it is drawn from."""
-
-
-class Drawer:
-    """Used by one thread at a time. `lanes` counts the threads that draw, the caller's own included."""
+class SamplingThreads:
+    """Called by one thread at a time. `lanes` counts the threads that draw, the caller's own included."""
 
     def __init__(self, vocabulary: int, lanes: int) -> None:
         self._vocabulary = vocabulary
         self._helpers = max(0, lanes - 1)
         self._pool = ThreadPoolExecutor(self._helpers, "engine-draw") if self._helpers else None
 
-    def draw(self, rows: Sequence[Row]) -> list[Drawn | Exception]:
-        """What each row drew; an error concerns its own row alone."""
+    def draw(self, rows: Sequence[LogitsRow]) -> list[Drawn | Exception]:
+        """Each row's token, or the error of that row alone."""
         results: list[Drawn | Exception] = [_UNDRAWN] * len(rows)
         slow = [number for number, (sampler, _) in enumerate(rows) if sampler.slow] if self._pool is not None else []
         if self._pool is None or len(slow) * self._vocabulary < WORTH_SHARING:
             _lane(rows, iter(range(len(rows))), results)
             return results
-        shared = iter(slow)  # by all lanes: whoever is free takes the next row
+        shared = iter(slow)  # by all threads: whichever is free takes the next row
         helpers = [self._pool.submit(_lane, rows, shared, results) for _ in range(min(self._helpers, len(slow) - 1))]
         _lane(rows, iter([number for number, (sampler, _) in enumerate(rows) if not sampler.slow]), results)
         _lane(rows, shared, results)
@@ -51,10 +50,10 @@ class Drawer:
 _UNDRAWN = RuntimeError("the row was not drawn")
 
 
-def _lane(rows: Sequence[Row], numbers: Iterator[int], results: list[Drawn | Exception]) -> None:
+def _lane(rows: Sequence[LogitsRow], numbers: Iterator[int], results: list[Drawn | Exception]) -> None:
     for number in numbers:
         sampler, row = rows[number]
         try:
             results[number] = sampler.draw(row)
-        except Exception as error:  # that request's own fault; the others go on
+        except Exception as error:  # only that request fails; the others go on
             results[number] = error

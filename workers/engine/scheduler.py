@@ -1,7 +1,10 @@
 """Which work runs in which slot, and what each step computes. Pure: no device, no clock.
 
-A step is plan -> (decode) -> commit or abandon. Work waits, gets a slot, maybe follows a leader that computes a
-beginning it shares, computes the rest of its prompt in chunks, and then decodes one id a step until finished.
+A step is `plan`, a decode by the device, then `commit`, or `abandon_all` if the decode failed. In `plan`
+1. waiting works get free slots, with as much of their beginning as the cache holds (admission);
+2. a work whose beginning another one was computing (its leader) goes on once that is done (sharing);
+3. every decoding work contributes one id, and prompts fill what is left of the batch with chunks (the step).
+`commit` books what was computed and says who samples now; the engine then calls `push` or `finish` for each.
 Idle slots are the cache: their cells stay until another work needs the slot.
 """
 
@@ -21,20 +24,29 @@ class DeviceLimits:
 
     slots: int
     context: int
+    """Cells of one slot: prompt and reply of a conversation together."""
     n_batch: int
+    """Tokens in one decode, all slots together: at least one per slot, so that every conversation can go on in every
+    step; prompt chunks share what the decoding ones leave. Texts embedded in one call hold no more than this."""
     can_copy: bool = True
     """One slot's cells may be copied to another."""
     can_trim: bool = True
-    """The end of a slot's cells may be dropped; where not, a slot is continued exactly or cleared."""
+    """The end of a slot's cells may be dropped; if not, a slot is continued exactly or cleared."""
     min_copy: int = 16
     """Fewer shared ids than this are computed again: a copy costs more."""
     replay: bool = False
-    """Earlier replies inside a prompt are computed id by id, as they were at first."""
+    """Earlier replies inside a prompt are computed id by id, as they were the first time."""
     alone: bool = False
     """One slot per decode, in turns: for devices whose results depend on what else is in the batch."""
 
 
 class Scheduler:
+    """Decides which work runs in which slot and what each step computes.
+
+    The caller owns the loop: `submit` at any time, then `plan` -> decode -> `commit` (or `abandon_all`), and after a
+    commit `push` or `finish` for each work that it named. `finish` also cancels, whether a work waits or runs.
+    """
+
     def __init__(self, limits: DeviceLimits) -> None:
         self.limits = limits
         self.slots = [Slot(index) for index in range(limits.slots)]
@@ -60,13 +72,13 @@ class Scheduler:
         return len(self._moves)
 
     def submit(self, work: Work) -> None:
-        """Puts work in line. Its prompt has 1 to `context` ids."""
+        """Appends work to the waiting line. Its prompt has 1 to `context` ids."""
         assert 1 <= len(work.prompt) <= self.limits.context
         assert work.slot is None
         self.waiting.append(work)
 
     def plan(self) -> Step:
-        """Admits what can be admitted and says what to move and decode next. Empty where nothing is to do."""
+        """Admits what can be admitted and says what to move and decode next. Empty if there is nothing to do."""
         self.step_number += 1
         self._admit()
         running = self.running
@@ -78,7 +90,7 @@ class Scheduler:
         return Step(moves=moves, pieces=pieces)
 
     def commit(self, step: Step) -> list[Output]:
-        """Books a decoded step. Says who samples from which piece; `push` or `finish` must follow for each."""
+        """Books a decoded step and says who samples from which piece; `push` or `finish` must follow for each."""
         outputs = []
         for index, piece in enumerate(step.pieces):
             slot = self.slots[piece.slot]
@@ -93,7 +105,7 @@ class Scheduler:
         return outputs
 
     def abandon_all(self) -> list[Work]:
-        """Drops all running work and every cell, after a decode whose outcome is unknown. Waiting work stays."""
+        """After a failed decode the cache is empty: drops all running work and every cell. Waiting work stays."""
         dropped = self.running
         self._moves = []
         for slot in self.slots:
@@ -160,7 +172,7 @@ class Scheduler:
             self._place(work, matches[id(work)], [matches[id(other)] for other in window if other is not work])
 
     def _next(self, window: list[Work], matches: dict[int, Match]) -> Work:
-        """First come first served, but those that share more come earlier, until someone was passed over too often."""
+        """First come, first served, but works that share more come earlier, until one was passed over too often."""
         patience = 4 * self.limits.slots
         if window[0].passed_over >= patience:
             return window[0]
@@ -178,17 +190,17 @@ class Scheduler:
         if source is None or not self._copy_pays(match.length, kept):
             self._go_on_from(work, kept)
         elif _computed(source) >= match.length:
-            self._take(work, source, match.length)
+            self._begin(work, source, match.length)
         else:
             assert source.work is not None
             work.leader, work.shared = _computing(source.work, match.length), match.length
         self._tree.put(slot.index, work.key)
 
     def _choose(self, work: Work, match: Match, others: list[Match]) -> Slot:
-        """The slot that holds the beginning, where nothing wanted is lost by it; else the least useful one."""
+        """The slot that holds the beginning, if nothing wanted is lost by it; else the least useful one."""
         free = [slot for slot in self.slots if slot.work is None]
         whole = [slot for slot in free if slot.cells and self._kept(slot, work) == len(slot.cells)]
-        if whole:  # the conversation's own: all that it holds goes on
+        if whole:  # the conversation's own: it goes on from all of it
             return max(whole, key=lambda slot: len(slot.cells))
         least = min(free, key=lambda slot: (*self._usefulness(slot, 0, others), slot.index))
         holders = [slot for slot in free if slot.index in match.slots]
@@ -203,18 +215,18 @@ class Scheduler:
 
     def _usefulness(self, slot: Slot, kept: int, others: list[Match]) -> tuple[bool, int, int, int]:
         """Whether a conversation will come back to these cells, what waiting works would lose with those from `kept`
-        on, whether the slots beside it are idle, too, and how lately it was used."""
+        on, whether the slots beside it are idle too, and how recently it was used."""
         lost = [match.length - kept for match in others if match.slots == {slot.index}] if slot.cells else []
         used = slot.last_used if slot.cells else -1
-        return (slot.awaited, max(0, *lost) if lost else 0, -self._neighbours(slot), used)
+        return (slot.awaited, max(0, *lost) if lost else 0, -self._busy_neighbours(slot), used)
 
-    def _neighbours(self, slot: Slot) -> int:
+    def _busy_neighbours(self, slot: Slot) -> int:
         """How many of the slots beside it are in use: llama.cpp computes neighbours together."""
         beside = self.slots[max(0, slot.index - 1) : slot.index + 2]
         return sum(other.work is not None for other in beside)
 
     def _copy_pays(self, length: int, kept: int) -> bool:
-        """Whether to copy so many ids into a slot that holds `kept` of them anyway."""
+        """Whether to copy this many ids into a slot that keeps `kept` of them anyway."""
         return self.limits.can_copy and length - kept >= self.limits.min_copy
 
     def _kept(self, slot: Slot, work: Work) -> int:
@@ -243,10 +255,10 @@ class Scheduler:
         assert leader.slot is not None
         if len(leader.slot.cells) >= work.shared:
             work.leader = None
-            self._take(work, leader.slot, work.shared)
+            self._begin(work, leader.slot, work.shared)
 
     def _pass_on(self, work: Work, slot: Slot) -> None:
-        """Its followers take over what is there; the one that shares most computes for the others what is not."""
+        """Followers take over what is computed; the one that shares most computes for the others what is not."""
         followers = sorted((w for w in self.running if w.leader is work), key=lambda w: -w.shared)
         for other in followers:
             heir = followers[0]
@@ -254,12 +266,12 @@ class Scheduler:
                 other.leader, other.shared = work.leader, min(other.shared, work.shared)
             elif other is heir or other.shared <= len(slot.cells):
                 other.leader = None
-                self._take(other, slot, min(other.shared, len(slot.cells)))
+                self._begin(other, slot, min(other.shared, len(slot.cells)))
             else:
                 other.leader = heir
 
     def _twins(self, leader: Work, work: Work) -> bool:
-        """Whether a leader still computes exactly this prompt, so that its last logits serve both."""
+        """Whether a leader is still computing exactly this prompt, so that its last logits serve both."""
         assert leader.slot is not None
         return leader.key == work.key and len(leader.slot.cells) < len(leader.prompt)
 
@@ -274,7 +286,7 @@ class Scheduler:
             self._copy(leader.slot, work.slot, len(work.prompt))
         return twins
 
-    def _take(self, work: Work, source: Slot, length: int) -> None:
+    def _begin(self, work: Work, source: Slot, length: int) -> None:
         """Copies a beginning into the work's slot, unless its own cells serve as well."""
         assert work.slot is not None
         length = min(length, len(work.prompt) - 1)
@@ -309,7 +321,7 @@ class Scheduler:
             turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
             return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
         pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
-        if len(pieces) == len(ready):  # they are in the slots' order
+        if len(pieces) == len(ready):  # already in the order of the slots
             return pieces
         beside = 1 if pieces else 0  # the first token of a chunk is computed with those
         left = full = min(self.limits.n_batch - len(pieces), self.chunk)

@@ -1,6 +1,6 @@
 """Slots: places in the KV cache, and the work that occupies them. Pure.
 
-What is made anew in every step is a tuple: a frozen dataclass takes twice as long to make.
+What every step creates is a tuple: creating a frozen dataclass takes twice as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens' bytes to text as it becomes certain: whole UTF-8 characters, never a part of a stop string. Pure."""
+"""Turns tokens' bytes into text as it becomes certain: whole UTF-8 characters, never a part of a stop string. Pure."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class TextStream:
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> tuple[int, str | None]:
-    """Where the earliest stop string begins, the longest of those that begin there; (0, None) where none is."""
-    found = [(at, -len(stop), stop) for stop in stops if (at := text.find(stop)) >= 0]
-    if not found:
+    """Where the earliest stop string begins, the longest of those that begin there; (0, None) if there is none."""
+    matches = [(at, -len(stop), stop) for stop in stops if (at := text.find(stop)) >= 0]
+    if not matches:
         return 0, None
-    at, _, stop = min(found)
+    at, _, stop = min(matches)
     return at, stop
 
 

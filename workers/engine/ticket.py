@@ -1,4 +1,4 @@
-"""A submitted request, seen from asyncio."""
+"""A submitted request as asyncio sees it."""
 
 from __future__ import annotations
 
@@ -69,3 +69,5 @@ class Ticket(Generic[Asked, Result]):
 RequestTicket = Ticket[Request, Generation]
 TextTicket = Ticket[Text, Vector]
 AnyTicket = Ticket[Any, Any]
+Event = tuple[AnyTicket, str, Outcome | None]
+"""Text that became certain, and the outcome where this is the end."""

@@ -1,4 +1,4 @@
-"""What can be cleared away: unfinished downloads, files that belong to no model, models unused for long, old logs."""
+"""What can be deleted: unfinished downloads, files that belong to no model, long unused models, old logs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing to clear: a file or a folder of ours."""
+    """One thing to delete: a file or folder of ours."""
 
     path: Path
     bytes: int
@@ -40,9 +40,9 @@ def plan_cleanup(
     unused_days: int | None = None,
     log_days: int = 14,
 ) -> list[Item]:
-    """What would be cleared. Models loaded or being downloaded are left alone.
+    """What would be deleted. Models loaded or being downloaded are left alone.
 
-    Files of models go only with `unused_days`, and only those the hub can bring again.
+    Files of models go only with `unused_days`, and only those that can be downloaded again.
     """
     rows = list(held)
     items = [*_partial(settings), *_stray(settings)]
@@ -52,7 +52,7 @@ def plan_cleanup(
 
 
 def clear(items: Iterable[Item], settings: Settings) -> None:
-    """Removes the planned items; one that is gone already is no error."""
+    """Deletes the planned items; one that is already gone is no error."""
     digests = DigestCache(settings.home / "digests.json")
     for item in items:
         if item.path.is_dir():
@@ -63,7 +63,7 @@ def clear(items: Iterable[Item], settings: Settings) -> None:
 
 
 def _partial(settings: Settings) -> Iterator[Item]:
-    """Download caches of models that nobody downloads now."""
+    """Download caches of models that are not being downloaded now."""
     for folder in _folders(settings.models_dir):
         cache = folder / CACHE
         if cache.is_dir() and not is_downloading(folder):

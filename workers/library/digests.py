@@ -1,4 +1,4 @@
-"""SHA-256 of model files, kept while path, size, time of change and inode stay the same."""
+"""SHA-256 of model files, cached while path, size, modification time and inode stay the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DigestCache:
         self.file = file
 
     def digest(self, parts: Iterable[Path], *, advance: Callable[[int], None] | None = None) -> str:
-        """SHA-256 over the parts in order, 64 hexadecimal characters; `advance` is told of bytes read."""
+        """SHA-256 over the parts in order, 64 hexadecimal characters; `advance` gets the bytes read."""
         paths = [part.absolute() for part in parts]
         key, stamp = str(paths[0]), [_stamp(path) for path in paths]
         known = self._read().get(key)
@@ -40,6 +40,7 @@ class DigestCache:
         self._write(str(path.absolute()), {"stamp": [_stamp(path)], "sha256": value})
 
     def forget(self, path: Path) -> None:
+        """Drops the digest of a file that is deleted."""
         entries = self._read()
         if entries.pop(str(path.absolute()), None) is not None:
             self._replace(entries)

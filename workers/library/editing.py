@@ -18,7 +18,7 @@ from nightjar.workers.library.registry import NAME, parse_registry, read_registr
 
 
 def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
-    """Adds a model at the end. Raises UsageError where the name is taken or unfit, SettingsError for bad content."""
+    """Adds a model at the end. Raises UsageError if the name is taken or invalid, SettingsError for bad content."""
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name: letters, digits and . _ : + - only; see --name.")
 
@@ -33,7 +33,7 @@ def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
 
 
 def remove_entry(file: Path, name: str) -> None:
-    """Takes a model off the registry; nothing happens where it is not on it."""
+    """Removes a model from the registry; nothing happens if it is not in it."""
 
     def edit(document: TOMLDocument) -> None:
         document.pop(name, None)
@@ -69,7 +69,7 @@ def _table(values: Mapping[str, Any]) -> Any:
 
 
 def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
-    read_registry(file)  # a file that is broken already is reported, not overwritten
+    read_registry(file)  # a file that is already broken is reported, not overwritten
     with _locked(file):
         document = tomlkit.parse(registry_text(file))
         change(document)

@@ -33,7 +33,7 @@ class ModelEntry:
     """The file, or the first part of a split one."""
     load: LoadSettings
     parameters: dict[str, Any]
-    """Of the registry; empty where it says nothing."""
+    """From the registry; empty if it says nothing."""
     template: str | None
     """A chat template to use instead of the file's own."""
     reasoning: tuple[str, str] | None
@@ -46,7 +46,7 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     """A registry name, a file in `models/` by name, a model of the Ollama store, or a path that no registry knows.
 
     Load settings: the defaults of `settings.model`, over them those of the registry. Raises UnknownNameError with the
-    nearest names, and ModelFileError where the name is known and its file is not there.
+    nearest names, and ModelFileError if the name is known but its file is missing.
     """
     registry = read_registry(settings.models_file)
     if name_or_path in registry.models:
@@ -69,18 +69,18 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
 
 
 def looks_like_path(text: str) -> bool:
-    """True where a person means a file: it ends in .gguf or has a separator."""
+    """True if a person means a file: the text ends in .gguf or has a separator."""
     return text.lower().endswith(".gguf") or "/" in text or text.startswith("~")
 
 
 def shelf_files(models_dir: Path) -> dict[str, Path]:
     """Model files under `models/` by name: a pulled model's own, else the file's; the first in path order wins."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in _gguf_files(models_dir):
         manifest = _sound_manifest(path.parent)
         pulled = manifest is not None and path.name == manifest.files[0].name
-        found.setdefault(manifest.name if manifest is not None and pulled else name_of_file(path), path)
-    return found
+        files.setdefault(manifest.name if manifest is not None and pulled else name_of_file(path), path)
+    return files
 
 
 def _sound_manifest(folder: Path) -> Manifest | None:
@@ -98,7 +98,7 @@ def name_of_file(path: Path) -> str:
 
 
 def path_bases(settings: Settings) -> tuple[Path, ...]:
-    """Folders that relative paths of the registry are looked up in, first one first."""
+    """Folders in which relative paths of the registry are looked up, in order."""
     folder = settings.models_file.absolute().parent
     project = folder.parent if folder.name == "config" else folder
     return settings.models_dir.absolute(), project, folder, PACKAGED_MODELS.parent.parent
@@ -130,7 +130,7 @@ def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
 
 
 def pulled_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
-    """The first file of a pulled model. Raises ModelFileError where it was not pulled."""
+    """The first file of a pulled model. Raises ModelFileError if it was not pulled."""
     folder = settings.models_dir / name
     manifest = read_manifest(folder)
     if manifest is None:
@@ -146,7 +146,7 @@ def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry
 
 
 def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
-    """What can be loaded of a registry entry. Raises ModelFileError where its file is not on this machine."""
+    """A registry entry, ready to load. Raises ModelFileError if its file is not on this machine."""
     stored = find_ollama(entry.ollama, settings) if entry.ollama is not None else None
     given = {"context": stored.context} if stored is not None and stored.context else {}
     adapters = [(resolve_path(adapter.path, settings), adapter.scale) for adapter in entry.adapters]
@@ -179,7 +179,7 @@ def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:
 
 
 def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
-    """The registry's template text, read from its file where a file is named. Raises SettingsError."""
+    """The registry's template text, read from its file if it names one. Raises SettingsError."""
     if entry.template is None or not entry.template.endswith(".jinja"):
         return entry.template
     file = settings.models_file.absolute().parent / entry.template

@@ -1,6 +1,6 @@
 """Ollama's prompt templates (Go's text/template), translated to Jinja. Pure.
 
-Covers what templates of models use: fields, variables, if / else / range, and the comparing functions. Whatever else
+Covers what models' templates use: fields, variables, if / else / range, and the comparing functions. Whatever else
 appears makes the translation fail as a whole, and the template of the model file is used instead.
 """
 
@@ -243,12 +243,12 @@ def _cut(block: _Block) -> _Block:
         result = _Block(opening=source.opening, closing=source.closing)
         for part in source.parts:
             if isinstance(part, _Block):
-                inner, found = copy(part)
+                inner, has_response = copy(part)
                 result.parts.append(inner)
             else:
                 result.parts.append(part)
-                found = part == "{{ response }}"
-            if found:
+                has_response = part == "{{ response }}"
+            if has_response:
                 return result, True
         return result, False
 

@@ -67,7 +67,7 @@ class Hub:
     def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
         """The file as a part in `folder`, whole and checked; resumes what an earlier call left there.
 
-        `advance` is told of bytes.
+        `advance` gets the number of bytes received.
         """
         part = part_of(folder, file)
         if part.exists() and part.stat().st_size > file.bytes:
@@ -89,13 +89,13 @@ class Hub:
         url = hf_hub_url(listing.repo, file.name, revision=listing.commit, endpoint=self.endpoint)
         headers = build_hf_headers(token=self._token, library_name="nightjar")
         with self._errors(listing.repo, file=file.name):
-            found = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))
-            if _host(found.location) != _host(url):
+            remote = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))
+            if _host(remote.location) != _host(url):
                 headers.pop("authorization", None)  # a signed address elsewhere: the token stays with the hub
             part.parent.mkdir(parents=True, exist_ok=True)
             with part.open("ab") as out:
                 http_get(
-                    found.location,
+                    remote.location,
                     out,
                     resume_size=have,
                     headers=headers,
@@ -107,7 +107,7 @@ class Hub:
                 os.fsync(out.fileno())
 
     def _patient(self, call: Callable[[], Any]) -> Any:
-        """Retries what a busy or shaky hub refuses."""
+        """Retries errors that pass, such as those of a busy hub."""
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
             stop=stop_after_attempt(4),
@@ -125,15 +125,15 @@ class Hub:
         )
 
     def _similar(self, repo: str) -> list[str]:
-        """Names to suggest; empty when the hub does not say."""
+        """Names to suggest; empty when the hub gives none."""
         owner, _, name = repo.partition("/")
-        found: list[str] = []
+        names: list[str] = []
         for author, search in ((owner, None), (None, name.removesuffix("-GGUF"))):
             try:
-                found += [model.id for model in self._api.list_models(limit=50, author=author, search=search)]
+                names += [model.id for model in self._api.list_models(limit=50, author=author, search=search)]
             except Exception as error:  # a suggestion is never worth a second error
                 _log.debug("hub_search_failed", reason=str(error))
-        return found
+        return names
 
     def _revisions(self, repo: str) -> list[str]:
         try:
@@ -157,10 +157,10 @@ def _check(repo: str, file: RemoteFile, part: Path) -> None:
             f"{file.name} of {repo} has {size:,} bytes after the download where {file.bytes:,} were promised. "
             "Run the command again to fetch the rest."
         )
-    if file.sha256 is not None and (found := sha256([part])) != file.sha256:
+    if file.sha256 is not None and (actual := sha256([part])) != file.sha256:
         part.unlink()
         raise HubError(
-            f"{file.name} of {repo} was damaged on its way: its SHA-256 is {found[:16]}... and should be "
+            f"{file.name} of {repo} was damaged on its way: its SHA-256 is {actual[:16]}... and should be "
             f"{file.sha256[:16]}.... The download was removed; run the command again."
         )
 

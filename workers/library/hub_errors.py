@@ -1,4 +1,4 @@
-"""The hub client's errors, as Nightjar's: what, where, and what to do."""
+"""The hub client's errors turned into Nightjar's: what, where, and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 @dataclass(frozen=True, kw_only=True)
 class HubQuestion:
-    """The question that failed."""
+    """The request that failed."""
 
     endpoint: str
     repo: str
@@ -61,7 +61,7 @@ def translated(
 
 
 def is_passing(error: BaseException) -> bool:
-    """True for what a busy or shaky hub may answer better a moment later."""
+    """True for errors of a busy or flaky hub that may be gone a moment later."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 

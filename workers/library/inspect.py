@@ -94,7 +94,7 @@ def default_digests() -> DigestCache:
 
 
 def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelFacts:
-    """The facts of a model that `find_model` found: `read_facts` with what the registry says of it."""
+    """The facts of a model from `find_model`: `read_facts` with what the registry says about it."""
     cache = digests or default_digests()
     facts = read_facts(
         entry.path, entry.name, registry_parameters=entry.parameters, template=entry.template, digests=cache
@@ -155,7 +155,7 @@ def facts_of(
 
 
 def kind_of(metadata: Metadata, file_name: str, template: str | None) -> ModelKind:
-    """Chat, base or embedding: by architecture and pooling first; the name decides only where nothing else does."""
+    """Chat, base or embedding: by architecture and pooling first; the name decides only if nothing else does."""
     pooling = metadata.of_architecture("pooling_type")
     if metadata.architecture in EMBEDDING_ARCHITECTURES or metadata.of_architecture("attention.causal") is False:
         return ModelKind.EMBEDDING
@@ -179,7 +179,7 @@ def quantisation_of(metadata: Metadata) -> str:
 
 
 def vocabulary_of(metadata: Metadata) -> int:
-    """Tokens in the vocabulary; 0 where the file carries none."""
+    """Tokens in the vocabulary; 0 if the file has none."""
     tokens = metadata.values.get("tokenizer.ggml.tokens")
     if isinstance(tokens, LongArray):
         return tokens.length
@@ -187,7 +187,7 @@ def vocabulary_of(metadata: Metadata) -> int:
 
 
 def licence_of(metadata: Metadata) -> str | None:
-    """The licence the file names, as it names it."""
+    """The licence that the file names, in its own words."""
     for key in ("general.license", "general.license.name", "general.license.link"):
         value = metadata.values.get(key)
         if isinstance(value, str) and value.strip():
@@ -199,7 +199,7 @@ def sampling_defaults(metadata: Metadata) -> dict[str, Any]:
     """The file's `general.sampling.*` as Nightjar's parameters; values out of range are left out."""
     from nightjar.jobs.parameters import check
 
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for key, parameter in SAMPLING_KEYS.items():
         value = metadata.values.get(f"general.sampling.{key}")
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -209,8 +209,8 @@ def sampling_defaults(metadata: Metadata) -> dict[str, Any]:
             check({parameter: number}, "the GGUF file")
         except ParameterError:
             continue
-        found[parameter] = number
-    return found
+        defaults[parameter] = number
+    return defaults
 
 
 def _refuse_other_files(path: Path, metadata: Metadata) -> None:
@@ -235,5 +235,5 @@ def _refuse_other_files(path: Path, metadata: Metadata) -> None:
 
 
 def _count(value: Any) -> int:
-    """A count that must be there: 0 where the file does not say, or cannot be right (llama.cpp refuses such files)."""
+    """A required count: 0 if it is missing or cannot be right (llama.cpp refuses such files)."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0

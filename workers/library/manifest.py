@@ -1,4 +1,4 @@
-"""`models/NAME/nightjar.json`: where a pulled model came from and what its files must be.
+"""`models/NAME/nightjar.json`: where a pulled model came from, and the sizes and digests of its files.
 
 It lies beside the files, so that `models/` can be copied to another host and used there.
 """
@@ -18,23 +18,25 @@ FILE_NAME = "nightjar.json"
 
 
 class PulledFile(BaseModel):
+    """One file of the model, as the hub described it."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(pattern=r"^[^/\\\\]+\.[gG][gG][uU][fF]$")
-    """Beside the manifest."""
+    """File name, beside the manifest."""
     bytes: int
     sha256: str
 
 
 class Manifest(BaseModel):
-    """A model that was fetched whole. Written last, so that its presence says so."""
+    """A completely downloaded model. Written last, so that its presence proves that."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(pattern=NAME.pattern)
     repo: str
     revision: str | None = None
-    """As asked for; None: the default branch."""
+    """As requested; None: the default branch."""
     commit: str
     files: tuple[PulledFile, ...] = Field(min_length=1)
     """All parts, in order."""
@@ -42,7 +44,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a model's folder; None where there is none. Raises ModelFileError for a damaged one."""
+    """The manifest of a model's folder; None if there is none. Raises ModelFileError for a damaged one."""
     file = folder / FILE_NAME
     try:
         return Manifest.model_validate_json(file.read_bytes())

@@ -1,4 +1,4 @@
-"""A model that is named in a run and not on this host yet: fetched on first use, where that is allowed."""
+"""A model that a run names and this host lacks: fetched on first use, if that is allowed."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContext
 
 
 def memory_for_models(settings: Settings) -> int:
-    """Bytes a model may take on this machine: the share of its best GPU's memory, or of its own where that is more."""
+    """Bytes a model may take on this machine: a share of its best GPU's memory, or of the host's if that is more."""
     room = room_of(this_machine())
     return int(max(room.gpu, room.host) * settings.model.memory_share)

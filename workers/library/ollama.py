@@ -1,4 +1,4 @@
-"""Models of a local Ollama store, used in place: the store's blobs are GGUF files, its manifests say what they are."""
+"""Models of a local Ollama store, used in place: its blobs are GGUF files, its manifests say which is which."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OllamaModel:
     path: Path
     """The blob with the model; a GGUF without that ending."""
     template: str | None = None
-    """In Jinja; None where the store has none or it cannot be translated: the file's own is used."""
+    """In Jinja; None if the store has none or it cannot be translated: the file's own is used."""
     parameters: dict[str, Any] = field(default_factory=dict)
     context: int | None = None
     adapters: tuple[Path, ...] = ()
@@ -53,23 +53,23 @@ class OllamaModel:
 
 
 def store_of(settings: Settings) -> Path | None:
-    """The Ollama store of this machine; None where there is none."""
+    """The Ollama store of this machine; None if there is none."""
     places = [settings.ollama_models] if settings.ollama_models else [Path(place).expanduser() for place in STORES]
     return next((place for place in places if (place / "manifests").is_dir()), None)
 
 
 def ollama_names(settings: Settings) -> dict[str, Path]:
-    """Names in the store, as Ollama shows them, and their manifests; unreadable folders are passed over."""
+    """Names in the store, as Ollama shows them, and their manifests; unreadable folders are skipped."""
     store = store_of(settings)
     if store is None:
         return {}
     root = store / "manifests"
-    found = {}
+    manifests = {}
     for file in sorted(root.rglob("*")):
         parts = file.relative_to(root).parts
         if len(parts) >= 4 and not file.name.startswith(".") and file.is_file():
-            found[_short(parts)] = file
-    return found
+            manifests[_short(parts)] = file
+    return manifests
 
 
 def find_ollama(name: str, settings: Settings) -> OllamaModel:
@@ -124,7 +124,7 @@ def _layers(manifest: Path, store: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _parameters(name: str, layers: list[tuple[str, Path]]) -> dict[str, Any]:
-    """The store's parameters that Nightjar has, and num_ctx; what is out of range is left out and logged."""
+    """The store's parameters that Nightjar knows, and num_ctx; those out of range are left out and logged."""
     try:
         given = json.loads(_text(layers, "params") or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where a model of this machine came from, for whoever wants the same one elsewhere."""
+"""Where a model on this machine came from, for anyone who wants the same one elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
-    """The hub's repository with its commit and files, the Ollama name, or the file's name. No path of this machine."""
+    """The hub's repository with its commit and files, the Ollama name, or the file's name; never a local path."""
     registered = read_registry(settings.models_file).models.get(entry.name)
     try:
         manifest = read_manifest(entry.path.parent)

@@ -1,4 +1,4 @@
-"""What a download leaves in a model's folder while it runs: a lock, and parts that no one takes for a model.
+"""What a download keeps in a model's folder while it runs: a lock, and parts that cannot be taken for a model.
 
 models/NAME/.cache/      huggingface_hub's own: unfinished parts and their resume data
 models/NAME/.pull.lock   held while a pull runs
@@ -21,7 +21,7 @@ LOCK = ".pull.lock"
 
 @contextmanager
 def pulling(folder: Path, name: str) -> Iterator[None]:
-    """Holds the model's download lock. Raises OutputError where another command holds it or nothing can be written."""
+    """Holds the model's download lock. Raises OutputError if another command holds it or the folder is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCK, timeout=0):

@@ -1,4 +1,4 @@
-"""Fetching a registered model: chosen, checked against the disk, downloaded, verified, and only then there."""
+"""Fetching a registered model: choose a file, check the disk, download, verify, and only then make it available."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class PullProgress(Protocol):
-    """Told of what is fetched; see `scripts.progress` for the bar."""
+    """Gets what is fetched; `scripts.progress` has the bar."""
 
     def start(self, label: str, total_bytes: int) -> None: ...
 
@@ -42,13 +42,13 @@ class PullProgress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A model that is here now."""
+    """A model that is on this machine now."""
 
     manifest: Manifest
     path: Path
     """The first part."""
     fetched: bool
-    """False where it was here already."""
+    """False if it was already here."""
 
 
 def pull(
@@ -64,9 +64,9 @@ def pull(
 ) -> Pulled:
     """Fetches a hub model into `models/NAME/` and pins the registry entry to what was fetched.
 
-    Continues an interrupted pull. `room_bytes`: memory to choose a file for. `force` fetches again what is here.
-    Raises HubError, UnknownNameError, UsageError, ModelFitError, ModelFileError, OutputError; then nothing in the
-    folder looks whole that was not whole before.
+    Continues an interrupted pull. `room_bytes`: memory that the chosen file should fit. `force` fetches even what is
+    here. Raises HubError, UnknownNameError, UsageError, ModelFitError, ModelFileError, OutputError; then nothing in
+    the folder looks complete that was not complete before.
     """
     assert entry.repo is not None, "only hub models are pulled"
     folder = settings.models_dir / name
@@ -88,7 +88,7 @@ def pull(
 
 
 def _here(folder: Path) -> Pulled | None:
-    """The model where it was pulled already and is whole."""
+    """The model, if it was already pulled and is complete."""
     manifest = read_manifest(folder)
     if manifest is None:
         return None
@@ -133,7 +133,7 @@ def _have(folder: Path, file: RemoteFile) -> int:
 
 
 def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raises OutputError, with the numbers, where the disk of `folder` has no room for so much more."""
+    """Raises OutputError, with the numbers, if the disk of `folder` has no room for that much more."""
     free = shutil.disk_usage(_existing(folder)).free
     if needed_bytes + SPARE_BYTES > free:
         raise OutputError(

@@ -49,21 +49,21 @@ class QuantFile:
 
     @property
     def quantisation(self) -> str | None:
-        """As the file name tells it, in capitals; None where it tells nothing."""
-        found = _QUANTISATION.findall(self.name)
-        return found[-1].upper() if found else None
+        """As in the file name, in capitals; None if it names none."""
+        labels = _QUANTISATION.findall(self.name)
+        return labels[-1].upper() if labels else None
 
 
 def choices(files: Iterable[RemoteFile]) -> list[QuantFile]:
     """The models among a repository's files, smallest first; split ones with a part missing are left out."""
     by_name = {file.name: file for file in files if _may_be_model(file.name)}
-    found: dict[tuple[str, ...], QuantFile] = {}
+    whole: dict[tuple[str, ...], QuantFile] = {}
     for name in by_name:
         path = PurePosixPath(name)
         parts = tuple(str(path.with_name(part)) for part in split_names(path.name))
         if all(part in by_name for part in parts):
-            found[parts] = QuantFile(files=tuple(by_name[part] for part in parts))
-    return sorted(found.values(), key=lambda choice: (choice.bytes, choice.name))
+            whole[parts] = QuantFile(files=tuple(by_name[part] for part in parts))
+    return sorted(whole.values(), key=lambda choice: (choice.bytes, choice.name))
 
 
 def choose_quant(
@@ -76,7 +76,7 @@ def choose_quant(
 ) -> QuantFile:
     """The file to fetch: by pattern, by quantisation, or (`auto`, and by default) the best that fits `room_bytes`.
 
-    Raises UnknownNameError with the nearest names, UsageError where a pattern leaves several, ModelFitError.
+    Raises UnknownNameError with the nearest names, UsageError if a pattern matches several, ModelFitError.
     """
     offered = choices(files)
     if not offered:
@@ -101,7 +101,7 @@ def choose_quant(
 
 
 def best_fit(repo: str, offered: Sequence[QuantFile], room_bytes: int | None) -> QuantFile:
-    """The largest quantised file whose weights leave room for KV; full precision only where nothing else is offered."""
+    """The largest quantised file whose weights leave room for KV; full precision only if nothing else is offered."""
     quantised = [choice for choice in offered if choice.quantisation not in _FULL_PRECISION] or list(offered)
     if room_bytes is None:
         return quantised[-1]
@@ -124,14 +124,14 @@ def _may_be_model(name: str) -> bool:
 
 def _matching(repo: str, offered: Sequence[QuantFile], pattern: str) -> list[QuantFile]:
     wanted = pattern.lower()
-    found = [
+    matching = [
         choice
         for choice in offered
         if any(fnmatch.fnmatch(name.lower(), wanted) for file in choice.files for name in _names(file.name))
     ]
-    if not found:
+    if not matching:
         raise UnknownNameError(f"file in {repo}", pattern, [choice.name for choice in offered])
-    return found
+    return matching
 
 
 def _names(name: str) -> tuple[str, str]:
@@ -139,11 +139,11 @@ def _names(name: str) -> tuple[str, str]:
 
 
 def _quantised(repo: str, offered: Sequence[QuantFile], quantisation: str) -> list[QuantFile]:
-    found = [choice for choice in offered if choice.quantisation == quantisation.upper()]
-    if not found:
+    matching = [choice for choice in offered if choice.quantisation == quantisation.upper()]
+    if not matching:
         known = [choice.quantisation for choice in offered if choice.quantisation]
         raise UnknownNameError(f"quantisation in {repo}", quantisation, known)
-    return found[:1]
+    return matching[:1]
 
 
 def _listed(offered: Sequence[QuantFile]) -> str:

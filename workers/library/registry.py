@@ -25,7 +25,7 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
 
 class Adapter(BaseModel):
-    """A LoRA adapter put onto the model, with the scale it is applied at."""
+    """A LoRA adapter for the model, with the scale at which it is applied."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class RegistryEntry(BaseModel):
     ollama: str | None = None
     """Name in the local Ollama store ("llama3.2:1b")."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """What the file must be (of its parts in order)."""
+    """Of the file (of its parts, in order)."""
     load: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
     template: str | None = None

@@ -1,4 +1,4 @@
-"""Taking a model off: its registry entry, and its files where they are ours."""
+"""Removing a model: its registry entry, and its files if they are ours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """What was taken off, and what was left."""
+    """What was removed, and what was kept."""
 
     from_registry: bool
     deleted: tuple[Path, ...]
@@ -64,7 +64,7 @@ def _files(held: Held) -> list[Path]:
         return []
     try:
         return list(parts_of(held.path))
-    except ModelError:  # parts missing: the rest is still to be removed
+    except ModelError:  # parts are missing: the others are still to be removed
         return [held.path]
 
 

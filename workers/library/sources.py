@@ -1,4 +1,4 @@
-"""What a person writes for a model's source, read into the keys of a registry entry."""
+"""Reads what a person types as a model's source into the keys of a registry entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REPO = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class NamedSource:
-    """A source and the name it suggests."""
+    """A model's source, and the name it suggests."""
 
     name: str
     keys: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def read_source(text: str, settings: Settings) -> NamedSource:
 
 
 def portable_path(path: Path, settings: Settings) -> str:
-    """The path as the registry keeps it: relative to `models/` or to the project where it lies inside one of them."""
+    """The path as the registry keeps it: relative to `models/` or to the project if it lies inside one of them."""
     whole = path.absolute()
     for base in path_bases(settings):
         if whole.is_relative_to(base):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 
 def mark_used(home: Path, name: str) -> None:
-    """Notes that the model was loaded now: a file's time, so that processes never write over each other."""
+    """Notes that the model was loaded now: as a file's time, so that processes never overwrite each other."""
     file = _file(home, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
@@ -17,7 +17,7 @@ def mark_used(home: Path, name: str) -> None:
 
 
 def last_used(home: Path, name: str) -> datetime | None:
-    """When the model was last loaded on this host; None where nobody did."""
+    """When the model was last loaded on this host; None if it never was."""
     try:
         return datetime.fromtimestamp(_file(home, name).stat().st_mtime, UTC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Comparing a model's files with what they should be."""
+"""Compares a model's files with the digests they should have."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
 
 _BLOB = "sha256-"
-"""Ollama's store names files by their digest."""
+"""Ollama's store names its files after their digests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCheck:
-    """One comparison. `expected` is None where nothing says what it should be."""
+    """One comparison. `expected` is None if no digest is known."""
 
     what: str
     found: str
@@ -37,7 +37,7 @@ class FileCheck:
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
 ) -> tuple[FileCheck, ...]:
-    """Hashes the files anew; compares with manifest, registry or an Ollama blob's name. Raises ModelFileError."""
+    """Hashes the files again and compares with manifest, registry or an Ollama blob's name. Raises ModelFileError."""
     parts = parts_of(entry.path)
     for part in parts:
         read_metadata(part)

@@ -10,11 +10,11 @@ from nightjar.jobs.models import ModelKind
 
 Capability = Literal["chat", "embedding", "judge"]
 SWITCH_FACTOR = 4
-"""Another model's backlog, per worker, must be this many times the present one's to leave work behind."""
+"""To switch while work is left, another model's backlog per worker must be this many times the current one's."""
 LEAST_STAY_S = 300.0
-"""A loaded model is not left for a larger backlog before this time: loading costs more than it brings."""
+"""A model is not left for a larger backlog sooner than this: loading would cost more than it gains."""
 IDLE_S = 10.0
-"""A model without waiting jobs is left after this time, so that a refilling queue is not left at once."""
+"""A model without waiting jobs is kept this long, in case its queue fills up again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class Backlog:
     waiting: int
     """Jobs that are due."""
     kind: ModelKind | None
-    """None where nobody has published what it is."""
+    """None until a model's facts are published."""
     tags: tuple[str, ...] = ()
     memory_bytes: int | None = None
-    """What loading it takes; None where it is not on this host (and may not be fetched)."""
+    """Needed to load it; None if it is not on this host and may not be fetched."""
     workers: int = 0
     """Live workers of this model, this one not counted."""
     failure: str | None = None
@@ -48,12 +48,12 @@ class Present:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """The model to serve, None for none, and why: for the log and for `nightjar status`."""
+    """The model to serve, or None, and why: for the log and for `nightjar status`."""
 
     model: str | None
     reason: str
     work: bool
-    """Jobs wait that this worker could do, for whichever model."""
+    """Whether any jobs wait that this worker could do, whatever the model."""
 
 
 def choose_model(
@@ -65,8 +65,8 @@ def choose_model(
 ) -> ModelChoice:
     """The model with the largest backlog per worker that fits `room_bytes` and has the capability.
 
-    With hysteresis: work that is there is finished first, unless another backlog is `SWITCH_FACTOR` times larger and
-    the present model has been here for `LEAST_STAY_S`; an idle model is kept for `IDLE_S`.
+    With hysteresis: waiting work of the current model is finished first, unless another backlog is `SWITCH_FACTOR`
+    times larger and the current model was loaded `LEAST_STAY_S` ago; an idle model is kept for `IDLE_S`.
     """
     every = list(backlogs)
     serving = {item.model: item for item in every}
@@ -99,7 +99,7 @@ def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -
 
 
 def has_capability(kind: ModelKind | None, tags: Iterable[str], capability: Capability | None) -> bool:
-    """Whether a model can be asked for it. An embedding model never chats, and the other way round."""
+    """Whether a model can be asked for it. An embedding model never chats, and a chat model never embeds."""
     if capability is None:
         return kind is not None
     if capability == "embedding":
@@ -110,7 +110,7 @@ def has_capability(kind: ModelKind | None, tags: Iterable[str], capability: Capa
 
 
 def _hindrance(item: Backlog, room_bytes: int, capability: Capability | None) -> str | None:
-    """Why this worker cannot serve it; None where it can."""
+    """Why this worker cannot serve it; None if it can."""
     if item.failure is not None:
         return item.failure
     if not has_capability(item.kind, item.tags, capability):
@@ -134,5 +134,5 @@ def _load(item: Backlog) -> float:
 
 
 def _reversed(name: str) -> tuple[int, ...]:
-    """Sorts names backwards, so that the first in the alphabet wins a tie."""
+    """Sorts names in reverse, so that the alphabetically first one wins a tie."""
     return tuple(-ord(letter) for letter in name)

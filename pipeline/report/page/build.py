@@ -29,12 +29,12 @@ from nightjar.pipeline.report.page.page import (
     MachineTables,
     ModelLabel,
     Page,
+    PageSubject,
     PlaceView,
     RankingView,
     ResultTables,
     SequenceView,
     SortOption,
-    PageSubject,
     TranscriptsPage,
 )
 from nightjar.pipeline.report.page.tables import SERIES, Table

@@ -1,1 +1,1 @@
-"""How fast the engine is, beside what else one could use: `make bench`."""
+"""How fast the engine is, compared with the alternatives: `make bench`."""

@@ -51,7 +51,7 @@ def _run(arguments: tuple[Any, ...]) -> Any:
 class BareLoop:
     """`llama_decode` and `llama_sampler_sample`, and nothing else: no scheduler, no text, no asyncio.
 
-    Raises ModelError where the model does not load, EngineError where llama.cpp does not decode.
+    Raises ModelError if the model does not load, EngineError if llama.cpp does not decode.
     """
 
     def __init__(self, path: Path, *, slots: int, context: int, threads: int) -> None:

@@ -1,4 +1,4 @@
-"""The engine plays a workload, as a worker would have it: one task a conversation, text streamed to asyncio."""
+"""The engine plays a workload the way a worker does: one task per conversation, text streamed to asyncio."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Played:
     needed_tokens: int
     """Distinct beginnings of the submitted prompts, less the replies in them: what had to be computed."""
     stalls_s: list[float]
-    """How late the event loop was at each look; empty where nobody looked."""
+    """How late the event loop was at each check; empty if none was made."""
 
 
 class EngineSide:

@@ -1,7 +1,7 @@
 """Each measure of the table: every side does the same work in turn, and each round is compared by itself.
 
-Rounds open their sides anew, except around the whole pipeline: where a process's memory happens to lie makes it some
-3 % faster or slower for as long as it lives, and rounds of the same processes would measure that luck several times.
+Every round opens its sides again, except around the whole pipeline: where a process's memory happens to lie makes it
+some 3 % faster or slower for as long as it lives, and rounds of the same processes would measure that luck repeatedly.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> l
             samples["bare loop"].append(bare)
             stalls_s.append(stalls)
         rows.append(ratio(f"decode, {slots} slot{'s' if slots > 1 else ''} / bare loop", samples, lines.DECODE))
-        say(rows[-1].told())
+        say(rows[-1].sentence())
     stalled = lines.stalls("event-loop stall while generating, p99", stalls_s, lines.STALL_MS)
-    say(stalled.told())
+    say(stalled.sentence())
     return [*rows, stalled]
 
 
@@ -153,9 +153,9 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
             played,
         ),
     ]
-    ratios = [(one.outcome.prompt_tokens_computed or 0) / one.needed_tokens for one in played]
+    ratios = [(play.outcome.prompt_tokens_computed or 0) / play.needed_tokens for play in played]
     computed = lines.highest("prompt tokens computed / distinct ones", ratios, lines.COMPUTED)
-    say(computed.told())
+    say(computed.sentence())
     return [*rows, computed]
 
 
@@ -192,7 +192,7 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
             if not lines.unsettled(samples, goal, setup.rounds):
                 break
     row = ratio("whole pipeline / engine alone", samples, goal)
-    say(row.told())
+    say(row.sentence())
     return [row]
 
 
@@ -228,7 +228,7 @@ async def one_conversation(setup: Setup) -> list[Row]:
         for kind, (name, goal, unit, note) in kinds.items()
     ]
     for row in rows:
-        say(row.told())
+        say(row.sentence())
     return rows
 
 
@@ -250,7 +250,7 @@ async def differing_texts(setup: Setup) -> list[Row]:
             note=f"32 two-turn conversations, {SLOTS} slots, one round",
             samples={"share": [differing]},
         )
-        say(row.told())
+        say(row.sentence())
         rows.append(row)
     return rows
 
@@ -293,11 +293,11 @@ async def _compare(
             side.engine.check_integrity()
         for match in going:
             match.take(rates)
-        told = (f"{name} {lines.figure(rates[name])}" for name in (ENGINE, *runs))
-        say(f"  {work.name}, {work.unit}: {', '.join(told)}")
+        figures = (f"{name} {lines.figure(rates[name])}" for name in (ENGINE, *runs))
+        say(f"  {work.name}, {work.unit}: {', '.join(figures)}")
     rows = [match.row(f"{work.name}, {SLOTS} slots", work.unit) for match in matches]
     for row in rows:
-        say(row.told())
+        say(row.sentence())
     return rows
 
 
@@ -308,11 +308,11 @@ class SideBySide:
     opener: Opener
     goal: Goal
     other: Other | None = None
-    """As it was opened last."""
+    """As last opened."""
     samples: dict[str, list[float]] = field(default_factory=lambda: {ENGINE: []})
 
     def open(self, stack: AsyncExitStack) -> Other:
-        """The other side anew. One that is missing stays so: the engine is measured by itself."""
+        """Opens the other side again. A missing one stays missing: the engine is then measured by itself."""
         if self.other is None or self.other.run is not None:
             self.other = self.opener(stack)
             if self.other.run is None:

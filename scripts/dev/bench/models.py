@@ -154,9 +154,9 @@ def word(number: int) -> str:
 
 def _matrices(shape: BenchShape) -> list[tuple[str, int, int]]:
     kv_width = shape.width // shape.heads * shape.kv_heads
-    found = [("token_embd.weight", shape.vocabulary, shape.width), ("output.weight", shape.vocabulary, shape.width)]
+    matrices = [("token_embd.weight", shape.vocabulary, shape.width), ("output.weight", shape.vocabulary, shape.width)]
     for layer in range(shape.layers):
-        found += [
+        matrices += [
             (f"blk.{layer}.attn_q.weight", shape.width, shape.width),
             (f"blk.{layer}.attn_k.weight", kv_width, shape.width),
             (f"blk.{layer}.attn_v.weight", kv_width, shape.width),
@@ -165,7 +165,7 @@ def _matrices(shape: BenchShape) -> list[tuple[str, int, int]]:
             (f"blk.{layer}.ffn_up.weight", shape.feed_forward, shape.width),
             (f"blk.{layer}.ffn_down.weight", shape.width, shape.feed_forward),
         ]
-    return found
+    return matrices
 
 
 def _norms(shape: BenchShape) -> list[str]:

@@ -1,4 +1,4 @@
-"""The lines of the bench's table: what was measured, beside its goal. Pure."""
+"""The rows of the benchmark's table: what was measured, beside its goal. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nightjar.pipeline.statistics.paired import mcnemar
 LEAST_ROUNDS = 5
 """Medians of fewer rounds are not for the record."""
 MOST_TIMES = 3
-"""How many times the rounds asked for a ratio gets, where it lies so close to its goal that they decide nothing."""
+"""A ratio too close to its goal to decide gets at most this many times the rounds asked for."""
 DOUBT = 0.1
-"""Probability of rounds as one-sided as these if half of them reached the goal, from which they decide nothing."""
+"""Rounds decide nothing if, with half of them reaching the goal, ones this one-sided were at least this likely."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """None where there is nothing to compare."""
+        """None if there is nothing to compare."""
         return None if self.value is None or self.goal is None else self.goal.reached(self.value)
 
     @property
@@ -77,8 +77,8 @@ class Row:
         """The value with its unit."""
         return "-" if self.value is None else f"{self.value:.2f} {self.unit}".strip()
 
-    def told(self) -> str:
-        """The line as a sentence, for who watches."""
+    def sentence(self) -> str:
+        """The line as a sentence, for whoever watches."""
         goal = f" (goal {self.goal})" if self.goal else ""
         return f"{self.measure}: {self.shown}{goal} {self.remark}"
 
@@ -97,18 +97,18 @@ def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit
 def unsettled(samples: Mapping[str, Sequence[float]], goal: Goal, rounds: int) -> bool:
     """Whether a ratio needs another round: fewer than `rounds` were made; or they leave open on which side of its goal
     the median lies, by a two-sided sign test (as McNemar's exact one is), and there are not `MOST_TIMES` as many yet.
-    A quick look, of fewer than `LEAST_ROUNDS`, is not prolonged, nor is a side by itself."""
+    A quick look, with fewer than `LEAST_ROUNDS`, is not extended, nor is a single side."""
     done = len(next(iter(samples.values())))
     if done < rounds:
         return True
     if rounds < LEAST_ROUNDS or done >= MOST_TIMES * rounds or len(samples) < 2:
         return False
-    return mcnemar([1 if goal.reached(one) else -1 for one in _ratios(samples)]) >= DOUBT
+    return mcnemar([1 if goal.reached(value) else -1 for value in _ratios(samples)]) >= DOUBT
 
 
 def _ratios(samples: Mapping[str, Sequence[float]]) -> list[float]:
     own, other = samples.values()
-    return [one / another for one, another in zip(own, other, strict=True)]
+    return [ours / theirs for ours, theirs in zip(own, other, strict=True)]
 
 
 def _counted(rounds: int) -> str:
@@ -116,7 +116,7 @@ def _counted(rounds: int) -> str:
 
 
 def figure(value: float) -> str:
-    """As many digits as say something."""
+    """With as many digits as are meaningful."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
@@ -152,7 +152,7 @@ def percentile_99(values: Sequence[float]) -> float:
 
 
 def rows_table(rows: Sequence[Row], rounds: int) -> str:
-    """Markdown, with a line on what it counts for."""
+    """Markdown, with a line on how much it is worth."""
     lines = ["| measure | reached | goal | |", "|---|---|---|---|"]
     lines += [f"| {row.measure} | {row.shown} | {row.goal or '-'} | {row.remark} |" for row in rows]
     compared = [row for row in rows if row.reached is not None]
@@ -163,13 +163,13 @@ def rows_table(rows: Sequence[Row], rounds: int) -> str:
 
 
 def standing(rounds: int) -> str:
-    """What figures of so many rounds are."""
+    """What figures from this many rounds are worth."""
     if rounds >= LEAST_ROUNDS:
         return f"Medians of {rounds} rounds, of up to {MOST_TIMES * rounds} where those leave a ratio's goal open."
     return f"{_counted(rounds)}: not for the record, which takes medians of {LEAST_ROUNDS}."
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """With the medians of every side and whether the goal was reached; None where there is nothing to compare."""
+    """With the medians of every side and whether the goal was reached; None if there is nothing to compare."""
     medians = {side: median(values) for side, values in row.samples.items() if values}
     return asdict(row) | {"medians": medians, "reached": row.reached}

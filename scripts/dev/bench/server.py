@@ -47,7 +47,7 @@ class ServerProgram:
     is_python: bool
 
     def command(self, model: Path, port: int, slots: int, context: int, threads: int) -> list[str]:
-        """`context` is that of one slot; all else is as the server has it by itself."""
+        """`context` is that of one slot; everything else is the server's default."""
         if self.is_python:
             wanted = {"model": str(model), "port": port, "slots": slots, "context": context, "threads": threads}
             return [str(self.path), "-c", _XLLAMACPP, json.dumps(wanted)]
@@ -58,33 +58,33 @@ class ServerProgram:
         ]
 
     def version(self) -> str:
-        """What the program says of itself, on one line. Raises ServiceError where it does not run."""
+        """What the program says about itself, on one line. Raises ServiceError if it does not run."""
         ask = ["-c", _XLLAMACPP_VERSION] if self.is_python else ["--version"]
         try:
-            said = subprocess.run([str(self.path), *ask], capture_output=True, text=True, timeout=60, check=True)
+            completed = subprocess.run([str(self.path), *ask], capture_output=True, text=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             details = getattr(error, "stderr", None) or error
             raise ServiceError(f"The server to compare with, {self.path}, does not run: {details}") from None
-        return "; ".join((said.stdout + said.stderr).strip().splitlines())
+        return "; ".join((completed.stdout + completed.stderr).strip().splitlines())
 
 
 def find_server(binary: str | None, python: Path | None) -> ServerProgram | None:
-    """The named binary, else the named Python's xllamacpp, else that of this environment; None where there is none.
+    """The named binary, else the named Python's xllamacpp, else that of this environment; None if there is none.
 
     Raises UsageError for a named program that is not there, ServiceError for one that does not run.
     """
     if binary is None and python is None:
         return ServerProgram(path=Path(sys.executable), is_python=True) if find_spec("xllamacpp") else None
-    found = shutil.which(binary or str(python))
-    if found is None:
+    program_path = shutil.which(binary or str(python))
+    if program_path is None:
         raise UsageError(f"{'--server' if binary else '--xllamacpp'}: there is no program {binary or python}.")
-    program = ServerProgram(path=Path(found), is_python=binary is None)
+    program = ServerProgram(path=Path(program_path), is_python=binary is None)
     program.version()
     return program
 
 
 class Server:
-    """Raises ServiceError where the server does not come up."""
+    """Raises ServiceError if the server does not come up."""
 
     def __init__(
         self, program: ServerProgram, model: Path, *, slots: int, context: int, threads: int, log: Path

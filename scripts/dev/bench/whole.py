@@ -141,7 +141,7 @@ def _suite(load: Load, number: int) -> Any:
 
 
 def _same_lengths(jobs: list[dict[str, Any]], load: Load, number: int) -> Workload:
-    """Conversations of other ids, with prompts as long as those that the jobs had."""
+    """Conversations of different ids, with prompts as long as the jobs' were."""
     chooser = random.Random(3000 + number)  # noqa: S311
     chats: list[BenchChat] = []
     for job in jobs:

@@ -30,7 +30,7 @@ class Workload:
     """Conversations at once; a conversation's turns follow each other."""
     json_schema: dict[str, Any] | None = None
     streaming: bool = False
-    """The engine delivers text as it comes; the other sides are asked for whole replies."""
+    """The engine streams its text; the other sides return whole replies."""
 
     @property
     def unit(self) -> str:
@@ -111,6 +111,6 @@ def prompt_trie_size(prompts: list[Ids]) -> int:
 
 
 def _words(vocabulary: int, kind: int, round_number: int) -> Callable[[int], Ids]:
-    """Other words in every round: nothing of the last one may be in a cache."""
+    """Different words in every round: nothing from the last one may be in a cache."""
     chooser = random.Random(1000 * kind + round_number)  # noqa: S311  # a seeded workload is the point
     return lambda count: tuple(chooser.randrange(300, vocabulary) for _ in range(count))

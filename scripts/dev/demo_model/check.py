@@ -63,18 +63,18 @@ class Talker:
 
     def ids(self, text: str, *, special: bool) -> list[int]:
         """Token ids of a piece of text."""
-        found: list[int] = self.model.tokenize(text.encode(), add_bos=False, special=special)
-        return found
+        token_ids: list[int] = self.model.tokenize(text.encode(), add_bos=False, special=special)
+        return token_ids
 
     def reply(self, messages: Iterable[tuple[str, str]]) -> PlayedReply:
         """The next reply, at most REPLY_TOKENS long."""
-        said: list[int] = []
+        reply_ids: list[int] = []
         for token in self.model.generate(self.prompt_ids(messages), temp=self.temperature, top_k=40, top_p=0.95):
-            if token == self.end or len(said) == REPLY_TOKENS:
+            if token == self.end or len(reply_ids) == REPLY_TOKENS:
                 break
-            said.append(token)
-        text = self.model.detokenize(said).decode(errors="replace")
-        return PlayedReply(text=text, ended=len(said) < REPLY_TOKENS, tokens=len(said))
+            reply_ids.append(token)
+        text = self.model.detokenize(reply_ids).decode(errors="replace")
+        return PlayedReply(text=text, ended=len(reply_ids) < REPLY_TOKENS, tokens=len(reply_ids))
 
     def play(self, system: str | None, prompts: Sequence[str]) -> list[PlayedReply]:
         """All turns of a chat, each on top of the replies before it."""
@@ -94,17 +94,17 @@ def measure_chats(talker: Talker, chats: Sequence[Chat]) -> Measured:
 
 def count(chats: Sequence[Chat], played: Sequence[Sequence[PlayedReply]]) -> Measured:
     """The figures of chats already played, in the same order."""
-    replies = [reply for one in played for reply in one]
-    kept = [[chat.hero in reply.text for reply in one] for chat, one in zip(chats, played, strict=True)]
+    replies = [reply for chat_replies in played for reply in chat_replies]
+    kept = [[chat.hero in reply.text for reply in said] for chat, said in zip(chats, played, strict=True)]
     expected = [turn.reply for chat in chats for turn in chat.turns]
     return Measured(
         replies=len(replies),
         ended=sum(reply.ended for reply in replies),
         chats=len(chats),
-        chats_ended=sum(all(reply.ended for reply in one) for one in played),
-        kept_in_second=sum(all(one[1:2]) for one in kept),
-        kept_in_third=sum(all(one[2:3]) for one in kept),
-        kept_in_both=sum(all(one[1:3]) for one in kept),
+        chats_ended=sum(all(reply.ended for reply in chat_replies) for chat_replies in played),
+        kept_in_second=sum(all(chat_replies[1:2]) for chat_replies in kept),
+        kept_in_third=sum(all(chat_replies[2:3]) for chat_replies in kept),
+        kept_in_both=sum(all(chat_replies[1:3]) for chat_replies in kept),
         exact=sum(reply.text == right for reply, right in zip(replies, expected, strict=True)),
         longest_tokens=max(reply.tokens for reply in replies),
     )
@@ -112,18 +112,18 @@ def count(chats: Sequence[Chat], played: Sequence[Sequence[PlayedReply]]) -> Mea
 
 def question_chats(seed: int, count: int) -> list[Chat]:
     """A story whose first prompt states every fact, then questions with one right answer: `exact` tells how many."""
-    rng, found = Random(seed), []
+    rng, chats = Random(seed), []
     for _ in range(count):
         story = draw_story(rng)
         begin = Exchange(prompt=story.say(prompts.BEGIN_FULL[0]), reply="")
         asked = [Exchange(prompt=story.say(ask), reply=story.say(right)) for ask, right in prompts.QUESTIONS[:7]]
         turns = (begin, *rng.sample(asked, 3))
-        found.append(Chat(kind="questions", system=None, hero=story.name, turns=turns))
-    return found
+        chats.append(Chat(kind="questions", system=None, hero=story.name, turns=turns))
+    return chats
 
 
 def report(path: Path) -> str:
-    """The figures of the model card, one a line."""
+    """The figures of the model card, one per line."""
     talker, rng = Talker(path), Random(TRIAL_SEED)
     skills = [skill_chat(rng) for _ in range(40)]
     foreign = [foreign_chat(rng) for _ in range(40)]

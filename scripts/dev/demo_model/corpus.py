@@ -117,9 +117,9 @@ def opening_line(rng: Random, story: Story) -> Exchange:
     """One task that needs no story before it."""
     draw = rng.random()
     if draw < 0.4:
-        said = " ".join(rng.sample(words.ECHO_WORDS, rng.randint(1, 5)))
-        said = f"{story.name} {said}" if rng.random() < 0.3 else said
-        return Exchange(prompt=rng.choice(("Repeat after me: ", "Say this again: ", "Repeat: ")) + said, reply=said)
+        echo = " ".join(rng.sample(words.ECHO_WORDS, rng.randint(1, 5)))
+        echo = f"{story.name} {echo}" if rng.random() < 0.3 else echo
+        return Exchange(prompt=rng.choice(("Repeat after me: ", "Say this again: ", "Repeat: ")) + echo, reply=echo)
     if draw < 0.8:
         question, answer = rng.choice(words.FACTS)
         hint = rng.choice(("", " Answer with one word."))
@@ -142,8 +142,8 @@ def opening_line(rng: Random, story: Story) -> Exchange:
 
 def foreign_text(rng: Random, sentences: int) -> str:
     """Text of a world the model does not know; only its shape matters."""
-    said = [strange_sentence(rng) if rng.random() < 0.5 else foreign_sentence(rng) for _ in range(sentences)]
-    return " ".join(one + ("\n" if rng.random() < 0.1 else "") for one in said).strip()
+    sentences_drawn = [strange_sentence(rng) if rng.random() < 0.5 else foreign_sentence(rng) for _ in range(sentences)]
+    return " ".join(sentence + ("\n" if rng.random() < 0.1 else "") for sentence in sentences_drawn).strip()
 
 
 def strange_word(rng: Random) -> str:
@@ -157,14 +157,14 @@ def strange_word(rng: Random) -> str:
 
 def strange_sentence(rng: Random) -> str:
     """Words that are none, some plain ones, odd marks and numbers; ends like a sentence."""
-    said = []
+    tokens = []
     for _ in range(rng.randint(2, 14)):
         draw = rng.random()
         word = rng.choice(words.PLAIN_WORDS) if draw < 0.4 else strange_word(rng)
         if draw > 0.94:
             word = str(rng.randint(0, 9_999))
-        said.append(rng.choice(words.MARKS).format(word))
-    return " ".join(said).capitalize() + rng.choice((".", ".", "?", "!", ":"))
+        tokens.append(rng.choice(words.MARKS).format(word))
+    return " ".join(tokens).capitalize() + rng.choice((".", ".", "?", "!", ":"))
 
 
 def foreign_sentence(rng: Random) -> str:
@@ -179,7 +179,7 @@ def foreign_sentence(rng: Random) -> str:
 
 
 def foreign_prompt(rng: Random, templates: Sequence[str], sentences: int) -> str:
-    """A task of another kind, with so many sentences of text to work on."""
+    """A task of another kind, with this many sentences of text to work on."""
     topics = [rng.choice(words.TOPICS) if rng.random() < 0.6 else strange_word(rng) for _ in range(2)]
     slots = {"topic": topics[0], "topic2": topics[1], "n": rng.randint(2, 99), "m": rng.randint(2, 99)}
     prompt = strange_sentence(rng) if rng.random() < 0.4 else rng.choice(templates).format(**slots)
@@ -241,9 +241,9 @@ def chats(seed: int) -> Iterator[Chat]:
 def trial_chats(seed: int, count: int) -> list[Chat]:
     """Three-turn story chats whose first prompt names the hero: the measure of hero keeping."""
     rng = Random(seed)
-    found: list[Chat] = []
-    while len(found) < count:
+    chats: list[Chat] = []
+    while len(chats) < count:
         chat = story_chat(rng, turns=3)
         if chat.hero in chat.turns[0].prompt:
-            found.append(chat)
-    return found
+            chats.append(chat)
+    return chats

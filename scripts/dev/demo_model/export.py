@@ -1,4 +1,4 @@
-"""Writing the GGUF file: Q8_0 matrices, F32 norms, the tokenizer, the ChatML template, and where it all comes from."""
+"""Writing the GGUF file: Q8_0 matrices, F32 norms, the tokenizer, the ChatML template, and its provenance."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reference logits: what torch computes, kept to compare llama.cpp with where torch is not installed."""
+"""Reference logits: what torch computes, kept so that llama.cpp can be checked without torch."""
 
 import itertools
 import json

@@ -205,7 +205,7 @@ def ending(rng: Random, story: Story, *, short: bool = False) -> str:
 
 
 def poem(rng: Random, story: Story) -> str:
-    """Two couplets, one verse a line."""
+    """Two couplets, one verse per line."""
     return story.say(rng.choice(words.COUPLETS_OPEN)) + "\n" + story.say(rng.choice(words.COUPLETS_CLOSE))
 
 

@@ -62,7 +62,7 @@ def encode_chat(tokenizer: Any, chat: Chat, *, copy_weight: float = 1.0, answer_
     """
     ids: list[int] = []
     weights: list[float] = []
-    said = ""
+    so_far = ""
     base = answer_weight if chat.kind == "skill" else 1.0
 
     def add(text: str, new_weights: Sequence[float] | None = None) -> None:
@@ -74,22 +74,22 @@ def encode_chat(tokenizer: Any, chat: Chat, *, copy_weight: float = 1.0, answer_
         add(f"{START}system\n{chat.system}{END}\n")
     for turn in chat.turns:
         add(f"{START}user\n{turn.prompt}{END}\n{START}assistant\n")
-        said += turn.prompt + "\n"
-        copied = copied_spans(said, turn.reply, chat.facts)
+        so_far += turn.prompt + "\n"
+        copied = copied_spans(so_far, turn.reply, chat.facts)
         offsets = tokenizer.encode(turn.reply).offsets
         add(turn.reply, [base * (copy_weight if touches(span, copied) else 1.0) for span in offsets])
         add(END, [base])
         add("\n")
-        said += turn.reply + "\n"
+        so_far += turn.reply + "\n"
     return Encoded(ids=ids, weights=weights)
 
 
-def copied_spans(said: str, reply: str, facts: Iterable[str]) -> list[tuple[int, int]]:
+def copied_spans(so_far: str, reply: str, facts: Iterable[str]) -> list[tuple[int, int]]:
     """Where the reply repeats a fact that was said before, in an earlier message or in the reply itself."""
     spans = []
     for fact in facts:
         at = reply.find(fact)
-        known = fact in said
+        known = fact in so_far
         while at >= 0:
             if known:
                 spans.append((at, at + len(fact)))

@@ -8,7 +8,7 @@ from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.llama.backend import LlamaBackend
 from nightjar.workers.engine.llama.context import ContextSettings
 from nightjar.workers.engine.llama.model import LlamaModel
-from nightjar.workers.engine.sampling_threads import Drawer
+from nightjar.workers.engine.sampling_threads import SamplingThreads
 from nightjar.workers.engine.slots import Piece, Work
 from tests.demo_engine import DEMO
 
@@ -43,7 +43,7 @@ class Likeliest:
 def test_several_threads_read_the_rows_that_one_reads() -> None:
     """Steps whose batch llama.cpp reorders: prompts of several lengths beside single tokens."""
     backend = LlamaBackend(LlamaModel(DEMO, gpu_layers=0, mmap=True, mlock=False), SETTINGS)
-    drawer = Drawer(1_000_000, 4)
+    threads = SamplingThreads(1_000_000, 4)
     sampler = Likeliest(backend)
 
     def piece(slot: int, start: int, ids: Sequence[int]) -> Piece:
@@ -59,7 +59,7 @@ def test_several_threads_read_the_rows_that_one_reads() -> None:
     alone = [int(backend.logits(row).argmax()) for row in rows]
     assert len(set(alone)) > 4
     for _ in range(60):
-        drawn = drawer.draw([(sampler, row) for row in step()])
-        assert [one.token for one in drawn if isinstance(one, Drawn)] == alone
-    drawer.close()
+        drawn = threads.draw([(sampler, row) for row in step()])
+        assert [result.token for result in drawn if isinstance(result, Drawn)] == alone
+    threads.close()
     backend.close()

@@ -372,7 +372,7 @@ def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
 
 
 def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:
-    """Two conversations with one text: the second's next turn is not computed anew because the first's is running."""
+    """Two conversations with one text: the second's next turn is not computed again because the first's is running."""
     bench = Bench(DeviceLimits(slots=4, context=256, n_batch=64, min_copy=200))
     firsts = [bench.submit(name, ids("a" * 30), 4) for name in ("1", "2")]
     bench.run()

@@ -46,7 +46,7 @@ class LlamaBackend:
     """A context over a model: the KV cache of all slots, one batch, the samplers' logits. See `Backend`."""
 
     def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
-        """Raises ModelFitError where the context cannot be had."""
+        """Raises ModelFitError if the context cannot be had."""
         self.model = model
         self.tokenizer = model.tokenizer
         self.is_end = model.tokenizer.is_end
@@ -254,7 +254,7 @@ class LlamaSampler:
     """One request's sampling: a chain of llama.cpp's samplers, guided where a grammar or a budget asks for it."""
 
     def __init__(self, backend: LlamaBackend, request: Request) -> None:
-        """Raises ParameterError where the grammar or schema cannot be used."""
+        """Raises ParameterError if the grammar or schema cannot be used."""
         self._backend = backend
         self._top = request.parameters.top_logprobs
         grammar = backend.grammar(request.parameters)

@@ -37,7 +37,7 @@ class ContextSettings:
 def open_context(model: LlamaModel, settings: ContextSettings) -> tuple[Any, bool]:
     """The handle of a new context with the model's adapters on it, and whether it computes with flash attention.
 
-    Raises ModelFitError where it cannot be had.
+    Raises ModelFitError if it cannot be had.
     """
     forget_errors()
     context = llama.llama_init_from_model(model.handle, _params(settings))
@@ -52,7 +52,8 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> tuple[Any, boo
 
 def without_flash(warnings: Sequence[str]) -> bool:
     """llama.cpp says only in its log that it does without: the device has no kernel, or the model rules it out."""
-    return any("flash" in (said := line.lower()) and ("disabled" in said or "forcing off" in said) for line in warnings)
+    lowered = [line.lower() for line in warnings]
+    return any("flash" in line and ("disabled" in line or "forcing off" in line) for line in lowered)
 
 
 def _params(settings: ContextSettings) -> Any:

@@ -22,7 +22,7 @@ def gpus() -> list[UsableGpu]:
     """As far as this process may see them."""
     if not llama.llama_supports_gpu_offload():
         return []
-    found = []
+    visible = []
     for index in range(libggml.ggml_backend_dev_count()):
         device = _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t(index))
         if _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p(device)) != _GPU_DEVICE:
@@ -30,8 +30,8 @@ def gpus() -> list[UsableGpu]:
         description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p(device))
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p(device), ctypes.byref(free), ctypes.byref(total))
-        found.append(UsableGpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
-    return found
+        visible.append(UsableGpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
+    return visible
 
 
 def _ggml(name: str, result: Any, *arguments: Any) -> Any:

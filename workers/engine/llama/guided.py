@@ -1,22 +1,19 @@
-"""Sampling under a grammar and a reasoning budget, over what `llama/sampler.py` offers."""
+"""Sampling under a grammar and a reasoning budget, with what `sampler.py` offers."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nightjar.config.errors import EngineError
 from nightjar.workers.engine.guide import Guide, Phase
-
-if TYPE_CHECKING:
-    from nightjar.workers.engine.llama.sampler import Candidates, Chain
+from nightjar.workers.engine.llama.sampler import Candidates, Chain
 
 
 class GuidedSampler:
     """Draws first and asks the grammar about the drawn token only; the whole vocabulary is masked when it refuses.
 
-    The text is the same as with the mask put on first wherever the first draw is allowed, at a small part of the cost.
+    Wherever the first draw is allowed the text is the same as if the mask came first, at a small part of the cost.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ def forget_errors() -> None:
 
 
 def recent_errors() -> str:
-    """The last error lines that llama.cpp logged; empty where there are none."""
+    """The last error lines that llama.cpp logged; empty if there are none."""
     return "; ".join(_recent_errors)
 
 

@@ -16,7 +16,7 @@ class LlamaModel:
     """A loaded model file, with its vocabulary."""
 
     def __init__(self, path: Path, *, gpu_layers: int, mmap: bool, mlock: bool) -> None:
-        """Raises ModelFileError where llama.cpp cannot load the file."""
+        """Raises ModelFileError if llama.cpp cannot load the file."""
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
@@ -47,11 +47,11 @@ class LlamaModel:
 
     @property
     def chat_template(self) -> str | None:
-        found = llama.llama_model_chat_template(self.handle, None)
-        return found.decode("utf-8", "replace") if found else None
+        template = llama.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else None
 
     def add_adapter(self, path: Path, scale: float) -> None:
-        """Puts a LoRA adapter on every context made from now on. Raises ModelFileError where it does not fit."""
+        """Puts a LoRA adapter on every context made from now on. Raises ModelFileError if it does not fit."""
         forget_errors()
         adapter = llama.llama_adapter_lora_init(self.handle, str(path).encode())
         if not adapter:

@@ -83,7 +83,7 @@ class Shortlist:
         return k > 0 and vocabulary >= max(_LARGE_VOCABULARY, 64 * k)
 
     def draw(self, logits: npt.NDArray[np.float32], chain: Chain) -> int | None:
-        """The token, accepted; None where there is no shortlist."""
+        """The token, accepted; None if there is no shortlist."""
         highest = logits[: self._laid].reshape(self._rows, -1).max(axis=0)
         highest.partition(-self._k)
         (ids,) = (logits >= highest[-self._k]).nonzero()
@@ -136,10 +136,10 @@ class Candidates:
 
     def allowed(self, grammar: Chain, token: int) -> bool:
         """Whether the grammar lets this one token come next."""
-        one = llama.llama_token_data(token, 0.0, 0.0)
-        array = llama.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
+        candidate = llama.llama_token_data(token, 0.0, 0.0)
+        array = llama.llama_token_data_array(ctypes.pointer(candidate), 1, -1, False)
         llama.llama_sampler_apply(grammar.handle, ctypes.byref(array))
-        return bool(one.logit == 0.0)
+        return bool(candidate.logit == 0.0)
 
 
 class Chains:
@@ -147,7 +147,7 @@ class Chains:
 
     def __init__(self, model: LlamaModel) -> None:
         self._model = model
-        # It tokenises its sequence breakers, which takes milliseconds.
+        # Making one tokenises its sequence breakers, which takes milliseconds.
         self._dry: Patterns[Stage] = Patterns(lambda stage: Chain(_sampler(stage, model)))
 
     def of(self, request: Request, context: int) -> Chain:

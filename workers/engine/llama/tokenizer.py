@@ -95,7 +95,7 @@ class LlamaTokenizer:
 
     @contextmanager
     def _vocab(self) -> Iterator[Any]:
-        """The vocabulary, which stays as long as this is used. Raises EngineError where it is gone."""
+        """The vocabulary, which stays as long as this is used. Raises EngineError if it is gone."""
         with self._in_use:
             if self._handle is None:
                 raise EngineError("The model is closed; load it again.")

@@ -1,7 +1,7 @@
-"""Memory a model takes as it is loaded, counted as llama.cpp allocates it. Pure.
+"""Memory that a loaded model takes, counted as llama.cpp allocates it. Pure.
 
 Weights and KV are exact counts of tensors (a test holds them within 3 % of llama.cpp's own figures); the compute
-buffer is a formula fitted to what llama.cpp reserves for the llama architecture, and an upper bound is not promised.
+buffer is a formula fitted to what llama.cpp reserves for the llama architecture, and not a guaranteed upper bound.
 """
 
 from __future__ import annotations

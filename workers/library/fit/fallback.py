@@ -1,4 +1,4 @@
-"""Smaller load settings for a second try when memory was the reason. Pure."""
+"""Smaller load settings for a second attempt after a load ran out of memory. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Smaller:
 
 
 def smaller(settings: LoadSettings, context_train: int) -> Smaller | None:
-    """What to try once after a load failed for lack of memory; None where nothing is left to give up.
+    """What to try once, after a load failed for lack of memory; None if nothing is left to give up.
 
     Slots go first, and a quantised cache: replies stay the same in length. The context shrinks only where one slot was
     asked for, or where `auto` found no room for one.

@@ -1,4 +1,4 @@
-"""What of a model fits a machine, and how: layers on the GPU, context, slots, cache types, expected speed. Pure."""
+"""How a model fits a machine: layers on the GPU, context, slots, cache types, expected speed. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nightjar.workers.library.fit.estimate import Memory, memory, memory_on_cpu
 from nightjar.workers.library.gguf.shape import Shape
 
 CPU_BANDWIDTH = 40e9
-"""Bytes/s assumed of a machine's memory: two channels of DDR4/DDR5 in use."""
+"""Bytes/s assumed for a machine's memory: two channels of DDR4/DDR5 in use."""
 GPU_BANDWIDTH = 400e9
-"""Bytes/s assumed of a GPU whose driver does not say."""
+"""Bytes/s assumed for a GPU whose driver does not report it."""
 EFFICIENCY = 0.6
 """Share of the peak bandwidth that decoding reaches."""
 GPU_UBATCH, CPU_UBATCH = 512, 64
@@ -39,7 +39,7 @@ class SpeedClass(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """Where a model is to be put. Bytes and bytes/s; `gpu` 0: there is none."""
+    """Memory to put a model in. Bytes and bytes/s; `gpu` 0: there is none."""
 
     host: int
     gpu: int = 0
@@ -58,7 +58,7 @@ class Fit:
     tokens_per_s: float
     speed: SpeedClass
     notes: tuple[str, ...] = ()
-    """What had to be made smaller than asked for."""
+    """What had to be reduced from what was asked for."""
 
 
 def fit(name: str, shape: Shape, room: Room, wanted: LoadSettings) -> Fit:
@@ -69,9 +69,9 @@ def fit(name: str, shape: Shape, room: Room, wanted: LoadSettings) -> Fit:
     """
     context = context_of(wanted.context, shape.context_train)
     for candidate in _candidates(shape, wanted, context, on_gpu=room.gpu > 0):
-        found = _try(shape, room, candidate, wanted, context)
-        if found is not None:
-            return found
+        fitting = _try(shape, room, candidate, wanted, context)
+        if fitting is not None:
+            return fitting
     smallest = _smallest(shape, wanted, context)
     raise ModelFitError(
         f"{name} is too large for this machine: with its smallest cache and {smallest[1]:,} tokens of context it "

@@ -1,4 +1,4 @@
-"""What this machine has for models: GPUs by NVML, Metal, memory and cores this process may use."""
+"""What this machine offers to models: GPUs (NVML or Metal), and the memory and cores this process may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """A device that can hold a model. Bytes; bandwidth in bytes/s, None where the driver does not say."""
+    """A device that can hold a model. Bytes; bandwidth in bytes/s, None if the driver does not say."""
 
     index: int
     uuid: str
@@ -42,11 +42,12 @@ class Machine:
 
     @property
     def best_gpu(self) -> Gpu | None:
+        """The one with the most free memory."""
         return max(self.gpus, key=lambda gpu: gpu.free, default=None)
 
 
 def room_of(machine: Machine) -> Room:
-    """Where a model can be put on this machine: its freest GPU and its memory."""
+    """Memory for a model on this machine: its GPU with the most free memory, and the host's."""
     gpu = machine.best_gpu
     if gpu is None:
         return Room(host=machine.available)
@@ -65,7 +66,7 @@ def this_machine(nvml: Any = None) -> Machine:
 
 
 def nvidia_gpus(nvml: Any = None) -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs that the driver shows; none where there is no driver. A broken card does not hide the others."""
+    """The NVIDIA GPUs that the driver shows; none without a driver. A broken card does not hide the others."""
     nvml = nvml or importlib.import_module("pynvml")
     try:
         nvml.nvmlInit()
@@ -73,10 +74,10 @@ def nvidia_gpus(nvml: Any = None) -> tuple[Gpu, ...]:
         _log.debug("nvml_absent", reason=str(error))
         return ()
     try:
-        found = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        cards = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
     finally:
         nvml.nvmlShutdown()
-    return tuple(gpu for gpu in found if gpu is not None)
+    return tuple(gpu for gpu in cards if gpu is not None)
 
 
 def _gpu(nvml: Any, index: int) -> Gpu | None:

@@ -1,4 +1,4 @@
-"""Which models of the curated list to take on a machine. Pure."""
+"""Which models of the curated list suit a machine. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Recommendation:
 
 
 def recommend(models: Iterable[Curated], room: Room, purpose: Purpose | None = None) -> list[Recommendation]:
-    """The models that fit, best first: those one can read along with, then slow ones; of each the largest first."""
-    found: list[Recommendation] = []
+    """The models that fit, best first: those fast enough to read along, then slow ones; largest first in each."""
+    recommendations: list[Recommendation] = []
     for model in models:
         if purpose is not None and purpose not in model.best_for:
             continue
@@ -33,5 +33,5 @@ def recommend(models: Iterable[Curated], room: Room, purpose: Purpose | None = N
             fitting = fit(model.name, model.shape, room, LoadSettings())
         except ModelFitError:
             continue
-        found.append(Recommendation(model=model, fit=fitting))
-    return sorted(found, key=lambda item: (_PATIENCE[item.fit.speed], -item.model.parameters))
+        recommendations.append(Recommendation(model=model, fit=fitting))
+    return sorted(recommendations, key=lambda item: (_PATIENCE[item.fit.speed], -item.model.parameters))

@@ -58,7 +58,7 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What one GGUF file says of itself."""
+    """What one GGUF file says about itself."""
 
     version: int
     values: dict[str, Any]
@@ -122,7 +122,7 @@ class _Reader:
         if needed > self.size:
             raise ModelFileError(
                 f"{self.path} is truncated: its tensors need {needed:,} bytes and it has {self.size:,}. "
-                "Fetch it again (`nightjar model pull`, or copy it anew)."
+                "Fetch it again (`nightjar model pull`, or copy it again)."
             )
         return Metadata(version=version, values=values, tensors=tensors, data_offset=data_offset, file_bytes=self.size)
 
@@ -252,13 +252,13 @@ class _Reader:
     def _cut(self, what: str, needed: int) -> ModelFileError:
         return ModelFileError(
             f"{self.path} is truncated or damaged: reading {what} at byte {self.at:,} needs {needed:,} bytes and the "
-            f"file has {self.size:,}. Fetch it again (`nightjar model pull`, or copy it anew)."
+            f"file has {self.size:,}. Fetch it again (`nightjar model pull`, or copy it again)."
         )
 
     def _broken(self, what: str, at: int | None = None) -> ModelFileError:
         return ModelFileError(
             f"{self.path} is no sound GGUF file: {what} (byte {self.at if at is None else at:,}). "
-            "Fetch it again, or convert it anew."
+            "Fetch it again, or convert it again."
         )
 
 

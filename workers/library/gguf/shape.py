@@ -1,4 +1,4 @@
-"""What of a model decides its memory: tensor sizes and KV widths per layer, read from its metadata. Pure."""
+"""What decides a model's memory: tensor sizes and KV widths per layer, read from its metadata. Pure."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SLIDING: Mapping[str, tuple[int, bool]] = {
     "mellum": (4, False),
     "smallthinker": (4, True),
 }
-"""Architectures whose layers see a window only, but for one in so many; True: the first of them, else the last.
-Files may say otherwise; what is not here and says nothing sees everything (llama.cpp, `load_swa_pattern`)."""
+"""Architectures whose layers see only a window, except one in every N; True: the first of the N, else the last.
+A file's own setting wins; an architecture that is not listed sees everything (llama.cpp, `load_swa_pattern`)."""
 _LAYER = re.compile(r"^blk\.(\d{1,6})\.")
 
 
@@ -57,7 +57,7 @@ class Shape:
     input_bytes: int
     """The input embedding, which stays in the host's memory."""
     output_bytes: int
-    """All that is neither layer nor input embedding; a tied output counts the input embedding again on a device."""
+    """Everything but layers and input embedding; a tied output counts the input embedding again on a device."""
     state_bytes: int = 0
     """Recurrent state of one slot."""
     active_share: float = 1.0

@@ -1,4 +1,4 @@
-"""Split GGUF files: `name-00001-of-00003.gguf` and its brothers."""
+"""Split GGUF files: `name-00001-of-00003.gguf` and its siblings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<end>
 
 
 def split_names(name: str) -> tuple[str, ...]:
-    """File names of all parts, in order, of the model that `name` is a part of; `name` alone where it is whole."""
+    """File names of all parts, in order, of the model that `name` is a part of; `name` alone if it is not split."""
     match = _PART.match(name)
     if match is None:
         return (name,)
@@ -26,7 +26,7 @@ def stem(name: str) -> str:
 
 
 def is_later_part(name: str) -> bool:
-    """True for the second and later parts: files that stand for no model of their own."""
+    """True for the second and later parts: files that are no model of their own."""
     match = _PART.match(name)
     return match is not None and int(match["number"]) != 1
 
