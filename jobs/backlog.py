@@ -1,4 +1,4 @@
-"""What is waiting: the dispatcher's and the burst worker's questions to MongoDB. All are answered from indexes."""
+"""What is waiting, and who is there to take it: what dispatcher and workers ask MongoDB, answered from indexes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.retry import Counters, RetryLimits
-from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus
+from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
-LIVE_BEAT_S = 15.0
-"""A worker whose last beat is older than this is not counted on."""
+LIMITS = ("max_tries", "max_lapses", "max_crashes")
 _DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
 
 
@@ -27,7 +27,6 @@ class RunInWork:
     """Those that reply, those that judge, and the one that embeds."""
     jobs_total: int
     planned: bool
-    has_rubric: bool
     fail_on_error: float | None
 
 
@@ -42,6 +41,14 @@ class HeldJob:
     counters: Counters
 
 
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """One model's jobs in working runs."""
+
+    due: int = 0
+    running: int = 0
+
+
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
     fields = "name status priority models.name judges check.judges embed_model jobs_total planned fail_on_error".split()
@@ -49,7 +56,7 @@ async def runs_in_work(database: Database) -> list[RunInWork]:
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
             {"$sort": {"priority": -1, "created_at": 1}},
-            {"$project": {**dict.fromkeys(fields, 1), "has_rubric": {"$ne": [{"$ifNull": ["$rubric", None]}, None]}}},
+            {"$project": dict.fromkeys(fields, 1)},
         ]
     )
     return [_run_in_work(row) async for row in await cursor]
@@ -82,21 +89,27 @@ async def owned(worker: str, database: Database) -> list[HeldJob]:
 
 
 async def limits(run: str, database: Database) -> RetryLimits:
-    """How often a run's jobs may fail."""
-    fields = ("max_tries", "max_lapses", "max_crashes")
-    row = await database.runs.find_one({"_id": run}, dict.fromkeys(fields, 1)) or {}
+    """How often each of a run's jobs may fail."""
+    row = await database.runs.find_one({"_id": run}, dict.fromkeys(LIMITS, 1)) or {}
     return RetryLimits(
         max_tries=row.get("max_tries", 3), max_lapses=row.get("max_lapses", 20), max_crashes=row.get("max_crashes", 2)
     )
 
 
-async def has_open_jobs(run: str, database: Database) -> bool:
-    """True while a job of the run is PENDING or RUNNING."""
-    return await database.jobs.find_one({"run": run, "status": {"$in": OPEN}}, {"_id": 1}) is not None
+async def run_states(runs: Iterable[str], database: Database) -> dict[str, Row]:
+    """What may change of runs while workers serve them, by run id: status and limits. A removed run is left out."""
+    fields = dict.fromkeys(("status", "status_reason", *LIMITS), 1)
+    return {row["_id"]: row async for row in database.runs.find({"_id": {"$in": list(runs)}}, fields)}
+
+
+async def has_open_jobs(run: str, database: Database, *, model: str | None = None) -> bool:
+    """True while a job of the run, or of one of its models, is PENDING or RUNNING."""
+    query: Row = {"run": run, "status": {"$in": OPEN}} | ({} if model is None else {"model": model})
+    return await database.jobs.find_one(query, {"_id": 1}) is not None
 
 
 async def dead_jobs(run: str, database: Database) -> int:
-    """Replies that failed for good. A judge that fails is told in the report and stops no run."""
+    """Reply jobs that failed for good. A judge that fails is named in the report and stops no run."""
     return await database.jobs.count_documents({"run": run, "status": JobStatus.DEAD, "kind": JobKind.REPLY})
 
 
@@ -117,10 +130,30 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
 
 
 async def live_slots(database: Database) -> dict[str, int]:
-    """Slots of the ready workers of each model whose beat is fresh."""
-    fresh = {"$expr": {"$gt": ["$beat_at", {"$subtract": ["$$NOW", round(LIVE_BEAT_S * 1000)]}]}}
-    groups = [{"$match": {"state": "ready", **fresh}}, {"$group": {"_id": "$model", "slots": {"$sum": "$slots"}}}]
+    """Slots of the workers of each model that are alive and ready."""
+    ready: Row = {"state": WorkerStatus.READY, **heard_of()}
+    groups = [{"$match": ready}, {"$group": {"_id": "$model", "slots": {"$sum": "$slots"}}}]
     return {row["_id"]: row["slots"] async for row in await database.workers.aggregate(groups)}
+
+
+async def live_workers(database: Database) -> dict[str, int]:
+    """How many workers of each model are alive and serve it or load it."""
+    serving: Row = {"state": {"$in": [WorkerStatus.LOADING, WorkerStatus.READY]}, **heard_of()}
+    groups = [{"$match": serving}, {"$group": {"_id": "$model", "workers": {"$sum": 1}}}]
+    return {row["_id"]: row["workers"] async for row in await database.workers.aggregate(groups)}
+
+
+async def waiting_jobs(database: Database) -> dict[str, Waiting]:
+    """The jobs of working runs by model: due now, and running."""
+    runs = [row["_id"] async for row in database.runs.find({"status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})]
+    due: Row = {"status": JobStatus.PENDING, **_DUE}
+    jobs: Row = {"run": {"$in": runs}, "$or": [due, {"status": JobStatus.RUNNING}]}
+    running = {"$cond": [{"$eq": ["$status", JobStatus.RUNNING]}, 1, 0]}
+    groups = [{"$match": jobs}, {"$group": {"_id": "$model", "jobs": {"$sum": 1}, "running": {"$sum": running}}}]
+    return {
+        row["_id"]: Waiting(due=row["jobs"] - row["running"], running=row["running"])
+        async for row in await database.jobs.aggregate(groups)
+    }
 
 
 _LAPSED_FIELDS = dict.fromkeys(("run", "fence", "owner", "tries", "lapses", "crashes"), 1)
@@ -143,6 +176,5 @@ def _run_in_work(row: Row) -> RunInWork:
         models=tuple(dict.fromkeys(models)),
         jobs_total=row["jobs_total"],
         planned=row["planned"],
-        has_rubric=row["has_rubric"],
         fail_on_error=row.get("fail_on_error"),
     )

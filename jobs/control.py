@@ -13,7 +13,6 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ownership import close_attempt
-from nightjar.jobs.pinned import pinned_runs
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
 
@@ -53,7 +52,7 @@ async def stop(run: Run, reason: str, database: Database, *, also: Row | None = 
 
 
 async def retry(run: Run, database: Database, *, reason: str | None = None) -> int:
-    """Gives every DEAD job (of that reason's beginning, where one is given) a fresh start; returns how many.
+    """Gives every DEAD job, or those whose reason begins with `reason`, a fresh start; returns how many.
 
     The turns a job has committed stay. A run that was DONE or STOPPED works again.
     """
@@ -73,7 +72,7 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
 
 
 async def remove_run(run: Run, database: Database) -> int:
-    """Deletes a run that works no more, with its jobs and scores; returns the number of jobs. Raises UsageError."""
+    """Deletes a run that has ended, with its jobs and scores; returns the number of jobs. Raises UsageError."""
     if run.status not in TERMINAL_RUNS:
         raise UsageError(f"Run {run.name!r} is {run.status}. Cancel it first: `nightjar run cancel {run.name}`.")
     if run.id in await pinned_runs(database):
@@ -88,6 +87,14 @@ async def remove_run(run: Run, database: Database) -> int:
     deleted = await database.jobs.delete_many({"run": run.id})
     await database.runs.delete_one({"_id": run.id})
     return deleted.deleted_count
+
+
+async def pinned_runs(database: Database) -> frozenset[str]:
+    """Ids of the runs that may not go: the baselines of suites, and the runs that schedules are compared with."""
+    baselines = {row["run"] async for row in database.raw["baselines"].find({}, {"run": 1})}
+    named = [name for name in await database.raw["schedules"].distinct("enqueue.baseline") if name]
+    query = {"$or": [{"name": {"$in": named}}, {"_id": {"$in": named}}]}
+    return frozenset(baselines | {row["_id"] async for row in database.runs.find(query, {"_id": 1})})
 
 
 async def move(

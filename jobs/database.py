@@ -20,6 +20,8 @@ from nightjar.config.errors import ServiceError, SettingsError
 from nightjar.config.redact import redact_text
 
 Row = dict[str, Any]
+DatabaseError = PyMongoError
+"""What the driver raises; those who use `jobs` need no driver of their own for it."""
 DUPLICATE_KEY = 11000
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer than this; a server that goes away is waited for that long."""
@@ -59,6 +61,11 @@ class Database:
         answer = await self.raw.command("hello")
         moment: datetime = answer["localTime"]  # naive: commands do not follow the client's tz_aware
         return moment.replace(tzinfo=UTC)
+
+    async def version(self) -> str | None:
+        """The server's version, where it tells."""
+        version: str | None = (await self.raw.command("buildInfo")).get("version")
+        return version
 
     async def close(self) -> None:
         await self.client.close()

@@ -12,10 +12,10 @@ from pymongo import ASCENDING, IndexModel
 from nightjar.config.errors import UsageError
 from nightjar.jobs.ending import Ending, GateVerdict
 from nightjar.jobs.models import LoadFacts, ModelFacts
-from nightjar.jobs.nights import Aggregates, Baseline, Delivery, Schedule
+from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
-from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus, WorkerStatus
 
 
 def utc_now() -> datetime:
@@ -277,8 +277,8 @@ class WorkerState(Document):
     host: str
     pid: int
     model: str
-    state: str
-    """loading, ready, draining, stalled, failed."""
+    state: WorkerStatus
+    """As it said itself, or its supervisor; how old that is tells what it is now."""
     reason: str | None = None
     load: LoadFacts | None = None
     device: str = ""
@@ -303,6 +303,21 @@ class WorkerState(Document):
     class Settings:
         name = "workers"
         indexes: ClassVar = [IndexModel([("beat_at", ASCENDING)])]
+
+
+class CrashDocument(Document):
+    """A worker process that died, as its supervisor saw it."""
+
+    worker: str
+    reason: str
+    held: list[str]
+    """Ids of the jobs that it held."""
+    stderr: str = ""
+    """The last of what it wrote."""
+    at: datetime
+
+    class Settings:
+        name = "crashes"
 
 
 class ScoreDocument(Document):
@@ -333,9 +348,11 @@ ALL: tuple[type[Document], ...] = (
     Job,
     PublishedModel,
     WorkerState,
+    CrashDocument,
     ScoreDocument,
     Schedule,
     Baseline,
     Delivery,
     Aggregates,
+    NightDocument,
 )

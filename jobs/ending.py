@@ -1,9 +1,10 @@
-"""How a run is to end: by when, what its numbers are held against, who is told; and how it did end. Pure."""
+"""How a run is to end: by when, what its numbers are compared with, who is told; and how it did end. Pure."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,10 +15,12 @@ from pydantic import BaseModel, ConfigDict
 from nightjar.jobs.states import RunStatus
 
 DEADLINE = "deadline"
-"""How the reason of a run begins that was stopped at its deadline."""
+"""The beginning of the reason of a run that was stopped at its deadline."""
 
 
 class GateKind(StrEnum):
+    """The option that asks for the gate."""
+
     BELOW = "--fail-below"
     REGRESSION = "--fail-on-regression"
     MISSING = "--max-missing"
@@ -39,6 +42,8 @@ class Gate(BaseModel):
 
 
 class GateOutcome(StrEnum):
+    """What a gate said."""
+
     PASSED = "passed"
     TRIPPED = "tripped"
     INCONCLUSIVE = "inconclusive"
@@ -46,6 +51,8 @@ class GateOutcome(StrEnum):
 
 
 class GateResult(BaseModel):
+    """What one gate said of one model."""
+
     model_config = ConfigDict(frozen=True)
 
     gate: Gate
@@ -55,6 +62,7 @@ class GateResult(BaseModel):
     reason: str
 
     def sentence(self) -> str:
+        """For a person: which gate, what it said of which model, and why."""
         return f"Gate {self.gate}: {self.outcome.value} for {self.about}: {self.reason}."
 
 
@@ -66,7 +74,7 @@ class GateVerdict(BaseModel):
     results: tuple[GateResult, ...]
     strict: bool = False
     baseline: str | None = None
-    """Name of the run it was held against."""
+    """Name of the run it was compared with."""
     at: datetime
 
     @property
@@ -76,9 +84,9 @@ class GateVerdict(BaseModel):
     @property
     def outcome(self) -> GateOutcome:
         """The worst of the results."""
-        found = {result.outcome for result in self.results}
+        outcomes = {result.outcome for result in self.results}
         return next(
-            (bad for bad in (GateOutcome.TRIPPED, GateOutcome.INCONCLUSIVE) if bad in found), GateOutcome.PASSED
+            (bad for bad in (GateOutcome.TRIPPED, GateOutcome.INCONCLUSIVE) if bad in outcomes), GateOutcome.PASSED
         )
 
     def reasons(self) -> list[str]:
@@ -97,12 +105,14 @@ class GateVerdict(BaseModel):
 
 
 def gates_failed(results: Sequence[GateResult], *, strict: bool) -> bool:
-    """Whether the exit code is 1."""
+    """Whether these results make the exit code 1."""
     bad = {GateOutcome.TRIPPED, GateOutcome.INCONCLUSIVE} if strict else {GateOutcome.TRIPPED}
     return any(result.outcome in bad for result in results)
 
 
 class HookKind(StrEnum):
+    """How somebody is told."""
+
     WEBHOOK = "webhook"
     MAIL = "mail"
     COMMAND = "command"
@@ -150,7 +160,7 @@ class Ending(BaseModel):
     gates: tuple[Gate, ...] = ()
     strict: bool = False
     baseline: str | None = None
-    """Name of a run to be held against; None: the suite's baseline."""
+    """Name of the run to be compared with; None: the suite's baseline."""
     deadline_at: datetime | None = None
     """The run is stopped then, with a partial report."""
     stalled_after_s: float | None = None
@@ -158,17 +168,30 @@ class Ending(BaseModel):
     """Of the report that is written at the end."""
     on_finish: tuple[Hook, ...] = ()
 
-    def shown(self) -> dict[str, Any]:
-        """For a person and for --json: gates and hooks as text, nothing secret."""
-        return {
-            "gates": [str(gate) for gate in self.gates],
-            "strict": self.strict,
-            "baseline": self.baseline,
-            "deadline_at": self.deadline_at,
-            "stalled_after_s": self.stalled_after_s,
-            "formats": list(self.formats),
-            "on_finish": [str(hook) for hook in self.on_finish],
-        }
+    def shown(self) -> EndingView:
+        """For a person and for --json."""
+        return EndingView(
+            gates=tuple(str(gate) for gate in self.gates),
+            strict=self.strict,
+            baseline=self.baseline,
+            deadline_at=self.deadline_at,
+            stalled_after_s=self.stalled_after_s,
+            formats=self.formats,
+            on_finish=tuple(str(hook) for hook in self.on_finish),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndingView:
+    """An ending with gates and hooks as text, nothing in it secret."""
+
+    gates: tuple[str, ...]
+    strict: bool
+    baseline: str | None
+    deadline_at: datetime | None
+    stalled_after_s: float | None
+    formats: tuple[str, ...]
+    on_finish: tuple[str, ...]
 
 
 def ended_how(status: RunStatus, reason: str | None, verdict: GateVerdict | None) -> Event | None:

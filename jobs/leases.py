@@ -1,4 +1,7 @@
-"""Named leases: one holder at a time, on MongoDB's clock. For a GPU, for a model's suspects, for closing a run."""
+"""Named leases: one holder at a time, on MongoDB's clock. For a GPU, for a model's suspects, for closing a run.
+
+Beside them the dispatchers' mark: any of them leaves it every few seconds, and it says that one is alive.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,10 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from nightjar.jobs.database import Database, Row
+
+DISPATCHER_MARK = "dispatcher"
+DISPATCHER_LIVE_S = 10.0
+"""How long a dispatcher's mark counts."""
 
 
 async def acquire(name: str, owner: str, duration_s: float, database: Database) -> bool:
@@ -57,6 +64,18 @@ async def hold(name: str, owner: str, duration_s: float, database: Database) -> 
         keeper.cancel()
         with contextlib.suppress(PyMongoError):
             await give_back(name, owner, database)
+
+
+async def mark_dispatcher(name: str, database: Database) -> None:
+    """One dispatcher's sign of life."""
+    until = {"$add": ["$$NOW", round(DISPATCHER_LIVE_S * 1000)]}
+    mark = {"owner": {"$literal": name}, "until": until}
+    await database.leases.update_one({"_id": DISPATCHER_MARK}, [{"$set": mark}], upsert=True)
+
+
+async def dispatcher_is_live(database: Database) -> bool:
+    """Whether any dispatcher has left its mark within the last seconds."""
+    return await holder(DISPATCHER_MARK, database) is not None
 
 
 async def _upsert(name: str, update: list[Row], database: Database) -> Row | None:

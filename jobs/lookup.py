@@ -23,18 +23,21 @@ async def find_run(name: str, database: Database) -> Run:
 
 async def find_suite(name: str, database: Database) -> SuiteVersion:
     """The newest version of a suite, or the one given as NAME@VERSION or by its digest. Raises UnknownNameError."""
-    base, at, version = name.rpartition("@")
-    if at and version.isdecimal():
-        found = await SuiteVersion.find_one({"name": base, "version": int(version)})
+    base, at, number = name.rpartition("@")
+    if at and number.isdecimal():
+        version = await SuiteVersion.find_one({"name": base, "version": int(number)})
     else:
-        found = await SuiteVersion.find({"name": name}).sort("-version").first_or_none()
-    found = found or await SuiteVersion.get(name) or await _by_prefix(SuiteVersion, name)
-    if found is None:
-        known = await _names(database.raw["suites"])
-        raise UnknownNameError(
-            "suite", name, known, "See `nightjar suite list`, or import one: `nightjar suite import`."
-        )
-    return found
+        version = await SuiteVersion.find({"name": name}).sort("-version").first_or_none()
+    version = version or await SuiteVersion.get(name) or await _by_prefix(SuiteVersion, name)
+    if version is None:
+        remedy = "See `nightjar suite list`, or import one: `nightjar suite import`."
+        raise UnknownNameError("suite", name, await suite_names(database), remedy)
+    return version
+
+
+async def suite_names(database: Database) -> list[str]:
+    """The names of all suites that were ever imported."""
+    return await _names(database.raw["suites"])
 
 
 async def find_job(run: Run, name: str, database: Database) -> Job:
@@ -62,7 +65,7 @@ async def _names(collection: Any) -> list[str]:
 async def _by_prefix(kind: type[Any], prefix: str, query: dict[str, Any] | None = None) -> Any:
     if len(prefix) < PREFIX_CHARS or not re.fullmatch("[0-9a-f]+", prefix):
         return None
-    found = await kind.find({**(query or {}), "_id": {"$regex": f"^{prefix}"}}).limit(2).to_list()
-    if len(found) > 1:
+    documents = await kind.find({**(query or {}), "_id": {"$regex": f"^{prefix}"}}).limit(2).to_list()
+    if len(documents) > 1:
         raise UsageError(f"{prefix!r} begins the ids of several {kind.Settings.name}. Give more of the id.")
-    return found[0] if found else None
+    return documents[0] if documents else None

@@ -5,6 +5,6 @@ Only this room imports pymongo, so that an in-memory database can stand in for i
 
 from pymongo import ReplaceOne, ReturnDocument, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-__all__ = ["AsyncCollection", "DuplicateKeyError", "PyMongoError", "ReplaceOne", "ReturnDocument", "WriteConcern"]
+__all__ = ["AsyncCollection", "DuplicateKeyError", "ReplaceOne", "ReturnDocument", "WriteConcern"]

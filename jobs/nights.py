@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from beanie import Document
+from pydantic import ConfigDict
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.jobs.ending import Event, Hook
@@ -134,3 +135,19 @@ class Aggregates(Document):
 
     class Settings:
         name = "aggregates"
+
+
+class NightDocument(Document):
+    """What the trend of a suite keeps of a finished run; `_id` is the run's id.
+
+    The other fields are those of `pipeline.report.data.night`, in the form that `version` names.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str  # type: ignore[assignment]
+    version: int
+    run: str
+
+    class Settings:
+        name = "nights"

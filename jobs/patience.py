@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,12 +9,11 @@ import structlog
 from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from nightjar.config.errors import NightjarError, ServiceError
+from nightjar.config.errors import ServiceError
 
 T = TypeVar("T")
 PATIENCE_S = 120.0
 """How long a write is tried again. Longer than a lease: the fence, not haste, keeps a late one harmless."""
-AWAY_PAUSE_S = 1.0
 _log = structlog.get_logger()
 
 
@@ -60,31 +57,6 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
         if not is_transient(error):
             raise
         raise ServiceError(f"MongoDB was away for more than {patience_s:.0f} s: {type(error).__name__}.") from error
-
-
-async def every(period_s: float, work: Callable[[], Awaitable[object]], stop: asyncio.Event, *, name: str) -> None:
-    """Does `work` again and again until `stop` is set; a server that is away is waited for, and said once.
-
-    Any error that does not pass by itself is raised.
-    """
-    hindered: str | None = None
-    while not stop.is_set():
-        pause_s = period_s
-        try:
-            await work()
-        except (PyMongoError, NightjarError) as error:
-            if not (is_transient(error) or getattr(error, "transient", False)):
-                raise
-            if hindered is None:
-                _log.warning("hindered", work=name, error=str(error))
-            hindered = type(error).__name__
-            pause_s = max(period_s, AWAY_PAUSE_S)
-        else:
-            if hindered is not None:
-                _log.info("works_again", work=name)
-            hindered = None
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s)
 
 
 def _note(state: RetryCallState) -> None:

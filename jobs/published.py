@@ -1,4 +1,4 @@
-"""Publishing model facts, so that hosts without the file can enqueue and dispatch."""
+"""Facts of models, published so that hosts without the file can enqueue and dispatch: who writes and reads them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ async def publish_model(
     )
 
 
+async def published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:
+    """What is published of these models, by name; a model that nobody published is left out."""
+    rows = database.raw["models"].find({"_id": {"$in": sorted(set(names))}})
+    return {row["_id"]: PublishedModel.model_validate(row) async for row in rows}
+
+
 async def known_facts(names: Iterable[str], known: Iterable[str], database: Database) -> dict[str, ModelFacts]:
     """Published facts by name; a model that has none must be among the `known` ones. Raises UnknownNameError."""
     names, known = list(names), set(known)
-    rows = database.raw["models"].find({"_id": {"$in": names}})
-    facts = {row["_id"]: PublishedModel.model_validate(row).facts async for row in rows}
+    facts = {name: model.facts for name, model in (await published(names, database)).items()}
     for name in names:
         if name not in facts and name not in known:
             remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."

@@ -1,7 +1,7 @@
 """The doorbell: one arq queue a model in Redis, telling workers which jobs are due. Losing it costs latency only.
 
 The only file that knows arq. The dispatcher rings with `Doorbell`, a worker listens with `listen`, which hands every
-entry to the worker's own tasks and has done with it: nothing that generates is ever arq's to cancel.
+entry to the worker's own tasks and is done with it: nothing that generates is ever arq's to cancel.
 
 An entry is (run, job id, fence), its arq id `{job}.{fence}`. Payloads are JSON. The dispatcher rings for the same jobs
 again and again, so that an entry lost with Redis, or with a connection, comes back by itself; ringing twice is
@@ -40,7 +40,7 @@ FUNCTION = "start"
 """Name of the one arq function; an entry's arguments are (run, job id, fence)."""
 SOCKET_TIMEOUT_S = 4
 ENTRY_LIFE_MS = 3_600_000
-"""An entry nobody took within an hour is forgotten; the dispatcher writes it anew."""
+"""An entry that nobody took within an hour is forgotten; the dispatcher writes it again."""
 PRIORITY_STEP_MS = 86_400_000
 """One step of priority puts an entry a day ahead in its queue."""
 POLL_S = 0.1
@@ -48,7 +48,7 @@ POLL_S = 0.1
 HANDOVER_S = 5
 """How long arq's lock on an entry outlives a worker that died with it in hand."""
 BREATH_S = 0.01
-"""Between two looks into one that was not, or for room."""
+"""Between two looks into a queue that was not empty, or while there is no room."""
 READ_LIMIT = 1_000
 """Entries a worker looks at; beyond what all workers of a model can have in hand at one moment."""
 LONGEST_PAUSE_S = 5.0
@@ -74,6 +74,7 @@ class Doorbell:
         return doorbell
 
     async def ping(self) -> None:
+        """Returns when Redis has answered."""
         try:
             await self.redis.ping()
         except (RedisError, OSError) as error:
@@ -282,4 +283,5 @@ def dump(value: Any) -> bytes:
 
 
 def read_payload(data: bytes) -> Any:
+    """arq's deserializer, the inverse of `dump`."""
     return json.loads(data)

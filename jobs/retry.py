@@ -28,7 +28,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryLimits:
-    """Of a run."""
+    """How often each job of a run may fail in each way."""
 
     max_tries: int
     max_lapses: int
@@ -37,7 +37,7 @@ class RetryLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """Of a job, before the fault that is decided on."""
+    """A job's failures so far, before the fault that is decided on."""
 
     tries: int = 0
     lapses: int = 0
@@ -55,6 +55,8 @@ class Again:
 
 @dataclass(frozen=True, kw_only=True)
 class Dead:
+    """No other attempt. `counted`: counters to raise."""
+
     reason: str
     counted: tuple[str, ...]
 

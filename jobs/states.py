@@ -1,4 +1,4 @@
-"""States of runs and jobs, and which moves between them are legal. Pure."""
+"""States of runs, jobs and workers, and which moves between them are legal. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
+    """See `JOB_MOVES`."""
+
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     DONE = "DONE"
@@ -14,6 +16,8 @@ class JobStatus(StrEnum):
 
 
 class RunStatus(StrEnum):
+    """See `RUN_MOVES`."""
+
     EXPANDING = "EXPANDING"
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"
@@ -24,9 +28,30 @@ class RunStatus(StrEnum):
 
 
 class JobKind(StrEnum):
+    """What a job asks its model for."""
+
     REPLY = "reply"
     JUDGE = "judge"
     EMBED = "embed"
+
+
+class WorkerStatus(StrEnum):
+    """What a worker does: as it says itself in its beats, or as others conclude from its silence."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    """It claims nothing more and finishes what it has."""
+    STALLED = "stalled"
+    """Its engine makes no step, or it has not been heard of for a while."""
+    FAILED = "failed"
+    """It could not load its model."""
+    DEAD = "dead"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it works or is about to; whoever asks of a stored status applies `jobs.workers.status_now` first."""
+        return self in (WorkerStatus.LOADING, WorkerStatus.READY, WorkerStatus.DRAINING)
 
 
 TERMINAL_JOBS = frozenset({JobStatus.DONE, JobStatus.DEAD, JobStatus.CANCELLED})

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.config.errors import ModelError
-from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
 
@@ -50,6 +50,7 @@ class WorkerFlags:
     load: LoadOptions = field(default_factory=LoadOptions)
 
     def arguments(self, model: str) -> list[str]:
+        """The command line of a worker that serves this model until the run has no work for it."""
         flags = ["worker", "--model", model, "--burst"]
         if self.gpu is not None:
             flags += ["--gpu", self.gpu]
@@ -105,7 +106,7 @@ async def generate(
 ) -> None:
     """Generates the run's replies: one model after the other, each with one worker per GPU; then judges them likewise.
 
-    `judges`: the model that embeds, too.
+    `judges`: those that judge, and the model that embeds.
 
     Raises ModelError with the worker's last words when a model's workers end and leave it unfinished.
     """
@@ -113,10 +114,10 @@ async def generate(
         for entry in entries:
             await _generate_model(run, entry, flags, session, watch)
         if judges:
-            await _planned(run, session)
+            await _until(_planned, run)
         for judge in judges:
             await _generate_model(run, judge, flags, session, watch, judging=True)
-        await _closed(run, session)
+        await _until(_halted, run)
 
 
 async def _generate_model(
@@ -158,27 +159,23 @@ def _is_bare(entry: ModelEntry, session: Session) -> bool:
 
 async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> EvalProgress:
     """Committed turns of one model in one phase, and how many there will be."""
-    group = {
-        "_id": "$status",
-        "jobs": {"$sum": 1},
-        "committed": {"$sum": "$turns_committed"},
-        "total": {"$sum": "$turns_total"},
-    }
-    kind: Any = {"$ne": "reply"} if judging else "reply"
-    stages: list[dict[str, Any]] = [{"$match": {"run": run.id, "model": model, "kind": kind}}, {"$group": group}]
-    rows = [row async for row in await session.database.jobs.aggregate(stages)]
+    from nightjar.jobs.status import census
+
+    kind = (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
+    jobs = await census.count(run.id, session.database, model=model, kind=kind)
     return EvalProgress(
         model=model,
-        committed=sum(row["committed"] for row in rows),
-        total=sum(row["total"] for row in rows),
-        failed_jobs=sum(row["jobs"] for row in rows if row["_id"] == "DEAD"),
+        committed=jobs.of().committed,
+        total=await census.planned_turns(run.id, model, kind, session.database),
+        failed_jobs=jobs.of(JobStatus.DEAD).jobs,
         judging=judging,
     )
 
 
 async def _open_jobs(run: Run, model: str, session: Session) -> bool:
-    query = {"run": run.id, "model": model, "status": {"$in": ["PENDING", "RUNNING"]}}
-    return await session.database.jobs.find_one(query, {"_id": 1}) is not None
+    from nightjar.jobs.backlog import has_open_jobs
+
+    return await has_open_jobs(run.id, session.database, model=model)
 
 
 @asynccontextmanager
@@ -194,28 +191,25 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
         await task
 
 
-async def _planned(run: Run, session: Session) -> None:
-    """Waits until the dispatcher has inserted all judge and embed jobs."""
+async def _until(reached: Callable[[Run], bool], run: Run) -> None:
+    """Waits until the dispatcher has moved the run so far, or it is gone; at most CLOSING_S."""
     from nightjar.jobs.documents import Run as RunDocument
 
     deadline = asyncio.get_running_loop().time() + CLOSING_S
     while asyncio.get_running_loop().time() < deadline:
         now = await RunDocument.get(run.id)
-        if now is None or now.planned or now.status in TERMINAL_RUNS:
+        if now is None or reached(now):
             return
         await asyncio.sleep(POLL_S)
 
 
-async def _closed(run: Run, session: Session) -> None:
-    """Waits until the dispatcher has moved the run to its end."""
-    from nightjar.jobs.documents import Run as RunDocument
+def _planned(run: Run) -> bool:
+    """All judge and embed jobs are inserted, or none will be."""
+    return run.planned or run.status in TERMINAL_RUNS
 
-    deadline = asyncio.get_running_loop().time() + CLOSING_S
-    while asyncio.get_running_loop().time() < deadline:
-        now = await RunDocument.get(run.id)
-        if now is None or now.status in TERMINAL_RUNS or now.status is RunStatus.PAUSED:
-            return
-        await asyncio.sleep(POLL_S)
+
+def _halted(run: Run) -> bool:
+    return run.status in TERMINAL_RUNS or run.status is RunStatus.PAUSED
 
 
 async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:

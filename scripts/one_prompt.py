@@ -66,13 +66,13 @@ def _standard_input() -> str:
 
 
 def check_seed(seed: int) -> None:
-    """The seeds are those of a run's turns. Raises UsageError."""
+    """Raises UsageError for a seed that no turn of a run could have."""
     if not 0 <= seed <= MOST_SEED:
         raise UsageError(f"--seed is {seed}; it must be from 0 to {MOST_SEED}.")
 
 
 def log_to_file() -> None:
-    """Logs to NIGHTJAR_HOME/logs/try.log: what llama.cpp says at a load would bury the reply."""
+    """Logs to NIGHTJAR_HOME/logs/try.log: what llama.cpp prints while it loads would bury the reply."""
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
 
@@ -109,7 +109,7 @@ def pin(wanted: str | None) -> str | None:
 def find_subject(model: str, assignments: Sequence[str], *, completion: bool) -> Subject:
     """The model, fetched where it may be, with its parameters.
 
-    Raises UsageError for a file that is none, a model that cannot do this, and assignments to another model;
+    Raises UsageError for a file that is no model, a model that cannot do this, and assignments to another model;
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
@@ -139,7 +139,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
 
 @contextmanager
 def unusable_file() -> Iterator[None]:
-    """A file that a person named and that is none, or no model, is bad input here."""
+    """A file that is missing or no model is bad input here: a person named it. Raises UsageError."""
     try:
         yield
     except ModelFileError as error:
@@ -164,7 +164,7 @@ def _check_kind(facts: ModelFacts, *, completion: bool) -> None:
 def request(
     engine: BatchEngine, subject: Subject, text: str, *, system: str | None, completion: bool, seed: int
 ) -> Request:
-    """The same way as a job's first turn. Raises TemplateError, ContextError."""
+    """The request, made as that of a job's first turn is. Raises TemplateError, ContextError."""
     from nightjar.jobs.sequences import Mode, TurnSpec
     from nightjar.jobs.sequences import Sequence as PromptSequence
     from nightjar.workers.conversation.plan import ask, draft

@@ -45,7 +45,7 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
     file = read_run_file(_read(path), path.name)
     async with open_session() as session:
         names = [model.name for model in (*file.models, *file.judges)]
-        here = await _found(names, session)
+        here = await _facts_here(names, session)
         known = origins({name: name for name in here}, session.settings)
         with expansion_bar() as progress:
             return await import_run(
@@ -60,18 +60,18 @@ def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origi
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin
 
-    found = {}
+    known = {}
     for name, place in places.items():
         try:
             entry = find_model(place, settings)
             digest = entry_facts(entry).digest
         except (UnknownNameError, ModelFileError):
             continue
-        found[name] = Origin(digest=digest, source=origin(entry, settings), template=entry.template)
-    return found
+        known[name] = Origin(digest=digest, source=origin(entry, settings), template=entry.template)
+    return known
 
 
-async def _found(names: Iterable[str], session: Session) -> dict[str, ModelFacts]:
+async def _facts_here(names: Iterable[str], session: Session) -> dict[str, ModelFacts]:
     """Facts of the models that this machine has."""
     import asyncio
 

@@ -50,8 +50,7 @@ async def open_session(
     from nightjar.config.errors import ServiceError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import address, connect
-    from nightjar.jobs.mongo import PyMongoError
+    from nightjar.jobs.database import DatabaseError, address, connect
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
 
@@ -65,7 +64,7 @@ async def open_session(
         keeper = asyncio.create_task(_keep_embedded_up(settings))
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)
-        except PyMongoError as error:
+        except DatabaseError as error:
             if not is_transient(error):
                 raise
             raise ServiceError(

@@ -1,1 +1,1 @@
-"""What `nightjar status` and the pages show: the one read model of terminal and web."""
+"""How everything stands: the one read model of terminal and web. It changes nothing of what it shows."""

@@ -1,46 +1,77 @@
-"""How many jobs of a run are in which state, counted on the status index alone.
+"""How many jobs of a run are in which state, and how many turns they have committed.
 
-The index holds a run's jobs by status, model, turns committed and turns empty. Its distinct keys are few, however many
-the jobs: each is found by one seek behind the one before, and its jobs are counted by MongoDB without being handed
-out, which is several times quicker than grouping them.
+The status index holds a run's jobs by status, model, turns committed and turns empty. Its distinct keys are few,
+however many the jobs: each is found by one seek behind the one before, and its jobs are counted by MongoDB without
+being handed out, which is several times quicker than grouping them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from bson import MaxKey
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.status.eta import JobGroup
+from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.status.views import JobCount, JobCounts
 
 _KEY = ("status", "model", "turns_committed", "turns_empty")
 
 
-async def census(run_id: str, database: Database) -> dict[tuple[str, str], JobGroup]:
-    """(status, model) -> its jobs and their turns. Jobs that change meanwhile may be seen in either state."""
-    groups: dict[tuple[str, str], JobGroup] = defaultdict(lambda: JobGroup(jobs=0, committed=0, empty=0))
-    async for key in _distinct(run_id, database):
-        jobs = await database.jobs.count_documents({"run": run_id, **key}, hint="status")
-        before = groups[key["status"], key["model"]]
-        groups[key["status"], key["model"]] = JobGroup(
-            jobs=before.jobs + jobs,
-            committed=before.committed + jobs * key["turns_committed"],
-            empty=before.empty + jobs * key["turns_empty"],
+async def count(
+    run: str, database: Database, *, model: str | None = None, kind: Collection[JobKind] | None = None
+) -> JobCounts:
+    """The jobs of a run (its id): all of them, those of one model, those of some kinds.
+
+    Answered by the status index alone, unless kinds are asked for. Jobs that change meanwhile may be seen in either
+    state.
+    """
+    groups: dict[tuple[JobStatus, str], JobCount] = {}
+    async for key, jobs in _indexed(run, model, database) if kind is None else _grouped(run, model, kind, database):
+        name = (JobStatus(key["status"]), key["model"])
+        groups[name] = groups.get(name, JobCount()) + JobCount(
+            jobs=jobs, committed=jobs * key["turns_committed"], empty=jobs * key["turns_empty"]
         )
-    return dict(groups)
+    return JobCounts(groups=groups)
 
 
-async def _distinct(run_id: str, database: Database) -> AsyncIterator[Row]:
+async def planned_turns(run: str, model: str, kind: Collection[JobKind], database: Database) -> int:
+    """How many turns the jobs of a model will have committed when all are done."""
+    total = {"$group": {"_id": None, "turns": {"$sum": "$turns_total"}}}
+    rows = await (await database.jobs.aggregate([_match(run, model, kind), total])).to_list(1)
+    return int(rows[0]["turns"]) if rows else 0
+
+
+async def _grouped(
+    run: str, model: str | None, kind: Collection[JobKind], database: Database
+) -> AsyncIterator[tuple[Row, int]]:
+    key = {field: f"${field}" for field in _KEY}
+    async for row in await database.jobs.aggregate(
+        [_match(run, model, kind), {"$group": {"_id": key, "jobs": {"$sum": 1}}}]
+    ):
+        yield row["_id"], row["jobs"]
+
+
+def _match(run: str, model: str | None, kind: Collection[JobKind]) -> Row:
+    of_model: Row = {} if model is None else {"model": model}
+    return {"$match": {"run": run, "kind": {"$in": sorted(kind)}, **of_model}}
+
+
+async def _indexed(run: str, model: str | None, database: Database) -> AsyncIterator[tuple[Row, int]]:
+    async for key in _distinct(run, database):
+        if model in (None, key["model"]):
+            yield key, await database.jobs.count_documents({"run": run, **key}, hint="status")
+
+
+async def _distinct(run: str, database: Database) -> AsyncIterator[Row]:
     """The distinct keys of a run in the status index, in order."""
-    end: list[Any] = [("run", run_id), *((field, MaxKey()) for field in _KEY)]
+    end: list[Any] = [("run", run), *((field, MaxKey()) for field in _KEY)]
     fields = {"_id": 0, **dict.fromkeys(_KEY, 1)}
-    cursor = database.jobs.find({"run": run_id}, fields).hint("status").limit(1)
+    cursor = database.jobs.find({"run": run}, fields).hint("status").limit(1)
     while rows := await cursor.to_list(1):
         key = rows[0]
         yield key
-        after: list[Any] = [("run", run_id), *((field, key[field]) for field in _KEY)]
+        after: list[Any] = [("run", run), *((field, key[field]) for field in _KEY)]
         after[-1] = ("turns_empty", key["turns_empty"] + 1)
-        cursor = database.jobs.find({"run": run_id}, fields).hint("status").min(after).max(end).limit(1)
+        cursor = database.jobs.find({"run": run}, fields).hint("status").min(after).max(end).limit(1)

@@ -4,55 +4,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from nightjar.jobs.states import WORKING_RUNS, JobStatus
-from nightjar.jobs.status.views import WorkerView
+from nightjar.jobs.status.views import JobCounts, RunView, WorkerView
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobGroup:
-    """Jobs of one status and model, and their turns."""
+def etas(runs: Sequence[RunView], counts: Mapping[str, JobCounts], workers: Sequence[WorkerView]) -> dict[str, float]:
+    """Run id -> seconds until the run is generated; a run is left out where that is unknown, nothing running.
 
-    jobs: int
-    committed: int
-    empty: int
-
-
-Counts = Mapping[str, Mapping[tuple[str, str], JobGroup]]
-"""Run id -> (status, model) -> group."""
-
-
-def etas(runs: Sequence[Mapping[str, Any]], counts: Counts, workers: Sequence[WorkerView]) -> dict[str, float]:
-    """Seconds until each working run is generated, its models' turns shared by priority; unknown where nothing runs."""
-    rates: dict[str, float] = defaultdict(float)
+    `runs`: in the order in which they are worked on, since those that come first take the models' turns. `counts`: by
+    run id.
+    """
+    turns_per_s: dict[str, float] = defaultdict(float)
     for worker in workers:
-        rates[worker.model] += worker.turns_per_s
-    ahead: dict[str, float] = defaultdict(float)
-    found: dict[str, float] = {}
+        turns_per_s[worker.model] += worker.turns_per_s
+    turns_ahead: dict[str, float] = defaultdict(float)
+    seconds: dict[str, float] = {}
     for run in runs:
-        if run["status"] not in WORKING_RUNS:
+        if run.status not in WORKING_RUNS:
             continue
-        left = _turns_left(counts.get(run["_id"], {}))
+        left = _turns_left(counts[run.id])
         for model, turns in left.items():
-            ahead[model] += turns
-        waits = [ahead[model] / rates[model] if rates[model] > 0 else None for model in left]
-        known = [wait for wait in waits if wait is not None]
-        if left and len(known) == len(waits):
-            found[run["_id"]] = max(known)
-    return found
+            turns_ahead[model] += turns
+        if left and all(turns_per_s[model] > 0 for model in left):
+            seconds[run.id] = max(turns_ahead[model] / turns_per_s[model] for model in left)
+    return seconds
 
 
-def _turns_left(groups: Mapping[tuple[str, str], JobGroup]) -> dict[str, float]:
+def _turns_left(jobs: JobCounts) -> dict[str, float]:
     """Turns still to be made per model, from the mean of the run's finished jobs; none before one is finished."""
     left: dict[str, float] = {}
-    for model in {model for _, model in groups}:
-        done = groups.get((JobStatus.DONE, model))
-        open_ = [groups[key] for key in ((JobStatus.PENDING, model), (JobStatus.RUNNING, model)) if key in groups]
-        jobs = sum(group.jobs for group in open_)
-        if jobs and done is not None and done.jobs:
-            left[model] = max(1.0, jobs * done.committed / done.jobs - sum(group.committed for group in open_))
-        elif jobs:
+    for model in jobs.models:
+        done = jobs.of(JobStatus.DONE, model=model)
+        waiting = jobs.of(JobStatus.PENDING, JobStatus.RUNNING, model=model)
+        if waiting.jobs and done.jobs:
+            left[model] = max(1.0, waiting.jobs * done.committed / done.jobs - waiting.committed)
+        elif waiting.jobs:
             return {}
     return left

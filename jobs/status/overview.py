@@ -3,48 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from pymongo.errors import PyMongoError
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.dispatchers import dispatcher_is_live
-from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
-from nightjar.jobs.status.census import census
-from nightjar.jobs.status.eta import Counts, etas
-from nightjar.jobs.status.troubles import night_troubles
-from nightjar.jobs.status.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
+from nightjar.jobs.ending import Hook
+from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.status import census
+from nightjar.jobs.status.eta import etas
+from nightjar.jobs.status.views import DeadView, JobCounts, Overview, QueueView, RunView, ServiceState, WorkerView
 from nightjar.jobs.status.waiting import ModelWait, explain
+from nightjar.jobs.status.workers import read_workers
 
-STALLED_AFTER_S = 15.0
-DEAD_AFTER_S = 60.0
-FORGOTTEN_AFTER_S = 3600.0
-"""A dead or failed worker is shown for this long."""
 RECENT_RUNS = 10
 DEAD_ROWS = 5_000
+TROUBLES_OF_S = 7 * 86_400
+TROUBLES_SHOWN = 20
 
 
 async def read_overview(database: Database, redis: ServiceState, *, run_id: str | None = None) -> Overview:
-    """The overview of the runs at work and the newest others, or of one run."""
-    runs = await _runs(database, run_id)
-    ids = [row["_id"] for row in runs]
-    counts = dict(zip(ids, await asyncio.gather(*(census(run, database) for run in ids)), strict=True))
-    workers = await _workers(database)
+    """The overview of the runs at work and the newest others, or of one run. Needs no documents set up."""
+    rows = await _runs(database, run_id)
+    ids = [row["_id"] for row in rows]
+    counts = dict(zip(ids, await asyncio.gather(*(census.count(run, database) for run in ids)), strict=True))
     retries = await _retries(ids, database)
+    runs = [_run_view(row, counts[row["_id"]], retries.get(row["_id"], 0)) for row in rows]
+    workers = await read_workers(database)
     dispatching = await dispatcher_is_live(database)
-    queues = await _queues(runs, counts, workers, redis, dispatching, database)
     unattended = set() if dispatching else await _unattended(runs, counts, database)
     waits_s = etas(runs, counts, workers)
     return Overview(
         services={"mongo": await _takes_writes(database), "redis": redis},
-        queues=queues,
+        queues=await _queues(runs, counts, workers, redis, dispatching, database),
         workers=workers,
-        runs=[_run_view(row, counts, retries.get(row["_id"], 0), waits_s.get(row["_id"]), unattended) for row in runs],
-        dead=await _dead([run for run in runs if _count(counts, run["_id"], JobStatus.DEAD)], database),
-        nights=await night_troubles(database) if run_id is None else [],
+        runs=[
+            replace(run, eta_s=waits_s.get(run.id), wait="no dispatcher runs" if run.id in unattended else None)
+            for run in runs
+        ],
+        dead=await _dead([run for run in runs if counts[run.id].of(JobStatus.DEAD).jobs], database),
+        nights=await _night_troubles(database) if run_id is None else [],
     )
 
 
@@ -63,35 +65,23 @@ async def _runs(database: Database, run_id: str | None) -> list[Row]:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
     open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}}, fields)
     ended = database.runs.find({"status": {"$in": sorted(TERMINAL_RUNS)}}, fields)
-    found = [row async for row in open_.sort([("priority", -1), ("created_at", 1)])]
-    return found + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
+    rows = [row async for row in open_.sort([("priority", -1), ("created_at", 1)])]
+    return rows + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
 
 
-async def _workers(database: Database) -> list[WorkerView]:
-    age = {"$divide": [{"$subtract": ["$$NOW", "$beat_at"]}, 1000]}
-    steps: list[Row] = [{"$set": {"age": age}}, {"$match": {"age": {"$lt": FORGOTTEN_AFTER_S}}}, {"$sort": {"_id": 1}}]
-    return [_worker_view(row) async for row in await database.workers.aggregate(steps)]
-
-
-def _worker_view(row: Row) -> WorkerView:
-    age, state = max(0.0, row["age"]), row["state"]
-    if state not in ("failed", "dead"):
-        state = "dead" if age > DEAD_AFTER_S else "stalled" if age > STALLED_AFTER_S else state
-    quiet = state in ("dead", "stalled", "failed")
-    return WorkerView(
+def _run_view(row: Row, jobs: JobCounts, retries: int) -> RunView:
+    return RunView(
         id=row["_id"],
-        host=row["host"],
-        device=row["device"],
-        model=row["model"],
-        state=state,
-        reason=row.get("reason") or (f"no beat for {age:.0f} s" if quiet and age > STALLED_AFTER_S else None),
-        slots_used=0 if quiet else row["slots_used"],
-        slots=row["slots"],
-        waiting=0 if quiet else row["waiting"],
-        tokens_per_s=0.0 if quiet else row["tokens_per_s"],
-        turns_per_s=0.0 if quiet else row.get("turns_per_s", 0.0),
-        wasted_tokens=row.get("wasted_tokens", 0),
-        beat_age_s=age,
+        name=row["name"],
+        suite=row["suite_name"],
+        status=RunStatus(row["status"]),
+        reason=row.get("status_reason"),
+        priority=row["priority"],
+        jobs_total=row["jobs_total"],
+        jobs=jobs.by_status(),
+        turns={"committed": jobs.of().committed, "empty": jobs.of().empty},
+        retries=retries,
+        eta_s=None,
     )
 
 
@@ -104,47 +94,44 @@ async def _retries(run_ids: Sequence[str], database: Database) -> dict[str, int]
     return {row["_id"]: row["retries"] async for row in await database.jobs.aggregate(groups, hint="retried")}
 
 
-async def _unattended(runs: Sequence[Row], counts: Counts, database: Database) -> set[str]:
+async def _unattended(runs: Sequence[RunView], counts: Mapping[str, JobCounts], database: Database) -> set[str]:
     """Ids of working runs that only a dispatcher can move: nothing of theirs is open, or its worker is lost."""
-    working = [run["_id"] for run in runs if run["status"] in WORKING_RUNS]
+    working = [run.id for run in runs if run.status in WORKING_RUNS]
     lapsed: Row = {"status": JobStatus.RUNNING, "$expr": {"$lt": ["$lease_until", "$$NOW"]}, "run": {"$in": working}}
     lost = {row["run"] async for row in database.jobs.find(lapsed, {"run": 1}).limit(DEAD_ROWS)}
-    open_ = (JobStatus.PENDING, JobStatus.RUNNING)
-    return lost | {run for run in working if not any(_count(counts, run, status) for status in open_)}
+    return lost | {run for run in working if not counts[run].of(JobStatus.PENDING, JobStatus.RUNNING).jobs}
 
 
 async def _queues(
-    runs: Sequence[Row],
-    counts: Counts,
+    runs: Sequence[RunView],
+    counts: Mapping[str, JobCounts],
     workers: Sequence[WorkerView],
     redis: ServiceState,
     dispatching: bool,
     database: Database,
 ) -> list[QueueView]:
-    open_runs = [run for run in runs if run["status"] not in TERMINAL_RUNS]
-    waiting: dict[str, dict[str, int]] = defaultdict(dict)
-    for run in open_runs:
-        for (status, model), group in counts.get(run["_id"], {}).items():
-            if status == JobStatus.PENDING:
-                waiting[model][run["_id"]] = group.jobs
-    if not waiting:
-        return []
-    status_of = {run["_id"]: RunStatus(run["status"]) for run in open_runs}
+    open_runs = [run for run in runs if run.status not in TERMINAL_RUNS]
     views = []
-    for model, by_run in sorted(waiting.items()):
-        working = [run_id for run_id in by_run if status_of[run_id] in WORKING_RUNS]
+    for model in sorted(frozenset[str]().union(*(counts[run.id].models for run in open_runs))):
+        pending = {run.id: counts[run.id].of(JobStatus.PENDING, model=model).jobs for run in open_runs}
+        waiting = [run for run in open_runs if pending[run.id]]
+        if not waiting:
+            continue
+        working = [run.id for run in waiting if run.status in WORKING_RUNS]
+        serving = [worker for worker in workers if worker.model == model]
+        ready = [worker for worker in serving if worker.state is WorkerStatus.READY]
         wait = ModelWait(
-            statuses=frozenset(status_of[run_id] for run_id in by_run),
+            statuses=frozenset(run.status for run in waiting),
             earliest_due=await _earliest_due(model, working, database),
             now=await database.now(),
             only_suspects=await _only_suspects(model, working, database),
-            worker_states={worker.id: (worker.state, worker.reason) for worker in workers if worker.model == model},
-            free_slots=sum(w.slots - w.slots_used for w in workers if w.model == model and w.state == "ready"),
+            worker_states={worker.id: (worker.state, worker.reason) for worker in serving},
+            free_slots=sum(worker.slots - worker.slots_used for worker in ready),
             redis_reason=redis.reason if not redis.ok else None,
             dispatching=dispatching,
         )
         reason, stalled = explain(wait)
-        views.append(QueueView(model=model, waiting=sum(by_run.values()), reason=reason, stalled=stalled))
+        views.append(QueueView(model=model, waiting=sum(pending.values()), reason=reason, stalled=stalled))
     return views
 
 
@@ -164,37 +151,35 @@ async def _only_suspects(model: str, run_ids: Sequence[str], database: Database)
     return bool(run_ids) and await database.jobs.find_one(query, {"_id": 1}, hint="due") is None
 
 
-def _run_view(row: Row, counts: Counts, retries: int, eta_s: float | None, unattended: set[str]) -> RunView:
-    groups = counts.get(row["_id"], {}).values()
-    return RunView(
-        id=row["_id"],
-        name=row["name"],
-        suite=row["suite_name"],
-        status=RunStatus(row["status"]),
-        reason=row.get("status_reason"),
-        priority=row["priority"],
-        jobs_total=row["jobs_total"],
-        jobs={str(status): _count(counts, row["_id"], status) for status in JobStatus},
-        turns={"committed": sum(g.committed for g in groups), "empty": sum(g.empty for g in groups)},
-        retries=retries,
-        eta_s=eta_s,
-        wait="no dispatcher runs" if row["_id"] in unattended else None,
-    )
-
-
-def _count(counts: Counts, run_id: str, status: JobStatus) -> int:
-    return sum(group.jobs for key, group in counts.get(run_id, {}).items() if key[0] == status)
-
-
-async def _dead(runs: Sequence[Row], database: Database) -> list[DeadView]:
-    views: dict[tuple[str, str, str], list[Any]] = {}
+async def _dead(runs: Sequence[RunView], database: Database) -> list[DeadView]:
+    """By run, model and the beginning of the reason."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
     for run in runs:
-        cursor = database.jobs.find({"run": run["_id"], "status": JobStatus.DEAD}, {"model": 1, "reason": 1})
+        cursor = database.jobs.find({"run": run.id, "status": JobStatus.DEAD}, {"model": 1, "reason": 1})
         async for row in cursor.limit(DEAD_ROWS):
             reason = row["reason"] or "no reason recorded"
-            entry = views.setdefault((run["name"], row["model"], reason.partition(":")[0]), [0, reason])
-            entry[0] += 1
+            reasons.setdefault((run.name, row["model"], reason.partition(":")[0]), []).append(reason)
     return [
-        DeadView(run=run, model=model, kind=kind, count=count, example=example)
-        for (run, model, kind), (count, example) in sorted(views.items())
+        DeadView(run=run, model=model, kind=kind, count=len(those), example=those[0])
+        for (run, model, kind), those in sorted(reasons.items())
     ]
+
+
+async def _night_troubles(database: Database) -> list[str]:
+    """Sentences: ticks that made no run or wait, and calls that failed or are unsure, of the last week."""
+    troubles = []
+    async for row in database.raw["schedules"].find({}).sort("_id", 1):
+        if row.get("last_error"):
+            troubles.append(f"Schedule {row['_id']} could not start its newest run: {row['last_error']}")
+        if row.get("waiting_for"):
+            troubles.append(f"Schedule {row['_id']} waits for run {row['waiting_for']} to end.")
+    recent = {"$expr": {"$gt": ["$created_at", {"$subtract": ["$$NOW", TROUBLES_OF_S * 1000]}]}}
+    query: Row = {"state": {"$in": [DeliveryState.FAILED, DeliveryState.UNSURE]}, **recent}
+    async for row in database.raw["deliveries"].find(query).sort("created_at", -1).limit(TROUBLES_SHOWN):
+        hook = Hook.model_validate(row["hook"])
+        how = "could not be told" if row["state"] == DeliveryState.FAILED else "may have been told or not"
+        troubles.append(
+            f"{hook} {how} that run {row['run_name']} is {row['event']}: {row.get('outcome')}. "
+            f"`nightjar run notify {row['run_name']}` calls again."
+        )
+    return troubles

@@ -1,14 +1,57 @@
-"""What `nightjar status` shows, as plain data. Pure."""
+"""What is shown of runs, queues and workers, as plain data. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nightjar.jobs.states import RunStatus
+from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCount:
+    """Jobs, and the turns that they have committed."""
+
+    jobs: int = 0
+    committed: int = 0
+    empty: int = 0
+
+    def __add__(self, other: JobCount) -> JobCount:
+        return JobCount(
+            jobs=self.jobs + other.jobs,
+            committed=self.committed + other.committed,
+            empty=self.empty + other.empty,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCounts:
+    """The jobs of a run, or of some of it, counted by (status, model)."""
+
+    groups: Mapping[tuple[JobStatus, str], JobCount] = field(default_factory=dict)
+
+    def of(self, *statuses: JobStatus, model: str | None = None) -> JobCount:
+        """Those of these statuses (of any, where none is named), of one model or of all."""
+        chosen = statuses or tuple(JobStatus)
+        matching = (
+            group for (status, name), group in self.groups.items() if status in chosen and model in (None, name)
+        )
+        return sum(matching, JobCount())
+
+    def by_status(self, model: str | None = None) -> dict[str, int]:
+        """Jobs by status; every status is there."""
+        return {str(status): self.of(status, model=model).jobs for status in JobStatus}
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Those that have jobs among these."""
+        return frozenset(model for _, model in self.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceState:
+    """Whether a server can be used, and if not, why."""
+
     ok: bool
     reason: str | None = None
 
@@ -21,16 +64,18 @@ class QueueView:
     waiting: int
     reason: str | None
     stalled: bool = False
+    """Nothing that runs now will ever start them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerView:
+    """A worker by its last beat; one that is silent, stalled or has failed shows no work."""
+
     id: str
     host: str
     device: str
     model: str
-    state: str
-    """loading, ready, draining, stalled, dead, failed."""
+    state: WorkerStatus
     reason: str | None
     slots_used: int
     slots: int
@@ -40,13 +85,11 @@ class WorkerView:
     wasted_tokens: int
     beat_age_s: float
 
-    @property
-    def live(self) -> bool:
-        return self.state in ("loading", "ready", "draining")
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
+    """One line of the overview: a run with its counts."""
+
     id: str
     name: str
     suite: str
@@ -78,6 +121,8 @@ class DeadView:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
+    """Everything that `nightjar status` shows."""
+
     services: dict[str, ServiceState]
     queues: list[QueueView] = field(default_factory=list)
     workers: list[WorkerView] = field(default_factory=list)

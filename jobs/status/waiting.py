@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightjar.jobs.states import WORKING_RUNS, RunStatus
+from nightjar.jobs.states import WORKING_RUNS, RunStatus, WorkerStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ModelWait:
     """Of those in working runs."""
     now: datetime
     only_suspects: bool
-    worker_states: Mapping[str, tuple[str, str | None]]
+    worker_states: Mapping[str, tuple[WorkerStatus, str | None]]
     """Worker id -> (state, reason), of this model's workers."""
     free_slots: int
     redis_reason: str | None
@@ -28,7 +28,7 @@ class ModelWait:
 
 
 def explain(wait: ModelWait) -> tuple[str | None, bool]:
-    """The reason in words, None where the jobs are about to start; and whether they would wait for ever."""
+    """The reason in words, None where the jobs are about to start; and whether they would wait forever."""
     if not wait.statuses & WORKING_RUNS:
         if wait.statuses == {RunStatus.EXPANDING}:
             return "the run is being written", False
@@ -36,7 +36,7 @@ def explain(wait: ModelWait) -> tuple[str | None, bool]:
     if wait.redis_reason is not None:
         return "redis down", True
     states = [state for state, _ in wait.worker_states.values()]
-    if "ready" not in states:
+    if WorkerStatus.READY not in states:
         return _no_worker(wait)
     if not wait.dispatching:
         return "no dispatcher runs", True
@@ -49,12 +49,12 @@ def explain(wait: ModelWait) -> tuple[str | None, bool]:
 
 def _no_worker(wait: ModelWait) -> tuple[str, bool]:
     states = dict(wait.worker_states.values())
-    if "loading" in states:
+    if WorkerStatus.LOADING in states:
         return "worker is loading", False
-    for state in ("stalled", "failed", "dead"):
+    for state in (WorkerStatus.STALLED, WorkerStatus.FAILED, WorkerStatus.DEAD):
         if state in states:
             detail = f": {states[state]}" if states[state] else ""
             return f"no worker for model; the last one is {state}{detail}", True
-    if "draining" in states:
+    if WorkerStatus.DRAINING in states:
         return "no worker for model; the last one is draining", True
     return "no worker for model", True

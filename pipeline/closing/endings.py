@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urljoin
 
 import structlog
@@ -20,7 +19,8 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Progress, Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
 from nightjar.jobs.leases import hold
-from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, JobStatus, RunStatus
+from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, RunStatus
+from nightjar.jobs.status import census
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import ServiceState
 from nightjar.pipeline.closing.close import close_run
@@ -51,12 +51,12 @@ async def watch_stalls(since: datetime, database: Database) -> None:
         "ending.on_finish.0": {"$exists": True},
     }
     for run in await Run.find(watched).to_list():
-        jobs, turns = await _counts(run.id, database)
+        jobs = await census.count(run.id, database)
         now = await database.now()
-        seen = Progress(turns=turns, jobs=sum(jobs[status] for status in TERMINAL_JOBS), at=now)
+        seen = Progress(turns=jobs.of().committed, jobs=jobs.of(*TERMINAL_JOBS).jobs, at=now)
         if not moved(run.progress, seen) and run.progress is not None:
             if is_stalled(run.progress, since, now, run.ending.stalled_after_s):
-                await _tell_stall(run, jobs, database)
+                await _tell_stall(run, jobs.by_status(), database)
         else:
             await database.runs.update_one({"_id": run.id}, {"$set": {"progress": seen.model_dump()}})
 
@@ -103,7 +103,7 @@ async def _tell_end(seen: Run, settings: Settings, database: Database) -> None:
         return  # it works again
     event = ended_how(run.status, run.status_reason, run.verdict)
     if event is not None and run.ending.on_finish:
-        jobs, _ = await _counts(run.id, database)
+        jobs = (await census.count(run.id, database)).by_status()
         link = link_to(run.files, settings.night.reports_url)
         await write_deliveries(run, event, end_of(run.finished_at), database, jobs=jobs, link=link)
     same: Row = {"_id": run.id, "finished_at": run.finished_at}
@@ -115,14 +115,3 @@ def link_to(files: Sequence[str], base: str | None) -> str | None:
     if base is None or not files:
         return None
     return urljoin(base if base.endswith("/") else base + "/", quote(Path(files[0]).name))
-
-
-async def _counts(run_id: str, database: Database) -> tuple[dict[str, int], int]:
-    """Jobs by status, every status there, and turns committed."""
-    sums: dict[str, Any] = {"_id": "$status", "jobs": {"$sum": 1}, "turns": {"$sum": "$turns_committed"}}
-    jobs, turns = dict.fromkeys(map(str, JobStatus), 0), 0
-    stages: list[Row] = [{"$match": {"run": run_id}}, {"$group": sums}]
-    async for row in await database.jobs.aggregate(stages, hint="status"):
-        jobs[row["_id"]] = row["jobs"]
-        turns += row["turns"]
-    return jobs, turns

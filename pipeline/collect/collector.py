@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from nightjar.config.errors import NightjarError, UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
@@ -15,6 +14,7 @@ from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind
+from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
@@ -68,7 +68,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         jobs += await asyncio.to_thread(sheet.score, batch)
     jobs = await asyncio.to_thread(sheet.score_together, jobs)
     jobs.sort(key=lambda job: job.order)
-    states = await _workers(set().union(*workers_of(jobs).values()), database)
+    states = await last_beats(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
     report = await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
         assemble,
@@ -101,10 +101,3 @@ async def _job_batches(run_id: str, database: Database) -> AsyncIterator[list[Jo
     cursor = await database.jobs.aggregate([match, *PIPELINE_STAGES], batchSize=BATCH_JOBS)
     while batch := await cursor.to_list(BATCH_JOBS):
         yield [reader.job(raw) for raw in batch]
-
-
-async def _workers(ids: Iterable[str], database: Database) -> dict[str, Mapping[str, Any]]:
-    """The newest beat of each worker, whether it still runs or has ended."""
-    wanted = {"_id": {"$in": sorted(ids)}}
-    ended = {raw["_id"]: raw async for raw in database.worker_records.find(wanted)}
-    return ended | {raw["_id"]: raw async for raw in database.workers.find(wanted)}

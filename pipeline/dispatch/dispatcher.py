@@ -17,8 +17,8 @@ from nightjar.config.hindered import hindered
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases
 from nightjar.jobs.database import Database
-from nightjar.jobs.dispatchers import mark_dispatcher
-from nightjar.jobs.patience import every
+from nightjar.jobs.leases import mark_dispatcher
+from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import Doorbell
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.dispatch.advance import advance_runs

@@ -8,7 +8,7 @@ from typing import Any
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
-from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.published import published
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
@@ -41,10 +41,9 @@ async def panel_of(
 async def known_files(run: Run, names: Iterable[str], database: Database) -> dict[str, str]:
     """Model name -> digest of its file: the one that the run has fixed, else the published one."""
     names = list(names)
-    rows = database.raw["models"].find({"_id": {"$in": names}}, {"facts": 1})
-    published = {row["_id"]: ModelFacts.model_validate(row["facts"]).digest async for row in rows}
+    digests = {name: model.facts.digest for name, model in (await published(names, database)).items()}
     fixed = {model.name: model.digest for model in chain(run.helpers, run.models) if model.digest is not None}
-    return published | {name: fixed[name] for name in names if name in fixed}
+    return digests | {name: fixed[name] for name in names if name in fixed}
 
 
 class JudgedReader:

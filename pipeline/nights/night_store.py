@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from nightjar.config.hindered import hindered
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
+from nightjar.jobs.night_rows import stored_nights, write_night
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.report.data.night import VERSION, Night, night_of
@@ -18,8 +19,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 async def store_night(report: RunReport, database: Database) -> Night:
     """Stores what the trend needs of a report; storing it again changes nothing."""
     night = night_of(report)
-    row = {"_id": night.run, **night.model_dump(mode="json")}
-    await database.raw["nights"].replace_one({"_id": night.run}, row, upsert=True)
+    await write_night(night.model_dump(mode="json"), database)
     return night
 
 
@@ -30,8 +30,7 @@ async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
     """
     wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
     runs = await Run.find(wanted).sort("-created_at").limit(last).to_list()
-    rows = database.raw["nights"].find({"_id": {"$in": [run.id for run in runs]}})
-    kept = {row["_id"]: row async for row in rows}
+    kept = await stored_nights([run.id for run in runs], database)
     nights = []
     for run in reversed(runs):
         night = _read(kept.get(run.id))

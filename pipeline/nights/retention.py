@@ -14,11 +14,10 @@ from typing import Any
 import structlog
 
 from nightjar.config.night_settings import NightSettings
-from nightjar.jobs.control import BATCH
+from nightjar.jobs.control import BATCH, pinned_runs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Aggregates, Schedule
-from nightjar.jobs.pinned import pinned_runs
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.collect.aggregates import VERSION, pack
 from nightjar.pipeline.collect.collector import collect

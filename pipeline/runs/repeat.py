@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nightjar.config.errors import RunConflictError, UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import PublishedModel, Run, SuiteVersion, utc_now
+from nightjar.jobs.documents import Run, SuiteVersion, utc_now
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.mongo import DuplicateKeyError
-from nightjar.jobs.published import publish_model
+from nightjar.jobs.published import publish_model, published
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.runs.run_file import (
     FORMAT_VERSION,
@@ -57,16 +57,16 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
     sets = await _parameter_sets(run, database)
     helpers = list(dict.fromkeys([*run.judges, *([run.embed_model] if run.embed_model else [])]))
-    published = await _published([*helpers, *(model.name for model in run.models)], database)
+    publications = await published([*helpers, *(model.name for model in run.models)], database)
     published_origins = {
         name: Origin(digest=model.facts.digest, source=model.origin)
-        for name, model in published.items()
+        for name, model in publications.items()
         if model.origin
     }
     known = published_origins | {
         name: origin for name, origin in origins.items() if origin.template or name not in published_origins
     }
-    judges = {name: published[name].facts if name in published else None for name in helpers}
+    judges = {name: publications[name].facts if name in publications else None for name in helpers}
     kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
     return RunFile(
         nightjar_run=FORMAT_VERSION,
@@ -139,9 +139,9 @@ async def _check_models(
     file: RunFile, here: Mapping[str, ModelFacts], database: Database, *, other_models: bool
 ) -> None:
     wanted = [*file.models, *file.judges]
-    published = await _published([model.name for model in wanted], database)
-    known = {name: model.facts for name, model in published.items()} | dict(here)
-    differing = []
+    publications = await published([model.name for model in wanted], database)
+    known = {name: model.facts for name, model in publications.items()} | dict(here)
+    differing: list[str] = []
     for model in wanted:
         if model.name not in known:
             raise UnknownNameError("model", model.name, known, how_to_get(model))
@@ -152,11 +152,6 @@ async def _check_models(
             f"This machine would not repeat the run: {'; '.join(differing)}. Get what it used ({' '.join(remedies)}), "
             "or give --other-models to run what is here; the replies will be others."
         )
-
-
-async def _published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:
-    rows = database.raw["models"].find({"_id": {"$in": list(names)}})
-    return {row["_id"]: PublishedModel.model_validate(row) async for row in rows}
 
 
 async def _parameter_sets(run: Run, database: Database) -> dict[str, list[ParameterSet]]:

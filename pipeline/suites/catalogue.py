@@ -11,7 +11,7 @@ from nightjar import config
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SuiteVersion
-from nightjar.jobs.lookup import find_suite
+from nightjar.jobs.lookup import find_suite, suite_names
 from nightjar.pipeline.suites.content import NAME_PATTERN
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.pipeline.suites.read import read_suite
@@ -35,7 +35,7 @@ async def take_suite(name: str, database: Database) -> tuple[SuiteVersion, bool]
         return await find_suite(name, database), False
     except UnknownNameError:
         if name not in files:
-            known = {*files, *await database.raw["suites"].distinct("name")}
+            known = {*files, *await suite_names(database)}
             remedy = (
                 "" if re.fullmatch(NAME_PATTERN + "|.*@.*", name) else "Names hold letters, digits, '.', '_', '-'. "
             )

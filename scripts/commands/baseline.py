@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+
+if TYPE_CHECKING:
+    from nightjar.jobs.nights import Baseline
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,16 +26,10 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Make a run the baseline of its suite. Example: nightjar baseline set nightly-2026-11-20-0200Z"""
-    from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.compare.baseline import set_baseline
-    from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.commands.run import on_run
 
-    async def write() -> dict[str, Any]:
-        async with open_session() as session:
-            found = await set_baseline(await find_run(run, session.database), suite, session.database)
-            return _row(found)
-
-    row = run_async(write())
+    row = _row(on_run(run, lambda target, session: set_baseline(target, suite, session.database)))
     if as_json:
         emit_json({"baseline": row})
         return
@@ -68,13 +65,16 @@ def list_(as_json: Json = False) -> None:
 def clear(suite: SuiteName) -> None:
     """Forget a suite's baseline; the run stays. Example: nightjar baseline clear mt-bench"""
     from nightjar.config.errors import UnknownNameError
+    from nightjar.jobs.nights import Baseline
     from nightjar.scripts.session import open_session, run_async
 
     async def forget() -> None:
-        async with open_session() as session:
-            baselines = session.database.raw["baselines"]
-            if not (await baselines.delete_one({"_id": suite})).deleted_count:
-                raise UnknownNameError("baseline of suite", suite, await baselines.distinct("_id"))
+        async with open_session():
+            baseline = await Baseline.get(suite)
+            if baseline is None:
+                known = [other.id for other in await Baseline.find_all().to_list()]
+                raise UnknownNameError("baseline of suite", suite, known)
+            await baseline.delete()
 
     run_async(forget())
     print(plain(f"Suite {suite!r} has no baseline any more."))
@@ -86,10 +86,10 @@ def _rows() -> list[dict[str, Any]]:
 
     async def load() -> list[dict[str, Any]]:
         async with open_session():
-            return [_row(found) for found in await Baseline.find_all().sort("+_id").to_list()]
+            return [_row(baseline) for baseline in await Baseline.find_all().sort("+_id").to_list()]
 
     return run_async(load())
 
 
-def _row(found: Any) -> dict[str, Any]:
-    return {"suite": found.id, "run": found.run_name, "id": found.run, "set_at": found.set_at}
+def _row(baseline: Baseline) -> dict[str, Any]:
+    return {"suite": baseline.id, "run": baseline.run_name, "id": baseline.run, "set_at": baseline.set_at}

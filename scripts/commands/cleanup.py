@@ -47,13 +47,14 @@ def cleanup(
         clear(items, settings)
     nights, kept, unseen = run_async(_nights(settings, keep_nights, dry_run=dry_run))
     if as_json:
-        shown = [_row(one) for one in nights]
+        shown = [_row(night) for night in nights]
         items_shown = [asdict(item) for item in items]
         emit_json(
             {"dry_run": dry_run, "items": items_shown, "nights": shown, "kept": kept, "nights_not_looked_at": unseen}
         )
         return
-    _show([(item.bytes, str(item.path), item.why) for item in items] + [_line(one) for one in nights], dry_run=dry_run)
+    lines = [(item.bytes, str(item.path), item.why) for item in items] + [_line(night) for night in nights]
+    _show(lines, dry_run=dry_run)
     _notes(kept, unseen)
 
 
@@ -73,8 +74,8 @@ async def _nights(
             plan = await plan_retention(database, settings.night, keep_nights=keep_nights)
             if dry_run:
                 return plan, [], None
-            gone = [one for one in plan if await drop_transcripts(one.night.id, database)]
-            return gone, [one.night.name for one in plan if one not in gone], None
+            gone = [old for old in plan if await drop_transcripts(old.night.id, database)]
+            return gone, [old.night.name for old in plan if old not in gone], None
     except ServiceError as error:
         return [], [], str(error)
 

@@ -124,29 +124,29 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
     screen = console()
     for name in left_out:
         print(plain(f"Not compared, in one run only: {name}"))
-    for one in comparisons:
-        print(plain(f"{one.other.name} against {one.base.name}, over {one.shared} sequences"))
-        for notice in one.notices:
+    for comparison in comparisons:
+        print(plain(f"{comparison.other.name} against {comparison.base.name}, over {comparison.shared} sequences"))
+        for notice in comparison.notices:
             print(plain(f"  Note: {notice}"))
-        for side, only in ((one.base, one.only_base), (one.other, one.only_other)):
+        for side, only in ((comparison.base, comparison.only_base), (comparison.other, comparison.only_other)):
             if only:
                 print(plain(f"  Only in {side.name}: {', '.join(only)}"))
-        screen.print(table(None, COLUMNS, [*_metric_rows(one), *_cost_rows(one)]))
+        screen.print(table(None, COLUMNS, [*_metric_rows(comparison), *_cost_rows(comparison)]))
     show_results(results)
 
 
-def _metric_rows(one: Comparison) -> list[list[str]]:
+def _metric_rows(comparison: Comparison) -> list[list[str]]:
     from nightjar.pipeline.report.data import numbers as fmt
     from nightjar.pipeline.report.data.answer import amount, verdict_words
 
     rows = []
-    primary = one.other.report.headline
-    for metric in (*one.metrics, *one.measures):
-        pair, found = metric.pair, metric.pair.paired.interval
-        between = f"{amount(found.low, metric.scale)} to {amount(found.high, metric.scale)}" if found else "-"
+    primary = comparison.other.report.headline
+    for metric in (*comparison.metrics, *comparison.measures):
+        pair, interval = metric.pair, metric.pair.paired.interval
+        between = f"{amount(interval.low, metric.scale)} to {amount(interval.high, metric.scale)}" if interval else "-"
         values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
         effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
-        judged = metric in one.metrics
+        judged = metric in comparison.metrics
         p = fmt.p_value(pair.p_adjusted) if judged and pair.p_adjusted is not None else "-"
         verdict = verdict_words(pair) if judged else "a measure"
         name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
@@ -154,11 +154,11 @@ def _metric_rows(one: Comparison) -> list[list[str]]:
     return rows
 
 
-def _cost_rows(one: Comparison) -> list[list[str]]:
+def _cost_rows(comparison: Comparison) -> list[list[str]]:
     from nightjar.pipeline.report.data import numbers as fmt
 
     rows = []
-    for cost in one.costs:
+    for cost in comparison.costs:
         sizes = "bytes" in cost.name
         values = [fmt.size(int(v)) if sizes and v is not None else fmt.number(v) for v in (cost.base, cost.other)]
         change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
@@ -172,35 +172,35 @@ def _show_json(comparisons: list[Comparison], results: list[GateResult], left_ou
     emit_json(
         {
             "unpaired": left_out,
-            "comparisons": [_comparison(one) for one in comparisons],
-            "gates": [result_row(one) for one in results],
+            "comparisons": [_comparison(comparison) for comparison in comparisons],
+            "gates": [result_row(result) for result in results],
         }
     )
 
 
-def _comparison(one: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     from dataclasses import asdict
 
-    def metric(found: Any) -> dict[str, Any]:
-        pair = found.pair
+    def row(metric: Any) -> dict[str, Any]:
+        pair = metric.pair
         return {
-            "metric": found.metric,
-            "base": found.base,
-            "other": found.other,
+            "metric": metric.metric,
+            "base": metric.base,
+            "other": metric.other,
             **asdict(pair.paired),
             "p_adjusted": pair.p_adjusted,
-            "verdict": pair.verdict.value if found in one.metrics else None,
+            "verdict": pair.verdict.value if metric in comparison.metrics else None,
             "detectable": pair.detectable,
             "needed": pair.needed,
         }
 
     return {
-        "base": one.base.name,
-        "other": one.other.name,
-        "shared": one.shared,
-        "only_base": one.only_base,
-        "only_other": one.only_other,
-        "notices": one.notices,
-        "metrics": [metric(found) for found in (*one.metrics, *one.measures)],
-        "costs": [asdict(cost) for cost in one.costs],
+        "base": comparison.base.name,
+        "other": comparison.other.name,
+        "shared": comparison.shared,
+        "only_base": comparison.only_base,
+        "only_other": comparison.only_other,
+        "notices": comparison.notices,
+        "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
+        "costs": [asdict(cost) for cost in comparison.costs],
     }

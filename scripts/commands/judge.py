@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.scripts.session import Session
+    from nightjar.scripts.views.wait import Ended
 
 
 class JudgeGroup(TyperGroup):
@@ -53,19 +56,31 @@ def run(
 
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
-    from nightjar.scripts.options.rubric import read_rubric_file
-    from nightjar.scripts.session import open_session, run_async
+    from nightjar.jobs.lookup import find_run
+    from nightjar.pipeline.judging.start import judge_again
 
-    given = read_rubric_file(rubric) if rubric is not None else None
+    given = _read(rubric)
 
-    async def work() -> bool:
-        async with open_session() as session:
-            found, other = await _find(run, session), await _find(against, session) if against else None
-            options = {"self_judging": self_judging, "against": other}
-            return await _judge(found, judges, given, options, session, wait=wait, as_json=as_json)
+    async def judge(target: Run, session: Session) -> bool:
+        other = await find_run(against, session.database) if against else None
+        judged = await judge_again(
+            target,
+            judges,
+            given,
+            session.database,
+            known_models=_here(session),
+            self_judging=self_judging,
+            against=other,
+        )
+        said = f"Run {judged.name!r} is {judged.status}: a dispatcher plans the judging, see `nightjar status`."
+        begun = await _follow(judged, judged.judges, said, session, wait=wait, as_json=as_json)
+        if as_json:
+            emit_json(begun.json())
+        elif begun.ended is not None:
+            print(plain(begun.ended.sentence()))
+        return begun.ended is not None and begun.ended.failed
 
-    if run_async(work()):
-        raise typer.Exit(1)
+    _exit_for(run, judge)
 
 
 @app.command()
@@ -85,93 +100,84 @@ def check(
 
     With --wait the exit code is 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b --wait
     """
-    from nightjar.scripts.options.rubric import read_rubric_file
-    from nightjar.scripts.session import open_session, run_async
+    from nightjar.pipeline.judging.start import start_check
 
-    given = read_rubric_file(rubric) if rubric is not None else None
-    options = {"self_judging": self_judging, "sequences": sequences, "seed": seed}
+    given = _read(rubric)
+    options: dict[str, Any] = {"self_judging": self_judging, "sequences": sequences, "seed": seed}
 
-    async def work() -> bool:
-        async with open_session() as session:
-            found = await _find(run, session)
-            return await _check(found, judges or [], given, options, session, wait=wait, as_json=as_json)
+    async def start(target: Run, session: Session) -> bool:
+        asked = await start_check(target, judges or [], given, session.database, known_models=_here(session), **options)
+        assert asked.check is not None
+        names = ", ".join(asked.check.judges)
+        said = f"Run {asked.name!r} is {asked.status}: {names} will be asked about real and spoilt replies."
+        begun = await _follow(asked, asked.check.judges, said, session, wait=wait, as_json=as_json)
+        return await _tell_check(begun, session, as_json=as_json)
 
-    if run_async(work()):
-        raise typer.Exit(1)
+    _exit_for(run, start)
 
 
-async def _judge(
-    run: Run,
-    judges: list[str],
-    rubric: dict[str, Any] | None,
-    options: dict[str, Any],
-    session: Session,
-    *,
-    wait: bool,
-    as_json: bool,
-) -> bool:
-    """Starts the judging, tells, and waits where asked to; True when what was waited for did not go well."""
-    from nightjar.pipeline.judging.start import judge_again
-    from nightjar.scripts.options.run import local_models
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A judging or a check that was started, and what became of it where somebody waited."""
+
+    run: Run
+    missing: list[str]
+    """The judges that no worker holds."""
+    ended: Ended | None
+
+    def json(self) -> dict[str, Any]:
+        """For --json."""
+        status = self.run.status if self.ended is None else self.ended.run.status
+        return {"run": {"id": self.run.id, "name": self.run.name, "status": status}, "without_worker": self.missing}
+
+
+async def _follow(run: Run, judges: Sequence[str], said: str, session: Session, *, wait: bool, as_json: bool) -> Begun:
+    """Tells people what was started and which judges are missing, and waits for the run's end where asked to."""
     from nightjar.scripts.views.judges import say_who_is_missing
     from nightjar.scripts.views.wait import wait_for_run
 
-    known = local_models(session.settings)
-    judged = await judge_again(run, judges, rubric, session.database, known_models=known, **options)
     if not as_json:
-        print(plain(f"Run {judged.name!r} is {judged.status}: a dispatcher plans the judging, see `nightjar status`."))
-    missing = await say_who_is_missing(judged.judges, session.database)
-    ended = await wait_for_run(judged, session.database) if wait else None
-    status = ended.run.status if ended is not None else judged.status
-    if as_json:
-        emit_json({"run": {"id": judged.id, "name": judged.name, "status": status}, "without_worker": missing})
-    elif ended is not None:
-        print(plain(ended.sentence()))
-    return ended is not None and ended.failed
+        print(plain(said))
+    missing = await say_who_is_missing(judges, session.database)
+    return Begun(run=run, missing=missing, ended=await wait_for_run(run, session.database) if wait else None)
 
 
-async def _check(
-    run: Run,
-    judges: list[str],
-    rubric: dict[str, Any] | None,
-    options: dict[str, Any],
-    session: Session,
-    *,
-    wait: bool,
-    as_json: bool,
-) -> bool:
-    """Starts a check and tells; with `wait` what it found. True when a judge was found unable, or it did not end."""
+async def _tell_check(begun: Begun, session: Session, *, as_json: bool) -> bool:
+    """Tells what a check found. True when a judge was found unable, or the run did not end as it should."""
     from nightjar.jobs.states import RunStatus
-    from nightjar.pipeline.judging.start import start_check
     from nightjar.pipeline.report.formats.judge_json import checkup_json
-    from nightjar.scripts.options.run import local_models
-    from nightjar.scripts.views.judges import CONTROL_COLUMNS, control_rows, found_in_check, say_who_is_missing
-    from nightjar.scripts.views.wait import wait_for_run
+    from nightjar.scripts.views.judges import CONTROL_COLUMNS, control_rows, found_in_check
 
-    known = local_models(session.settings)
-    asked = await start_check(run, judges, rubric, session.database, known_models=known, **options)
-    assert asked.check is not None
-    if not as_json:
-        names = ", ".join(asked.check.judges)
-        print(plain(f"Run {asked.name!r} is {asked.status}: {names} will be asked about real and spoilt replies."))
-    missing = await say_who_is_missing(asked.check.judges, session.database)
-    ended = await wait_for_run(asked, session.database) if wait else None
-    found = await found_in_check(ended.run, session.database) if ended is not None else ()
+    ended = begun.ended
+    checkups = await found_in_check(ended.run, session.database) if ended is not None else ()
     if as_json:
-        status = ended.run.status if ended is not None else asked.status
-        row = {"id": asked.id, "name": asked.name, "status": status}
-        emit_json({"run": row, "without_worker": missing, "checks": [checkup_json(one) for one in found]})
+        emit_json(begun.json() | {"checks": [checkup_json(checkup) for checkup in checkups]})
     elif ended is not None:
-        console().print(table(None, CONTROL_COLUMNS, control_rows(found)))
-        for one in found or ():
-            print(plain(f"{one.told}."))
+        console().print(table(None, CONTROL_COLUMNS, control_rows(checkups)))
+        for checkup in checkups:
+            print(plain(f"{checkup.told}."))
     else:
-        print(plain(f"When it is done, `nightjar report {asked.name}` names a judge that can't tell them apart."))
-    unable = any(one.ability.name == "CANNOT" for one in found)
+        print(plain(f"When it is done, `nightjar report {begun.run.name}` names a judge that can't tell them apart."))
+    unable = any(checkup.ability.name == "CANNOT" for checkup in checkups)
     return ended is not None and (unable or ended.run.status is not RunStatus.DONE)
 
 
-async def _find(name: str, session: Session) -> Run:
-    from nightjar.jobs.lookup import find_run
+def _exit_for(name: str, work: Callable[[Run, Session], Awaitable[bool]]) -> None:
+    """Exit code 1 where the work on the run says that it did not go well."""
+    from nightjar.scripts.commands.run import on_run
 
-    return await find_run(name, session.database)
+    if on_run(name, work):
+        raise typer.Exit(1)
+
+
+def _read(rubric: Path | None) -> dict[str, Any] | None:
+    from nightjar.scripts.options.rubric import read_rubric_file
+
+    return read_rubric_file(rubric) if rubric is not None else None
+
+
+def _here(session: Session) -> tuple[str, ...]:
+    """Models that may judge though nobody has published them yet: this machine's."""
+    from nightjar.scripts.options.run import local_models
+
+    return local_models(session.settings)

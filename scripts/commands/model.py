@@ -30,7 +30,8 @@ def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
 @app.command()
 def info(model: Name, as_json: Json = False) -> None:
     """What a model file says of itself, and the memory it takes. Example: nightjar model info nightjar-demo"""
-    from nightjar.scripts.views.models import describe, prepared, show_info
+    from nightjar.scripts.views.models import prepared, show_info
+    from nightjar.workers.library.describe import describe
     from nightjar.workers.library.find import find_model
 
     settings = prepared()
@@ -53,14 +54,14 @@ def add(
     from nightjar.workers.library.sources import read_source
 
     settings = prepared()
-    found = read_source(source, settings)
+    read = read_source(source, settings)
     extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
-    if "path" in found.keys:
-        inspect_file(resolve_path(found.keys["path"], settings))
-    chosen = name or found.name
-    add_entry(settings.models_file, chosen, {**found.keys, **{key: value for key, value in extra.items() if value}})
+    if "path" in read.keys:
+        inspect_file(resolve_path(read.keys["path"], settings))
+    chosen = name or read.name
+    add_entry(settings.models_file, chosen, {**read.keys, **{key: value for key, value in extra.items() if value}})
     typer.echo(f"Added {chosen} to {settings.models_file}.")
-    if not found.is_local:
+    if not read.is_local:
         typer.echo(f"Fetch it: nightjar model pull {chosen}")
         return
     publish(find_model(chosen, settings))
@@ -98,7 +99,7 @@ def pull(
 
 @app.command()
 def verify(model: Name) -> None:
-    """Hash a model's files anew and compare. Example: nightjar model verify llama-3.1-8b"""
+    """Hash a model's files again and compare. Example: nightjar model verify llama-3.1-8b"""
     from nightjar.scripts.views.model_pull import verify_model
     from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.find import find_model
@@ -119,11 +120,11 @@ def recommend(
     """Models that fit this machine, and how. Example: nightjar model recommend --vram 12GB --for judge"""
     from nightjar.scripts.views.model_recommend import recommended, show_recommended, write_recommended
 
-    found = recommended(ram, vram, wanted)
+    recommendations = recommended(ram, vram, wanted)
     if write is not None:
-        write_recommended(found, write)
+        write_recommended(recommendations, write)
         return
-    show_recommended(found, as_json=as_json)
+    show_recommended(recommendations, as_json=as_json)
 
 
 @app.command("rm")
@@ -147,7 +148,7 @@ def remove(
 
 
 def publish(entry: ModelEntry) -> None:
-    """Publishes the model's facts to MongoDB; an unreachable server is said, and a worker will publish them."""
+    """Publishes the model's facts to MongoDB. Where no server answers it says so: a worker will publish them."""
     from nightjar.config.errors import ServiceError
     from nightjar.scripts.session import run_async
     from nightjar.scripts.views.model_pull import publish_facts

@@ -70,12 +70,12 @@ async def _report(
         folder = out or session.settings.reports_dir
         check_folder(folder)
         run = await find_run(name, session.database)
-        found = await since_baseline(await collect(run.id, session.database), run, session.database)
+        collected = await since_baseline(await collect(run.id, session.database), run, session.database)
     if reference is not None:
-        find_reference(found, reference)
-        found = replace(found, reference=reference)
-    paths = await asyncio.to_thread(write_exports, found, chosen, folder, options)
-    _show(found, paths, as_json=as_json)
+        find_reference(collected, reference)
+        collected = replace(collected, reference=reference)
+    paths = await asyncio.to_thread(write_exports, collected, chosen, folder, options)
+    _show(collected, paths, as_json=as_json)
 
 
 def _keep_what_is_there(run: Run, folder: Path) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from nightjar.config.errors import UsageError
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.takes import takes
-from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
+    from nightjar.jobs.status.job import JobDetail
+    from nightjar.jobs.status.run import ListedRun, RunDetail
+    from nightjar.scripts.session import Session
+    from nightjar.scripts.views.wait import Ended
 
+T = TypeVar("T")
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -26,25 +31,37 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id.")]
 
 
+def on_run(name: str, work: Callable[[Run, Session], Awaitable[T]]) -> T:
+    """Opens a session, finds the run and returns what `work` makes of it. Raises UnknownNameError."""
+    from nightjar.jobs.lookup import find_run
+    from nightjar.scripts.session import open_session, run_async
+
+    async def find_and_work() -> T:
+        async with open_session() as session:
+            return await work(await find_run(name, session.database), session)
+
+    return run_async(find_and_work())
+
+
 @app.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 30,
     as_json: Json = False,
 ) -> None:
     """The newest runs with their progress. Example: nightjar run list"""
+    from nightjar.jobs.status.run import list_runs
     from nightjar.scripts.session import open_session, run_async
-    from nightjar.scripts.views.run import list_runs
+    from nightjar.scripts.views.run import print_runs
 
-    async def load() -> list[dict[str, object]]:
+    async def load() -> list[ListedRun]:
         async with open_session() as session:
             return await list_runs(limit, session.database)
 
-    rows = run_async(load())
+    runs = run_async(load())
     if as_json:
-        emit_json({"runs": rows})
-        return
-    columns = ("run", "status", "suite", "models", "done>", "dead>", "jobs>", "created")
-    console().print(table(None, columns, [[row[column.strip(">")] for column in columns] for row in rows]))
+        emit_json({"runs": [asdict(run) for run in runs]})
+    else:
+        print_runs(runs)
 
 
 @app.command()
@@ -56,25 +73,35 @@ def show(
     as_json: Json = False,
 ) -> None:
     """What a run is made of and how it stands. Example: nightjar run show nightly-2026-11-20 --job 81:story:0"""
-    from nightjar.jobs.lookup import find_job, find_run
-    from nightjar.scripts.session import open_session, run_async
-    from nightjar.scripts.views.job import describe_job, print_job
-    from nightjar.scripts.views.run import describe_run, print_run
+    if job is not None:
+        _show_job(name, job, as_json=as_json)
+        return
+    from nightjar.jobs.status.run import describe_run
+    from nightjar.scripts.views.run import print_run
 
-    async def load() -> dict[str, object]:
-        async with open_session() as session:
-            run = await find_run(name, session.database)
-            if job is None:
-                return await describe_run(run, session.database)
-            return await describe_job(await find_job(run, job, session.database), session.database)
+    async def describe(run: Run, session: Session) -> RunDetail:
+        return await describe_run(run, session.database)
 
-    data = run_async(load())
+    detail = on_run(name, describe)
     if as_json:
-        emit_json({"run" if job is None else "job": data})
-    elif job is None:
-        print_run(data)
+        emit_json({"run": asdict(detail)})
     else:
-        print_job(data)
+        print_run(detail)
+
+
+def _show_job(name: str, job: str, *, as_json: bool) -> None:
+    from nightjar.jobs.lookup import find_job
+    from nightjar.jobs.status.job import describe_job
+    from nightjar.scripts.views.job import print_job
+
+    async def describe(run: Run, session: Session) -> JobDetail:
+        return await describe_job(await find_job(run, job, session.database), session.database)
+
+    detail = on_run(name, describe)
+    if as_json:
+        emit_json({"job": asdict(detail)})
+    else:
+        print_job(detail)
 
 
 @app.command()
@@ -89,20 +116,16 @@ def wait(
 
     Example: nightjar run wait nightly-2026-11-21 --fail-below checks:0.8 --max-missing 0.02
     """
-    from nightjar.jobs.lookup import find_run
-    from nightjar.scripts.session import open_session, run_async
-    from nightjar.scripts.views.wait import Ended, check_asked, judged_by, wait_for_run
+    from nightjar.scripts.views.wait import check_asked, judged_by, wait_for_run
 
     asked = gates.ending()
 
-    async def until() -> Ended:
-        async with open_session() as session:
-            run = await find_run(name, session.database)
-            await check_asked(run, asked, session.database)
-            ended = await wait_for_run(run, session.database, timeout_s=timeout)
-            return await judged_by(ended, asked, session.database)
+    async def wait_and_judge(run: Run, session: Session) -> Ended:
+        await check_asked(run, asked, session.database)
+        ended = await wait_for_run(run, session.database, timeout_s=timeout)
+        return await judged_by(ended, asked, session.database)
 
-    ended = run_async(until())
+    ended = on_run(name, wait_and_judge)
     if as_json:
         emit_json({"run": {"id": ended.run.id, "name": ended.run.name, "status": ended.run.status, **ended.json()}})
     else:
@@ -116,7 +139,7 @@ def pause(name: Name) -> None:
     """Stop a run's work within seconds; what is done stays. Example: nightjar run pause nightly"""
     from nightjar.jobs import control
 
-    run = _change(name, control.pause)
+    run = on_run(name, lambda run, session: control.pause(run, session.database))
     print(plain(f"Run {run.name!r} is paused. `nightjar run resume {run.name}` lets it go on."))
 
 
@@ -125,7 +148,8 @@ def resume(name: Name) -> None:
     """Let a paused or stopped run go on. Example: nightjar run resume nightly"""
     from nightjar.jobs import control
 
-    print(plain(f"Run {_change(name, control.resume).name!r} goes on."))
+    run = on_run(name, lambda run, session: control.resume(run, session.database))
+    print(plain(f"Run {run.name!r} goes on."))
 
 
 @app.command()
@@ -133,7 +157,7 @@ def cancel(name: Name) -> None:
     """End a run for good; its results stay. Example: nightjar run cancel nightly"""
     from nightjar.jobs import control
 
-    run = _change(name, control.cancel)
+    run = on_run(name, lambda run, session: control.cancel(run, session.database))
     print(plain(f"Run {run.name!r} is cancelled. `nightjar report {run.name}` shows what there is."))
 
 
@@ -145,40 +169,31 @@ def retry(
 ) -> None:
     """Give dead jobs a fresh start, from the turn where they failed. Example: nightjar run retry nightly --dead"""
     from nightjar.jobs import control
-    from nightjar.jobs.lookup import find_run
-    from nightjar.scripts.session import open_session, run_async
 
     if dead and reason is not None:
         raise UsageError("Give either --dead or --reason.")
-
-    async def again() -> int:
-        async with open_session() as session:
-            run = await find_run(name, session.database)
-            return await control.retry(run, session.database, reason=reason)
-
-    count = run_async(again())
+    count = on_run(name, lambda run, session: control.retry(run, session.database, reason=reason))
     print(f"{count} jobs are tried again." if count else "No dead job was found to try again.")
 
 
 @app.command()
-def tell(name: Name) -> None:
-    """Call again whom an --on-finish call failed to reach, or may not have reached. Example: nightjar run tell nightly
+def notify(name: Name) -> None:
+    """Call again whom an --on-finish call failed to reach, or may not have. Example: nightjar run notify nightly
 
     A running `nightjar dispatcher` makes the calls, under the same delivery ids.
     """
-    from nightjar.jobs.lookup import find_run
     from nightjar.jobs.nights import Delivery
     from nightjar.pipeline.notify.deliveries import send_again
-    from nightjar.scripts.session import open_session, run_async
 
-    async def again() -> int:
-        async with open_session() as session:
-            run = await find_run(name, session.database)
-            found = await Delivery.find({"run": run.id}).to_list()
-            return sum([await send_again(one.id, session.database) for one in found])
+    async def call_again(run: Run, session: Session) -> int:
+        deliveries = await Delivery.find({"run": run.id}).to_list()
+        return sum([await send_again(delivery.id, session.database) for delivery in deliveries])
 
-    count = run_async(again())
+    count = on_run(name, call_again)
     print(f"{count} calls are made again by a dispatcher." if count else "Nobody is left to be called again.")
+
+
+app.command("tell", hidden=True)(notify)  # its former name, which scripts may still use
 
 
 @app.command()
@@ -188,17 +203,13 @@ def rm(
 ) -> None:
     """Delete a run that has ended, with its transcripts. Example: nightjar run rm trial-1 --yes"""
     from nightjar.jobs import control
-    from nightjar.jobs.lookup import find_run
-    from nightjar.scripts.session import open_session, run_async
 
-    async def delete() -> tuple[str, int]:
-        async with open_session() as session:
-            run = await find_run(name, session.database)
-            if not yes:
-                typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
-            return run.name, await control.remove_run(run, session.database)
+    async def delete(run: Run, session: Session) -> tuple[str, int]:
+        if not yes:
+            typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
+        return run.name, await control.remove_run(run, session.database)
 
-    removed, count = run_async(delete())
+    removed, count = on_run(name, delete)
     print(plain(f"Removed run {removed!r} with {count} jobs."))
 
 
@@ -241,14 +252,3 @@ def import_(
     print(plain(f"Run {run.name!r} of suite {done.suite.name}@{done.suite.version}: {what}."))
     for remark in done.remarks:
         print(plain(f"Note: {remark}"))
-
-
-def _change(name: str, act: Callable[[Run, Database], Awaitable[Run]]) -> Run:
-    from nightjar.jobs.lookup import find_run
-    from nightjar.scripts.session import open_session, run_async
-
-    async def change() -> Run:
-        async with open_session() as session:
-            return await act(await find_run(name, session.database), session.database)
-
-    return run_async(change())

@@ -90,13 +90,15 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> None:
     """Remove a schedule; its runs stay. Example: nightjar schedule rm nightly"""
+    from nightjar.jobs.nights import Schedule
     from nightjar.scripts.session import open_session, run_async
 
     async def remove() -> None:
-        async with open_session() as session:
-            schedules = session.database.raw["schedules"]
-            if not (await schedules.delete_one({"_id": name})).deleted_count:
-                raise UnknownNameError("schedule", name, await schedules.distinct("_id"))
+        async with open_session():
+            schedule = await Schedule.get(name)
+            if schedule is None:
+                raise UnknownNameError("schedule", name, [other.id for other in await Schedule.find_all().to_list()])
+            await schedule.delete()
 
     run_async(remove())
     print(plain(f"Removed schedule {name!r}."))

@@ -32,26 +32,27 @@ def list_scorers(as_json: Json = False) -> None:
     from nightjar.pipeline.scoring.listing import listed
     from nightjar.scripts.views.output import console, emit_json, table
 
-    found = listed()
+    scorers = listed()
     if as_json:
-        emit_json({"scorers": [_row(one) for one in found]})
+        emit_json({"scorers": [_row(scorer) for scorer in scorers]})
         return
     cells = [
-        (one.name, one.kind, _number(one.scale.worst), _number(one.scale.best), one.help, one.origin) for one in found
+        (scorer.name, scorer.kind, _number(scorer.scale.worst), _number(scorer.scale.best), scorer.help, scorer.origin)
+        for scorer in scorers
     ]
     console().print(table(None, ["name", "kind", "worst>", "best>", "what it says", "from"], cells))
 
 
-def _row(one: Listed) -> dict[str, object]:
+def _row(scorer: Listed) -> dict[str, object]:
     return {
-        "kind": one.kind,
-        "name": one.name,
-        "worst": one.scale.worst,
-        "best": one.scale.best,
-        "direction": one.scale.direction.value,
-        "unit": one.scale.unit,
-        "help": one.help,
-        "origin": one.origin,
+        "kind": scorer.kind,
+        "name": scorer.name,
+        "worst": scorer.scale.worst,
+        "best": scorer.scale.best,
+        "direction": scorer.scale.direction.value,
+        "unit": scorer.scale.unit,
+        "help": scorer.help,
+        "origin": scorer.origin,
     }
 
 

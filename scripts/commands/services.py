@@ -83,9 +83,9 @@ def _show(settings: Settings, *, as_json: bool) -> None:
         ]
         console().print(table(None, columns, rows))
         for view in views:
-            told = ". ".join(part for part in (view.reason, view.data and f"Its data are in {view.data}") if part)
-            if told:
-                console().print(f"{view.name}: {told}", soft_wrap=True)
+            about = ". ".join(part for part in (view.reason, view.data and f"Its data are in {view.data}") if part)
+            if about:
+                console().print(f"{view.name}: {about}", soft_wrap=True)
     if any(view.state != "up" for view in views):
         raise typer.Exit(1)
 

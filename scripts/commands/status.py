@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 WATCH_S = 2.0
 LOCK_S = 4.0
-"""How long it waits for a server that somebody else is starting."""
+"""How long it waits for a server that another process is starting."""
 RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
 WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "wasted>", "beat>")
 
@@ -30,7 +30,7 @@ WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "
 @app.command(epilog="Example: nightjar status --watch")
 def status(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run: its name or id.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every two seconds.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every two seconds.")] = False,
     as_json: Json = False,
 ) -> None:
     """How everything stands, and why what waits is waiting. Exit code 1 when work waits that nothing will start."""
@@ -67,8 +67,7 @@ async def _read(name: str | None) -> Overview:
     from nightjar.config.errors import NightjarError, UsageError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import connect
-    from nightjar.jobs.mongo import PyMongoError
+    from nightjar.jobs.database import DatabaseError, connect
     from nightjar.jobs.status.views import Overview, ServiceState
 
     settings = load_settings()
@@ -80,13 +79,13 @@ async def _read(name: str | None) -> Overview:
             return await _overview(name, database, await redis)
     except UsageError:
         raise
-    except (NightjarError, PyMongoError) as error:
+    except (NightjarError, DatabaseError) as error:
         mongo = ServiceState(ok=False, reason=_why(error, settings))
         return Overview(services={"mongo": mongo, "redis": await redis})
 
 
 def _why(error: Exception, settings: Settings) -> str:
-    """The error, and a full disk where that is behind it: a server it has ended says nothing of it."""
+    """The error, and a full disk where that is the cause: a server that it ended does not say so."""
     from nightjar.config.embedded import full_disk
 
     reason = str(error) or type(error).__name__

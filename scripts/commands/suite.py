@@ -38,6 +38,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
+    from nightjar.jobs.lookup import find_suite
     from nightjar.pipeline.suites.importer import import_suite
     from nightjar.pipeline.suites.read import read_suite
     from nightjar.scripts.session import open_session, run_async
@@ -47,8 +48,8 @@ def import_(
     async def store() -> tuple[SuiteVersion, bool, int]:
         async with open_session() as session:
             version, created = await import_suite(content, session.database)
-            newest = await session.database.raw["suites"].find_one({"name": version.name}, sort=[("version", -1)])
-            return version, created, version.version if newest is None else newest["version"]
+            newest = await find_suite(version.name, session.database)
+            return version, created, newest.version
 
     version, created, newest = run_async(store())
     if as_json:
@@ -74,12 +75,12 @@ def list_(
         async with open_session():
             return await SuiteVersion.find_all().sort("+name", "-version").to_list()
 
-    found = run_async(load())
+    versions = run_async(load())
     newest: dict[str, SuiteVersion] = {}
-    for version in found:
+    for version in versions:
         newest.setdefault(version.name, version)
     waiting = [name for name in bundled() if name not in newest]
-    shown = found if every else list(newest.values())
+    shown = versions if every else list(newest.values())
     if as_json:
         emit_json({"suites": [_summary(version) for version in shown], "bundled": waiting})
         return
@@ -171,14 +172,15 @@ def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
 
 
 def _show_sequence(content: SuiteContent, name: str) -> None:
-    found = next((s for s in content.sequences if s.id == name), None)
-    if found is None:
+    sequence = next((s for s in content.sequences if s.id == name), None)
+    if sequence is None:
         raise UnknownNameError("sequence", name, [s.id for s in content.sequences])
-    print(plain(f"{found.id}  mode {found.mode}  tags: {', '.join(found.tags) or 'none'}  {found.parameters or ''}"))
-    if found.system:
-        print(plain(f"\n[system]\n{found.system}"))
-    for index, turn in enumerate(found.turns, start=1):
-        print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{found.prompt_text(index - 1)}"))
+    tags = ", ".join(sequence.tags) or "none"
+    print(plain(f"{sequence.id}  mode {sequence.mode}  tags: {tags}  {sequence.parameters or ''}"))
+    if sequence.system:
+        print(plain(f"\n[system]\n{sequence.system}"))
+    for index, turn in enumerate(sequence.turns, start=1):
+        print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{sequence.prompt_text(index - 1)}"))
         for expectation in turn.expect:
             print(plain(f"  expects {expectation.check}: {expectation.value}"))
         if turn.reference:

@@ -34,6 +34,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from nightjar.config.errors import UnknownNameError, UsageError
     from nightjar.config.version import NIGHTJAR_VERSION
     from nightjar.jobs.documents import utc_now
+    from nightjar.jobs.lookup import suite_names
     from nightjar.pipeline.nights.night_store import read_nights
     from nightjar.pipeline.report.data.trend import trend as trend_of
     from nightjar.pipeline.report.formats.files import check_folder
@@ -47,7 +48,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
         check_folder(folder)
         nights = await read_nights(name, last, session.database)
         if not nights:
-            known = await session.database.raw["suites"].distinct("name")
+            known = await suite_names(session.database)
             if name not in known:
                 raise UnknownNameError("suite", name, known)
             raise UsageError(f"No run of suite {name!r} has finished yet: `nightjar enqueue --suite {name} --model M`.")

@@ -68,10 +68,18 @@ async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool)
 
 async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
     from nightjar.config.settings import load_settings
-    from nightjar.scripts.roaming import roam
     from nightjar.scripts.views.model_pull import obtained
+    from nightjar.workers.process.auto import roam
 
     if model != "auto":
         obtained(model, load_settings())
     async with open_session(service=True) as session:
-        return await roam(session, None if model == "auto" else model, gpu, flags, wanted, idle_exit)
+        return await roam(
+            session.settings,
+            session.database,
+            only=None if model == "auto" else model,
+            gpu=gpu,
+            flags=flags,
+            wanted=wanted,
+            idle_exit_s=idle_exit,
+        )

@@ -65,9 +65,9 @@ def results_table(results: list[Result]) -> str:
     """Markdown."""
     lines = ["| turns | scores | seconds | turns/s | peak memory | HTML | JSON |", "|" + "---:|" * 7]
     lines += [
-        f"| {one.turns:,} | {one.scores:,} | {one.seconds:.1f} | {one.turns / one.seconds:,.0f} "
-        f"| {one.peak_mib:,.0f} MiB | {one.html_mib:.1f} MiB | {one.json_mib:,.0f} MiB |"
-        for one in results
+        f"| {result.turns:,} | {result.scores:,} | {result.seconds:.1f} | {result.turns / result.seconds:,.0f} "
+        f"| {result.peak_mib:,.0f} MiB | {result.html_mib:.1f} MiB | {result.json_mib:,.0f} MiB |"
+        for result in results
     ]
     return "\n".join(lines)
 
@@ -135,9 +135,9 @@ async def _insert(database: Database, repeats: int) -> str:
     from nightjar.jobs.states import RunStatus
 
     about = [sequence(number) for number in range(SEQUENCES)]
-    names = {one.id: digest("sequence", one.model_dump(mode="json")) for one in about}
-    for one in about:
-        await SequenceDocument(id=names[one.id], sequence=one).insert()
+    names = {sequence.id: digest("sequence", sequence.model_dump(mode="json")) for sequence in about}
+    for sequence in about:
+        await SequenceDocument(id=names[sequence.id], sequence=sequence).insert()
     await SuiteVersion(
         id=digest("bench"),
         name="bench",
@@ -156,7 +156,7 @@ async def _insert(database: Database, repeats: int) -> str:
         suite=digest("bench"),
         suite_name="bench",
         suite_version=1,
-        sequences=[one.id for one in about],
+        sequences=[sequence.id for sequence in about],
         models=[RunModel(name=name) for name in MODELS],
         repeats=repeats,
         seed=7,
@@ -203,15 +203,15 @@ def _jobs(run: str, about: list[Sequence], names: dict[str, str], repeats: int) 
     sources = {key: value.value for key, value in resolved.sources.items()}
     order = 0
     for model in MODELS:
-        for one in about:
+        for sequence in about:
             for repeat in range(repeats):
-                turns = [_turn(source, one, turn, order, parameters, sources, model) for turn in range(TURNS)]
+                turns = [_turn(source, sequence, turn, order, parameters, sources, model) for turn in range(TURNS)]
                 document = Job.model_construct(
                     run=run,
                     model=model,
-                    sequence=one.id,
-                    sequence_digest=one.digest,
-                    sequence_document=names[one.id],
+                    sequence=sequence.id,
+                    sequence_digest=sequence.digest,
+                    sequence_document=names[sequence.id],
                     repeat=repeat,
                     order=order,
                     status=JobStatus.DONE,
@@ -222,8 +222,15 @@ def _jobs(run: str, about: list[Sequence], names: dict[str, str], repeats: int) 
                     finished_at=START,
                 )
                 row = {name: getattr(document, name) for name in Job.model_fields if name != "id"}
-                name = job_id(run, "reply", one.id, model, repeat)
-                yield {"_id": name, **row, "kind": "reply", "status": "DONE", "tags": list(one.tags), "turns": turns}
+                name = job_id(run, "reply", sequence.id, model, repeat)
+                yield {
+                    "_id": name,
+                    **row,
+                    "kind": "reply",
+                    "status": "DONE",
+                    "tags": list(sequence.tags),
+                    "turns": turns,
+                }
                 order += 1
 
 

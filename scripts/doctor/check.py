@@ -9,6 +9,8 @@ GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
+    """How one thing is: its `state`, what was found, and what to do about it."""
+
     name: str
     state: str
     """fine, warning or problem."""
@@ -18,4 +20,5 @@ class Check:
 
 
 def gib(count: int) -> str:
+    """Bytes for people, in GiB."""
     return f"{count / GIB:.1f} GiB"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.errors import NightjarError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.scripts.doctor.check import GIB, Check, gib
-from nightjar.scripts.doctor.work import model_checks, recent_crashes, work_checks
+from nightjar.scripts.doctor.work import CRASHES_OF_S, model_checks, work_checks
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -70,10 +70,10 @@ async def _servers(settings: Settings) -> list[Check]:
 async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     """The clock and the queues, where MongoDB is up."""
     from nightjar.config.embedded import mongo_url
-    from nightjar.jobs.database import connect
-    from nightjar.jobs.mongo import PyMongoError
+    from nightjar.jobs.database import DatabaseError, connect
     from nightjar.jobs.status.overview import read_overview
     from nightjar.jobs.status.views import ServiceState
+    from nightjar.jobs.workers import recent_crashes
 
     said = {check.name: check for check in checks}
     if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):
@@ -82,9 +82,9 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     try:
         async with await connect(mongo_url(settings), settings.mongo_database) as database:
             now, theirs = datetime.now(UTC), await database.now()
-            crashes = await recent_crashes(database)
+            crashes = await recent_crashes(CRASHES_OF_S, database)
             return [_clock((now - theirs).total_seconds()), *work_checks(await read_overview(database, redis), crashes)]
-    except (NightjarError, PyMongoError) as error:
+    except (NightjarError, DatabaseError) as error:
         remedy = str(error) or "Look into MongoDB's log, and try again."
         return [Check(name="queues", state="problem", found="MongoDB went away meanwhile", remedy=remedy)]
 

@@ -1,16 +1,17 @@
-"""What `nightjar doctor` says of models and of the work: what is not sound, waits for ever, or has died."""
+"""What `nightjar doctor` says of models and of the work: what is not sound, waits forever, or has died."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
+from nightjar.jobs.states import WorkerStatus
 from nightjar.scripts.doctor.check import Check, gib
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.documents import CrashDocument
     from nightjar.jobs.status.views import Overview, QueueView, WorkerView
     from nightjar.workers.library.inventory import Held
 
@@ -57,13 +58,7 @@ def _size(model: Held, settings: Settings) -> Check | None:
     )
 
 
-async def recent_crashes(database: Database) -> list[dict[str, Any]]:
-    """What supervisors wrote down in the last day, newest first."""
-    recent = {"$expr": {"$gt": ["$at", {"$subtract": ["$$NOW", CRASHES_OF_S * 1000]}]}}
-    return [row async for row in database.raw["crashes"].find(recent, {"stderr": 0}).sort("at", -1).limit(1000)]
-
-
-def work_checks(overview: Overview, crashes: Sequence[dict[str, Any]]) -> Iterator[Check]:
+def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterator[Check]:
     """Whether MongoDB takes writes; queues, workers, dispatcher, dead jobs and crashes."""
     mongo = overview.services["mongo"]
     if not mongo.ok:
@@ -85,8 +80,8 @@ def work_checks(overview: Overview, crashes: Sequence[dict[str, Any]]) -> Iterat
         yield Check(name="dead jobs", state="warning", found=f"{count}, in run {name} first", remedy=remedy)
     if crashes:
         last = crashes[0]
-        found = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last['reason']}"
-        remedy = f"It was {last['worker']}. `nightjar run show RUN --job JOB` shows what it last wrote."
+        found = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last.reason}"
+        remedy = f"It was {last.worker}. `nightjar run show RUN --job JOB` shows what it last wrote."
         yield Check(name="crashes", state="warning", found=found, remedy=remedy)
 
 
@@ -103,13 +98,13 @@ def _queue(queue: QueueView) -> Check:
 
 
 def _workers(workers: Sequence[WorkerView]) -> Iterator[Check]:
-    live = [worker for worker in workers if worker.live]
+    live = [worker for worker in workers if worker.state.alive]
     yield Check(name="workers", state="fine", found=f"{len(live)} at work{_listed([worker.model for worker in live])}")
     for worker in workers:
-        if worker.state == "stalled":
+        if worker.state is WorkerStatus.STALLED:
             pid = worker.id.split(":")[1] if worker.id.count(":") == 2 else worker.id
             remedy = f"If it stays so, on {worker.host}: kill -9 {pid}. Its supervisor starts another; no job is lost."
-        elif worker.state == "failed":
+        elif worker.state is WorkerStatus.FAILED:
             remedy = "Mend the cause, then start it again."
         else:
             continue

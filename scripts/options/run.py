@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
 
 READ = ("assignments", "stalled_after", "report_formats")
-"""Fields that the request has under another name, read."""
+"""Fields that the request holds under another name, parsed."""
 RunName = Annotated[
     str | None, typer.Option(help="The run's name; {date} becomes the day (UTC). The same name is the same run.")
 ]
@@ -118,16 +118,16 @@ def _measures(texts: list[str]) -> dict[str, Any]:
 
     from nightjar.config.errors import UsageError
 
-    found: dict[str, Any] = {}
+    measures: dict[str, Any] = {}
     for text in texts:
         name, given, argument = text.partition("=")
         try:
-            found[name.strip()] = json.loads(argument) if given else True
+            measures[name.strip()] = json.loads(argument) if given else True
         except ValueError:
             raise UsageError(
                 f"--measure {text!r}: what follows the = must be JSON, as in 'mattr={{\"window\": 100}}'."
             ) from None
-    return found
+    return measures
 
 
 def _ending(options: QueuedRunOptions) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _ending(options: QueuedRunOptions) -> dict[str, Any]:
 
 
 def local_deadline(text: str | None) -> dict[str, str]:
-    """A time of day means this machine's: the request with it as a moment; nothing to say for other deadlines."""
+    """A deadline that is a time of day, of this machine's, as a moment in the request; nothing for other deadlines."""
     from datetime import datetime
 
     from nightjar.pipeline.durations import parse_deadline

@@ -20,20 +20,21 @@ def takes(*shared: type[Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
     def wrap(command: Callable[..., T]) -> Callable[..., T]:
         own = inspect.signature(command, eval_str=True).parameters.values()
-        homes = {one.annotation: one.name for one in own if one.annotation in spread}
+        homes = {parameter.annotation: parameter.name for parameter in own if parameter.annotation in spread}
         assert len(homes) == len(shared), f"{command.__name__} has no parameter for each of {shared}"
         parameters: list[inspect.Parameter] = []
-        for one in own:
-            parameters += spread.get(one.annotation, [one.replace(kind=inspect.Parameter.KEYWORD_ONLY)])
+        for parameter in own:
+            keyword_only = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += spread.get(parameter.annotation, [keyword_only])
 
         @functools.wraps(command)
         def called(**given: Any) -> T:
             for kind, home in homes.items():
-                given[home] = kind(**{one.name: given.pop(one.name) for one in spread[kind]})
+                given[home] = kind(**{option.name: given.pop(option.name) for option in spread[kind]})
             return command(**given)
 
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        called.__annotations__ = {one.name: one.annotation for one in parameters}
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return called
 
     return wrap

@@ -1,70 +1,35 @@
-"""How a run is to end and did: its gates, its deadline, who was told."""
+"""How a run is to end and did, for people: its gates, its deadline, who was told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.scripts.views.output import console, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
-    from nightjar.jobs.documents import Run
+    from nightjar.jobs.status.run import RunDetail
 
 
-async def describe_ending(run: Run, database: Database) -> dict[str, Any]:
-    """Plain data without what a web address may hide."""
-    from nightjar.jobs.nights import Delivery
-
-    deliveries = await Delivery.find({"run": run.id}).sort("+created_at").to_list()
-    verdict = run.verdict
-    return {
-        "ending": run.ending.shown(),
-        "gates": None
-        if verdict is None
-        else {
-            "outcome": verdict.outcome,
-            "failed": verdict.failed,
-            "baseline": verdict.baseline,
-            "results": [
-                {**result.model_dump(mode="json"), "gate": str(result.gate), "text": result.sentence()}
-                for result in verdict.results
-            ],
-        },
-        "deliveries": [
-            {
-                "id": found.id,
-                "event": found.event,
-                "hook": str(found.hook),
-                "state": found.state,
-                "tries": found.tries,
-                "outcome": found.outcome,
-                "output": found.output,
-                "called_at": found.called_at,
-            }
-            for found in deliveries
-        ],
-        "transcripts_dropped_at": run.transcripts_dropped_at,
-    }
-
-
-def print_ending(data: dict[str, Any]) -> None:
-    ending, gates = data["ending"], data["gates"]
-    told = []
-    if ending["gates"]:
-        against = f", baseline {ending['baseline']}" if ending["baseline"] else ""
-        told.append(f"gates: {'; '.join(ending['gates'])}{', strict' if ending['strict'] else ''}{against}")
-    if ending["deadline_at"] is not None:
-        told.append(f"deadline: {ending['deadline_at']:%Y-%m-%d %H:%M} UTC")
-    if ending["on_finish"]:
-        told.append(f"on finish: {', '.join(ending['on_finish'])}")
-    if data["transcripts_dropped_at"] is not None:
-        told.append(f"transcripts dropped {data['transcripts_dropped_at']:%Y-%m-%d}; the aggregates are kept")
-    told += [result["text"] for result in gates["results"]] if gates is not None else []
-    if told:
-        print(plain("\n".join(told)))
-    if data["deliveries"]:
-        rows = [
-            [one["event"], one["hook"], one["state"], one["tries"], one["outcome"], one["called_at"]]
-            for one in data["deliveries"]
-        ]
+def print_ending(run: RunDetail) -> None:
+    """Nothing for a run that has neither gates, deadline nor anybody to tell."""
+    lines = _lines(run)
+    if lines:
+        print(plain("\n".join(lines)))
+    if run.deliveries:
+        rows = [[d.event, d.hook, d.state, d.tries, d.outcome, d.called_at] for d in run.deliveries]
         console().print(table("Told", ("event", "whom", "state", "tries>", "outcome", "called"), rows))
+
+
+def _lines(run: RunDetail) -> list[str]:
+    ending = run.ending
+    lines = []
+    if ending.gates:
+        against = f", baseline {ending.baseline}" if ending.baseline else ""
+        lines.append(f"gates: {'; '.join(ending.gates)}{', strict' if ending.strict else ''}{against}")
+    if ending.deadline_at is not None:
+        lines.append(f"deadline: {ending.deadline_at:%Y-%m-%d %H:%M} UTC")
+    if ending.on_finish:
+        lines.append(f"on finish: {', '.join(ending.on_finish)}")
+    if run.transcripts_dropped_at is not None:
+        lines.append(f"transcripts dropped {run.transcripts_dropped_at:%Y-%m-%d}; the aggregates are kept")
+    return lines + [result.text for result in run.gates.results] if run.gates is not None else lines

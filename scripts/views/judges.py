@@ -11,7 +11,7 @@ from nightjar.scripts.views.output import plain
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
-    from nightjar.pipeline.judging.checkup import Checkup
+    from nightjar.pipeline.judging.checkup import Checkup, Discernment
 
 CONTROL_COLUMNS = (
     "judge",
@@ -29,7 +29,7 @@ CONTROL_COLUMNS = (
 async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[str]:
     """Names the judges that no worker holds, on standard error with what to do; also where no dispatcher runs."""
     from nightjar.jobs.backlog import live_slots
-    from nightjar.jobs.dispatchers import dispatcher_is_live
+    from nightjar.jobs.leases import dispatcher_is_live
 
     served = await live_slots(database)
     missing = [judge for judge in judges if judge not in served]
@@ -49,28 +49,27 @@ async def found_in_check(run: Run, database: Database) -> tuple[Checkup, ...]:
     if run.check is None:
         return ()
     digest = prompt_digest(read_rubric(run.check.rubric))
-    found = await read_checkups(run, database)
-    return tuple(one for one in found if one.rubric == digest and one.judge in run.check.judges)
+    checkups = await read_checkups(run, database)
+    return tuple(checkup for checkup in checkups if checkup.rubric == digest and checkup.judge in run.check.judges)
 
 
-def control_rows(found: Sequence[Checkup]) -> list[list[Any]]:
-    """One row a judge and kind of control, under CONTROL_COLUMNS."""
+def control_rows(checkups: Sequence[Checkup]) -> list[list[Any]]:
+    """A row for each judge and kind of control, under CONTROL_COLUMNS."""
+    return [_control_row(checkup.judge, control) for checkup in checkups for control in checkup.controls]
+
+
+def _control_row(judge: str, control: Discernment) -> list[Any]:
+    difference, interval = control.paired.difference, control.paired.interval
     return [
-        [
-            checkup.judge,
-            one.control.value.replace("_", "-"),
-            one.paired.n,
-            _number(one.real),
-            _number(one.spoilt),
-            None if one.paired.difference is None else f"{one.paired.difference:+.3g}",
-            None
-            if one.paired.interval is None
-            else f"{one.paired.interval.low:+.3g} to {one.paired.interval.high:+.3g}",
-            one.missing,
-            one.ability.value,
-        ]
-        for checkup in found
-        for one in checkup.controls
+        judge,
+        control.control.value.replace("_", "-"),
+        control.paired.n,
+        _number(control.real),
+        _number(control.spoilt),
+        None if difference is None else f"{difference:+.3g}",
+        None if interval is None else f"{interval.low:+.3g} to {interval.high:+.3g}",
+        control.missing,
+        control.ability.value,
     ]
 
 

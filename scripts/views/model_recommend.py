@@ -49,13 +49,14 @@ def parse_size(text: str, option: str) -> int:
     return int(number * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " "))
 
 
-def show_recommended(found: list[Recommendation], *, as_json: bool) -> None:
+def show_recommended(recommendations: list[Recommendation], *, as_json: bool) -> None:
+    """As a table, or for --json."""
     from nightjar.scripts.views.output import console, emit_json, table
     from nightjar.workers.library.fit.curated import curated_list
 
     as_of = curated_list().as_of
     if as_json:
-        emit_json({"as_of": as_of, "models": [_row(item) for item in found]})
+        emit_json({"as_of": as_of, "models": [_row(item) for item in recommendations]})
         return
     columns = ("Model", "Size>", "Memory>", "Context>", "Speed", "For", "Licence")
     rows = [
@@ -68,24 +69,24 @@ def show_recommended(found: list[Recommendation], *, as_json: bool) -> None:
             ", ".join(row["best_for"]) + (f" {row['embedding_dimensions']}" if row["embedding_dimensions"] else ""),
             row["licence"],
         )
-        for row in map(_row, found)
+        for row in map(_row, recommendations)
     ]
     listing = table(f"Fits, of a list as of {as_of}", columns, rows)
     for column in listing.columns[:6]:
         column.no_wrap = True
     console().print(listing)
-    if not found:
+    if not recommendations:
         console().print("None of the list fits. See `nightjar model recommend --ram 16GB` for what more would bring.")
     console().print("Register one with its settings: nightjar model recommend --write MODEL")
 
 
-def write_recommended(found: list[Recommendation], name: str) -> None:
+def write_recommended(recommendations: list[Recommendation], name: str) -> None:
     """Registers a recommended model with the settings it was fitted with. Raises UnknownNameError, UsageError."""
     from nightjar.workers.library.editing import add_entry
 
-    chosen = next((item for item in found if item.model.name == name), None)
+    chosen = next((item for item in recommendations if item.model.name == name), None)
     if chosen is None:
-        raise UnknownNameError("recommended model", name, [item.model.name for item in found])
+        raise UnknownNameError("recommended model", name, [item.model.name for item in recommendations])
     load = chosen.fit.load
     settings = prepared()
     entry: dict[str, Any] = {

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.config.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
-    from nightjar.workers.library.find import ModelEntry
-    from nightjar.workers.library.gguf.shape import Shape
-    from nightjar.workers.library.inventory import Held, Serving
+    from nightjar.jobs.status.workers import Serving
+    from nightjar.workers.library.describe import ModelDetail
+    from nightjar.workers.library.inventory import Held
 
 CAPABILITIES = ("chat", "base", "embedding", "judge")
 
@@ -47,6 +46,7 @@ def _has(row: Held, wanted: str) -> bool:
 async def _serving(settings: Settings) -> dict[str, Serving]:
     from nightjar.config.embedded import service_urls, status
     from nightjar.jobs.database import connect
+    from nightjar.jobs.status.workers import read_serving
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return {}
@@ -57,28 +57,8 @@ async def _serving(settings: Settings) -> dict[str, Serving]:
         return {}
 
 
-async def read_serving(database: Database) -> dict[str, Serving]:
-    """By model: the workers whose beat is fresh, and the reason of the newest failed load."""
-    from datetime import timedelta
-
-    from nightjar.jobs.documents import WorkerState
-    from nightjar.workers.library.inventory import Serving
-
-    now = await database.now()
-    result: dict[str, Serving] = {}
-    async for worker in WorkerState.find_all().sort("+beat_at"):
-        known = result.get(worker.model, Serving())
-        alive = now - worker.beat_at < timedelta(seconds=30) and worker.state in ("loading", "ready", "draining")
-        where = f"{worker.id.partition(':')[0]} {worker.device}".strip()
-        result[worker.model] = Serving(
-            workers=(*known.workers, where) if alive else known.workers,
-            failure=worker.reason if worker.state == "failed" else None,
-            last_beat=worker.beat_at,
-        )
-    return result
-
-
 def show_inventory(rows: list[Held], *, as_json: bool) -> None:
+    """As a table with the reasons of failed models below it, or for --json."""
     from nightjar.scripts.views.output import console, emit_json, plain, table
 
     if as_json:
@@ -109,107 +89,46 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
             console().print(plain(f"{row.name}: {row.reason}"), soft_wrap=True)
 
 
-def describe(entry: ModelEntry) -> dict[str, Any]:
-    """A model's facts, its load settings and the memory they take."""
-    from nightjar.jobs.models import flat_facts
-    from nightjar.workers.library.fit.estimate import kv_bytes, kv_bytes_per_token
-    from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
-    from nightjar.workers.library.gguf.shape import shape_of
-    from nightjar.workers.library.inspect import entry_facts, inspect_file
-
-    facts = entry_facts(entry)
-    shape = shape_of(inspect_file(entry.path).metadata)
-    caches = {"k": entry.load.cache_type_k, "v": entry.load.cache_type_v}
-    context = context_of(entry.load.context, facts.file_facts.context_train)
-    return {
-        **flat_facts(facts),
-        "path": str(entry.path),
-        "context": context,
-        "embedding_width": shape.width,
-        "load": entry.load.model_dump(mode="json"),
-        "template_source": "registry" if entry.template else "file" if facts.template_digest else None,
-        "reasoning": entry.reasoning,
-        "tags": list(entry.tags),
-        "adapters": [{"path": str(path), "scale": scale} for path, scale in entry.adapters],
-        "memory": {
-            "weights_bytes": shape.weights_bytes,
-            "kv_bytes_per_1000_tokens": 1000 * kv_bytes_per_token(shape, **caches),
-            "kv_bytes_per_slot": kv_bytes(shape, context=context, slots=1, n_ubatch=CPU_UBATCH, **caches),
-            "cache_type_k": entry.load.cache_type_k,
-            "cache_type_v": entry.load.cache_type_v,
-        },
-        "fit": _fit(entry, shape),
-    }
-
-
-def _fit(entry: ModelEntry, shape: Shape) -> dict[str, Any]:
-    """How the model would be loaded on this machine now, or why it cannot be."""
-    from nightjar.config.errors import ModelFitError
-    from nightjar.workers.library.fit.fit import fit
-    from nightjar.workers.library.fit.hardware import room_of, this_machine
-
-    try:
-        found = fit(entry.name, shape, room_of(this_machine()), entry.load)
-    except ModelFitError as error:
-        return {"fits": False, "reason": str(error)}
-    return {
-        "fits": True,
-        "offloaded_layers": found.offloaded_layers,
-        "context": found.load.context,
-        "slots": found.load.slots,
-        "cache_type_k": found.load.cache_type_k,
-        "memory_bytes": found.memory.total,
-        "tokens_per_s": round(found.tokens_per_s, 1),
-        "speed": found.speed,
-        "compromises": list(found.notes),
-    }
-
-
-def show_info(facts: dict[str, Any], *, as_json: bool) -> None:
+def show_info(model: ModelDetail, *, as_json: bool) -> None:
+    """One model in full."""
     from nightjar.scripts.views.output import console, emit_json, plain
 
     if as_json:
-        emit_json(facts)
+        emit_json(asdict(model))
         return
-    memory = facts["memory"]
+    memory = model.memory
     rows = [
-        ("File", f"{facts['path']} ({decimal_size(facts['file_bytes'])})"),
-        ("SHA-256", facts["digest"]),
-        ("Kind", facts["kind"]),
-        ("Architecture", f"{facts['architecture']}, {facts['layers']} layers, width {facts['embedding_width']}"),
-        ("Parameters", f"{facts['parameters']:,}"),
-        ("Quantisation", facts["quantisation"]),
-        ("Context", f"{facts['context_train']:,} tokens in the file, {facts['context']:,} used per conversation"),
-        ("Vocabulary", f"{facts['vocabulary']:,} tokens"),
-        ("Template", facts["template_source"] and f"of the {facts['template_source']}"),
-        ("Licence", facts["licence"]),
-        ("Sampling", ", ".join(f"{key} {value}" for key, value in facts["sampling_defaults"].items()) or None),
-        ("Weights", decimal_size(memory["weights_bytes"])),
-        (
-            "KV",
-            f"{decimal_size(memory['kv_bytes_per_1000_tokens'])} per 1,000 tokens and slot ({memory['cache_type_k']})",
-        ),
-        ("KV of one slot", f"{decimal_size(memory['kv_bytes_per_slot'])} at {facts['context']:,} tokens"),
-        ("Here", _here(facts)),
-        ("Tags", ", ".join(facts["tags"]) or None),
+        ("File", f"{model.path} ({decimal_size(model.file_bytes)})"),
+        ("SHA-256", model.digest),
+        ("Kind", model.kind),
+        ("Architecture", f"{model.architecture}, {model.layers} layers, width {model.embedding_width}"),
+        ("Parameters", f"{model.parameters:,}"),
+        ("Quantisation", model.quantisation),
+        ("Context", f"{model.context_train:,} tokens in the file, {model.context:,} used per conversation"),
+        ("Vocabulary", f"{model.vocabulary:,} tokens"),
+        ("Template", model.template_source and f"of the {model.template_source}"),
+        ("Licence", model.licence),
+        ("Sampling", ", ".join(f"{key} {value}" for key, value in model.sampling_defaults.items()) or None),
+        ("Weights", decimal_size(memory.weights_bytes)),
+        ("KV", f"{decimal_size(memory.kv_bytes_per_1000_tokens)} per 1,000 tokens and slot ({memory.cache_type_k})"),
+        ("KV of one slot", f"{decimal_size(memory.kv_bytes_per_slot)} at {model.context:,} tokens"),
+        ("Here", _here(model)),
+        ("Tags", ", ".join(model.tags) or None),
     ]
-    console().print(plain(facts["name"]))
+    console().print(plain(model.name))
     for label, value in rows:
         console().print(f"  {label:<15}{plain(str(value)) if value is not None else '-'}", soft_wrap=True)
 
 
-def _here(facts: dict[str, Any]) -> str:
+def _here(model: ModelDetail) -> str:
     """One line on how it runs on this machine."""
-    fit = facts["fit"]
-    if not fit["fits"]:
-        return str(fit["reason"])
-    layers = facts["layers"] + 1
-    where = f"{fit['offloaded_layers']} of {layers} layers on the GPU" if fit["offloaded_layers"] else "on the CPU"
-    speed = "" if facts["kind"] == "embedding" else f", expected speed: {fit['speed']}"
-    lost = f"; {', '.join(fit['compromises'])}" if fit["compromises"] else ""
-    return (
-        f"{where}, {fit['slots']} slots of {fit['context']:,} tokens, {decimal_size(fit['memory_bytes'])}{speed}{lost}"
-    )
+    fit = model.fit
+    if not fit.fits:
+        return fit.reason
+    where = f"{fit.offloaded_layers} of {model.layers + 1} layers on the GPU" if fit.offloaded_layers else "on the CPU"
+    speed = "" if model.kind == "embedding" else f", expected speed: {fit.speed}"
+    lost = f"; {', '.join(fit.compromises)}" if fit.compromises else ""
+    return f"{where}, {fit.slots} slots of {fit.context:,} tokens, {decimal_size(fit.memory_bytes)}{speed}{lost}"
 
 
 def decimal_size(count: int | None) -> str | None:

@@ -35,7 +35,7 @@ async def server_views(settings: Settings) -> list[ServerView]:
     """MongoDB, then Redis. Starts nothing; an unreachable server takes at most 5 s."""
     from nightjar.config.embedded import status
 
-    embedded = {found.name: _embedded(found) for found in status(settings)}
+    embedded = {server.name: _embedded(server) for server in status(settings)}
     return [
         embedded.get("mongo") or await _configured_mongo(settings),
         embedded.get("redis") or await _configured_redis(settings),
@@ -73,7 +73,7 @@ async def _configured_mongo(settings: Settings) -> ServerView:
     where = address(settings.mongo_url)
     try:
         async with await connect(settings.mongo_url, settings.mongo_database) as database:
-            version = (await database.raw.command("buildInfo")).get("version")
+            version = await database.version()
     except NightjarError as error:
         return ServerView(name="mongo", kind="configured", state="unreachable", address=where, reason=str(error))
     return ServerView(name="mongo", kind="configured", state="up", address=where, version=version)

@@ -27,12 +27,12 @@ LONG_EXPANSION_JOBS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run stands: at its end, or where a limit ended the waiting."""
+    """How a run stands when the waiting is over: at its end, or because a limit was reached."""
 
     run: Run
     jobs: dict[str, int]
     asked: GateVerdict | None = None
-    """Of gates that were not the run's own."""
+    """The verdict of gates that are not the run's own."""
 
     @property
     def failed(self) -> bool:
@@ -42,18 +42,22 @@ class Ended:
 
     @property
     def results(self) -> list[GateResult]:
+        """Of the run's own gates, then of those asked for."""
         verdicts = (self.run.verdict, self.asked)
         return [result for verdict in verdicts if verdict is not None for result in verdict.results]
 
     def json(self) -> dict[str, Any]:
+        """What --json says beside the run's name and status."""
         gates = [result_row(result) for result in self.results]
         return {"status_reason": self.run.status_reason, "jobs": self.jobs, "gates": gates}
 
     def show(self) -> None:
+        """Prints how the run stands and what its gates said."""
         print(plain(self.sentence()))
         show_results(self.results)
 
     def sentence(self) -> str:
+        """How the run stands, for a person."""
         counts = ", ".join(f"{count} {status}" for status, count in self.jobs.items() if count)
         reason = f" ({self.run.status_reason})" if self.run.status_reason else ""
         more = f" `nightjar report {self.run.name}` shows the results." if self.run.status is RunStatus.DONE else ""
@@ -61,7 +65,7 @@ class Ended:
 
 
 async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:
-    """The same with what gates say that were asked for now; a run that was not waited for to its end has no verdict."""
+    """The same, with the verdict of the gates that are asked for now; only a run at its end gets one."""
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.verdict import reach_verdict
 
@@ -82,15 +86,6 @@ async def check_asked(run: Run, asked: Ending, database: Database) -> None:
         await check_ending(run.model_copy(update={"ending": asked}), taken, database)
 
 
-async def count_jobs(run_id: str, database: Database) -> dict[str, int]:
-    """Jobs of a run by status; every status is there."""
-    groups: list[dict[str, Any]] = [{"$match": {"run": run_id}}, {"$group": {"_id": "$status", "jobs": {"$sum": 1}}}]
-    counts = dict.fromkeys(map(str, JobStatus), 0)
-    async for row in await database.jobs.aggregate(groups, hint="status"):
-        counts[row["_id"]] = row["jobs"]
-    return counts
-
-
 async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None = None) -> Ended:
     """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on.
 
@@ -102,9 +97,9 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
     deadline = None if timeout_s is None else loop.time() + timeout_s
     with _bar(run) as bar:
         while True:
-            now, hint = await patiently(partial(_look, run, database))
+            now, why = await patiently(partial(_look, run, database))
             ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
-            bar.update(bar.task_ids[0], completed=ended, total=now.run.jobs_total, hint=hint)
+            bar.update(bar.task_ids[0], completed=ended, total=now.run.jobs_total, hint=why)
             halted = now.run.status in TERMINAL_RUNS or now.run.status is RunStatus.PAUSED
             if halted or (deadline is not None and loop.time() >= deadline):
                 return now
@@ -113,15 +108,17 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
 
 async def _look(run: Run, database: Database) -> tuple[Ended, str]:
     from nightjar.jobs.documents import Run as RunDocument
+    from nightjar.jobs.status import census
 
     current = await RunDocument.get(run.id)
     if current is None:
         raise UsageError(f"Run {run.name!r} was removed.")
-    return Ended(run=current, jobs=await count_jobs(run.id, database)), await _hint(current, database)
+    jobs = (await census.count(run.id, database)).by_status()
+    return Ended(run=current, jobs=jobs), await hint(current, database)
 
 
-async def _hint(run: Run, database: Database) -> str:
-    """Why nothing may move; empty where workers are at it."""
+async def hint(run: Run, database: Database) -> str:
+    """Why the run may not be moving; empty where workers are at it."""
     from nightjar.jobs.backlog import live_slots
 
     if run.status is RunStatus.ACTIVE:
@@ -142,8 +139,8 @@ def _bar(run: Run) -> Iterator[Bar]:
 
     console = Console(stderr=True, markup=False, highlight=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    hint = TextColumn("{task.fields[hint]}", markup=False)
-    with Progress(*columns, hint, console=console, disable=not console.is_terminal) as bar:
+    shown_hint = TextColumn("{task.fields[hint]}", markup=False)
+    with Progress(*columns, shown_hint, console=console, disable=not console.is_terminal) as bar:
         bar.add_task(plain(run.name), total=run.jobs_total, hint="")
         try:
             yield bar

@@ -20,7 +20,7 @@ from nightjar.scripts.dev.demo_model.check import (
     Measured,
     PlayedReply,
     Talker,
-    count,
+    figures_of,
     measure_chats,
     question_chats,
 )
@@ -65,7 +65,7 @@ def played(talker: Talker, trials: list[Chat]) -> list[list[PlayedReply]]:
 
 @pytest.fixture(scope="module")
 def measured(trials: list[Chat], played: list[list[PlayedReply]]) -> Measured:
-    return count(trials, played)
+    return figures_of(trials, played)
 
 
 def test_replies_end_by_themselves(measured: Measured) -> None:

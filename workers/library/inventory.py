@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.status.workers import Serving
 from nightjar.workers.library.find import entry_of, entry_path, shelf_files
 from nightjar.workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
 from nightjar.workers.library.ollama import TAG, find_ollama, ollama_names
@@ -52,15 +53,6 @@ class Held:
     loaded_on: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     registered: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What the workers' beats say of a model."""
-
-    workers: tuple[str, ...] = ()
-    failure: str | None = None
-    last_beat: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,18 @@ from typing import Protocol
 
 import structlog
 
+from nightjar.config.errors import UsageError
+from nightjar.config.hardware import memory_limit
+from nightjar.config.settings import Settings
+from nightjar.jobs.backlog import live_workers, waiting_jobs
+from nightjar.jobs.database import Database
+from nightjar.jobs.published import published
+from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model
-from nightjar.workers.process.gpus import Pin
+from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
+from nightjar.workers.process.survey import Loadable, backlogs, loadable
 
+CAPABILITIES = ("chat", "embedding", "judge")
 POLL_S = 3.0
 _log = structlog.get_logger()
 
@@ -165,3 +174,61 @@ async def start_worker(model: str, pin: Pin, arguments: Sequence[str] = ()) -> P
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "nightjar", "worker", "--model", model, *gpu, *arguments, start_new_session=True
     )
+
+
+async def roam(
+    settings: Settings,
+    database: Database,
+    *,
+    only: str | None,
+    gpu: str | None,
+    flags: Sequence[str],
+    wanted: str | None,
+    idle_exit_s: float | None,
+) -> int:
+    """Runs the roamer on the chosen cards. `only`: the one model to serve; `flags`: further ones of `nightjar
+    worker`. Raises UsageError.
+    """
+    if wanted is not None and wanted not in CAPABILITIES:
+        raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
+    places = [ServingPlace(pin=pin, room_bytes=_room(pin, settings)) for pin in choose_pins(gpu, list_cards())]
+
+    async def start(model: str, pin: Pin) -> Process:
+        return await start_worker(model, pin, flags)
+
+    look = _look(settings, database, only)
+    return await Roamer(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]
+
+
+def _room(pin: Pin, settings: Settings) -> int:
+    """Bytes a model may take at this place."""
+    share = settings.model.memory_share
+    if pin.card is not None and pin.card.memory_bytes is not None:
+        return int(pin.card.memory_bytes * share)
+    if pin.cpu_only:
+        return int(memory_limit() * share)
+    room = room_of(this_machine())
+    return int(max(room.gpu, room.host) * share)
+
+
+def _look(settings: Settings, database: Database, only: str | None) -> Look:
+    """What a place sees: waiting jobs, what this host could load for them, and who serves them already."""
+    known: dict[str, Loadable] = {}
+
+    async def look(place: ServingPlace, ours: Mapping[str, int]) -> Outlook:
+        waiting = await waiting_jobs(database)
+        if only is not None:
+            waiting = {model: jobs for model, jobs in waiting.items() if model == only}
+        sure = {model for model, here in known.items() if here.kind and here.memory_bytes is not None}
+        new = sorted(set(waiting) - sure)
+        facts = {model: publication.facts for model, publication in (await published(new, database)).items()}
+        for model in new:
+            known[model] = await asyncio.to_thread(loadable, model, facts.get(model), settings)
+        live = await live_workers(database)
+        others = {
+            model: max(ours.get(model, 0), live.get(model, 0) - (1 if model == place.model else 0)) for model in waiting
+        }
+        busy = frozenset(model for model, jobs in waiting.items() if jobs.due or jobs.running)
+        return Outlook(backlogs=backlogs(waiting, known, others, place.failures), busy=busy)
+
+    return look

@@ -12,7 +12,7 @@ import structlog
 from nightjar.config.errors import UsageError
 from nightjar.jobs import leases
 from nightjar.jobs.database import Database
-from nightjar.jobs.patience import every
+from nightjar.jobs.periodic import every
 from nightjar.workers.process.gpus import NONE
 
 LEASE_S = 30.0

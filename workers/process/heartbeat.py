@@ -10,13 +10,13 @@ from time import monotonic
 
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.models import LoadFacts
-from nightjar.jobs.patience import every
+from nightjar.jobs.periodic import every
+from nightjar.jobs.states import WorkerStatus
+from nightjar.jobs.workers import LONGEST_BEAT_S, sign_off, write_beat
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.held_jobs import ENGINE_STUCK_S
 from nightjar.workers.process.meters import GpuMeter, process_peak_bytes
 
-LONGEST_BEAT_S = 5.0
-"""Others call a worker stalled that has not been heard of for three of these."""
 RATE_WINDOW_S = 10.0
 TURN_WINDOW_S = 120.0
 
@@ -34,7 +34,7 @@ class Beat:
     """Holds what is known about this worker and writes it. Others set `state` and `reason`."""
 
     def __init__(self, *, worker: str, host: str, pid: int, model: str, beat_s: float, database: Database) -> None:
-        self.state = "loading"
+        self.state = WorkerStatus.LOADING
         self.reason: str | None = None
         self.load: LoadFacts | None = None
         self.stats: Callable[[], EngineStats] = EngineStats
@@ -53,22 +53,18 @@ class Beat:
 
     async def write(self) -> None:
         """One beat."""
-        fields: Row = {key: {"$literal": value} for key, value in self._fields().items()}
-        fields |= {"beat_at": "$$NOW", "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
-        await self._database.workers.update_one({"_id": self._worker}, [{"$set": fields}], upsert=True)
+        await write_beat(self._worker, self._fields(), self._database)
 
     async def leave(self) -> None:
         """Takes the worker off the list: it ended as it should. What it measured is kept for reports."""
-        last = await self._database.workers.find_one_and_delete({"_id": self._worker})
-        if last is not None:
-            await self._database.worker_records.replace_one({"_id": self._worker}, last, upsert=True)
+        await sign_off(self._worker, self._database)
 
     def _fields(self) -> Row:
         stats = self.stats()
-        stuck = self.state == "ready" and stats.last_step_age_s > ENGINE_STUCK_S
+        stuck = self.state is WorkerStatus.READY and stats.last_step_age_s > ENGINE_STUCK_S
         gpu = self.meter.read()
         return self._identity | {
-            "state": "stalled" if stuck else self.state,
+            "state": WorkerStatus.STALLED if stuck else self.state,
             "reason": f"the engine has made no step for {stats.last_step_age_s:.0f} s" if stuck else self.reason,
             "load": None if self.load is None else self.load.model_dump(mode="json"),
             "device": "" if self.load is None else self.load.device,

@@ -17,7 +17,7 @@ import structlog
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.patience import every
+from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.run_cache import Runbook

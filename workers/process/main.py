@@ -21,9 +21,10 @@ from nightjar.jobs import backlog
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.patience import every
+from nightjar.jobs.periodic import every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
+from nightjar.jobs.states import WorkerStatus
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier
@@ -142,7 +143,7 @@ async def serve(
     except NightjarError as error:
         ended.set()
         await beating
-        beat.state, beat.reason = "failed", str(error)
+        beat.state, beat.reason = WorkerStatus.FAILED, str(error)
         await beat.write()
         _log.error("model_not_loaded", error=str(error))
         return CANNOT
@@ -194,7 +195,7 @@ class WorkerProcess:
         bell = asyncio.create_task(self._listen(held))
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
         await self._wait_for_end([bell, *tasks])
-        self._beat.state = "draining"
+        self._beat.state = WorkerStatus.DRAINING
         await _end(bell)
         await held.drain(self._settings.drain_s)
         ended.set()
@@ -231,7 +232,7 @@ class WorkerProcess:
         await asyncio.to_thread(mark_used, self._settings.home, self._model.facts.name)
         if self._options.probe:
             await self._model.probe()
-        self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, "ready"
+        self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, WorkerStatus.READY
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
         await self._beat.write()

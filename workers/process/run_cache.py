@@ -9,8 +9,10 @@ from time import monotonic
 
 import structlog
 
+from nightjar.jobs.backlog import run_states
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, RunModel, SequenceDocument
+from nightjar.jobs.documents import Run, SequenceDocument
+from nightjar.jobs.model_files import fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.sequences import Sequence
@@ -63,22 +65,21 @@ class Runbook:
         wanted = set(run_ids)
         if not wanted:
             return set()
-        rows = {row["_id"]: row async for row in self._database.runs.find({"_id": {"$in": list(wanted)}}, _LIVE)}
+        states = await run_states(wanted, self._database)
         for run_id in wanted:
-            if run_id not in rows:
+            if run_id not in states:
                 self._runs.pop(run_id, None)
             elif run_id in self._runs:
-                self._runs[run_id] = self._runs[run_id].model_copy(update=rows[run_id])
+                self._runs[run_id] = self._runs[run_id].model_copy(update=states[run_id])
                 self._seen[run_id] = monotonic()
-        return {run_id for run_id in wanted if run_id not in rows or rows[run_id]["status"] not in WORKING_RUNS}
+        return {run_id for run_id in wanted if run_id not in states or states[run_id]["status"] not in WORKING_RUNS}
 
     async def sequence(self, document_id: str) -> Sequence:
         """A sequence by its document's id."""
         if document_id not in self._sequences:
-            sequences = self._database.raw[SequenceDocument.get_collection_name()]
-            document = await patiently(lambda: sequences.find_one({"_id": document_id}))
+            document = await patiently(lambda: SequenceDocument.get(document_id))
             assert document is not None, "sequences are immutable and never removed while a run needs them"
-            self._sequences[document_id] = Sequence.model_validate(document["sequence"])
+            self._sequences[document_id] = document.sequence
             if len(self._sequences) > SEQUENCES_KEPT:
                 self._sequences.popitem(last=False)
         self._sequences.move_to_end(document_id)
@@ -86,41 +87,10 @@ class Runbook:
 
     async def _same_file(self, run: Run) -> bool:
         """Fixes the model's file for the run where nobody did; False where another file was fixed."""
-        name, mine = self._facts.name, self._facts.digest
-        place = "models"
-        if all(model.name != name for model in run.models):
-            asked = [*run.judges, *(run.check.judges if run.check is not None else ()), run.embed_model]
-            if name not in asked:
-                return False
-            place = "helpers"
-            await self._add_helper(run.id)
-        unset = {"_id": run.id, place: {"$elemMatch": {"name": name, "digest": None}}}
-        ours = {f"{place}.$.digest": mine, f"{place}.$.facts": self._facts.model_dump(mode="json")}
-        await patiently(lambda: self._database.runs.update_one(unset, {"$set": ours}))
-        same = {"_id": run.id, place: {"$elemMatch": {"name": name, "digest": mine}}}
-        load = {"$push": {f"{place}.$.loads": {"$each": [self._load.model_dump(mode="json")], "$slice": -50}}}
-        if (await patiently(lambda: self._database.runs.update_one(same, load))).matched_count:
-            return True
-        await self._refuse(run, place)
-        return False
-
-    async def _add_helper(self, run_id: str) -> None:
-        """Puts a judge or embedding model on the run's list, once."""
-        name = self._facts.name
-        absent = {"_id": run_id, "helpers.name": {"$ne": name}}
-        row = RunModel(name=name).model_dump(mode="python")
-        await patiently(lambda: self._database.runs.update_one(absent, {"$push": {"helpers": row}}))
-
-    async def _refuse(self, run: Run, place: str) -> None:
-        name = self._facts.name
-        stored = await patiently(lambda: self._database.runs.find_one({"_id": run.id}, {place: 1})) or {}
-        other = next((model["digest"] for model in stored.get(place, ()) if model["name"] == name), "?")
-        remedy = "enqueue a new run" if place == "models" else "give this one another name"
-        self.refused[run.id] = (
-            f"run {run.name!r} was begun with another file under the name {name!r}: it fixed SHA-256 {other}, this "
-            f"worker loaded {self._facts.digest}. Load that file, or {remedy}"
-        )
-        _log.error("run_refused", run=run.id, reason=self.refused[run.id])
-
-
-_LIVE = {"status": 1, "status_reason": 1, "max_tries": 1, "max_lapses": 1, "max_crashes": 1}
+        if not names_model(run, self._facts.name):
+            return False
+        refusal = await fix_file(run, self._facts, self._load, self._database)
+        if refusal is not None:
+            self.refused[run.id] = refusal
+            _log.error("run_refused", run=run.id, reason=refusal)
+        return refusal is None

@@ -21,13 +21,12 @@ from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import HeldJob
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.mongo import PyMongoError
+from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Decision, Fault, decide
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.workers import record_death
 from nightjar.workers.process.gpus import Pin
 from nightjar.workers.process.main import BROKEN, CANNOT, worker_id
 from nightjar.workers.process.meters import memory_kills
@@ -161,8 +160,10 @@ class Supervisor:
             held = await backlog.owned(child.worker, self._database)
             for job in held:
                 await self._give_back(job, reason, crashed=crashed, alone=len(held) == 1)
-            return await self._record(child, reason, [job.id for job in held]) and crashed
-        except (NightjarError, PyMongoError) as error:
+            stderr = redact_text(child.stderr.decode("utf-8", "replace"))
+            loading = await record_death(child.worker, reason, [job.id for job in held], stderr, self._database)
+            return loading and crashed
+        except (NightjarError, DatabaseError) as error:
             _log.warning("death_not_told", worker=child.worker, error=str(error))  # the leases lapse by themselves
             return False
 
@@ -175,14 +176,3 @@ class Supervisor:
         query = {"_id": job.id, "fence": job.fence, "status": JobStatus.RUNNING}
         end = AttemptEnd.CRASHED if crashed else AttemptEnd.LAPSED
         await apply_decision(query, decision, end, f"its worker {reason}", self._database)
-
-    async def _record(self, child: WorkerChild, reason: str, held: list[str]) -> bool:
-        """True where it was still loading."""
-        stderr = redact_text(child.stderr.decode("utf-8", "replace"))
-        await self._database.leases.delete_many({"owner": child.worker})
-        ended = {"state": "dead", "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
-        last = await self._database.workers.find_one_and_update({"_id": child.worker}, {"$set": ended})
-        await self._database.raw["crashes"].insert_one(
-            {"worker": child.worker, "reason": reason, "held": held, "stderr": stderr, "at": utc_now()}
-        )
-        return last is not None and last["state"] == "loading"

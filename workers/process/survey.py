@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
-from nightjar.jobs.backlog import LIVE_BEAT_S
+from nightjar.jobs.backlog import Waiting
 from nightjar.jobs.models import ModelFacts, ModelKind
-from nightjar.jobs.states import WORKING_RUNS, JobStatus
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.fit.estimate import memory_on_cpu
 from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
@@ -21,18 +20,9 @@ from nightjar.workers.process.choose_model import Backlog
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
 
 OVERHEAD = 1.15
 """On the size of a file that is not here yet: KV of a slot and scratch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """One model's jobs."""
-
-    due: int = 0
-    running: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,41 +32,6 @@ class Loadable:
     kind: ModelKind | None
     memory_bytes: int | None
     tags: tuple[str, ...]
-
-
-async def waiting_jobs(database: Database) -> dict[str, Waiting]:
-    """Jobs of working runs by model: due now, and running."""
-    runs = [row["_id"] async for row in database.runs.find({"status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})]
-    due = {"status": JobStatus.PENDING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
-    cursor = await database.jobs.aggregate(
-        [
-            {"$match": {"run": {"$in": runs}, "$or": [due, {"status": JobStatus.RUNNING}]}},
-            {"$group": {"_id": {"model": "$model", "status": "$status"}, "count": {"$sum": 1}}},
-        ]
-    )
-    counts: dict[str, dict[str, int]] = {}
-    async for row in cursor:
-        counts.setdefault(row["_id"]["model"], {})[row["_id"]["status"]] = row["count"]
-    return {
-        model: Waiting(due=found.get(JobStatus.PENDING, 0), running=found.get(JobStatus.RUNNING, 0))
-        for model, found in counts.items()
-    }
-
-
-async def live_workers(database: Database) -> dict[str, int]:
-    """Workers by model whose beat is fresh and that load or serve."""
-    fresh = {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", int(LIVE_BEAT_S * 1000)]}]}}
-    query = {"state": {"$in": ["loading", "ready"]}, **fresh}
-    result: dict[str, int] = {}
-    async for row in database.workers.find(query, {"model": 1}):
-        result[row["model"]] = result.get(row["model"], 0) + 1
-    return result
-
-
-async def published(models: Collection[str], database: Database) -> dict[str, ModelFacts]:
-    """Facts that other hosts published."""
-    cursor = database.raw["models"].find({"_id": {"$in": sorted(models)}})
-    return {row["_id"]: ModelFacts.model_validate(row["facts"]) async for row in cursor}
 
 
 def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadable:

@@ -8,7 +8,7 @@ import structlog
 
 from nightjar.jobs import backlog, leases
 from nightjar.jobs.database import Database
-from nightjar.jobs.patience import every
+from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.process.held_jobs import HeldJobs
 

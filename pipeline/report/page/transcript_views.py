@@ -74,7 +74,7 @@ class TurnView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttemptView:
+class PageAttempt:
     """An attempt that ended in an error."""
 
     fence: int
@@ -99,7 +99,7 @@ class JobView:
     bad: str | None
     """Why the transcript stands out: the status of a failed job, or what is wrong with a reply."""
     failure: str | None
-    attempts: tuple[AttemptView, ...]
+    attempts: tuple[PageAttempt, ...]
     turns: tuple[TurnView, ...]
     turns_shown: int
     turns_total: int
@@ -187,7 +187,7 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
         bad=bad,
         failure=f"{job.status.value}: {job.reason}" if job.reason else None,
         attempts=tuple(
-            AttemptView(fence=attempt["fence"], error=attempt["error"])
+            PageAttempt(fence=attempt["fence"], error=attempt["error"])
             for attempt in job.attempts
             if attempt.get("error")
         ),

@@ -89,10 +89,10 @@ class Talker:
 
 def measure_chats(talker: Talker, chats: Sequence[Chat]) -> Measured:
     """Play the chats' prompts and count."""
-    return count(chats, [talker.play(chat.system, [turn.prompt for turn in chat.turns]) for chat in chats])
+    return figures_of(chats, [talker.play(chat.system, [turn.prompt for turn in chat.turns]) for chat in chats])
 
 
-def count(chats: Sequence[Chat], played: Sequence[Sequence[PlayedReply]]) -> Measured:
+def figures_of(chats: Sequence[Chat], played: Sequence[Sequence[PlayedReply]]) -> Measured:
     """The figures of chats already played, in the same order."""
     replies = [reply for chat_replies in played for reply in chat_replies]
     kept = [[chat.hero in reply.text for reply in said] for chat, said in zip(chats, played, strict=True)]

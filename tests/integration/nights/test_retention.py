@@ -11,10 +11,10 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs import control
+from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Aggregates
-from nightjar.jobs.pinned import pinned_runs
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.collect.collector import collect

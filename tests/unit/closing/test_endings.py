@@ -133,7 +133,7 @@ def test_what_is_no_hook(text: str) -> None:
 )
 def test_a_web_address_is_shown_without_its_secrets(target: str, shown: str) -> None:
     assert str(Hook(kind=HookKind.WEBHOOK, target=target)) == shown
-    assert Ending(on_finish=(Hook(kind=HookKind.WEBHOOK, target=target),)).shown()["on_finish"] == [shown]
+    assert Ending(on_finish=(Hook(kind=HookKind.WEBHOOK, target=target),)).shown().on_finish == (shown,)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import pytest
 
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.config.settings import Settings
+from nightjar.jobs.status.workers import Serving
 from nightjar.workers.library import usage
 from nightjar.workers.library.cleanup import clear, plan_cleanup
 from nightjar.workers.library.editing import add_entry
-from nightjar.workers.library.inventory import Held, ModelState, Serving, inventory
+from nightjar.workers.library.inventory import Held, ModelState, inventory
 from nightjar.workers.library.manifest import Manifest, PulledFile, write_manifest
 from nightjar.workers.library.partial import pulling
 from nightjar.workers.library.registry import read_registry

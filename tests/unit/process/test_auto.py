@@ -7,11 +7,12 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightjar.jobs.backlog import Waiting
 from nightjar.jobs.models import ModelKind
 from nightjar.workers.process.auto import Outlook, Roamer, ServingPlace
 from nightjar.workers.process.choose_model import IDLE_S, Backlog
 from nightjar.workers.process.gpus import Card, Pin
-from nightjar.workers.process.survey import Loadable, Waiting, backlogs
+from nightjar.workers.process.survey import Loadable, backlogs
 
 GB = 10**9
 

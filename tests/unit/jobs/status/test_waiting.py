@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.states import WorkerStatus as Status
 from nightjar.jobs.status.waiting import ModelWait, explain
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-READY = {"w": ("ready", None)}
+READY = {"w": (Status.READY, None)}
 WELL = ModelWait(
     statuses=frozenset({RunStatus.ACTIVE}),
     earliest_due=NOW,
@@ -36,16 +37,20 @@ WELL = ModelWait(
         ({"statuses": frozenset({RunStatus.PAUSED, RunStatus.ACTIVE})}, None, False),
         ({"redis_reason": "refused"}, "redis down", True),
         ({"worker_states": {}}, "no worker for model", True),
-        ({"worker_states": {"w": ("loading", None)}}, "worker is loading", False),
+        ({"worker_states": {"w": (Status.LOADING, None)}}, "worker is loading", False),
         (
-            {"worker_states": {"w": ("failed", "not a GGUF")}},
+            {"worker_states": {"w": (Status.FAILED, "not a GGUF")}},
             "no worker for model; the last one is failed: not a GGUF",
             True,
         ),
-        ({"worker_states": {"w": ("dead", None)}}, "no worker for model; the last one is dead", True),
-        ({"worker_states": {"w": ("draining", None)}}, "no worker for model; the last one is draining", True),
+        ({"worker_states": {"w": (Status.DEAD, None)}}, "no worker for model; the last one is dead", True),
+        (
+            {"worker_states": {"w": (Status.DRAINING, None)}},
+            "no worker for model; the last one is draining",
+            True,
+        ),
         # one ready worker is enough, whatever the others do
-        ({"worker_states": {"a": ("dead", None), "b": ("ready", None)}}, None, False),
+        ({"worker_states": {"a": (Status.DEAD, None), "b": (Status.READY, None)}}, None, False),
         ({"dispatching": False}, "no dispatcher runs", True),
         ({"earliest_due": NOW + timedelta(minutes=1)}, "backoff until 03:01:00 UTC", False),
         ({"only_suspects": True}, "suspect: they run one at a time", False),

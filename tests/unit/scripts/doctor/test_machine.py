@@ -18,10 +18,9 @@ from nightjar.config import embedded, hardware, programs
 from nightjar.config.errors import ServiceError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs import database
+from nightjar.jobs import database, workers
 from nightjar.jobs.status import overview
 from nightjar.jobs.status.views import Overview, QueueView, ServiceState
-from nightjar.scripts.doctor import machine as checks_module
 from nightjar.scripts.doctor.check import GIB, Check
 from nightjar.scripts.doctor.machine import all_checks
 from nightjar.scripts.views import servers as servers_module
@@ -179,7 +178,7 @@ def show_work(monkeypatch: pytest.MonkeyPatch, told: Overview = WELL, *, ahead_s
     monkeypatch.setattr(database, "connect", connect)
     monkeypatch.setattr(embedded, "mongo_url", lambda settings: SecretStr("mongodb://h"))
     monkeypatch.setattr(overview, "read_overview", read)
-    monkeypatch.setattr(checks_module, "recent_crashes", crashes)
+    monkeypatch.setattr(workers, "recent_crashes", crashes)
 
 
 @pytest.mark.parametrize(("ahead_s", "state"), [(0.0, "fine"), (-1.0, "fine"), (300.0, "warning"), (-300.0, "warning")])

@@ -10,7 +10,9 @@ import pytest
 
 from nightjar.config import hardware
 from nightjar.config.settings import Settings
+from nightjar.jobs.documents import CrashDocument
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.states import WorkerStatus as Status
 from nightjar.jobs.status.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
 from nightjar.scripts.doctor.check import Check
 from nightjar.scripts.doctor.work import model_checks, work_checks
@@ -22,7 +24,7 @@ READY = WorkerView(
     host="host",
     device="cpu",
     model="m",
-    state="ready",
+    state=Status.READY,
     reason=None,
     slots_used=1,
     slots=4,
@@ -45,7 +47,7 @@ RUN = RunView(
     retries=0,
     eta_s=None,
 )
-CRASH = {"worker": "host:4711:1", "reason": "died of SIGSEGV"}
+CRASH: Any = CrashDocument.model_construct(worker="host:4711:1", reason="died of SIGSEGV")
 
 
 def queue(reason: str | None, *, stalled: bool) -> list[QueueView]:
@@ -70,8 +72,8 @@ def named(checks: list[Check]) -> dict[str, Check]:
         ({"queues": queue("no dispatcher runs", stalled=True)}, "queue m", "problem", "nightjar dispatcher"),
         ({"runs": [replace(RUN, wait="no dispatcher runs")]}, "run nightly", "problem", "nightjar dispatcher"),
         ({"workers": [READY]}, "workers", "fine", None),
-        ({"workers": [replace(READY, state="stalled", reason="no beat")]}, "worker m", "warning", "kill -9 4711"),
-        ({"workers": [replace(READY, state="failed", reason="not a GGUF")]}, "worker m", "warning", "start it again"),
+        ({"workers": [replace(READY, state=Status.STALLED, reason="no beat")]}, "worker m", "warning", "kill -9 4711"),
+        ({"workers": [replace(READY, state=Status.FAILED, reason="no GGUF")]}, "worker m", "warning", "start it again"),
         (
             {"dead": [DeadView(run="nightly", model="m", kind="ContextError", count=2, example="ContextError: x")]},
             "dead jobs",

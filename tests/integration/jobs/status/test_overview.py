@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +10,23 @@ import pytest
 
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
-from nightjar.jobs.dispatchers import mark_dispatcher
 from nightjar.jobs.documents import Job, WorkerState
+from nightjar.jobs.leases import mark_dispatcher
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import Overview, ServiceState, WorkerView
 from tests.workbench import MODEL, make_run
 
 WELL = ServiceState(ok=True)
+KEYS = {
+    "services": "ok reason",
+    "queues": "model waiting reason stalled",
+    "workers": "id host device model state reason slots_used slots waiting tokens_per_s turns_per_s wasted_tokens "
+    "beat_age_s",
+    "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait",
+    "dead": "run model kind count example",
+    "nights": "",
+}
 
 
 async def add_worker(database: Database, name: str, age_s: float = 0, **fields: Any) -> None:
@@ -122,3 +132,29 @@ async def test_a_run_without_a_dispatcher_is_stalled_at_its_end_too(database: Da
     assert told.stalled
     told = await overview(database)
     assert ([run.wait for run in told.runs], told.stalled) == ([None, None], False)
+
+
+async def test_the_keys_of_json_are_stable(database: Database) -> None:
+    """Scripts rely on them: none renamed, none moved."""
+    await make_run("r", sequences=2)
+    job = await Job.find_one({"run": "r"})
+    assert job is not None
+    [claimed] = await ownership.claim({job.id: 0}, "w", "h", 30, database)
+    await ownership.fail(claimed, Dead(reason="e", counted=("tries",)), "e", database)
+    await add_worker(database, "w")
+    data = asdict(await overview(database))
+    assert list(data) == list(KEYS)
+    for name, keys in KEYS.items():
+        rows = list(data[name].values()) if name == "services" else data[name]
+        assert [list(row) for row in rows[:1]] == ([keys.split()] if keys else [])
+    assert list(data["runs"][0]["jobs"]) == ["PENDING", "RUNNING", "DONE", "DEAD", "CANCELLED"]
+    assert list(data["runs"][0]["turns"]) == ["committed", "empty"]
+
+
+async def test_how_long_a_run_still_takes(database: Database) -> None:
+    """By the turns that its workers did lately; unknown before a job is done."""
+    await make_run("r", sequences=4, turns=2)
+    await add_worker(database, "w", turns_per_s=0.5)
+    assert (await overview(database)).runs[0].eta_s is None
+    await Job.find({"order": 0}).update({"$set": {"status": "DONE", "turns_committed": 2}})
+    assert (await overview(database)).runs[0].eta_s == 12

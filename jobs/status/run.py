@@ -1,0 +1,246 @@
+"""Runs as they are listed and described: what a run is made of, how it stands, and how it is to end or did."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import JudgeCheck, Run, RunModel
+from nightjar.jobs.ending import EndingView, Event, GateOutcome
+from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.status import census
+from nightjar.jobs.status.views import JobCounts
+
+REASONS_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRun:
+    """A run in the list. `run`: its name; `models`: their names; `created`: in this machine's time."""
+
+    id: str
+    run: str
+    status: RunStatus
+    suite: str
+    models: str
+    done: int
+    dead: int
+    jobs: int
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunModelView:
+    """A model that replies in a run."""
+
+    name: str
+    digest: str | None
+    """None until a worker has loaded it."""
+    path: str | None
+    jobs: dict[str, int] | None
+    """By status, beside `turns` committed and `empty` ones; None where it has no jobs yet."""
+    loads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadReason:
+    """DEAD jobs of a run with one reason; `example` is the id of one of them."""
+
+    reason: str | None
+    jobs: int
+    example: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateView:
+    """What one gate said, also as a sentence (`text`)."""
+
+    gate: str
+    about: str
+    outcome: GateOutcome
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictView:
+    """What the gates of a run said at its end."""
+
+    outcome: GateOutcome
+    failed: bool
+    baseline: str | None
+    results: tuple[GateView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryView:
+    """A call about the run's end; `hook` without what a web address may hide."""
+
+    id: str
+    event: Event
+    hook: str
+    state: DeliveryState
+    tries: int
+    outcome: str | None
+    output: str | None
+    called_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDetail:
+    """A run in full. Moments are ISO 8601."""
+
+    id: str
+    name: str
+    status: RunStatus
+    status_reason: str | None
+    suite: str
+    suite_name: str
+    suite_version: int
+    repeats: int
+    seed: int
+    set_parameters: dict[str, Any]
+    set_model_parameters: dict[str, dict[str, Any]]
+    date: str
+    priority: int
+    max_tries: int
+    max_lapses: int
+    max_crashes: int
+    fail_on_error: float | None
+    jobs_total: int
+    expanded: int
+    expanded_at: str | None
+    planned: bool
+    judges: list[str]
+    self_judging: bool
+    against: str | None
+    embed_model: str | None
+    measures: dict[str, Any]
+    helpers: tuple[RunModel, ...]
+    check: JudgeCheck | None
+    schedule: str | None
+    tick: str | None
+    series: str | None
+    deadline_met: bool
+    answer: str | None
+    files: list[str]
+    stalled_at: str | None
+    nightjar_version: str
+    content: str
+    created_at: str
+    finished_at: str | None
+    sequences: tuple[str, ...]
+    models: tuple[RunModelView, ...]
+    jobs: dict[str, int]
+    """By status; every status is there."""
+    dead_reasons: tuple[DeadReason, ...]
+    ending: EndingView
+    gates: VerdictView | None
+    deliveries: tuple[DeliveryView, ...]
+    transcripts_dropped_at: datetime | None
+
+
+_MADE = frozenset({"helpers", "check", "sequences", "models", "ending", "transcripts_dropped_at"})
+_COPIED = {field.name for field in fields(RunDetail)} & Run.model_fields.keys() - _MADE
+"""Fields that are shown as they are stored."""
+
+
+async def list_runs(limit: int, database: Database) -> list[ListedRun]:
+    """The newest runs, newest first."""
+    runs = await Run.find_all().sort("-created_at").limit(limit).to_list()
+    counts = await asyncio.gather(*(census.count(run.id, database) for run in runs))
+    return [
+        ListedRun(
+            id=run.id,
+            run=run.name,
+            status=run.status,
+            suite=f"{run.suite_name}@{run.suite_version}",
+            models=", ".join(model.name for model in run.models),
+            done=jobs.of(JobStatus.DONE).jobs,
+            dead=jobs.of(JobStatus.DEAD).jobs,
+            jobs=run.jobs_total,
+            created=f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
+        )
+        for run, jobs in zip(runs, counts, strict=True)
+    ]
+
+
+async def describe_run(run: Run, database: Database) -> RunDetail:
+    """A run with its jobs by status and by model, why jobs are dead, and how it is to end or did."""
+    counts = await census.count(run.id, database)
+    stored = run.model_dump(mode="json", include=_COPIED)
+    return RunDetail(
+        **stored,
+        helpers=tuple(run.helpers),
+        check=run.check,
+        sequences=tuple(run.sequences),
+        models=tuple(_model_view(model, counts) for model in run.models),
+        jobs=counts.by_status(),
+        dead_reasons=await _dead_reasons(run, database),
+        ending=run.ending.shown(),
+        gates=_verdict_view(run),
+        deliveries=await _deliveries(run),
+        transcripts_dropped_at=run.transcripts_dropped_at,
+    )
+
+
+def _model_view(model: RunModel, counts: JobCounts) -> RunModelView:
+    total = counts.of(model=model.name)
+    turns = {"turns": total.committed, "empty": total.empty}
+    return RunModelView(
+        name=model.name,
+        digest=model.digest,
+        path=model.path,
+        jobs=counts.by_status(model.name) | turns if total.jobs else None,
+        loads=len(model.loads),
+    )
+
+
+async def _dead_reasons(run: Run, database: Database) -> tuple[DeadReason, ...]:
+    groups: list[Row] = [
+        {"$match": {"run": run.id, "status": JobStatus.DEAD}},
+        {"$group": {"_id": "$reason", "jobs": {"$sum": 1}, "example": {"$first": "$_id"}}},
+        {"$sort": {"jobs": -1}},
+        {"$limit": REASONS_SHOWN},
+    ]
+    rows = await database.jobs.aggregate(groups)
+    return tuple([DeadReason(reason=row["_id"], jobs=row["jobs"], example=row["example"]) async for row in rows])
+
+
+def _verdict_view(run: Run) -> VerdictView | None:
+    verdict = run.verdict
+    if verdict is None:
+        return None
+    results = [
+        GateView(
+            gate=str(result.gate),
+            about=result.about,
+            outcome=result.outcome,
+            reason=result.reason,
+            text=result.sentence(),
+        )
+        for result in verdict.results
+    ]
+    return VerdictView(
+        outcome=verdict.outcome, failed=verdict.failed, baseline=verdict.baseline, results=tuple(results)
+    )
+
+
+async def _deliveries(run: Run) -> tuple[DeliveryView, ...]:
+    return tuple(
+        DeliveryView(
+            id=delivery.id,
+            event=delivery.event,
+            hook=str(delivery.hook),
+            state=delivery.state,
+            tries=delivery.tries,
+            outcome=delivery.outcome,
+            output=delivery.output,
+            called_at=delivery.called_at,
+        )
+        for delivery in await Delivery.find({"run": run.id}).sort("+created_at").to_list()
+    )

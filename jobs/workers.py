@@ -1,0 +1,84 @@
+"""The workers that MongoDB knows: what each does, which of them are alive, and how the dead ones died.
+
+The only writer of the collections `workers` (the newest beat of each), `worker_records` (the last beat of those that
+ended as they should) and `crashes` (processes that died).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nightjar.jobs.database import Database, Row
+from nightjar.jobs.documents import CrashDocument, utc_now
+from nightjar.jobs.states import WorkerStatus
+
+LONGEST_BEAT_S = 5.0
+"""A worker beats at least this often, whatever the settings say."""
+ALIVE_S = 3 * LONGEST_BEAT_S
+"""A worker that has been silent for longer is not alive. Three beats: one may be lost to a MongoDB that was away for a
+moment. Still half a job's lease (30 s): a dead worker stops counting before its jobs come back to be queued."""
+VANISHED_S = 60.0
+"""A silent worker is called stalled at first, since it may come back (a stopped process, a cut network), then dead."""
+CRASHES_READ = 1_000
+
+
+def status_now(said: WorkerStatus, silent_s: float) -> WorkerStatus:
+    """What a worker is now, by the status in its last beat and how long ago that beat was."""
+    if said in (WorkerStatus.FAILED, WorkerStatus.DEAD):
+        return said
+    if silent_s > VANISHED_S:
+        return WorkerStatus.DEAD
+    return WorkerStatus.STALLED if silent_s > ALIVE_S else said
+
+
+def heard_of() -> Row:
+    """A query for the workers whose last beat is recent enough for them to be alive, on MongoDB's clock."""
+    return {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", round(ALIVE_S * 1000)]}]}}
+
+
+async def write_beat(worker: str, fields: Mapping[str, Any], database: Database) -> None:
+    """Writes a worker's beat, timed by MongoDB's clock. `fields`: of `WorkerState`, without the times."""
+    values: Row = {key: {"$literal": value} for key, value in fields.items()}
+    values |= {"beat_at": "$$NOW", "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
+    await database.workers.update_one({"_id": worker}, [{"$set": values}], upsert=True)
+
+
+async def sign_off(worker: str, database: Database) -> None:
+    """Takes a worker off the list: it ended as it should. What it measured is kept for reports."""
+    last = await database.workers.find_one_and_delete({"_id": worker})
+    if last is not None:
+        await database.worker_records.replace_one({"_id": worker}, last, upsert=True)
+
+
+async def record_death(worker: str, reason: str, held: Sequence[str], stderr: str, database: Database) -> bool:
+    """Records that a worker process died with these jobs in hand, and frees its leases. True if it was still loading.
+
+    `stderr` is stored as it is given: whoever calls has taken secrets out of it.
+    """
+    await database.leases.delete_many({"owner": worker})
+    ended = {"state": WorkerStatus.DEAD, "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
+    last = await database.workers.find_one_and_update({"_id": worker}, {"$set": ended})
+    crash = {"worker": worker, "reason": reason, "held": list(held), "stderr": stderr, "at": utc_now()}
+    await database.raw["crashes"].insert_one(crash)
+    return last is not None and last["state"] == WorkerStatus.LOADING
+
+
+async def crashes_holding(job: str, workers: Iterable[str], database: Database) -> list[CrashDocument]:
+    """The deaths of these workers with this job in hand, oldest first."""
+    query: Row = {"worker": {"$in": list(workers)}, "held": job}
+    return [CrashDocument.model_validate(row) async for row in database.raw["crashes"].find(query).sort("at", 1)]
+
+
+async def recent_crashes(within_s: int, database: Database) -> list[CrashDocument]:
+    """The deaths of the last `within_s` seconds, newest first, without what the processes wrote."""
+    recent = {"$expr": {"$gt": ["$at", {"$subtract": ["$$NOW", within_s * 1000]}]}}
+    cursor = database.raw["crashes"].find(recent, {"stderr": 0}).sort("at", -1).limit(CRASHES_READ)
+    return [CrashDocument.model_validate(row) async for row in cursor]
+
+
+async def last_beats(workers: Iterable[str], database: Database) -> dict[str, Row]:
+    """The newest beat of each of these workers, whether it still runs or has ended, as it is stored."""
+    wanted: Row = {"_id": {"$in": sorted(workers)}}
+    ended = {row["_id"]: row async for row in database.worker_records.find(wanted)}
+    return ended | {row["_id"]: row async for row in database.workers.find(wanted)}
