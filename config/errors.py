@@ -8,6 +8,7 @@
     |   +-- RunConflictError     the run exists with other content (with the difference)
     |   +-- ParameterError       a generation parameter out of its range
     +-- ServiceError             MongoDB or Redis missing, unreachable or refusing us
+    +-- SchemaError              a database whose documents another version of Nightjar wrote (with the remedy)
     +-- HubError                 the model hub unreachable or refusing us, or a download that is not what was promised
     +-- ModelError               a model that cannot do what is asked of it
     |   +-- ModelFileError       unreadable, truncated or not a GGUF
@@ -64,6 +65,10 @@ class ParameterError(UsageError):
 
 class ServiceError(NightjarError):
     transient = True
+
+
+class SchemaError(NightjarError):
+    pass
 
 
 class HubError(NightjarError):

@@ -51,7 +51,8 @@ class Waiting:
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
-    fields = "name status priority models.name judges check.judges embed_model jobs_total planned fail_on_error".split()
+    judging = ("judging.judges", "judging.check.judges", "judging.planned")
+    fields = (*"name status priority models.name embed_model jobs_total fail_on_error".split(), *judging)
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
@@ -118,7 +119,7 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
 
     `without`: runs that the asking worker may not serve.
     """
-    roles = ("models.name", "judges", "check.judges", "embed_model")
+    roles = ("models.name", "judging.judges", "judging.check.judges", "embed_model")
     wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{role: model} for role in roles]}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
@@ -165,8 +166,9 @@ def _lapsed(row: Row) -> HeldJob:
 
 
 def _run_in_work(row: Row) -> RunInWork:
-    models = [model["name"] for model in row["models"]] + list(row.get("judges", ()))
-    models += (row.get("check") or {}).get("judges", ())
+    judging = row["judging"]
+    models = [model["name"] for model in row["models"]] + judging["judges"]
+    models += (judging.get("check") or {}).get("judges", ())
     models += [row["embed_model"]] if row.get("embed_model") else []
     return RunInWork(
         id=row["_id"],
@@ -175,6 +177,6 @@ def _run_in_work(row: Row) -> RunInWork:
         priority=row["priority"],
         models=tuple(dict.fromkeys(models)),
         jobs_total=row["jobs_total"],
-        planned=row["planned"],
+        planned=judging["planned"],
         fail_on_error=row.get("fail_on_error"),
     )

@@ -106,10 +106,10 @@ async def move(
     """
     legal = [status for status, targets in RUN_MOVES.items() if to in targets]
     change: Row = {"status": to, "status_reason": {"$literal": reason}, **(also or {})}
-    change["finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
-    change["untold"] = to in (RunStatus.DONE, RunStatus.STOPPED)
+    change["outcome.finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
+    change["outcome.untold"] = to in (RunStatus.DONE, RunStatus.STOPPED)
     if to in WORKING_RUNS:
-        change |= {"planned": False, "verdict": None}
+        change |= {"judging.planned": False, "outcome.verdict": None}
     query: Row = {"_id": run.id, "status": {"$in": legal}}
     if to in WORKING_RUNS:
         query["transcripts_dropped_at"] = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,15 +17,28 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from nightjar.config.errors import ServiceError, SettingsError
+from nightjar.config.errors import SchemaError, ServiceError, SettingsError
 from nightjar.config.redact import redact_text
 
 Row = dict[str, Any]
 DatabaseError = PyMongoError
 """What the driver raises; those who use `jobs` need no driver of their own for it."""
+MigrationProgress = Callable[[str, int, int], None]
+"""Called with what is migrated, the documents done and those there are."""
 DUPLICATE_KEY = 11000
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer than this; a server that goes away is waited for that long."""
+
+
+class Access(StrEnum):
+    """What may become of a database whose documents an earlier version of Nightjar wrote; see `jobs.schema`."""
+
+    LOOK = "look"
+    """No document is read: its version does not matter."""
+    READ = "read"
+    """It is refused."""
+    WRITE = "write"
+    """It is migrated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,27 +93,46 @@ class Database:
         await self.close()
 
 
-async def connect(url: SecretStr, name: str, *, timeout_s: float = 5, documents: bool = True) -> Database:
+async def connect(
+    url: SecretStr,
+    name: str,
+    *,
+    timeout_s: float = 5,
+    documents: bool = True,
+    access: Access = Access.WRITE,
+    progress: MigrationProgress | None = None,
+) -> Database:
     """Connects, checks that the server answers, and makes the documents of `jobs.documents` and their indexes usable.
 
-    `documents=False` leaves that out, for a quick look through the raw collections.
+    `documents=False` leaves that out, for a quick look through the raw collections. `access` says what is to be done
+    about documents of an earlier version; `progress` is told of their migration.
 
-    Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer.
+    Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer. Raises
+    SchemaError for documents of another version that this code may not touch.
     """
+    from nightjar.jobs import schema
+
     client = _client(url, timeout_s)
+    database = Database(client=client, raw=client[name])
     try:
         # The client's timeoutMS overrides serverSelectionTimeoutMS; making indexes may take longer than reaching it.
         with pymongo.timeout(timeout_s * 0.8):
             await client.admin.command("ping")
+            behind = await schema.is_behind(database, access)
+        if behind:
+            await schema.migrate(database, progress)
         if documents:
-            await _init_documents(client[name])
+            await _init_documents(database.raw)
+    except SchemaError:
+        await client.close()
+        raise
     except PyMongoError as error:
         await client.close()
         raise ServiceError(
             f"MongoDB at {address(url)} cannot be used: {_short(error)}. Check NIGHTJAR_MONGO_URL and that the "
             "server runs; without that setting Nightjar starts a server of its own."
         ) from None
-    return Database(client=client, raw=client[name])
+    return database
 
 
 async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:

@@ -100,7 +100,40 @@ class JudgeCheck(BaseModel):
     """At most so many are taken."""
     self_judging: bool = False
     planned: bool = False
-    """Its jobs are inserted; a run that grows later is not checked anew."""
+    """Its jobs are inserted; a run that grows later is not checked again."""
+
+
+class RunJudging(BaseModel):
+    """Who judges a run's replies, and by what."""
+
+    judges: list[str] = Field(default_factory=list)
+    rubric: dict[str, Any] | None = None
+    self_judging: bool = False
+    """A judge may judge replies of its own."""
+    against: str | None = None
+    """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
+    check: JudgeCheck | None = None
+    """The newest check of judges; the controls of earlier ones stay."""
+    planned: bool = False
+    """All jobs of judges and of the embedding model are inserted."""
+
+
+class RunOutcome(BaseModel):
+    """How a run ended, or is ending."""
+
+    verdict: GateVerdict | None = None
+    """Of the gates, at its end."""
+    answer: str | None = None
+    """What its report says first, at its end."""
+    files: list[str] = Field(default_factory=list)
+    """Of the report that was written at its end."""
+    deadline_met: bool = False
+    """It was stopped at its deadline; somebody who resumes it wants it to go on."""
+    stalled_at: datetime | None = None
+    """When it was first found stalled; that is told once."""
+    untold: bool = False
+    """It has ended, and whom to tell is not written yet."""
+    finished_at: datetime | None = None
 
 
 class Run(Document):
@@ -134,47 +167,26 @@ class Run(Document):
     """Jobs known to be written, in the order of expansion."""
     expanded_at: datetime | None = None
     """When that last moved."""
-    planned: bool = False
-    """All judging jobs are inserted."""
-    rubric: dict[str, Any] | None = None
-    judges: list[str] = Field(default_factory=list)
-    self_judging: bool = False
-    """A judge may judge replies of its own."""
-    against: str | None = None
-    """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
+    judging: RunJudging = Field(default_factory=RunJudging)
     embed_model: str | None = None
     """Embeds replies and references, for similarities."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for beside what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
     """Models that judge or embed for it; their files are fixed likewise: one yardstick for all of a run."""
-    check: JudgeCheck | None = None
-    """The newest check of judges; the controls of earlier ones stay."""
     schedule: str | None = None
     tick: datetime | None = None
     series: str | None = None
     """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts by it."""
     ending: Ending = Field(default_factory=Ending)
-    verdict: GateVerdict | None = None
-    """Of the gates, at its end."""
-    deadline_met: bool = False
-    """It was stopped at its deadline; somebody who resumes it wants it to go on."""
-    answer: str | None = None
-    """What its report says first, at its end."""
-    files: list[str] = Field(default_factory=list)
-    """Of the report that was written at its end."""
-    untold: bool = False
-    """It has ended, and whom to tell is not written yet."""
+    outcome: RunOutcome = Field(default_factory=RunOutcome)
     progress: Progress | None = None
-    stalled_at: datetime | None = None
-    """When it was first found stalled; that is told once."""
     transcripts_dropped_at: datetime | None = None
     """Only its aggregates are left."""
     nightjar_version: str
     content: str
     """Digest of all that must agree when the same name is enqueued again (models and repeats may grow)."""
     created_at: datetime
-    finished_at: datetime | None = None
 
     def check_transcripts(self) -> None:
         """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
@@ -189,7 +201,11 @@ class Run(Document):
         indexes: ClassVar = [
             IndexModel([("name", ASCENDING)], unique=True),
             IndexModel([("status", ASCENDING), ("priority", ASCENDING)]),
-            IndexModel([("untold", ASCENDING)], name="untold", partialFilterExpression={"untold": True}),
+            IndexModel(
+                [("outcome.untold", ASCENDING)],
+                name="outcome_untold",
+                partialFilterExpression={"outcome.untold": True},
+            ),
         ]
 
 
@@ -297,6 +313,8 @@ class WorkerState(Document):
     gpu_utilisation: float | None = None
     """Mean share of time busy since load, 0..1; None without NVML."""
     gpu_energy_j: float | None = None
+    schema_version: int | None = None
+    """Of the database's form that this worker writes; see `jobs.schema`. None: a worker older than that."""
     started_at: datetime
     beat_at: datetime
 
@@ -321,7 +339,7 @@ class CrashDocument(Document):
 
 
 class ScoreDocument(Document):
-    """One scorer's result for one turn; `_id` is made of job, turn and scorer: writing it again changes nothing."""
+    """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing."""
 
     id: str  # type: ignore[assignment]
     run: str

@@ -27,6 +27,11 @@ def job_id(run_id: str, kind: str, sequence: str, model: str, repeat: int) -> st
     return digest("job", run_id, kind, sequence, model, repeat)
 
 
+def score_id(job: str, turn: int, scorer: str) -> str:
+    """`_id` of a score; a job's scores lie together in the index."""
+    return f"{job}.{turn}.{scorer}"
+
+
 def default_run_seed(suite_name: str) -> int:
     """The run seed used when none is given: from the suite's name, never from the clock."""
     return _seed("run", suite_name)

@@ -1,6 +1,7 @@
 """Named leases: one holder at a time, on MongoDB's clock. For a GPU, for a model's suspects, for closing a run.
 
 Beside them the dispatchers' mark: any of them leaves it every few seconds, and it says that one is alive.
+Dispatchers of one schema version share a mark; up to schema version 0 the mark had no version in its name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.migrations import SCHEMA_VERSION
 
 DISPATCHER_MARK = "dispatcher"
 DISPATCHER_LIVE_S = 10.0
@@ -70,12 +72,24 @@ async def mark_dispatcher(name: str, database: Database) -> None:
     """One dispatcher's sign of life."""
     until = {"$add": ["$$NOW", round(DISPATCHER_LIVE_S * 1000)]}
     mark = {"owner": {"$literal": name}, "until": until}
-    await database.leases.update_one({"_id": DISPATCHER_MARK}, [{"$set": mark}], upsert=True)
+    await database.leases.update_one({"_id": f"{DISPATCHER_MARK}@{SCHEMA_VERSION}"}, [{"$set": mark}], upsert=True)
 
 
 async def dispatcher_is_live(database: Database) -> bool:
     """Whether any dispatcher has left its mark within the last seconds."""
-    return await holder(DISPATCHER_MARK, database) is not None
+    return await database.leases.find_one(_LIVE_MARK, {"_id": 1}) is not None
+
+
+async def live_dispatchers(database: Database) -> dict[int, str]:
+    """Schema version -> name of a dispatcher of that version that left its mark within the last seconds."""
+    return {_version(row["_id"]): row["owner"] async for row in database.leases.find(_LIVE_MARK)}
+
+
+def _version(mark: str) -> int:
+    return int(mark.partition("@")[2] or 0)
+
+
+_LIVE_MARK: Row = {"_id": {"$regex": f"^{DISPATCHER_MARK}(@|$)"}, "$expr": {"$gte": ["$until", "$$NOW"]}}
 
 
 async def _upsert(name: str, update: list[Row], database: Database) -> Row | None:

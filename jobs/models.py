@@ -132,6 +132,9 @@ def nest_file_facts(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {**other, "source": ModelSource.FILE.value, "file": file}
 
 
+_RETIRED = "all_slots_prefill_tokens_per_s"
+
+
 class SpeedProbe(BaseModel):
     """Speed at fixed work done right after loading, so that models are compared by the same work."""
 
@@ -143,7 +146,16 @@ class SpeedProbe(BaseModel):
     prefill_tokens_per_s: float
     decode_tokens_per_s: float
     all_slots_decode_tokens_per_s: float
-    all_slots_prefill_tokens_per_s: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, data: Any) -> Any:
+        """Run files and kept aggregates of earlier versions still hold the retired field, always null."""
+        return {key: value for key, value in data.items() if key != _RETIRED} if isinstance(data, dict) else data
+
+    def shown(self) -> dict[str, Any]:
+        """For reports and run files, whose keys stay: the retired one is null."""
+        return {**self.model_dump(mode="json"), _RETIRED: None}
 
 
 class LoadFacts(BaseModel):
@@ -176,3 +188,7 @@ class LoadFacts(BaseModel):
     reproducible_cost: float | None = None
     """Share of the decode speed with all slots busy that `reproducible` costs: 0.2 is a fifth slower."""
     probe: SpeedProbe | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """For reports and run files; see `SpeedProbe.shown`."""
+        return {**self.model_dump(mode="json"), "probe": self.probe.shown() if self.probe is not None else None}

@@ -143,7 +143,6 @@ class AttemptEnd(StrEnum):
     LAPSED = "lapsed"
     CRASHED = "crashed"
     RELEASED = "released"
-    LOST = "lost"
 
 
 class Attempt(Record):

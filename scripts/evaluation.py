@@ -205,7 +205,7 @@ async def _until(reached: Callable[[Run], bool], run: Run) -> None:
 
 def _planned(run: Run) -> bool:
     """All judge and embed jobs are inserted, or none will be."""
-    return run.planned or run.status in TERMINAL_RUNS
+    return run.judging.planned or run.status in TERMINAL_RUNS
 
 
 def _halted(run: Run) -> bool:

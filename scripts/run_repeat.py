@@ -24,10 +24,10 @@ async def export_to(name: str, out: Path | None) -> Path:
     from nightjar.pipeline.runs.repeat import export_run
     from nightjar.scripts.session import open_session
 
-    async with open_session() as session:
+    async with open_session(reading=True) as session:
         run = await find_run(name, session.database)
         places = {model.name: model.path or model.name for model in run.models}
-        helpers = [*run.judges, *([run.embed_model] if run.embed_model else [])]
+        helpers = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
         known = origins({helper: helper for helper in helpers} | places, session.settings)
         file = await export_run(run, session.database, known)
     path = out or Path(f"{slug(run.name, run.id)}.run.json")

@@ -37,11 +37,12 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    *, redis: bool = False, service: bool = False, log_file: str | None = None
+    *, reading: bool = False, redis: bool = False, service: bool = False, log_file: str | None = None
 ) -> AsyncIterator[Session]:
     """Starts the embedded servers where no URL is set, connects, and closes again.
 
-    Raises ServiceError, also when MongoDB goes away in between.
+    Raises ServiceError, also when MongoDB goes away in between. Raises SchemaError for a database of another schema
+    version, where this command may not or cannot migrate it: one that is only `reading` never does.
 
     A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only. With `log_file`
     the log goes to that file under NIGHTJAR_HOME/logs, so that nothing disturbs the terminal.
@@ -50,16 +51,20 @@ async def open_session(
     from nightjar.config.errors import ServiceError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import DatabaseError, address, connect
+    from nightjar.jobs.database import Access, DatabaseError, address, connect
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
+    from nightjar.scripts.migrating import migration_progress
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
     stream = await asyncio.to_thread(open_log, settings.home / "logs" / log_file) if log_file else None
     configure(settings.model_copy(update={"log_level": "warning"}) if quiet and not stream else settings, stream=stream)
     urls = await asyncio.to_thread(service_urls, settings)
-    async with await connect(urls.mongo, settings.mongo_database) as database:
+    access = Access.READ if reading else Access.WRITE
+    with migration_progress(logged=service or stream is not None) as progress:
+        opened = await connect(urls.mongo, settings.mongo_database, access=access, progress=progress)
+    async with opened as database:
         doorbell = await Doorbell.connect(urls.redis) if redis else None
         keeper = asyncio.create_task(_keep_embedded_up(settings))
         try:

@@ -145,8 +145,8 @@ class RunDetail:
 
 
 _MADE = frozenset({"helpers", "check", "sequences", "models", "ending", "transcripts_dropped_at"})
-_COPIED = {field.name for field in fields(RunDetail)} & Run.model_fields.keys() - _MADE
-"""Fields that are shown as they are stored."""
+_COPIED = {field.name for field in fields(RunDetail)} - _MADE
+"""Fields that are shown as they are stored, by the run or in what is nested in it."""
 
 
 async def list_runs(limit: int, database: Database) -> list[ListedRun]:
@@ -172,11 +172,13 @@ async def list_runs(limit: int, database: Database) -> list[ListedRun]:
 async def describe_run(run: Run, database: Database) -> RunDetail:
     """A run with its jobs by status and by model, why jobs are dead, and how it is to end or did."""
     counts = await census.count(run.id, database)
-    stored = run.model_dump(mode="json", include=_COPIED)
+    stored: Row = {}
+    for document in (run, run.judging, run.outcome):
+        stored |= document.model_dump(mode="json", include=_COPIED)
     return RunDetail(
         **stored,
         helpers=tuple(run.helpers),
-        check=run.check,
+        check=run.judging.check,
         sequences=tuple(run.sequences),
         models=tuple(_model_view(model, counts) for model in run.models),
         jobs=counts.by_status(),
@@ -212,7 +214,7 @@ async def _dead_reasons(run: Run, database: Database) -> tuple[DeadReason, ...]:
 
 
 def _verdict_view(run: Run) -> VerdictView | None:
-    verdict = run.verdict
+    verdict = run.outcome.verdict
     if verdict is None:
         return None
     results = [

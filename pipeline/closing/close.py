@@ -35,7 +35,8 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
     """
     current = await find(run if isinstance(run, str) else run.id, database)
     if current.status not in TERMINAL_RUNS:
-        current = current.model_copy(update={"status": RunStatus.DONE, "finished_at": utc_now()})
+        ending = current.outcome.model_copy(update={"finished_at": utc_now()})
+        current = current.model_copy(update={"status": RunStatus.DONE, "outcome": ending})
     with gc_paused():
         report, sheet = await gather(current, database)
         # Not stored beside the writing: the two threads would slow each other down.
@@ -53,7 +54,7 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
 
 async def _store_verdict(report: RunReport, verdict: GateVerdict | None, run: Run, database: Database) -> None:
     encoded = Encoder(to_db=True).encode(verdict) if verdict is not None else None
-    change: Row = {"verdict": encoded, "answer": answer(report), "files": []}
+    change: Row = {"outcome.verdict": encoded, "outcome.answer": answer(report), "outcome.files": []}
     await database.runs.update_one({"_id": run.id}, {"$set": change})
 
 
@@ -62,5 +63,5 @@ async def _write_files(report: RunReport, run: Run, folder: Path, database: Data
         _log.warning("export_not_written", run=run.id, format=form, why=str(error))
 
     paths = await asyncio.to_thread(write_exports, report, run.ending.formats, folder, left_out=left_out)
-    await database.runs.update_one({"_id": run.id}, {"$set": {"files": [str(path) for path in paths]}})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"outcome.files": [str(path) for path in paths]}})
     return paths

@@ -33,12 +33,12 @@ _log = structlog.get_logger()
 async def stop_late(database: Database) -> None:
     """Stops runs at their deadline. One that somebody resumes after it goes on."""
     now = await database.now()
-    late = {"status": {"$in": sorted(WORKING_RUNS)}, "deadline_met": False, "ending.deadline_at": {"$lte": now}}
+    late = {"status": {"$in": sorted(WORKING_RUNS)}, "outcome.deadline_met": False, "ending.deadline_at": {"$lte": now}}
     for run in await Run.find(late).to_list():
         if not await backlog.has_open_jobs(run.id, database):
             continue  # its work is done; it is about to be closed or judged
         reason = f"{DEADLINE} {run.ending.deadline_at:%Y-%m-%d %H:%M} UTC"
-        await control.stop(run, reason, database, also={"deadline_met": True})
+        await control.stop(run, reason, database, also={"outcome.deadline_met": True})
         _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
 
 
@@ -46,7 +46,7 @@ async def watch_stalls(since: datetime, database: Database) -> None:
     """Records whom to notify of runs that do not move. `since`: when this dispatcher began to look."""
     watched = {
         "status": {"$in": sorted(WORKING_RUNS)},
-        "stalled_at": None,
+        "outcome.stalled_at": None,
         "ending.stalled_after_s": {"$ne": None},
         "ending.on_finish.0": {"$exists": True},
     }
@@ -75,13 +75,13 @@ async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> Non
     overview = await read_overview(database, ServiceState(ok=True), run_id=run.id)
     why = "; ".join(f"{queue.model}: {queue.reason}" for queue in overview.queues if queue.reason)
     await write_deliveries(run, Event.STALLED, STALLED_END, database, jobs=jobs, link=None, why=why or None)
-    await database.runs.update_one({"_id": run.id}, [{"$set": {"stalled_at": "$$NOW"}}])
+    await database.runs.update_one({"_id": run.id}, [{"$set": {"outcome.stalled_at": "$$NOW"}}])
     _log.warning("run_stalled", run=run.id, name=run.name, why=why)
 
 
 async def finish_ended(owner: str, settings: Settings, database: Database) -> None:
     """Writes the partial report of runs that were stopped, and for each end whom to notify."""
-    ended = {"untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
+    ended = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
     for run in await Run.find(ended).to_list():
         if run.status is RunStatus.STOPPED:
             async with hold(f"close:{run.id}", owner, CLOSING_LEASE_S, database) as mine:
@@ -99,15 +99,15 @@ async def _partial_report(run: Run, settings: Settings, database: Database) -> N
 
 async def _tell_end(seen: Run, settings: Settings, database: Database) -> None:
     run = await Run.get(seen.id)
-    if run is None or run.finished_at is None or run.finished_at != seen.finished_at:
+    if run is None or run.outcome.finished_at is None or run.outcome.finished_at != seen.outcome.finished_at:
         return  # it works again
-    event = ended_how(run.status, run.status_reason, run.verdict)
+    event = ended_how(run.status, run.status_reason, run.outcome.verdict)
     if event is not None and run.ending.on_finish:
         jobs = (await census.count(run.id, database)).by_status()
-        link = link_to(run.files, settings.night.reports_url)
-        await write_deliveries(run, event, end_of(run.finished_at), database, jobs=jobs, link=link)
-    same: Row = {"_id": run.id, "finished_at": run.finished_at}
-    await database.runs.update_one(same, {"$set": {"untold": False}})
+        link = link_to(run.outcome.files, settings.night.reports_url)
+        await write_deliveries(run, event, end_of(run.outcome.finished_at), database, jobs=jobs, link=link)
+    same: Row = {"_id": run.id, "outcome.finished_at": run.outcome.finished_at}
+    await database.runs.update_one(same, {"$set": {"outcome.untold": False}})
 
 
 def link_to(files: Sequence[str], base: str | None) -> str | None:

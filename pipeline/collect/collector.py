@@ -35,7 +35,7 @@ async def collect(run_id: str, database: Database) -> RunReport:
         return await _kept(run, run.transcripts_dropped_at, database)
     with gc_paused():
         report, _ = await gather(run, database)
-    return with_verdict(report, run.verdict if run.status in TERMINAL_RUNS else None)
+    return with_verdict(report, run.outcome.verdict if run.status in TERMINAL_RUNS else None)
 
 
 async def find(run_id: str, database: Database) -> Run:

@@ -51,9 +51,9 @@ class PlannedScorers:
     @cached_property
     def judges(self) -> JudgeResults:
         """The judges' part, with no verdict yet."""
-        if self.run.rubric is None or not self.run.judges:
+        if self.run.judging.rubric is None or not self.run.judging.judges:
             return JudgeResults()
-        return JudgeResults(rubric=read_rubric(self.run.rubric, f"the rubric of run {self.run.name}"))
+        return JudgeResults(rubric=read_rubric(self.run.judging.rubric, f"the rubric of run {self.run.name}"))
 
     @cached_property
     def similarities(self) -> Similarities:

@@ -12,10 +12,11 @@ from itertools import islice
 from typing import Any
 
 from nightjar.jobs.database import Database, Row, insert_absent
+from nightjar.jobs.identity import score_id
 from nightjar.jobs.mongo import AsyncCollection, ReplaceOne, WriteConcern
 from nightjar.pipeline.collect.run_scorers import RunScorers
 from nightjar.pipeline.embedding.similarities import SCALES
-from nightjar.pipeline.judging.read_results import store_judge_scores
+from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Score
 from nightjar.pipeline.transcripts import JobRow
@@ -35,7 +36,6 @@ async def store_scores(report: RunReport, sheet: RunScorers, database: Database)
     lasting = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if not line.across}
     await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(sheet))}})
     written = await _insert_lasting(report, sheet, lasting, database)
-    written += await store_judge_scores(sheet.bench, run, report.jobs, database)
     batch: list[ReplaceOne[Any]] = []
     for job in report.jobs:
         batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in _changing(run, job, sheet)]
@@ -77,7 +77,7 @@ def _passing(sheet: RunScorers) -> set[str]:
     """Digests of the scores that are replaced."""
     across = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if line.across}
     given = {sheet.similarities.digest, sheet.bench.score_digest}
-    return across | {one for one in given if one is not None}
+    return across | {digest for digest in given if digest is not None}
 
 
 def _lasting(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
@@ -91,16 +91,18 @@ def _lasting(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any
 def _changing(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
     lines = sheet.lines[job.sequence]
     for turn in job.turns:
-        found = {line.name: line.digest for line in lines[turn.index] if line.across}
-        found |= dict.fromkeys(SCALES, sheet.similarities.digest)
-        for name, made_by in found.items():
+        digests = {line.name: line.digest for line in lines[turn.index] if line.across}
+        digests |= dict.fromkeys(SCALES, sheet.similarities.digest)
+        if sheet.bench.score_digest is not None:
+            digests |= dict.fromkeys(filter(is_judges, turn.scores), sheet.bench.score_digest)
+        for name, made_by in digests.items():
             if (score := turn.scores.get(name)) is not None:
                 yield _row(run, job.id, turn.index, name, score, made_by)
 
 
 def _row(run: str, job: str, turn: int, scorer: str, score: Score, made_by: str) -> dict[str, Any]:
     return {
-        "_id": f"{job}.{turn}.{scorer}",  # so that a job's scores lie together in the index
+        "_id": score_id(job, turn, scorer),
         "run": run,
         "job": job,
         "turn": turn,

@@ -22,7 +22,7 @@ async def check_ending(run: Run, sequences: Iterable[SequenceRef], database: Dat
     if run.ending.baseline is not None:
         await find_run(run.ending.baseline, database)
     if any(gate.metric is not None for gate in gates):
-        judged = "" if run.judges else " (without --judge)"
+        judged = "" if run.judging.judges else " (without --judge)"
         known = await _known_metrics(run, sequences)
         check_metrics(gates, known, f"suite {run.suite_name!r}{judged}")
 

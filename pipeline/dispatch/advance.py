@@ -86,7 +86,7 @@ async def _close(run: RunInWork, reports_dir: Path, database: Database) -> None:
     done = await control.move(await _document(run), RunStatus.DONE, database, reason=reason)
     if await backlog.has_open_jobs(run.id, database):  # a job was retried at this very moment
         await control.move(done, RunStatus.ACTIVE, database)
-    elif not done.planned:  # a check of the judges was asked for at this very moment
+    elif not done.judging.planned:  # a check of the judges was asked for at this very moment
         await control.move(done, RunStatus.JUDGING, database)
     else:
         _log.info("run_done", run=run.id, name=run.name)

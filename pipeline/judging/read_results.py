@@ -7,8 +7,6 @@ from typing import Any
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.identity import digest
-from nightjar.jobs.mongo import ReplaceOne
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
@@ -21,11 +19,9 @@ from nightjar.pipeline.judging.read_judged import JudgedReader, known_files, pan
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Reference, Rubric, read_rubric
 from nightjar.pipeline.judging.spoilt import Control
-from nightjar.pipeline.judging.verdicts import composite, is_judges
-from nightjar.pipeline.transcripts import JobRow
+from nightjar.pipeline.judging.verdicts import composite
 
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)
-BATCH_SCORES = 2000
 Raw = Mapping[str, Any]
 Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
 
@@ -33,12 +29,14 @@ Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
 async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> JudgeResults:
     """The verdicts by the run's current rubric, and the results of its judges' checks."""
     checkups = await read_checkups(run, database)
-    if run.rubric is None or not run.judges:
+    judging = run.judging
+    if judging.rubric is None or not judging.judges:
         return JudgeResults(checkups=checkups)
-    rubric = read_rubric(run.rubric, f"the rubric of run {run.name}")
-    against = await Run.get(run.against) if run.against else None
-    panel = await panel_of(run, run.judges, database, self_judging=run.self_judging, against=against)
-    raws = [raw for raw in await _judge_jobs(run, rubric, run.judges, database) if "control" not in raw["payload"]]
+    rubric = read_rubric(judging.rubric, f"the rubric of run {run.name}")
+    against = await Run.get(judging.against) if judging.against else None
+    panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
+    raws = await _judge_jobs(run, rubric, judging.judges, database)
+    raws = [raw for raw in raws if "control" not in raw["payload"]]
     pairs: tuple[PairResult, ...] = ()
     if rubric.method is Method.PAIRWISE:
         pairs = await _pair_results(run, rubric, against, raws, database)
@@ -51,7 +49,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
         prompt_digest=prompt_digest(rubric),
         panel=panel,
         files=await known_files(run, panel.judges, database),
-        against=against.name if against else run.against,
+        against=against.name if against else judging.against,
         verdicts=_verdicts(rubric, raws) if rubric.method is Method.POINTS else {},
         pairs=pairs,
         pairs_of=pairs_of,
@@ -61,11 +59,12 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
 
 
 async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
-    """What a run's controls say about its judges, by the run's rubric and by that of its newest check."""
-    if run.check is None:
+    """What the controls of a run say of judges, by the rubric of the run and by that of its newest check."""
+    judging, check = run.judging, run.judging.check
+    if check is None:
         return ()
     asked: dict[str, tuple[Rubric, list[str]]] = {}
-    for data, judges in ((run.rubric, run.judges), (run.check.rubric, run.check.judges)):
+    for data, judges in ((judging.rubric, judging.judges), (check.rubric, check.judges)):
         if data and judges:
             rubric = read_rubric(data)
             asked.setdefault(prompt_digest(rubric), (rubric, []))[1].extend(judges)
@@ -79,39 +78,6 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
         readings = await _readings(rubric, raws, database)
         checkups += [result for judge in judges if (result := checkup(judge, key, readings)).controls]
     return tuple(checkups)
-
-
-async def store_judge_scores(bench: JudgeResults, run: str, jobs: Iterable[JobRow], database: Database) -> int:
-    """Stores the judges' scores of the turns, replacing those of another rubric or other judges. Returns how many."""
-    if bench.score_digest is None:
-        return 0
-    scores = database.raw["scores"]
-    batch: list[ReplaceOne[Any]] = []
-    stored = 0
-    for job in jobs:
-        for turn in job.turns:
-            for name, score in turn.scores.items():
-                if is_judges(name):
-                    key = digest(job.id, turn.index, name)
-                    row = {
-                        "_id": key,
-                        "run": run,
-                        "job": job.id,
-                        "turn": turn.index,
-                        "scorer": name,
-                        "value": score.value,
-                        "state": score.state.value,
-                        "answer": score.answer,
-                        "reason": score.reason,
-                        "scorer_digest": bench.score_digest,
-                    }
-                    batch.append(ReplaceOne({"_id": key}, row, upsert=True))
-        if len(batch) >= BATCH_SCORES:
-            await scores.bulk_write(batch, ordered=False)
-            stored, batch = stored + len(batch), []
-    if batch:
-        await scores.bulk_write(batch, ordered=False)
-    return stored + len(batch)
 
 
 async def _judge_jobs(run: Run, rubric: Rubric, judges: Sequence[str], database: Database) -> list[Raw]:
@@ -134,7 +100,7 @@ async def _pair_results(
 ) -> tuple[PairResult, ...]:
     said = _opinions(rubric, raws, lambda payload: (payload["job"], payload.get("other"), payload["turn"]))
     results: list[PairResult] = []
-    if run.against is not None and against is None:
+    if run.judging.against is not None and against is None:
         return ()
     async for pairs in JudgedReader(database, texts=False).pairs(run, rubric, against):
         for pair in pairs:

@@ -65,7 +65,7 @@ async def start_check(
     Raises UsageError, UnknownNameError, ModelError.
     """
     run.check_transcripts()
-    judges = list(dict.fromkeys(judges or run.judges))
+    judges = list(dict.fromkeys(judges or run.judging.judges))
     if run.status not in CHECKABLE:
         raise UsageError(
             f"Run {run.name!r} is {run.status}; judges can be checked on a run that is in progress or DONE."
@@ -88,14 +88,15 @@ async def start_check(
 
 async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Database) -> dict[str, Any]:
     suite = await SuiteVersion.get(run.suite)
-    return judging_rubric(given or run.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
+    return judging_rubric(given or run.judging.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
 
 
 async def check_judging(run: Run, database: Database) -> None:
-    """Raises UsageError if a judge of a run that is about to be written would have nothing to judge."""
-    if run.rubric is not None and run.judges:
-        panel = await panel_of(run, run.judges, database, self_judging=run.self_judging)
-        _check_work(run, read_rubric(run.rubric), panel, None)
+    """Raises UsageError where the judges of a run that is about to be written would have nothing to judge."""
+    judging = run.judging
+    if judging.rubric is not None and judging.judges:
+        panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging)
+        _check_work(run, read_rubric(judging.rubric), panel, None)
 
 
 def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
@@ -146,10 +147,13 @@ def _check_seats(run: Run, panel: Panel, groups: Sequence[tuple[str, ...]]) -> N
 
 
 async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -> Run:
-    """One compare-and-set on the run as it was read. Raises UsageError if somebody else was faster."""
-    more = dict(change)
+    """One compare-and-set on the run as it was read. Raises UsageError where somebody else was quicker.
+
+    `change`: fields of `Run.judging`.
+    """
+    more: dict[str, Any] = {f"judging.{name}": value for name, value in change.items()}
     if run.status is RunStatus.DONE:
-        more |= {"status": RunStatus.JUDGING, "status_reason": None, "finished_at": None}
+        more |= {"status": RunStatus.JUDGING, "status_reason": None, "outcome.finished_at": None}
     moved = await database.runs.update_one({"_id": run.id, "status": run.status}, {"$set": more})
     if not moved.matched_count:
         raise UsageError(f"Run {run.name!r} is being changed by somebody else; look at `nightjar run show {run.name}`.")

@@ -29,31 +29,35 @@ async def write_judging(run: Run, database: Database) -> int:
     A run without a rubric or judges needs none. Raises UsageError for an invalid rubric.
     """
     written = 0
-    if run.rubric is not None and run.judges:
-        written += await _write(run, run.rubric, _judging(run, run.rubric, database), run.jobs_total, database)
-    if run.check is not None and not run.check.planned:
-        batches = _checking(run, run.check, database)
-        written += await _write(run, run.check.rubric, batches, run.jobs_total + written, database)
+    rubric, check = run.judging.rubric, run.judging.check
+    if rubric is not None and run.judging.judges:
+        written += await _write(run, rubric, _judging(run, rubric, database), run.jobs_total, database)
+    if check is not None and not check.planned:
+        batches = _checking(run, check, database)
+        written += await _write(run, check.rubric, batches, run.jobs_total + written, database)
     return written
 
 
 async def mark_planned(run: Run, database: Database) -> None:
-    """Marks the run as planned, if it is still as it was read: what was asked for meanwhile is not planned yet."""
-    seen = run.model_dump(mode="python", include={"judges", "rubric", "check", "against", "jobs_total"})
-    query = {"_id": run.id, "status": RunStatus.JUDGING, "self_judging": {"$ne": not run.self_judging}, **seen}
-    planned = {"planned": True} | ({"check.planned": True} if run.check is not None else {})
+    """Says that all of the run as it was read is planned; what was asked for meanwhile is not planned yet."""
+    judging = run.judging.model_dump(mode="python", include={"judges", "rubric", "check", "against", "self_judging"})
+    seen = {f"judging.{name}": value for name, value in judging.items()}
+    query = {"_id": run.id, "status": RunStatus.JUDGING, "jobs_total": run.jobs_total, **seen}
+    checked = {"judging.check.planned": True} if run.judging.check is not None else {}
+    planned = {"judging.planned": True} | checked
     await database.runs.update_one(query, {"$set": planned})
 
 
 async def _judging(run: Run, data: Mapping[str, Any], database: Database) -> Batches:
     rubric = read_rubric(data, f"the rubric of run {run.name}")
-    against = await Run.get(run.against) if run.against else None
-    panel = await panel_of(run, run.judges, database, self_judging=run.self_judging, against=against)
+    judging = run.judging
+    against = await Run.get(judging.against) if judging.against else None
+    panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
     reader = JudgedReader(database)
     if rubric.method is Method.POINTS:
         async for batch in reader.batches(run.id):
             yield plan_judging(run.id, batch, rubric, panel)
-    elif run.against is None or against is not None:  # a baseline that was removed has no replies to compare with
+    elif judging.against is None or against is not None:  # a baseline that was removed has no replies to compare with
         async for pairs in reader.pairs(run, rubric, against):
             yield plan_pairs(run.id, pairs, rubric, panel)
 

@@ -105,7 +105,11 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
             id=run.id, run_name=run.name, suite_name=run.suite_name, version=VERSION, data=data, stored_at=now
         )
         await kept.save()
-        ended = {"_id": run.id, "status": {"$in": sorted(TERMINAL_RUNS)}, "finished_at": run.finished_at}
+        ended = {
+            "_id": run.id,
+            "status": {"$in": sorted(TERMINAL_RUNS)},
+            "outcome.finished_at": run.outcome.finished_at,
+        }
         dropped = await database.runs.update_one(ended, {"$set": {"transcripts_dropped_at": now}})
         if not dropped.matched_count:
             await database.raw["aggregates"].delete_one({"_id": run.id})

@@ -63,7 +63,9 @@ async def write_deliveries(
     rows = []
     for hook in run.ending.on_finish:
         identity = delivery_id(run.id, end, hook)
-        payload = payload_of(run, event, delivery=identity, jobs=jobs, files=run.files, link=link, now=now, why=why)
+        payload = payload_of(
+            run, event, delivery=identity, jobs=jobs, files=run.outcome.files, link=link, now=now, why=why
+        )
         delivery = Delivery(
             id=identity,
             run=run.id,

@@ -30,6 +30,7 @@ def payload_of(
     why: str | None = None,
 ) -> dict[str, Any]:
     """The body of a web call; docs/nights.md lists its keys. `why`: what a stalled run waits for."""
+    finished_at, verdict = run.outcome.finished_at, run.outcome.verdict
     return {
         "schema_version": SCHEMA_VERSION,
         "delivery": delivery,
@@ -44,11 +45,11 @@ def payload_of(
             "status": run.status.value,
             "status_reason": run.status_reason,
             "created_at": run.created_at.isoformat(),
-            "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+            "finished_at": finished_at.isoformat() if finished_at else None,
         },
         "jobs": dict(jobs),
-        "answer": run.answer,
-        "verdict": run.verdict.told() if run.verdict is not None else None,
+        "answer": run.outcome.answer,
+        "verdict": verdict.told() if verdict is not None else None,
         "report": {"link": link, "files": list(files)},
         "at": now.isoformat(),
     }
@@ -67,7 +68,7 @@ def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None
             head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {progress}."
         case Event.DONE | Event.TRIPPED:
             head = f"Run {run.name} is done: {progress}."
-    return " ".join([head, *_gates(run.verdict)])
+    return " ".join([head, *_gates(run.outcome.verdict)])
 
 
 def subject(payload: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightjar.config.errors import RunConflictError, UsageError
-from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
+from nightjar.jobs.documents import Run, RunJudging, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.states import RunStatus
@@ -61,9 +61,7 @@ def freeze(
         date=f"{day:%Y-%m-%d}",
         priority=request.priority,
         max_tries=request.max_tries,
-        judges=list(dict.fromkeys(request.judges)),
-        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
-        self_judging=request.self_judging,
+        judging=freeze_judging(request, suite),
         embed_model=request.embed_model,
         measures=request.measures,
         fail_on_error=request.fail_on_error,
@@ -78,6 +76,15 @@ def freeze(
     )
     run.content = content_digest(run)
     return run
+
+
+def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
+    """Who judges the run, by the request's rubric or the suite's. Raises UsageError where there is none."""
+    return RunJudging(
+        judges=list(dict.fromkeys(request.judges)),
+        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
+        self_judging=request.self_judging,
+    )
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
@@ -185,8 +192,9 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
 
 def _scored_otherwise(old: Run, new: Run) -> list[str]:
     phrases = []
-    if (old.judges, old.rubric) != (new.judges, new.rubric):
-        phrases.append(f"the judges are {new.judges or 'none'}, were {old.judges or 'none'} (see `nightjar judge`)")
+    was, now = old.judging, new.judging
+    if (was.judges, was.rubric) != (now.judges, now.rubric):
+        phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
     if old.measures != new.measures:

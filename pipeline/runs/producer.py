@@ -140,7 +140,7 @@ async def _adjust(run: Run, wanted: Run, request: EnqueueRequest, database: Data
         return []
     values = {path: Encoder(to_db=True).encode(value) for path, (_, value) in changes.items()}
     if "ending.deadline_at" in values:
-        values["deadline_met"] = False
+        values["outcome.deadline_met"] = False
     await database.runs.update_one({"_id": run.id}, {"$set": values})
     _log.info("run_adjusted", run=run.id, name=run.name, changed=sorted(values))
     named = {path: path.rpartition(".")[2].removesuffix("_at").replace("_", " ") for path in changes}

@@ -56,7 +56,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     if suite is None:
         raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
     sets = await _parameter_sets(run, database)
-    helpers = list(dict.fromkeys([*run.judges, *([run.embed_model] if run.embed_model else [])]))
+    helpers = list(dict.fromkeys([*run.judging.judges, *([run.embed_model] if run.embed_model else [])]))
     publications = await published([*helpers, *(model.name for model in run.models)], database)
     published_origins = {
         name: Origin(digest=model.facts.digest, source=model.origin)

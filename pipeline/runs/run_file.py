@@ -60,6 +60,10 @@ class UsedModel(RunFilePart):
     def _flat(self, facts: ModelFacts | None) -> dict[str, Any] | None:
         return flat_facts(facts) if facts is not None else None
 
+    @field_serializer("loads")
+    def _loads(self, loads: tuple[LoadFacts, ...]) -> list[dict[str, Any]]:
+        return [load.shown() for load in loads]
+
 
 class RunPart(RunFilePart):
     """What the run was asked for."""

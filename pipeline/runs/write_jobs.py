@@ -40,7 +40,8 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
     if current is None or current.status is not RunStatus.EXPANDING:
         return 0
     added = await _write_jobs(current, database, progress)
-    active = {"status": RunStatus.ACTIVE, "status_reason": None, "finished_at": None, "planned": False, "verdict": None}
+    again = {"judging.planned": False, "outcome.finished_at": None, "outcome.verdict": None}
+    active = {"status": RunStatus.ACTIVE, "status_reason": None, **again}
     whole = {**_as_seen(current), "expanded": current.jobs_total}
     await database.runs.update_one(whole, {"$set": active})
     after = await Run.get(run.id)

@@ -85,7 +85,7 @@ def _rows() -> list[dict[str, Any]]:
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:
-        async with open_session():
+        async with open_session(reading=True):
             return [_row(baseline) for baseline in await Baseline.find_all().sort("+_id").to_list()]
 
     return run_async(load())

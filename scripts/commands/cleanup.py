@@ -63,20 +63,21 @@ async def _nights(
 ) -> tuple[list[OldNight], list[str], str | None]:
     """Nights that go or went, runs that could not be dropped, and why nights were not looked at."""
     from nightjar.config.embedded import service_urls, status
-    from nightjar.config.errors import ServiceError
-    from nightjar.jobs.database import connect
+    from nightjar.config.errors import SchemaError, ServiceError
+    from nightjar.jobs.database import Access, connect
     from nightjar.pipeline.nights.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return [], [], "MongoDB does not run; `nightjar services up` starts it"
     try:
-        async with await connect(service_urls(settings).mongo, settings.mongo_database) as database:
+        access = Access.READ if dry_run else Access.WRITE
+        async with await connect(service_urls(settings).mongo, settings.mongo_database, access=access) as database:
             plan = await plan_retention(database, settings.night, keep_nights=keep_nights)
             if dry_run:
                 return plan, [], None
             gone = [old for old in plan if await drop_transcripts(old.night.id, database)]
             return gone, [old.night.name for old in plan if old not in gone], None
-    except ServiceError as error:
+    except (ServiceError, SchemaError) as error:
         return [], [], str(error)
 
 

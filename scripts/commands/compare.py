@@ -54,7 +54,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
     from nightjar.scripts.session import open_session
 
     gates = asked.gates()
-    async with open_session() as session:
+    async with open_session(reading=True) as session:
         reports: dict[str, RunReport] = {}
         if len(names) == 1:
             names = [await _baseline_of(names[0], asked.baseline, session), *names]

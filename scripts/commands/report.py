@@ -66,7 +66,7 @@ async def _report(
     from nightjar.scripts.session import open_session
 
     chosen = check_formats(formats)
-    async with open_session() as session:
+    async with open_session(reading=True) as session:
         folder = out or session.settings.reports_dir
         check_folder(folder)
         run = await find_run(name, session.database)
@@ -82,7 +82,7 @@ def _keep_what_is_there(run: Run, folder: Path) -> None:
     """Raises UsageError where a report with transcripts would be replaced by one that can have none any more."""
     from nightjar.config.errors import UsageError
 
-    there = [file for file in run.files if Path(file).parent == folder and Path(file).exists()]
+    there = [file for file in run.outcome.files if Path(file).parent == folder and Path(file).exists()]
     if run.transcripts_dropped_at is not None and there:
         raise UsageError(
             f"The transcripts of run {run.name!r} were dropped on {run.transcripts_dropped_at:%Y-%m-%d}. Its report "

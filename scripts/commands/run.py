@@ -31,13 +31,16 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id.")]
 
 
-def on_run(name: str, work: Callable[[Run, Session], Awaitable[T]]) -> T:
-    """Opens a session, finds the run and returns what `work` makes of it. Raises UnknownNameError."""
+def on_run(name: str, work: Callable[[Run, Session], Awaitable[T]], *, reading: bool = False) -> T:
+    """Opens a session, finds the run and returns what `work` makes of it. Raises UnknownNameError.
+
+    `reading`: nothing is written, so that a database of another schema version is refused and not migrated.
+    """
     from nightjar.jobs.lookup import find_run
     from nightjar.scripts.session import open_session, run_async
 
     async def find_and_work() -> T:
-        async with open_session() as session:
+        async with open_session(reading=reading) as session:
             return await work(await find_run(name, session.database), session)
 
     return run_async(find_and_work())
@@ -54,7 +57,7 @@ def list_(
     from nightjar.scripts.views.run import print_runs
 
     async def load() -> list[ListedRun]:
-        async with open_session() as session:
+        async with open_session(reading=True) as session:
             return await list_runs(limit, session.database)
 
     runs = run_async(load())
@@ -82,7 +85,7 @@ def show(
     async def describe(run: Run, session: Session) -> RunDetail:
         return await describe_run(run, session.database)
 
-    detail = on_run(name, describe)
+    detail = on_run(name, describe, reading=True)
     if as_json:
         emit_json({"run": asdict(detail)})
     else:
@@ -97,7 +100,7 @@ def _show_job(name: str, job: str, *, as_json: bool) -> None:
     async def describe(run: Run, session: Session) -> JobDetail:
         return await describe_job(await find_job(run, job, session.database), session.database)
 
-    detail = on_run(name, describe)
+    detail = on_run(name, describe, reading=True)
     if as_json:
         emit_json({"job": asdict(detail)})
     else:
@@ -125,7 +128,7 @@ def wait(
         ended = await wait_for_run(run, session.database, timeout_s=timeout)
         return await judged_by(ended, asked, session.database)
 
-    ended = on_run(name, wait_and_judge)
+    ended = on_run(name, wait_and_judge, reading=True)
     if as_json:
         emit_json({"run": {"id": ended.run.id, "name": ended.run.name, "status": ended.run.status, **ended.json()}})
     else:

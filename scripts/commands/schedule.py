@@ -63,7 +63,7 @@ def list_(as_json: Json = False) -> None:
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:
-        async with open_session() as session:
+        async with open_session(reading=True) as session:
             now = await session.database.now()
             return [_row(schedule, now) for schedule in await Schedule.find_all().sort("+_id").to_list()]
 

@@ -47,6 +47,26 @@ def status(as_json: Json = False) -> None:
     _show(_settings(), as_json=as_json)
 
 
+@app.command()
+def migrate(as_json: Json = False) -> None:
+    """Bring the database's documents to this version's form; see docs/services.md. Example: nightjar services migrate
+
+    Commands that write do the same when they begin; commands that only read refuse until it is done.
+    """
+    from nightjar.scripts.migrating import migrate_database
+    from nightjar.scripts.session import run_async
+    from nightjar.scripts.views.output import emit_json
+
+    settings = _settings()
+    before, after, applied = run_async(migrate_database(settings))
+    if as_json:
+        emit_json({"schema": {"before": before, "after": after, "migrations": applied}})
+    elif applied:
+        print(f"Migrated from schema version {before} to {after}: {'; '.join(applied)}.")
+    else:
+        print(f"Nothing to do: the database is of schema version {after}.")
+
+
 def _settings() -> Settings:
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings

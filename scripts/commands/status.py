@@ -67,7 +67,7 @@ async def _read(name: str | None) -> Overview:
     from nightjar.config.errors import NightjarError, UsageError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import DatabaseError, connect
+    from nightjar.jobs.database import Access, DatabaseError, connect
     from nightjar.jobs.status.views import Overview, ServiceState
 
     settings = load_settings()
@@ -75,7 +75,8 @@ async def _read(name: str | None) -> Overview:
     redis = asyncio.create_task(_redis(settings))
     try:
         url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S))
-        async with await connect(url, settings.mongo_database, documents=name is not None) as database:
+        documents = name is not None
+        async with await connect(url, settings.mongo_database, documents=documents, access=Access.READ) as database:
             return await _overview(name, database, await redis)
     except UsageError:
         raise

@@ -72,7 +72,7 @@ def list_(
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[SuiteVersion]:
-        async with open_session():
+        async with open_session(reading=True):
             return await SuiteVersion.find_all().sort("+name", "-version").to_list()
 
     versions = run_async(load())
@@ -164,7 +164,7 @@ def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[SuiteContent, SuiteVersion]:
-        async with open_session() as session:
+        async with open_session(reading=True) as session:
             version, _ = await take_suite(name, session.database)
             return await load_content(version, session.database), version
 

@@ -43,7 +43,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from nightjar.scripts.views.output import emit_json, plain
 
     chosen = check_trend_formats(formats)
-    async with open_session() as session:
+    async with open_session(reading=True) as session:
         folder = out or session.settings.reports_dir
         check_folder(folder)
         nights = await read_nights(name, last, session.database)

@@ -70,7 +70,8 @@ async def _servers(settings: Settings) -> list[Check]:
 async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     """The clock and the queues, where MongoDB is up."""
     from nightjar.config.embedded import mongo_url
-    from nightjar.jobs.database import DatabaseError, connect
+    from nightjar.config.errors import SchemaError
+    from nightjar.jobs.database import Access, DatabaseError, connect
     from nightjar.jobs.status.overview import read_overview
     from nightjar.jobs.status.views import ServiceState
     from nightjar.jobs.workers import recent_crashes
@@ -80,10 +81,12 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
         return []
     redis = ServiceState(ok=said["redis"].state == "fine", reason=said["redis"].found)
     try:
-        async with await connect(mongo_url(settings), settings.mongo_database) as database:
+        async with await connect(mongo_url(settings), settings.mongo_database, access=Access.READ) as database:
             now, theirs = datetime.now(UTC), await database.now()
             crashes = await recent_crashes(CRASHES_OF_S, database)
             return [_clock((now - theirs).total_seconds()), *work_checks(await read_overview(database, redis), crashes)]
+    except SchemaError as error:
+        return [Check(name="schema", state="problem", found="of another version of Nightjar", remedy=str(error))]
     except (NightjarError, DatabaseError) as error:
         remedy = str(error) or "Look into MongoDB's log, and try again."
         return [Check(name="queues", state="problem", found="MongoDB went away meanwhile", remedy=remedy)]

@@ -46,11 +46,12 @@ async def found_in_check(run: Run, database: Database) -> tuple[Checkup, ...]:
     from nightjar.pipeline.judging.read_results import read_checkups
     from nightjar.pipeline.judging.rubric import read_rubric
 
-    if run.check is None:
+    check = run.judging.check
+    if check is None:
         return ()
-    digest = prompt_digest(read_rubric(run.check.rubric))
+    digest = prompt_digest(read_rubric(check.rubric))
     checkups = await read_checkups(run, database)
-    return tuple(checkup for checkup in checkups if checkup.rubric == digest and checkup.judge in run.check.judges)
+    return tuple(checkup for checkup in checkups if checkup.rubric == digest and checkup.judge in check.judges)
 
 
 def control_rows(checkups: Sequence[Checkup]) -> list[list[Any]]:

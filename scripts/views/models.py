@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from nightjar.config.errors import ServiceError, UsageError
+from nightjar.config.errors import SchemaError, ServiceError, UsageError
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -45,15 +45,16 @@ def _has(row: Held, wanted: str) -> bool:
 
 async def _serving(settings: Settings) -> dict[str, Serving]:
     from nightjar.config.embedded import service_urls, status
-    from nightjar.jobs.database import connect
+    from nightjar.jobs.database import Access, connect
     from nightjar.jobs.status.workers import read_serving
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
         return {}
     try:
-        async with await connect(service_urls(settings).mongo, settings.mongo_database, timeout_s=2) as database:
+        url = service_urls(settings).mongo
+        async with await connect(url, settings.mongo_database, timeout_s=2, access=Access.READ) as database:
             return await read_serving(database)
-    except ServiceError:
+    except (ServiceError, SchemaError):
         return {}
 
 

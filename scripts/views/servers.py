@@ -67,12 +67,14 @@ def _embedded(found: ServerStatus) -> ServerView:
 
 
 async def _configured_mongo(settings: Settings) -> ServerView:
-    from nightjar.jobs.database import address, connect
+    from nightjar.jobs.database import Access, address, connect
 
     assert settings.mongo_url is not None
     where = address(settings.mongo_url)
     try:
-        async with await connect(settings.mongo_url, settings.mongo_database) as database:
+        async with await connect(
+            settings.mongo_url, settings.mongo_database, documents=False, access=Access.LOOK
+        ) as database:
             version = await database.version()
     except NightjarError as error:
         return ServerView(name="mongo", kind="configured", state="unreachable", address=where, reason=str(error))

@@ -37,13 +37,13 @@ class Ended:
     @property
     def failed(self) -> bool:
         """Not at its end, stopped, cancelled, with a job that failed or a gate that did."""
-        gates = any(verdict is not None and verdict.failed for verdict in (self.run.verdict, self.asked))
+        gates = any(verdict is not None and verdict.failed for verdict in (self.run.outcome.verdict, self.asked))
         return gates or self.run.status is not RunStatus.DONE or self.jobs[JobStatus.DEAD] > 0
 
     @property
     def results(self) -> list[GateResult]:
         """Of the run's own gates, then of those asked for."""
-        verdicts = (self.run.verdict, self.asked)
+        verdicts = (self.run.outcome.verdict, self.asked)
         return [result for verdict in verdicts if verdict is not None for result in verdict.results]
 
     def json(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ async def hint(run: Run, database: Database) -> str:
     if run.status is RunStatus.ACTIVE:
         needed = [model.name for model in run.models]
     elif run.status is RunStatus.JUDGING:
-        needed = [*run.judges, *(run.check.judges if run.check else ())]
+        needed = [*run.judging.judges, *(run.judging.check.judges if run.judging.check else ())]
     else:
         return run.status.lower()
     served = await live_slots(database)

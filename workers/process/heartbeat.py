@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts
 from nightjar.jobs.periodic import every
 from nightjar.jobs.states import WorkerStatus
@@ -75,6 +76,7 @@ class Beat:
             "turns_per_s": self._turns.per_s(self.tally.turns_done),
             "reused_tokens": stats.reused_tokens,
             "wasted_tokens": self.tally.wasted_tokens + stats.dropped_tokens,
+            "schema_version": SCHEMA_VERSION,
             "process_peak_bytes": process_peak_bytes(),
             "gpu_peak_bytes": gpu.peak_bytes,
             "gpu_utilisation": gpu.utilisation,

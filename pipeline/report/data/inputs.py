@@ -31,12 +31,12 @@ def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
         date=run.date,
         set_parameters=run.set_parameters,
         set_model_parameters=run.set_model_parameters,
-        judges=tuple(run.judges),
+        judges=tuple(run.judging.judges),
         content=run.content,
         nightjar_version=run.nightjar_version,
         created_at=run.created_at,
-        finished_at=run.finished_at,
-        rubric=run.rubric,
+        finished_at=run.outcome.finished_at,
+        rubric=run.judging.rubric,
     )
 
 

@@ -68,7 +68,7 @@ def model_provenance(model: ModelReport) -> dict[str, Any]:
         "name": model.name,
         "digest": model.input.digest,
         "facts": flat_facts(facts) if facts else None,
-        "loads": [load.model_dump(mode="json") for load in model.input.loads],
+        "loads": [load.shown() for load in model.input.loads],
         "parameters": {
             name: [{"value": use.value, "source": use.source, "turns": use.turns} for use in uses]
             for name, uses in model.parameters.items()

@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, WorkerState
+from nightjar.jobs.documents import Run, RunJudging, WorkerState
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.scripts.views.wait import Ended, hint, wait_for_run
 from tests.dying_jobs import kill_one
@@ -65,7 +65,7 @@ async def test_the_hint_names_the_model_that_nobody_serves(run: Run, database: D
     )
     await worker.insert()
     assert await hint(run, database) == ""
-    judging = run.model_copy(update={"status": RunStatus.JUDGING, "judges": ["judge"]})
+    judging = run.model_copy(update={"status": RunStatus.JUDGING, "judging": RunJudging(judges=["judge"])})
     assert await hint(judging, database) == "no worker for judge: nightjar worker --model judge"
 
 

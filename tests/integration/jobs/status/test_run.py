@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import JudgeCheck, Run, RunModel, utc_now
+from nightjar.jobs.documents import JudgeCheck, Run, RunJudging, RunModel, RunOutcome, utc_now
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict, Hook, HookKind
 from nightjar.jobs.nights import Delivery
 from nightjar.jobs.states import JobStatus
@@ -72,9 +72,9 @@ async def ended_run(run: Run) -> Run:
     ended: Run = run.model_copy(
         update={
             "ending": Ending(gates=(GATE,), deadline_at=now, on_finish=(HOOK,)),
-            "verdict": GateVerdict(results=(result,), baseline="last", at=now),
+            "outcome": RunOutcome(verdict=GateVerdict(results=(result,), baseline="last", at=now)),
             "helpers": [RunModel(name="judge")],
-            "check": JudgeCheck(judges=["judge"], rubric={}, seed=1, sequences=2),
+            "judging": RunJudging(check=JudgeCheck(judges=["judge"], rubric={}, seed=1, sequences=2)),
         }
     )
     return ended

@@ -1,0 +1,110 @@
+"""What the stored documents of earlier versions become, one migration after another. Pure.
+
+A database's schema version is the number of migrations that it has been through; one that has no version document is
+of version 0: Nightjar before it kept one. A new migration is appended to MIGRATIONS and never changed afterwards:
+what it says must not depend on documents' classes, which go on changing.
+
+A migration converts documents one by one. A document that has the new form already comes back equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Convert = Callable[[Row], Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One step: what becomes of the documents of some collections."""
+
+    name: str
+    """For people: "nest a run's judging and outcome"."""
+    converts: Mapping[str, Convert]
+    """Collection -> what a document of it becomes. Another `_id` may come out of it."""
+    dropped_indexes: tuple[tuple[str, str], ...] = ()
+    """(collection, index) that nobody uses any more."""
+
+
+_JUDGING: Row = {
+    "judges": [],
+    "rubric": None,
+    "self_judging": False,
+    "against": None,
+    "check": None,
+    "planned": False,
+}
+_OUTCOME: Row = {
+    "verdict": None,
+    "answer": None,
+    "files": [],
+    "deadline_met": False,
+    "stalled_at": None,
+    "untold": False,
+    "finished_at": None,
+}
+_DEAD_SPEED = "all_slots_prefill_tokens_per_s"
+
+
+def nest_judging_and_outcome(run: Row) -> Row:
+    """Fields about a run's judges and about its end go into `judging` and `outcome`."""
+    nested = {"judging": _JUDGING, "outcome": _OUTCOME}
+    flat = {name for fields in nested.values() for name in fields}
+    kept = {name: value for name, value in run.items() if name not in flat}
+    for place, fields in nested.items():
+        moved = {name: run.get(name, default) for name, default in fields.items()}
+        kept[place] = moved | run.get(place, {})
+    return kept
+
+
+def rename_score(score: Row) -> Row:
+    """Judges' scores were named by a digest, all others by job, turn and scorer."""
+    return score | {"_id": f"{score['job']}.{score['turn']}.{score['scorer']}"}
+
+
+def drop_dead_speed_of_run(run: Row) -> Row:
+    """The speed probe's field that nothing ever wrote a number to, of each load of a run's models and helpers."""
+    changed = {
+        place: [model | {"loads": [_without_dead_speed(load) for load in model.get("loads", ())]} for model in models]
+        for place in ("models", "helpers")
+        if (models := run.get(place)) is not None
+    }
+    return run | changed
+
+
+def drop_dead_speed_of_worker(worker: Row) -> Row:
+    """The same of a worker's load."""
+    return worker | {"load": _without_dead_speed(worker["load"])} if worker.get("load") else worker
+
+
+def _without_dead_speed(load: Row) -> Row:
+    if not load.get("probe"):
+        return load
+    return load | {"probe": {name: value for name, value in load["probe"].items() if name != _DEAD_SPEED}}
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        name="nest a run's judging and outcome",
+        converts={"runs": nest_judging_and_outcome},
+        dropped_indexes=(("runs", "untold"),),
+    ),
+    Migration(
+        name="one form of score ids",
+        converts={"scores": rename_score},
+    ),
+    Migration(
+        name="drop an unused speed",
+        converts={
+            "runs": drop_dead_speed_of_run,
+            "workers": drop_dead_speed_of_worker,
+            "worker_records": drop_dead_speed_of_worker,
+        },
+    ),
+    # Append here.
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+"""Of the documents that this code reads and writes."""
