@@ -1,96 +1,34 @@
-"""The connection to MongoDB, the one place where the truth lies."""
+"""The connection to MongoDB, the single source of truth."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
 
 import pymongo
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from nightjar.config.errors import SchemaError, ServiceError, SettingsError
 from nightjar.config.redact import redact_text
+from nightjar.jobs import schema
+from nightjar.jobs.mongo import DUPLICATE_KEY, Database, DatabaseError, Row, insert_absent
+from nightjar.jobs.schema import Access, MigrationProgress
 
-Row = dict[str, Any]
-DatabaseError = PyMongoError
-"""What the driver raises; those who use `jobs` need no driver of their own for it."""
-MigrationProgress = Callable[[str, int, int], None]
-"""Called with what is migrated, the documents done and those there are."""
-DUPLICATE_KEY = 11000
+__all__ = [
+    "DUPLICATE_KEY",
+    "Access",
+    "Database",
+    "DatabaseError",
+    "MigrationProgress",
+    "Row",
+    "address",
+    "connect",
+    "insert_absent",
+]
 OPERATION_TIMEOUT_S = 10
-"""No single operation may take longer than this; a server that goes away is waited for that long."""
-
-
-class Access(StrEnum):
-    """What may become of a database whose documents an earlier version of Nightjar wrote; see `jobs.schema`."""
-
-    LOOK = "look"
-    """No document is read: its version does not matter."""
-    READ = "read"
-    """It is refused."""
-    WRITE = "write"
-    """It is migrated."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Database:
-    """A connected database. Reads go through beanie's documents, hot writes through the raw collections."""
-
-    client: AsyncMongoClient[Row]
-    raw: AsyncDatabase[Row]
-
-    @property
-    def jobs(self) -> AsyncCollection[Row]:
-        return self.raw["jobs"]
-
-    @property
-    def runs(self) -> AsyncCollection[Row]:
-        return self.raw["runs"]
-
-    @property
-    def workers(self) -> AsyncCollection[Row]:
-        return self.raw["workers"]
-
-    @property
-    def worker_records(self) -> AsyncCollection[Row]:
-        """The last beat of workers that ended; reports read their memory, GPU use and energy."""
-        return self.raw["worker_records"]
-
-    @property
-    def leases(self) -> AsyncCollection[Row]:
-        """Named leases, see `jobs.leases`."""
-        return self.raw["leases"]
-
-    async def now(self) -> datetime:
-        """The server's clock, the only one that leases and backoff are measured on."""
-        answer = await self.raw.command("hello")
-        moment: datetime = answer["localTime"]  # naive: commands do not follow the client's tz_aware
-        return moment.replace(tzinfo=UTC)
-
-    async def version(self) -> str | None:
-        """The server's version, where it tells."""
-        version: str | None = (await self.raw.command("buildInfo")).get("version")
-        return version
-
-    async def close(self) -> None:
-        await self.client.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+"""No single operation may take longer; this is also how long a server that went away is waited for."""
 
 
 async def connect(
@@ -110,8 +48,6 @@ async def connect(
     Raises ServiceError, naming host and port but no password, within `timeout_s` when there is no answer. Raises
     SchemaError for documents of another version that this code may not touch.
     """
-    from nightjar.jobs import schema
-
     client = _client(url, timeout_s)
     database = Database(client=client, raw=client[name])
     try:
@@ -135,25 +71,8 @@ async def connect(
     return database
 
 
-async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:
-    """Inserts the rows whose `_id` is not there yet, in one call; how many. Safe to repeat and to race.
-
-    For documents that are named by their content: what is there is equal, and is left as it is.
-    """
-    if not rows:
-        return 0
-    try:
-        await collection.insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        details = error.details or {}
-        if any(problem["code"] != DUPLICATE_KEY for problem in details["writeErrors"]):
-            raise
-        return int(details["nInserted"])
-    return len(rows)
-
-
 def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
-    """An unconnected client. An option that the driver would only warn of, such as tsl=true, is an error."""
+    """An unconnected client. An option that the driver only warns about, such as tsl=true, is an error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
@@ -161,7 +80,7 @@ def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
                 url.get_secret_value(),
                 tz_aware=True,
                 appname="nightjar",
-                journal=True,  # what was acknowledged survives a kill -9 of mongod
+                journal=True,  # an acknowledged write survives a kill -9 of mongod
                 connectTimeoutMS=int(timeout_s * 1000),
                 timeoutMS=OPERATION_TIMEOUT_S * 1000,
             )

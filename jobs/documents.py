@@ -1,4 +1,4 @@
-"""MongoDB documents. Beanie gives schema, indexes and reads; hot writes go through `jobs.ownership`."""
+"""MongoDB documents. Beanie provides schema, indexes and reads; hot writes go through `jobs.ownership`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SequenceRef(BaseModel):
 
 
 class SequenceDocument(Document):
-    """An immutable sequence; `_id` is a digest of all of it, names, tags and expectations included."""
+    """An immutable sequence; `_id` is a digest of all of it, including names, tags and expectations."""
 
     id: str  # type: ignore[assignment]  # beanie's default is an ObjectId
     sequence: Sequence
@@ -70,7 +70,7 @@ class SuiteVersion(Document):
 
 
 class RunModel(BaseModel):
-    """A model of a run. The digest is fixed by the first worker that loads it, by compare-and-set."""
+    """A model of a run. The first worker that loads it fixes the digest, by compare-and-set."""
 
     name: str
     digest: str | None = None
@@ -81,7 +81,7 @@ class RunModel(BaseModel):
 
 
 class Progress(BaseModel):
-    """When a run last moved, as a dispatcher saw it."""
+    """How far a run was when a dispatcher last saw it move."""
 
     turns: int
     """Committed."""
@@ -97,7 +97,7 @@ class JudgeCheck(BaseModel):
     rubric: dict[str, Any]
     seed: int
     sequences: int
-    """At most so many are taken."""
+    """At most this many are taken."""
     self_judging: bool = False
     planned: bool = False
     """Its jobs are inserted; a run that grows later is not checked again."""
@@ -147,7 +147,7 @@ class Run(Document):
     suite_name: str
     suite_version: int
     sequences: list[str]
-    """Ids of the sequences taken (after --only and --limit), in suite order."""
+    """Ids of the sequences it takes (after --only and --limit), in suite order."""
     models: list[RunModel]
     repeats: int
     seed: int
@@ -164,20 +164,20 @@ class Run(Document):
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     jobs_total: int = 0
     expanded: int = 0
-    """Jobs known to be written, in the order of expansion."""
+    """Number of jobs known to be written, in the order of expansion."""
     expanded_at: datetime | None = None
-    """When that last moved."""
+    """When `expanded` last moved."""
     judging: RunJudging = Field(default_factory=RunJudging)
     embed_model: str | None = None
-    """Embeds replies and references, for similarities."""
+    """The model that embeds replies and references, for similarities."""
     measures: dict[str, Any] = Field(default_factory=dict)
-    """Name -> argument: what replies are measured for beside what their suite asks for."""
+    """Name -> argument: what replies are measured for in addition to what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
-    """Models that judge or embed for it; their files are fixed likewise: one yardstick for all of a run."""
+    """Models that judge or embed for it. Their files are fixed, too: one yardstick for a whole run."""
     schedule: str | None = None
     tick: datetime | None = None
     series: str | None = None
-    """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts by it."""
+    """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts nights by it."""
     ending: Ending = Field(default_factory=Ending)
     outcome: RunOutcome = Field(default_factory=RunOutcome)
     progress: Progress | None = None
@@ -185,7 +185,7 @@ class Run(Document):
     """Only its aggregates are left."""
     nightjar_version: str
     content: str
-    """Digest of all that must agree when the same name is enqueued again (models and repeats may grow)."""
+    """Digest of everything that must agree when the name is enqueued again (models and repeats may grow)."""
     created_at: datetime
 
     def check_transcripts(self) -> None:
@@ -224,13 +224,13 @@ class Job(Document):
     """0 .. repeats - 1."""
     tags: tuple[str, ...] = ()
     order: int
-    """Position in the run's expansion; siblings of one prompt prefix are neighbours."""
+    """Position in the run's expansion; jobs that share a prompt prefix are neighbours."""
     priority: int = 0
     status: JobStatus = JobStatus.PENDING
     reason: str | None = None
     """Why DEAD or CANCELLED."""
     due_at: datetime
-    """Not before: backoff."""
+    """Not to be started before this: backoff."""
     fence: int = 0
     owner: str | None = None
     lease_until: datetime | None = None
@@ -278,7 +278,7 @@ class PublishedModel(Document):
     id: str  # type: ignore[assignment]
     facts: ModelFacts
     origin: dict[str, Any] | None = None
-    """Where the publishing host had it from; see `workers.library.origin`."""
+    """Where the publishing host got it from; see `workers.library.origin`."""
     published_by: str
     published_at: datetime
 
@@ -302,16 +302,16 @@ class WorkerState(Document):
     slots_used: int = 0
     waiting: int = 0
     tokens_per_s: float = 0.0
-    """Decoded tokens over the last beats."""
+    """Decoded tokens per second over the last beats."""
     turns_per_s: float = 0.0
-    """Committed turns over the last two minutes."""
+    """Committed turns per second over the last two minutes."""
     reused_tokens: int = 0
     wasted_tokens: int = 0
     """Generated for turns that were never committed."""
     process_peak_bytes: int | None = None
     gpu_peak_bytes: int | None = None
     gpu_utilisation: float | None = None
-    """Mean share of time busy since load, 0..1; None without NVML."""
+    """Mean share of the time since loading that it was busy, 0..1; None without NVML."""
     gpu_energy_j: float | None = None
     schema_version: int | None = None
     """Of the database's form that this worker writes; see `jobs.schema`. None: a worker older than that."""

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.migrations import SCHEMA_VERSION
+from nightjar.jobs.mongo import Database, Row
 
 DISPATCHER_MARK = "dispatcher"
 DISPATCHER_LIVE_S = 10.0
@@ -23,7 +23,7 @@ DISPATCHER_LIVE_S = 10.0
 
 
 async def acquire(name: str, owner: str, duration_s: float, database: Database) -> bool:
-    """Takes a lease that is free, lapsed or one's own, or extends it; False while somebody else holds it."""
+    """Takes a lease that is free, lapsed or already `owner`'s, or extends it; False while somebody else holds it."""
     mine = {"$literal": owner}
     free = {"$or": [{"$eq": ["$owner", mine]}, {"$lt": ["$until", "$$NOW"]}]}  # a missing date is before any other
     until = {"$add": ["$$NOW", round(duration_s * 1000)]}
@@ -33,21 +33,21 @@ async def acquire(name: str, owner: str, duration_s: float, database: Database) 
 
 
 async def holder(name: str, database: Database) -> str | None:
-    """Who holds the lease now."""
+    """Who holds the lease now; None where nobody does."""
     row = await database.leases.find_one({"_id": name, "$expr": {"$gte": ["$until", "$$NOW"]}})
     return None if row is None else str(row["owner"])
 
 
 async def give_back(name: str, owner: str, database: Database) -> None:
-    """Frees a lease, if one still holds it."""
+    """Frees a lease, if `owner` still holds it."""
     await database.leases.delete_one({"_id": name, "owner": owner})
 
 
 @asynccontextmanager
 async def hold(name: str, owner: str, duration_s: float, database: Database) -> AsyncIterator[bool]:
-    """Holds a lease, extended all the while, and frees it; gives False while somebody else has it.
+    """Holds a lease for as long as the block runs, extending it; yields False where somebody else has it.
 
-    A holder that dies is stood in for after `duration_s`, however long its work takes.
+    When a holder dies, others can take the lease after `duration_s`, however long its work would have taken.
     """
     if not await acquire(name, owner, duration_s, database):
         yield False
@@ -97,5 +97,5 @@ async def _upsert(name: str, update: list[Row], database: Database) -> Row | Non
         return await database.leases.find_one_and_update(
             {"_id": name}, update, upsert=True, return_document=ReturnDocument.AFTER
         )
-    except DuplicateKeyError:  # two first holders met; the other one was quicker
+    except DuplicateKeyError:  # two processes took it for the first time at once; the other was quicker
         return None

@@ -1,10 +1,105 @@
-"""The names of MongoDB's driver that other rooms handle: its errors, and the writes of a bulk.
+"""A connected database: its collections, its clock, and inserting what may be there already.
 
-Only this room imports pymongo, so that an in-memory database can stand in for it some day.
+Also the names of MongoDB's driver that other rooms handle, its errors and the writes of a bulk: only this room imports
+pymongo, so that an in-memory database can stand in for it some day.
 """
 
-from pymongo import ReplaceOne, ReturnDocument, WriteConcern
-from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import DuplicateKeyError
+from __future__ import annotations
 
-__all__ = ["AsyncCollection", "DuplicateKeyError", "ReplaceOne", "ReturnDocument", "WriteConcern"]
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from pymongo import AsyncMongoClient, ReplaceOne, ReturnDocument, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+__all__ = [
+    "DUPLICATE_KEY",
+    "AsyncCollection",
+    "Database",
+    "DatabaseError",
+    "DuplicateKeyError",
+    "ReplaceOne",
+    "ReturnDocument",
+    "Row",
+    "WriteConcern",
+    "insert_absent",
+]
+
+Row = dict[str, Any]
+DatabaseError = PyMongoError
+"""What the driver raises; those who use `jobs` need no driver of their own for it."""
+DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A connected database. Reads go through beanie's documents, hot writes through the raw collections."""
+
+    client: AsyncMongoClient[Row]
+    raw: AsyncDatabase[Row]
+
+    @property
+    def jobs(self) -> AsyncCollection[Row]:
+        return self.raw["jobs"]
+
+    @property
+    def runs(self) -> AsyncCollection[Row]:
+        return self.raw["runs"]
+
+    @property
+    def workers(self) -> AsyncCollection[Row]:
+        return self.raw["workers"]
+
+    @property
+    def worker_records(self) -> AsyncCollection[Row]:
+        """The last beat of each worker that ended; reports read its memory, GPU use and energy."""
+        return self.raw["worker_records"]
+
+    @property
+    def leases(self) -> AsyncCollection[Row]:
+        """Named leases, see `jobs.leases`."""
+        return self.raw["leases"]
+
+    async def now(self) -> datetime:
+        """The time on the server's clock, by which leases and backoff are measured."""
+        answer = await self.raw.command("hello")
+        moment: datetime = answer["localTime"]  # naive: commands do not follow the client's tz_aware
+        return moment.replace(tzinfo=UTC)
+
+    async def version(self) -> str | None:
+        """The server's version, where it tells."""
+        version: str | None = (await self.raw.command("buildInfo")).get("version")
+        return version
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:
+    """Inserts the rows whose `_id` is not there yet, in one call; returns how many. Safe to repeat and to race.
+
+    For documents named by their content: one that is there already is equal, and is left as it is.
+    """
+    if not rows:
+        return 0
+    try:
+        await collection.insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        details = error.details or {}
+        if any(problem["code"] != DUPLICATE_KEY for problem in details["writeErrors"]):
+            raise
+        return int(details["nInserted"])
+    return len(rows)

@@ -1,4 +1,4 @@
-"""MongoDB documents of nights: schedules, baselines, who is told of a run's end, and what is left of old runs."""
+"""MongoDB documents of nights: schedules, baselines, notifications of a run's end, and what is left of old runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nightjar.jobs.ending import Event, Hook
 
 
 class Overlap(StrEnum):
-    """What a tick does while the schedule's run before still works."""
+    """What a tick does while the schedule's previous run still works."""
 
     SKIP = "skip"
     QUEUE = "queue"
-    """It waits for that run's end; of the ticks that come while it waits only the newest is run."""
+    """It waits for that run's end; of the ticks that come meanwhile only the newest is run."""
     CANCEL_PREVIOUS = "cancel-previous"
 
 
 class Missed(StrEnum):
-    """What becomes of a tick at which no dispatcher ran."""
+    """What happens to a tick at which no dispatcher was running."""
 
     RUN = "run"
-    """The newest one is run, once."""
+    """The newest missed tick is run, once."""
     SKIP = "skip"
 
 
@@ -35,7 +35,7 @@ class DeliveryState(StrEnum):
 
     WAITING = "waiting"
     CLAIMED = "claimed"
-    """A dispatcher prepares the call; nothing has been sent."""
+    """A dispatcher is preparing the call; nothing has been sent."""
     CALLING = "calling"
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -52,23 +52,23 @@ class Schedule(Document):
     enqueue: dict[str, Any]
     """The keyword arguments of the enqueue request."""
     last_tick: datetime
-    """The newest tick fired or passed over; moved by compare-and-set so that one dispatcher fires a tick."""
+    """The newest tick fired or passed over; moved by compare-and-set, so that only one dispatcher fires a tick."""
     claimed_tick: datetime | None = None
-    """A tick whose run is being enqueued; any dispatcher may finish it, under the run name that the tick gives."""
+    """A tick whose run is being enqueued; any dispatcher may finish that, under the run name that the tick gives."""
     last_run: str | None = None
     """Name of the run that the newest fired tick made."""
     last_error: str | None = None
-    """Why the newest tick could make no run; None where it made one."""
+    """Why the newest tick made no run; None where it made one."""
     waiting_for: str | None = None
-    """The run whose end the claimed tick waits for."""
+    """The run that the claimed tick waits for."""
     last_passed: str | None = None
     """Which tick was passed over last, and why."""
     overlap: Overlap = Overlap.QUEUE
     missed: Missed = Missed.RUN
     grace_s: float = 300
-    """A tick seen at most this late is not a missed one."""
+    """A tick seen at most this late does not count as missed."""
     keep_nights: int | None = None
-    """Transcripts are kept of its newest so many runs; None: the setting."""
+    """Transcripts of this many newest runs are kept; None: the setting decides."""
     enabled: bool = True
     created_at: datetime
 
@@ -77,7 +77,7 @@ class Schedule(Document):
 
 
 class Baseline(Document):
-    """The run that a suite's other runs are held against; `_id` is the suite's name. It cannot be deleted."""
+    """The run that a suite's other runs are compared with; `_id` is the suite's name. That run cannot be deleted."""
 
     id: str  # type: ignore[assignment]
     run: str
@@ -89,7 +89,7 @@ class Baseline(Document):
 
 
 class Delivery(Document):
-    """One call of one hook; `_id` = digest(run, which end, hook): it is written once, whoever writes it."""
+    """One call of one hook; `_id` = digest(run, which end, hook), so it is written once, whoever writes it."""
 
     id: str  # type: ignore[assignment]
     run: str
@@ -103,12 +103,12 @@ class Delivery(Document):
     owner: str | None = None
     lease_until: datetime | None = None
     outcome: str | None = None
-    """What the other side answered, or why it could not be reached."""
+    """What the receiver answered, or why it could not be reached."""
     output: str | None = None
-    """A command's last words."""
+    """The end of a command's output."""
     created_at: datetime
     called_at: datetime | None = None
-    """When the newest call began."""
+    """When the latest call began."""
     finished_at: datetime | None = None
 
     class Settings:
@@ -126,11 +126,11 @@ class Aggregates(Document):
     run_name: str
     suite_name: str
     version: int
-    """Of the form of `data`."""
+    """Version of the format of `data`."""
     data: bytes
     """JSON, compressed with zlib."""
     dropped: bool = False
-    """The transcripts are gone, all of them."""
+    """All of the run's transcripts are gone."""
     stored_at: datetime
 
     class Settings:

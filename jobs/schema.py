@@ -13,19 +13,23 @@ import importlib.metadata
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from nightjar.config.errors import SchemaError
-from nightjar.jobs.database import Access, Database, MigrationProgress, Row
 from nightjar.jobs.leases import hold, live_dispatchers
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Convert, Migration
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import JobStatus
 
+MigrationProgress = Callable[[str, int, int], None]
+"""Called with what is migrated, the documents done and those there are."""
 MIGRATE_COMMAND = "nightjar services migrate"
 BATCH = 500
 LEASE = "schema"
@@ -35,6 +39,17 @@ WAIT_S = 0.2
 LIVE_S = 60.0
 """A worker whose last beat is younger may still write; one that was merely slow comes back within this time."""
 _INDEX_NOT_FOUND, _NAMESPACE_NOT_FOUND = 27, 26
+
+
+class Access(StrEnum):
+    """What is to become of a database whose documents an earlier version of Nightjar wrote."""
+
+    LOOK = "look"
+    """No document is read: its version does not matter."""
+    READ = "read"
+    """It is refused."""
+    WRITE = "write"
+    """It is migrated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,20 +228,20 @@ async def _convert_batch(collection: AsyncCollection[Row], batch: list[Row], con
     A document that gets another `_id` is inserted where absent before the old one goes.
     """
     same: list[ReplaceOne[Row]] = []
-    moved: list[UpdateOne | DeleteOne] = []
+    inserted: list[UpdateOne] = []
+    gone: list[Any] = []
     for row in batch:
         new = convert(row)
         if new["_id"] != row["_id"]:
             rest = {name: value for name, value in new.items() if name != "_id"}
-            moved += [
-                UpdateOne({"_id": new["_id"]}, {"$setOnInsert": rest}, upsert=True),
-                DeleteOne({"_id": row["_id"]}),
-            ]
+            inserted.append(UpdateOne({"_id": new["_id"]}, {"$setOnInsert": rest}, upsert=True))
+            gone.append(row["_id"])
         elif new != row:
             unchanged = {"_id": row["_id"], "$expr": {"$eq": ["$$ROOT", {"$literal": row}]}}
             same.append(ReplaceOne(unchanged, new))
-    if moved:
-        await collection.bulk_write(moved, ordered=True)
+    if inserted:
+        await collection.bulk_write(inserted, ordered=False)
+        await collection.delete_many({"_id": {"$in": gone}})
     return not same or (await collection.bulk_write(same, ordered=False)).matched_count == len(same)
 
 

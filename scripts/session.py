@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REVIVE_S = 2.0
-"""How often a command looks whether the embedded servers still live."""
+"""How often a command checks that the embedded servers are still up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ async def open_session(
     Raises ServiceError, also when MongoDB goes away in between. Raises SchemaError for a database of another schema
     version, where this command may not or cannot migrate it: one that is only `reading` never does.
 
-    A `service` (worker, dispatcher) logs what it does; a command a person waits for logs warnings only. With `log_file`
-    the log goes to that file under NIGHTJAR_HOME/logs, so that nothing disturbs the terminal.
+    A `service` (worker, dispatcher) logs what it does; a command that a person waits for logs only warnings. With
+    `log_file` the log goes to that file under NIGHTJAR_HOME/logs, so that it does not disturb the terminal.
     """
     from nightjar.config.embedded import service_urls
     from nightjar.config.errors import ServiceError
@@ -83,7 +83,7 @@ async def open_session(
 
 
 def open_log(path: Path) -> TextIO:
-    """The log file, for appending; it stays open as long as the process logs. Raises OutputError."""
+    """Opens the log file for appending; it stays open as long as the process logs. Raises OutputError."""
     from nightjar.config.errors import OutputError
 
     try:
@@ -96,29 +96,29 @@ def open_log(path: Path) -> TextIO:
 
 
 async def _keep_embedded_up(settings: Settings) -> None:
-    """A night's run must not end with an embedded server that the system killed. Nothing to do for servers by URL."""
+    """Restarts an embedded server that was killed, so that a night's run survives it. Servers by URL are left alone."""
     import structlog
 
     from nightjar.config.embedded import embedded_kinds, revive
     from nightjar.config.errors import NightjarError
 
-    log, said = structlog.get_logger(), ""
+    log, last_error = structlog.get_logger(), ""
     while embedded_kinds(settings):
         await asyncio.sleep(REVIVE_S)
         try:
             revived = await asyncio.to_thread(revive, settings)
         except NightjarError as error:
-            if str(error) != said:  # a full disk stays full all night
+            if str(error) != last_error:  # a full disk stays full all night
                 log.warning("embedded_server_away", error=str(error))
-            said = str(error)
+            last_error = str(error)
         else:
-            said = ""
+            last_error = ""
             if revived:
                 log.warning("embedded_server_revived", servers=revived)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143; both let it clean up."""
+    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143, each after it has cleaned up."""
 
     async def until_told() -> T:
         task = asyncio.current_task()

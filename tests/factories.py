@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
-from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
+from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
@@ -299,7 +299,7 @@ def _run(suite: SuiteVersion, repeats: int, status: RunStatus) -> Run:
         nightjar_version="0.1.0",
         content=digest("content"),
         created_at=START,
-        finished_at=START + timedelta(hours=2),
+        outcome=RunOutcome(finished_at=START + timedelta(hours=2)),
         set_model_parameters={"basalt-3b": {"temperature": 0.7}},
         jobs_total=len(suite.sequences) * len(MODELS) * repeats,
     )

@@ -14,7 +14,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.documents import Job, Run, RunJudging, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
@@ -41,7 +41,7 @@ async def make_run(
     status: RunStatus = RunStatus.ACTIVE,
     **changes: Any,
 ) -> Run:
-    """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model."""
+    """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model. `changes`: of the run or its judging."""
     now = utc_now()
     suite = f"suite-{run_id}"
     contents = await _store_suite(suite, sequences, turns)
@@ -54,7 +54,8 @@ async def make_run(
         "seed": 7,
         "jobs_total": sequences,
     }
-    run = await a_run(run_id, **(fields | changes)).insert()
+    judging = {name: changes.pop(name) for name in RunJudging.model_fields if name in changes}
+    run = await a_run(run_id, **(fields | {"judging": judging} | changes)).insert()
     for order, content in enumerate(contents):
         await a_job(
             job_id(run_id, JobKind.REPLY, content.id, model, 0),

@@ -1,7 +1,7 @@
 """Scores as documents: one for each job, turn and scorer, however often a run is closed.
 
-What only depends on a committed turn and a scorer's version never changes, and is inserted where absent. Judges'
-scores, similarities and what compares repeats may come later or change, and are replaced.
+A score that depends only on a committed turn and a scorer's version never changes: it is inserted where absent.
+Judges' scores, similarities and scores that compare repeats may come later or change: they are replaced.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from nightjar.pipeline.transcripts import JobRow
 
 BATCH_SCORES = 2000
 IN_FLIGHT = 3
-"""Batches under way at once: one is made while MongoDB writes the others."""
+"""Batches under way at once: the next is made while MongoDB writes the others."""
 
 
 async def store_scores(report: RunReport, sheet: RunScorers, database: Database) -> int:
-    """Stores every score of a report; those of another scorer version, rubric or model are removed.
+    """Stores every score of a report and removes those of other scorer versions, rubrics or models.
 
-    Returns how many were written.
+    Returns the number of scores written.
     """
     scores = unjournaled(database)
     run = report.provenance.id
@@ -49,7 +49,7 @@ async def store_scores(report: RunReport, sheet: RunScorers, database: Database)
 
 
 def unjournaled(database: Database) -> AsyncCollection[Row]:
-    """The scores, written without waiting for the disk: what a power cut takes, closing the run again gives back."""
+    """The collection, without waiting for the disk: what a power cut loses, closing the run again restores."""
     return database.raw.get_collection("scores", write_concern=WriteConcern(w=1, j=False))
 
 
@@ -74,7 +74,7 @@ async def _insert_lasting(report: RunReport, sheet: RunScorers, digests: set[str
 
 
 def _passing(sheet: RunScorers) -> set[str]:
-    """Digests of the scores that are replaced."""
+    """Digests of the scores that are replaced each time."""
     across = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if line.across}
     given = {sheet.similarities.digest, sheet.bench.score_digest}
     return across | {digest for digest in given if digest is not None}

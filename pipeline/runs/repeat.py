@@ -67,12 +67,13 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         name: origin for name, origin in origins.items() if origin.template or name not in published_origins
     }
     judges = {name: publications[name].facts if name in publications else None for name in helpers}
-    kept = RunPart.model_fields.keys() & Run.model_fields.keys() - {"id"}
+    asked = {name: getattr(run, name) for name in RunPart.model_fields.keys() & Run.model_fields.keys()}
+    judging = {"judges": run.judging.judges, "rubric": run.judging.rubric, "self_judging": run.judging.self_judging}
     return RunFile(
         nightjar_run=FORMAT_VERSION,
         exported_at=utc_now(),
         exported_by=f"nightjar {NIGHTJAR_VERSION}",
-        run=RunPart(id=run.id, **{name: getattr(run, name) for name in kept}),
+        run=RunPart(**asked, **judging),
         suite=RunFileSuite(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
         prompts={sequence.id: sequence.digest for sequence in suite.sequences if sequence.id in set(run.sequences)},
         models=tuple(

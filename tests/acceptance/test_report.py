@@ -98,7 +98,9 @@ def test_partial_report(stored: Shell, acceptance_home: Path, tmp_path: Path) ->
     async def reopen() -> None:
         urls = service_urls(Settings(home=acceptance_home, mongo_url=None, redis_url=None))
         async with await connect(urls.mongo, stored.environment["NIGHTJAR_MONGO_DATABASE"]) as database:
-            await database.runs.update_many({}, {"$set": {"status": RunStatus.ACTIVE.value, "finished_at": None}})
+            await database.runs.update_many(
+                {}, {"$set": {"status": RunStatus.ACTIVE.value, "outcome.finished_at": None}}
+            )
 
     asyncio.run(reopen())
     out = tmp_path / "out"

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def read() -> dict[str, list[dict[str, Any]]]:
     from nightjar.config.settings import load_settings
 
     url = mongo_url(load_settings()).get_secret_value()
-    client: MongoClient[dict[str, Any]]
+    client: Any
     with MongoClient(url, tz_aware=True) as client:
         database = client["nightjar"]
         return {name: list(database[name].find()) for name in sorted(database.list_collection_names())}
@@ -165,7 +166,16 @@ def write(rows: dict[str, list[dict[str, Any]]]) -> None:
         "database.json.gz": json_util.dumps(rows, json_options=json_util.CANONICAL_JSON_OPTIONS, separators=(",", ":")),
         "first.run.json.gz": json.dumps(json.loads((HOME / "first.run.json").read_text())),
     }
-    swaps = {str(HOME): "/srv/nightjar", str(HERE): "/opt/nightjar", socket.gethostname(): "old-host"}
+    host = socket.gethostname()
+    swaps = {
+        str(HOME): "/srv/nightjar",
+        str(HERE): "/opt/nightjar",
+        f'"{host}:': '"old-host:',
+        f'"{host}"': '"old-host"',
+    }
+    for row in rows["aggregates"]:
+        packed = zlib.decompress(row["data"]).decode().replace(f'"{host}:', '"old-host:')
+        row["data"] = zlib.compress(packed.encode(), level=9)
     for name, text in written.items():
         for ours, theirs in swaps.items():
             text = text.replace(ours, theirs)

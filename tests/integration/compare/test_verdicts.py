@@ -9,7 +9,7 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run
+from nightjar.jobs.documents import Run, RunJudging
 from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect, gather
@@ -52,15 +52,12 @@ async def test_a_regression_against_the_suites_baseline(database: Database, nigh
     (first,) = [run for run in await Run.find_all().to_list() if run.id != night.id]
     await set_baseline(first, None, database)
     ended = await closed(night, database, tmp_path, REGRESSION, BELOW)
-    assert ended.verdict is not None
-    assert (ended.verdict.outcome, ended.verdict.failed, ended.verdict.baseline) == (
-        GateOutcome.TRIPPED,
-        True,
-        first.name,
-    )
+    verdict = ended.outcome.verdict
+    assert verdict is not None
+    assert (verdict.outcome, verdict.failed, verdict.baseline) == (GateOutcome.TRIPPED, True, first.name)
     report = await collect(night.id, database)
-    assert report.verdict == ended.verdict
-    tripped = [result for result in ended.verdict.results if result.outcome is GateOutcome.TRIPPED]
+    assert report.verdict == verdict
+    tripped = [result for result in verdict.results if result.outcome is GateOutcome.TRIPPED]
     assert {result.gate.kind for result in tripped} == {GateKind.REGRESSION}
     warnings = [notice.text for notice in report.notices if notice.level == "warning"]
     assert {result.sentence() for result in tripped} <= set(warnings)
@@ -74,9 +71,9 @@ async def test_without_a_baseline_it_is_inconclusive(
 ) -> None:
     """Said, with what to do; it fails only when strict."""
     ended = await closed(night, database, tmp_path, REGRESSION, strict=strict)
-    assert ended.verdict is not None
-    assert (ended.verdict.outcome, ended.verdict.failed) == (GateOutcome.INCONCLUSIVE, strict)
-    assert "nightjar baseline set" in ended.verdict.results[0].reason
+    assert ended.outcome.verdict is not None
+    assert (ended.outcome.verdict.outcome, ended.outcome.verdict.failed) == (GateOutcome.INCONCLUSIVE, strict)
+    assert "nightjar baseline set" in ended.outcome.verdict.results[0].reason
 
 
 async def test_a_gate_that_cannot_be_tried_any_more_ends_no_night(
@@ -85,17 +82,17 @@ async def test_a_gate_that_cannot_be_tried_any_more_ends_no_night(
     """Its metric is gone since it was frozen: inconclusive, with the reason; the report is written all the same."""
     gone = Gate(kind=GateKind.BELOW, metric="own_scorer", value=1)
     ended = await closed(night, database, tmp_path, gone)
-    assert ended.verdict is not None
-    assert ended.verdict.outcome is GateOutcome.INCONCLUSIVE
-    assert "no metric 'own_scorer'" in ended.verdict.results[0].reason
-    assert len(ended.files) == 2
+    assert ended.outcome.verdict is not None
+    assert ended.outcome.verdict.outcome is GateOutcome.INCONCLUSIVE
+    assert "no metric 'own_scorer'" in ended.outcome.verdict.results[0].reason
+    assert len(ended.outcome.files) == 2
 
 
 async def test_the_baseline_is_not_held_against_itself(database: Database, night: Run, tmp_path: Path) -> None:
     await set_baseline(night, None, database)
     ended = await closed(night, database, tmp_path, REGRESSION)
-    assert ended.verdict is not None
-    assert ended.verdict.results[0].reason == "the run is the baseline itself"
+    assert ended.outcome.verdict is not None
+    assert ended.outcome.verdict.results[0].reason == "the run is the baseline itself"
 
 
 @pytest.mark.parametrize("gates", [(REGRESSION, BELOW), ()])
@@ -116,7 +113,7 @@ async def test_asking_for_a_gate_reads_no_verdict(database: Database, night: Run
     """Before it waits, `run wait --fail-below` looks at suite and rubric for the metric's name, and at no job."""
     scale = {"1": "bad", "2": "good"}
     rubric = {"name": "r", "criteria": [{"name": "plot", "description": "d", "scale": scale}]}
-    night = night.model_copy(update={"judges": ["judge"], "rubric": rubric, "embed_model": "embedder"})
+    night = night.model_copy(update={"judging": RunJudging(judges=["judge"], rubric=rubric), "embed_model": "embedder"})
     asked = Ending(gates=tuple(Gate(kind=GateKind.BELOW, metric=name, value=1) for name in ("judge.plot", "checks")))
     async with queries(database) as commands:
         await check_asked(night, asked, database)

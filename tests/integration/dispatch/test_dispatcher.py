@@ -218,7 +218,7 @@ async def test_a_report_that_cannot_be_written_does_not_keep_a_run_open(
 async def test_an_interrupted_cancel_is_finished(database: Database) -> None:
     """The run was moved, its jobs were not: the next settling does it."""
     await make_run("r", sequences=3)
-    await database.runs.update_one({"_id": "r"}, [{"$set": {"status": "CANCELLED", "finished_at": "$$NOW"}}])
+    await database.runs.update_one({"_id": "r"}, [{"$set": {"status": "CANCELLED", "outcome.finished_at": "$$NOW"}}])
     await settle_runs(database)
     assert {job.status for job in await Job.find({"run": "r"}).to_list()} == {JobStatus.CANCELLED}
 

@@ -168,7 +168,7 @@ async def test_retry_gives_dead_jobs_a_fresh_start(database: Database, job: Job)
     assert (fresh.status, fresh.tries, fresh.turns_committed, fresh.reason) == (JobStatus.PENDING, 0, 1, None)
     run = await Run.get("run1")
     assert run is not None
-    assert (run.status, run.planned, run.finished_at) == (RunStatus.ACTIVE, False, None)
+    assert (run.status, run.judging.planned, run.outcome.finished_at) == (RunStatus.ACTIVE, False, None)
 
 
 async def test_a_named_lease_has_one_holder_until_it_lapses(database: Database) -> None:

@@ -282,15 +282,15 @@ async def test_what_was_asked_for_meanwhile_is_not_planned(bench: Bench, monkeyp
     await bench.database.runs.update_one({"_id": "r"}, {"$set": {"status": RunStatus.DONE}})
     await judge_again(await now("r"), ["judge"], PAIRWISE, bench.database, known_models=["judge"])
     await mark_planned(old, bench.database)
-    assert not (await now("r")).planned
+    assert not (await now("r")).judging.planned
     await mark_planned(await now("r"), bench.database)
-    assert (await now("r")).planned
+    assert (await now("r")).judging.planned
     await start_check(await now("r"), ["judge"], None, bench.database, known_models=["judge"])
-    assert not (await now("r")).planned
+    assert not (await now("r")).judging.planned
     await bench.dispatcher.advance()
-    assert (await now("r")).planned
+    assert (await now("r")).judging.planned
     assert await bench.database.jobs.count_documents({"run": "r", "payload.control": "shuffled"}) == 0, "too short"
-    check = (await now("r")).check
+    check = (await now("r")).judging.check
     assert check is not None
     assert check.planned
 

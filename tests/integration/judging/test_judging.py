@@ -73,7 +73,10 @@ async def becomes(run_id: str, status: RunStatus) -> None:
 async def stored(database: Database, **changes: Any) -> Run:
     """The synthetic run, generated and about to be judged."""
     run = await factories.store(database, status=RunStatus.JUDGING)
-    await database.runs.update_one({"_id": run.id}, {"$set": {"rubric": rubric(), "judges": ["judge"], **changes}})
+    judging = {"rubric": rubric(), "judges": ["judge"], **changes}
+    await database.runs.update_one(
+        {"_id": run.id}, {"$set": {f"judging.{name}": value for name, value in judging.items()}}
+    )
     return await run_now(run.id)
 
 
@@ -222,7 +225,7 @@ async def test_judging_again_is_refused(database: Database) -> None:
         with pytest.raises(error, match=why):
             await judge_again(await run_now(run), [judge], given, database)
     assert (await run_now("done")).status is RunStatus.DONE
-    assert (await run_now("done")).rubric is None
+    assert (await run_now("done")).judging.rubric is None
 
 
 async def _replies(run: str) -> list[Job]:
@@ -230,7 +233,7 @@ async def _replies(run: str) -> list[Job]:
 
 
 async def _planned(run: str) -> bool:
-    return (await run_now(run)).planned
+    return (await run_now(run)).judging.planned
 
 
 async def _means(run: str, database: Database) -> list[float | None]:

@@ -129,10 +129,11 @@ async def test_a_done_run_that_grows_works_again_and_keeps_its_results(database:
     done = await ask(database, name="nightly")
     await database.jobs.update_many({}, {"$set": {"status": JobStatus.DONE}})
     await control.move(done.run, RunStatus.JUDGING, database)
-    await database.runs.update_one({}, {"$set": {"planned": True}})
+    await database.runs.update_one({}, {"$set": {"judging.planned": True}})
     await control.move(done.run, RunStatus.DONE, database)
     grown = await ask(database, name="nightly", repeats=3)
-    assert (grown.run.status, grown.run.finished_at, grown.run.planned) == (RunStatus.ACTIVE, None, False)
+    assert (grown.run.status, grown.run.outcome.finished_at) == (RunStatus.ACTIVE, None)
+    assert not grown.run.judging.planned
     assert (await count(database, status="DONE"), await count(database, status="PENDING")) == (6, 3)
 
 

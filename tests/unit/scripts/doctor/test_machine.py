@@ -19,6 +19,7 @@ from nightjar.config.errors import ServiceError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs import database, workers
+from nightjar.jobs.schema import Access
 from nightjar.jobs.status import overview
 from nightjar.jobs.status.views import Overview, QueueView, ServiceState
 from nightjar.scripts.doctor.check import GIB, Check
@@ -164,7 +165,8 @@ class _Clock:
 def show_work(monkeypatch: pytest.MonkeyPatch, told: Overview = WELL, *, ahead_s: float = 0.0) -> None:
     """MongoDB is up, and tells this."""
 
-    async def connect(url: SecretStr, name: str) -> _Clock:
+    async def connect(url: SecretStr, name: str, *, access: Access) -> _Clock:
+        assert access is Access.READ
         return _Clock(ahead_s)
 
     async def read(*_: object) -> Overview:
