@@ -46,6 +46,10 @@ _OUTCOME: Row = {
     "untold": False,
     "finished_at": None,
 }
+_OF_FILES = frozenset(
+    "file_name file_bytes architecture parameters quantisation vocabulary context_train layers licence adapters".split()
+)
+"""What of a model's facts only a file has."""
 _DEAD_SPEED = "all_slots_prefill_tokens_per_s"
 
 
@@ -80,6 +84,28 @@ def drop_dead_speed_of_worker(worker: Row) -> Row:
     return worker | {"load": _without_dead_speed(worker["load"])} if worker.get("load") else worker
 
 
+def nest_file_facts_of_model(model: Row) -> Row:
+    """A published model's facts say where the model comes from, and what only a file has is nested."""
+    return model | {"facts": _nested_facts(model["facts"])}
+
+
+def nest_file_facts_of_run(run: Row) -> Row:
+    """The same of a run's models and helpers, as far as their facts are known."""
+    changed = {
+        place: [model | {"facts": _nested_facts(facts)} if (facts := model.get("facts")) else model for model in models]
+        for place in ("models", "helpers")
+        if (models := run.get(place)) is not None
+    }
+    return run | changed
+
+
+def _nested_facts(facts: Row) -> Row:
+    if "source" in facts:
+        return facts
+    other = {name: value for name, value in facts.items() if name not in _OF_FILES}
+    return other | {"source": "file", "file": {name: facts[name] for name in facts if name in _OF_FILES}}
+
+
 def _without_dead_speed(load: Row) -> Row:
     if not load.get("probe"):
         return load
@@ -103,6 +129,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "workers": drop_dead_speed_of_worker,
             "worker_records": drop_dead_speed_of_worker,
         },
+    ),
+    Migration(
+        name="nest what only a file has in models' facts",
+        converts={"models": nest_file_facts_of_model, "runs": nest_file_facts_of_run},
     ),
     # Append here.
 )

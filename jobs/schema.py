@@ -9,7 +9,6 @@ and go on where one was killed.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import os
 import secrets
 import socket
@@ -23,6 +22,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from nightjar.config.errors import SchemaError
+from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.leases import hold, live_dispatchers
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Convert, Migration
 from nightjar.jobs.mongo import Database, Row
@@ -99,7 +99,7 @@ async def is_behind(database: Database, access: Access) -> bool:
     half_way = ", half-way to a later one" if state.target is not None else ""
     raise SchemaError(
         f"The database {database.raw.name!r} is of schema version {state.version}{half_way}; this Nightjar, "
-        f"{_own_version()}, reads version {SCHEMA_VERSION}. Commands that only read migrate nothing. Stop every "
+        f"{NIGHTJAR_VERSION}, reads version {SCHEMA_VERSION}. Commands that only read migrate nothing. Stop every "
         f"Nightjar process that works on it, then run `{MIGRATE_COMMAND}`."
     )
 
@@ -112,7 +112,7 @@ async def migrate(database: Database, progress: MigrationProgress | None = None)
     """
     if await _is_new(database, await read_state(database)):
         await _check_nobody_writes(database, SchemaState())
-        await _write_state(database, {"version": SCHEMA_VERSION, "nightjar": _own_version()})
+        await _write_state(database, {"version": SCHEMA_VERSION, "nightjar": NIGHTJAR_VERSION})
         return []
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     while True:
@@ -135,13 +135,9 @@ def _check_not_ahead(state: SchemaState) -> None:
     if newest > SCHEMA_VERSION:
         raise SchemaError(
             f"The database is of schema version {newest}, written by Nightjar {state.nightjar}; this installation, "
-            f"Nightjar {_own_version()}, knows version {SCHEMA_VERSION} at most. Upgrade this installation to Nightjar "
+            f"Nightjar {NIGHTJAR_VERSION}, knows version {SCHEMA_VERSION} at most. Upgrade this installation to Nightjar "
             f"{state.nightjar} or later."
         )
-
-
-def _own_version() -> str:
-    return importlib.metadata.version("nightjar")
 
 
 async def _is_new(database: Database, state: SchemaState) -> bool:
@@ -160,7 +156,7 @@ async def _migrate(database: Database, progress: MigrationProgress) -> list[str]
     if state.version == SCHEMA_VERSION:
         return []
     await _check_nobody_writes(database, state)
-    await _write_state(database, {"version": state.version, "target": SCHEMA_VERSION, "nightjar": _own_version()})
+    await _write_state(database, {"version": state.version, "target": SCHEMA_VERSION, "nightjar": NIGHTJAR_VERSION})
     applied = []
     for number, migration in enumerate(MIGRATIONS[state.version :], state.version + 1):
         await _apply(migration, number, state, database, progress)
