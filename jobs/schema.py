@@ -135,8 +135,8 @@ def _check_not_ahead(state: SchemaState) -> None:
     if newest > SCHEMA_VERSION:
         raise SchemaError(
             f"The database is of schema version {newest}, written by Nightjar {state.nightjar}; this installation, "
-            f"Nightjar {NIGHTJAR_VERSION}, knows version {SCHEMA_VERSION} at most. Upgrade this installation to Nightjar "
-            f"{state.nightjar} or later."
+            f"Nightjar {NIGHTJAR_VERSION}, knows version {SCHEMA_VERSION} at most. Upgrade this installation to "
+            f"Nightjar {state.nightjar} or later."
         )
 
 

@@ -54,7 +54,7 @@ async def open_session(
     from nightjar.jobs.database import Access, DatabaseError, address, connect
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
-    from nightjar.scripts.views.migrating import migration_progress
+    from nightjar.scripts.migrating import migration_progress
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"

@@ -33,7 +33,7 @@ async def settle_runs(database: Database) -> None:
 
     Cancelled runs are looked at for a day.
     """
-    today = {"$expr": {"$gt": ["$finished_at", {"$subtract": ["$$NOW", _DAY_MS]}]}}
+    today = {"$expr": {"$gt": ["$outcome.finished_at", {"$subtract": ["$$NOW", _DAY_MS]}]}}
     cancelled = {"status": RunStatus.CANCELLED, **today}
     held = {"status": {"$in": [RunStatus.PAUSED, RunStatus.STOPPED]}}
     for run in await Run.find({"$or": [cancelled, held]}).to_list():

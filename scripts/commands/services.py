@@ -53,8 +53,8 @@ def migrate(as_json: Json = False) -> None:
 
     Commands that write do the same when they begin; commands that only read refuse until it is done.
     """
+    from nightjar.scripts.migrating import migrate_database
     from nightjar.scripts.session import run_async
-    from nightjar.scripts.views.migrating import migrate_database
     from nightjar.scripts.views.output import emit_json
 
     settings = _settings()
