@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nightjar.jobs.documents import RunJudging
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.collect.planned_scorers import PlannedScorers, asks_phrases
 from nightjar.pipeline.scores import PASS
@@ -21,7 +22,9 @@ TONE = UserScorers(scorers=(FunctionScorer(name="tone", scale=PASS, function=lam
 
 
 def planned(own: UserScorers = NO_SCORERS, **changes: Any) -> PlannedScorers:
-    run = factories.synthetic_run()[0].model_copy(update=changes)
+    """`changes`: of the run or its judging."""
+    judging = RunJudging(**{name: changes.pop(name) for name in RunJudging.model_fields if name in changes})
+    run = factories.synthetic_run()[0].model_copy(update={"judging": judging, **changes})
     return PlannedScorers(run, {"s": ABOUT}, own)
 
 
