@@ -40,7 +40,7 @@ def dying_after(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
 POINTS: dict[str, Callable[[], None]] = {
     "before it is written": lambda: setattr(endings, "write_deliveries", die),
     "after it is written": lambda: setattr(endings, "write_deliveries", dying_after(deliveries.write_deliveries)),
-    "before the claim": lambda: setattr(deliveries, "claim", die),
+    "before the claim": lambda: setattr(deliveries, "claim_delivery", die),
     "after the claim": lambda: setattr(deliveries, "prepare", die),
     "after the connection": lambda: setattr(deliveries, "_begin", die),
     "before the first byte": lambda: setattr(WebCall, "send", die),

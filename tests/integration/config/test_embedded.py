@@ -334,7 +334,7 @@ def test_a_disk_that_is_nearly_full(home: Settings, monkeypatch: pytest.MonkeyPa
     """Its journal alone would fill it, and mongod would end in the middle of a run."""
     usage = shutil.disk_usage(home.home.parent)._replace(free=300 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OutputError, match=r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Make room"):
+    with pytest.raises(OutputError, match=r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Free some space"):
         service_urls(home)
     assert processes_in(home.home) == []
 
@@ -416,7 +416,7 @@ def test_data_of_another_version_are_named(home: Settings) -> None:
     for _ in range(2):  # the second failure says the same: the record is not touched by the first
         (home.home / "mongo" / "WiredTiger").write_text("WiredTiger\nWiredTiger 99.0.0: (June 1, 2035)\n")
         (home.home / "mongo" / "WiredTiger.turtle").write_text("WiredTiger version string\nWiredTiger 99.0.0\n")
-        with pytest.raises(ServiceError, match=r"last used by mongod 9\.1\.0, this is 6\.0\.5.*mongod\.log"):
+        with pytest.raises(ServiceError, match=r"last used by mongod 9\.1\.0; this is 6\.0\.5.*mongod\.log"):
             service_urls(home)
 
 

@@ -134,7 +134,7 @@ async def test_a_whole_evaluation(bench: Bench) -> None:
     data = json.loads(render(report, "json"))
     assert data["models"][0]["facts"]["name"] == "remote"
     assert data["models"][0]["facts"]["file_name"] is None
-    assert {Path(file).suffix for file in run.files} >= {".html", ".json"}
+    assert {Path(file).suffix for file in run.outcome.files} >= {".html", ".json"}
 
 
 async def test_a_reply_cancelled_half_way_leaves_no_turn(bench: Bench) -> None:
