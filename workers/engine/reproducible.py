@@ -19,7 +19,8 @@ Logits = list[npt.NDArray[np.float32]]
 
 PROMPT_TOKENS, REPLY_TOKENS = 160, 8
 BEYOND_MICRO_BATCH = 40
-CHUNKS = (7, 33, 64)
+CHUNKS = (1, 7, 33, 64)
+"""One token at a time is another kernel, and on some processors it differs in one token of many."""
 TIMED_STEPS = 24
 
 

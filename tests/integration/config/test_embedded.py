@@ -334,7 +334,8 @@ def test_a_disk_that_is_nearly_full(home: Settings, monkeypatch: pytest.MonkeyPa
     """Its journal alone would fill it, and mongod would end in the middle of a run."""
     usage = shutil.disk_usage(home.home.parent)._replace(free=300 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OutputError, match=r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Free some space"):
+    expected = r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Free some space"
+    with pytest.raises(OutputError, match=expected):
         service_urls(home)
     assert processes_in(home.home) == []
 

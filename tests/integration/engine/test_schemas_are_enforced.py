@@ -15,7 +15,7 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.request import Request
 from tests.demo_engine import demo_engine
 
-SEEDS = 6
+SEEDS = 12
 NULL, TRUTH = {"type": "null"}, {"type": "boolean"}
 TAGGED = [{"properties": {"kind": {"const": k}, k: TRUTH}, "required": ["kind"], "type": "object"} for k in ("a", "b")]
 SCHEMAS: list[dict[str, Any]] = [
