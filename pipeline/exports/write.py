@@ -45,7 +45,7 @@ def write_exports(
     `left_out` is called with an export that cannot be made of this run, and why; without it UsageError is raised.
     Raises OutputError when the folder cannot be made or written or the disk is full. Then no file has changed.
     """
-    stem = slug(report.provenance.name, report.provenance.id)
+    stem = _stem(report)
     chosen = check_formats(formats)
 
     def files() -> Iterator[File]:
@@ -58,6 +58,18 @@ def write_exports(
                 left_out(form, error)
 
     return write_files(files(), folder)
+
+
+def export_paths(
+    report: RunReport, formats: Sequence[str], folder: Path, options: ExportOptions | None = None
+) -> list[Path]:
+    """Where `write_exports` would write. Raises UsageError for an export that cannot be made of this run."""
+    files = (_files(report, form, _stem(report), options or ExportOptions()) for form in check_formats(formats))
+    return [folder / path for of_format in files for path, _ in of_format]
+
+
+def _stem(report: RunReport) -> str:
+    return slug(report.provenance.name, report.provenance.id)
 
 
 def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:

@@ -10,7 +10,8 @@ import typer
 from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
-    from nightjar.jobs.documents import Run
+    from datetime import datetime
+
     from nightjar.pipeline.exports.file import ExportOptions
     from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -60,7 +61,7 @@ async def _report(
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.baseline import since_baseline
-    from nightjar.pipeline.exports.write import check_formats, write_exports
+    from nightjar.pipeline.exports.write import check_formats, export_paths, write_exports
     from nightjar.pipeline.report.data.gaps import find_reference
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.scripts.session import open_session
@@ -74,19 +75,22 @@ async def _report(
     if reference is not None:
         find_reference(collected, reference)
         collected = replace(collected, reference=reference)
+    if run.transcripts_dropped_at is not None:
+        paths = await asyncio.to_thread(export_paths, collected, chosen, folder, options)
+        _keep_what_is_there(run.name, run.transcripts_dropped_at, paths)
     paths = await asyncio.to_thread(write_exports, collected, chosen, folder, options)
     _show(collected, paths, as_json=as_json)
 
 
-def _keep_what_is_there(run: Run, folder: Path) -> None:
-    """Raises UsageError where a report with transcripts would be replaced by one that can have none any more."""
+def _keep_what_is_there(name: str, dropped_at: datetime, paths: list[Path]) -> None:
+    """Raises UsageError where a report with transcripts would be overwritten by one that can have none any more."""
     from nightjar.config.errors import UsageError
 
-    there = [file for file in run.outcome.files if Path(file).parent == folder and Path(file).exists()]
-    if run.transcripts_dropped_at is not None and there:
+    there = [str(path) for path in paths if path.exists() and path.stat().st_mtime < dropped_at.timestamp()]
+    if there:
         raise UsageError(
-            f"The transcripts of run {run.name!r} were dropped on {run.transcripts_dropped_at:%Y-%m-%d}. Its report "
-            f"from before, {', '.join(there)}, would be replaced by one without them. Give another folder: --out."
+            f"The transcripts of run {name!r} were dropped on {dropped_at:%Y-%m-%d}. Its report from before, "
+            f"{', '.join(there)}, would be replaced by one without them. Give another folder: --out."
         )
 
 

@@ -150,6 +150,8 @@ def test_cleanup_lists_what_would_go_and_the_report_still_works(stored: Shell, a
 
     asyncio.run(in_database(stored, acceptance_home, make_nights))
     before = stored.json("compare", RUN, SECOND)["comparisons"]
+    (page,) = stored.json("report", RUN)["files"]
+    with_transcripts = Path(page).read_bytes()
     (planned,) = stored.json("cleanup", "--dry-run", "--keep-nights", "1")["nights"]
     assert (planned["run"], planned["bytes"] > 10_000) == (RUN, True)
     assert "would be freed" in stored.ok("cleanup", "--dry-run", "--keep-nights", "1")
@@ -158,6 +160,12 @@ def test_cleanup_lists_what_would_go_and_the_report_still_works(stored: Shell, a
     assert "transcripts of this run were dropped" in stored.ok("report", RUN, "--out", "old")
     assert stored.json("compare", RUN, SECOND)["comparisons"][0]["metrics"] == before[0]["metrics"]
     assert "transcripts dropped" in stored.ok("run", "show", RUN)
+    refusal = stored.refused("report", RUN, "-f", "html,csv", code=2)
+    assert page in refusal and ".csv" not in refusal and "--out" in refusal
+    assert Path(page).read_bytes() == with_transcripts
+    assert not Path(page).with_suffix(".csv").exists()
+    stored.ok("report", RUN, "-f", "csv")  # nothing is overwritten
+    stored.ok("report", RUN, "--out", "old")  # only a report without transcripts is
 
 
 def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: Shell, acceptance_home: Path) -> None:
