@@ -73,7 +73,7 @@ def run(
             against=other,
         )
         said = f"Run {judged.name!r} is {judged.status}: a dispatcher plans the judging, see `nightjar status`."
-        begun = await _follow(judged, judged.judges, said, session, wait=wait, as_json=as_json)
+        begun = await _follow(judged, judged.judging.judges, said, session, wait=wait, as_json=as_json)
         if as_json:
             emit_json(begun.json())
         elif begun.ended is not None:
@@ -107,10 +107,11 @@ def check(
 
     async def start(target: Run, session: Session) -> bool:
         asked = await start_check(target, judges or [], given, session.database, known_models=_here(session), **options)
-        assert asked.check is not None
-        names = ", ".join(asked.check.judges)
+        check = asked.judging.check
+        assert check is not None
+        names = ", ".join(check.judges)
         said = f"Run {asked.name!r} is {asked.status}: {names} will be asked about real and spoilt replies."
-        begun = await _follow(asked, asked.check.judges, said, session, wait=wait, as_json=as_json)
+        begun = await _follow(asked, check.judges, said, session, wait=wait, as_json=as_json)
         return await _tell_check(begun, session, as_json=as_json)
 
     _exit_for(run, start)

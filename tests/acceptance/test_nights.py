@@ -161,7 +161,9 @@ def test_cleanup_lists_what_would_go_and_the_report_still_works(stored: Shell, a
     assert stored.json("compare", RUN, SECOND)["comparisons"][0]["metrics"] == before[0]["metrics"]
     assert "transcripts dropped" in stored.ok("run", "show", RUN)
     refusal = stored.refused("report", RUN, "-f", "html,csv", code=2)
-    assert page in refusal and ".csv" not in refusal and "--out" in refusal
+    assert page in refusal
+    assert "--out" in refusal
+    assert ".csv" not in refusal
     assert Path(page).read_bytes() == with_transcripts
     assert not Path(page).with_suffix(".csv").exists()
     stored.ok("report", RUN, "-f", "csv")  # nothing is overwritten
