@@ -34,11 +34,11 @@ def by_id(sequences: Sequence[PromptSequence]) -> Mapping[str, PromptSequence]:
 
 def jobs_by_sequence(report: RunReport, model: str) -> Mapping[str, Sequence[JobRow]]:
     """A model's jobs by sequence, in the run's order."""
-    found: dict[str, list[JobRow]] = {}
+    jobs: dict[str, list[JobRow]] = {}
     for job in report.jobs:
         if job.model == model:
-            found.setdefault(job.sequence, []).append(job)
-    return found
+            jobs.setdefault(job.sequence, []).append(job)
+    return jobs
 
 
 def complete(job: JobRow) -> bool:

@@ -91,8 +91,8 @@ def _pairs(jobs: Sequence[JobRow], sequence: PromptSequence, wanted: Quality) ->
                 prompts[key] = prompt
                 alike.setdefault(key, []).append((job, turn, value))
     for key, answers in alike.items():
-        for one, other in combinations(answers, 2):
-            better, worse = (one, other) if wanted.gain(one[2], other[2]) > 0 else (other, one)
+        for first, second in combinations(answers, 2):
+            better, worse = (first, second) if wanted.gain(first[2], second[2]) > 0 else (second, first)
             if wanted.gain(better[2], worse[2]) >= wanted.margin and better[1].failure is None:
                 yield {
                     "prompt": prompts[key],

@@ -36,7 +36,7 @@ def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
     sample: dict[str, Any] = {
         "id": job.sequence,
         "epoch": job.repeat + 1,
-        "input": [{**one, "source": "input"} for one in start + first],
+        "input": [{**entry, "source": "input"} for entry in start + first],
         "target": [turn.reference for turn in sequence.turns if turn.reference is not None] or "",
         "messages": messages,
         "output": _output(turns[-1], messages[-1], job.model) if turns else {"model": job.model, "choices": []},
@@ -58,10 +58,10 @@ def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
 
 def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
     """The whole conversation, each message with an id of its own, as the events repeat them."""
-    messages: list[dict[str, Any]] = [{**one, "source": "input"} for one in start]
+    messages: list[dict[str, Any]] = [{**entry, "source": "input"} for entry in start]
     for turn in job.turns:
         messages += [{**message("user", turn.prompt), "source": "input"}, _reply(turn, job.model)]
-    return [{"id": digest(job.id, number)[:22], **one} for number, one in enumerate(messages)]
+    return [{"id": digest(job.id, number)[:22], **entry} for number, entry in enumerate(messages)]
 
 
 def _events(job: JobRow, sequence: PromptSequence, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -126,11 +126,11 @@ def usage_of(turns: Iterable[TurnRow]) -> dict[str, int]:
 
 def _scores(turns: Sequence[TurnRow]) -> dict[str, dict[str, Any]]:
     """Metric -> Inspect's Score: the mean over the turns that have a value, NaN where none has."""
-    found: dict[str, list[tuple[TurnRow, str, Score]]] = {}
+    by_metric: dict[str, list[tuple[TurnRow, str, Score]]] = {}
     for turn in turns:
-        for line, score in turn.scores.items():
-            found.setdefault(metric_of(line), []).append((turn, line, score))
-    return {name: _score(given) for name, given in found.items()}
+        for name, score in turn.scores.items():
+            by_metric.setdefault(metric_of(name), []).append((turn, name, score))
+    return {name: _score(given) for name, given in by_metric.items()}
 
 
 def _score(given: Sequence[tuple[TurnRow, str, Score]]) -> dict[str, Any]:
@@ -145,8 +145,8 @@ def _score(given: Sequence[tuple[TurnRow, str, Score]]) -> dict[str, Any]:
         **({} if values else {"reason": "scoring_failed" if failed else "unscored"}),
         "metadata": {
             "turns": [
-                {"turn": turn.index, "name": line, "value": score.value, "state": score.state.value}
-                for turn, line, score in given
+                {"turn": turn.index, "name": name, "value": score.value, "state": score.state.value}
+                for turn, name, score in given
             ]
         },
     }

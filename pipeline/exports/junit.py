@@ -55,7 +55,9 @@ def junit_file(report: RunReport, stem: str, options: ExportOptions) -> Iterator
 def _document(report: RunReport, options: ExportOptions) -> Iterator[str]:
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={_quoted(report.provenance.name)}>\n'
     checks = {
-        (one.id, turn): _check_names(one.turns[turn]) for one in report.sequences for turn in range(len(one.turns))
+        (sequence.id, turn): _check_names(sequence.turns[turn])
+        for sequence in report.sequences
+        for turn in range(len(sequence.turns))
     }
     for model in report.models:
         jobs = [job for job in report.jobs if job.model == model.name]
@@ -67,9 +69,11 @@ def _check_names(turn: TurnSpec) -> list[str]:
     """The lines that a turn's expectations make: "includes", "includes#2"."""
     seen: Counter[str] = Counter()
     names = []
-    for one in turn.expect:
-        seen[one.check] += 1
-        names.append(one.check if seen[one.check] == 1 else f"{one.check}#{seen[one.check]}")
+    for expectation in turn.expect:
+        seen[expectation.check] += 1
+        names.append(
+            expectation.check if seen[expectation.check] == 1 else f"{expectation.check}#{seen[expectation.check]}"
+        )
     return names
 
 
@@ -148,12 +152,12 @@ def _held(
     value = 0.0 if score.value is None else score.value
     lower = scale is not None and scale.direction is Direction.LOWER
     ends = f" (its scale: {scale.worst:g} worst, {scale.best:g} best)" if scale and scale.worst is not None else ""
-    told = f"{line} is {value:g}; it must be {limit:g} or {'less' if lower else 'more'}{ends}"
-    return (value <= limit if lower else value >= limit), f"{told}. {score.reason or ''}".strip()
+    sentence = f"{line} is {value:g}; it must be {limit:g} or {'less' if lower else 'more'}{ends}"
+    return (value <= limit if lower else value >= limit), f"{sentence}. {score.reason or ''}".strip()
 
 
 def _checked(name: str, classname: str, held: tuple[bool, str], score: Score, turn: TurnRow) -> Case:
-    met, told = held
+    met, sentence = held
     if score.value is None:
         raised = score.state is ScoreState.FAILED
         kind, sort = ("error", "scorer failed") if raised else ("skipped", "unscored")
@@ -161,7 +165,7 @@ def _checked(name: str, classname: str, held: tuple[bool, str], score: Score, tu
     if met:
         return Case(name=name, classname=classname)
     detail = f"answer: {score.answer}\n\n{_shown(turn)}" if score.answer else _shown(turn)
-    return Case(name=name, classname=classname, kind="failure", type="check", message=told, detail=detail)
+    return Case(name=name, classname=classname, kind="failure", type="check", message=sentence, detail=detail)
 
 
 def _shown(turn: TurnRow) -> str:

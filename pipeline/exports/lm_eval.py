@@ -91,13 +91,13 @@ def _config(report: RunReport, model: ModelReport) -> dict[str, Any]:
 
 def _metrics(model: ModelReport) -> dict[str, Any]:
     """`name,filter` -> mean over sequences, and its standard error where there is one."""
-    found: dict[str, Any] = {}
+    means: dict[str, Any] = {}
     for name, metric in model.total.metrics.items():
         if metric.mean is not None:
-            found[f"{name},{FILTER}"] = metric.mean
+            means[f"{name},{FILTER}"] = metric.mean
             if metric.stderr is not None:
-                found[f"{name}_stderr,{FILTER}"] = metric.stderr
-    return found
+                means[f"{name}_stderr,{FILTER}"] = metric.stderr
+    return means
 
 
 def _higher(scale: Scale | None) -> bool | None:
@@ -149,11 +149,11 @@ def _sample(job: JobRow, turn: TurnRow, sequence: PromptSequence, doc_id: int) -
 
 def _values(turn: TurnRow) -> dict[str, float]:
     """Metric -> value; several checks of one kind by their mean. What has no value is left out, never a zero."""
-    found: dict[str, list[float]] = {}
-    for line, score in turn.scores.items():
+    by_metric: dict[str, list[float]] = {}
+    for name, score in turn.scores.items():
         if score.value is not None:
-            found.setdefault(metric_of(line), []).append(score.value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+            by_metric.setdefault(metric_of(name), []).append(score.value)
+    return {name: sum(values) / len(values) for name, values in by_metric.items()}
 
 
 def _gen_kwargs(parameters: Mapping[str, Any]) -> dict[str, Any]:

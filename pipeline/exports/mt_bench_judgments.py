@@ -61,9 +61,9 @@ def _singles(report: RunReport, rubric: Rubric, judging: JudgingReport, judge: s
 def _points(rubric: Rubric, turn: TurnRow, given: Sequence[Verdict]) -> tuple[float | None, str]:
     """The judge's mean over the criteria and what it said. A model failure is the worst without a judge."""
     if turn.failure is not None and not given:
-        return fmean(one.worst for one in rubric.criteria), turn.failure
-    values = [one.value for one in given if one.value is not None]
-    said = "\n".join(f"{one.criterion}: {one.value}. {one.reason}" for one in given)
+        return fmean(criterion.worst for criterion in rubric.criteria), turn.failure
+    values = [verdict.value for verdict in given if verdict.value is not None]
+    said = "\n".join(f"{verdict.criterion}: {verdict.value}. {verdict.reason}" for verdict in given)
     return (fmean(values) if len(values) == len(rubric.criteria) else None), said or "not judged"
 
 
@@ -73,18 +73,18 @@ def _pairs(report: RunReport, judging: JudgingReport, judge: str) -> Iterator[di
     for result in judging.bench.pairs:
         first, second = result.pair.first, result.pair.second
         if judge in judging.bench.panel.seats(first.model, second.model):
-            one, two = _orders(result, judge)
+            first_order, second_order = _orders(result, judge)
             yield {
                 "question_id": question_id(first.sequence),
                 "model_1": safe_name(result.names[0]),
                 "model_2": safe_name(result.names[1]),
-                "g1_winner": one[0],
-                "g2_winner": two[0],
+                "g1_winner": first_order[0],
+                "g2_winner": second_order[0],
                 "judge": [judge, name],
                 "g1_user_prompt": "",
-                "g1_judgment": one[1],
+                "g1_judgment": first_order[1],
                 "g2_user_prompt": "",
-                "g2_judgment": two[1],
+                "g2_judgment": second_order[1],
                 "turn": (len(first.turns) - 1 if result.pair.turn is None else result.pair.turn) + 1,
                 "tstamp": _time(jobs, first.id),
                 "repeat": first.repeat,
@@ -103,10 +103,10 @@ def _orders(result: PairResult, judge: str) -> tuple[tuple[str, str], tuple[str,
 
 def _order(given: Sequence[Opinion], order: int) -> tuple[str, str]:
     """The winner by the majority of the criteria; a tie where they are even, an error where one has no verdict."""
-    found = [one.orders[order] for one in given]
-    said = "\n".join(f"{one.criterion}: {one.reasons[order]}" for one in given)
-    points = [outcome.value for outcome in found if outcome is not None]
-    if not points or len(points) < len(found):
+    outcomes = [opinion.orders[order] for opinion in given]
+    said = "\n".join(f"{opinion.criterion}: {opinion.reasons[order]}" for opinion in given)
+    points = [outcome.value for outcome in outcomes if outcome is not None]
+    if not points or len(points) < len(outcomes):
         return "error", said or "not judged"
     mean = fmean(points)
     return WINNERS[PairOutcome.TIED if mean == 0.5 else PairOutcome.WON if mean > 0.5 else PairOutcome.LOST], said

@@ -26,13 +26,13 @@ class Quality:
 
     def value(self, turn: TurnRow) -> float | None:
         """The reply's value, a mean where several checks have the name; None where it has none."""
-        scores = [score.value for line, score in turn.scores.items() if metric_of(line) == self.metric]
-        found = [value for value in scores if value is not None]
-        return sum(found) / len(found) if found and len(found) == len(scores) else None
+        scores = [score.value for name, score in turn.scores.items() if metric_of(name) == self.metric]
+        values = [value for value in scores if value is not None]
+        return sum(values) / len(values) if values and len(values) == len(scores) else None
 
     def asked(self, turn: TurnRow) -> bool:
         """Whether the metric speaks of this turn at all."""
-        return any(metric_of(line) == self.metric for line in turn.scores)
+        return any(metric_of(name) == self.metric for name in turn.scores)
 
     def good(self, turn: TurnRow) -> bool:
         value = self.value(turn)

@@ -22,10 +22,10 @@ def answer(report: RunReport) -> str:
         return f"No model can be ranked by {ranking.metric}: {_reasons(ranking.places)}."
     if len(report.models) == 1:
         return _alone(report, ranking.places[0])
-    told = [_leaders(ranking, scale), _doubt(ranking, scale)]
+    sentences = [_leaders(ranking, scale), _doubt(ranking, scale)]
     left = [place for place in ranking.places if place.rank is None]
-    told += [f"Without a rank: {_reasons(left)}."] if left else []
-    return " ".join(part for part in told if part)
+    sentences += [f"Without a rank: {_reasons(left)}."] if left else []
+    return " ".join(part for part in sentences if part)
 
 
 def difference(pair: Pair, scale: Scale) -> str:
@@ -54,14 +54,14 @@ def verdict_words(pair: Pair) -> str:
 
 def _measured(report: RunReport) -> str:
     """Of a run without checks: what was written."""
-    told = []
+    parts = []
     for model in report.models:
         counts, words = model.total.counts, model.total.metrics.get("words")
         bad = counts.empty + counts.degenerate
         share = f"{fmt.whole(counts.turns)} of {fmt.whole(counts.turns_expected)} replies"
         long = f", {fmt.number(words.mean)} words each" if words and words.mean is not None else ""
-        told.append(f"{model.name} wrote {share} ({f'{bad} empty or degenerate' if bad else 'none empty'}){long}")
-    return "; ".join(told) + ". The suite has no checks, so nothing here says how good they are."
+        parts.append(f"{model.name} wrote {share} ({f'{bad} empty or degenerate' if bad else 'none empty'}){long}")
+    return "; ".join(parts) + ". The suite has no checks, so nothing here says how good they are."
 
 
 def _alone(report: RunReport, place: Rank) -> str:
@@ -84,21 +84,21 @@ def _leaders(ranking: Ranking, scale: Scale) -> str:
             if behind
             else f"By {ranking.metric}: {names[0]}."
         )
-    told = f"By {ranking.metric}, {_list(names)} can't be told apart over {ranking.sequences} sequences"
-    return f"{told}; behind them {after}." if behind else f"{told}."
+    sentence = f"By {ranking.metric}, {_list(names)} can't be told apart over {ranking.sequences} sequences"
+    return f"{sentence}; behind them {after}." if behind else f"{sentence}."
 
 
 def _doubt(ranking: Ranking, scale: Scale) -> str:
     """For leaders that cannot be told apart: what the suite could show."""
     leaders = {place.model for place in ranking.leaders}
-    found = [p.detectable for p in ranking.pairs if {p.first, p.second} <= leaders and p.detectable is not None]
+    detectable = [p.detectable for p in ranking.pairs if {p.first, p.second} <= leaders and p.detectable is not None]
     if len(leaders) < 2:
         return ""
     if ranking.sequences < SMALLEST_INTERVAL:
         return f"At least {SMALLEST_INTERVAL} sequences are needed to compare at all."
-    if not found:
+    if not detectable:
         return ""
-    return f"A difference under about {amount(max(found), scale).lstrip('+')} would go unseen here."
+    return f"A difference under about {amount(max(detectable), scale).lstrip('+')} would go unseen here."
 
 
 def _reasons(places: Sequence[Rank]) -> str:

@@ -81,13 +81,13 @@ def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: 
 
 
 def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Detail]:
-    found = {}
+    details = {}
     for name in scales:
         tally = total.metrics.get(name)
         means = tally.sequence_means() if tally is not None else {}
         if tally is not None and means:
-            found[name] = detail(name, means, tally.repeats(), scales[name])
-    return MappingProxyType(found)
+            details[name] = detail(name, means, tally.repeats(), scales[name])
+    return MappingProxyType(details)
 
 
 def _turns(
@@ -104,9 +104,9 @@ def _turns(
             for tally in (*around, at_turn):
                 tally.miss(job, expected)
         else:
-            read = reading(turn)
+            scored = reading(turn)
             for tally in (*around, at_turn):
-                tally.add(job, read)
+                tally.add(job, scored)
 
 
 def _of(tallies: dict[Key, GroupTally], key: Key) -> GroupTally:

@@ -27,8 +27,8 @@ class Extreme:
 
 def longest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
     """The replies of most tokens, longest first."""
-    found = heapq.nlargest(most, _turns(report), key=lambda pair: (pair[1].reply_tokens, -pair[0].order))
-    return tuple(Extreme(job=job, turn=turn, value=float(turn.reply_tokens)) for job, turn in found)
+    turns = heapq.nlargest(most, _turns(report), key=lambda pair: (pair[1].reply_tokens, -pair[0].order))
+    return tuple(Extreme(job=job, turn=turn, value=float(turn.reply_tokens)) for job, turn in turns)
 
 
 def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
@@ -41,15 +41,15 @@ def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
         return ()
     sign = -1.0 if report.scales[name].direction is Direction.LOWER else 1.0
     met: Counter[str] = Counter()
-    found = []
+    candidates = []
     for job, turn in _turns(report):
         score = turn.scores.get(name)
         if score is None or score.value is None or score.value == report.scales[name].best:
             continue
         again = met[job.model] + met[job.sequence] + AGAIN * met[job.id]
         met.update((job.model, job.sequence, job.id))
-        found.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
-    chosen = heapq.nsmallest(most, found, key=lambda one: one[0])
+        candidates.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
+    chosen = heapq.nsmallest(most, candidates, key=lambda candidate: candidate[0])
     return tuple(Extreme(job=job, turn=turn, value=value) for _, job, turn, value in chosen)
 
 

@@ -27,7 +27,7 @@ class Finding:
 
 def failures(report: RunReport) -> tuple[Finding, ...]:
     """Model by model: jobs that failed, turns that are missing, empty and cut replies, scores that are not there."""
-    return tuple(found for model in report.models for found in (*_failures(model), *_unscored(report, model)))
+    return tuple(finding for model in report.models for finding in (*_failures(model), *_unscored(report, model)))
 
 
 def doubts(report: RunReport) -> tuple[Finding, ...]:
@@ -35,18 +35,18 @@ def doubts(report: RunReport) -> tuple[Finding, ...]:
     return (*_pairs(report), *_unranked(report), *_few(report))
 
 
-def by_subject(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+def by_subject(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """What is told of each model or pair, in order of first appearance."""
     subjects: dict[str, list[Finding]] = {}
-    for one in found:
-        subjects.setdefault(one.about, []).append(one)
+    for finding in findings:
+        subjects.setdefault(finding.about, []).append(finding)
     return list(subjects.items())
 
 
 def _failures(model: ModelReport) -> Iterator[Finding]:
     counts, name = model.total.counts, model.name
     jobs = sum(counts.jobs.values())
-    told = (
+    counted = (
         (counts.failed, "failed", f"{fmt.whole(counts.failed)} of {_plural(jobs, 'job')} failed"),
         (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
         (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, counted as worst"),
@@ -55,7 +55,7 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
         (counts.truncated_context, "context", f"{_plural(counts.truncated_context, 'reply')} cut by a full context"),
         (counts.truncated_length, "length", f"{_plural(counts.truncated_length, 'reply')} cut by max_tokens"),
     )
-    for count, flag, text in told:
+    for count, flag, text in counted:
         if count:
             yield Finding(about=name, text=text, show=show(model=name, flag=flag))
     metrics = model.total.metrics
@@ -87,13 +87,13 @@ def _doubt(pair: Pair, scale: Scale) -> str:
     paired = pair.paired
     if paired.n < SMALLEST_INTERVAL:
         return f"{_plural(paired.n, 'sequence')}; at least {SMALLEST_INTERVAL} are needed to compare at all"
-    told = [f"{amount(paired.difference, scale)} seen"]
+    parts = [f"{amount(paired.difference, scale)} seen"]
     if pair.detectable is not None:
-        told.append(f"under {amount(pair.detectable, scale).lstrip('+')} would go unseen")
+        parts.append(f"under {amount(pair.detectable, scale).lstrip('+')} would go unseen")
     more = more_needed(pair)
     if more is not None:
-        told.append(f"about {fmt.whole(more)} more sequences would show what was seen")
-    return "; ".join(told)
+        parts.append(f"about {fmt.whole(more)} more sequences would show what was seen")
+    return "; ".join(parts)
 
 
 def more_needed(pair: Pair) -> int | None:

@@ -53,7 +53,7 @@ def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -
 
 def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Fingerprint]:
     for what in dict.fromkeys([*before, *after]):
-        one, two = before.get(what), after.get(what)
-        both = one is not None and two is not None
-        if one != two and (both or what in ("judge", "rubric")):  # judging may begin or end
-            yield Fingerprint(what=what, before=one, after=two)
+        old, new = before.get(what), after.get(what)
+        both = old is not None and new is not None
+        if old != new and (both or what in ("judge", "rubric")):  # judging may begin or end
+            yield Fingerprint(what=what, before=old, after=new)

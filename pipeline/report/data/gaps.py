@@ -51,13 +51,13 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
         return None
     values = {model.name: _complete(report, model, metric) for model in report.models}
     of_tag = {tag: {s.id for s in report.sequences if tag in s.tags} for tag in report.tags}
-    found = {
+    compared = {
         (tag, model.name): compare_pairs(_only(values[model.name], ids), _only(values[reference.name], ids))
         for tag, ids in of_tag.items()
         for model in report.models
         if model.name != reference.name
     }
-    adjusted = holm({f"{tag}\0{model}": paired.p for (tag, model), paired in found.items()})
+    adjusted = holm({f"{tag}\0{model}": paired.p for (tag, model), paired in compared.items()})
     return Gaps(
         reference=reference.name,
         metric=metric,
@@ -69,7 +69,7 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
                 p_adjusted=adjusted[f"{tag}\0{model}"],
                 verdict=verdict_of(paired, adjusted[f"{tag}\0{model}"]),
             )
-            for (tag, model), paired in found.items()
+            for (tag, model), paired in compared.items()
         },
     )
 

@@ -27,7 +27,7 @@ def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
     judging = judging_report(bench, report.jobs)
     ranking, notices = report.ranking, list(report.notices)
     if judging.blind:
-        why = "; ".join(one.told for one in judging.blind)
+        why = "; ".join(checkup.told for checkup in judging.blind)
         text = f"{why}. The judges' scores rank nothing here; the check is under Judges."
         notices.insert(0, Notice(level="warning", text=text[:1].upper() + text[1:]))
         if ranking is not None and is_judges(ranking.metric):
@@ -58,8 +58,10 @@ def unlike(one: RunReport, two: RunReport) -> str | None:
 def judging_report(bench: JudgeResults, jobs: Sequence[JobRow]) -> JudgingReport:
     rubric = bench.rubric
     pairwise = rubric is not None and rubric.method is Method.PAIRWISE
-    checked = {one.judge: one for one in bench.checkups if one.rubric == bench.prompt_digest or rubric is None}
-    names = list(dict.fromkeys([*bench.judges, *(one.judge for one in bench.checkups if rubric is None)]))
+    checked = {
+        checkup.judge: checkup for checkup in bench.checkups if checkup.rubric == bench.prompt_digest or rubric is None
+    }
+    names = list(dict.fromkeys([*bench.judges, *(checkup.judge for checkup in bench.checkups if rubric is None)]))
     shares = _shares(rubric, bench) if rubric is not None and pairwise else {}
     return JudgingReport(
         rubric=rubric,
@@ -78,13 +80,13 @@ def judging_report(bench: JudgeResults, jobs: Sequence[JobRow]) -> JudgingReport
 def _judge(name: str, bench: JudgeResults, jobs: Sequence[JobRow], checked: Checkup | None) -> JudgeReport:
     flips = None
     if bench.rubric is not None and bench.rubric.method is Method.PAIRWISE:
-        results = [one for one in bench.pairs if one.pair.decided is None and name in _seats(bench, one)]
-        found = [_compared(name, result, bench.rubric) for result in results]
+        results = [result for result in bench.pairs if result.pair.decided is None and name in _seats(bench, result)]
+        values_and_reasons = [_compared(name, result, bench.rubric) for result in results]
         flips = _flips(name, results)
     else:
-        found = list(_points(name, bench, bench.rubric, jobs)) if bench.rubric is not None else []
-    values = [value for value, _ in found]
-    missing = Counter(why for value, why in found if value is None)
+        values_and_reasons = list(_points(name, bench, bench.rubric, jobs)) if bench.rubric is not None else []
+    values = [value for value, _ in values_and_reasons]
+    missing = Counter(why for value, why in values_and_reasons if value is None)
     there = [value for value in values if value is not None]
     return JudgeReport(
         name=name,
@@ -119,7 +121,12 @@ def _points(
 def _compared(name: str, result: PairResult, rubric: Rubric) -> tuple[float | None, str]:
     """One judge's composite of a pair, and why there is none."""
     why = next(
-        (why for value, why in (result.points(one.name, [name]) for one in rubric.criteria) if value is None), ""
+        (
+            why
+            for value, why in (result.points(criterion.name, [name]) for criterion in rubric.criteria)
+            if value is None
+        ),
+        "",
     )
     return result.composite(rubric, [name]), why.removeprefix(f"{name}: ")
 
@@ -135,9 +142,9 @@ def _agreement(rubric: Rubric, bench: JudgeResults) -> Iterator[Agreement]:
     """By each criterion on its own level, then by the composite."""
     pairwise = rubric.method is Method.PAIRWISE
     level = Level.NOMINAL if pairwise else Level.ORDINAL
-    for one in rubric.criteria:
-        units = _pair_units(one.name, bench) if pairwise else _units(one.name, bench)
-        yield _alpha(metric_name(one.name), level, units)
+    for criterion in rubric.criteria:
+        units = _pair_units(criterion.name, bench) if pairwise else _units(criterion.name, bench)
+        yield _alpha(metric_name(criterion.name), level, units)
     if pairwise:
         whole = [[r.composite(rubric, [judge]) for judge in bench.judges] for r in bench.pairs if not r.pair.decided]
     else:
@@ -146,8 +153,8 @@ def _agreement(rubric: Rubric, bench: JudgeResults) -> Iterator[Agreement]:
 
 
 def _units(criterion: str, bench: JudgeResults) -> list[list[float | None]]:
-    found = [[of_criterion(criterion, said) for said in given.values()] for given in bench.verdicts.values()]
-    return [[verdict.value if verdict else None for verdict in unit] for unit in found]
+    by_text = [[of_criterion(criterion, said) for said in given.values()] for given in bench.verdicts.values()]
+    return [[verdict.value if verdict else None for verdict in unit] for unit in by_text]
 
 
 def _pair_units(criterion: str, bench: JudgeResults) -> list[list[float | None]]:
@@ -170,9 +177,9 @@ def _shares(rubric: Rubric, bench: JudgeResults) -> dict[tuple[str, str], dict[s
             first = result.pair.first
             cells.setdefault(result.names, {}).setdefault((first.sequence, first.repeat), []).append(value)
     shares: dict[tuple[str, str], dict[str, float]] = {}
-    for names, found in cells.items():
+    for names, by_repeat in cells.items():
         repeats: dict[str, list[float]] = {}
-        for (sequence, _), values in found.items():
+        for (sequence, _), values in by_repeat.items():
             repeats.setdefault(sequence, []).append(fmean(values))
         shares[names] = {sequence: fmean(values) for sequence, values in repeats.items()}
     return shares

@@ -98,22 +98,26 @@ class JudgingReport:
     @property
     def blind(self) -> tuple[Checkup, ...]:
         """Checks of this run's judges, by its rubric, that found one unable: their scores rank nothing."""
-        found = (judge.checkup for judge in self.judges)
-        return tuple(one for one in found if one and one.ability is Ability.CANNOT and one.rubric == self.prompt_digest)
+        checkups = (judge.checkup for judge in self.judges)
+        return tuple(
+            checkup
+            for checkup in checkups
+            if checkup and checkup.ability is Ability.CANNOT and checkup.rubric == self.prompt_digest
+        )
 
     def verdicts(self) -> Iterator[VerdictRow]:
         """Every single verdict, text by text."""
         for (job, turn), given in self.bench.verdicts.items():
             for judge, verdicts in given.items():
-                for one in verdicts:
+                for verdict in verdicts:
                     yield VerdictRow(
                         job=job,
                         other=None,
                         turn=turn,
                         judge=judge,
-                        criterion=one.criterion,
-                        value=one.value,
-                        reason=one.reason,
+                        criterion=verdict.criterion,
+                        value=verdict.value,
+                        reason=verdict.reason,
                     )
         for result in self.bench.pairs:
             yield from _pair_verdicts(result)
@@ -121,14 +125,14 @@ class JudgingReport:
 
 def _pair_verdicts(result: PairResult) -> Iterator[VerdictRow]:
     for judge, opinions in result.opinions.items():
-        for one in opinions:
+        for opinion in opinions:
             yield VerdictRow(
                 job=result.pair.first.id,
                 other=result.pair.second.id,
                 turn=result.pair.turn,
                 judge=judge,
-                criterion=one.criterion,
-                value=None if one.outcome is None else one.outcome.value,
-                reason=" | ".join(dict.fromkeys(one.reasons)),
-                flipped=one.flipped,
+                criterion=opinion.criterion,
+                value=None if opinion.outcome is None else opinion.outcome.value,
+                reason=" | ".join(dict.fromkeys(opinion.reasons)),
+                flipped=opinion.flipped,
             )

@@ -111,11 +111,11 @@ class MetricTally:
 
     def repeats(self) -> dict[str, list[float]]:
         """Sequence -> the mean over turns of each of its repeats; those of which something is missing are left out."""
-        found: dict[str, list[float]] = {}
+        repeats: dict[str, list[float]] = {}
         for key, (total, count) in self._cells.items():
             if key not in self._incomplete:
-                found.setdefault(key[0], []).append(total / count)
-        return found
+                repeats.setdefault(key[0], []).append(total / count)
+        return repeats
 
     def metric(self, scale: Scale | None) -> Metric:
         means = list(self.sequence_means().values())

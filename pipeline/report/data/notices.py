@@ -29,23 +29,23 @@ def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
     """The report with its gates told: what failed as warnings, the rest in one line."""
     if verdict is None:
         return report
-    told = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
+    added = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]
     passed = [result for result in verdict.results if result.outcome is GateOutcome.PASSED]
     if passed:
         listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
-        told.append(Notice(level="info", text=f"Gates passed: {listed}."))
-    return replace(report, verdict=verdict, notices=(*report.notices, *told))
+        added.append(Notice(level="info", text=f"Gates passed: {listed}."))
+    return replace(report, verdict=verdict, notices=(*report.notices, *added))
 
 
 def _sampled(differences: Sequence[Difference]) -> Notice | None:
     if not differences:
         return None
-    told = "; ".join(
+    differing = "; ".join(
         f"{difference.parameter} "
         + " / ".join(f"{_short(value)} ({model})" for model, value in difference.values.items())
         for difference in differences
     )
-    return _warn(f"The models were sampled differently, so differences between them may come from that: {told}.")
+    return _warn(f"The models were sampled differently, so differences between them may come from that: {differing}.")
 
 
 def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
@@ -95,11 +95,11 @@ def _empty(model: ModelReport) -> Notice | None:
 
 def _repeated(provenance: Provenance, models: Sequence[ModelReport]) -> Notice | None:
     greedy = {model.name: _greedy_turns(model) for model in models}
-    told = [f"{turns} of {total} turns of {name}" for name, (turns, total) in greedy.items() if turns]
-    if provenance.repeats < 2 or not told:
+    greedy_parts = [f"{turns} of {total} turns of {name}" for name, (turns, total) in greedy.items() if turns]
+    if provenance.repeats < 2 or not greedy_parts:
         return None
     same = f"were generated at temperature 0: their {provenance.repeats} repeats give the same reply."
-    return Notice(level="info", text=f"{', '.join(told)} {same}")
+    return Notice(level="info", text=f"{', '.join(greedy_parts)} {same}")
 
 
 def _greedy_turns(model: ModelReport) -> tuple[int, int]:

@@ -53,13 +53,13 @@ def sampling_differences(jobs: Sequence[JobRow]) -> tuple[Difference, ...]:
     for job in jobs:
         for turn in job.turns:
             first.setdefault((job.sequence, turn.index), {}).setdefault(job.model, turn.parameters)
-    found: dict[str, Difference] = {}
+    differences: dict[str, Difference] = {}
     for by_model in first.values():
         sets = list(by_model.values())
         if all(parameters == sets[0] for parameters in sets[1:]):
             continue
         for name in dict.fromkeys(key for parameters in sets for key in parameters):
             values = {model: parameters.get(name) for model, parameters in by_model.items()}
-            if name not in found and any(value != next(iter(values.values())) for value in values.values()):
-                found[name] = Difference(parameter=name, values=values)
-    return tuple(found.values())
+            if name not in differences and any(value != next(iter(values.values())) for value in values.values()):
+                differences[name] = Difference(parameter=name, values=values)
+    return tuple(differences.values())

@@ -44,15 +44,15 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
     low: list[float] = []
     high: list[float] = []
     for sequence, group in model.by_sequence.items():
-        found = group.metrics.get(metric)
-        if found is None:
+        scored = group.metrics.get(metric)
+        if scored is None:
             continue
         key = keys[sequence] if keys is not None else sequence
-        gone = found.missing + found.unscored + found.failed
-        there += found.values
+        gone = scored.missing + scored.unscored + scored.failed
+        there += scored.values
         lost += gone
-        if found.mean is not None:
-            values[key] = found.mean
+        if scored.mean is not None:
+            values[key] = scored.mean
             if not gone:
                 complete.add(key)
         low.append(_filled(group, metric, scale.worst))
@@ -78,7 +78,7 @@ def missing_turns(model: ModelReport) -> float:
 
 def _filled(group: Group, metric: str, value: float | None) -> float:
     """A sequence's mean with `value` in the place of everything missing."""
-    found = group.metrics[metric]
-    gone = found.missing + found.unscored + found.failed
-    total = found.values + gone
-    return ((found.mean or 0.0) * found.values + (value or 0.0) * gone) / total if total else 0.0
+    scored = group.metrics[metric]
+    gone = scored.missing + scored.unscored + scored.failed
+    total = scored.values + gone
+    return ((scored.mean or 0.0) * scored.values + (value or 0.0) * gone) / total if total else 0.0

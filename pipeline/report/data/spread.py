@@ -61,12 +61,12 @@ class Detail:
 def detail(name: str, means: Mapping[str, float], repeats: Mapping[str, Sequence[float]], scale: Scale) -> Detail:
     """`means`: one value a sequence; `repeats`: sequence -> the values of its complete repeats."""
     values = list(means.values())
-    found = {percent: percentile(values, percent) for percent in QUANTILES}
+    quantiles = {percent: percentile(values, percent) for percent in QUANTILES}
     judged = scale.direction is not Direction.NONE
     interval = bootstrap_interval(values, _medians) if judged else None
     return Detail(
         name=name,
-        quantiles=MappingProxyType({percent: value for percent, value in found.items() if value is not None}),
+        quantiles=MappingProxyType({percent: value for percent, value in quantiles.items() if value is not None}),
         median_interval=interval.within(scale.least, scale.most) if interval else None,
         repeats=_repeats(repeats, scale),
     )
@@ -97,8 +97,8 @@ def _by_k(
 ) -> Mapping[int, Reduced]:
     """The estimate for every k that at least one sequence has repeats for."""
     passed = [(sum(value == scale.best for value in group), len(group)) for group in groups]
-    found = {k: [share for share in (estimate(c, n, k) for c, n in passed) if share is not None] for k in by_k}
-    return MappingProxyType({k: _reduced(shares, scale) for k, shares in found.items() if shares})
+    shares_by_k = {k: [share for share in (estimate(c, n, k) for c, n in passed) if share is not None] for k in by_k}
+    return MappingProxyType({k: _reduced(shares, scale) for k, shares in shares_by_k.items() if shares})
 
 
 def _reduced(values: Sequence[float], scale: Scale) -> Reduced:

@@ -28,8 +28,8 @@ class TrendMark(Plain):
 
     @property
     def words(self) -> str:
-        told = Fingerprint(what=self.what, before=self.before, after=self.after).words
-        return f"{self.model}: {told}" if self.model else told
+        change = Fingerprint(what=self.what, before=self.before, after=self.after).words
+        return f"{self.model}: {change}" if self.model else change
 
 
 class Trend(Plain):
@@ -50,11 +50,11 @@ class Trend(Plain):
     @property
     def scales(self) -> dict[str, NightScale]:
         """Of every metric, the newest night's first."""
-        found: dict[str, NightScale] = {}
+        scales: dict[str, NightScale] = {}
         for night in reversed(self.nights):
             for name, scale in night.scales.items():
-                found.setdefault(name, scale)
-        return found
+                scales.setdefault(name, scale)
+        return scales
 
     @property
     def headline(self) -> str | None:
@@ -71,8 +71,8 @@ def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -
     marks: list[TrendMark] = []
     number = 0
     for at, night in enumerate(nights):
-        found = list(_marks(night, nights[:at]))
-        number += bool(found)
+        new_marks = list(_marks(night, nights[:at]))
+        number += bool(new_marks)
         marks += [
             TrendMark(
                 number=number,
@@ -83,7 +83,7 @@ def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -
                 before=mark.before,
                 after=mark.after,
             )
-            for model, mark in found
+            for model, mark in new_marks
         ]
     return Trend(suite=suite, generated_at=now, generated_by=f"nightjar {version}", nights=list(nights), marks=marks)
 
@@ -94,8 +94,8 @@ def model_of(night: Night, name: str) -> NightModel | None:
 
 def night_metric(night: Night, model: str, metric: str) -> NightMetric | None:
     """None where the model took no part, or has no such metric."""
-    found = model_of(night, model)
-    return found.metrics.get(metric) if found is not None else None
+    model_night = model_of(night, model)
+    return model_night.metrics.get(metric) if model_night is not None else None
 
 
 def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, Fingerprint]]:
@@ -103,6 +103,13 @@ def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, 
     if before:
         yield from ((None, mark) for mark in changed(before[-1].marks, night.marks))
     for model in night.models:
-        last = next((found for one in reversed(before) if (found := model_of(one, model.name)) is not None), None)
+        last = next(
+            (
+                model_before
+                for earlier in reversed(before)
+                if (model_before := model_of(earlier, model.name)) is not None
+            ),
+            None,
+        )
         if last is not None:
             yield from ((model.name, mark) for mark in changed(last.marks, model.marks))

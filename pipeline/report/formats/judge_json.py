@@ -23,11 +23,11 @@ def judging_json(judging: JudgingReport | None) -> dict[str, Any] | None:
         "prompt_digest": judging.prompt_digest,
         "scoring_digest": judging.scoring_digest,
         "against": judging.against,
-        "judges": [_judge(one) for one in judging.judges],
-        "agreement": [asdict(one) for one in judging.agreement],
-        "win_rates": [asdict(one) for one in judging.rates],
-        "strengths": [asdict(one) for one in judging.strengths],
-        "verdicts": [asdict(one) for one in judging.verdicts()],
+        "judges": [_judge(judge) for judge in judging.judges],
+        "agreement": [asdict(agreement) for agreement in judging.agreement],
+        "win_rates": [asdict(rate) for rate in judging.rates],
+        "strengths": [asdict(strength) for strength in judging.strengths],
+        "verdicts": [asdict(verdict) for verdict in judging.verdicts()],
     }
 
 
@@ -38,7 +38,7 @@ def checkup_json(checkup: Checkup) -> dict[str, Any]:
         "rubric": checkup.rubric,
         "ability": checkup.ability.value,
         "told": checkup.told,
-        "controls": [asdict(one) for one in checkup.controls],
+        "controls": [asdict(control) for control in checkup.controls],
     }
 
 

@@ -50,15 +50,15 @@ def judging(report: RunReport) -> dict[str, Any] | None:
     run = report.provenance
     if not run.judges:
         return None
-    found = report.judging
+    judged = report.judging
     return {
         "judges": list(run.judges),
-        "judge_files": dict(found.bench.files) if found else {},
+        "judge_files": dict(judged.bench.files) if judged else {},
         "rubric": run.rubric.get("name") if run.rubric else None,
         "rubric_digest": run.rubric_digest,
-        "prompt_digest": found.prompt_digest if found else None,
-        "scoring_digest": found.scoring_digest if found else None,
-        "against": found.against if found else None,
+        "prompt_digest": judged.prompt_digest if judged else None,
+        "scoring_digest": judged.scoring_digest if judged else None,
+        "against": judged.against if judged else None,
     }
 
 
@@ -81,7 +81,7 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
     run = report.provenance
     facts = model.input.facts
     file = facts.file if facts else None
-    found: Mapping[str, Any] = {
+    texts: Mapping[str, Any] = {
         "nightjar.version": run.nightjar_version,
         "run.id": run.id,
         "run.name": run.name,
@@ -106,4 +106,4 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
             for name, uses in model.parameters.items()
         },
     }
-    return {name: str(value) for name, value in found.items() if value is not None}
+    return {name: str(value) for name, value in texts.items() if value is not None}

@@ -76,11 +76,12 @@ def build_page(
         charts=tuple(drawings),
         judging=judge_section(report, shown),
         worst=tuple(
-            _extreme(report, one, fmt.metric_value(one.value, report.scales[report.headline or ""]), shown)
-            for one in worst(report)
+            _extreme(report, extreme, fmt.metric_value(extreme.value, report.scales[report.headline or ""]), shown)
+            for extreme in worst(report)
         ),
         longest=tuple(
-            _extreme(report, one, f"{fmt.whole(one.turn.reply_tokens)} tokens", shown) for one in longest(report)
+            _extreme(report, extreme, f"{fmt.whole(extreme.turn.reply_tokens)} tokens", shown)
+            for extreme in longest(report)
         ),
         machine=_machine(report),
         reasons=_filled(result_tables.failures_table(report)),
@@ -190,8 +191,10 @@ def _changed_model(report: RunReport, change: ModelChange) -> ChangedModel:
     return ChangedModel(name=change.model, shared=change.shared, metrics=metrics, marks=marks)
 
 
-def _subjects(found: Sequence[findings.Finding]) -> tuple[PageSubject, ...]:
-    return tuple(PageSubject(about=about, findings=tuple(told)) for about, told in findings.by_subject(found))
+def _subjects(all_findings: Sequence[findings.Finding]) -> tuple[PageSubject, ...]:
+    return tuple(
+        PageSubject(about=about, findings=tuple(of_subject)) for about, of_subject in findings.by_subject(all_findings)
+    )
 
 
 def _results(report: RunReport) -> ResultTables:

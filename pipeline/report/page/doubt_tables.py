@@ -25,7 +25,7 @@ def ranking_table(report: RunReport) -> Table:
     ranking = report.ranking
     assert ranking is not None
     at = {model.name: number for number, model in enumerate(report.models)}
-    strengths = {one.model: one for one in ranking.strengths}
+    strengths = {strength.model: strength for strength in ranking.strengths}
     rows = []
     for place in ranking.places:
         model = report.models[at[place.model]]
@@ -92,30 +92,30 @@ def repeats_detail_table(report: RunReport) -> Table:
 
 def changes_table(report: RunReport, changes: Changes) -> Table:
     """Every metric with a better end against the baseline, and the speed probe and memory beside them."""
-    rows = tuple(row for one in changes.models for row in _changed(report, one))
+    rows = tuple(row for change in changes.models for row in _changed(report, change))
     return Table(
         id="changes", columns=columns_of(("model", "metric", "then>", "now>", "difference>", "verdict")), rows=rows
     )
 
 
-def _changed(report: RunReport, one: ModelChange) -> Iterator[tuple[Cell, ...]]:
-    for found in one.metrics:
-        scale, link = report.scales[found.metric], show(model=one.model, sort=found.metric)
-        ends = (amount(end, scale) for end in (found.low, found.high))
-        between = "too few sequences" if found.low is None else " to ".join(ends)
+def _changed(report: RunReport, model: ModelChange) -> Iterator[tuple[Cell, ...]]:
+    for metric in model.metrics:
+        scale, link = report.scales[metric.metric], show(model=model.model, sort=metric.metric)
+        ends = (amount(end, scale) for end in (metric.low, metric.high))
+        between = "too few sequences" if metric.low is None else " to ".join(ends)
         yield (
-            Cell(text=one.model),
-            Cell(text=found.metric),
-            Cell(text=fmt.metric_value(found.before, scale)),
-            Cell(text=fmt.metric_value(found.after, scale), link=link),
-            Cell(text=amount(found.difference, scale), note=between),
-            Cell(text=found.words, mark=found.verdict if found.told else ""),
+            Cell(text=model.model),
+            Cell(text=metric.metric),
+            Cell(text=fmt.metric_value(metric.before, scale)),
+            Cell(text=fmt.metric_value(metric.after, scale), link=link),
+            Cell(text=amount(metric.difference, scale), note=between),
+            Cell(text=metric.words, mark=metric.verdict if metric.told else ""),
         )
-    for cost in one.costs:
+    for cost in model.costs:
         show_cost = _bytes if "bytes" in cost.name else fmt.number
         cells = (Cell(text=show_cost(value)) for value in (cost.before, cost.after))
         change = f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "new"
-        yield (Cell(text=one.model), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
+        yield (Cell(text=model.model), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
 
 
 def _bytes(value: float) -> str:
@@ -170,8 +170,8 @@ def _reduced(value: Reduced, scale: Scale, what: str) -> Cell:
 
 
 def _difference_interval(pair: Pair, scale: Scale) -> str:
-    found = pair.paired.interval
-    return f"{amount(found.low, scale)} to {amount(found.high, scale)}" if found else "too few sequences"
+    interval = pair.paired.interval
+    return f"{amount(interval.low, scale)} to {amount(interval.high, scale)}" if interval else "too few sequences"
 
 
 def _strength_interval(interval: Interval | None) -> str:

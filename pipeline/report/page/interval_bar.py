@@ -13,8 +13,8 @@ EDGE = 8
 def interval_bar(report: RunReport, model: str, series: int) -> Markup | None:
     """On the headline metric's scale, worst left and best right; None without a mean or a scale with ends."""
     name = report.headline
-    found = next(one for one in report.models if one.name == model).total.metrics.get(name or "")
-    if name is None or found is None or found.mean is None:
+    metric = next(candidate for candidate in report.models if candidate.name == model).total.metrics.get(name or "")
+    if name is None or metric is None or metric.mean is None:
         return None
     scale = report.scales[name]
     if scale.worst is None or scale.best is None:
@@ -27,9 +27,9 @@ def interval_bar(report: RunReport, model: str, series: int) -> Markup | None:
 
     middle = HEIGHT / 2
     parts = [f'<line class="track" x1="{EDGE}" x2="{WIDTH - EDGE}" y1="{middle}" y2="{middle}"/>']
-    if found.interval is not None:
-        low, high = sorted((at(found.interval.low), at(found.interval.high)))
+    if metric.interval is not None:
+        low, high = sorted((at(metric.interval.low), at(metric.interval.high)))
         parts.append(f'<line class="range s{series}" x1="{low}" x2="{high}" y1="{middle}" y2="{middle}"/>')
-    parts.append(f'<circle class="s{series}" cx="{at(found.mean)}" cy="{middle}" r="5"/>')
+    parts.append(f'<circle class="s{series}" cx="{at(metric.mean)}" cy="{middle}" r="5"/>')
     frame = f'<svg class="bar" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true" focusable="false">'
     return Markup(f"{frame}{''.join(parts)}</svg>")  # noqa: S704  # numbers only

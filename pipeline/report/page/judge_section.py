@@ -67,7 +67,7 @@ def judge_section(report: RunReport, shown: Set[str]) -> JudgeSection | None:
         agreement=judge_tables.agreement_table(judging),
         rates=judge_tables.rates_table(judging),
         strengths=judge_tables.strengths_table(judging),
-        numbers=_numbers(report, judging, {one.id for one in lists}) if judging.rubric else None,
+        numbers=_numbers(report, judging, {listed.id for listed in lists}) if judging.rubric else None,
         lists=lists,
     )
 
@@ -82,12 +82,12 @@ def _lists(report: RunReport, judging: JudgingReport, shown: Set[str]) -> Iterat
             if job is not None:
                 groups.setdefault((row.criterion, job.model), []).append((won, row, job))
     room = max(FEWEST_LINES, LINES // max(len(groups), 1))
-    for (criterion, model), found in groups.items():
-        found.sort(key=lambda one: (one[0] is None, one[0] or 0.0))
-        lines = tuple(_line(value, row, job, jobs, shown) for value, row, job in found[:room])
+    for (criterion, model), verdicts in groups.items():
+        verdicts.sort(key=lambda verdict: (verdict[0] is None, verdict[0] or 0.0))
+        lines = tuple(_line(value, row, job, jobs, shown) for value, row, job in verdicts[:room])
         title = f"{criterion}, {model}"
         identity = _list_id(report, judging, criterion, model)
-        yield VerdictList(id=identity, title=title, lines=lines, hidden=max(len(found) - room, 0))
+        yield VerdictList(id=identity, title=title, lines=lines, hidden=max(len(verdicts) - room, 0))
 
 
 def _line(value: float | None, row: VerdictRow, job: JobRow, jobs: dict[str, JobRow], shown: Set[str]) -> VerdictLine:
@@ -123,6 +123,6 @@ def _numbers(report: RunReport, judging: JudgingReport, lists: Set[str]) -> Tabl
 
 
 def _list_id(report: RunReport, judging: JudgingReport, criterion: str, model: str) -> str:
-    criteria = [one.name for one in judging.rubric.criteria] if judging.rubric else []
-    models = [one.name for one in report.models]
+    criteria = [known.name for known in judging.rubric.criteria] if judging.rubric else []
+    models = [known.name for known in report.models]
     return f"verdicts-{criteria.index(criterion)}-{models.index(model)}"

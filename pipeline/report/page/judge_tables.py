@@ -30,22 +30,22 @@ def intro(judging: JudgingReport) -> str:
     if rubric is None:
         return "The judges were checked; nothing of this run is judged."
     what = "conversation" if rubric.scope.value == "conversation" else "reply"
-    names = ", ".join(one.name for one in rubric.criteria)
+    names = ", ".join(criterion.name for criterion in rubric.criteria)
     if rubric.method is Method.PAIRWISE:
         versus = f"the same model's in run {judging.against}" if judging.against else "every other model's"
-        told = f"Each {what} was compared with {versus}, in both orders; what changes with the order is a tie."
+        asked = f"Each {what} was compared with {versus}, in both orders; what changes with the order is a tie."
     else:
-        told = f"Each {what} was given points."
-    return f"{told} Rubric {rubric.name} ({names}), prompts {(judging.prompt_digest or '')[:12]}."
+        asked = f"Each {what} was given points."
+    return f"{asked} Rubric {rubric.name} ({names}), prompts {(judging.prompt_digest or '')[:12]}."
 
 
 def judges_checked(judging: JudgingReport) -> str:
     """Whether the judges are known to be any good."""
-    told = [f"{one.checkup.told}." for one in judging.judges if one.checkup is not None]
-    unknown = [one.name for one in judging.judges if one.checkup is None]
+    sentences = [f"{judge.checkup.told}." for judge in judging.judges if judge.checkup is not None]
+    unknown = [judge.name for judge in judging.judges if judge.checkup is None]
     if unknown:
-        told.append(f"Not checked against spoilt replies: {', '.join(unknown)} (`nightjar judge check`).")
-    return " ".join(told)
+        sentences.append(f"Not checked against spoilt replies: {', '.join(unknown)} (`nightjar judge check`).")
+    return " ".join(sentences)
 
 
 def judges_table(judging: JudgingReport) -> Table:
@@ -54,20 +54,20 @@ def judges_table(judging: JudgingReport) -> Table:
     more = ("changed with the order>", "chose the first>") if pairwise else ("mean>",)
     rows = [
         (
-            Cell(text=one.name, note=_own(one), title=one.file or ""),
-            Cell(text=fmt.whole(one.asked)),
-            Cell(text=fmt.whole(one.asked - one.judged), note=_missing(one), alert=one.judged < one.asked),
-            *(_flip_cells(one) if pairwise else [_number(one.mean, "no verdict")]),
+            Cell(text=judge.name, note=_own(judge), title=judge.file or ""),
+            Cell(text=fmt.whole(judge.asked)),
+            Cell(text=fmt.whole(judge.asked - judge.judged), note=_missing(judge), alert=judge.judged < judge.asked),
+            *(_flip_cells(judge) if pairwise else [_number(judge.mean, "no verdict")]),
         )
-        for one in judging.judges
+        for judge in judging.judges
     ]
     return Table(id="judges", columns=columns_of(("judge", f"{what}>", "no verdict>", *more)), rows=tuple(rows))
 
 
 def checks_table(judging: JudgingReport) -> Table | None:
     """Real against spoilt, kind by kind; None where nothing was checked."""
-    found = [one.checkup for one in judging.judges if one.checkup is not None]
-    rows = [_check_row(checkup, one) for checkup in found for one in checkup.controls]
+    checkups = [judge.checkup for judge in judging.judges if judge.checkup is not None]
+    rows = [_check_row(checkup, control) for checkup in checkups for control in checkup.controls]
     columns = ("judge", "spoilt by", "sequences>", "real>", "spoilt>", "difference>", "verdict")
     return Table(id="judge-checks", columns=columns_of(columns), rows=tuple(rows)) if rows else None
 
@@ -76,12 +76,12 @@ def agreement_table(judging: JudgingReport) -> Table | None:
     """Krippendorff's alpha; None with one judge."""
     rows = [
         (
-            Cell(text=one.metric),
-            _number(one.alpha, _no_alpha(one)),
-            Cell(text=one.level.value),
-            Cell(text=fmt.whole(one.units)),
+            Cell(text=agreement.metric),
+            _number(agreement.alpha, _no_alpha(agreement)),
+            Cell(text=agreement.level.value),
+            Cell(text=fmt.whole(agreement.units)),
         )
-        for one in judging.agreement
+        for agreement in judging.agreement
     ]
     columns = ("metric", "alpha>", "level", "judged by two or more>")
     return Table(id="agreement", columns=columns_of(columns), rows=tuple(rows)) if rows else None
@@ -91,12 +91,12 @@ def rates_table(judging: JudgingReport) -> Table | None:
     """Share of comparisons won; None without pairs."""
     rows = [
         (
-            Cell(text=one.first),
-            Cell(text=one.second),
-            Cell(text=_share(one.share), note=_interval(one.interval)),
-            Cell(text=fmt.whole(one.n)),
+            Cell(text=rate.first),
+            Cell(text=rate.second),
+            Cell(text=_share(rate.share), note=_interval(rate.interval)),
+            Cell(text=fmt.whole(rate.n)),
         )
-        for one in judging.rates
+        for rate in judging.rates
     ]
     columns = ("model", "against", "won, ties half>", "sequences>")
     return Table(id="win-rates", columns=columns_of(columns), rows=tuple(rows)) if rows else None
@@ -107,24 +107,27 @@ def strengths_table(judging: JudgingReport) -> Table | None:
     if len(judging.strengths) < 3:
         return None
     rows = [
-        (Cell(text=one.model), Cell(text=fmt.number(one.strength), note=_interval(one.interval, share=False)))
-        for one in judging.strengths
+        (
+            Cell(text=strength.model),
+            Cell(text=fmt.number(strength.strength), note=_interval(strength.interval, share=False)),
+        )
+        for strength in judging.strengths
     ]
     return Table(id="strengths", columns=columns_of(("model", "Bradley-Terry strength>")), rows=tuple(rows))
 
 
-def _check_row(checkup: Checkup, one: Discernment) -> tuple[Cell, ...]:
-    found = one.paired
-    note = _interval(found.interval, share=False) or "too few sequences"
-    missing = f"{one.missing} without a verdict: {one.reason}" if one.missing else ""
+def _check_row(checkup: Checkup, control: Discernment) -> tuple[Cell, ...]:
+    paired = control.paired
+    note = _interval(paired.interval, share=False) or "too few sequences"
+    missing = f"{control.missing} without a verdict: {control.reason}" if control.missing else ""
     return (
         Cell(text=checkup.judge),
-        Cell(text=one.control.value.replace("_", "-")),
-        Cell(text=fmt.whole(found.n), note=missing),
-        _number(one.real, "no verdict"),
-        _number(one.spoilt, "no verdict"),
-        Cell(text=f"{found.difference:+.3g}", note=note) if found.difference is not None else Cell(text=fmt.ABSENT),
-        Cell(text=one.ability.value, alert=one.ability is Ability.CANNOT),
+        Cell(text=control.control.value.replace("_", "-")),
+        Cell(text=fmt.whole(paired.n), note=missing),
+        _number(control.real, "no verdict"),
+        _number(control.spoilt, "no verdict"),
+        Cell(text=f"{paired.difference:+.3g}", note=note) if paired.difference is not None else Cell(text=fmt.ABSENT),
+        Cell(text=control.ability.value, alert=control.ability is Ability.CANNOT),
     )
 
 
@@ -133,8 +136,8 @@ def _own(judge: JudgeReport) -> str:
 
 
 def _missing(judge: JudgeReport) -> str:
-    told = [f"{count} x {reason}" for reason, count in list(judge.missing.items())[:3]]
-    return "; ".join(told) + ("; and others" if len(judge.missing) > 3 else "")
+    reasons = [f"{count} x {reason}" for reason, count in list(judge.missing.items())[:3]]
+    return "; ".join(reasons) + ("; and others" if len(judge.missing) > 3 else "")
 
 
 def _flip_cells(judge: JudgeReport) -> Sequence[Cell]:
@@ -159,8 +162,8 @@ def _number(value: float | None, reason: str) -> Cell:
     return Cell(text=fmt.ABSENT, note=reason) if value is None else Cell(text=fmt.number(value))
 
 
-def _no_alpha(one: Agreement) -> str:
-    return "all values are the same" if one.units else "no text has two verdicts"
+def _no_alpha(agreement: Agreement) -> str:
+    return "all values are the same" if agreement.units else "no text has two verdicts"
 
 
 def _interval(interval: Interval | None, *, share: bool = True) -> str:

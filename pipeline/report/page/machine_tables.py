@@ -83,9 +83,7 @@ def parameters_table(report: RunReport) -> Table:
     names = list(dict.fromkeys(name for model in report.models for name in model.parameters))
     rows = [(Cell(text=name), *(_parameter(model, name) for model in report.models)) for name in names]
     digests = ((parameters_digest(model) or fmt.ABSENT, model) for model in report.models)
-    rows.append(
-        (Cell(text="digest of all"), *(Cell(text=found[:12], note=_no_turn(model)) for found, model in digests))
-    )
+    rows.append((Cell(text="digest of all"), *(Cell(text=text[:12], note=_no_turn(model)) for text, model in digests)))
     return Table(id="parameters", columns=columns_of(_columns("parameter", report, right=False)), rows=tuple(rows))
 
 
@@ -115,9 +113,9 @@ def run_table(report: RunReport) -> Table:
 
 
 def _facts(model: ModelReport) -> dict[str, str]:
-    facts, found = model.input.facts, {}
+    facts, shown = model.input.facts, {}
     if facts is not None and (file := facts.file) is not None:
-        found = {
+        shown = {
             "file": f"{file.file_name}, {fmt.size(file.file_bytes)}",
             "SHA-256": facts.digest,
             "architecture": f"{file.architecture}, {fmt.whole(file.parameters)} parameters, {file.layers} layers",
@@ -127,9 +125,9 @@ def _facts(model: ModelReport) -> dict[str, str]:
             "licence": file.licence or "not stated in the file",
         }
     elif model.input.digest is not None:
-        found = {"SHA-256": model.input.digest}
+        shown = {"SHA-256": model.input.digest}
     for load in model.input.loads[-1:]:
-        found |= {
+        shown |= {
             "device": load.device,
             "driver": load.driver or "none known",
             "layers offloaded": str(load.offloaded_layers),
@@ -140,7 +138,7 @@ def _facts(model: ModelReport) -> dict[str, str]:
             "hosts": ", ".join(sorted({worker.id.partition(":")[0] for worker in model.input.workers})) or "not known",
             "llama.cpp": f"{load.llama_cpp_build}, llama-cpp-python {load.llama_cpp_python}",
         }
-    return found
+    return shown
 
 
 def _parameter(model: ModelReport, name: str) -> Cell:

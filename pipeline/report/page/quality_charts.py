@@ -112,8 +112,8 @@ def length(report: RunReport) -> Chart | None:
 
 
 def _sequence_values(model: ModelReport, name: str) -> list[float]:
-    found = (group.metrics.get(name) for group in model.by_sequence.values())
-    return [metric.mean for metric in found if metric is not None and metric.mean is not None]
+    metrics = (group.metrics.get(name) for group in model.by_sequence.values())
+    return [metric.mean for metric in metrics if metric is not None and metric.mean is not None]
 
 
 def _binned(values: Sequence[float], low: float, high: float) -> list[int]:

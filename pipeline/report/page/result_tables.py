@@ -236,8 +236,8 @@ def _lowest(report: RunReport, sequence: str) -> float:
     name = report.headline or "words"
     sign = -1.0 if report.scales[name].direction.value == "lower" else 1.0
     groups = [model.by_sequence.get(sequence) for model in report.models]
-    found = [group.metrics[name].mean for group in groups if group is not None and name in group.metrics]
-    return min((sign * value for value in found if value is not None), default=0.0)
+    means = [group.metrics[name].mean for group in groups if group is not None and name in group.metrics]
+    return min((sign * value for value in means if value is not None), default=0.0)
 
 
 def _ends(scale: Scale) -> str:

@@ -121,7 +121,7 @@ def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
     least = {job.id: _least(job) for job in report.jobs}
     if sum(least.values()) <= room:
         return report.jobs
-    first = {one.job.id for one in (*longest(report), *worst(report))}
+    first = {extreme.job.id for extreme in (*longest(report), *worst(report))}
     step = max(len(report.jobs) * 4 // 1000, 1)
     order = sorted(
         range(len(report.jobs)),
@@ -154,19 +154,19 @@ def job_failed(job: JobRow) -> bool:
 
 def flags(job: JobRow) -> tuple[str, ...]:
     """Of `links.FLAGS`."""
-    found: dict[str, bool] = {}
-    found["failed"] = job.status is JobStatus.DEAD
-    found["missing"] = job.finished and len(job.turns) < job.turns_total
+    flagged: dict[str, bool] = {}
+    flagged["failed"] = job.status is JobStatus.DEAD
+    flagged["missing"] = job.finished and len(job.turns) < job.turns_total
     for turn in job.turns:
-        found["empty"] = found.get("empty", False) or turn.empty is not None
-        found["degenerate"] = found.get("degenerate", False) or (turn.degenerate is not None and turn.empty is None)
-        found["dropped"] = found.get("dropped", False) or bool(turn.dropped_turns)
+        flagged["empty"] = flagged.get("empty", False) or turn.empty is not None
+        flagged["degenerate"] = flagged.get("degenerate", False) or (turn.degenerate is not None and turn.empty is None)
+        flagged["dropped"] = flagged.get("dropped", False) or bool(turn.dropped_turns)
         if turn.finish_reason in ("length", "context", "timeout"):
-            found[turn.finish_reason] = True
+            flagged[turn.finish_reason] = True
         states = {score.state for score in turn.scores.values() if score.value is None}
-        found["unscored"] = found.get("unscored", False) or ScoreState.UNSCORED in states
-        found["error"] = found.get("error", False) or ScoreState.FAILED in states
-    return tuple(name for name, there in found.items() if there)
+        flagged["unscored"] = flagged.get("unscored", False) or ScoreState.UNSCORED in states
+        flagged["error"] = flagged.get("error", False) or ScoreState.FAILED in states
+    return tuple(name for name, is_set in flagged.items() if is_set)
 
 
 def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None) -> JobView:

@@ -42,8 +42,8 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
     scale = plain_scale(trend.scales[name])
 
     def read(night: Night, model: str) -> tuple[float | None, float | None, float | None]:
-        found = night_metric(night, model, name)
-        return (found.mean, found.low, found.high) if found is not None else (None, None, None)
+        metric = night_metric(night, model, name)
+        return (metric.mean, metric.low, metric.high) if metric is not None else (None, None, None)
 
     share = scale.unit in ("pass", "share")
     banded = len(trend.models) <= MOST_BANDS
@@ -55,15 +55,15 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
 
 def _cost(key: str) -> Read:
     def read(night: Night, model: str) -> tuple[float | None, float | None, float | None]:
-        found = model_of(night, model)
-        if found is None:
+        measured = model_of(night, model)
+        if measured is None:
             return None, None, None
         values = {
-            "decode": found.decode_tokens_per_s,
-            "prefill": found.prefill_tokens_per_s,
-            "together": found.run_tokens_per_s,
-            "first": found.first_token_s,
-            "memory": found.process_peak_bytes / GIB if found.process_peak_bytes is not None else None,
+            "decode": measured.decode_tokens_per_s,
+            "prefill": measured.prefill_tokens_per_s,
+            "together": measured.run_tokens_per_s,
+            "first": measured.first_token_s,
+            "memory": measured.process_peak_bytes / GIB if measured.process_peak_bytes is not None else None,
         }
         return values[key], None, None
 
@@ -94,12 +94,12 @@ def _chart(
     if not points:
         return None
     courses = {model: _course(rows, model) for model in trend.models}
-    told = "; ".join(f"{model}: {course}" for model, course in courses.items() if course)
+    courses_in_words = "; ".join(f"{model}: {course}" for model, course in courses.items() if course)
     return Chart(
         id=f"trend-{identity}",
         title=title,
         note=note,
-        alternative=f"{title}, night by night. {told}",
+        alternative=f"{title}, night by night. {courses_in_words}",
         kind=ChartKind.COURSE,
         series=tuple(trend.models),
         x=Axis(),

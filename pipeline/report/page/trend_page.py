@@ -51,13 +51,13 @@ def now_table(trend: Trend) -> Table:
     name = trend.headline
     rows = []
     for at, model in enumerate(trend.models):
-        found = [night_metric(night, model, name) for night in trend.nights] if name else []
-        there = [one for one in found if one is not None and one.mean is not None]
-        speeds = [one.decode_tokens_per_s or one.run_tokens_per_s for one in _of_model(trend, model)]
+        of_nights = [night_metric(night, model, name) for night in trend.nights] if name else []
+        there = [metric for metric in of_nights if metric is not None and metric.mean is not None]
+        speeds = [measured.decode_tokens_per_s or measured.run_tokens_per_s for measured in _of_model(trend, model)]
         rows.append(
             (
                 Cell(text=model, series=at % SERIES + 1),
-                *((_cell(trend, name, one) for one in (there[-1:] + there[-2:-1])) if name else ()),
+                *((_cell(trend, name, metric) for metric in (there[-1:] + there[-2:-1])) if name else ()),
                 *(Cell(text=fmt.ABSENT, note="no such night") for _ in range(2 - len(there[-2:]) if name else 0)),
                 _range(trend, name, there),
                 Cell(text=fmt.number(speeds[-1])) if speeds and speeds[-1] else Cell(text=fmt.ABSENT, note="none"),
@@ -98,16 +98,16 @@ def _cell(trend: Trend, name: str | None, metric: NightMetric | None) -> Cell:
     return Cell(text=fmt.metric_value(metric.mean, scale), note=" to ".join(ends))
 
 
-def _range(trend: Trend, name: str | None, found: list[NightMetric]) -> Cell:
-    if name is None or not found:
+def _range(trend: Trend, name: str | None, metrics: list[NightMetric]) -> Cell:
+    if name is None or not metrics:
         return Cell(text=fmt.ABSENT, note="no value")
-    means = [one.mean for one in found if one.mean is not None]
+    means = [metric.mean for metric in metrics if metric.mean is not None]
     scale = plain_scale(trend.scales[name])
     return Cell(text=f"{fmt.metric_value(min(means), scale)} to {fmt.metric_value(max(means), scale)}")
 
 
 def _of_model(trend: Trend, model: str) -> list[NightModel]:
-    return [found for night in trend.nights if (found := model_of(night, model)) is not None]
+    return [model_night for night in trend.nights if (model_night := model_of(night, model)) is not None]
 
 
 def _bad(night: Night) -> str:
