@@ -38,9 +38,9 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
         ending = current.outcome.model_copy(update={"finished_at": utc_now()})
         current = current.model_copy(update={"status": RunStatus.DONE, "outcome": ending})
     with gc_paused():
-        report, sheet = await gather(current, database)
+        report, scorers = await gather(current, database)
         # Not stored beside the writing: the two threads would slow each other down.
-        stored = await store_scores(report, sheet, database)
+        stored = await store_scores(report, scorers, database)
         base = await try_baseline(current, database)
         verdict = final_verdict(report, current, base)
         await _store_verdict(report, verdict, current, database)

@@ -62,11 +62,11 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     """The report without its verdict, and the scorers that made its scores."""
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
-    sheet = await read_run_sheet(run, by_id, database)
+    scorers = await read_run_sheet(run, by_id, database)
     jobs: list[JobRow] = []
     async for batch in _job_batches(run.id, database):
-        jobs += await asyncio.to_thread(sheet.score, batch)
-    jobs = await asyncio.to_thread(sheet.score_together, jobs)
+        jobs += await asyncio.to_thread(scorers.score, batch)
+    jobs = await asyncio.to_thread(scorers.score_together, jobs)
     jobs.sort(key=lambda job: job.order)
     states = await last_beats(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
@@ -76,12 +76,12 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         models=models_of(run, jobs, states),
         sequences=[by_id[name] for name in run.sequences if name in by_id],
         jobs=jobs,
-        lines=sheet.planned.line_names(),
-        scales=sheet.planned.scales(),
+        lines=scorers.planned.line_names(),
+        scales=scorers.planned.scales(),
         now=now,
         version=NIGHTJAR_VERSION,
     )
-    return await asyncio.to_thread(with_judging, report, sheet.bench), sheet
+    return await asyncio.to_thread(with_judging, report, scorers.bench), scorers
 
 
 async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:

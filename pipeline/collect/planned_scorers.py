@@ -29,7 +29,7 @@ from nightjar.pipeline.scoring.turn_scorer import (
 class PlannedScorers:
     """Checks, measures, the user's own scorers, judges and similarities: their names and scales.
 
-    What judges and embeddings found is read apart (`run_sheet.py`).
+    The results of judges and embeddings are read separately (`run_scorers.py`).
     """
 
     run: Run

@@ -26,19 +26,21 @@ IN_FLIGHT = 3
 """Batches under way at once: the next is made while MongoDB writes the others."""
 
 
-async def store_scores(report: RunReport, sheet: RunScorers, database: Database) -> int:
+async def store_scores(report: RunReport, scorers: RunScorers, database: Database) -> int:
     """Stores every score of a report and removes those of other scorer versions, rubrics or models.
 
     Returns the number of scores written.
     """
     scores = unjournaled(database)
     run = report.provenance.id
-    lasting = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if not line.across}
-    await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(sheet))}})
-    written = await _insert_lasting(report, sheet, lasting, database)
+    lasting = {
+        scorer.digest for turns in scorers.lines.values() for turn in turns for scorer in turn if not scorer.across
+    }
+    await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(scorers))}})
+    written = await _insert_lasting(report, scorers, lasting, database)
     batch: list[ReplaceOne[Any]] = []
     for job in report.jobs:
-        batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in _changing(run, job, sheet)]
+        batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in _changing(run, job, scorers)]
         if len(batch) >= BATCH_SCORES:
             written += len(batch)
             await scores.bulk_write(batch, ordered=False)
@@ -53,14 +55,16 @@ def unjournaled(database: Database) -> AsyncCollection[Row]:
     return database.raw.get_collection("scores", write_concern=WriteConcern(w=1, j=False))
 
 
-async def _insert_lasting(report: RunReport, sheet: RunScorers, digests: set[str], database: Database) -> int:
+async def _insert_lasting(report: RunReport, scorers: RunScorers, digests: set[str], database: Database) -> int:
     scores = unjournaled(database)
     run = report.provenance.id
-    sizes = {name: [sum(not line.across for line in turn) for turn in turns] for name, turns in sheet.lines.items()}
+    sizes = {
+        name: [sum(not scorer.across for scorer in turn) for turn in turns] for name, turns in scorers.lines.items()
+    }
     wanted = sum(sizes[job.sequence][turn.index] for job in report.jobs for turn in job.turns)
     if await scores.count_documents({"run": run, "scorer_digest": {"$in": sorted(digests)}}) == wanted:
         return 0
-    rows = (row for job in report.jobs for row in _lasting(run, job, sheet))
+    rows = (row for job in report.jobs for row in _lasting(run, job, scorers))
     written = 0
 
     async def insert() -> None:
@@ -73,28 +77,28 @@ async def _insert_lasting(report: RunReport, sheet: RunScorers, digests: set[str
     return written
 
 
-def _passing(sheet: RunScorers) -> set[str]:
+def _passing(scorers: RunScorers) -> set[str]:
     """Digests of the scores that are replaced each time."""
-    across = {line.digest for turns in sheet.lines.values() for turn in turns for line in turn if line.across}
-    given = {sheet.similarities.digest, sheet.bench.score_digest}
+    across = {scorer.digest for turns in scorers.lines.values() for turn in turns for scorer in turn if scorer.across}
+    given = {scorers.similarities.digest, scorers.bench.score_digest}
     return across | {digest for digest in given if digest is not None}
 
 
-def _lasting(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
-    lines = sheet.lines[job.sequence]
+def _lasting(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, Any]]:
+    by_turn = scorers.lines[job.sequence]
     for turn in job.turns:
-        for line in lines[turn.index]:
-            if not line.across and (score := turn.scores.get(line.name)) is not None:
-                yield _row(run, job.id, turn.index, line.name, score, line.digest)
+        for scorer in by_turn[turn.index]:
+            if not scorer.across and (score := turn.scores.get(scorer.name)) is not None:
+                yield _row(run, job.id, turn.index, scorer.name, score, scorer.digest)
 
 
-def _changing(run: str, job: JobRow, sheet: RunScorers) -> Iterator[dict[str, Any]]:
-    lines = sheet.lines[job.sequence]
+def _changing(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, Any]]:
+    by_turn = scorers.lines[job.sequence]
     for turn in job.turns:
-        digests = {line.name: line.digest for line in lines[turn.index] if line.across}
-        digests |= dict.fromkeys(SCALES, sheet.similarities.digest)
-        if sheet.bench.score_digest is not None:
-            digests |= dict.fromkeys(filter(is_judges, turn.scores), sheet.bench.score_digest)
+        digests = {scorer.name: scorer.digest for scorer in by_turn[turn.index] if scorer.across}
+        digests |= dict.fromkeys(SCALES, scorers.similarities.digest)
+        if scorers.bench.score_digest is not None:
+            digests |= dict.fromkeys(filter(is_judges, turn.scores), scorers.bench.score_digest)
         for name, made_by in digests.items():
             if (score := turn.scores.get(name)) is not None:
                 yield _row(run, job.id, turn.index, name, score, made_by)

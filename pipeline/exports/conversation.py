@@ -17,9 +17,9 @@ def message(role: str, content: str) -> Message:
 
 
 def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) -> list[Message]:
-    """The messages before the reply of `turns[index]`: system, earlier exchanges, the prompt. Reasoning is left out.
+    """The messages before the reply of `turns[index]`: system, earlier exchanges and the prompt, without reasoning.
 
-    What a context policy dropped is here nevertheless: this is the conversation, not the model's window on it.
+    Turns that a context policy dropped are included: this is the conversation, not what the model saw of it.
     """
     before = () if sequence.mode is Mode.INDEPENDENT else turns[:index]
     messages = [message("system", sequence.system)] if sequence.system is not None else []
@@ -42,10 +42,10 @@ def jobs_by_sequence(report: RunReport, model: str) -> Mapping[str, Sequence[Job
 
 
 def complete(job: JobRow) -> bool:
-    """Whether every turn of the job is there."""
+    """Whether the job has all its turns."""
     return len(job.turns) == job.turns_total
 
 
 def question_id(sequence: str) -> int | str:
-    """FastChat's ids are numbers; a sequence whose id is none keeps its text."""
+    """A sequence's id for FastChat, whose ids are numbers; an id that is not a number stays a text."""
     return int(sequence) if sequence.isascii() and sequence.isdecimal() and len(sequence) < 16 else sequence

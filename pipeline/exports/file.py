@@ -1,4 +1,4 @@
-"""What an export is made of: files, and what may be asked of them. Pure."""
+"""What an export is made of: its files, and the options a user can give. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nightjar.pipeline.report.formats.json_ import to_json
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 SHARE = 0.75
-"""How far up its scale a reply must be to be good, where nobody says: 4 of 1 to 5, three checks of four."""
+"""How far up the scale a good reply is by default: 4 on a scale of 1 to 5, three checks of four."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFile:
-    """One file of an export. `path` is relative to the reports folder, with `/` between its parts."""
+    """A file of an export. `path` is relative to the reports folder, with `/` as the separator."""
 
     path: str
     pieces: Iterable[str | bytes]
@@ -28,16 +28,16 @@ class ExportFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What `nightjar report` may say about exports."""
+    """The options of `nightjar report` for exports."""
 
     at_least: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> least value: what junit and sft hold replies to."""
+    """Metric -> least value that junit and sft require of a reply."""
     margin: float | None = None
-    """dpo: by how much the chosen reply must be better. None: a quarter of the metric's scale."""
+    """For dpo: by how much the chosen reply must be better; None means a quarter of the metric's scale."""
 
     @classmethod
     def read(cls, thresholds: Iterable[str], margin: float | None) -> ExportOptions:
-        """Of `METRIC:X` texts. Raises UsageError."""
+        """Parses thresholds of the form `METRIC:X`. Raises UsageError."""
         at_least = {}
         for text in thresholds:
             metric, colon, value = text.rpartition(":")
@@ -61,13 +61,13 @@ def check_thresholds(report: RunReport, options: ExportOptions) -> None:
 
 
 def safe_name(name: str) -> str:
-    """A name as part of a file name: nothing in it can leave a folder, and two names stay two."""
+    """A name made safe as part of a file name: it cannot leave its folder, and different names stay different."""
     clean = _UNFIT.sub("-", name).strip(".-")[:100]
     return clean if clean == name else f"{clean or 'model'}-{digest(name)[:8]}"
 
 
 def ascii_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON in ASCII, so that nothing in a reply can steer a terminal or end a line. NaN is refused."""
+    """JSON in ASCII, so that nothing in a reply can control a terminal or end a line. Raises ValueError for NaN."""
     return json.dumps(value, default=to_json, allow_nan=False, indent=indent)
 
 

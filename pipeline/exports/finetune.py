@@ -1,4 +1,4 @@
-"""JSON Lines for fine-tuning, in the conversational forms that TRL's trainers and `datasets` take. Pure.
+"""JSON Lines for fine-tuning, in the conversational formats of TRL's trainers and `datasets`. Pure.
 
 SFT: `messages`, a conversation up to its last good reply; it ends before the first reply that is not good, so that no
 such reply is learned. DPO: `prompt`, `chosen`, `rejected`, where both replies answered the very same messages.
@@ -23,14 +23,14 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 
 def sft_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
-    """`STEM.sft.jsonl`, and where it comes from."""
+    """`STEM.sft.jsonl` and a file with its provenance."""
     wanted = quality(report, options)
     yield ExportFile(path=f"{stem}.sft.jsonl", pieces=json_lines(_sft(report, wanted)))
     yield _about(report, f"{stem}.sft.provenance.json", wanted, {"at_least": wanted.at_least})
 
 
 def dpo_files(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
-    """`STEM.dpo.jsonl`, and where it comes from."""
+    """`STEM.dpo.jsonl` and a file with its provenance."""
     wanted = quality(report, options)
     yield ExportFile(path=f"{stem}.dpo.jsonl", pieces=json_lines(_dpo(report, wanted)))
     yield _about(report, f"{stem}.dpo.provenance.json", wanted, {"margin": wanted.margin})
@@ -55,9 +55,9 @@ def _sft(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
 
 
 def _ends(job: JobRow, sequence: PromptSequence, wanted: Quality) -> list[TurnRow]:
-    """The turns that an example ends with: every good one where turns are apart, else the last good one.
+    """The turns that end an example: every good turn if turns are independent, else the last good one.
 
-    A turn that the metric says nothing of neither ends a conversation nor makes it one.
+    A turn that the metric does not apply to neither ends a conversation nor counts as good.
     """
     if sequence.mode is Mode.INDEPENDENT:
         return [turn for turn in job.turns if wanted.good(turn)]
@@ -71,7 +71,7 @@ def _ends(job: JobRow, sequence: PromptSequence, wanted: Quality) -> list[TurnRo
 
 
 def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
-    """Every pair of repeats of one model that answered the same messages and lie at least the margin apart."""
+    """Every pair of a model's repeats that answered the same messages and differ by at least the margin."""
     sequences = by_id(report.sequences)
     for model in report.models:
         for name, jobs in jobs_by_sequence(report, model.name).items():

@@ -1,4 +1,4 @@
-"""The exports by name: what `nightjar report --format` knows besides the reports. Pure."""
+"""The exports by name: the formats of `nightjar report --format` other than reports. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ BUILDERS = {
     "sft": "finetune:sft_files",
     "dpo": "finetune:dpo_files",
 }
-"""Format -> module of this package and function."""
+"""Format -> "module:function" within this package."""
 
 
 def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
-    """The files of one format. `stem` is the run's name as a file name. Raises UsageError for what cannot be made."""
+    """The files of one format. `stem` is the run's name as a file name.
+
+    Raises UsageError if the export cannot be made of this run.
+    """
     check_thresholds(report, options)
     module, _, function = BUILDERS[form].partition(":")
     build = cast(Builder, getattr(import_module(f"nightjar.pipeline.exports.{module}"), function))

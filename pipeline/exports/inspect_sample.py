@@ -25,7 +25,7 @@ CONFIG = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
 }
-"""Nightjar's parameter -> Inspect's; only where one value served every turn."""
+"""Nightjar's parameter -> Inspect's name for it."""
 
 
 def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
 
 
 def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
-    """The whole conversation, each message with an id of its own, as the events repeat them."""
+    """The whole conversation; each message has an id, because events repeat the messages."""
     messages: list[dict[str, Any]] = [{**entry, "source": "input"} for entry in start]
     for turn in job.turns:
         messages += [{**message("user", turn.prompt), "source": "input"}, _reply(turn, job.model)]
@@ -65,7 +65,7 @@ def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
 
 
 def _events(job: JobRow, sequence: PromptSequence, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A call of the model per turn: what it was given, with which parameters, and how long it took."""
+    """One model call for each turn: its input, its parameters, and how long it took."""
     events = []
     system = len(messages) - 2 * len(job.turns)
     for number, turn in enumerate(job.turns):
@@ -91,7 +91,7 @@ def _events(job: JobRow, sequence: PromptSequence, messages: Sequence[Mapping[st
 
 
 def config_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Inspect's names for the parameters that it has."""
+    """The parameters that Inspect has, under its names."""
     stops = {"stop_seqs": list(parameters["stop"])} if parameters.get("stop") else {}
     return {theirs: parameters[ours] for ours, theirs in CONFIG.items() if ours in parameters} | stops
 
@@ -125,7 +125,7 @@ def usage_of(turns: Iterable[TurnRow]) -> dict[str, int]:
 
 
 def _scores(turns: Sequence[TurnRow]) -> dict[str, dict[str, Any]]:
-    """Metric -> Inspect's Score: the mean over the turns that have a value, NaN where none has."""
+    """Metric -> Inspect's Score: the mean over the turns that have a value, NaN if none has."""
     by_metric: dict[str, list[tuple[TurnRow, str, Score]]] = {}
     for turn in turns:
         for name, score in turn.scores.items():

@@ -1,4 +1,4 @@
-"""JUnit XML: what a continuous-integration server shows of a run. Pure.
+"""JUnit XML, for showing a run in a continuous-integration server. Pure.
 
 A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty or degenerate
 reply, which the model answers for. A reply that is missing is an error where its job died and skipped where the job
@@ -27,7 +27,7 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 MAX_TEXT = 4000
-"""Characters of a reply that a failure shows."""
+"""How many characters of a reply a failure shows."""
 
 
 Checks = Mapping[tuple[str, int], Sequence[str]]
@@ -36,7 +36,7 @@ Checks = Mapping[tuple[str, int], Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One test case. `kind`: None where it passed, else failure, error or skipped."""
+    """A test case. `kind` is None if it passed, else failure, error or skipped."""
 
     name: str
     classname: str
@@ -66,7 +66,7 @@ def _document(report: RunReport, options: ExportOptions) -> Iterator[str]:
 
 
 def _check_names(turn: TurnSpec) -> list[str]:
-    """The lines that a turn's expectations make: "includes", "includes#2"."""
+    """The names of a turn's checks: "includes", "includes#2"."""
     seen: Counter[str] = Counter()
     names = []
     for expectation in turn.expect:
@@ -140,7 +140,7 @@ def _reply(name: str, classname: str, turn: TurnRow) -> Case:
 def _held(
     line: str, score: Score, report: RunReport, checks: Sequence[str], options: ExportOptions
 ) -> tuple[bool, str] | None:
-    """Whether a score is as it should be, and the sentence that says what it is; None for what is no test."""
+    """Whether a score is as required, and a sentence that says so; None if nothing is required of it."""
     metric = metric_of(line)
     scale = report.scales.get(metric)
     if metric in options.at_least:
@@ -182,5 +182,5 @@ def _quoted(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what XML 1.0 cannot hold."""
+    """The text without characters that XML 1.0 forbids."""
     return _NOT_XML.sub("\ufffd", visible(text)).replace("\r", "")

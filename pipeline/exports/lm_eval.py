@@ -72,7 +72,7 @@ def _results(report: RunReport, model: ModelReport, task: str, samples: list[dic
 
 
 def _config(report: RunReport, model: ModelReport) -> dict[str, Any]:
-    """What is known of the model and how it ran."""
+    """What is known about the model and how it ran."""
     file = model.input.facts.file if model.input.facts else None
     load = model.input.loads[0] if model.input.loads else None
     config = {
@@ -90,7 +90,7 @@ def _config(report: RunReport, model: ModelReport) -> dict[str, Any]:
 
 
 def _metrics(model: ModelReport) -> dict[str, Any]:
-    """`name,filter` -> mean over sequences, and its standard error where there is one."""
+    """`name,filter` -> mean over sequences, and its standard error if there is one."""
     means: dict[str, Any] = {}
     for name, metric in model.total.metrics.items():
         if metric.mean is not None:
@@ -148,7 +148,7 @@ def _sample(job: JobRow, turn: TurnRow, sequence: PromptSequence, doc_id: int) -
 
 
 def _values(turn: TurnRow) -> dict[str, float]:
-    """Metric -> value; several checks of one kind by their mean. What has no value is left out, never a zero."""
+    """Metric -> value, the mean of several checks of one kind. A missing value is left out, never zero."""
     by_metric: dict[str, list[float]] = {}
     for name, score in turn.scores.items():
         if score.value is not None:

@@ -19,7 +19,7 @@ from nightjar.pipeline.transcripts import JobRow
 
 
 def mt_bench_files(report: RunReport, stem: str, _: ExportOptions) -> Iterator[ExportFile]:
-    """`STEM.mt-bench/` with questions, answers, judgments, and where they come from."""
+    """`STEM.mt-bench/` with questions, answers, judgments and their provenance."""
     folder = f"{stem}.mt-bench"
     yield ExportFile(path=f"{folder}/question.jsonl", pieces=json_lines(_questions(report)))
     for model in report.models:
@@ -42,7 +42,7 @@ def _questions(report: RunReport) -> Iterator[dict[str, Any]]:
 
 
 def _answers(report: RunReport, model: str) -> Iterator[dict[str, Any]]:
-    """Whole conversations only: an answer with a turn missing would be judged as if it were short."""
+    """Complete conversations only: an answer with a missing turn would be judged as if it were short."""
     of = jobs_by_sequence(report, model)
     for sequence in report.sequences:
         jobs = [job for job in of.get(sequence.id, ()) if _answered(job)]
@@ -61,7 +61,7 @@ def _answered(job: JobRow) -> bool:
 
 
 def _left_out(report: RunReport) -> list[dict[str, Any]]:
-    """Conversations that are not there, and why."""
+    """The conversations left out, and why."""
     return [
         {
             "question_id": question_id(job.sequence),

@@ -1,4 +1,4 @@
-"""What judges said, as FastChat's `show_result` reads it: one file a judge, points (single) or choices (pair). Pure.
+"""The judges' verdicts for FastChat's `show_result`: one file a judge, points (single) or choices (pair). Pure.
 
 The scores are on the rubric's own scale, the mean over its criteria. A text without a verdict has FastChat's score
 -1, a pair without one the winner "error": `show_result` leaves both out.
@@ -59,7 +59,7 @@ def _singles(report: RunReport, rubric: Rubric, judging: JudgingReport, judge: s
 
 
 def _points(rubric: Rubric, turn: TurnRow, given: Sequence[Verdict]) -> tuple[float | None, str]:
-    """The judge's mean over the criteria and what it said. A model failure is the worst without a judge."""
+    """The judge's mean over the criteria, and what it said. A failed reply gets the worst points unjudged."""
     if turn.failure is not None and not given:
         return fmean(criterion.worst for criterion in rubric.criteria), turn.failure
     values = [verdict.value for verdict in given if verdict.value is not None]
@@ -92,7 +92,7 @@ def _pairs(report: RunReport, judging: JudgingReport, judge: str) -> Iterator[di
 
 
 def _orders(result: PairResult, judge: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """For each order the winner and what the judge said; a pair that needed no judge is the same in both."""
+    """The winner and what the judge said, for each order; a pair that needed no judge has the same in both."""
     if result.pair.decided is not None:
         points, why = result.pair.decided
         same = (WINNERS[PairOutcome(points)], why)
@@ -102,7 +102,7 @@ def _orders(result: PairResult, judge: str) -> tuple[tuple[str, str], tuple[str,
 
 
 def _order(given: Sequence[Opinion], order: int) -> tuple[str, str]:
-    """The winner by the majority of the criteria; a tie where they are even, an error where one has no verdict."""
+    """The winner by the mean over criteria, a tie if it is even, an error if a criterion has no verdict."""
     outcomes = [opinion.orders[order] for opinion in given]
     said = "\n".join(f"{opinion.criterion}: {opinion.reasons[order]}" for opinion in given)
     points = [outcome.value for outcome in outcomes if outcome is not None]

@@ -1,4 +1,4 @@
-"""The run as a Parquet table: a row per turn, those that are missing included, with the columns of the CSV. Pure.
+"""The run as a Parquet table: one row per turn, including missing turns, with the columns of the CSV. Pure.
 
 pyarrow is an extra: `pip install 'nightjar-eval[parquet]'`.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS = 10_000
-"""Of a row group."""
+"""The number of rows in a row group."""
 _TEXTS = "run model sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
 _ENDS = "finish_reason empty degenerate policy reprefill_reason parameters sources worker missing".split()
 _COUNTS = "repeat turn prompt_tokens reused_tokens reply_tokens reasoning_tokens seed draws".split()
@@ -29,9 +29,9 @@ _SECONDS = "queue_s prefill_s decode_s first_token_s mean_logprob".split()
 
 
 def parquet_file(report: RunReport, stem: str, _: ExportOptions) -> Iterator[ExportFile]:
-    """`STEM.parquet`. The file's metadata hold the provenance under the key `nightjar`.
+    """`STEM.parquet`. The file's metadata holds the provenance under the key `nightjar`.
 
-    Raises UsageError where pyarrow is not installed.
+    Raises UsageError if pyarrow is not installed.
     """
     try:
         import pyarrow.parquet

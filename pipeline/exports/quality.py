@@ -1,4 +1,4 @@
-"""Which number says that a reply is good, and from where on it does: what fine-tuning data is chosen by. Pure."""
+"""Which metric says that a reply is good, and from what value: how fine-tuning data is chosen. Pure."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from nightjar.pipeline.transcripts import TurnRow
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """A metric with a better end."""
+    """A metric with a better end, and what counts as good by it."""
 
     metric: str
     scale: Scale
     at_least: float
-    """What a good reply reaches; where less is better, what it stays under."""
+    """The limit that a good reply reaches; if less is better, the limit it does not exceed."""
     margin: float
-    """By how much one reply must be better than another to be the chosen one."""
+    """How much better than another a reply must be to be chosen over it."""
 
     def value(self, turn: TurnRow) -> float | None:
-        """The reply's value, a mean where several checks have the name; None where it has none."""
+        """The reply's value, the mean if several checks have the name; None if any has no value."""
         scores = [score.value for name, score in turn.scores.items() if metric_of(name) == self.metric]
         values = [value for value in scores if value is not None]
         return sum(values) / len(values) if values and len(values) == len(scores) else None
 
     def asked(self, turn: TurnRow) -> bool:
-        """Whether the metric speaks of this turn at all."""
+        """Whether the metric applies to this turn."""
         return any(metric_of(name) == self.metric for name in turn.scores)
 
     def good(self, turn: TurnRow) -> bool:
@@ -41,7 +41,7 @@ class Quality:
         return value <= self.at_least if self._lower else value >= self.at_least
 
     def gain(self, better: float, worse: float) -> float:
-        """By how much the first is better."""
+        """How much better the first value is."""
         return worse - better if self._lower else better - worse
 
     @property
@@ -52,7 +52,7 @@ class Quality:
 def quality(report: RunReport, options: ExportOptions) -> Quality:
     """The metric of the first threshold, else the judges' composite, else the report's headline metric.
 
-    Raises UsageError for a run in which nothing has a better end.
+    Raises UsageError if that metric has no better end.
     """
     run = report.provenance.name
     name = next(iter(options.at_least), COMPOSITE if COMPOSITE in report.metrics else report.headline)

@@ -15,11 +15,11 @@ from nightjar.pipeline.report.formats.files import File, write_files
 
 Format = Literal["html", "json", "csv", "md"]
 FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
-"""Reports first, then what `pipeline.exports` makes for other tools."""
+"""Reports first, then the exports for other tools."""
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
-    """The formats, each once, "html,csv" split. Raises UsageError with the nearest known one."""
+    """The formats without repetition, with "html,csv" split. Raises UsageError that suggests the nearest format."""
     chosen = [part.strip().lower() for argument in formats for part in argument.split(",")]
     for form in chosen:
         if form not in FORMATS:
@@ -40,10 +40,10 @@ def write_exports(
     *,
     left_out: Callable[[str, UsageError], None] | None = None,
 ) -> list[Path]:
-    """Writes `<run>.<format>` for every report and the files of every export; the paths, in that order.
+    """Writes `<run>.<format>` for every report and the files of every export; returns the paths in that order.
 
-    `left_out` is called with an export that cannot be made of this run, and why; without it UsageError is raised.
-    Raises OutputError when the folder cannot be made or written or the disk is full. Then no file has changed.
+    `left_out` is called with each export that cannot be made of this run, and the reason; without it UsageError is
+    raised. Raises OutputError if the folder cannot be created or written or the disk is full; then no file has changed.
     """
     stem = _stem(report)
     chosen = check_formats(formats)
@@ -73,7 +73,7 @@ def _stem(report: RunReport) -> str:
 
 
 def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:
-    """The files of one format: paths below the reports folder, and what is in them."""
+    """The files of one format: paths below the reports folder, with their contents."""
     if form in BUILDERS:
         for file in export(report, form, stem, options):
             yield file.path, file.pieces

@@ -45,21 +45,21 @@ class TurnScorer:
 
 
 Lines = Sequence[Sequence[TurnScorer]]
-"""The lines of every turn of a sequence."""
+"""The scorers of each turn of a sequence."""
 MEASURE_LINES = tuple(TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
 
 
 def metric_of(line_name: str) -> str:
-    """The metric that a line counts for: "includes#2" for includes."""
+    """The metric that a scorer's name counts for: "includes" for "includes#2"."""
     return line_name.partition("#")[0]
 
 
-def metric_scales(sheets: Iterable[Lines] = ()) -> dict[str, Scale]:
-    """Metric name -> scale: all built-in metrics in display order, then the other ones in the sheets."""
+def metric_scales(by_sequence: Iterable[Lines] = ()) -> dict[str, Scale]:
+    """Metric name -> scale: all built-in metrics in display order, then the others of these scorers."""
     scales = {CHECKS_METRIC: SHARE, **{name: check.scale for name, check in CHECKS.items()}}
     scales |= {name: factory.scale for name, factory in ASKED.items()} | {s.name: s.scale for s in MEASURES}
-    for line in (line for turns in sheets for turn in turns for line in turn):
-        scales.setdefault(metric_of(line.name), line.scorer.scale)
+    for scorer in (scorer for turns in by_sequence for turn in turns for scorer in turn):
+        scales.setdefault(metric_of(scorer.name), scorer.scorer.scale)
     return scales
 
 
@@ -70,7 +70,7 @@ def turn_lines(
     own: UserScorers = NO_SCORERS,
     phrases: Sequence[str] = (),
 ) -> tuple[tuple[TurnScorer, ...], ...]:
-    """The lines of every turn of a sequence, compiled once.
+    """The scorers of every turn of a sequence, compiled once.
 
     `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers and checks.
     `phrases`: the installation's list, for `overused`.
@@ -92,17 +92,17 @@ def measures_asked(sequence: PromptSequence, measures: Mapping[str, Any]) -> dic
 
 def line_names(turns: Lines) -> list[list[str]]:
     """For every turn, the names of the scores it should have, including the share of its checks."""
-    names = [[line.name for line in lines] for lines in turns]
+    names = [[scorer.name for scorer in scorers] for scorers in turns]
     return [
-        [CHECKS_METRIC, *turn] if any(line.check for line in lines) else turn
-        for turn, lines in zip(names, turns, strict=True)
+        [CHECKS_METRIC, *turn] if any(scorer.check for scorer in scorers) else turn
+        for turn, scorers in zip(names, turns, strict=True)
     ]
 
 
-def score(lines: Sequence[TurnScorer], context: Context) -> dict[str, Score]:
-    """The scores of one turn by line name; if it has expectations, `checks` comes first."""
-    scores = {line.scorer.name: apply(line.scorer, context) for line in lines if not line.across}
-    checks = [scores[line.scorer.name] for line in lines if line.check]
+def score(scorers: Sequence[TurnScorer], context: Context) -> dict[str, Score]:
+    """The scores of one turn by scorer name; if the turn has expectations, `checks` comes first."""
+    scores = {scorer.name: apply(scorer.scorer, context) for scorer in scorers if not scorer.across}
+    checks = [scores[scorer.name] for scorer in scorers if scorer.check]
     return {CHECKS_METRIC: share_met(checks), **scores} if checks else scores
 
 
@@ -119,22 +119,22 @@ def share_met(checks: Sequence[Score]) -> Score:
     )
 
 
-def score_job(lines: Lines, sequence: PromptSequence, job: JobRow) -> JobScores:
+def score_job(scorers: Lines, sequence: PromptSequence, job: JobRow) -> JobScores:
     """The scores of every committed turn of a job, without those that need its repeats."""
     history: tuple[tuple[str, str], ...] = ()
     scores: JobScores = {}
     for turn in job.turns:
-        scores[turn.index] = score(lines[turn.index], scorer_context(sequence, turn, history))
+        scores[turn.index] = score(scorers[turn.index], scorer_context(sequence, turn, history))
         if sequence.mode is not Mode.INDEPENDENT:
             history = (*history, (turn.prompt, turn.reply))
     return scores
 
 
 def score_repeats(
-    jobs: Iterable[JobRow], sheet: Mapping[str, Lines], sequences: Mapping[str, PromptSequence]
+    jobs: Iterable[JobRow], scorers: Mapping[str, Lines], sequences: Mapping[str, PromptSequence]
 ) -> dict[str, JobScores]:
     """Job -> its scores that need all repeats of a sequence; `jobs` are all those of the run."""
-    wanted = {name for name, turns in sheet.items() if any(line.across for lines in turns for line in lines)}
+    wanted = {name for name, turns in scorers.items() if any(scorer.across for of_turn in turns for scorer in of_turn)}
     repeats: dict[tuple[str, str, int], list[tuple[str, TurnRow]]] = {}
     for job in jobs:
         if job.sequence in wanted:
@@ -142,11 +142,13 @@ def score_repeats(
                 repeats.setdefault((job.model, job.sequence, turn.index), []).append((job.id, turn))
     scores: dict[str, JobScores] = {}
     for (_, name, index), turns in repeats.items():
-        lines = [line for line in sheet[name][index] if line.across]
-        for job_id, turn in turns if lines else ():
+        wanted_here = [scorer for scorer in scorers[name][index] if scorer.across]
+        for job_id, turn in turns if wanted_here else ():
             others = tuple(other.reply for _, other in turns if other is not turn and other.failure is None)
             context = scorer_context(sequences[name], turn, (), others)
-            scores.setdefault(job_id, {})[index] = {line.name: apply(line.scorer, context) for line in lines}
+            scores.setdefault(job_id, {})[index] = {
+                scorer.name: apply(scorer.scorer, context) for scorer in wanted_here
+            }
     return scores
 
 
@@ -173,15 +175,15 @@ def scorer_context(
 
 def _expectations(sequence: PromptSequence, turn: int, own: UserScorers) -> tuple[TurnScorer, ...]:
     seen: dict[str, int] = {}
-    lines = []
+    scorers = []
     for expectation in sequence.turns[turn].expect:
         check, value = expectation.check, expectation.value
         number = seen[check] = seen.get(check, 0) + 1
         name = check if number == 1 else f"{check}#{number}"
         scorer = _made(partial(expectation_scorer, check, value, own=own.checks, name=name), name)
         version = [scorer.version] if scorer.version else []
-        lines.append(TurnScorer(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
-    return tuple(lines)
+        scorers.append(TurnScorer(scorer=scorer, digest=digest("check", check, value, VERSION, *version), check=True))
+    return tuple(scorers)
 
 
 def _asked(
@@ -190,15 +192,15 @@ def _asked(
     spec = sequence.turns[turn]
     if asks_logprobs([sequence.parameters, spec.parameters]):
         asked = {LOGPROB: True, **asked}
-    lines = []
+    scorers = []
     for name, value in asked.items():
         kind = ASKED.get(name)
         if kind is not None and kind.needs_reference and spec.reference is None:
             continue
         scorer = _made(partial(asked_scorer, name, value, phrases=phrases), name)
         counted = digest("asked", name, resolved(name, value, phrases), VERSION)
-        lines.append(TurnScorer(scorer=scorer, digest=counted, across=kind is not None and kind.across))
-    return tuple(lines)
+        scorers.append(TurnScorer(scorer=scorer, digest=counted, across=kind is not None and kind.across))
+    return tuple(scorers)
 
 
 def _made(make: Callable[[], FunctionScorer], name: str) -> FunctionScorer:

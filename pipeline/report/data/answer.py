@@ -12,7 +12,7 @@ from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 
 def answer(report: RunReport) -> str:
-    """One to three sentences that a careful reader would sign."""
+    """One to three sentences that claim no more than the numbers support."""
     ranking = report.ranking
     if ranking is None:
         return _measured(report)
@@ -29,12 +29,12 @@ def answer(report: RunReport) -> str:
 
 
 def difference(pair: Pair, scale: Scale) -> str:
-    """A difference on its scale: points for shares."""
+    """The difference of a pair, formatted for its scale: in points for shares."""
     return amount(pair.paired.difference, scale)
 
 
 def amount(value: float | None, scale: Scale) -> str:
-    """A signed amount on a scale: points for shares."""
+    """A signed amount formatted for its scale: in points for shares."""
     if value is None:
         return fmt.ABSENT
     shown = f"{value * 100:+.1f} points" if scale.unit in ("pass", "share") else f"{value:+.3g}"
@@ -42,7 +42,7 @@ def amount(value: float | None, scale: Scale) -> str:
 
 
 def verdict_words(pair: Pair) -> str:
-    """The verdict, and what would settle a doubt."""
+    """The verdict; for "can't tell", also how many sequences would be needed."""
     if pair.verdict is not PairDifference.CANNOT_TELL:
         return pair.verdict.value
     if pair.paired.n < SMALLEST_INTERVAL:
@@ -53,7 +53,7 @@ def verdict_words(pair: Pair) -> str:
 
 
 def _measured(report: RunReport) -> str:
-    """Of a run without checks: what was written."""
+    """For a run without checks: how much each model wrote."""
     parts = []
     for model in report.models:
         counts, words = model.total.counts, model.total.metrics.get("words")
@@ -89,7 +89,7 @@ def _leaders(ranking: Ranking, scale: Scale) -> str:
 
 
 def _doubt(ranking: Ranking, scale: Scale) -> str:
-    """For leaders that cannot be told apart: what the suite could show."""
+    """For leaders that cannot be told apart: the smallest difference the suite could show."""
     leaders = {place.model for place in ranking.leaders}
     detectable = [p.detectable for p in ranking.pairs if {p.first, p.second} <= leaders and p.detectable is not None]
     if len(leaders) < 2:

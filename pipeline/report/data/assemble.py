@@ -93,7 +93,7 @@ def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Det
 def _turns(
     job: JobRow, around: Sequence[GroupTally], by_turn: dict[int, GroupTally], lines: Sequence[Sequence[str]]
 ) -> None:
-    """Gives every turn of a job to the groups it belongs to."""
+    """Adds every turn of a job to the groups it belongs to."""
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         at_turn = _of(by_turn, index)

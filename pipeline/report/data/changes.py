@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SHORT = 12
-"""Characters of a digest that people are shown."""
+"""How many characters of a digest are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """Something that numbers hang on and that differs between two nights; None where there was none."""
+    """Something the numbers depend on that differs between two nights; None on the side that had none."""
 
     what: str
     before: str | None
@@ -23,19 +23,19 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricChange:
-    """A metric with a better end over the sequences both nights have; differences so turned that more is better."""
+    """A quality metric over the sequences that both nights have; a positive difference is an improvement."""
 
     metric: str
     before: float | None
     after: float | None
     difference: float | None
     low: float | None
-    """End of the difference's 95 % interval; None under five sequences."""
+    """Lower end of the difference's 95 % interval; None with fewer than five sequences."""
     high: float | None
     p_adjusted: float | None
-    """Holm over the model's metrics."""
+    """Adjusted over the model's metrics (Holm)."""
     verdict: str
-    """better, worse, can't tell."""
+    """"better", "worse" or "can't tell"."""
     words: str
     """The verdict, and what would settle a doubt."""
 
@@ -46,7 +46,7 @@ class MetricChange:
 
 @dataclass(frozen=True, kw_only=True)
 class CostChange:
-    """Speed by the probe, or memory; of those that were measured on both nights."""
+    """A speed measured by the probe, or a memory size; only what was measured on both nights."""
 
     name: str
     before: float
@@ -56,9 +56,11 @@ class CostChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChange:
+    """What changed for one model since the baseline."""
+
     model: str
     shared: int
-    """Sequences of the same content."""
+    """Number of sequences with the same content in both runs."""
     metrics: tuple[MetricChange, ...]
     costs: tuple[CostChange, ...]
     marks: tuple[Fingerprint, ...]
@@ -66,18 +68,18 @@ class ModelChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """A run held against its baseline, model by model of one name."""
+    """A run compared with its baseline; models are matched by name."""
 
     baseline: str
-    """Name of the run."""
+    """Name of the baseline run."""
     baseline_id: str
     models: tuple[ModelChange, ...]
     marks: tuple[Fingerprint, ...]
-    """Of the run: suite, prompts, judge, rubric."""
+    """What changed for the whole run: suite, prompts, judge, rubric."""
     new_models: tuple[str, ...]
     gone_models: tuple[str, ...]
     reason: str | None = None
-    """Why something cannot be compared; None where all can."""
+    """Why something cannot be compared; None if everything can."""
 
 
 def _short(value: str | None) -> str:

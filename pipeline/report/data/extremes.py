@@ -13,12 +13,12 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 MOST = 6
 AGAIN = 3
-"""How much more another reply of the same conversation is put off than one of the same model or sequence."""
+"""Penalty for a second reply of the same conversation; one of the same model or sequence costs 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extreme:
-    """A reply, and the value for which it is here."""
+    """A reply worth reading, and the value it was chosen for."""
 
     job: JobRow
     turn: TurnRow
@@ -26,15 +26,15 @@ class Extreme:
 
 
 def longest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
-    """The replies of most tokens, longest first."""
+    """The replies with the most tokens, longest first."""
     turns = heapq.nlargest(most, _turns(report), key=lambda pair: (pair[1].reply_tokens, -pair[0].order))
     return tuple(Extreme(job=job, turn=turn, value=float(turn.reply_tokens)) for job, turn in turns)
 
 
 def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
-    """The replies worst by the headline metric, worst first; none where no metric has a better end.
+    """The worst replies by the headline metric, worst first; empty if no metric has a better end.
 
-    Replies of equal value come from different sequences and models as far as there are any.
+    Among replies of equal value, those of other sequences and models are preferred.
     """
     name = report.headline
     if name is None or report.scales[name].direction is Direction.NONE:

@@ -1,4 +1,4 @@
-"""What a reader must be told beside the ranking: what failed, and what cannot be told. Pure."""
+"""What a reader must know besides the ranking: what failed, and what cannot be concluded. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`about` names the model or the pair; `show` leads to the transcripts behind it."""
+    """A statement about a model or a pair, named by `about`; `show` links to the transcripts behind it."""
 
     about: str
     text: str
@@ -26,7 +26,7 @@ class Finding:
 
 
 def failures(report: RunReport) -> tuple[Finding, ...]:
-    """Model by model: jobs that failed, turns that are missing, empty and cut replies, scores that are not there."""
+    """Model by model: failed jobs, missing turns, empty and truncated replies, missing scores."""
     return tuple(finding for model in report.models for finding in (*_failures(model), *_unscored(report, model)))
 
 
@@ -36,7 +36,7 @@ def doubts(report: RunReport) -> tuple[Finding, ...]:
 
 
 def by_subject(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
-    """What is told of each model or pair, in order of first appearance."""
+    """The findings about each model or pair, in order of first appearance."""
     subjects: dict[str, list[Finding]] = {}
     for finding in findings:
         subjects.setdefault(finding.about, []).append(finding)
@@ -66,7 +66,7 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
 
 
 def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
-    """Replies that are there and have no value of the metric that everything is ranked by."""
+    """Replies without a value of the headline metric, by which models are ranked."""
     value = model.total.metrics.get(report.headline) if report.headline is not None else None
     if value is not None and value.unscored:
         text = f"{_plural(value.unscored, 'score')} of {report.headline} missing"
@@ -83,7 +83,7 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
 
 
 def _doubt(pair: Pair, scale: Scale) -> str:
-    """What was seen, what could have been seen, and how many more sequences would settle it."""
+    """The difference seen, the smallest one that would be detected, and how many more sequences would settle it."""
     paired = pair.paired
     if paired.n < SMALLEST_INTERVAL:
         return f"{_plural(paired.n, 'sequence')}; at least {SMALLEST_INTERVAL} are needed to compare at all"
@@ -97,7 +97,7 @@ def _doubt(pair: Pair, scale: Scale) -> str:
 
 
 def more_needed(pair: Pair) -> int | None:
-    """Sequences beyond those there are that would show the difference seen; None where none would do or none need."""
+    """How many more sequences would show the difference seen; None if no number would, or none are needed."""
     if pair.needed is None or pair.needed <= pair.paired.n:
         return None
     return pair.needed - pair.paired.n

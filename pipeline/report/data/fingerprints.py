@@ -1,4 +1,4 @@
-"""What numbers hang on: the files, builds and texts that two nights may differ in. Pure."""
+"""What the numbers depend on: the files, builds and texts that may differ between two nights. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 
 
 def run_marks(report: RunReport) -> dict[str, str | None]:
-    """Of the whole run: suite, prompts, judges, rubric, nightjar."""
+    """The marks of the whole run: suite, prompts, judges, rubric, Nightjar's version."""
     run = report.provenance
     return {
         "suite": f"{run.suite_name} version {run.suite_version}",
@@ -23,7 +23,7 @@ def run_marks(report: RunReport) -> dict[str, str | None]:
 
 
 def model_marks(model: ModelReport) -> dict[str, str | None]:
-    """Of one model: its file, template, how it was loaded and by what, how it was sampled."""
+    """The marks of one model: its file, template, build, driver, device and sampling parameters."""
     facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
     return {
         "model file": model.input.digest or (facts.digest if facts else None),
@@ -36,18 +36,18 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
 
 
 def prompts_digest(report: RunReport) -> str:
-    """Of all that reaches the models, sequence by sequence in suite order: a suite's checks may change and this not."""
+    """Digest of everything the models are sent, in suite order; a change to a suite's checks does not change it."""
     return digest("prompts", [sequence.digest for sequence in report.sequences])
 
 
 def parameters_digest(model: ModelReport) -> str | None:
-    """Of the values of all generation parameters; None before the first turn."""
+    """Digest of the values of all generation parameters; None before the first turn."""
     values = {name: sorted(repr(use.value) for use in uses) for name, uses in model.parameters.items()}
     return digest("parameters", values) if values else None
 
 
 def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Fingerprint, ...]:
-    """The marks that differ; a mark known on one side only is none."""
+    """The marks that differ; one that only one side knows counts as unchanged, except judge and rubric."""
     return tuple(_changes(before, after))
 
 

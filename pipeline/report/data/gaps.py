@@ -1,4 +1,4 @@
-"""How far models lie from a reference model, tag by tag. Pure."""
+"""How far each model is from a reference model, tag by tag. Pure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,31 @@ from nightjar.pipeline.statistics.paired import Paired, compare_pairs, holm
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A model minus the reference, over the sequences of a tag that are complete for both; more is better."""
+    """A model minus the reference over a tag's sequences that are complete for both; positive is better."""
 
     tag: str
     model: str
     paired: Paired
     p_adjusted: float | None
-    """Holm over all the gaps of the report."""
+    """Adjusted over all gaps of the report (Holm)."""
     verdict: PairDifference
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gaps:
+    """Every model's gap to one reference model, by the headline metric."""
+
     reference: str
     metric: str
     gaps: Mapping[tuple[str, str], Gap]
-    """(tag, model) -> gap; none for the reference itself."""
+    """(tag, model) -> gap; the reference itself has none."""
 
 
 def find_reference(report: RunReport, name: str | None) -> ModelReport | None:
-    """The model of that name; without one the run's first. None for a run of one model. Raises UnknownNameError."""
+    """The model of that name, or the run's first if no name is given; None in a run of one model.
+
+    Raises UnknownNameError.
+    """
     if name is not None:
         for model in report.models:
             if model.name == name:
@@ -45,7 +50,7 @@ def find_reference(report: RunReport, name: str | None) -> ModelReport | None:
 
 
 def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
-    """By the headline metric; None where none has a better end, or without tags."""
+    """The gaps by the headline metric; None if it has no better end or the suite has no tags."""
     metric = report.headline
     if metric is None or not report.tags:
         return None

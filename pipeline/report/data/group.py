@@ -24,7 +24,7 @@ class Counts:
     """Committed."""
     turns_expected: int
     turns_missing: int
-    """Of jobs that ended without them: dead or cancelled."""
+    """Turns that dead or cancelled jobs never produced."""
     empty: int
     degenerate: int
     truncated_length: int
@@ -35,13 +35,13 @@ class Counts:
     redrawn: int
     """Turns drawn more than once (--retry-empty); the first draw counts."""
     dropped: int
-    """Turns before which the conversation left earlier turns out."""
+    """Turns for which earlier turns were left out of the context."""
     prompt_tokens: int
     reused_tokens: int
     reply_tokens: int
     reasoning_tokens: int
     failures: Mapping[str, int]
-    """Reason -> how often: dead and cancelled jobs, empty and degenerate replies."""
+    """Reason -> count, over dead and cancelled jobs and empty and degenerate replies."""
 
     @property
     def failed(self) -> int:
@@ -51,6 +51,8 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
+    """A group's counts, speed and metrics; metrics are in display order."""
+
     counts: Counts
     speed: Speed
     metrics: Mapping[str, Metric]
@@ -58,7 +60,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredTurn:
-    """A committed turn as a group takes it, worked out once for all the groups it belongs to."""
+    """A committed turn in the form that groups add, computed once for all the groups it belongs to."""
 
     turn: TurnRow
     ended_at: float
@@ -75,7 +77,7 @@ _SUMS = ("_turns _expected _missing _empty _degenerate _redrawn _dropped _prompt
 
 
 class GroupTally:
-    """Gathers a group. A job is begun once in each group it belongs to, then each of its turns is added."""
+    """Accumulates a group: `begin` once for each job, then `add` or `miss` for each of its turns."""
 
     def __init__(self) -> None:
         self._jobs: Counter[str] = Counter()
@@ -92,7 +94,7 @@ class GroupTally:
             self._failures[f"{job.status.value}: {job.reason or 'no reason recorded'}"] += 1
 
     def add(self, job: JobRow, read: ScoredTurn) -> None:
-        """A committed turn and its scores."""
+        """Adds a committed turn and its scores."""
         turn = read.turn
         self._turns += 1
         self._expected += 1
@@ -116,7 +118,7 @@ class GroupTally:
             tally.add(key, score)
 
     def miss(self, job: JobRow, lines: Iterable[str]) -> None:
-        """A turn that is not there, with the names of the scores it would have had."""
+        """Counts a missing turn, with the names of the scores it would have had."""
         self._expected += 1
         self._missing += job.finished
         for line in lines:
@@ -124,7 +126,7 @@ class GroupTally:
             self.metrics.setdefault(name, MetricTally(name)).miss((job.sequence, job.repeat), job.missing_reason)
 
     def merge(self, other: GroupTally) -> None:
-        """Adds a group of other jobs: cheaper than adding each turn to every group it belongs to."""
+        """Adds a group of other jobs; cheaper than adding each turn to every group it belongs to."""
         self._jobs.update(other._jobs)
         self._ends.update(other._ends)
         self._failures.update(other._failures)

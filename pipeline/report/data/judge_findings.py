@@ -1,4 +1,4 @@
-"""How what a report says of its judges comes about, and what follows for the ranking. Pure."""
+"""Works out what a report says of its judges, and what follows for the ranking. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nightjar.pipeline.transcripts import JobRow
 
 
 def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
-    """The report with what is to be said of its judges; scores of a judge that failed its check rank nothing."""
+    """The report with its section on judges; scores of a judge that failed its check rank nothing."""
     if bench.rubric is None and not bench.checkups:
         return report
     judging = judging_report(bench, report.jobs)
@@ -42,7 +42,7 @@ def barred(ranking: Ranking, reason: str) -> Ranking:
 
 
 def unlike(one: RunReport, two: RunReport) -> str | None:
-    """Why the judges' scores of two reports cannot be compared; None where they can."""
+    """Why the judges' scores of two reports cannot be compared; None if they can."""
     first, second = one.judging, two.judging
     if first is second or first is None or second is None or None in (first.rubric, second.rubric):
         return None
@@ -104,7 +104,7 @@ def _judge(name: str, bench: JudgeResults, jobs: Sequence[JobRow], checked: Chec
 def _points(
     name: str, bench: JudgeResults, rubric: Rubric, jobs: Sequence[JobRow]
 ) -> Iterator[tuple[float | None, str]]:
-    """One judge's composite of every text that it was to judge, and why there is none."""
+    """One judge's composite for each text it was to judge, or None with the reason."""
     for job in jobs:
         if name not in bench.panel.seats(job.model) or not job.turns:
             continue
@@ -119,7 +119,7 @@ def _points(
 
 
 def _compared(name: str, result: PairResult, rubric: Rubric) -> tuple[float | None, str]:
-    """One judge's composite of a pair, and why there is none."""
+    """One judge's composite for a pair, or None with the reason."""
     why = next(
         (
             why
@@ -139,7 +139,7 @@ def _flips(name: str, results: Sequence[PairResult]) -> Flips:
 
 
 def _agreement(rubric: Rubric, bench: JudgeResults) -> Iterator[Agreement]:
-    """By each criterion on its own level, then by the composite."""
+    """Agreement by each criterion at its own level of measurement, then by the composite."""
     pairwise = rubric.method is Method.PAIRWISE
     level = Level.NOMINAL if pairwise else Level.ORDINAL
     for criterion in rubric.criteria:

@@ -18,13 +18,13 @@ class Flips:
     """What the order of two replies did to one judge's choices, criterion by criterion."""
 
     compared: int
-    """Choices that were made in both orders."""
+    """Choices made in both orders."""
     flipped: int
-    """Of those, answers that changed with the order; each is a tie."""
+    """Of those, the ones that changed with the order; each counts as a tie."""
     sided: int
-    """Single choices that were no tie."""
+    """Single choices that were not a tie."""
     first: int
-    """Of those, for what stood first."""
+    """Of those, the ones for the reply shown first."""
 
     @property
     def rate(self) -> float | None:
@@ -37,19 +37,21 @@ class Flips:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeReport:
+    """One judge: how much it judged, its mean, and its check."""
+
     name: str
     file: str | None
-    """Digest of its file, where it is known."""
+    """Digest of its file, if known."""
     own: tuple[str, ...]
-    """Models whose replies it was not asked about."""
+    """Models whose replies it was not asked about because they are its own."""
     asked: int
-    """Texts, or pairs of them, that it was to judge."""
+    """Texts, or pairs of texts, it was to judge."""
     judged: int
-    """Of those, with a verdict by every criterion."""
+    """Of those, the ones with a verdict by every criterion."""
     missing: Mapping[str, int]
-    """Why the others have none -> how often."""
+    """Why the others have no verdict -> count."""
     mean: float | None
-    """Of its points over texts; None with pairs."""
+    """Mean of its points over texts; None for pairs."""
     flips: Flips | None
     checkup: Checkup | None
 
@@ -62,12 +64,12 @@ class Agreement:
     level: Level
     alpha: float | None
     units: int
-    """Texts or pairs with verdicts of at least two judges."""
+    """Texts or pairs with verdicts from at least two judges."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictRow:
-    """One judge on one text or pair by one criterion. `value`: points, or the share won of a pair."""
+    """One judge's verdict on a text or pair by one criterion. `value`: points, or the share of the pair won."""
 
     job: str
     other: str | None
@@ -82,7 +84,7 @@ class VerdictRow:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingReport:
-    """`rubric` is None for a run whose judges were only checked."""
+    """What the report says of the judges. `rubric` is None for a run whose judges were only checked."""
 
     rubric: Rubric | None
     prompt_digest: str | None
@@ -97,7 +99,7 @@ class JudgingReport:
 
     @property
     def blind(self) -> tuple[Checkup, ...]:
-        """Checks of this run's judges, by its rubric, that found one unable: their scores rank nothing."""
+        """Failed checks of this run's judges with its rubric; these judges' scores rank nothing."""
         checkups = (judge.checkup for judge in self.judges)
         return tuple(
             checkup

@@ -19,9 +19,9 @@ FLAGS = {
     "error": "a scorer failed",
     "dropped": "turns left out",
 }
-"""What a transcript may be marked with, and how the filter names it."""
+"""Flag of a transcript -> its label in the filter."""
 TOKENS, SECONDS = "reply tokens", "seconds"
-"""What transcripts can be sorted by beside the metrics."""
+"""What transcripts can be sorted by besides the metrics."""
 
 
 def show(
@@ -34,7 +34,10 @@ def show(
     sort: str | None = None,
     find: str | None = None,
 ) -> str:
-    """The address, without "#", of the transcripts that fit all that is given; `repeat` from 0, `sort`: worst first."""
+    """The address, without "#", of the transcripts that match every argument given.
+
+    `repeat` counts from 0; `sort` puts the worst first.
+    """
     facets = {
         "model": model,
         "tag": tag,

@@ -1,4 +1,4 @@
-"""A metric: scores of many turns brought to one number, its doubt and what is missing. Pure.
+"""A metric: the scores of many turns reduced to one number, with its uncertainty and what is missing. Pure.
 
 The unit of analysis is the sequence: turns are reduced first, then repeats, and only then sequences are averaged.
 """
@@ -13,20 +13,20 @@ from nightjar.pipeline.statistics.intervals import Interval, mean, share_interva
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """`mean` over sequences; None where no sequence has a value, and then `reason` says why."""
+    """`mean` is over sequences; None if no sequence has a value, and then `reason` says why."""
 
     name: str
     mean: float | None
     n: int
     """Sequences with a value."""
     stderr: float | None
-    """Standard error of the mean over sequences; None under two sequences."""
+    """Standard error of the mean over sequences; None with fewer than two sequences."""
     interval: Interval | None
-    """95 % interval of the mean over sequences; None under five sequences."""
+    """95 % interval of the mean over sequences; None with fewer than five sequences."""
     values: int
     """Turns with a value."""
     worst: int
-    """Of those, model failures counted at the scale's worst."""
+    """Of those, model failures, which count as the scale's worst value."""
     unscored: int
     failed: int
     """Turns whose scorer raised."""
@@ -36,7 +36,7 @@ class Metric:
 
 
 class MetricTally:
-    """Gathers one metric of one group, turn by turn."""
+    """Accumulates one metric of one group, turn by turn."""
 
     __slots__ = (
         "_cells",
@@ -60,7 +60,7 @@ class MetricTally:
         self.missing_reason: str | None = None
 
     def add(self, key: tuple[str, int], score: Score) -> None:
-        """`key`: sequence and repeat."""
+        """Adds the score of a turn; `key` is (sequence, repeat)."""
         if score.value is None:
             if score.state is ScoreState.FAILED:
                 self.failed += 1
@@ -79,7 +79,7 @@ class MetricTally:
             cell[1] += 1
 
     def merge(self, other: MetricTally) -> None:
-        """Adds what another tally gathered of other turns."""
+        """Adds another tally of other turns."""
         self.values += other.values
         self.worst += other.worst
         self.unscored += other.unscored
@@ -97,7 +97,7 @@ class MetricTally:
                 cell[1] += count
 
     def miss(self, key: tuple[str, int], reason: str) -> None:
-        """A turn that was not generated."""
+        """Counts a turn that was not generated."""
         self.missing += 1
         self._incomplete.add(key)
         self.missing_reason = self.missing_reason or reason
@@ -110,7 +110,7 @@ class MetricTally:
         return {sequence: sum(means) / len(means) for sequence, means in repeats.items()}
 
     def repeats(self) -> dict[str, list[float]]:
-        """Sequence -> the mean over turns of each of its repeats; those of which something is missing are left out."""
+        """Sequence -> the mean over turns of each of its complete repeats."""
         repeats: dict[str, list[float]] = {}
         for key, (total, count) in self._cells.items():
             if key not in self._incomplete:

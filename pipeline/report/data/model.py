@@ -13,7 +13,7 @@ from nightjar.pipeline.report.data.spread import Detail
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFacts:
-    """What a worker process measured of itself, since it started; None where it cannot be measured."""
+    """What a worker process measured about itself since it started; None if it cannot be measured."""
 
     id: str
     device: str
@@ -25,7 +25,7 @@ class WorkerFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """A model of the run, as the collector read it."""
+    """A model of the run as the collector read it."""
 
     name: str
     digest: str | None
@@ -36,7 +36,7 @@ class ModelInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a model took. `reasons` says of every None why it is one."""
+    """What a model used. `reasons` explains each None."""
 
     load_s: float | None
     process_peak_bytes: int | None
@@ -49,7 +49,7 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterUse:
-    """One value of a parameter, where it came from, and for how many turns."""
+    """One value of a parameter, where it came from, and how many turns used it."""
 
     value: Any
     source: str
@@ -69,7 +69,7 @@ class ModelReport:
     resources: Resources
     parameters: Mapping[str, tuple[ParameterUse, ...]]
     details: Mapping[str, Detail] = field(default_factory=dict)
-    """By metric: how its sequences spread and what its repeats say."""
+    """Metric -> how its sequences spread and what its repeats say."""
 
     @property
     def name(self) -> str:

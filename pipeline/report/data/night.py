@@ -1,4 +1,4 @@
-"""One night of a suite, small enough to be kept for ever: each model's numbers, and what they hang on. Pure."""
+"""One night of a suite, small enough to keep forever: each model's numbers and what they depend on. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 
 VERSION = 1
-"""Of the form; a night of another is made anew from its run."""
+"""Version of the stored form; a night of another version is made again from its run."""
 
 
 class Plain(BaseModel):
@@ -22,7 +22,7 @@ class Plain(BaseModel):
 
 
 class NightMetric(Plain):
-    """`mean` over `n` sequences with its 95 % interval; None where there is none."""
+    """`mean` over `n` sequences with its 95 % interval; None where there is no value."""
 
     mean: float | None
     n: int
@@ -43,7 +43,7 @@ class NightScale(Plain):
 
 
 class NightModel(Plain):
-    """A model on one night. Speeds in tokens per second, by the probe where there was one."""
+    """A model on one night. Speeds are in tokens per second, from the probe if one ran."""
 
     name: str
     turns: int
@@ -53,10 +53,10 @@ class NightModel(Plain):
     degenerate: int
     metrics: dict[str, NightMetric]
     decode_tokens_per_s: float | None = None
-    """The probe's: one conversation, fixed work."""
+    """From the probe: one conversation, fixed work."""
     prefill_tokens_per_s: float | None = None
     run_tokens_per_s: float | None = None
-    """Of the run: all reply tokens over the busy time."""
+    """From the run: all reply tokens over the busy time."""
     first_token_s: float | None = None
     process_peak_bytes: int | None = None
     gpu_peak_bytes: int | None = None
@@ -82,7 +82,7 @@ class Night(Plain):
 
 
 def night_of(report: RunReport) -> Night:
-    """What is kept of a report."""
+    """The part of a report that is kept."""
     run = report.provenance
     return Night(
         run=run.id,

@@ -18,7 +18,7 @@ from nightjar.pipeline.transcripts import JobRow
 def notices(
     provenance: Provenance, models: Sequence[ModelReport], jobs: Sequence[JobRow], differences: Sequence[Difference]
 ) -> tuple[Notice, ...]:
-    """In order of weight; unlike sampling is always the first line."""
+    """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
     lines += [line for model in models for line in (_failed(model), _missing(model), _empty(model))]
     lines.append(_repeated(provenance, models))
@@ -26,7 +26,7 @@ def notices(
 
 
 def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
-    """The report with its gates told: what failed as warnings, the rest in one line."""
+    """The report with notices on its gates: a warning for each that failed, one line for the rest."""
     if verdict is None:
         return report
     added = [Notice(level="warning", text=sentence) for sentence in verdict.reasons()]

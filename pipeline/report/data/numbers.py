@@ -1,4 +1,4 @@
-"""Numbers for people: few digits, units, and a dash for what is not there. Pure."""
+"""Numbers formatted for people: few digits, units, and a dash for a missing value. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nightjar.pipeline.statistics.intervals import Interval
 
 ABSENT = "\u2013"
 TO = "\u2060\u2013\u2060"
-"""Between the ends of an interval: a dash where no line breaks."""
+"""Joins the ends of an interval: a dash at which no line breaks."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -44,7 +44,7 @@ def seconds(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """With its sign, two decimals."""
+    """Two decimals, always with a sign."""
     return f"{value:+.2f}".replace("-", "\u2212")
 
 
@@ -54,7 +54,7 @@ def p_value(value: float) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes in powers of 1024."""
+    """A number of bytes with its unit, in powers of 1024."""
     if value is None:
         return ABSENT
     amount, unit = float(value), "B"
@@ -76,7 +76,7 @@ def metric_value(value: float | None, scale: Scale) -> str:
 
 
 def interval(value: Interval | None, scale: Scale) -> str:
-    """Its ends; nothing where there is none."""
+    """The two ends; an empty text if there is no interval."""
     if value is None:
         return ""
     if scale.unit in ("pass", "share"):
@@ -85,7 +85,7 @@ def interval(value: Interval | None, scale: Scale) -> str:
 
 
 def metric_title(value: Metric) -> str:
-    """What stands beside every mean: n, unscored, failed, and why there is no number."""
+    """The explanation beside a mean: n, counts of unscored and failed turns, and why there is no number."""
     parts = [f"{value.n} sequences, {value.values} turns"]
     for count, word in ((value.worst, "counted as worst"), (value.unscored, "unscored"), (value.failed, "failed")):
         parts += [f"{count} {word}"] if count else []

@@ -17,6 +17,8 @@ from nightjar.pipeline.statistics.preference import Strength, WinRate, bradley_t
 
 
 class PairDifference(StrEnum):
+    """What can be said of the first model of a pair: better, worse, or no significant difference."""
+
     BETTER = "better"
     WORSE = "worse"
     CANNOT_TELL = "can't tell"
@@ -24,23 +26,23 @@ class PairDifference(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """`first` against `second`, in numbers of which more is better."""
+    """`first` compared with `second`, in values of which more is better."""
 
     first: str
     second: str
     paired: Paired
     p_adjusted: float | None
-    """Holm over all pairs."""
+    """Adjusted over all pairs (Holm)."""
     verdict: PairDifference
     detectable: float | None
-    """The smallest difference that these sequences would show with power 0.8."""
+    """The smallest difference these sequences would detect with power 0.8."""
     needed: int | None
-    """Sequences that would show the difference seen; None where the verdict is clear or none would do."""
+    """How many sequences would show the difference seen; None if the verdict is clear or no number would do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """A model's place. `rank` is 1 + the number of models that are better beyond doubt; equal ranks are a group."""
+    """A model's place. `rank` is 1 + the number of significantly better models; models of equal rank form a group."""
 
     model: str
     rank: int | None
@@ -49,22 +51,24 @@ class Rank:
     mean: float | None
     """Over the sequences complete for every ranked model."""
     to_worst: float | None
-    """Over all sequences, what is missing counted as worst."""
+    """Mean over all sequences with missing values counted as the worst."""
     to_best: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
+    """Models ranked by one metric, with every pair compared."""
+
     metric: str
     sequences: int
-    """Complete for every ranked model."""
+    """Number of sequences complete for every ranked model."""
     places: tuple[Rank, ...]
-    """Best first; those without a rank last."""
+    """Best first; models without a rank last."""
     pairs: tuple[Pair, ...]
     win_rates: tuple[WinRate, ...] = ()
-    """Of the same pairs over the same sequences."""
+    """For the same pairs over the same sequences."""
     strengths: tuple[Strength, ...] = ()
-    """Bradley-Terry, strongest first; of the ranked models."""
+    """Bradley-Terry strengths of the ranked models, strongest first."""
 
     @property
     def leaders(self) -> tuple[Rank, ...]:
@@ -72,7 +76,7 @@ class Ranking:
 
 
 def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking | None:
-    """None for a measure, whose ends mean nothing."""
+    """The ranking by a metric; None for a measure, which has no better end."""
     if scale.worst is None:
         return None
     every = [series_of(model, metric, scale) for model in models]
@@ -96,7 +100,7 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
 
 
 def unranked(series: Series) -> str | None:
-    """Why a series gets no rank."""
+    """Why a series gets no rank; None if it gets one."""
     if not series.values:
         return "no value"
     if series.missing_share > MISSING_LIMIT:
@@ -115,7 +119,7 @@ def compare_all(better: dict[str, dict[str, float]]) -> tuple[Pair, ...]:
 
 
 def judged(first: str, second: str, paired: Paired, p: float | None, differences: Sequence[float]) -> Pair:
-    """A verdict from an adjusted p-value; in doubt, how many sequences would settle it."""
+    """The verdict from an adjusted p-value; if it is unclear, also how many sequences would settle it."""
     clear = p is not None and p < ALPHA
     return Pair(
         first=first,
@@ -129,7 +133,7 @@ def judged(first: str, second: str, paired: Paired, p: float | None, differences
 
 
 def verdict_of(paired: Paired, p: float | None) -> PairDifference:
-    """What an adjusted p-value allows to say."""
+    """The verdict that an adjusted p-value supports."""
     if p is None or p >= ALPHA or not paired.difference:
         return PairDifference.CANNOT_TELL
     return PairDifference.BETTER if paired.difference > 0 else PairDifference.WORSE

@@ -1,4 +1,4 @@
-"""What a model took of its machine: load time, memory, GPU. Pure."""
+"""What a model used of its machine: load time, memory, GPU. Pure."""
 
 from __future__ import annotations
 

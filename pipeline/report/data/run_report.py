@@ -19,12 +19,12 @@ from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
 
 SCHEMA_VERSION = "1.0"
-"""Of the JSON report, docs/report.schema.json: the first number changes when a key is renamed or removed."""
+"""Of the JSON report (docs/report.schema.json); the first number changes when a key is renamed or removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What a run was: enough to say what the numbers are numbers of."""
+    """What a run was: enough to say what its numbers describe."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class Provenance:
 
     @property
     def rubric_digest(self) -> str | None:
-        """Of the rubric that the judges go by; None without judges."""
+        """Digest of the judges' rubric; None without judges."""
         return digest("rubric", dict(self.rubric)) if self.rubric is not None and self.judges else None
 
     @property
@@ -62,20 +62,22 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """A line the reader must not miss."""
+    """A statement at the head of the report that the reader must not miss."""
 
     level: Literal["warning", "info"]
     text: str
     topic: Literal["run", "failure"] = "run"
-    """The page tells of failures in a place of their own."""
+    """Notices on failures have a place of their own on the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
+    """A run's report; jobs carry their transcripts and scores."""
+
     provenance: Provenance
     generated_at: datetime
     generated_by: str
-    """Nightjar's version that made the report."""
+    """The version of Nightjar that made the report."""
     notices: tuple[Notice, ...]
     models: tuple[ModelReport, ...]
     sequences: tuple[PromptSequence, ...]
@@ -83,26 +85,26 @@ class RunReport:
     jobs: tuple[JobRow, ...]
     """In the run's order."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
-    """Of every metric there can be, in the order they are shown."""
+    """The scale of every possible metric, in display order."""
     ranking: Ranking | None = None
-    """By the headline metric; None where none has a better end."""
+    """By the headline metric; None if it has no better end."""
     verdict: GateVerdict | None = None
-    """Of the run's gates, at its end."""
+    """The result of the run's gates at its end."""
     judging: JudgingReport | None = None
-    """None where no judge was asked anything."""
+    """None if no judge was asked anything."""
     changes: Changes | None = None
-    """Since the baseline; None without one."""
+    """Changes since the baseline; None without a baseline."""
     reference: str | None = None
-    """The model that the others' results by tag are held against; None: the first."""
+    """The model that the others are compared with by tag; None means the first."""
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """In order of first appearance."""
+        """All tags of the sequences, in order of first appearance."""
         return tuple(dict.fromkeys(tag for sequence in self.sequences for tag in sequence.tags))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that occur, in the order they are shown."""
+        """Names of the metrics that occur, in display order."""
         return occurring(self.models, self.scales)
 
     @property
@@ -115,9 +117,9 @@ class RunReport:
         return tuple(name for name in self.metrics if self.scales[name].worst is not None)
 
     def leading_metrics(self, most: int) -> tuple[str, ...]:
-        """What a short table shows: the headline, the judges' composite and the share of checks, then the others.
+        """The metrics for a short table: the headline, the judges' composite and the share of checks, then the others.
 
-        Where nothing has a better end, the measures.
+        If no metric has a better end, the measures.
         """
         quality = self.quality_metrics() or self.metrics
         first = [name for name in (self.headline, "judge", "checks") if name in quality]

@@ -1,18 +1,18 @@
-"""Making texts of models harmless for what will read them. Pure."""
+"""Makes texts written by models safe for the programs that will read them. Pure."""
 
 from __future__ import annotations
 
 import re
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""C0 but tab and newline, C1, and marks that turn the direction of text."""
+"""C0 except tab and newline, C1, and marks that change the direction of text."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~])")
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
-"""A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection)."""
+"""A spreadsheet treats a cell that begins with one of these as a formula (OWASP, CSV injection)."""
 
 
 def visible(text: str) -> str:
-    """Control characters and direction marks as [U+001B]; tab and newline stay, CR LF becomes a newline."""
+    """The text with control characters and direction marks written as [U+001B]; tab and newline stay."""
     return _CONTROLS.sub(_named, text.replace("\r\n", "\n"))
 
 
@@ -28,7 +28,7 @@ def markdown(text: str) -> str:
 
 
 def slug(name: str, digest: str) -> str:
-    """A file name for a run: its name where that is harmless, else cleaned, with the start of its id."""
+    """A file name for a run: its name if that is safe, else a cleaned name with the start of the digest."""
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:100]
     return clean if clean and clean == name else f"{clean or 'run'}-{digest[:8]}"
 

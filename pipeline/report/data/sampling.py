@@ -14,15 +14,15 @@ from nightjar.pipeline.transcripts import JobRow
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A parameter that models were given differently for the same turn; one example of it."""
+    """A parameter whose value differed between models for the same turn, with one example."""
 
     parameter: str
     values: Mapping[str, Any]
-    """Model -> its value, at the first turn where they differ."""
+    """Model -> its value at the first turn where they differ."""
 
 
 def parameter_uses(jobs: Iterable[JobRow]) -> Mapping[str, tuple[ParameterUse, ...]]:
-    """Parameter -> the values it had, most used first."""
+    """Parameter -> its values, most used first."""
     sets: Counter[tuple[int, int]] = Counter()
     seen: dict[tuple[int, int], tuple[Mapping[str, Any], Mapping[str, str]]] = {}
     for job in jobs:

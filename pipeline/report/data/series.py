@@ -1,4 +1,4 @@
-"""One value per sequence of a model and a metric, and what is missing of it. Pure."""
+"""One value per sequence for a model and a metric, and what is missing. Pure."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.scores import Direction, Scale
 
 MISSING_LIMIT = 0.05
-"""A model with a larger share missing gets no rank."""
+"""A model with a larger missing share gets no rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """`values` by sequence, in the scale's own numbers."""
+    """A model's values of a metric by sequence, in the scale's own unit."""
 
     model: str
     metric: str
     scale: Scale
     values: Mapping[str, float]
     complete: frozenset[str]
-    """Sequences of which nothing is missing."""
+    """Sequences with nothing missing."""
     missing_share: float
     """Share of the scores that should be there and are not (not generated, unscored, failed), or of the model's
     turns, whichever is larger."""
     to_worst: float | None
-    """The mean if everything missing were the scale's worst; None for a measure, or of nothing."""
+    """The mean if every missing value were the scale's worst; None for a measure or if there are no values."""
     to_best: float | None
 
     def better(self) -> dict[str, float]:
-        """The values so turned that more is better."""
+        """The values, negated where less is better, so that more is better."""
         sign = -1.0 if self.scale.direction is Direction.LOWER else 1.0
         return {sequence: sign * value for sequence, value in self.values.items()}
 
 
 def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, str] | None = None) -> Series:
-    """The series of a model; `keys` renames sequences (to their digests, say)."""
+    """A model's series; `keys` renames sequences, for example to their digests."""
     values: dict[str, float] = {}
     complete: set[str] = set()
     there = lost = 0
@@ -71,13 +71,13 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
 
 
 def missing_turns(model: ModelReport) -> float:
-    """Share of the expected turns of ended jobs that are not there."""
+    """Share of the expected turns that ended jobs never produced."""
     counts = model.total.counts
     return counts.turns_missing / counts.turns_expected if counts.turns_expected else 0.0
 
 
 def _filled(group: Group, metric: str, value: float | None) -> float:
-    """A sequence's mean with `value` in the place of everything missing."""
+    """A sequence's mean with `value` in place of everything missing."""
     scored = group.metrics[metric]
     gone = scored.missing + scored.unscored + scored.failed
     total = scored.values + gone

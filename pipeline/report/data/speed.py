@@ -16,14 +16,14 @@ from nightjar.pipeline.transcripts import TurnRow
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Seconds and tokens per second. None where nothing was measured."""
+    """Seconds, and tokens per second; None if nothing was measured."""
 
     prefill_tokens_per_s: float | None
     """Prompt tokens computed (not reused) over the time spent computing them."""
     decode_tokens_per_s: float | None
     """One conversation's own rate: tokens after the first, over the time from first to last."""
     total_tokens_per_s: float | None
-    """All reply tokens over the time in which at least one reply was being made."""
+    """All reply tokens over the time in which at least one reply was being generated."""
     busy_s: float | None
     first_token_p50_s: float | None
     first_token_p95_s: float | None
@@ -34,7 +34,7 @@ class Speed:
 
 
 class SpeedTally:
-    """Gathers timings turn by turn; `speed()` sums them up."""
+    """Accumulates timings turn by turn; `speed()` sums them up."""
 
     def __init__(self) -> None:
         self._prefill_tokens = self._decode_tokens = self._reply_tokens = 0
@@ -43,7 +43,7 @@ class SpeedTally:
         self._starts, self._ends = array("d"), array("d")
 
     def add(self, turn: TurnRow, ended_at: float) -> None:
-        """`ended_at`: POSIX seconds at which the turn was committed."""
+        """Adds a turn; `ended_at` is when it was committed, in POSIX seconds."""
         if turn.prefill_s > 0:
             self._prefill_tokens += turn.prompt_tokens - turn.reused_tokens
             self._prefill_s += turn.prefill_s
@@ -59,7 +59,7 @@ class SpeedTally:
         self._ends.append(ended_at)
 
     def merge(self, other: SpeedTally) -> None:
-        """Adds what another tally gathered of other turns."""
+        """Adds another tally of other turns."""
         self._prefill_tokens += other._prefill_tokens
         self._decode_tokens += other._decode_tokens
         self._reply_tokens += other._reply_tokens

@@ -1,4 +1,4 @@
-"""What one mean hides: how sequences spread, and what repeats say. Pure."""
+"""What a mean hides: how sequences spread, and what repeats say. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUANTILES = (0, 10, 25, 50, 75, 90, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class Reduced:
-    """Repeats brought to one number per sequence by a reducer other than the mean, then averaged over sequences."""
+    """Repeats reduced to one number per sequence by something other than the mean, then averaged over sequences."""
 
     mean: float
     n: int
@@ -31,10 +31,10 @@ class Reduced:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """What a metric's repeats say; a repeat of which something is missing is left out."""
+    """What a metric's repeats say; incomplete repeats are left out."""
 
     most: int
-    """Repeats of the sequence that has most."""
+    """The largest number of repeats of any sequence."""
     median: Reduced
     best: Reduced | None
     """The best repeat of each sequence; None for a measure."""
@@ -47,19 +47,19 @@ class Repeats:
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """A model's metric, by sequences and repeats."""
+    """A model's metric in detail, by sequences and repeats."""
 
     name: str
     quantiles: Mapping[int, float]
-    """QUANTILES of the sequences' values; 0 and 100 are the least and the most."""
+    """QUANTILES of the sequences' values; 0 and 100 are the minimum and the maximum."""
     median_interval: Interval | None
-    """Of the median over sequences: seeded cluster bootstrap, from ten sequences; None for a measure."""
+    """Interval of the median over sequences: seeded cluster bootstrap, from ten sequences; None for a measure."""
     repeats: Repeats | None
     """None with one repeat."""
 
 
 def detail(name: str, means: Mapping[str, float], repeats: Mapping[str, Sequence[float]], scale: Scale) -> Detail:
-    """`means`: one value a sequence; `repeats`: sequence -> the values of its complete repeats."""
+    """`means`: sequence -> its value; `repeats`: sequence -> the values of its complete repeats."""
     values = list(means.values())
     quantiles = {percent: percentile(values, percent) for percent in QUANTILES}
     judged = scale.direction is not Direction.NONE
@@ -95,14 +95,14 @@ def _by_k(
     estimate: Callable[[int, int, int], float | None],
     scale: Scale,
 ) -> Mapping[int, Reduced]:
-    """The estimate for every k that at least one sequence has repeats for."""
+    """The estimate for every k for which at least one sequence has enough repeats."""
     passed = [(sum(value == scale.best for value in group), len(group)) for group in groups]
     shares_by_k = {k: [share for share in (estimate(c, n, k) for c, n in passed) if share is not None] for k in by_k}
     return MappingProxyType({k: _reduced(shares, scale) for k, shares in shares_by_k.items() if shares})
 
 
 def _reduced(values: Sequence[float], scale: Scale) -> Reduced:
-    """Of at least one sequence."""
+    """The mean and its interval; `values` holds at least one value."""
     centre = mean(values)
     assert centre is not None
     interval = share_interval(values, len(values)) if scale.is_share else t_interval(values)

@@ -10,14 +10,14 @@ from nightjar.pipeline.report.data.fingerprints import changed
 from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel, NightScale, Plain
 
 SCHEMA_VERSION = "1.0"
-"""Of docs/trend.schema.json: the first number changes when a key is renamed or removed."""
+"""Of docs/trend.schema.json; the first number changes when a key is renamed or removed."""
 
 
 class TrendMark(Plain):
-    """From this night on something is not what it was; `model` is None for what concerns the whole run."""
+    """Something changed with this night; `model` is None for a change to the whole run."""
 
     number: int
-    """As the charts and the table of nights show it: all marks of one night share it."""
+    """The number in the charts and the table of nights; all marks of one night share it."""
     run: str
     night: str
     """The run's name."""
@@ -49,7 +49,7 @@ class Trend(Plain):
 
     @property
     def scales(self) -> dict[str, NightScale]:
-        """Of every metric, the newest night's first."""
+        """The scale of every metric, those of the newest night first."""
         scales: dict[str, NightScale] = {}
         for night in reversed(self.nights):
             for name, scale in night.scales.items():
@@ -61,13 +61,13 @@ class Trend(Plain):
         return self.nights[-1].headline if self.nights else None
 
     def metrics(self) -> list[str]:
-        """Those with a better end, the headline first; the measures after them."""
+        """The metrics with a better end, headline first, then the measures."""
         scales = self.scales
         return sorted(scales, key=lambda name: (name != self.headline, scales[name].direction == "none"))
 
 
 def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -> Trend:
-    """Of nights that come oldest first."""
+    """The trend of `nights`, which come oldest first."""
     marks: list[TrendMark] = []
     number = 0
     for at, night in enumerate(nights):
@@ -93,13 +93,13 @@ def model_of(night: Night, name: str) -> NightModel | None:
 
 
 def night_metric(night: Night, model: str, metric: str) -> NightMetric | None:
-    """None where the model took no part, or has no such metric."""
+    """None if the model took no part or has no such metric."""
     model_night = model_of(night, model)
     return model_night.metrics.get(metric) if model_night is not None else None
 
 
 def _marks(night: Night, before: Sequence[Night]) -> Iterator[tuple[str | None, Fingerprint]]:
-    """What differs from the night before; of a model, from the last night that it took part in."""
+    """What differs from the night before; for a model, from the last night it took part in."""
     if before:
         yield from ((None, mark) for mark in changed(before[-1].marks, night.marks))
     for model in night.models:

@@ -1,1 +1,1 @@
-"""The report as JSON, CSV and Markdown, and the files it is written to."""
+"""The report as JSON, CSV and Markdown, and how its files are written."""

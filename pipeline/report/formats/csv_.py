@@ -1,4 +1,4 @@
-"""The report as CSV: one row per turn, those that are missing included. Pure."""
+"""The report as CSV: one row per turn, including missing turns. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORIGINS = (
     "run.id run.seed nightjar.version suite.digest prompts.digest rubric.digest model.digest model.file "
     "model.template_digest llama.cpp device"
 ).split()
-"""Of `provenance.flat`; `parameters` joins the model's."""
+"""Keys of `provenance.flat`; the column `parameters` joins the model's parameters."""
 
 Cell = str | int | float | None
 
@@ -31,8 +31,8 @@ Cell = str | int | float | None
 def render_csv(report: RunReport) -> Iterator[str]:
     """Rows as text, header first; RFC 4180, UTF-8.
 
-    Columns `score.NAME` follow, `reason.NAME` where a scorer gave reasons, `answer.NAME` where several judged,
-    `missing`: why the turn is not there, and `from.NAME`: where the row comes from.
+    After COLUMNS come `score.NAME`, `reason.NAME` for scorers that gave reasons, `answer.NAME` if several judged,
+    `missing` (why the turn is missing) and `from.NAME` (the row's provenance).
     """
     names, reasoned = _names(report)
     parts = answer_columns(report)
@@ -59,7 +59,7 @@ def _origin(report: RunReport, model: ModelReport) -> list[Cell]:
 
 
 def _names(report: RunReport) -> tuple[list[str], list[str]]:
-    """Names of all scores, and of those that have a reason somewhere."""
+    """Names of all scores, and of those that have a reason in at least one turn."""
     names: dict[str, bool] = {}
     for turn in (turn for job in report.jobs for turn in job.turns):
         for name, score in turn.scores.items():

@@ -1,4 +1,4 @@
-"""Writes a report's files: all of them or none, never half of one."""
+"""Writes a report's files: all of them or none, and never part of a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from nightjar.config.errors import OutputError
 
 File = tuple[str, Iterable[str | bytes]]
-"""A path below the reports folder, and what is in the file."""
+"""A path below the reports folder, and the file's content in pieces."""
 
 
 def check_folder(folder: Path) -> None:
-    """Raises OutputError when reports cannot be written to the folder; makes it where it is missing."""
+    """Creates the folder if it is missing. Raises OutputError if reports cannot be written to it."""
     probe = folder / f".nightjar-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write_files(files: Iterable[File], folder: Path) -> list[Path]:
-    """Writes files below a folder; their paths, in that order. Raises OutputError; then no file has changed."""
+    """Writes files below a folder and returns their paths in order. If it raises OutputError, no file has changed."""
     paths: list[Path] = []
     drafts: list[Path] = []
     try:

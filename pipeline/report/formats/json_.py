@@ -19,7 +19,7 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 
 def render_json(report: RunReport) -> Iterator[str]:
-    """The document in pieces: its head, then the jobs one by one. ASCII only, so that no terminal is steered by it."""
+    """The document in pieces: its head, then the jobs one by one. ASCII only, so that it cannot control a terminal."""
     sets = _ParameterSets()
     for turn in (turn for job in report.jobs for turn in job.turns):
         sets.number(turn)
@@ -32,7 +32,7 @@ def render_json(report: RunReport) -> Iterator[str]:
 
 
 class _ParameterSets:
-    """The different sets of generation parameters, each written once; turns refer to them by number."""
+    """The distinct sets of generation parameters, each written once; turns refer to them by number."""
 
     def __init__(self) -> None:
         self.all: list[dict[str, Any]] = []

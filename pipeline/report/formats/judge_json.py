@@ -15,7 +15,7 @@ from nightjar.pipeline.transcripts import TurnRow
 
 
 def judging_json(judging: JudgingReport | None) -> dict[str, Any] | None:
-    """Rubric with its digests, judges, agreement, win rates, and every verdict; None without judges."""
+    """The rubric with its digests, judges, agreement, win rates and every verdict; None without judges."""
     if judging is None:
         return None
     return {
@@ -32,7 +32,7 @@ def judging_json(judging: JudgingReport | None) -> dict[str, Any] | None:
 
 
 def checkup_json(checkup: Checkup) -> dict[str, Any]:
-    """What a check found of one judge."""
+    """The result of checking one judge."""
     return {
         "judge": checkup.judge,
         "rubric": checkup.rubric,
@@ -43,7 +43,7 @@ def checkup_json(checkup: Checkup) -> dict[str, Any]:
 
 
 def answer_columns(report: RunReport) -> list[str]:
-    """Scores of which each judge's or opponent's part is a CSV column of its own: where there are several."""
+    """Scores that get a CSV column with each judge's or opponent's part; none if there is only one."""
     judging = report.judging
     if judging is None or judging.rubric is None:
         return []

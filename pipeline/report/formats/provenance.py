@@ -1,4 +1,4 @@
-"""Where an export's numbers come from, the same in every format. Pure."""
+"""Where the numbers of an export come from, the same in every format. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def provenance(report: RunReport) -> dict[str, Any]:
 
 
 def judging(report: RunReport) -> dict[str, Any] | None:
-    """The judges, and digests of what they were asked and how it counts; None for a run without judges."""
+    """The judges, with digests of their prompts and of the scoring; None for a run without judges."""
     run = report.provenance
     if not run.judges:
         return None
@@ -77,7 +77,7 @@ def model_provenance(model: ModelReport) -> dict[str, Any]:
 
 
 def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
-    """The same for formats that hold names with texts: digests in full, the parameters' most used values."""
+    """Provenance for formats that hold only pairs of texts: full digests, and the most used value of each parameter."""
     run = report.provenance
     facts = model.input.facts
     file = facts.file if facts else None

@@ -1,4 +1,4 @@
-"""The short table of a report, for a terminal and for Markdown. Pure."""
+"""A report's short table, for a terminal and for Markdown. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a suite's trend page: `trend-<suite>.html`, and `.json` where asked for."""
+"""Writes a suite's trend: `trend-<suite>.html` and, if asked for, `.json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("html", "json")
 
 
 def check_trend_formats(formats: Sequence[str]) -> list[str]:
-    """The formats, each once, "html,json" taken apart. Raises UsageError."""
+    """The formats without repetition, with "html,json" split. Raises UsageError for an unknown one."""
     chosen = [part.strip().lower() for given in formats for part in given.split(",")]
     for form in chosen:
         if form not in FORMATS:
@@ -25,7 +25,10 @@ def check_trend_formats(formats: Sequence[str]) -> list[str]:
 
 
 def write_trend(trend: Trend, formats: Sequence[str], folder: Path) -> list[Path]:
-    """The paths. Nights whose reports lie in the folder are linked. Raises OutputError; then no file has changed."""
+    """Writes the files and returns their paths. Nights whose reports are in the folder are linked.
+
+    If it raises OutputError, no file has changed.
+    """
     stem = f"trend-{slug(trend.suite, digest('suite', trend.suite))}"
     return write_files((_file(trend, form, stem, folder) for form in formats), folder)
 

@@ -1,4 +1,4 @@
-"""A run's report as the page that shows it. Pure but for the drawing of charts."""
+"""Builds the page that shows a run's report. Pure, except that charts are drawn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
 START = 180
-"""Characters shown of a reply worth reading."""
+"""How many characters of a reply worth reading are shown."""
 
 
 def build_page(
@@ -52,7 +52,10 @@ def build_page(
     script: tuple[Markup, str],
     transcripts: Markup,
 ) -> Page:
-    """`shown`: ids of the jobs whose transcripts the page has; `style` and `script`: each with its hash."""
+    """The report's page.
+
+    `shown`: ids of the jobs whose transcripts the page has. `style` and `script`: each with its hash.
+    """
     run = report.provenance
     return Page(
         generated_by=report.generated_by,
@@ -91,7 +94,7 @@ def build_page(
 
 
 def build_transcripts(report: RunReport, jobs: Sequence[JobView], *, cut: bool) -> TranscriptsPage:
-    """`cut`: some of the texts are."""
+    """The part of the page with the transcripts; `cut` says that some texts are cut."""
     run, name = report.provenance, f"{slug(report.provenance.name, report.provenance.id)}.json"
     left_out = None
     if len(jobs) < len(report.jobs):

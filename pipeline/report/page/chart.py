@@ -7,32 +7,32 @@ from enum import StrEnum
 
 
 class ChartKind(StrEnum):
-    """What a point says, kind by kind."""
+    """What the fields of a point mean, kind by kind."""
 
     DOTS = "dots"
-    """`x`: a value of category `y`, with its interval `low` to `high`."""
+    """`x` is a value of category `y`, with its interval from `low` to `high`."""
     BARS = "bars"
-    """`x`: a value of category `y`, written at the end of its bar as `shown`."""
+    """`x` is a value of category `y`; `shown` is written at the end of its bar."""
     SPANS = "spans"
-    """From `x` to `high`, of category `y`."""
+    """A span from `x` to `high` in category `y`."""
     SCATTER = "scatter"
-    """`x` and `y` are values; `low` to `high` is the interval of `y`, `size` a third value."""
+    """`x` and `y` are values, `low` to `high` is the interval of `y`, and `size` is a third value."""
     HISTOGRAM = "histogram"
-    """`y`: how many values lie from `low` to `high`; a plot of its own for each series."""
+    """`y` values lie between `low` and `high`; each series has a plot of its own."""
     LINES = "lines"
-    """`y`: a value at step `x`."""
+    """`y` is a value at step `x`."""
     COURSE = "course"
-    """`y`: a value at position `x` in time, in the band `low` to `high`; `Chart.ticks` names the positions."""
+    """`y` is a value at position `x` in time, in a band from `low` to `high`; `Chart.ticks` names the positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
     label: str | None = None
-    """What it measures and its unit; None where the chart's title says it."""
+    """What it measures and its unit; None if the chart's title says so."""
     share: bool = False
     """Its values are shares, to be shown as percentages."""
     low: float | None = None
-    """Where it begins; None: where the values do."""
+    """Where it begins; None means at the smallest value."""
     high: float | None = None
 
 
@@ -60,17 +60,17 @@ class ChartMark:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart: what it shows, what to say to those who do not see it, and its numbers as a table."""
+    """A chart: what it shows, a text alternative, and its numbers as a table."""
 
     id: str
     title: str
     note: str
-    """What is drawn, in one sentence."""
+    """One sentence that says what is drawn."""
     alternative: str
-    """The message in words, with the numbers."""
+    """The text alternative: the chart's message in words, with the numbers."""
     kind: ChartKind
     series: tuple[str, ...]
-    """Names in the order of their colours, also of those without a point."""
+    """Names in the order of their colours, including series without points."""
     x: Axis
     y: Axis
     points: tuple[Point, ...]

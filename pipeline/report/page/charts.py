@@ -9,7 +9,7 @@ from nightjar.pipeline.report.page.speed_charts import latency, speed, tradeoff
 
 
 def charts(report: RunReport) -> tuple[Chart, ...]:
-    """The charts this report has data for."""
+    """The charts that the report has data for."""
     made = (
         *(tradeoff(report), quality_chart(report), distribution(report)),
         *(speed(report), latency(report), length(report)),

@@ -1,4 +1,4 @@
-"""Fitting texts into a page: short ones whole, long ones cut where they must be. Pure."""
+"""Fits texts into a page: short ones whole, long ones cut if necessary. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from markupsafe import escape
 from nightjar.pipeline.report.data.safe import visible
 
 SHORTEST = 240
-"""Characters that every text keeps."""
+"""The number of characters that every text keeps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A text as the page shows it; `left`: characters that are not shown."""
+    """A text as the page shows it; `left` is the number of characters not shown."""
 
     text: str
     left: int = 0
@@ -26,7 +26,7 @@ class Clip:
 
 def clip(text: str, most: int) -> Clip:
     """The text, cut at a space near `most` characters."""
-    if len(text) <= most + SHORTEST // 8:  # not for the sake of a few words
+    if len(text) <= most + SHORTEST // 8:  # cutting a few words is not worth it
         return Clip(text=text)
     end = text.rfind(" ", most - SHORTEST // 8, most)
     shown = text[: end if end > 0 else most]
@@ -34,14 +34,14 @@ def clip(text: str, most: int) -> Clip:
 
 
 def page_bytes(text: str) -> int:
-    """What a text takes in a page: escaped, in UTF-8."""
+    """The size of a text in a page, escaped and in UTF-8."""
     return len(str(escape(visible(text))).encode("utf-8", "backslashreplace"))
 
 
 def longest_that_fits(texts: Iterable[str], room: int) -> int | None:
-    """The largest limit of characters, SHORTEST at least, under which the texts together take at most `room` bytes.
+    """The largest limit of characters per text, at least SHORTEST, with which all texts take at most `room` bytes.
 
-    None where they all fit whole.
+    None if they all fit uncut.
     """
     sizes = [(len(text), page_bytes(text)) for text in texts if text]
     if sum(size for _, size in sizes) <= room:

@@ -1,4 +1,4 @@
-"""The report's tables on doubt: the ranking, pairs of models, strengths, spread, repeats, the baseline. Pure."""
+"""The report's tables on uncertainty: ranking, pairs of models, strengths, spread, repeats, baseline. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nightjar.pipeline.statistics.spread import SMALLEST_BOOTSTRAP
 
 
 def ranking_table(report: RunReport) -> Table:
-    """Models by rank, best first; equal ranks are a group that can't be told apart."""
+    """Models by rank, best first; models of equal rank can't be told apart."""
     ranking = report.ranking
     assert ranking is not None
     at = {model.name: number for number, model in enumerate(report.models)}
@@ -46,7 +46,7 @@ def ranking_table(report: RunReport) -> Table:
 
 
 def pairs_table(report: RunReport) -> Table:
-    """Each pair of ranked models by the headline metric: difference, wins, doubt, verdict, what more would show."""
+    """Each pair of ranked models by the headline metric: difference, wins, p-value, verdict, sequences needed."""
     ranking = report.ranking
     assert ranking is not None
     scale = report.scales[ranking.metric]
@@ -60,7 +60,7 @@ def pairs_table(report: RunReport) -> Table:
 
 
 def spread_table(report: RunReport) -> Table:
-    """How the sequences' values of each metric spread."""
+    """How each metric's values spread over sequences."""
     rows = []
     for name in report.quality_metrics() or report.metrics:
         for at, model in enumerate(report.models):
@@ -78,7 +78,7 @@ def spread_table(report: RunReport) -> Table:
 
 
 def repeats_detail_table(report: RunReport) -> Table:
-    """What repeats say, beside the mean: reducers, and the parts of the variance."""
+    """What repeats say besides the mean: other reducers, and the components of variance."""
     rows = []
     for name in report.quality_metrics() or report.metrics:
         for at, model in enumerate(report.models):
@@ -91,7 +91,7 @@ def repeats_detail_table(report: RunReport) -> Table:
 
 
 def changes_table(report: RunReport, changes: Changes) -> Table:
-    """Every metric with a better end against the baseline, and the speed probe and memory beside them."""
+    """Every quality metric compared with the baseline, with speeds by the probe and memory."""
     rows = tuple(row for change in changes.models for row in _changed(report, change))
     return Table(
         id="changes", columns=columns_of(("model", "metric", "then>", "now>", "difference>", "verdict")), rows=rows

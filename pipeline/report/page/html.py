@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML file: nothing is fetched, and only the page's own style and script may run."""
+"""The report as one self-contained HTML file: it fetches nothing and runs only its own style and script."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from nightjar.pipeline.transcripts import JobRow
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BYTES = 4_900_000
-"""A page stays under this, whatever the run's size: long texts are cut, and of very many transcripts some are shown."""
+"""The largest size of a page: long texts are cut, and if there are very many transcripts, some are left out."""
 TRANSCRIPT_BYTES = 4_200_000
-"""Of it, what transcripts with their long texts cut as short as can be may take; more of them are not shown."""
+"""Of that, the most that transcripts with texts cut to the shortest may take; the rest are left out."""
 SPARE = 0.08
-"""Of the room for transcripts, what may stay empty while texts are cut."""
+"""The share of the room for transcripts that may stay empty although texts are cut."""
 TRANSCRIPTS = "\x00transcripts\x00"
-"""Where they go in the rest of the page."""
+"""Placeholder for the transcripts in the rest of the page."""
 
 
 def render_html(report: RunReport) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _frame(report: RunReport, shown: Set[str]) -> str:
 
 
 def _transcripts(report: RunReport, jobs: Sequence[JobRow], room: int) -> str:
-    """The transcripts of these jobs in about `room` bytes; texts are cut no more than they need to be."""
+    """The transcripts of these jobs in about `room` bytes; texts are cut no more than necessary."""
     fits, aim = None, room
     for _ in range(4):  # sizes are estimated before the texts are in place, and then known
         shown = list(views(report, jobs, aim))
@@ -79,22 +79,22 @@ def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
 
 
 def render_template(name: str, page: Page | TranscriptsPage | TrendPage) -> str:
-    """The template, given the page and nothing else."""
+    """Renders the template, which gets the page and nothing else."""
     return template_environment().get_template(name).render(page=page)
 
 
 def drawing(chart: Chart) -> Drawing:
-    """The chart, drawn where it can be."""
+    """The chart, drawn if possible."""
     try:
         svg = Markup(draw(to_vega_lite(chart), chart.id))  # noqa: S704  # the renderer escapes every text
-    except Exception:  # whatever the renderer's reason, a report without a drawing is better than none
+    except Exception:  # whatever the cause, a report without a drawing is better than no report
         svg = None
     return Drawing(chart=chart, svg=svg, table=tables.text_table(f"{chart.id}-data", chart.columns, chart.rows))
 
 
 @functools.cache
 def template_environment() -> Environment:
-    """The templates; every text they are given is escaped and made visible."""
+    """The templates' environment; every text is escaped and made visible."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -107,17 +107,17 @@ def template_environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Every text that the page shows, made visible; the page's own markup passes."""
+    """Makes every text visible; the page's own markup is left as it is."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def asset(name: str) -> Markup:
-    """A file of the page's own: style or script."""
+    """The page's style or script."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  # our own files
 
 
 def csp_hash(text: str) -> str:
-    """What a content security policy calls an inline style or script by."""
+    """The hash by which a content security policy allows an inline style or script."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

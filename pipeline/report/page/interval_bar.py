@@ -1,4 +1,4 @@
-"""A mean with its interval as a small drawing for a table's row. Pure."""
+"""A mean with its interval as a small drawing in a table row. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EDGE = 8
 
 
 def interval_bar(report: RunReport, model: str, series: int) -> Markup | None:
-    """On the headline metric's scale, worst left and best right; None without a mean or a scale with ends."""
+    """A bar on the headline metric's scale, worst on the left; None without a mean or if the scale has no ends."""
     name = report.headline
     metric = next(candidate for candidate in report.models if candidate.name == model).total.metrics.get(name or "")
     if name is None or metric is None or metric.mean is None:

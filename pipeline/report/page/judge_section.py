@@ -1,4 +1,4 @@
-"""The judges' section of the page: its tables, and their verdicts as lists to open. Pure."""
+"""The judges' section of the page: its tables, and the verdicts as lists to open. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 from nightjar.pipeline.transcripts import JobRow
 
 LINES = 1500
-"""Verdicts shown in one page, shared by the lists; all are in the JSON."""
+"""How many verdicts a page shows over all lists; the JSON has them all."""
 FEWEST_LINES = 5
 
 
@@ -23,13 +23,13 @@ class VerdictLine:
     value: str
     where: str
     link: str | None
-    """The transcript, where the page has it."""
+    """Link to the transcript, if the page has it."""
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictList:
-    """The verdicts behind one number, lowest first. `hidden`: those there is no room for."""
+    """The verdicts behind one number, lowest first. `hidden` counts those there is no room for."""
 
     id: str
     title: str
@@ -39,7 +39,7 @@ class VerdictList:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeSection:
-    """All that the page shows of the judges."""
+    """Everything the page shows about the judges."""
 
     intro: str
     judges: Table
@@ -49,12 +49,12 @@ class JudgeSection:
     rates: Table | None
     strengths: Table | None
     numbers: Table | None
-    """Criterion by model, each number a link to its list of verdicts."""
+    """Criteria by model; each number links to its list of verdicts."""
     lists: tuple[VerdictList, ...]
 
 
 def judge_section(report: RunReport, shown: Set[str]) -> JudgeSection | None:
-    """None for a run without judges. `shown`: ids of the jobs whose transcripts the page has."""
+    """The section, or None for a run without judges. `shown`: ids of the jobs whose transcripts the page has."""
     judging = report.judging
     if judging is None:
         return None
@@ -73,7 +73,7 @@ def judge_section(report: RunReport, shown: Set[str]) -> JudgeSection | None:
 
 
 def _lists(report: RunReport, judging: JudgingReport, shown: Set[str]) -> Iterator[VerdictList]:
-    """For every criterion and model the verdicts, lowest first."""
+    """The verdicts for every criterion and model, lowest first."""
     jobs = {job.id: job for job in report.jobs}
     groups: dict[tuple[str, str], list[tuple[float | None, VerdictRow, JobRow]]] = {}
     for row in judging.verdicts():

@@ -1,4 +1,4 @@
-"""The judges' section of the report as tables. Pure."""
+"""The tables of the report's section on judges. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def judge_markdown(report: RunReport) -> Iterator[str]:
 
 
 def intro(judging: JudgingReport) -> str:
-    """What was asked, in a sentence or two."""
+    """What the judges were asked, in a sentence or two."""
     rubric = judging.rubric
     if rubric is None:
         return "The judges were checked; nothing of this run is judged."
@@ -40,7 +40,7 @@ def intro(judging: JudgingReport) -> str:
 
 
 def judges_checked(judging: JudgingReport) -> str:
-    """Whether the judges are known to be any good."""
+    """The results of the judges' checks in words, and which judges were not checked."""
     sentences = [f"{judge.checkup.told}." for judge in judging.judges if judge.checkup is not None]
     unknown = [judge.name for judge in judging.judges if judge.checkup is None]
     if unknown:
@@ -65,7 +65,7 @@ def judges_table(judging: JudgingReport) -> Table:
 
 
 def checks_table(judging: JudgingReport) -> Table | None:
-    """Real against spoilt, kind by kind; None where nothing was checked."""
+    """Real replies compared with spoilt ones, kind by kind; None if nothing was checked."""
     checkups = [judge.checkup for judge in judging.judges if judge.checkup is not None]
     rows = [_check_row(checkup, control) for checkup in checkups for control in checkup.controls]
     columns = ("judge", "spoilt by", "sequences>", "real>", "spoilt>", "difference>", "verdict")
@@ -88,7 +88,7 @@ def agreement_table(judging: JudgingReport) -> Table | None:
 
 
 def rates_table(judging: JudgingReport) -> Table | None:
-    """Share of comparisons won; None without pairs."""
+    """The share of comparisons won; None without pairs."""
     rows = [
         (
             Cell(text=rate.first),
@@ -103,7 +103,7 @@ def rates_table(judging: JudgingReport) -> Table | None:
 
 
 def strengths_table(judging: JudgingReport) -> Table | None:
-    """Bradley-Terry strengths; None under three models, where a win rate says it all."""
+    """Bradley-Terry strengths; None with fewer than three models, where the win rate says everything."""
     if len(judging.strengths) < 3:
         return None
     rows = [

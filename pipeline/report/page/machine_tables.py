@@ -65,7 +65,7 @@ def machine_table(report: RunReport) -> Table:
 
 
 def facts_table(report: RunReport) -> Table:
-    """What each model is, and how it was loaded."""
+    """What each model is and how it was loaded."""
     facts = [_facts(model) for model in report.models]
     names = list(dict.fromkeys(name for known in facts for name in known))
     rows = [
@@ -79,7 +79,7 @@ def facts_table(report: RunReport) -> Table:
 
 
 def parameters_table(report: RunReport) -> Table:
-    """Every generation parameter of every model, with where its value came from."""
+    """Every generation parameter of every model, with the source of its value."""
     names = list(dict.fromkeys(name for model in report.models for name in model.parameters))
     rows = [(Cell(text=name), *(_parameter(model, name) for model in report.models)) for name in names]
     digests = ((parameters_digest(model) or fmt.ABSENT, model) for model in report.models)

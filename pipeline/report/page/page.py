@@ -1,4 +1,4 @@
-"""What each page shows, ready-made: a template gets one of these as `page`, reads its fields and calls nothing."""
+"""The content of each page: a template gets one of these as `page`, reads its fields and calls nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightjar.pipeline.report.page.transcript_views import JobView
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A chart, drawn; without `svg` where it could not be, its table says the same."""
+    """A drawn chart; `svg` is None if it could not be drawn, and the table says the same."""
 
     chart: Chart
     svg: Markup | None
@@ -33,7 +33,7 @@ class ModelLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceView:
-    """A model's place in the ranking. `next`: its rank is another than that of the place before."""
+    """A model's place in the ranking. `next`: its rank differs from that of the place before."""
 
     rank: str
     model: ModelLabel
@@ -66,7 +66,7 @@ class ChangedMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedModel:
-    """`metrics`: those that changed beyond doubt; `marks`: what they hang on that changed too."""
+    """A model's changes. `metrics` changed significantly; `marks` are changes in what they depend on."""
 
     name: str
     shared: int
@@ -76,7 +76,7 @@ class ChangedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangesView:
-    """The run held against its baseline."""
+    """The run compared with its baseline."""
 
     baseline: str
     models: tuple[ChangedModel, ...]
@@ -89,7 +89,7 @@ class ChangesView:
 
 @dataclass(frozen=True, kw_only=True)
 class PageSubject:
-    """A model or a pair, with what is found about it."""
+    """A model or a pair, with the findings about it."""
 
     about: str
     findings: tuple[Finding, ...]
@@ -97,7 +97,7 @@ class PageSubject:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtremeView:
-    """A reply worth reading first. `link` leads to its transcript, where the page has it."""
+    """A reply worth reading first. `link` leads to its transcript, if the page has it."""
 
     link: str | None
     model: str
@@ -108,16 +108,16 @@ class ExtremeView:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultTables:
-    """None where there is nothing of the kind."""
+    """The tables of results; None for those that would be empty."""
 
     models: Table
     criteria: Table | None
     tags: Table | None
     reference: str | None
-    """The model that the tags' results are held against."""
+    """The model that the results by tag are compared with."""
     sequences: Table
     sequences_left_out: str | None
-    """What the table by sequence leaves out, in words."""
+    """What the table by sequence leaves out, in words; None if nothing."""
     turns: Table
     metrics: Table
     spread: Table | None
@@ -164,15 +164,15 @@ class Page:
     longest: tuple[ExtremeView, ...]
     machine: MachineTables
     reasons: Table | None
-    """Of failed jobs and of empty and degenerate replies."""
+    """Reasons of failed jobs and of empty and degenerate replies."""
     transcripts: Markup
     made: str
-    """By what and when the page was made."""
+    """The version that made the page, and when."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceView:
-    """A sequence with the transcripts shown of it."""
+    """A sequence with those of its transcripts that are shown."""
 
     id: str
     name: str
@@ -183,7 +183,7 @@ class SequenceView:
 
 @dataclass(frozen=True, kw_only=True)
 class FlagOption:
-    """A mark that transcripts can be filtered by."""
+    """A flag that transcripts can be filtered by."""
 
     flag: str
     label: str
@@ -202,7 +202,7 @@ class TranscriptsPage:
     """The transcripts within the report's page."""
 
     left_out: str | None
-    """How many of the transcripts are shown, where not all, in words."""
+    """How many of the transcripts are shown, in words; None if all are."""
     cut: bool
     json_name: str
     models: tuple[str, ...]
@@ -216,7 +216,7 @@ class TranscriptsPage:
 
 @dataclass(frozen=True, kw_only=True)
 class NightMarks:
-    """What changed with a night, numbered as in the charts."""
+    """What changed on a night, numbered as in the charts."""
 
     number: int
     night: str
@@ -232,7 +232,7 @@ class TrendPage:
     style_hash: str
     suite: str
     about: str
-    """How many nights, from which to which."""
+    """How many nights there are, and the first and last."""
     models: tuple[ModelLabel, ...]
     now: Table
     charts: tuple[Drawing, ...]

@@ -1,4 +1,4 @@
-"""Charts of what was written: checks met, how values spread, length by turn. Pure."""
+"""Charts of the replies: checks met, how values spread, length by turn. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def quality_chart(report: RunReport) -> Chart | None:
 
 
 def distribution(report: RunReport) -> Chart | None:
-    """How many sequences lie where on the headline metric's scale, model by model."""
+    """Histogram of the sequences' values of the headline metric, model by model."""
     name = report.headline
     if name is None:
         return None

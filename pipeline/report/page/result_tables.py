@@ -26,11 +26,11 @@ from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
 
 MOST_SEQUENCES = 300
-"""Rows of the table by sequence; of more, those with the lowest values are shown."""
+"""The most rows of the table by sequence; if there are more, those with the lowest values are shown."""
 
 
 def models_table(report: RunReport) -> Table:
-    """One row per model: quality, what is missing or cut, speed."""
+    """One row per model: quality, what is missing or truncated, speed."""
     quality = report.leading_metrics(3)
     rows = []
     for at, model in enumerate(report.models):
@@ -57,7 +57,7 @@ def models_table(report: RunReport) -> Table:
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
-    """A metric; for the headline of a model with something missing also its bounds."""
+    """A metric's cell; the headline metric of a model with missing turns also shows its bounds."""
     cell = metric_cell(report, model.total, name, show(model=model.name, sort=name))
     places = report.ranking.places if report.ranking and report.ranking.metric == name else ()
     place = next((place for place in places if place.model == model.name), None)
@@ -68,7 +68,7 @@ def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
 
 
 def criteria_table(report: RunReport) -> Table:
-    """Heat map: every metric with a better end, criterion x model."""
+    """Heat map of every metric with a better end, criteria by models."""
     rows = []
     for name in report.quality_metrics():
         cells = (
@@ -81,7 +81,7 @@ def criteria_table(report: RunReport) -> Table:
 
 
 def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
-    """Heat map: the headline metric by tag, with each model's gap to the reference model; words where none is."""
+    """Heat map of the headline metric by tag, with each model's gap to the reference model, if there are gaps."""
     name = report.headline or "words"
     rows = []
     for tag in report.tags:
@@ -98,7 +98,7 @@ def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
 
 
 def sequences_table(report: RunReport) -> Table:
-    """The headline metric by sequence; of very many, the MOST_SEQUENCES with the lowest values."""
+    """The headline metric by sequence; if there are very many, the MOST_SEQUENCES with the lowest values."""
     names = [sequence.id for sequence in report.sequences]
     if len(names) > MOST_SEQUENCES:
         lowest = sorted(names, key=lambda name: _lowest(report, name))[:MOST_SEQUENCES]
@@ -115,7 +115,7 @@ def sequences_table(report: RunReport) -> Table:
 
 
 def repeats_table(report: RunReport) -> Table:
-    """The headline metric by repeat; repeats of one number have nothing in common but it."""
+    """The headline metric by repeat; repeats with the same number are otherwise unrelated."""
     names = [str(repeat + 1) for repeat in sorted({key for model in report.models for key in model.by_repeat})]
     return _by(
         report,
@@ -129,7 +129,7 @@ def repeats_table(report: RunReport) -> Table:
 
 
 def metrics_table(report: RunReport) -> Table:
-    """Every metric of every model with its n, and what has no number."""
+    """Every metric of every model, with its n and the counts of what has no value."""
     rows = []
     for name in report.metrics:
         for at, model in enumerate(report.models):
@@ -155,7 +155,7 @@ def metrics_table(report: RunReport) -> Table:
 
 
 def turns_table(report: RunReport) -> Table:
-    """How the turns of a conversation differ: length, emptiness, cost."""
+    """How the turns of a conversation differ: length, empty replies, cost."""
     rows = []
     for turn in sorted({key for model in report.models for key in model.by_turn}):
         for at, model in enumerate(report.models):
@@ -195,7 +195,7 @@ def failures_table(report: RunReport) -> Table:
 
 
 def _with_gap(cell: Cell, gap: Gap, scale: Scale) -> Cell:
-    """The cell with the difference from the reference model; marked where it is beyond doubt."""
+    """The cell with the difference from the reference model, marked if it is significant."""
     if gap.paired.difference is None:
         return with_note(cell, "no sequence in common")
     shown = amount(gap.paired.difference, scale)
@@ -232,7 +232,7 @@ def _columns(first: str, report: RunReport) -> tuple[str, ...]:
 
 
 def _lowest(report: RunReport, sequence: str) -> float:
-    """The lowest value of the headline metric that a model has for a sequence, so turned that more is better."""
+    """The worst value of the headline metric that any model has for a sequence, signed so that more is better."""
     name = report.headline or "words"
     sign = -1.0 if report.scales[name].direction.value == "lower" else 1.0
     groups = [model.by_sequence.get(sequence) for model in report.models]

@@ -1,4 +1,4 @@
-"""Charts of how fast it was written: quality against speed and size, tokens per second, waiting. Pure."""
+"""Charts of speed: quality against speed and size, tokens per second, waiting. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 
 def tradeoff(report: RunReport) -> Chart | None:
-    """The headline metric against the probe's speed, the points as large as the models' files."""
+    """The headline metric against the probe's speed; the size of a point is the size of the model's file."""
     name = report.headline
     if name is None or len(report.models) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Draws chart specifications as SVG for a page; nothing is fetched and no browser is needed."""
+"""Draws chart specifications as SVG for a page, without a browser and without fetching anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table of the report is, and the cells that tables share; an empty cell says why it is empty. Pure."""
+"""Tables of the report, and the cells they share; an empty cell says why it is empty. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 
 SERIES = 8
-"""Colours for models; a ninth model takes the first again."""
+"""The number of colours for models; a ninth model takes the first again."""
 HEATS = 10
-"""Steps of a heat map, from worst (0) to best."""
+"""The number of steps of a heat map, from worst (0) to best."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """`note` stands small under the text: an interval, a unit, or the reason of an empty cell."""
+    """A cell. `note` is shown small under the text: an interval, a unit, or why the cell is empty."""
 
     text: str
     note: str = ""
@@ -35,7 +35,7 @@ class Cell:
     """Where the value lies between worst and best, 0 to HEATS: colours the cell."""
     alert: bool = False
     mark: str = ""
-    """"better" or "worse": beyond doubt."""
+    """"better" or "worse" if that is significant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:
 
 
 def metric_cell(report: RunReport, group: Group, name: str, link: str | None = None, *, heat: bool = False) -> Cell:
-    """A mean with its interval, or why there is none."""
+    """A cell with a mean and its interval, or the reason why there is none."""
     value = group.metrics.get(name)
     if value is None:
         return Cell(text=fmt.ABSENT, note="nothing to score")
@@ -90,7 +90,7 @@ def metric_cell(report: RunReport, group: Group, name: str, link: str | None = N
 
 
 def heat_of(metric: Metric | None, scale: Scale) -> int | None:
-    """The step of a mean between its scale's worst and best; None for a measure."""
+    """The heat map step of a mean between its scale's worst and best; None for a measure."""
     if metric is None or metric.mean is None or scale.worst is None or scale.best is None:
         return None
     share = (metric.mean - scale.worst) / (scale.best - scale.worst)
@@ -103,12 +103,12 @@ def count_cell(count: int, link: str | None = None, note: str = "", *, bad: bool
 
 
 def measured(show: Callable[[float], str], value: float | None, reason: str, link: str | None = None) -> Cell:
-    """A measurement, or why there is none."""
+    """A cell with a measurement, or the reason why there is none."""
     return Cell(text=fmt.ABSENT, note=reason) if value is None else Cell(text=show(value), link=link)
 
 
 def with_note(cell: Cell, note: str) -> Cell:
-    """The cell with more said under it."""
+    """The cell with another note added."""
     return replace(cell, note=f"{cell.note}; {note}" if cell.note else note) if note else cell
 
 

@@ -1,4 +1,4 @@
-"""The transcripts as the page shows them: what each is marked with, and texts cut to the room there is. Pure."""
+"""The transcripts as the page shows them: their flags, and texts cut to fit the room. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 JOB_BYTES = 420
 TURN_BYTES = 240
 SCORE_BYTES = 26
-"""About what the page writes around the texts of a job, a turn, a score."""
+"""About how many bytes the page writes around the texts of a job, a turn, a score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
-    """A text as the page shows it; `left`: how many characters are not shown, None where all are."""
+    """A text as the page shows it; `left` is how many characters are not shown, None if all are."""
 
     text: str
     left: str | None
@@ -43,7 +43,7 @@ class ScoreView:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnView:
-    """A turn with its numbers as text."""
+    """A turn with its numbers formatted as text."""
 
     number: int
     name: str | None
@@ -64,12 +64,12 @@ class TurnView:
     draws: int | None
     """None for a single one."""
     dropped: str
-    """Numbers of the turns that were left out before it."""
+    """Numbers of the earlier turns that were left out of its context."""
     reprefill_reason: str | None
 
     @property
     def cut(self) -> bool:
-        """Something of its texts is not shown."""
+        """Whether part of its texts is not shown."""
         return any(text.left is not None for text in (self.prompt, self.reply, self.reasoning))
 
 
@@ -93,9 +93,9 @@ class JobView:
     repeat: int
     """From 1."""
     flags: str
-    """Of `links.FLAGS`, as the page's script reads them."""
+    """Keys of `links.FLAGS`, as the page's script reads them."""
     values: str
-    """The job's mean of every metric it can be sorted by, in that order, as the page's script reads them."""
+    """The job's mean of every sort key, in order, as the page's script reads them."""
     bad: str | None
     """Why the transcript stands out: the status of a failed job, or what is wrong with a reply."""
     failure: str | None
@@ -104,11 +104,11 @@ class JobView:
     turns_shown: int
     turns_total: int
     missing: str | None
-    """Which turns are not there, and why."""
+    """Which turns are missing, and why."""
 
 
 def sort_keys(report: RunReport) -> tuple[tuple[str, bool], ...]:
-    """(what transcripts can be sorted by, whether its small values come first)."""
+    """Pairs of what transcripts can be sorted by and whether small values come first."""
     worst_first = [(name, report.scales[name].direction is Direction.HIGHER) for name in report.metrics]
     return (*worst_first, (TOKENS, False), (SECONDS, False))
 
@@ -138,7 +138,7 @@ def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
 
 
 def views(report: RunReport, jobs: Sequence[JobRow], room: int) -> Iterator[JobView]:
-    """The transcripts, their long texts cut so that all of them take about `room` bytes."""
+    """The transcripts, with long texts cut so that together they take about `room` bytes."""
     frame = sum(JOB_BYTES + sum(map(_turn_bytes, job.turns)) for job in jobs)
     texts = (text for job in jobs for turn in job.turns for text in _texts(turn))
     most = longest_that_fits(texts, max(room - frame, 0))
@@ -153,7 +153,7 @@ def job_failed(job: JobRow) -> bool:
 
 
 def flags(job: JobRow) -> tuple[str, ...]:
-    """Of `links.FLAGS`."""
+    """The job's flags, keys of `links.FLAGS`."""
     flagged: dict[str, bool] = {}
     flagged["failed"] = job.status is JobStatus.DEAD
     flagged["missing"] = job.finished and len(job.turns) < job.turns_total
@@ -199,7 +199,7 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
 
 
 def _values(job: JobRow, keys: Sequence[str]) -> Iterator[str]:
-    """Means over the job's turns; nothing where there is no value."""
+    """Means over the job's turns; an empty text where there is no value."""
     sums: dict[str, list[float]] = {}
     for turn in job.turns:
         for name, score in turn.scores.items():
@@ -270,6 +270,6 @@ def _turn_bytes(turn: TurnRow) -> int:
 
 
 def _least(job: JobRow) -> int:
-    """Bytes of a job when its texts are cut to the shortest."""
+    """The size of a job in bytes when its texts are cut to the shortest."""
     shortest = sum(min(len(text), SHORTEST) for turn in job.turns for text in _texts(turn))
     return JOB_BYTES + sum(map(_turn_bytes, job.turns)) + shortest

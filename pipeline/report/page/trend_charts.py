@@ -1,4 +1,4 @@
-"""The charts of the trend page: a line per model, night by night, and a dashed line where something changed. Pure."""
+"""The charts of the trend page: a line for each model, night by night, and a dashed line at each change. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nightjar.pipeline.scores import Direction, Scale
 MOST_METRICS = 8
 GIB = 2**30
 Read = Callable[[Night, str], tuple[float | None, float | None, float | None]]
-"""Night, model -> value and the ends of its interval."""
+"""(night, model) -> the value and the ends of its interval."""
 Show = Callable[[float | None], str]
 
 
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
-    """Metrics, then speed and memory; those of which there is anything."""
+    """Charts of the metrics, then of speed and memory; those without data are left out."""
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
     fixed = "The probe: the same fixed work every night."
     costs: tuple[tuple[str, str, str, Show], ...] = (
@@ -34,7 +34,7 @@ def trend_charts(trend: Trend) -> tuple[Chart, ...]:
 
 
 def plain_scale(scale: NightScale) -> Scale:
-    """As the rest of the report knows scales."""
+    """The stored scale as a `Scale`."""
     return Scale(worst=scale.worst, best=scale.best, direction=Direction(scale.direction), unit=scale.unit)
 
 
@@ -119,7 +119,7 @@ def marked_nights(trend: Trend) -> list[tuple[int, int]]:
 
 
 def _course(rows: Sequence[tuple[str, str, str]], model: str) -> str:
-    """A model's first and last value, with their nights."""
+    """A model's first and last value with their nights, in words."""
     values = [(night, shown) for night, name, shown in rows if name == model]
     if not values:
         return ""

@@ -1,4 +1,4 @@
-"""The trend of a suite as a page of its own and as JSON; same look and same policy as a run's report."""
+"""The trend of a suite as a page and as JSON, with the look and security policy of a run's report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nightjar.pipeline.report.page.trend_charts import plain_scale, trend_charts
 
 
 def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
-    """The page. `reports`: names of the report files beside it, which nights link to."""
+    """The page. `reports`: names of the report files in the same folder, which nights link to."""
     return render_template("trend.html", build_trend_page(trend, reports))
 
 
 def build_trend_page(trend: Trend, reports: Set[str]) -> TrendPage:
-    """What the page shows, ready-made."""
+    """The content of the page."""
     style, nights = asset("report.css"), trend.nights
     count = f"{len(nights)} night{'' if len(nights) == 1 else 's'}"
     return TrendPage(
@@ -40,7 +40,7 @@ def build_trend_page(trend: Trend, reports: Set[str]) -> TrendPage:
 
 
 def render_trend_json(trend: Trend) -> str:
-    """docs/trend.schema.json; ASCII only, so that no terminal is steered by it."""
+    """The trend as docs/trend.schema.json describes it; ASCII only, so that it cannot control a terminal."""
     import json
 
     return json.dumps(trend.model_dump(mode="json"), indent=1) + "\n"

@@ -16,7 +16,7 @@ PLOT_WIDTH = 250
 WIDE = 310
 """Of a plot whose rows have no names beside them; both come out about as wide."""
 MOST_BANDS = 2
-"""Series whose intervals are drawn over time; those of more would cover one another, and are in the table."""
+"""The most series whose intervals are drawn over time; with more, they would overlap and are only in the table."""
 Spec = dict[str, Any]
 
 RULE = {"type": "rule", "strokeWidth": 2, "opacity": 0.55}
@@ -193,14 +193,14 @@ def _ticks(count: int) -> Spec:
 
 
 def _colour(chart: Chart) -> Spec:
-    """A colour for each series, without a legend: the page has one."""
+    """A colour for each series, without a legend because the page has one."""
     colours = [f"var(--s{at % SERIES + 1})" for at in range(len(chart.series))]
     scale = {"domain": list(chart.series), "range": colours}
     return {"field": "model", "type": "nominal", "scale": scale, "legend": None}
 
 
 def _offset(chart: Chart) -> Spec:
-    """Series of one category lie under one another."""
+    """Places the series of one category below each other."""
     if len(chart.series) < 2:
         return {}
     return {"yOffset": {"field": "model", "type": "nominal", "scale": {"domain": list(chart.series)}}}
