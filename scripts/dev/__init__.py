@@ -1,1 +1,1 @@
-"""For the makers of Nightjar: benchmarks, simulations, the demo model."""
+"""For developers of Nightjar: benchmarks, simulations, the demo model."""

@@ -45,7 +45,7 @@ WORDS = (
 class Result:
     turns: int
     scores: int
-    """Values in all: every turn has several scorers."""
+    """The total number of values; every turn has several scorers."""
     seconds: float
     peak_mib: float
     html_mib: float
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def results_table(results: list[Result]) -> str:
-    """Markdown."""
+    """The result as Markdown."""
     lines = ["| turns | scores | seconds | turns/s | peak memory | HTML | JSON |", "|" + "---:|" * 7]
     lines += [
         f"| {result.turns:,} | {result.scores:,} | {result.seconds:.1f} | {result.turns / result.seconds:,.0f} "
@@ -84,7 +84,7 @@ def _measure(turns: int) -> Result:
 
 
 def _watched(command: list[str]) -> tuple[str, float]:
-    """What the command printed, and the largest resident memory of it and its children together, in MiB."""
+    """The command's output, and the peak resident memory of it and its children together, in MiB."""
     import psutil
 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -119,7 +119,7 @@ async def _close(run: str, folder: Path) -> dict[str, Any]:
 
 
 async def _write(turns: int) -> str:
-    """A run of that many turns; its id."""
+    """Writes a run with that many turns and returns its id."""
     from nightjar.scripts.session import open_session
 
     _use_own_database()
@@ -243,7 +243,7 @@ def _turn(
     sources: dict[str, str],
     model: str,
 ) -> dict[str, Any]:
-    """A committed turn as it lies in MongoDB, its reply of 60 to 200 words."""
+    """A committed turn as MongoDB stores it, with a reply of 60 to 200 words."""
     count = source.randint(60, 200)
     reply = " ".join(source.choices(WORDS, k=count)).capitalize() + "."
     if index == TURNS - 1 and source.random() < 0.8:

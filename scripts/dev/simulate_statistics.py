@@ -1,4 +1,4 @@
-"""How often the intervals hold the truth and the paired test cries wolf: `make simulate`.
+"""How often intervals cover the true value and the paired test gives a false alarm: `make simulate`.
 
 Each data set has sequences of six turns whose values go together (intra-sequence correlation 0.5), as in real suites.
 Prints the table of docs/statistics.md. Seeded: the same table every time.
@@ -27,7 +27,7 @@ SCALE = (0.05, 0.10, 0.20, 0.35, 0.30)
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreKind:
-    """A kind of score: `draw(generator, sequences)` gives two models' values, (2, sequences, turns), of one mean."""
+    """A kind of score. `draw(generator, sequences)` gives values of two models of equal mean, (2, sequences, turns)."""
 
     name: str
     truth: float
@@ -40,9 +40,9 @@ class SimulationCell:
     kind: str
     sequences: int
     covered: float
-    """Share of the 95 % intervals that hold the true mean."""
+    """Share of the 95 % intervals that cover the true mean."""
     rejected: float
-    """Share of the paired tests that find a difference where there is none."""
+    """Share of the paired tests that find a difference although there is none."""
 
 
 def kinds() -> tuple[ScoreKind, ...]:
@@ -56,7 +56,7 @@ def kinds() -> tuple[ScoreKind, ...]:
 
 
 def simulate(kind: ScoreKind, sequences: int, sets: int) -> SimulationCell:
-    """One cell of the table."""
+    """Runs `sets` simulations of one kind and returns its cell of the table."""
     import numpy as np
 
     from nightjar.pipeline.statistics.intervals import share_interval, t_interval
@@ -70,20 +70,20 @@ def simulate(kind: ScoreKind, sequences: int, sets: int) -> SimulationCell:
         interval: Interval | None = share_interval(values, sequences * TURNS) if kind.binary else t_interval(values)
         covered += interval is not None and interval.low <= kind.truth <= interval.high
         differences = (first - second).tolist()
-        # A verdict needs both tests, and the flips cost most: they are only asked when the first one says yes.
+        # A verdict needs both tests. The sign flips cost most, so they run only if the first test finds a difference.
         rejected += t_test(differences) < 0.05 and sign_flip_test(differences) < 0.05
     return SimulationCell(kind=kind.name, sequences=sequences, covered=covered / sets, rejected=rejected / sets)
 
 
 def _normal(generator: Generator, sequences: int) -> NDArray[Any]:
-    """Standard normal: a shared part for the sequence, an own part for each turn."""
+    """Standard normal values: a part shared by the sequence and a separate part for each turn."""
     shared = generator.standard_normal((1, sequences, 1)) * SHARED**0.5
     values: NDArray[Any] = shared + generator.standard_normal((2, sequences, TURNS)) * (1 - SHARED) ** 0.5
     return values
 
 
 def _points(generator: Generator, sequences: int) -> NDArray[Any]:
-    """Points 1 to 5: the normal values cut where their chances say."""
+    """Points 1 to 5: normal values cut at the quantiles of the points' chances."""
     import numpy as np
     from scipy.special import ndtri
 
@@ -93,7 +93,7 @@ def _points(generator: Generator, sequences: int) -> NDArray[Any]:
 
 
 def _passes(generator: Generator, sequences: int, share: float) -> NDArray[Any]:
-    """Passes: the sequence's own chance is Beta(share, 1 - share), whose intra-sequence correlation is 0.5."""
+    """Passes: each sequence's chance is drawn from Beta(share, 1 - share), so its turns correlate by 0.5."""
     import numpy as np
 
     chance = generator.beta(share, 1 - share, size=(1, sequences, 1))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ""):  # typed as a path, in an environment that has the training packages only
+if __package__ in (None, ""):  # run as a path, in an environment with only the training packages
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from nightjar.scripts.dev.demo_model.check import report
@@ -43,7 +43,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Train and write; the file is rewritten at each checkpoint, so that an early one can be tried."""
+    """Train and write the file; it is rewritten at each checkpoint, so that an early model can be tried."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch = training_package("torch")
     torch.set_num_threads(options.threads)

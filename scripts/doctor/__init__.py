@@ -1,1 +1,1 @@
-"""What `nightjar doctor` looks at."""
+"""The checks of `nightjar doctor`."""

@@ -1,4 +1,4 @@
-"""One thing that `nightjar doctor` looked at."""
+"""The result of one check of `nightjar doctor`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """How one thing is: its `state`, what was found, and what to do about it."""
+    """The result of a check: its `state`, what was found, and what to do about it."""
 
     name: str
     state: str
-    """fine, warning or problem."""
+    """"fine", "warning" or "problem"."""
     found: str
     remedy: str | None = None
-    """What to do; there is one wherever it is not fine."""
+    """What to do; present unless the state is fine."""
 
 
 def gib(count: int) -> str:

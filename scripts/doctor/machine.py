@@ -1,4 +1,4 @@
-"""What `nightjar doctor` looks at: each check says how it is and, where it is not fine, what to do."""
+"""The checks of `nightjar doctor` on this machine and its services."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def all_checks(settings: Settings) -> list[Check]:
 def _settings() -> Check:
     from nightjar.config.settings import settings_files
 
-    found = [str(path) for path in settings_files() if path is not None]
-    return Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in found))
+    files = [str(path) for path in settings_files() if path is not None]
+    return Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in files))
 
 
 def _python() -> Check:
@@ -43,7 +43,7 @@ def _python() -> Check:
 
 
 def _programs(settings: Settings) -> Iterator[Check]:
-    """The programs of the embedded servers, where there is no URL."""
+    """The programs of the embedded servers, for services without a URL."""
     from nightjar.config.embedded import embedded_kinds
     from nightjar.config.programs import find_program
 
@@ -61,14 +61,14 @@ async def _servers(settings: Settings) -> list[Check]:
 
     checks = []
     for view in await server_views(settings):
-        found = " ".join(part for part in (view.state, view.kind, view.address, view.version) if part)
+        description = " ".join(part for part in (view.state, view.kind, view.address, view.version) if part)
         state = {"up": "fine", "down": "fine"}.get(view.state, "problem")
-        checks.append(Check(name=view.name, state=state, found=found, remedy=view.reason))
+        checks.append(Check(name=view.name, state=state, found=description, remedy=view.reason))
     return checks
 
 
 async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
-    """The clock and the queues, where MongoDB is up."""
+    """The clock and the queues, if MongoDB is up."""
     from nightjar.config.embedded import mongo_url
     from nightjar.config.errors import SchemaError
     from nightjar.jobs.database import Access, DatabaseError, connect
@@ -76,10 +76,10 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     from nightjar.jobs.status.views import ServiceState
     from nightjar.jobs.workers import recent_crashes
 
-    said = {check.name: check for check in checks}
-    if said["mongo"].state != "fine" or not said["mongo"].found.startswith("up"):
+    by_name = {check.name: check for check in checks}
+    if by_name["mongo"].state != "fine" or not by_name["mongo"].found.startswith("up"):
         return []
-    redis = ServiceState(ok=said["redis"].state == "fine", reason=said["redis"].found)
+    redis = ServiceState(ok=by_name["redis"].state == "fine", reason=by_name["redis"].found)
     try:
         async with await connect(mongo_url(settings), settings.mongo_database, access=Access.READ) as database:
             now, theirs = datetime.now(UTC), await database.now()
@@ -93,7 +93,7 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
 
 
 def _clock(skew: float) -> Check:
-    """Leases run on MongoDB's clock; a host's own clock shows in its reports. `skew` in seconds, ahead of it."""
+    """Leases use MongoDB's clock, reports the host's. `skew`: seconds by which the host's clock is ahead."""
     if abs(skew) <= MAX_SKEW_S:
         return Check(name="clock", state="fine", found=f"{abs(skew):.1f} s from MongoDB's")
     remedy = (
@@ -144,16 +144,16 @@ def _cores(settings: Settings) -> Check:
     from nightjar.config.hardware import usable_cores
 
     usable, all_cores = usable_cores(), os.cpu_count() or 1
-    found = f"{usable} usable of {all_cores}"
+    count = f"{usable} usable of {all_cores}"
     threads = settings.model.threads
     if threads != "auto" and threads > usable:
         remedy = f"NIGHTJAR_MODEL__THREADS is {threads}: more threads than cores slow generation down. Leave it out."
-        return Check(name="cores", state="warning", found=found, remedy=remedy)
-    return Check(name="cores", state="fine", found=found)
+        return Check(name="cores", state="warning", found=count, remedy=remedy)
+    return Check(name="cores", state="fine", found=count)
 
 
 def _devices() -> Iterator[Check]:
-    """The cards of this machine, and whether this build of llama.cpp can use them."""
+    """The GPUs of this machine, and whether this build of llama.cpp can use them."""
     from nightjar.workers.engine.llama.devices import gpus
     from nightjar.workers.process.gpus import list_cards
 

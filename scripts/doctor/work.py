@@ -1,4 +1,4 @@
-"""What `nightjar doctor` says of models and of the work: what is not sound, waits forever, or has died."""
+"""The checks of `nightjar doctor` on models and work: what is broken, waits forever, or has died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES_SHOWN = 8
 
 
 def model_checks(settings: Settings) -> Iterator[Check]:
-    """The registry and every model file: there, readable, and not too large for this machine. Loads none."""
+    """Checks that the registry and model files exist, are readable, and fit this machine. Loads no model."""
     from nightjar.workers.library.inventory import ModelState, inventory
 
     try:
@@ -30,9 +30,9 @@ def model_checks(settings: Settings) -> Iterator[Check]:
         return
     ready = [model.name for model in held if model.state is ModelState.READY]
     fetchable = sum(model.state is ModelState.AVAILABLE for model in held)
-    found = f"{len(ready)} here{_listed(ready)}" + (f", {fetchable} more can be fetched" if fetchable else "")
+    counts = f"{len(ready)} here{_listed(ready)}" + (f", {fetchable} more can be fetched" if fetchable else "")
     remedy = None if ready else "`nightjar model recommend` names models that fit this machine, `model pull` gets one."
-    yield Check(name="models", state="fine" if ready else "warning", found=found, remedy=remedy)
+    yield Check(name="models", state="fine" if ready else "warning", found=counts, remedy=remedy)
     for model in held:
         if model.state is ModelState.FAILED:
             remedy = f"{model.reason or 'Its file cannot be used.'} `nightjar model rm {model.name}` forgets it."
@@ -42,7 +42,7 @@ def model_checks(settings: Settings) -> Iterator[Check]:
 
 
 def _size(model: Held, settings: Settings) -> Check | None:
-    """A warning where one conversation does not fit the memory, on a machine without cards that could hold a part."""
+    """A warning if one conversation does not fit the memory of a machine without GPUs."""
     from nightjar.config.hardware import memory_limit
     from nightjar.workers.process.gpus import list_cards
     from nightjar.workers.process.survey import loadable
@@ -59,7 +59,7 @@ def _size(model: Held, settings: Settings) -> Check | None:
 
 
 def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterator[Check]:
-    """Whether MongoDB takes writes; queues, workers, dispatcher, dead jobs and crashes."""
+    """Checks whether MongoDB takes writes, then queues, workers, dispatcher, dead jobs and crashes."""
     mongo = overview.services["mongo"]
     if not mongo.ok:
         remedy = "Look into MongoDB's log; on a full disk make room. Work goes on by itself."
@@ -80,13 +80,13 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
         yield Check(name="dead jobs", state="warning", found=f"{count}, in run {name} first", remedy=remedy)
     if crashes:
         last = crashes[0]
-        found = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last.reason}"
+        deaths = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last.reason}"
         remedy = f"It was {last.worker}. `nightjar run show RUN --job JOB` shows what it last wrote."
-        yield Check(name="crashes", state="warning", found=found, remedy=remedy)
+        yield Check(name="crashes", state="warning", found=deaths, remedy=remedy)
 
 
 def _queue(queue: QueueView) -> Check:
-    found = f"{queue.waiting} wait" + (f": {queue.reason}" if queue.reason else " and are about to start")
+    waiting = f"{queue.waiting} wait" + (f": {queue.reason}" if queue.reason else " and are about to start")
     remedy = None
     if queue.stalled:
         remedy = f"Start one: nightjar worker --model {queue.model}"
@@ -94,7 +94,9 @@ def _queue(queue: QueueView) -> Check:
             remedy = "Mend Redis (above): waiting jobs then start by themselves."
         elif queue.reason == "no dispatcher runs":
             remedy = "Start one: nightjar dispatcher"
-    return Check(name=f"queue {queue.model}", state="problem" if queue.stalled else "fine", found=found, remedy=remedy)
+    return Check(
+        name=f"queue {queue.model}", state="problem" if queue.stalled else "fine", found=waiting, remedy=remedy
+    )
 
 
 def _workers(workers: Sequence[WorkerView]) -> Iterator[Check]:
@@ -108,8 +110,8 @@ def _workers(workers: Sequence[WorkerView]) -> Iterator[Check]:
             remedy = "Mend the cause, then start it again."
         else:
             continue
-        found = f"{worker.state}: {worker.reason or 'no reason known'}"
-        yield Check(name=f"worker {worker.model}", state="warning", found=found, remedy=remedy)
+        reason = f"{worker.state}: {worker.reason or 'no reason known'}"
+        yield Check(name=f"worker {worker.model}", state="warning", found=reason, remedy=remedy)
 
 
 def _listed(names: Sequence[str]) -> str:

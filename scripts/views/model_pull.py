@@ -1,4 +1,4 @@
-"""Fetching and checking models with a progress bar, and publishing what they are."""
+"""Fetches and checks models with a progress bar, and publishes their facts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def pull_named(model: str, name: str | None, revision: str | None, settings: Settings, how: How) -> str:
-    """Pulls a registered model or a repository, which is registered first; the model's name.
+    """Pulls a registered model, or a repository, which is registered first. Returns the model's name.
 
     A repository that cannot be had is taken off the registry again, unless a part of it is here to be continued.
     Raises UsageError for a model that is not the hub's, UnknownNameError, and the errors of `workers.library.pull`.
@@ -39,7 +39,7 @@ def pull_named(model: str, name: str | None, revision: str | None, settings: Set
 
 
 def _register(model: str, name: str | None, revision: str | None, settings: Settings) -> tuple[str, bool]:
-    """The registry name of what is to be pulled, and whether it was registered just now."""
+    """The registry name of the model to pull, and whether this call registered it."""
     from nightjar.workers.library.editing import add_entry, update_entry
     from nightjar.workers.library.registry import read_registry
     from nightjar.workers.library.sources import read_source
@@ -69,7 +69,7 @@ def _register(model: str, name: str | None, revision: str | None, settings: Sett
 
 
 def pull_registered(name: str, settings: Settings, quantisation: str | None, *, force: bool = False) -> Pulled:
-    """Pulls with a bar and says what came. Raises the errors of `workers.library.pull`."""
+    """Pulls with a progress bar and prints the result. Raises the errors of `workers.library.pull`."""
     from nightjar.workers.library.obtain import memory_for_models
     from nightjar.workers.library.pull import pull
     from nightjar.workers.library.registry import read_registry
@@ -91,14 +91,14 @@ def pull_registered(name: str, settings: Settings, quantisation: str | None, *, 
 
 
 def obtained(name: str, settings: Settings) -> ModelEntry:
-    """The model, fetched with a bar where it is the hub's, not here and may be fetched. Raises as `obtain` does."""
+    """The model; if it is not here but may be fetched from the hub, it is, with a bar. Raises as `obtain` does."""
     from nightjar.workers.library.obtain import obtain
 
     return obtain(name, settings, bar)
 
 
 def verify_model(entry: ModelEntry, settings: Settings) -> bool:
-    """Hashes the model with a bar and prints a line for each file; False where one is not what it should be."""
+    """Hashes the model with a bar and prints a line for each file; False if any digest is wrong."""
     from nightjar.workers.library.gguf.split import parts_of
     from nightjar.workers.library.verify import verify
 
@@ -144,7 +144,7 @@ def bar() -> Iterator[PullProgress]:
 
 
 class _Shown:
-    """`workers.library.pull.Progress` on a bar of rich."""
+    """`workers.library.pull.PullProgress` as a bar of rich."""
 
     def __init__(self, shown: object) -> None:
         self._shown = shown

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing to delete: a file or folder of ours."""
+    """One item to delete: a file or folder of Nightjar's."""
 
     path: Path
     bytes: int
     why: str
     model: str | None = None
-    """Its registry entry stays; a pulled model can be fetched again."""
+    """The model that the files belong to. Its registry entry stays, and a pulled model can be fetched again."""
 
 
 def plan_cleanup(
@@ -52,7 +52,7 @@ def plan_cleanup(
 
 
 def clear(items: Iterable[Item], settings: Settings) -> None:
-    """Deletes the planned items; one that is already gone is no error."""
+    """Deletes the planned items; one that no longer exists is not an error."""
     digests = DigestCache(settings.home / "digests.json")
     for item in items:
         if item.path.is_dir():

@@ -1,4 +1,4 @@
-"""One model in full: its facts, its load settings, the memory they take, and how it would be loaded here."""
+"""Everything about one model: its facts, load settings and memory, and how it would be loaded here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AdapterView:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryView:
-    """What a model takes, by its own numbers and its entry's cache types."""
+    """The memory a model takes, from its own numbers and its entry's cache types."""
 
     weights_bytes: int
     kv_bytes_per_1000_tokens: int
@@ -63,7 +63,7 @@ class NotFitting:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDetail:
-    """A model's facts (see `jobs.models.ModelFacts`), and what this machine makes of them."""
+    """A model's facts (see `jobs.models.ModelFacts`), and what they mean on this machine."""
 
     name: str
     digest: str
@@ -87,7 +87,7 @@ class ModelDetail:
     embedding_width: int
     load: LoadSettings
     template_source: str | None
-    """registry or file; None for a model without a chat template."""
+    """"registry" or "file"; None for a model without a chat template."""
     reasoning: tuple[str, str] | None
     tags: tuple[str, ...]
     memory: MemoryView

@@ -40,7 +40,7 @@ class DigestCache:
         self._write(str(path.absolute()), {"stamp": [_stamp(path)], "sha256": value})
 
     def forget(self, path: Path) -> None:
-        """Drops the digest of a file that is deleted."""
+        """Forgets the digest of a deleted file."""
         entries = self._read()
         if entries.pop(str(path.absolute()), None) is not None:
             self._replace(entries)
@@ -68,7 +68,7 @@ class DigestCache:
 
 
 def sha256(paths: Iterable[Path], *, advance: Callable[[int], None] | None = None) -> str:
-    """SHA-256 over the files in order. Raises ModelFileError when one cannot be read."""
+    """SHA-256 over the files in order. Raises ModelFileError if one cannot be read."""
     total = hashlib.sha256()
     for path in paths:
         try:

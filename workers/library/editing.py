@@ -33,7 +33,7 @@ def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
 
 
 def remove_entry(file: Path, name: str) -> None:
-    """Removes a model from the registry; nothing happens if it is not in it."""
+    """Removes a model from the registry, if it is there."""
 
     def edit(document: TOMLDocument) -> None:
         document.pop(name, None)
@@ -42,7 +42,7 @@ def remove_entry(file: Path, name: str) -> None:
 
 
 def update_entry(file: Path, name: str, values: Mapping[str, Any]) -> None:
-    """Sets keys of a model, tables (`load`) key by key; a value of None removes the key."""
+    """Sets keys of a model; tables (`load`) are merged key by key, and None removes a key."""
 
     def edit(document: TOMLDocument) -> None:
         _merge(document[name], values)

@@ -30,10 +30,10 @@ class ModelEntry:
 
     name: str
     path: Path
-    """The file, or the first part of a split one."""
+    """The file, or the first part of a split file."""
     load: LoadSettings
     parameters: dict[str, Any]
-    """From the registry; empty if it says nothing."""
+    """From the registry; empty if the registry has none."""
     template: str | None
     """A chat template to use instead of the file's own."""
     reasoning: tuple[str, str] | None
@@ -43,7 +43,7 @@ class ModelEntry:
 
 
 def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
-    """A registry name, a file in `models/` by name, a model of the Ollama store, or a path that no registry knows.
+    """Finds a registered name, a file name in `models/`, a model of the Ollama store, or the path of any file.
 
     Load settings: the defaults of `settings.model`, over them those of the registry. Raises UnknownNameError with the
     nearest names, and ModelFileError if the name is known but its file is missing.
@@ -69,12 +69,12 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
 
 
 def looks_like_path(text: str) -> bool:
-    """True if a person means a file: the text ends in .gguf or has a separator."""
+    """True if the text means a file: it ends in .gguf or has a separator."""
     return text.lower().endswith(".gguf") or "/" in text or text.startswith("~")
 
 
 def shelf_files(models_dir: Path) -> dict[str, Path]:
-    """Model files under `models/` by name: a pulled model's own, else the file's; the first in path order wins."""
+    """Model files under `models/` by the pulled model's name, else the file's; the first in path order wins."""
     files: dict[str, Path] = {}
     for path in _gguf_files(models_dir):
         manifest = _sound_manifest(path.parent)
@@ -84,7 +84,7 @@ def shelf_files(models_dir: Path) -> dict[str, Path]:
 
 
 def _sound_manifest(folder: Path) -> Manifest | None:
-    """A damaged manifest leaves its files on the shelf under their own names."""
+    """The manifest, or None if it is damaged; then its files are listed under their own names."""
     try:
         return read_manifest(folder)
     except ModelFileError as error:
@@ -93,19 +93,19 @@ def _sound_manifest(folder: Path) -> Manifest | None:
 
 
 def name_of_file(path: Path) -> str:
-    """A model name made of a file name: its stem, other characters turned to "-"."""
+    """A model name made from a file name: its stem, with characters that are not allowed replaced by "-"."""
     return re.sub(r"[^A-Za-z0-9._:+-]+", "-", stem(path.name)).lstrip("._:+-") or "model"
 
 
 def path_bases(settings: Settings) -> tuple[Path, ...]:
-    """Folders in which relative paths of the registry are looked up, in order."""
+    """The folders in which relative paths of the registry are looked up, in order."""
     folder = settings.models_file.absolute().parent
     project = folder.parent if folder.name == "config" else folder
     return settings.models_dir.absolute(), project, folder, PACKAGED_MODELS.parent.parent
 
 
 def resolve_path(text: str, settings: Settings) -> Path:
-    """Where a registry path leads: absolute, or under `models/`, the project, the registry's folder or the package."""
+    """Resolves a registry path: absolute, or under `models/`, the project, the registry's folder or the package."""
     path = Path(text).expanduser()
     if path.is_absolute():
         return path
@@ -114,7 +114,7 @@ def resolve_path(text: str, settings: Settings) -> Path:
 
 
 def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
-    """The file of a registry entry. Raises ModelFileError with the remedy where it is not on this machine."""
+    """The file of a registry entry. Raises ModelFileError, with the remedy, if it is not on this machine."""
     if entry.repo is not None:
         return pulled_path(name, entry, settings)
     if entry.ollama is not None:

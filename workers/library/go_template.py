@@ -23,7 +23,7 @@ class Untranslatable(Exception):
 
 @dataclass
 class _Block:
-    """A list of parts: Jinja source of each, or a nested block with its opening and closing tag."""
+    """A list of parts: Jinja source, or a nested block with its opening and closing tags."""
 
     parts: list[str | _Block] = field(default_factory=list)
     opening: str = ""
@@ -48,9 +48,9 @@ def to_jinja(template: str, system: str | None = None) -> str:
     if "Messages" in names:
         body = _source(_parse(template))
         return head + "{%- set system = m.system -%}" + body
-    whole, cut = _source(_parse(template)), _source(_cut(_parse(template)))
+    full, cut = _source(_parse(template)), _source(_cut(_parse(template)))
     return (
-        f"{head}{{%- macro turn(system, prompt, response) -%}}{whole}{{%- endmacro -%}}"
+        f"{head}{{%- macro turn(system, prompt, response) -%}}{full}{{%- endmacro -%}}"
         f"{{%- macro last(system, prompt, response) -%}}{cut}{{%- endmacro -%}}" + _LEGACY
     )
 
@@ -67,7 +67,7 @@ _LEGACY = (
     "{%- if t.response and not add_generation_prompt -%}{{ turn(t.system, t.prompt, t.response) }}"
     "{%- else -%}{{ last(t.system, t.prompt, t.response) }}{%- endif -%}"
 )
-"""Templates from before Ollama knew messages are rendered once for each exchange; the last ends at the response."""
+"""Templates older than Ollama's messages are rendered once for each exchange; the last ends at the response."""
 
 
 def _actions(template: str) -> list[str]:
@@ -98,7 +98,7 @@ def _parse(template: str) -> _Block:
 
 
 def _pieces(template: str) -> Iterator[tuple[str, str | None]]:
-    """Texts, each with the action after it; whitespace is trimmed as the dashes say."""
+    """Texts, each with the action that follows it; dashes trim whitespace."""
     at, trim_left = 0, False
     for match in re.finditer(r"\{\{(-\s)?(.*?)(\s-)?\}\}", template, re.DOTALL):
         text = template[at : match.start()]
@@ -161,7 +161,7 @@ def _expression(text: str, scopes: list[str]) -> str:
 
 
 def _call(tokens: list[str], scopes: list[str]) -> tuple[str, list[str]]:
-    """One function call or value, up to a closing parenthesis; what is left of the tokens."""
+    """One function call or value, up to a closing parenthesis, and the remaining tokens."""
     if not tokens:
         raise Untranslatable("an empty expression")
     name = tokens[0]

@@ -39,7 +39,7 @@ class Listing:
 
 
 class Hub:
-    """One endpoint and token, both from the settings. Every method raises HubError or UnknownNameError."""
+    """A hub's endpoint and token, both from the settings. Every method may raise HubError or UnknownNameError."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.offline:
@@ -52,7 +52,7 @@ class Hub:
         self._api = HfApi(endpoint=self.endpoint, token=self._token, library_name="nightjar")
 
     def listing(self, repo: str, revision: str | None) -> Listing:
-        """Files and commit of a repository; `revision` None is its default branch."""
+        """Files and commit of a repository; None as `revision` means its default branch."""
         with self._errors(repo, revision=revision):
             info = self._patient(
                 lambda: self._api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
@@ -65,7 +65,7 @@ class Hub:
         return Listing(repo=repo, commit=info.sha or "", files=files, licence=card.get("license"))
 
     def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
-        """The file as a part in `folder`, whole and checked; resumes what an earlier call left there.
+        """Downloads the file as a part in `folder`, complete and checked; resumes what an earlier call left there.
 
         `advance` gets the number of bytes received.
         """
@@ -91,7 +91,7 @@ class Hub:
         with self._errors(listing.repo, file=file.name):
             remote = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))
             if _host(remote.location) != _host(url):
-                headers.pop("authorization", None)  # a signed address elsewhere: the token stays with the hub
+                headers.pop("authorization", None)  # a signed address on another host must not get the token
             part.parent.mkdir(parents=True, exist_ok=True)
             with part.open("ab") as out:
                 http_get(
@@ -107,7 +107,7 @@ class Hub:
                 os.fsync(out.fileno())
 
     def _patient(self, call: Callable[[], Any]) -> Any:
-        """Retries errors that pass, such as those of a busy hub."""
+        """Retries transient errors, such as those of a busy hub."""
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
             stop=stop_after_attempt(4),
@@ -125,13 +125,13 @@ class Hub:
         )
 
     def _similar(self, repo: str) -> list[str]:
-        """Names to suggest; empty when the hub gives none."""
+        """Names to suggest; empty if the hub gives none."""
         owner, _, name = repo.partition("/")
         names: list[str] = []
         for author, search in ((owner, None), (None, name.removesuffix("-GGUF"))):
             try:
                 names += [model.id for model in self._api.list_models(limit=50, author=author, search=search)]
-            except Exception as error:  # a suggestion is never worth a second error
+            except Exception as error:  # a suggestion is not worth a second error
                 _log.debug("hub_search_failed", reason=str(error))
         return names
 
@@ -145,7 +145,7 @@ class Hub:
 
 
 def part_of(folder: Path, file: RemoteFile) -> Path:
-    """Where the unfinished file lies: named by its content, so that a part of another version is never continued."""
+    """Path of the unfinished file, named by its content so that a part of another version is never resumed."""
     flat = file.name.replace("/", "--")
     return folder / CACHE / f"{flat}.{(file.sha256 or str(file.bytes))[:16]}.part"
 
@@ -166,7 +166,7 @@ def _check(repo: str, file: RemoteFile, part: Path) -> None:
 
 
 def _prepare(home: Path) -> None:
-    """Keeps the client's own files out of the user's home, and its statistics off. Before its first import."""
+    """Keeps the client's files out of the user's home and turns its statistics off. Call before its first import."""
     os.environ["HF_HOME"] = str(home / "hub")
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"

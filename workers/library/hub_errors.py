@@ -1,4 +1,4 @@
-"""The hub client's errors turned into Nightjar's: what, where, and what to do."""
+"""Turns the hub client's errors into Nightjar's: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def translated(
 
 
 def is_passing(error: BaseException) -> bool:
-    """True for errors of a busy or flaky hub that may be gone a moment later."""
+    """True for errors of a busy or unreliable hub that may not happen again a moment later."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -36,12 +36,12 @@ SAMPLING_KEYS: Mapping[str, str] = {
 MAX_LAYERS = 1_024
 MAX_ARCHITECTURE = 64
 MAX_LICENCE = 500
-"""Characters; beyond these a file is no model, or not worth storing whole."""
+"""Limits in characters: a longer one is not from a real model, or is not worth storing in full."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """A model's metadata (of its first part) with the tensors of all its parts."""
+    """A model's metadata, from its first part, with the tensors of all parts."""
 
     path: Path
     parts: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Inspection:
 
 
 def inspect_file(path: Path) -> Inspection:
-    """Reads a model file, all parts of a split one. Raises ModelFileError: missing, broken, or no model at all."""
+    """Reads a model file with all its parts. Raises ModelFileError if it is missing, broken or not a model."""
     parts = parts_of(path)
     read = [read_metadata(part) for part in parts]
     first = read[0]
@@ -109,7 +109,10 @@ def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelF
 
 
 def adapter_facts(path: Path, scale: float, model: ModelFacts, digests: DigestCache) -> AdapterFacts:
-    """A LoRA adapter's facts. Raises ModelFileError: missing, broken, no adapter, or one of another architecture."""
+    """A LoRA adapter's facts.
+
+    Raises ModelFileError if it is missing, broken, not an adapter, or for another architecture.
+    """
     metadata = read_metadata(path)
     kind = metadata.values.get("adapter.type")
     if kind != "lora":
@@ -129,7 +132,7 @@ def facts_of(
     registry_parameters: Mapping[str, Any] | None = None,
     template: str | None = None,
 ) -> ModelFacts:
-    """Facts from metadata that was read already."""
+    """Facts from metadata that has already been read."""
     metadata = inspection.metadata
     template = template or metadata.values.get("tokenizer.chat_template")
     file = FileFacts(
@@ -235,5 +238,5 @@ def _refuse_other_files(path: Path, metadata: Metadata) -> None:
 
 
 def _count(value: Any) -> int:
-    """A required count: 0 if it is missing or cannot be right (llama.cpp refuses such files)."""
+    """A required count; 0 if it is missing or impossible (llama.cpp refuses such files)."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0

@@ -1,4 +1,4 @@
-"""Every model this project knows or holds, and the state each is in on this machine."""
+"""Every model this project knows or has, and its state on this machine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 class ModelState(StrEnum):
     AVAILABLE = "available"
-    """Known, and not on this machine."""
+    """Known, but not on this machine."""
     DOWNLOADING = "downloading"
     READY = "ready"
     LOADED = "loaded"
-    """Served by a worker now."""
+    """A worker serves it now."""
     FAILED = "failed"
     """Its file is missing or broken, or a worker could not load it."""
 
@@ -42,12 +42,12 @@ class Held:
     state: ModelState
     reason: str | None = None
     kind: ModelKind | None = None
-    """None where there is no file to look into."""
+    """None if there is no file to read."""
     source: str
     path: Path | None = None
     file_bytes: int | None = None
     disk_bytes: int = 0
-    """What it takes under `models/`, partial downloads included; 0 for files elsewhere."""
+    """Its size under `models/`, including partial downloads; 0 for files elsewhere."""
     quantisation: str | None = None
     last_used: datetime | None = None
     loaded_on: tuple[str, ...] = ()

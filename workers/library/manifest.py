@@ -29,14 +29,14 @@ class PulledFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A completely downloaded model. Written last, so that its presence proves that."""
+    """A completely downloaded model. It is written last, so its presence proves that the download is complete."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(pattern=NAME.pattern)
     repo: str
     revision: str | None = None
-    """As requested; None: the default branch."""
+    """As requested; None means the default branch."""
     commit: str
     files: tuple[PulledFile, ...] = Field(min_length=1)
     """All parts, in order."""
@@ -44,7 +44,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a model's folder; None if there is none. Raises ModelFileError for a damaged one."""
+    """The manifest of a model's folder; None if there is none. Raises ModelFileError if it is damaged."""
     file = folder / FILE_NAME
     try:
         return Manifest.model_validate_json(file.read_bytes())
@@ -57,7 +57,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replaces the manifest in one step."""
+    """Replaces the manifest atomically."""
     with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", suffix=".json", delete=False) as new:
         new.write(manifest.model_dump_json(indent=1))
         new.flush()

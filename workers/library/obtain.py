@@ -1,4 +1,4 @@
-"""A model that a run names and this host lacks: fetched on first use, if that is allowed."""
+"""Fetches a model that this host lacks when it is first used, if that is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 
 def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContextManager[PullProgress]]) -> ModelEntry:
-    """`find_model`, and a pull before it where the registry knows the hub's repository and the model is not here.
+    """Like `find_model`, but first pulls a model that is not here if the registry names its repository.
 
     `progress` is opened for a pull only. Raises what `find_model` and `pull` raise; without `pull_on_use` a model that
     is not here stays an error that names the command to fetch it.
@@ -41,6 +41,6 @@ def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContext
 
 
 def memory_for_models(settings: Settings) -> int:
-    """Bytes a model may take on this machine: a share of its best GPU's memory, or of the host's if that is more."""
+    """Bytes a model may take here: a share of the best GPU's memory, or of the host's if that is more."""
     room = room_of(this_machine())
     return int(max(room.gpu, room.host) * settings.model.memory_share)

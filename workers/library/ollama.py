@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
 
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
-"""What Ollama leaves out of a name."""
+"""The parts of a name that Ollama leaves out."""
 STORES = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
 PARAMETERS: Mapping[str, str] = {
     "temperature": "temperature",
@@ -43,9 +43,9 @@ class OllamaModel:
 
     name: str
     path: Path
-    """The blob with the model; a GGUF without that ending."""
+    """The blob with the model, a GGUF file without that ending."""
     template: str | None = None
-    """In Jinja; None if the store has none or it cannot be translated: the file's own is used."""
+    """In Jinja; None if the store has none or it cannot be translated, and then the file's own is used."""
     parameters: dict[str, Any] = field(default_factory=dict)
     context: int | None = None
     adapters: tuple[Path, ...] = ()
@@ -124,7 +124,7 @@ def _layers(manifest: Path, store: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _parameters(name: str, layers: list[tuple[str, Path]]) -> dict[str, Any]:
-    """The store's parameters that Nightjar knows, and num_ctx; those out of range are left out and logged."""
+    """The store's parameters that Nightjar knows, and num_ctx; values out of range are left out and logged."""
     try:
         given = json.loads(_text(layers, "params") or "{}")
     except ValueError:

@@ -18,7 +18,7 @@ def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
     registered = read_registry(settings.models_file).models.get(entry.name)
     try:
         manifest = read_manifest(entry.path.parent)
-    except ModelFileError:  # a damaged note beside a sound file: it says nothing
+    except ModelFileError:  # a damaged manifest beside a valid file says nothing
         manifest = None
     if manifest is not None and entry.path.name in {file.name for file in manifest.files}:
         return {

@@ -1,4 +1,4 @@
-"""What a download keeps in a model's folder while it runs: a lock, and parts that cannot be taken for a model.
+"""What a download keeps in a model's folder while it runs: a lock, and parts that cannot be mistaken for a model.
 
 models/NAME/.cache/      huggingface_hub's own: unfinished parts and their resume data
 models/NAME/.pull.lock   held while a pull runs
@@ -52,6 +52,6 @@ def partial_bytes(folder: Path) -> int:
 
 
 def partial_files(folder: Path) -> list[Path]:
-    """Everything below the folder's download cache."""
+    """Everything in the folder's download cache."""
     cache = folder / CACHE
     return sorted(file for file in cache.rglob("*") if file.is_file()) if cache.is_dir() else []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
 
 SPARE_BYTES = 256 * 2**20
-"""Left free on the disk for everything else that writes."""
+"""Space that is left free on the disk for other programs."""
 LARGEST_FILE = 50 * 10**9
 """The hub does not serve larger ones over plain HTTP (huggingface_hub, MAX_HTTP_DOWNLOAD_SIZE)."""
 _log = structlog.get_logger()
@@ -42,13 +42,13 @@ class PullProgress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A model that is on this machine now."""
+    """A pulled model, now on this machine."""
 
     manifest: Manifest
     path: Path
     """The first part."""
     fetched: bool
-    """False if it was already here."""
+    """False if the model was already here."""
 
 
 def pull(
@@ -133,7 +133,7 @@ def _have(folder: Path, file: RemoteFile) -> int:
 
 
 def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raises OutputError, with the numbers, if the disk of `folder` has no room for that much more."""
+    """Raises OutputError, with the numbers, if the disk of `folder` does not have room for that many bytes."""
     free = shutil.disk_usage(_existing(folder)).free
     if needed_bytes + SPARE_BYTES > free:
         raise OutputError(
@@ -150,7 +150,7 @@ def _existing(folder: Path) -> Path:
 def _take_over(
     name: str, entry: RegistryEntry, listing: Listing, choice: QuantFile, folder: Path, parts: list[Path]
 ) -> Manifest:
-    """Names the fetched parts, and writes the manifest last: until then the model is not there."""
+    """Gives the fetched parts their names and writes the manifest last; until then the model does not exist."""
     old = read_manifest(folder)
     (folder / FILE_NAME).unlink(missing_ok=True)
     files = []
@@ -174,7 +174,7 @@ def _take_over(
 
 
 def _pin(name: str, manifest: Manifest, choice: QuantFile, settings: Settings) -> None:
-    """Makes the registry say exactly what was fetched, so that another host gets the same bytes."""
+    """Records in the registry exactly what was fetched, so that another host gets the same bytes."""
     folder = settings.models_dir / name
     cache = DigestCache(settings.home / "digests.json")
     paths = [folder / file.name for file in manifest.files]

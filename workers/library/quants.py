@@ -1,4 +1,4 @@
-"""Which file of a repository: groups split files, reads quantisations off names, and picks one. Pure."""
+"""Chooses a file of a repository: groups split files, reads quantisations from names, and picks one. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantFile:
-    """One model of a repository: its file, or all parts of it in order."""
+    """One model of a repository: its file, or all its parts in order."""
 
     files: tuple[RemoteFile, ...]
 
@@ -49,21 +49,21 @@ class QuantFile:
 
     @property
     def quantisation(self) -> str | None:
-        """As in the file name, in capitals; None if it names none."""
+        """As in the file name, in capitals; None if the name has none."""
         labels = _QUANTISATION.findall(self.name)
         return labels[-1].upper() if labels else None
 
 
 def choices(files: Iterable[RemoteFile]) -> list[QuantFile]:
-    """The models among a repository's files, smallest first; split ones with a part missing are left out."""
+    """The models among a repository's files, smallest first; split files with a missing part are left out."""
     by_name = {file.name: file for file in files if _may_be_model(file.name)}
-    whole: dict[tuple[str, ...], QuantFile] = {}
+    models: dict[tuple[str, ...], QuantFile] = {}
     for name in by_name:
         path = PurePosixPath(name)
         parts = tuple(str(path.with_name(part)) for part in split_names(path.name))
         if all(part in by_name for part in parts):
-            whole[parts] = QuantFile(files=tuple(by_name[part] for part in parts))
-    return sorted(whole.values(), key=lambda choice: (choice.bytes, choice.name))
+            models[parts] = QuantFile(files=tuple(by_name[part] for part in parts))
+    return sorted(models.values(), key=lambda choice: (choice.bytes, choice.name))
 
 
 def choose_quant(
@@ -101,7 +101,7 @@ def choose_quant(
 
 
 def best_fit(repo: str, offered: Sequence[QuantFile], room_bytes: int | None) -> QuantFile:
-    """The largest quantised file whose weights leave room for KV; full precision only if nothing else is offered."""
+    """The largest quantised file that leaves room for KV; full precision only if nothing else is offered."""
     quantised = [choice for choice in offered if choice.quantisation not in _FULL_PRECISION] or list(offered)
     if room_bytes is None:
         return quantised[-1]

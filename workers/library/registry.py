@@ -34,7 +34,7 @@ class Adapter(BaseModel):
 
 
 class RegistryEntry(BaseModel):
-    """One model of the registry, as written there."""
+    """A model as the registry has it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class RegistryEntry(BaseModel):
     ollama: str | None = None
     """Name in the local Ollama store ("llama3.2:1b")."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Of the file (of its parts, in order)."""
+    """Digest of the file, or of its parts in order."""
     load: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
     template: str | None = None
@@ -72,7 +72,7 @@ class RegistryEntry(BaseModel):
 
     @property
     def source(self) -> str:
-        """The source for people: "hub OWNER/NAME FILE", "ollama NAME" or the path."""
+        """The source as it is shown: "hub OWNER/NAME FILE", "ollama NAME" or the path."""
         if self.repo is not None:
             return " ".join(filter(None, ("hub", self.repo, self.file, self.revision and f"@ {self.revision}")))
         return f"ollama {self.ollama}" if self.ollama is not None else str(self.path)
@@ -88,7 +88,7 @@ class Registry(BaseModel):
 
 
 def read_registry(file: Path) -> Registry:
-    """Reads and validates the whole file; one that is not there is empty, or holds what comes with Nightjar.
+    """Reads and validates the whole file; a missing file counts as empty, or as the registry in the package.
 
     Raises SettingsError naming the file, the model and the key, with the nearest known key.
     """
@@ -96,7 +96,7 @@ def read_registry(file: Path) -> Registry:
 
 
 def registry_text(file: Path) -> str:
-    """The file's text; where it is not there, "" in a checkout and else that of the registry in the package.
+    """The file's text; if it is missing, "" in a checkout, else the text of the registry in the package.
 
     Raises SettingsError.
     """
@@ -144,10 +144,10 @@ def _refuse_unknown(where: str, table: dict[str, Any], model: type[BaseModel], n
         if key in model.model_fields:
             continue
         if isinstance(value, dict) and model is RegistryEntry:
-            whole = f"{name}.{key}"
+            dotted = f"{name}.{key}"
             raise SettingsError(
-                f"{where}: unknown table [{whole}]. {suggest(key, model.model_fields)} "
-                f'A model name with a dot is quoted: ["{whole}"].'
+                f"{where}: unknown table [{dotted}]. {suggest(key, model.model_fields)} "
+                f'A model name with a dot is quoted: ["{dotted}"].'
             )
         if key in LoadSettings.model_fields and model is RegistryEntry:
             raise SettingsError(f"{where}: {key!r} is a load setting; it belongs under [{name}.load].")

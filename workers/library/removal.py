@@ -1,4 +1,4 @@
-"""Removing a model: its registry entry, and its files if they are ours."""
+"""Removes a model: its registry entry, and its files if Nightjar fetched them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _files(held: Held) -> list[Path]:
         return []
     try:
         return list(parts_of(held.path))
-    except ModelError:  # parts are missing: the others are still to be removed
+    except ModelError:  # some parts are missing; the others are removed
         return [held.path]
 
 

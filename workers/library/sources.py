@@ -1,4 +1,4 @@
-"""Reads what a person types as a model's source into the keys of a registry entry."""
+"""Turns a model's source, as a user types it, into the keys of a registry entry."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def read_source(text: str, settings: Settings) -> NamedSource:
 
 
 def portable_path(path: Path, settings: Settings) -> str:
-    """The path as the registry keeps it: relative to `models/` or to the project if it lies inside one of them."""
-    whole = path.absolute()
+    """The path as the registry stores it: relative to `models/` or the project if it is inside one of them."""
+    absolute = path.absolute()
     for base in path_bases(settings):
-        if whole.is_relative_to(base):
-            return whole.relative_to(base).as_posix()
-    return str(whole)
+        if absolute.is_relative_to(base):
+            return absolute.relative_to(base).as_posix()
+    return str(absolute)
 
 
 def _repo_name(repo: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 
 def mark_used(home: Path, name: str) -> None:
-    """Notes that the model was loaded now: as a file's time, so that processes never overwrite each other."""
+    """Records that the model was loaded now, as a file's time, so that processes never overwrite each other."""
     file = _file(home, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()

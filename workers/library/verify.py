@@ -37,7 +37,10 @@ class FileCheck:
 def verify(
     entry: ModelEntry, settings: Settings, *, advance: Callable[[int], None] | None = None
 ) -> tuple[FileCheck, ...]:
-    """Hashes the files again and compares with manifest, registry or an Ollama blob's name. Raises ModelFileError."""
+    """Hashes the files again and compares them with the manifest, the registry or an Ollama blob's name.
+
+    Raises ModelFileError.
+    """
     parts = parts_of(entry.path)
     for part in parts:
         read_metadata(part)
