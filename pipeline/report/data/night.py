@@ -22,7 +22,7 @@ class Plain(BaseModel):
 
 
 class NightMetric(Plain):
-    """`mean` over `n` sequences with its 95 % interval; None where there is no value."""
+    """`mean` over `n` sequences with its 95 % interval; None where there is none."""
 
     mean: float | None
     n: int
@@ -43,7 +43,7 @@ class NightScale(Plain):
 
 
 class NightModel(Plain):
-    """A model on one night. Speeds are in tokens per second, from the probe if one ran."""
+    """A model on one night. Speeds in tokens per second, by the probe where there was one."""
 
     name: str
     turns: int

@@ -14,7 +14,7 @@ SCHEMA_VERSION = "1.0"
 
 
 class TrendMark(Plain):
-    """Something changed with this night; `model` is None for a change to the whole run."""
+    """From this night on something is not what it was; `model` is None for what concerns the whole run."""
 
     number: int
     """The number in the charts and the table of nights; all marks of one night share it."""
