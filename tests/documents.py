@@ -41,7 +41,7 @@ def a_run(run_id: str = "run1", **changes: Any) -> Run:
 
 
 def a_job(job_id: str = "job1", **changes: Any) -> Job:
-    """The PENDING job of `a_run`, of two turns, due since a second."""
+    """The PENDING job of `a_run` with two turns, due for a second."""
     now = utc_now()
     fields: dict[str, Any] = {
         "id": job_id,

@@ -102,7 +102,7 @@ def turn(
     reused_tokens: int = 0,
     prompt: str | None = None,
 ) -> dict[str, Any]:
-    """A committed turn as it lies in MongoDB. `speed`: tokens decoded per second."""
+    """A committed turn as MongoDB stores it. `speed`: tokens decoded per second."""
     ids = tuple(range(len(reply.split()) * 4 // 3 if tokens is None else tokens))
     resolved = resolve([(source, parameters or {})])
     text = prompt if prompt is not None else (sequence.prompt_text(index) if sequence else "A prompt.")
@@ -151,7 +151,7 @@ def job(
     reason: str | None = None,
     attempts: Many[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """A reply job as it lies in MongoDB."""
+    """A reply job as MongoDB stores it."""
     about = sequence or sequences()[0]
     document = a_job(
         job_id(run, "reply", about.id, model, repeat),
@@ -175,7 +175,7 @@ def job(
 
 
 def _stored(document: Document) -> dict[str, Any]:
-    """What MongoDB holds of a document; its own encoding would ask for a database."""
+    """A document as MongoDB stores it; Beanie's own encoding would need a database."""
     encode = Encoder(to_db=True).encode
     fields = {name: encode(getattr(document, name)) for name in type(document).model_fields}
     return {"_id": fields.pop("id")} | {name: value for name, value in fields.items() if name != "revision_id"}
@@ -431,7 +431,7 @@ def report_of(
     repeats: int = 1,
     scales: dict[str, Scale] | None = None,
 ) -> RunReport:
-    """The report of these jobs, about whose models nothing else is known; `scales` override the built-in ones."""
+    """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones."""
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
     return assemble(
         provenance=provenance_of(run, suite),

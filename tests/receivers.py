@@ -56,7 +56,7 @@ class WebReceiver:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                """Silent: callers that die are what these tests are about."""
+                """Does nothing: in these tests callers are meant to die."""
 
         with Server(("127.0.0.1", 0), Handler) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -71,7 +71,7 @@ class WebReceiver:
 
 @dataclass
 class MailReceiver:
-    """As much of SMTP as a client needs; `refuse`: the answer to a recipient that it refuses."""
+    """As much of SMTP as a client needs; `refuse` is the answer with which it refuses a recipient."""
 
     port: int = 0
     refuse: str | None = None

@@ -1,4 +1,4 @@
-"""A `Replier` that is no engine: it answers from a list, in texts, as a worker of a remote model will."""
+"""A `Replier` without an engine: it answers with texts from a list, as a worker of a remote model will."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLOTS = 2
 
 @dataclass
 class ScriptedReplier:
-    """Gives `answers` away in their order. Without a gate it answers at once; a closed one holds every answer back."""
+    """Gives `answers` in order. Without a gate it answers at once; a closed gate holds every answer back."""
 
     answers: list[str]
     name: str = "remote"
@@ -73,7 +73,7 @@ class ScriptedReplier:
         return ScriptedDialogue(self, job, run, sequence, watch)
 
     async def answer(self, request: str, parameters: Parameters) -> str:
-        """The next answer. It obeys the schema, or the test's list is wrong."""
+        """The next answer. Fails if it does not match the schema, since then the test's list is wrong."""
         self.holding.add(request)
         try:
             if self.gate is not None:
@@ -124,7 +124,7 @@ class ScriptedDialogue:
 
 
 def tokens(text: str) -> int:
-    """A word is a token."""
+    """Counts a word as a token."""
     return len(text.split())
 
 

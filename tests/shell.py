@@ -1,4 +1,4 @@
-"""Runs `nightjar` as a person does: as a separate process, in an empty folder."""
+"""Runs `nightjar` as a user does: as a separate process, in an empty folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole commands, as a person types them, against one home with embedded servers."""
+"""Whole commands, as a user types them, against one home with embedded servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C in an evaluation: what is done stays, and it says how to go on."""
+"""Ctrl-C in an evaluation: finished work stays, and the message says how to continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.shell import Shell
 
 
 def turns(shell: Shell) -> int:
-    """Committed turns of the run; 0 before there is one."""
+    """Committed turns of the run; 0 before there is a run."""
     done = shell.run("status", "interrupted", "--json")
     return int(json.loads(done.stdout)["runs"][0]["turns"]["committed"]) if done.stdout else 0
 

@@ -1,4 +1,4 @@
-"""A model that ends the process that loads it: its supervisor lives on, and tells."""
+"""A model that kills the process that loads it: its supervisor survives and reports it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.shell import Shell
 
 
 def test_a_model_that_kills_its_worker_is_told(shell: Shell, tmp_path: Path) -> None:
-    """`status` names the signal, the supervisor goes on trying until it is told to end, and nothing else has died."""
+    """`status` names the signal, the supervisor keeps trying until it is stopped, and nothing else has died."""
     model = killer(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-m", "nightjar", "worker", "--model", str(model), "--gpu", "none"],
@@ -37,7 +37,7 @@ def test_a_model_that_kills_its_worker_is_told(shell: Shell, tmp_path: Path) -> 
 
 
 def test_an_evaluation_with_it_ends_soon(shell: Shell, tmp_path: Path) -> None:
-    """Not after minutes of trying: somebody sits and waits. The error names the log of the worker."""
+    """Not after minutes of trying, since a user is waiting. The error names the worker's log."""
     model = killer(tmp_path)
     began = time.monotonic()
     error = shell.refused("eval", "--suite", "story-starters", "--limit", "1", "--model", model, code=1)

@@ -44,7 +44,7 @@ def hub() -> Iterator[LocalHub]:
 
 @pytest.fixture
 def environment(tmp_path: Path, hub: LocalHub, services: ServiceUrls) -> dict[str, str]:
-    """A machine of its own: home, project, models and registry under one folder."""
+    """A separate machine: home, project, models and registry under one folder."""
     (tmp_path / "user").mkdir()
     return {
         "PATH": os.environ["PATH"],
@@ -258,7 +258,7 @@ def test_cleanup_shows_and_then_clears(nightjar: Run, tmp_path: Path) -> None:
 def test_auto_serves_one_model_after_the_other(
     nightjar: Run, environment: dict[str, str], tmp_path: Path, services: ServiceUrls
 ) -> None:
-    """A worker that is told no model finishes two models' jobs, the larger backlog first, and ends when idle."""
+    """A worker without a named model finishes the jobs of two models, larger backlog first, and ends when idle."""
     for name in ("first", "second"):
         nightjar("model", "add", str(DEMO), "--name", name)
     write_gguf(tmp_path / "unfit.gguf")

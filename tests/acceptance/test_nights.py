@@ -1,4 +1,4 @@
-"""Nights as a person types them: baselines, gates, schedules, and being told once though the dispatcher is killed."""
+"""Nights at the command line: baselines, gates, schedules, and one notification although the dispatcher is killed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def stored(shell: Shell, acceptance_home: Path) -> Shell:
 
 
 def test_a_baseline_from_setting_to_clearing(stored: Shell) -> None:
-    """Set, shown, held against, kept from removal, cleared."""
+    """Set, shown, compared with, protected from removal, cleared."""
     assert "no baseline" in stored.refused("compare", SECOND)
     assert "is the baseline of suite 'sample'" in stored.ok("baseline", "set", RUN)
     assert stored.json("baseline", "list")["baselines"][0]["run"] == RUN
@@ -61,7 +61,7 @@ def test_a_baseline_from_setting_to_clearing(stored: Shell) -> None:
 
 
 def test_gates_of_a_run_that_is_waited_for(stored: Shell) -> None:
-    """Exit code 1 and the reason in words; a metric that cannot be is 2, before any waiting."""
+    """Exit code 1 and the reason in words; an impossible metric gives 2 before any waiting."""
     stored.ok("baseline", "set", RUN)
     done = stored.run("run", "wait", SECOND, "--fail-below", "checks:0.99", "--max-missing", "1%")
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_asking_again_with_another_priority_changes_it_and_says_so(shell: Shell)
 
 
 def test_a_schedule_carries_everything(shell: Shell) -> None:
-    """All that a night needs, shown again without what the address hides."""
+    """Everything a night needs; it is shown without the secret part of the address."""
     shell.ok(
         "schedule",
         "add",

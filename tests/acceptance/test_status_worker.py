@@ -1,4 +1,4 @@
-"""`nightjar status` and `nightjar worker` as they are typed: what is told, and the exit codes."""
+"""`nightjar status` and `nightjar worker` at the command line: what they print, and their exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def status(shell: Shell, *arguments: str) -> tuple[dict[str, Any], int]:
 
 
 def test_an_idle_house_is_fine(shell: Shell) -> None:
-    """Nothing to do is no failure; both services are told."""
+    """Having nothing to do is not a failure; both services are shown."""
     told, code = status(shell)
     assert code == 0
     assert told["services"] == {"mongo": {"ok": True, "reason": None}, "redis": {"ok": True, "reason": None}}

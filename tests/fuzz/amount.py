@@ -1,4 +1,4 @@
-"""How much is tried: a little with every test run, more with `make chaos`, which sets FUZZ."""
+"""How many cases are tried: a few with every test run, more with `make chaos`, which sets FUZZ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def examples(few: int) -> int:
 
 
 def seeds(few: int) -> range:
-    """The same ones in every test run; others, printed, where more is asked for."""
+    """The same seeds in every test run; other seeds, which are printed, if more are asked for."""
     if FACTOR == 1:
         return range(few)
     first = int.from_bytes(os.urandom(4))

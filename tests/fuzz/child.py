@@ -1,4 +1,4 @@
-"""A process that may die of what it is given, and the parent that tells how it ended."""
+"""A process that may die of its input, and the parent that reports how it ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_S = 60.0
 
 
 class Child:
-    """`python -m MODULE`, started anew after each death. `ask` gives it one line and waits for its answer."""
+    """`python -m MODULE`, restarted after each death. `ask` sends it one line and waits for the answer."""
 
     def __init__(self, module: str) -> None:
         self._module = module

@@ -79,7 +79,7 @@ class _Walk:
 
 
 def mutate(data: bytes, fields: list[Field], seed: int) -> tuple[bytes, list[str]]:
-    """One to three changes; the file, and what was changed."""
+    """Makes one to three changes; returns the file and what was changed."""
     chance = random.Random(seed)
     changed, said = bytearray(data), []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):

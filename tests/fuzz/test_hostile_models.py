@@ -1,4 +1,4 @@
-"""A hostile GGUF gives an error, or ends the one process that loads it: never the one that looks at it."""
+"""A hostile GGUF gives an error, or kills the process that loads it, but never a process that inspects it."""
 
 from __future__ import annotations
 

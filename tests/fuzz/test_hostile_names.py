@@ -44,7 +44,7 @@ names = st.one_of(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st
 
 
 def stays(name: str) -> bool:
-    """Whether a file of that name lies in the folder it is put into, on any system, and can be typed again."""
+    """Whether a file of that name stays in its folder on any system, and the name can be typed again."""
     folder = Path("/reports")
     inside = (folder / name).resolve().parent == folder
     return inside and name.isprintable() and not set(name) & set("/\\\0~$") and not name.startswith((".", "-"))

@@ -1,4 +1,4 @@
-"""Whatever a model replies: reports stay whole in every format, and steer no terminal, page or spreadsheet."""
+"""Whatever a model replies, reports stay intact in every format and control no terminal, page or spreadsheet."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def report_with(text: str) -> RunReport:
 
 
 def written(text: str, form: str) -> str:
-    """The report as it stands in its file."""
+    """The report as its file has it."""
     return render(report_with(text), form).encode("utf-8", "backslashreplace").decode()
 
 

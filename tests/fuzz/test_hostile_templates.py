@@ -1,4 +1,4 @@
-"""Chat templates come with model files: none may reach out of its sandbox, run for ever, or fill the memory."""
+"""Chat templates come with model files: none may escape its sandbox, run forever, or fill the memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mixed faults, and a run through them. What happens when is drawn from a seed; each fault waits for its moment."""
+"""Mixed faults, and a run through them. A seed decides what happens when; each fault waits for its moment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ENDS: dict[str, Callable[[psutil.Process], None]] = {
 
 @dataclass
 class Faults:
-    """Strikes; counts what it did."""
+    """Causes faults, and counts them."""
 
     house: House
     chance: random.Random
@@ -48,7 +48,7 @@ class Faults:
     _stopped: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def strike(self, kind: str) -> None:
-        """One fault of a kind; a fault that finds no victim waits for one."""
+        """Causes one fault of a kind; without a victim it waits for one."""
         self.counts[kind] += 1
         if kind == "flushall":
             await self._flush()
@@ -93,7 +93,7 @@ class Faults:
 
 
 def _runs(process: psutil.Process) -> bool:
-    """False for one that is stopped already, or ended."""
+    """False for a process that is stopped or has ended."""
     try:
         return process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -111,7 +111,7 @@ async def endure(
     limit_s: float,
     kinds: tuple[str, ...] = KINDS,
 ) -> Counter[str]:
-    """Makes a run, strikes at even steps of its progress, and waits until it is DONE; the faults by kind."""
+    """Creates a run, causes faults at even steps of its progress, and waits until DONE. Returns the faults by kind."""
     chance = random.Random(seed)
     model = DEMO if house.demo_model else MODEL
     await make_run(RUN, sequences=sequences, turns=turns, model=model, set_parameters={"max_tokens": 80})
@@ -136,7 +136,7 @@ async def wait_for_turns(database: Database, turns: int, end: float) -> None:
 
 
 async def committed(database: Database) -> int:
-    """Committed turns of the run; waits for a MongoDB that is away."""
+    """Committed turns of the run; waits while MongoDB cannot be reached."""
     from nightjar.jobs.patience import patiently
 
     async def count() -> int:

@@ -1,4 +1,4 @@
-"""A whole Nightjar in child processes of a test, to be hurt: servers, dispatcher, supervised workers.
+"""A whole Nightjar in child processes of a test, to be damaged: servers, dispatcher, supervised workers.
 
 What dies is started again by `mend`, as an init system would; servers come back on their port with their data.
 """
@@ -34,7 +34,7 @@ DEMO = "nightjar-demo"
 
 
 def free_port() -> int:
-    """A port that no outgoing connection is given meanwhile: below the range that those come from."""
+    """A port below the range of outgoing connections, so that none takes it meanwhile."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @dataclass
 class House:
-    """Child processes by name; `mend` starts what is missing."""
+    """Child processes by name; `mend` restarts those that have ended."""
 
     folder: Path
     workers: int
@@ -106,7 +106,7 @@ class House:
         return [sys.executable, "-m", "tests.acceptance.chaos.scripted_worker"]
 
     def environment(self) -> dict[str, str]:
-        """What every process of the house finds in its environment."""
+        """The environment of every process of the house."""
         urls = {
             "NIGHTJAR_MONGO_URL": f"mongodb://127.0.0.1:{self.mongo_door or self.mongo_port}",
             "NIGHTJAR_REDIS_URL": f"redis://127.0.0.1:{self.redis_door or self.redis_port}",
@@ -130,7 +130,7 @@ class House:
         )
 
     async def mend(self) -> None:
-        """Starts again what has ended, until cancelled."""
+        """Restarts processes that have ended, until cancelled."""
         while True:
             for name in self.names:
                 process = self.processes.get(name)
@@ -139,7 +139,7 @@ class House:
             await asyncio.sleep(0.2)
 
     def generating(self) -> list[psutil.Process]:
-        """The worker processes that hold an engine: the supervisors' children."""
+        """The worker processes that have an engine: the supervisors' children."""
         found: list[psutil.Process] = []
         for name, process in self.processes.items():
             if name.startswith("worker") and process.poll() is None:
@@ -171,7 +171,7 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 @contextlib.asynccontextmanager
 async def inhabited(house: House) -> AsyncIterator[Database]:
-    """The house with its servers up; yields a connection of the test's own."""
+    """The house with its servers up; yields a database connection for the test."""
     mender = None
     settings = Settings(home=house.home, mongo_cache_gb=0.25)
     try:
@@ -200,7 +200,7 @@ async def status(house: House) -> tuple[dict[str, Any], int, float]:
 
 
 async def nightjar(house: House, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """A command typed in this house, and how long it took."""
+    """Runs a command in this house and returns its result and how long it took."""
     began = time.monotonic()
     done = await asyncio.to_thread(
         subprocess.run,

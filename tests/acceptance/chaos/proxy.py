@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to be spoiled: it swallows every packet, or cuts connections at a chosen word."""
+"""A faulty TCP proxy in front of a server: it drops every packet, or cuts connections at a chosen word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE = 65_536
 
 @dataclass
 class Proxy:
-    """Stands at `port`; everything goes to `target` until told otherwise."""
+    """Listens at `port` and forwards everything to `target` until a fault is requested."""
 
     target: int
     port: int = 0
@@ -47,7 +47,7 @@ class Proxy:
             self._close_fillers()
 
     def swallow(self) -> None:
-        """From now on nothing comes through, as behind a firewall that drops packets: connections that are open get no
+        """From now on nothing gets through, as behind a firewall that drops packets: connections that are open get no
         byte further, the first packet of a new one gets no answer."""
         self._open.clear()
         for _ in range(8):  # a full backlog drops what comes

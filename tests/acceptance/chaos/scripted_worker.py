@@ -37,7 +37,7 @@ KNOBS: dict[str, Any] = json.loads(os.environ.get("CHAOS", "{}"))
 
 
 class Recorded(ScriptedEngine):
-    """Writes a line into the ledger for every generation, on the worker's clock."""
+    """Writes a line into the ledger for every generation, with the worker's time."""
 
     def __init__(self, ledger: int, script: Script, **options: Any) -> None:
         super().__init__(script, **options)
@@ -49,7 +49,7 @@ class Recorded(ScriptedEngine):
 
 
 def echo_or_die(prompt: str, seed: int) -> str:
-    """Replies like `echo`; the process dies of poison."""
+    """Replies like `echo`; a poisonous prompt kills the process."""
     poison = KNOBS.get("poison")
     if poison is not None and poison in prompt:
         os.write(2, f"{LAST_WORDS}\n".encode())
@@ -84,7 +84,7 @@ async def load(entry: ModelEntry, options: WorkerOptions, settings: Settings) ->
 
 
 def take_out_the_fence() -> None:
-    """The negative control: commits whatever the fence, the owner and the turns that are there already."""
+    """The negative control: commits regardless of fence, owner and existing turns."""
     from pymongo import UpdateOne
 
     from nightjar.jobs import ownership
@@ -105,7 +105,7 @@ def take_out_the_fence() -> None:
 
 
 def die_at_claims(left: Path) -> None:
-    """Every other claim is the process's last act, or its last but the answer, as long as the file has a number."""
+    """While the file has a number, the process dies alternately before and right after a claim."""
     from nightjar.jobs import ownership
 
     claim = ownership.claim

@@ -1,4 +1,4 @@
-"""A clock that is off: a small library, loaded before libc, that shifts the time of day of one process."""
+"""A wrong clock: a small library, loaded before libc, that shifts the time of day of one process."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def build(folder: Path) -> Path:
 
 
 def off_by(seconds: int, library: Path) -> dict[str, str]:
-    """Environment of a process whose clock is so many seconds ahead."""
+    """Environment of a process whose clock is that many seconds ahead."""
     return {"LD_PRELOAD": str(library), "CHAOS_SKEW_S": str(seconds)}

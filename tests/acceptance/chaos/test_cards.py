@@ -1,4 +1,4 @@
-"""Two workers and one card, by a made-up NVML: never both at once; the card of a host that vanished is had again."""
+"""Two workers and one card, with a fake NVML: never both at once; the card of a vanished host becomes free again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def nvmlDeviceGetName(handle): return "Example 9000"
 
 
 async def holders(database: Database) -> list[str]:
-    """Workers that serve now, by their beats."""
+    """Workers that serve now, according to their heartbeats."""
     return [row["_id"] async for row in database.workers.find({"state": "ready"}, {"_id": 1})]
 
 

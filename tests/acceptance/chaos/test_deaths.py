@@ -1,4 +1,4 @@
-"""Workers that die, by their own fault or by another's: what becomes of their jobs."""
+"""Workers that die, through their own fault or not: what happens to their jobs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_thirty_kills_from_outside_kill_no_job(tmp_path: Path) -> None:
 
 
 async def test_one_poisonous_job_among_two_hundred(tmp_path: Path) -> None:
-    """It segfaults whatever process runs it: it alone dies, with its signal; few crashes. Issue 4, check 7."""
+    """It segfaults every process that runs it: only that job dies, with its signal; few crashes. Issue 4, check 7."""
     poison = "sequence 77, turn 0"
     house = House(folder=tmp_path, workers=1, knobs={"slots": 32, "token_delay_s": 0.0002, "poison": poison})
     async with inhabited(house) as database:

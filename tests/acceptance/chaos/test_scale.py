@@ -61,7 +61,7 @@ async def jobs_in(status: JobStatus, run: Run, database: Database) -> int:
 
 
 async def until_done(jobs: float, run: Run, database: Database, *, within_s: float) -> int:
-    """Waits for so many DONE jobs, looking seldom enough to leave the machine to the work; how many there are."""
+    """Waits for that many DONE jobs and returns their number; checks rarely, to leave the machine to the work."""
     end = time.monotonic() + within_s
     while (done := await jobs_in(JobStatus.DONE, run, database)) < jobs:
         assert time.monotonic() < end, f"too slow: {done} of {jobs} jobs"
@@ -114,7 +114,7 @@ async def test_a_million_jobs(tmp_path: Path) -> None:
 
 @contextmanager
 def cpu_of(pids: dict[str, int], spent: dict[str, float]) -> Iterator[None]:
-    """Adds to `spent` the seconds of CPU that processes use meanwhile."""
+    """Adds to `spent` the CPU seconds that the processes use meanwhile."""
     before = {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
     yield
     for name, pid in pids.items():

@@ -30,7 +30,7 @@ DISK_MB = 480
 
 
 async def work_goes_on(database: Database) -> float:
-    """Waits for a committed turn more; how long it took."""
+    """Waits for one more committed turn; returns how long it took."""
     before, began = await committed(database), time.monotonic()
     await wait_for_turns(database, before + 1, began + REPAIR_S)
     return time.monotonic() - began
@@ -51,7 +51,7 @@ async def test_redis_flushed_and_restarted_empty(tmp_path: Path) -> None:
 
 
 async def start_s(house: House) -> float:
-    """What a command takes that asks nobody."""
+    """How long a command takes that contacts no server."""
     return (await nightjar(house, "model", "list"))[1]
 
 
@@ -151,7 +151,7 @@ async def test_connections_cut_in_the_middle(tmp_path: Path, word: bytes, delive
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, hardly larger than an empty MongoDB."""
+    """A separate disk, hardly larger than an empty MongoDB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(folder)]
@@ -162,7 +162,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """A file that takes all that is free."""
+    """A file that takes up all free space."""
     filler = disk / "filler"
     try:
         with filler.open("wb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Workers that were stopped past their lease, and clocks that disagree: the fence and MongoDB's clock decide."""
+"""Workers stopped for longer than their lease, and clocks that disagree: the fence and MongoDB's clock decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run came through: every transcript against what it must be, and against the ledger of generations."""
+"""Whether a run survived: every transcript is compared with the expected one and with the ledger of generations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARGIN_S = 1.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a run: faults in its transcripts, and what was generated again."""
+    """The result of a run: errors in its transcripts, and what was generated again."""
 
     jobs: int
     done: int

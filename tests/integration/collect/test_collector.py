@@ -58,7 +58,7 @@ async def test_closing_again_changes_nothing(database: Database, tmp_path: Path)
 
 
 async def test_an_export_without_matter_keeps_no_other_file_back(database: Database, tmp_path: Path) -> None:
-    """A run that nothing judged, to be told of in a format for judged ones between two others."""
+    """A run without judges, exported in a format for judged runs between two other formats."""
     run = await factories.store(database)
     ending = run.ending.model_copy(update={"formats": ("html", "sft", "csv")})
     await database.runs.update_one({"_id": run.id}, {"$set": {"ending": ending.model_dump(mode="python")}})

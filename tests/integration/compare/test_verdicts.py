@@ -48,7 +48,7 @@ async def closed(night: Run, database: Database, tmp_path: Path, *gates: Gate, s
 
 
 async def test_a_regression_against_the_suites_baseline(database: Database, night: Run, tmp_path: Path) -> None:
-    """Tripped for the models that got worse beyond doubt; stored with the run, said in its report and its JSON."""
+    """Trips for models that got significantly worse; stored with the run and shown in its report and JSON."""
     (first,) = [run for run in await Run.find_all().to_list() if run.id != night.id]
     await set_baseline(first, None, database)
     ended = await closed(night, database, tmp_path, REGRESSION, BELOW)

@@ -226,7 +226,7 @@ def test_stopping_is_clean_and_keeps_the_data(home: Settings) -> None:
 
 
 def test_a_record_of_before_the_reboot_is_recognised(home: Settings) -> None:
-    """Its pid is somebody else's now: here, this test's own. It is neither believed nor ended."""
+    """Its pid belongs to another process now (here, to this test). It is neither trusted nor killed."""
     urls = service_urls(home)
     embedded.down(home)
     with taken_port() as elsewhere:  # and its port as well
@@ -304,7 +304,7 @@ def test_a_large_log_is_put_aside_while_its_server_runs(home: Settings, monkeypa
 
 
 def test_a_port_taken_in_between_is_tried_anew(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Free when looked at, taken when the server binds it; the one who has it is told no secret."""
+    """Free when checked, taken when the server binds it; the process that has it is sent no secret."""
     with taken_port() as taken:
         original = servers._ports
 
@@ -410,7 +410,7 @@ def test_a_server_that_never_answers_is_ended(
 
 
 def test_data_of_another_version_are_named(home: Settings) -> None:
-    """mongod refuses files that a much newer or older one left; the error tells the two versions."""
+    """mongod refuses files that a much newer or older one left; the error names both versions."""
     service_urls(home)
     embedded.down(home)
     change_record(home, "mongo", version="9.1.0")

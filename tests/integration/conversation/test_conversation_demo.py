@@ -53,7 +53,7 @@ def chat_template(engine: Engine) -> ChatTemplate:
 async def converse(
     engine: Engine, sequence: Sequence, resolved: Resolved, *, seed: int, told: Told | None = None
 ) -> Told:
-    """Runs the turns not yet told, as a worker does."""
+    """Runs the turns not yet generated, as a worker does."""
     told = told or Told()
     conversation = open_conversation(
         sequence,

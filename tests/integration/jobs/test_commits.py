@@ -59,7 +59,7 @@ async def test_many_commits_take_few_round_trips(
 
 
 async def test_one_that_was_lost_is_told_so_alone(database: Database, held: list[Job]) -> None:
-    """A fence has moved under one of twenty: its owner hears it, the nineteen others are committed."""
+    """One of twenty fences has moved: its owner gets the error, and the other nineteen are committed."""
     await database.jobs.update_one({"_id": "j7"}, {"$inc": {"fence": 1}})
     answers = await commit_all(Commits(database), held)
     lost = [job.id for job, answer in zip(held, answers, strict=True) if isinstance(answer, LeaseLostError)]
@@ -72,7 +72,7 @@ async def test_one_that_was_lost_is_told_so_alone(database: Database, held: list
 async def test_an_answer_that_was_lost_commits_nothing_twice(
     database: Database, held: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server did what it was told and the connection broke: all are sent again, one by one."""
+    """The server wrote them and the connection broke: all are sent again, one by one."""
     collection = type(database.jobs)
     write = collection.bulk_write
 

@@ -85,7 +85,7 @@ async def test_a_turn_committed_twice_is_there_once(database: Database, job: Job
 
 
 async def test_a_late_owner_can_change_nothing(database: Database, job: Job) -> None:
-    """After its lease lapsed and somebody else took the job, commit, release and fail all miss."""
+    """After its lease lapsed and another worker took the job, commit, release and fail have no effect."""
     late = await claimed(database, worker="late", lease_s=0)
     lapsed = await backlog.lapsed(10, database)
     assert [(entry.id, entry.owner) for entry in lapsed] == [(job.id, "late")]

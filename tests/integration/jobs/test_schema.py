@@ -22,7 +22,7 @@ from tests.old_data import put_old_data, snapshot
 
 @pytest.fixture
 async def old(database: Database) -> Database:
-    """A database that e84adcd left behind, nobody at work on it."""
+    """A database that e84adcd left behind, with no process working on it."""
     await put_old_data(database)
     return database
 
@@ -69,7 +69,7 @@ async def test_writing_migrates_an_older_database(old: Database, services: Servi
 
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
 async def test_a_newer_database_is_refused(access: Access, database: Database, services: ServiceUrls) -> None:
-    """Also one that a newer Nightjar has begun to migrate."""
+    """Also a database that a newer Nightjar has started to migrate."""
     newer = {"nightjar": "9.9.9", "changed_at": await database.now()}
     why = rf"version {SCHEMA_VERSION + 1}, written by Nightjar 9.9.9.*Upgrade this"
     for versions in ({"version": SCHEMA_VERSION + 1}, {"version": SCHEMA_VERSION, "target": SCHEMA_VERSION + 1}):
@@ -163,7 +163,7 @@ async def test_two_that_migrate_at_once_do_it_once(old: Database, services: Serv
 
 
 async def test_a_document_that_changes_meanwhile_is_read_again(old: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a document that is as it was read is replaced: no write of somebody else is lost."""
+    """A document is replaced only if it is still as it was read, so that no other write is lost."""
     batch, meddled = schema._batch, False
 
     async def meddling(collection: Any, after: Any) -> list[Row]:

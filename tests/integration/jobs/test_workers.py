@@ -1,4 +1,4 @@
-"""Beats and deaths of workers in MongoDB, and the one meaning of alive, wherever it is asked for."""
+"""Heartbeats and deaths of workers in MongoDB, and one meaning of "alive" everywhere."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_an_orderly_end_is_no_crash(database: Database) -> None:
 
 @pytest.mark.parametrize(("state", "loading"), [(WorkerStatus.LOADING, True), (WorkerStatus.READY, False)])
 async def test_a_death(database: Database, state: WorkerStatus, loading: bool) -> None:
-    """It is told with the jobs in hand and the last words, and the worker's leases are free at once."""
+    """It is recorded with the jobs held and the last output, and the worker's leases are free at once."""
     await workers.write_beat("h:1:1", BEAT | {"state": state}, database)
     await database.leases.insert_one({"_id": "gpu:1", "owner": "h:1:1"})
     assert await workers.record_death("h:1:1", "died of SIGSEGV", ["a", "b"], "last words", database) is loading

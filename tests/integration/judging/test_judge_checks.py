@@ -260,7 +260,7 @@ async def test_the_same_file_under_another_name_judges_nothing(database: Databas
 
 
 async def test_one_file_judges_all_of_a_run(bench: Bench) -> None:
-    """The first worker's file is fixed and told; another file under the judge's name is refused, now and later."""
+    """The first worker's file is recorded and shown; another file under the judge's name is refused from then on."""
     await make_run("r", sequences=1, turns=1, rubric=POINTS, judges=["judge"])
     await generated(bench, "r", engine(blind), ScriptedEngine(slots=1))
     judging = said(await collect("r", bench.database))

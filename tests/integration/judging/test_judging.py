@@ -81,7 +81,7 @@ async def stored(database: Database, **changes: Any) -> Run:
 
 
 async def test_planning_goes_on_where_it_was_killed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed in the middle of a batch, planned again: the same jobs as in one go, each once, none begun anew."""
+    """Killed in the middle of a batch and planned again: the same jobs as in one go, each once, none restarted."""
     monkeypatch.setattr(read_judged, "BATCH_JOBS", 5)
     run = await stored(database)
     planned = await write_judging(run, database)
@@ -173,7 +173,7 @@ async def test_a_verdict_that_never_came_is_missing(bench: Bench) -> None:
 
 
 async def test_judged_again_only_new_verdicts_count(bench: Bench) -> None:
-    """Another rubric: a DONE run is judged anew, no reply is generated, and the old verdicts stay and count no more."""
+    """Another rubric: a DONE run is judged again without generating replies; old verdicts stay but no longer count."""
     await make_run("r", sequences=2, turns=1, rubric=rubric(), judges=["judge"])
     low = ScriptedEngine(
         lambda prompt, seed: '{"reason": "Dull.", "score": 1}', name="judge", digest=JUDGE_FILE, slots=1

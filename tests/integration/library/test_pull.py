@@ -85,7 +85,7 @@ def fetch(settings: Settings, name: str = "story", **options: Any) -> Pulled:
 
 
 def looks_whole(settings: Settings) -> list[str]:
-    """What a person or a worker would take for a model."""
+    """The files that a person or a worker would take for a model."""
     return [held.name for held in inventory(settings) if held.state is ModelState.READY]
 
 
@@ -190,7 +190,7 @@ def test_a_busy_hub_is_asked_again(project: Settings, hub: LocalHub, content: by
 
 
 def test_a_storage_that_ignores_ranges(project: Settings, hub: LocalHub, content: bytes) -> None:
-    """The whole file again instead of the rest: the part is written anew, not appended to."""
+    """The server sends the whole file instead of the rest: the part is overwritten, not appended to."""
     hub.faults = Faults(cut_after=200_000, cuts=1, ignore_range=True)
     assert fetch(project).path.read_bytes() == content
 

@@ -138,7 +138,7 @@ async def _killed(*_: object, **__: object) -> None:
 
 
 async def test_a_run_without_transcripts_works_no_more(database: Database, run: Run) -> None:
-    """Going on would generate anew what is thought to be there."""
+    """Continuing would generate again what is recorded as done."""
     await drop_transcripts(run.id, database)
     now = await Run.get(run.id)
     assert now is not None

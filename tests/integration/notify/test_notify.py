@@ -55,7 +55,7 @@ def hook(text: str) -> Hook:
 
 
 async def ended_run(database: Database, settings: Settings, *hooks: str, **ending: Any) -> Run:
-    """A run whose work is done, its report written, and nobody told."""
+    """A run whose work is done and report written, with no notification sent yet."""
     about = Ending(on_finish=tuple(map(hook, hooks)), **ending)
     run = await make_run("r", sequences=2, turns=1, ending=about)
     await database.jobs.update_many({"run": "r"}, {"$set": {"status": JobStatus.DONE}})

@@ -75,7 +75,7 @@ async def test_the_same_seed_gives_the_same_text(bench: Bench) -> None:
 
 
 async def test_a_flushed_redis_costs_latency_only(bench: Bench) -> None:
-    """FLUSHALL again and again while a run works: the dispatcher rings anew."""
+    """FLUSHALL again and again while a run works: the dispatcher rings again."""
     await make_run("r", sequences=20, turns=2)
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2, token_delay_s=0.0005), burst=True) as worker:
         while not worker.task.done():
@@ -138,7 +138,7 @@ async def test_a_drain_gives_jobs_back_without_counting_a_try(bench: Bench) -> N
 
 
 async def test_a_drain_past_its_deadline_drops_the_turn(bench: Bench) -> None:
-    """A reply that takes for ever is cancelled; its job goes back."""
+    """A reply that takes forever is cancelled, and its job is released."""
     await make_run("r", sequences=2, turns=1)
     bench.settings = bench.settings.model_copy(update={"drain_s": 0.3})
     async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2, token_delay_s=0.05)) as worker:

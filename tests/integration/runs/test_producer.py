@@ -309,7 +309,7 @@ async def test_a_run_removed_while_it_expands_leaves_no_job(
 async def test_who_wrote_an_older_shape_of_a_run_does_not_call_it_whole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run grows while somebody still writes its former jobs: it stays EXPANDING until the new ones are there."""
+    """The run grows while another process still writes its first jobs: it stays EXPANDING until the new ones exist."""
     await store_suite(database, sequences=7)
     run = await interrupted(database, monkeypatch, 0)
     more = {"$set": {"repeats": 3, "jobs_total": 21, "expanded": 0}}

@@ -1,4 +1,4 @@
-"""Pure decisions about a run's end: whom to tell, what of, and when nothing moves."""
+"""Pure decisions about a run's end: whom to notify, of what, and when nothing moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sides, sequence by sequence, and the gates on them."""
+"""Two sides compared sequence by sequence, and gates on the comparison."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_missing_sequences_are_left_out() -> None:
 
 
 def test_unlike_sampling_is_told() -> None:
-    """A difference that may come from temperature is not shown without saying so."""
+    """A difference that may come from temperature is shown only with a warning."""
     comparison = held(night(0.9, parameters={"temperature": 0.1}), night(0.9, parameters={"temperature": 0.9}))
     assert comparison.notices == ("They were sampled differently: temperature.",)
 
@@ -98,7 +98,7 @@ def test_mcnemar_only_for_one_binary_value() -> None:
 
 
 def test_operands() -> None:
-    """One model each: those two, whatever their names. Several: by name. None in common: told how to say it."""
+    """One model each: those two, whatever their names. Several: by name. None in common: an error with the remedy."""
     one, two = night(0.5, model="a"), night(0.5, model="b")
     assert [(x.model.name, y.model.name) for x, y in pair_up(sides(one, None), sides(two, None))] == [("a", "b")]
     many = factories.synthetic_report(repeats=1)
@@ -143,7 +143,7 @@ def test_gate_is_read(kind: GateKind, text: str, gate: Gate) -> None:
     ],
 )
 def test_gate_that_is_none(kind: GateKind, text: str) -> None:
-    """Each is refused before anything is read."""
+    """Each of these is refused before anything is read."""
     with pytest.raises(UsageError, match="--"):
         parse_gate(kind, text)
 
@@ -202,7 +202,7 @@ def test_a_mean_over_what_is_left_passes_only_if_the_rest_could_not_change_it() 
     ],
 )
 def test_regression(base: float, other: float, margin: float, expected: GateOutcome) -> None:
-    """Trips only beyond doubt."""
+    """Trips only if the difference is significant."""
     gates = [parse_gate(GateKind.REGRESSION, f"checks:{margin}")]
     assert outcomes(check_comparison(gates, held(night(base), night(other)))) == [expected]
 
@@ -216,7 +216,7 @@ def test_regression_with_few_sequences() -> None:
 
 
 def test_models_of_one_run_only_are_named() -> None:
-    """A model that was added or dropped is compared with nothing, and is told."""
+    """A model that was added or dropped is compared with nothing, and is named."""
     about = [sequence(number) for number in range(6)]
     first, second = (
         factories.report_of([factories.row(one, ["fox"] * 4, model=model) for model in names for one in about], about)

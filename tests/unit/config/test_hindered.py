@@ -1,4 +1,4 @@
-"""Trouble that does not pass by itself costs the work at hand, and is logged."""
+"""An error that is not transient costs only the current piece of work, and is logged."""
 
 from __future__ import annotations
 

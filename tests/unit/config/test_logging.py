@@ -240,7 +240,7 @@ def test_numbers_stay_under_a_key_that_says_token() -> None:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_password_of_the_settings_is_hidden_in_every_form(form: str) -> None:
-    """Quoted in the URL, unquoted in somebody's message, and in a traceback."""
+    """Quoted in the URL, unquoted in an error message, and in a traceback."""
     stream = configured(mongo_url="mongodb://u:p%40ss%2Fw0rd@h/", hf_token="plainly-a-token", log_format=form)
     try:
         raise ValueError("refused p@ss/w0rd of mongodb://u:p%40ss%2Fw0rd@h/")

@@ -22,7 +22,7 @@ _real_files = settings_files  # before conftest's fixture hides the project's
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file of a project that stands in an empty folder; its files are read."""
+    """Writes a file of a project in an otherwise empty folder; the project's files are read."""
     monkeypatch.delenv("NIGHTJAR_HOME")
     monkeypatch.setattr(module, "settings_files", _real_files)
     monkeypatch.setattr(module, "project_folder", lambda: tmp_path)

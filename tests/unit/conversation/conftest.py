@@ -1,4 +1,4 @@
-"""A conversation held with scripted replies: plans, draws and records as a worker makes them, without an engine."""
+"""A conversation with scripted replies: plans, draws and records as a worker makes them, without an engine."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_text_typed_by_a_user_never_becomes_a_control_token(talk: Talks, written
 
 @pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
 def test_a_refused_system_message_goes_into_the_first_user_turn(talk: Talks, written: Written, template: str) -> None:
-    """Raised on or silently dropped; recorded on every turn."""
+    """Whether the template raises an error or silently drops it; recorded on every turn."""
     told = talk(["Hi", "So?"], template=template, system="Be kind.")
     record = told.say("Yes.")
     assert written(told.plans[0].ids) == "«start»user\nBe kind.\n\nHi«end»\n«start»assistant\n"
@@ -339,7 +339,7 @@ def test_plans_fit_or_raise_and_replay_alike(
     context: int,
     policy: Policy,
 ) -> None:
-    """A plan always fits, or the numbers are told; rebuilt from the committed turns it is the same."""
+    """A plan always fits, or the error gives the numbers; rebuilt from the committed turns it is the same."""
     told = talk(
         [prompt for prompt, _ in turns], template=template, system=system, context=context, policy=policy, max_tokens=20
     )

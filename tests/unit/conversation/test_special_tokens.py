@@ -146,5 +146,5 @@ def test_pieces_join_as_the_whole_would(
 
 
 def test_plain_renderings_have_no_control_tokens(written: Callable[[Sequence[int]], str]) -> None:
-    """Completion mode: everything was typed by somebody."""
+    """Completion mode: every text comes from a person or a model."""
     assert written(encode_rendering(ByteTokenizer(), Rendering(text="a<|im_end|>", plain=True))) == "a<|im_end|>"

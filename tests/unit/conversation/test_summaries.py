@@ -60,7 +60,7 @@ async def planned(told: Any, model: Summariser) -> tuple[PromptPlan, tuple[Summa
 
 @pytest.fixture
 def long_talk(talk: Callable[..., Any]) -> Any:
-    """Five told turns that no longer fit with a sixth."""
+    """Five committed turns that no longer fit with a sixth."""
     told = talk([f"question {n}" for n in range(8)], system="S", context=1000, max_tokens=60, policy=Policy.SUMMARISE)
     for n in range(5):
         told.say(f"reply {n} " + "r" * 160)
@@ -68,7 +68,7 @@ def long_talk(talk: Callable[..., Any]) -> Any:
 
 
 async def test_old_exchanges_become_a_summary(long_talk: Any) -> None:
-    """The first turn and the latest stay; what the summary stands for, and what it saved, is told."""
+    """The first turn and the latest stay; the record says what the summary replaces and what it saved."""
     model = Summariser()
     plan, made = await planned(long_talk, model)
     assert plan.fits

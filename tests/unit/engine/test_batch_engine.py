@@ -1,4 +1,4 @@
-"""The engine's face and thread, on the scripted backend: faults, cancels, limits, drain, and a long soak."""
+"""The engine's public interface and thread on the scripted backend: faults, cancels, limits, drain, and a long soak."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_decode_that_hangs_is_aborted() -> None:
 
 
 async def test_an_engine_that_cannot_be_aborted_is_given_up() -> None:
-    """Everyone who waits hears of it, and nobody is let in any more."""
+    """Everyone who waits gets the error, and no new request is accepted."""
     engine = ScriptedEngine(faults=Faults(hang_at=2, heeds_abort=False), patience_s=0.1)
     with pytest.raises(EngineError, match="no progress"):
         await engine.generate(asked(engine))
@@ -216,7 +216,7 @@ async def test_a_text_that_fails_is_its_own_fault(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_mistake_of_the_engine_reaches_everyone_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Running, queued and not yet taken in: nobody waits for ever on a thread that is gone."""
+    """Running, queued and not yet accepted: nobody waits forever for a thread that is gone."""
     engine = ScriptedEngine(lambda *_: "x" * 3000, slots=1, token_delay_s=0.001)
     waiting = [asyncio.ensure_future(engine.generate(asked(engine, f"p{n}", max_tokens=3000))) for n in range(3)]
     await asyncio.sleep(0.05)

@@ -383,7 +383,7 @@ def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:
 
 
 def test_after_a_failed_decode_nothing_is_believed() -> None:
-    """What ran is dropped with every cell; what waits goes on."""
+    """Running requests fail and every cell is dropped; waiting requests continue."""
     bench = Bench(DeviceLimits(slots=1, context=64, n_batch=16))
     running = bench.submit("running", ids("aaaa"), 9)
     bench.submit("waiting", ids("aaaa"), 1)

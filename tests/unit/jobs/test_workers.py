@@ -1,4 +1,4 @@
-"""What a worker is by what it said last and when, and which of them are alive."""
+"""A worker's status from its last heartbeat and the time since, and which workers are alive."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def prompts(sequence: PromptSequence) -> list[str]:
 
 
 def material(prompt: str) -> str:
-    """What lies between the fences."""
+    """The text between the fences."""
     fence = max(re.findall(r"^=+$", prompt, re.MULTILINE), key=len)
     before, inside, after = prompt.split(f"\n{fence}\n")
     assert "=" * len(fence) not in before + inside + after

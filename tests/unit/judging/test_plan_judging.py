@@ -69,7 +69,7 @@ def test_a_judge_has_no_word_on_its_own_replies() -> None:
 
 
 def test_the_same_file_under_another_name_is_its_own() -> None:
-    """By name or by file; a file that is not known is told apart by name alone."""
+    """By name or by file; a model whose file is not known is identified by name alone."""
     files = {"copy": frozenset({"f1"}), "another": frozenset({"f2"}), "unknown": frozenset[str]()}
     panel = seat(("judge", "another"), files, {"judge": "f1"})
     assert panel.seats("copy") == ("another",)

@@ -138,7 +138,7 @@ def test_missing_files_and_folders_are_described(tmp_path: Path) -> None:
     ],
 )
 def test_other_kinds_of_gguf_are_refused(tmp_path: Path, values: dict[str, str], says: str) -> None:
-    """A sound GGUF that is no model is told apart from a broken one."""
+    """A valid GGUF that is not a model is distinguished from a broken one."""
     path = write_gguf(tmp_path / "other.gguf", values)
     with pytest.raises(ModelFileError, match=says):
         inspect_file(path)

@@ -1,4 +1,4 @@
-"""Where a model came from, as another machine is told: never a path of this one."""
+"""Where a model came from, for another machine: never a local path."""
 
 from __future__ import annotations
 

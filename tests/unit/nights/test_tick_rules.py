@@ -1,4 +1,4 @@
-"""What becomes of a tick that is seen late, or while the run before still works."""
+"""What happens to a tick that is seen late, or while the previous run still works."""
 
 from __future__ import annotations
 

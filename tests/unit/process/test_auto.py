@@ -1,4 +1,4 @@
-"""A worker that serves what has most to do: switching, failing models, several places, and ending when idle."""
+"""A worker that serves the model with the largest backlog: switching, failing models, several places, idleness."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_two_places_share_the_work() -> None:
 
 
 async def test_a_model_that_cannot_be_loaded_is_given_up() -> None:
-    """Not tried for ever: the place remembers, and takes the next model."""
+    """Not tried forever: the place remembers it and takes the next model."""
     world = World(a=9, b=1)
     roamer = world.roamer()
     await world.turns(roamer)
@@ -106,7 +106,7 @@ async def test_a_model_that_cannot_be_loaded_is_given_up() -> None:
 
 
 async def test_a_worker_that_ended_by_itself_is_started_again() -> None:
-    """A clean end is no failure."""
+    """A clean end is not a failure."""
     world = World(a=9)
     roamer = world.roamer()
     await world.turns(roamer)
@@ -116,7 +116,7 @@ async def test_a_worker_that_ended_by_itself_is_started_again() -> None:
 
 
 async def test_it_ends_when_idle() -> None:
-    """After the given time without a job the last worker is ended too."""
+    """After the given time without a job the last worker is stopped too."""
     world = World(a=1)
     world.idle_exit_s = 60
     roamer = world.roamer()

@@ -55,7 +55,7 @@ class Bench:
 
 
 class Listed(ScriptedReplier):
-    """Notes which job is replied to."""
+    """Records which jobs are replied to."""
 
     def __init__(self, events: list[str]) -> None:
         super().__init__(["reply"] * 9)

@@ -25,7 +25,7 @@ def sequence(at: int, tag: str = "a") -> Sequence:
 
 
 def run_of(about: list[Sequence], shares: dict[str, float], repeats: int = 1, **each: Any) -> RunReport:
-    """Models that pass about their share of checks."""
+    """A run of models that pass about the given share of checks."""
     rows = []
     for model, share in shares.items():
         for one in about:
@@ -111,7 +111,7 @@ def test_doubts_say_what_would_settle_them() -> None:
 
 
 def test_few_sequences_are_told() -> None:
-    """Under five nothing has an interval, and the reader is told."""
+    """With fewer than five nothing has an interval, and the report says so."""
     told = [found.text for found in doubts(run_of([sequence(0), sequence(1)], {"a": 0.5, "b": 0.6}))]
     assert "2 sequences; at least 5 are needed to compare at all" in told
     assert "only 2 sequences: intervals and tests need at least 5" in told

@@ -1,4 +1,4 @@
-"""What stands beside the ranking: nothing that is missing is passed over."""
+"""The findings beside the ranking: nothing missing is passed over in silence."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def reported(bench: JudgeResults, jobs: Sequence[JobRow]) -> RunReport:
 
 
 def given(jobs: Sequence[JobRow], **judges: Sequence[int | None]) -> JudgeResults:
-    """A bench on which each judge gave these points to the jobs, in their order."""
+    """Results in which each judge gave these points to the jobs, in order."""
     verdicts: dict[JudgedAt, dict[str, list[Verdict]]] = {
         (job.id, 0): {
             judge: [Verdict(criterion="plot", value=values[at], reason=REASON if values[at] else "no whole JSON")]
@@ -107,7 +107,7 @@ def test_agreement_of_several_judges() -> None:
 
 
 def test_a_judge_that_failed_its_check_ranks_nothing() -> None:
-    """It is named first of all, ranks and verdicts on pairs are gone, and the reason stands in their place."""
+    """It is named before everything else; ranks and verdicts on pairs are replaced by the reason."""
     jobs = rows("amber", "basalt")
     bench = given(jobs, judge=[3] * 8 + [1] * 8)
     ranked = reported(bench, rows("amber", "basalt"))
@@ -141,7 +141,7 @@ def test_a_check_that_says_nothing_of_these_scores_bars_nothing(checked: Checkup
 
 
 def compared(jobs: Sequence[JobRow], outcomes: Sequence[tuple[PairOutcome | None, PairOutcome | None]]) -> JudgeResults:
-    """A bench on which amber's replies (the first eight) were compared with basalt's, sequence by sequence."""
+    """Results in which amber's replies (the first eight) were compared with basalt's, sequence by sequence."""
     results = []
     for at, orders in enumerate(outcomes):
         first, second = (_judged(job) for job in (jobs[at], jobs[at + len(ABOUT)]))

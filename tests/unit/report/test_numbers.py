@@ -89,7 +89,7 @@ def notices(*jobs: JobRow, **how: Any) -> list[str]:
 
 
 def test_unlike_sampling_is_the_first_line() -> None:
-    """Even before the run's being partial; it names parameter, values and models."""
+    """Even before the notice on a partial run; it names parameter, values and models."""
     lines = notices(
         row(ONE, ["x"], model="a", parameters={"temperature": 0.2}),
         row(ONE, ["x"], model="b", parameters={"temperature": 0.9}),
@@ -124,7 +124,7 @@ def test_notice(jobs: list[JobRow], told: str) -> None:
 
 
 def test_greedy_repeats_are_told() -> None:
-    """Repeats at temperature 0 add nothing; how many turns that is, is said."""
+    """Repeats at temperature 0 add nothing; the notice says how many turns that concerns."""
     jobs = [
         row(ONE, ["x", "y"], parameters={"temperature": 0.0}),
         row(TWO, ["x", "y"], parameters={"temperature": 0.7}),
@@ -198,5 +198,5 @@ def test_numbers() -> None:
     ],
 )
 def test_slug(name: str, expected: str) -> None:
-    """A harmless name is kept; any other is cleaned and told apart by the run's id."""
+    """A safe name is kept; any other is cleaned and made unique by the run's id."""
     assert slug(name, "0123456789") == expected

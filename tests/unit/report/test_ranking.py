@@ -1,4 +1,4 @@
-"""Ranks: who is better beyond doubt, who cannot be told apart, who gets no rank."""
+"""Ranks: which models are significantly better, which cannot be told apart, which get no rank."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEQUENCES = [
 
 
 def run_of(shares: dict[str, float], *, dead: dict[str, int] | None = None, count: int = 12) -> RunReport:
-    """A run in which each model passes about its share of checks; `dead`: models whose first jobs failed."""
+    """A run in which each model passes about the given share of checks; `dead`: models whose first jobs failed."""
     return factories.report_of(
         [
             factories.row(sequence, replies(model, share, sequence), model=model, status=JobStatus.DONE)

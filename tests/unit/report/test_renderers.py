@@ -174,7 +174,7 @@ def test_every_number_leads_to_transcripts() -> None:
 
 
 def fits(job: JobRow, marks: set[str], facets: dict[str, str]) -> bool:
-    """As the page's script tells: but for searching texts, of which only reasons are linked."""
+    """Whether a transcript matches, by the rules of the page's script; of texts only the reasons are searched."""
     texts = [job.reason or "", *(turn.failure or "" for turn in job.turns)]
     return (
         facets.get("model") in (None, job.model)
@@ -195,7 +195,7 @@ def test_no_cell_is_empty() -> None:
 
 
 def test_csv_says_in_every_row_where_it_comes_from() -> None:
-    """Digests, seed, versions and parameters with their sources: a row that was copied elsewhere still tells."""
+    """Digests, seed, versions and parameters with their sources, so that even a copied row says where it comes from."""
     made = report()
     for row in csv.DictReader(io.StringIO(render(made, "csv"))):
         (model,) = [model for model in made.models if model.name == row["model"]]

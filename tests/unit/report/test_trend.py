@@ -57,7 +57,7 @@ def test_same_nights_have_no_marks() -> None:
 
 
 def test_changes_are_marked_where_they_begin() -> None:
-    """The night from which a model file and build are others: one number, one line each; the driver was not known."""
+    """The night on which model file and build change: one number, one line each; the driver was not known before."""
     found = of(night(1), night(2), night(3, changed(factories.synthetic_report())), night(4)).marks
     assert [(mark.number, mark.night, mark.what) for mark in found] == [
         (1, "nightly-03", "model file"),
@@ -79,7 +79,7 @@ def test_suite_and_judge_are_marked_for_the_whole_run() -> None:
 
 
 def test_a_model_is_held_against_its_own_last_night() -> None:
-    """One that sat a night out is compared with the night before that; a new one has nothing to differ from."""
+    """A model that missed a night is compared with the night before that; a new model has nothing to differ from."""
     report = factories.synthetic_report()
     without = replace(report, models=report.models[1:])
     found = of(night(1), night(2, without), night(3, changed(report))).marks

@@ -56,7 +56,7 @@ def test_unwritable_folder(kind: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_formats() -> None:
-    """Each once, lists taken apart; an unknown one is told with the nearest."""
+    """Each once, with lists split; an unknown format is refused with the nearest name."""
     assert check_formats(["html,CSV", "html"]) == ["html", "csv"]
     with pytest.raises(UsageError, match=r"'jsn'.*'json'"):
         check_formats(["jsn"])

@@ -125,7 +125,7 @@ HOOK = Hook(kind=HookKind.COMMAND, target="true")
 
 
 def test_what_was_asked_for_again_and_changes_no_reply_is_applied() -> None:
-    """Priority, tries and who is told may change; what nobody speaks of stays."""
+    """Priority, tries and notifications may change; what the request does not mention stays."""
     old = frozen(priority=5, max_tries=9)
     new = frozen(priority=7, on_finish=(HOOK,))
     assert adjustments(old, new, {"priority"}) == {"priority": (5, 7)}
@@ -152,7 +152,7 @@ def test_a_run_that_says_nothing_keeps_its_gates() -> None:
 
 
 def test_an_ending_is_frozen() -> None:
-    """A deadline counts from the tick; somebody who is told wants to know of a stall; nights have a series."""
+    """A deadline counts from the tick; a run with notifications also reports stalls; nights have a series."""
     tick = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     run = frozen(
         name="n-{date}", schedule="nightly", tick=tick, deadline="07:00", timezone="Europe/Berlin", on_finish=(HOOK,)

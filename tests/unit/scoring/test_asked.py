@@ -49,7 +49,7 @@ def test_against_a_reference(name: str, value: Any, reply: str, reference: str, 
 
 
 def test_chrf_with_words() -> None:
-    """chrF++ also counts words in their order, and so tells apart what chrF takes for more alike."""
+    """chrF++ also counts words in order, and so distinguishes texts that chrF rates as more alike."""
     plain, words = (measured("chrf", DOG, {"word_order": order}, reference=FOX).value for order in (0, 2))
     assert plain is not None
     assert words is not None

@@ -1,4 +1,4 @@
-"""The checks a suite may ask for: what passes, what fails, what a bad argument is told."""
+"""The checks a suite may ask for: what passes, what fails, and the error for a bad argument."""
 
 from __future__ import annotations
 

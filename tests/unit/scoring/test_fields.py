@@ -80,7 +80,7 @@ SHARES: list[tuple[Any, dict[str, Any], float]] = [
 
 @pytest.mark.parametrize(("reply", "options", "share"), SHARES)
 def test_share_of_fields(reply: Any, options: dict[str, Any], share: float) -> None:
-    """The share that is right; what is wrong is told."""
+    """The share of correct fields; the reason names the wrong ones."""
     score = outcome(reply, **options)
     assert (score.state, score.value) == (ScoreState.SCORED, share)
     assert share == 1 or score.reason

@@ -1,4 +1,4 @@
-"""Scorers that a user brings: what is taken, what is refused by name, and what becomes of nonsense."""
+"""A user's own scorers: what is accepted, what is refused by name, and what happens to nonsense results."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_nonsense_is_a_recorded_failure(result: Any, told: str) -> None:
 
 
 def test_raising_and_exiting_are_recorded_failures() -> None:
-    """The collector lives on."""
+    """The collector survives."""
 
     def leave(_: Context) -> Score:
         sys.exit(3)
@@ -232,7 +232,7 @@ def test_a_factory_that_falls_over_refuses_the_argument() -> None:
 
 
 def test_the_example_of_the_documentation_works() -> None:
-    """What docs/scorers.md tells people to write is taken, and does what it says."""
+    """The example in docs/scorers.md is accepted and does what the page says."""
     text = (Path(plugins.__file__).resolve().parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(text.partition("```python\n")[2].partition("```")[0], names)

@@ -49,7 +49,7 @@ def a_turn() -> TurnRecord:
 
 
 async def crash(job: Job, database: Database) -> None:
-    """The job's worker dies of it, and its supervisor tells."""
+    """The job's worker dies, and its supervisor reports it."""
     assert await ownership.claim({job.id: job.fence}, "h:1:1", "h", 30, database)
     decision = Again(delay_s=0, counted=("crashes",))
     died = "its worker died of SIGSEGV"

@@ -1,4 +1,4 @@
-"""What `nightjar doctor` makes of what it finds."""
+"""What `nightjar doctor` concludes from what it finds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CARD = Card(index="0", uuid="GPU-11", name="Example 9000", memory_bytes=24 * GIB
 
 @pytest.fixture(autouse=True)
 def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which all is well; each test spoils one thing."""
+    """A machine with no problems; each test breaks one thing."""
     views = [
         ServerView(name="mongo", kind="embedded", state="down"),
         ServerView(name="redis", kind="embedded", state="down"),
@@ -163,7 +163,7 @@ class _Clock:
 
 
 def show_work(monkeypatch: pytest.MonkeyPatch, told: Overview = WELL, *, ahead_s: float = 0.0) -> None:
-    """MongoDB is up, and tells this."""
+    """MongoDB is up and reports this."""
 
     async def connect(url: SecretStr, name: str, *, access: Access) -> _Clock:
         assert access is Access.READ
