@@ -22,7 +22,7 @@ def old_documents() -> dict[str, list[Row]]:
 
 
 async def put_old_data(database: Database) -> None:
-    """Makes the database one that e84adcd left behind: its documents, its indexes on runs, no version."""
+    """Makes the database look as e84adcd left it: its documents, its indexes on runs, no version."""
     await database.client.drop_database(database.raw.name)
     for name, rows in old_documents().items():
         await database.raw[name].insert_many(rows)

@@ -1,4 +1,4 @@
-"""Which queries reach MongoDB: its own profiler writes them down."""
+"""Which queries reach MongoDB, recorded by its own profiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightjar.jobs.database import Database
 
 @asynccontextmanager
 async def queries(database: Database) -> AsyncIterator[list[dict[str, Any]]]:
-    """A list that holds the commands of the block (find, aggregate, ...) once it has ended, oldest first."""
+    """A list that, once the block has ended, has its commands (find, aggregate, ...), oldest first."""
     commands: list[dict[str, Any]] = []
     await database.raw.command("profile", 2)
     try:
@@ -29,5 +29,5 @@ def collected(commands: list[dict[str, Any]], run: str) -> int:
 
 
 def of_jobs(commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The queries of the collection `jobs`, in which verdicts lie."""
+    """The queries of the collection `jobs`, which stores verdicts."""
     return [command for command in commands if "jobs" in (command.get("find"), command.get("aggregate"))]

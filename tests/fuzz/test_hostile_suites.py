@@ -98,7 +98,7 @@ pieces = st.sampled_from(
 
 
 def read(file: Path, kind: str | None) -> str:
-    """What is said of the file: "fine", or the error."""
+    """Reads the file; returns "fine" or the error."""
     try:
         read_suite(file, kind)
     except SuiteError as error:
@@ -107,7 +107,7 @@ def read(file: Path, kind: str | None) -> str:
 
 
 def test_every_format_has_a_sound_file(tmp_path: Path) -> None:
-    """A damaged file of a format that is refused anyhow would prove nothing."""
+    """A damaged file of a format that is always refused would prove nothing."""
     assert {kind or Format.NATIVE for _, _, kind in GOOD} == set(Format)
     for name, good, kind in GOOD:
         (tmp_path / name).write_bytes(good)

@@ -1,4 +1,4 @@
-"""A small run in MongoDB, for tests of what is shown of runs and of waiting for them."""
+"""A small run in MongoDB, for tests that show runs or wait for them."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def assert_round_trip(talker: Talker, library: tokenizers.Tokenizer, text: str) 
 
 
 def mt_bench_pairs() -> list[list[str]]:
-    """The pairs of MT-bench where its file lies beside the project, else one of the same greatest length."""
+    """The pairs of MT-bench if its file is beside the project, else one pair of the same maximum length."""
     for path in MT_BENCH:
         if path.exists():
             return [json.loads(line)["turns"] for line in path.read_text(encoding="utf-8").splitlines()]

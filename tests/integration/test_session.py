@@ -1,4 +1,4 @@
-"""What a command says when MongoDB goes away under it."""
+"""What a command says when MongoDB goes away while it runs."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ async def scores(database: Database) -> list[dict[str, Any]]:
 
 
 async def test_collected_report_is_the_pure_one(database: Database) -> None:
-    """What comes through MongoDB is what the same documents give without it, to the byte."""
+    """The report collected from MongoDB equals the one made of the same documents without it, byte by byte."""
     run = await factories.store(database)
     report = await collect(run.id, database)
     expected = json.loads(render(factories.synthetic_report(), "json"))
@@ -37,7 +37,7 @@ async def test_collected_report_is_the_pure_one(database: Database) -> None:
 
 
 async def test_collecting_writes_nothing(database: Database) -> None:
-    """A look at an unfinished run leaves no trace."""
+    """Reading an unfinished run leaves no trace."""
     run = await factories.store(database, status=RunStatus.ACTIVE)
     report = await collect(run.id, database)
     assert report.provenance.partial
@@ -98,13 +98,13 @@ async def test_unwritable_reports_folder(database: Database, tmp_path: Path) -> 
 
 
 async def test_unknown_run(database: Database) -> None:
-    """No such run: an error of the kind that people see."""
+    """No such run: an error meant for users."""
     with pytest.raises(UnknownNameError):
         await collect("nope", database)
 
 
 async def test_run_without_jobs(database: Database) -> None:
-    """A run that has not been expanded has a report all the same, in every format."""
+    """A run that has not been expanded still has a report, in every format."""
     run = await factories.store(database, status=RunStatus.EXPANDING)
     await database.jobs.delete_many({})
     report = await collect(run.id, database)
@@ -133,7 +133,7 @@ async def test_nights_are_kept_and_held_against_the_baseline(database: Database,
 
 
 async def test_nights_that_were_not_kept_are_made(database: Database) -> None:
-    """A run closed before nights were kept has one all the same; a running one has none."""
+    """A run closed before nights were kept still gets one; a running one has none."""
     run = await factories.store(database)
     (night,) = await read_nights("sample", 10, database)
     assert (night.name, night.headline) == (run.name, "checks")

@@ -1,4 +1,4 @@
-"""What the gates of a run say at its end, held against a baseline in MongoDB."""
+"""The result of a run's gates at its end, compared with a baseline in MongoDB."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_regression_against_the_suites_baseline(database: Database, nigh
 async def test_without_a_baseline_it_is_inconclusive(
     strict: bool, database: Database, night: Run, tmp_path: Path
 ) -> None:
-    """Said, with what to do; it fails only when strict."""
+    """The report says so, with the remedy; it fails only when strict."""
     ended = await closed(night, database, tmp_path, REGRESSION, strict=strict)
     assert ended.outcome.verdict is not None
     assert (ended.outcome.verdict.outcome, ended.outcome.verdict.failed) == (GateOutcome.INCONCLUSIVE, strict)
@@ -99,7 +99,7 @@ async def test_the_baseline_is_not_held_against_itself(database: Database, night
 async def test_closing_collects_run_and_baseline_once_each(
     gates: tuple[Gate, ...], database: Database, night: Run, tmp_path: Path
 ) -> None:
-    """The verdict and what changed since the baseline are made of one reading."""
+    """The verdict and the changes since the baseline come from the same reports."""
     (first,) = [run for run in await Run.find_all().to_list() if run.id != night.id]
     await set_baseline(first, None, database)
     async with queries(database) as commands:

@@ -253,7 +253,7 @@ def test_a_slow_server_is_not_killed(home: Settings) -> None:
 
 
 def test_a_server_whose_starter_died_is_replaced(home: Settings) -> None:
-    """Killed between starting the server and telling of it: the server holds the data, and nobody knows its address."""
+    """Killed between starting the server and recording it: the server has the data, and nobody knows its address."""
     urls = service_urls(home)
     before = pids(home)
     for name in ("mongo", "redis"):
@@ -331,7 +331,7 @@ def test_no_free_port(home: Settings) -> None:
 
 
 def test_a_disk_that_is_nearly_full(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its journal alone would fill it, and mongod would end in the middle of a run."""
+    """mongod's journal alone would fill it, and mongod would die in the middle of a run."""
     usage = shutil.disk_usage(home.home.parent)._replace(free=300 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     expected = r"MongoDB cannot start: .* has 300 MiB free and it needs 432\. Free some space"
@@ -428,7 +428,7 @@ def test_waiting_for_another_command_has_an_end(home: Settings) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """up, status and down as a person types them; no password is printed."""
+    """up, status and down at the command line; no password is printed."""
 
     def nightjar(*words: str, code: int) -> str:
         done = subprocess.run(

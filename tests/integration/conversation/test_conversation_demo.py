@@ -98,7 +98,7 @@ def story(number: int, **more: object) -> Sequence:
 
 
 async def test_later_turns_reply_in_full(engine: BatchEngine) -> None:
-    """The known failure of this field: second and later turns with nothing but 0-1 tokens. Thirty sequences."""
+    """A failure known from other tools: second and later turns with only 0-1 tokens. Thirty sequences."""
     resolved = resolve([(ParameterSource.SUITE, {"max_tokens": 120, "temperature": 0.7})])
     told = await asyncio.gather(*(converse(engine, trained(n), resolved, seed=100 * n) for n in range(30)))
     by_turn = [[t.history[turn].draw.reply_tokens for t in told] for turn in range(3)]
@@ -167,7 +167,7 @@ async def test_trimmed_conversations_stay_within_the_context(engine: BatchEngine
 
 
 async def test_summarised_conversations_stay_within_the_context(engine: BatchEngine) -> None:
-    """Old turns give way to what the model writes about them; the next turns extend until the context is full again."""
+    """Old turns are replaced by the model's summary of them; later turns extend until the context is full again."""
     turns = tuple(TurnSpec(prompt=f"Tell me a story about a fox named {hero}.") for hero in HEROES * 3)
     resolved = resolve([(ParameterSource.SUITE, {"max_tokens": 150, "temperature": 0.7, "policy": "summarise"})])
     told = await converse(engine, Sequence(id="s", turns=turns), resolved, seed=1)

@@ -53,7 +53,7 @@ PLAIN_TURNS = "{% for m in messages %}{{ m.role[0] + ': ' + m.content + '\n' }}{
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaTokenizer]:
-    """A vocabulary-only model file of its own, made here."""
+    """The tokenizer of a vocabulary-only model file made here."""
     import gguf
     import llama_cpp
 

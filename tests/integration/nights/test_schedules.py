@@ -37,7 +37,7 @@ async def _suite(database: Database) -> None:
 async def make_schedule(
     database: Database, name: str = "nightly", rules: Rules | None = None, **options: Any
 ) -> Schedule:
-    """A schedule for two at night whose newest tick was the one of the 20th."""
+    """A schedule for two at night whose newest tick was that of the 20th."""
     await add_schedule(name, "0 2 * * *", "UTC", {**OPTIONS, **options}, database, rules=rules)
     await database.raw["schedules"].update_one({"_id": name}, {"$set": {"last_tick": LAST}})
     return await stored(name)
@@ -50,7 +50,7 @@ async def stored(name: str = "nightly") -> Schedule:
 
 
 async def end_runs(database: Database) -> None:
-    """What workers and the dispatcher would do."""
+    """Ends the runs as workers and the dispatcher would."""
     await database.runs.update_many({}, {"$set": {"status": "DONE"}})
 
 
@@ -107,7 +107,7 @@ async def test_a_dispatcher_that_dies_after_enqueuing_leaves_one_run(database: D
 
 
 async def test_a_late_dispatcher_does_not_fire_a_tick_that_was_passed_over(database: Database) -> None:
-    """It saw the schedule, was stopped, and goes on after another one fired the next tick."""
+    """It read the schedule, was stopped, and continued after another dispatcher had fired the next tick."""
     seen = await make_schedule(database)
     assert len(await fire_due(database, TICK + timedelta(days=1))) == 1
     assert await schedules._claim(seen, TICK, database) is None

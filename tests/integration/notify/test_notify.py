@@ -1,4 +1,4 @@
-"""Telling a run's end: once, wherever a dispatcher dies; with real servers at both ends."""
+"""Notifying of a run's end: once, wherever a dispatcher dies; with real servers at both ends."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ async def ended_run(database: Database, settings: Settings, *hooks: str, **endin
 
 
 async def tell(database: Database, settings: Settings) -> None:
-    """What a dispatcher that lives does."""
+    """Notifies as a living dispatcher does."""
     await endings.finish_ended("alive", settings, database)
     await deliver_due(settings.night, "alive", database)
 
 
 async def lapse(database: Database) -> None:
-    """The dead one's lease is over."""
+    """Lets the dead dispatcher's lease lapse."""
     past = {"$subtract": ["$$NOW", 1000]}
     await database.raw["deliveries"].update_many({"lease_until": {"$ne": None}}, [{"$set": {"lease_until": past}}])
 
@@ -96,7 +96,7 @@ UNSURE = {"before the first byte": 0, "inside the call": 1, "after the answer": 
 async def test_a_webhook_is_called_once_wherever_the_dispatcher_dies(
     point: str, database: Database, services: ServiceUrls, web: WebReceiver, tmp_path: Path
 ) -> None:
-    """Exactly once, and it is known; where it dies inside the call, at most once, and that is said."""
+    """Exactly once, and recorded as such; if it dies inside the call, at most once, and the status says so."""
     settings = Settings(home=tmp_path, night=NIGHT)
     await ended_run(database, settings, web.url)
     if point == "inside the call":
@@ -309,7 +309,7 @@ async def test_a_mail_that_is_not_taken(
 async def test_what_one_dispatcher_cannot_another_may(
     told: str, night: dict[str, Any], said: str, database: Database, tmp_path: Path
 ) -> None:
-    """It waits for one that can; after six tries it has FAILED, with what to set."""
+    """It waits for one that can; after six tries it is FAILED, with the setting to change."""
     settings = Settings(home=tmp_path, night=NightSettings(**night))
     await ended_run(database, settings, told)
     for tries in range(1, 7):
@@ -322,7 +322,7 @@ async def test_what_one_dispatcher_cannot_another_may(
 
 
 async def test_a_run_that_ends_again_is_told_again(database: Database, web: WebReceiver, tmp_path: Path) -> None:
-    """Somebody retried it: that is another end."""
+    """It was retried, so this is another end."""
     settings = Settings(home=tmp_path, night=NIGHT)
     run = await ended_run(database, settings, web.url)
     await tell(database, settings)
@@ -339,7 +339,7 @@ async def test_a_run_that_ends_again_is_told_again(database: Database, web: WebR
 async def test_a_deadline_stops_the_run_with_a_partial_report(
     database: Database, web: WebReceiver, tmp_path: Path
 ) -> None:
-    """Stopped once: who resumes it wants it to go on."""
+    """It is stopped only once: whoever resumes it wants it to continue."""
     settings = Settings(home=tmp_path, night=NIGHT)
     now = await database.now()
     about = Ending(on_finish=(hook(web.url),), deadline_at=now - timedelta(seconds=1))
@@ -382,7 +382,7 @@ async def test_a_run_that_stalls_is_told_of_once_and_goes_on(
 
 
 async def test_cancelling_tells_nobody(database: Database, web: WebReceiver, tmp_path: Path) -> None:
-    """Whoever did it knows."""
+    """The person who cancelled it knows."""
     settings = Settings(home=tmp_path, night=NIGHT)
     run = await make_run("r", ending=Ending(on_finish=(hook(web.url),)))
     await control.cancel(run, database)

@@ -1,4 +1,4 @@
-"""A worker without an engine: a run on a replier that speaks texts only, from its enqueueing to its report."""
+"""A worker without an engine: a run on a replier that returns only texts, from enqueueing to report."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def jobs_of(run: Run, kind: JobKind) -> list[Job]:
 
 
 async def worker(bench: Bench, replier: ScriptedReplier) -> int:
-    """The whole of a worker's process, with this replier in place of a loaded model, until its backlog is empty."""
+    """A whole worker process, with this replier in place of a loaded model, until its backlog is empty."""
 
     async def loader(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> ScriptedReplier:
         return replier
@@ -158,7 +158,7 @@ async def test_a_reply_cancelled_half_way_leaves_no_turn(bench: Bench) -> None:
 
 
 async def test_a_lease_is_kept_while_a_reply_is_under_way(bench: Bench) -> None:
-    """Replies may take longer than a lease: the replier says which requests it holds."""
+    """Replies may take longer than a lease: the replier says which requests it is working on."""
     await make_run("r", sequences=1, turns=1, model="remote")
     slow = ScriptedReplier(REPLIES[:1], gate=asyncio.Event())
     assert slow.gate is not None

@@ -85,7 +85,7 @@ async def test_a_flushed_redis_costs_latency_only(bench: Bench) -> None:
 
 
 async def test_another_file_under_the_same_name_is_refused(bench: Bench) -> None:
-    """The run fixed one digest; a worker that holds another serves nothing of it and says both digests."""
+    """The run has fixed a digest; a worker with another file does none of its jobs and names both digests."""
     await make_run("r", models=[RunModel(name="scripted", digest="a" * 64)])
     async with bench.dispatching(), bench.worker(ScriptedEngine(digest="b" * 64), burst=True) as worker:
         assert await asyncio.wait_for(worker.task, 120) != 0

@@ -167,11 +167,11 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class KilledError(Exception):
-    """The end of a producer."""
+    """Stands for the death of a producer."""
 
 
 async def interrupted(database: Database, monkeypatch: pytest.MonkeyPatch, after: int, **options: Any) -> Run:
-    """The run of a producer that died after so many batches."""
+    """The run of a producer that died after that many batches."""
     insert = insert_absent
     written = 0
 
@@ -254,7 +254,7 @@ async def test_growth_that_was_killed_is_finished_by_anyone(
 
 
 def after_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> None:
-    """Something that others do while the jobs of a run are being written."""
+    """Does something while the jobs of a run are being written, as another process might."""
     insert = insert_absent
     acted = False
 

@@ -1,4 +1,4 @@
-"""`nightjar run notify`, and the name that it had before."""
+"""`nightjar run notify`, and its former name."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stored(services: ServiceUrls, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("command", ["notify", "tell"])
 def test_a_failed_call_is_made_again(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once: what waits to be called needs no second word."""
+    """Only once: a call that already waits is not asked for again."""
     for said in ("1 calls are made again by a dispatcher.", "Nobody is left to be called again."):
         with pytest.raises(SystemExit) as end:
             main(["run", command, "nightly"])

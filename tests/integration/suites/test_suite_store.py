@@ -64,7 +64,7 @@ async def test_a_race_of_imports_gives_every_content_one_version(database: Datab
 
 
 async def test_a_suite_whose_list_was_not_written_is_finished_by_importing_again(database: Database) -> None:
-    """A crash after the sequences and before the version leaves no suite; the next import makes it whole."""
+    """A crash after the sequences and before the version leaves no suite; the next import completes it."""
     whole = content(*(f"prompt {n}" for n in range(2500)))
     from nightjar.pipeline.suites import importer
 

@@ -1,4 +1,4 @@
-"""What will score a run is known from the run and its prompts, without a database."""
+"""The scorers of a run are known from the run and its prompts, without a database."""
 
 from __future__ import annotations
 

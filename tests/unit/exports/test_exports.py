@@ -35,7 +35,7 @@ CHOICES = read_rubric({"criteria": [{"name": "plot", "description": "d"}], "meth
 
 
 def files(report: RunReport, form: str, **options: Any) -> dict[str, bytes]:
-    """Path -> content."""
+    """The export's files: path -> content."""
     return {
         file.path: b"".join(piece if isinstance(piece, bytes) else piece.encode() for piece in file.pieces)
         for file in export(report, form, "run", ExportOptions(**options))

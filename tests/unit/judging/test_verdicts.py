@@ -151,7 +151,7 @@ def test_a_model_failure_gets_the_worst() -> None:
 
 
 def test_no_judge_may_judge() -> None:
-    """Only the judge's own replies are there: unscored, and the reason is said."""
+    """There are only the judge's own replies: they are unscored, with the reason."""
     row = job("A reply.")
     scores = score_verdicts(rubric(), row, {}, [])[0]
     assert scores["judge"].value is None
@@ -166,7 +166,7 @@ def test_a_conversations_scores_lie_on_its_last_turn() -> None:
 
 
 def test_an_empty_last_reply_does_not_stand_for_the_conversation() -> None:
-    """The judge saw it and judged the whole; only a conversation without any reply is the worst unasked."""
+    """The judge saw it and judged the whole conversation; only one without any reply gets the worst unjudged."""
     row = job("One.", "")
     last = replace(row.turns[1], empty="no text")
     row = replace(row, turns=(row.turns[0], last))

@@ -1,4 +1,4 @@
-"""What `nightjar model info` says of a model."""
+"""What `nightjar model info` says about a model."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_sampling_defaults_are_nightjars_parameters(tmp_path: Path) -> None:
 
 
 def test_split_names() -> None:
-    """Parts name all their brothers; a whole file names itself."""
+    """The name of a part gives the names of all parts; an unsplit file gives its own."""
     assert split_names("m-00002-of-00003.gguf") == tuple(f"m-0000{part}-of-00003.gguf" for part in (1, 2, 3))
     assert split_names("m.gguf") == ("m.gguf",)
     assert (stem("m-00001-of-00003.gguf"), stem("m.Q4_K_M.GGUF")) == ("m", "m.Q4_K_M")
@@ -116,7 +116,7 @@ def test_metadata_of_a_split_model_is_the_first_parts(tmp_path: Path) -> None:
 
 
 def test_digests_are_computed_once_and_again_when_the_file_changes(tmp_path: Path) -> None:
-    """The cache answers for the same size, time and inode only; a damaged cache is no error."""
+    """The cache is used only for the same size, time and inode; a damaged cache is not an error."""
     file = tmp_path / "m.bin"
     file.write_bytes(b"one")
     cache = DigestCache(tmp_path / "home" / "digests.json")

@@ -111,7 +111,7 @@ def test_kv_of_a_known_model() -> None:
 
 @given(layers=st.integers(0, 40))
 def test_what_leaves_the_device_goes_to_the_host(layers: int) -> None:
-    """Offloading moves weights and KV and makes none; a tied output is the one thing held twice."""
+    """Offloading moves weights and KV without adding any; only a tied output is held twice."""
     for shape in (EIGHT_B, BY_NAME["llama-3.2-1b"].shape):
         split = memory(shape, context=4096, slots=2, n_ubatch=512, gpu_layers=layers)
         alone = memory_on_cpu(shape, context=4096, slots=2, n_ubatch=512)
@@ -157,7 +157,7 @@ def test_what_is_fixed_stays_fixed() -> None:
 
 
 def test_too_large_says_the_numbers() -> None:
-    """What it takes at least, what there is, and what to do."""
+    """The least it takes, what there is, and what to do."""
     with pytest.raises(ModelFitError) as caught:
         fit("llama-3.1-8b", EIGHT_B, Room(host=4 * GB, gpu=2 * GB), LoadSettings())
     text = str(caught.value)
@@ -200,7 +200,7 @@ def test_sizes_of_the_list_are_those_of_real_files(name: str, file_bytes: int) -
 
 
 def test_recommendations() -> None:
-    """Only what fits and serves the purpose, readable ones first, of these the largest; embedders apart."""
+    """Only models that fit and suit the purpose, readable ones first, then the largest; embedders separately."""
     room = Room(host=32 * GB, gpu=12 * GB)
     names = [item.model.name for item in recommend(curated_list().models, room, "judge")]
     assert names[0] == "qwen2.5-14b"
@@ -260,7 +260,7 @@ def nvml(cards: list[dict[str, Any]]) -> SimpleNamespace:
 
 
 def test_gpus_by_nvml() -> None:
-    """Names as text or bytes, bandwidth where the driver says, and a broken card that hides no other."""
+    """Names as text or bytes, bandwidth if the driver reports it, and a broken card that does not hide others."""
     good = {
         "memory": SimpleNamespace(total=24 * GB, free=20 * GB),
         "uuid": b"GPU-1",
@@ -279,7 +279,7 @@ def test_gpus_by_nvml() -> None:
 
 
 def test_a_machine_without_a_driver() -> None:
-    """No NVML is no GPU, and the memory is the room."""
+    """Without NVML there is no GPU, and the host's memory is the room."""
 
     def fail() -> None:
         raise NvmlError("no driver")

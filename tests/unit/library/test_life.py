@@ -1,4 +1,4 @@
-"""States of models, their removal, and cleaning up."""
+"""States of models, removal, and cleanup."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_removing_a_pulled_model_removes_its_folder(project: Settings) -> None:
 
 
 def test_keep_file_takes_it_off_the_list_only(project: Settings) -> None:
-    """The file stays on the shelf and is found by its name."""
+    """The file stays in `models/` and is found by its name."""
     path = pulled(project, "m")
     assert remove_model("m", state(project, "m"), project, keep_file=True).kept == (path,)
     assert path.exists()
@@ -111,7 +111,7 @@ def test_keep_file_takes_it_off_the_list_only(project: Settings) -> None:
 
 
 def test_files_elsewhere_are_never_deleted(project: Settings, tmp_path: Path) -> None:
-    """Nightjar did not put them there."""
+    """Nightjar did not create them."""
     path = write_gguf(tmp_path / "mine.gguf")
     add_entry(project.models_file, "mine", {"path": str(path)})
     removed = remove_model("mine", state(project, "mine"), project, keep_file=False)
@@ -131,7 +131,7 @@ def test_a_model_in_use_stays(project: Settings) -> None:
 
 
 def test_a_split_model_with_a_part_missing_can_be_removed(project: Settings) -> None:
-    """What is left of it goes."""
+    """Its remaining parts are removed."""
     path = write_gguf(project.models_dir / "s-00001-of-00002.gguf")
     assert remove_model("s", state(project, "s"), project, keep_file=False).deleted == (path,)
 
@@ -179,7 +179,7 @@ def test_cleanup_plans_what_nobody_needs(project: Settings) -> None:
 
 
 def test_cleanup_leaves_a_running_download_and_a_loaded_model(project: Settings) -> None:
-    """Neither is taken from under those who use it."""
+    """Neither is removed while it is in use."""
     path = pulled(project, "m")
     aged(path.parent / "nightjar.json", 90)
     (path.parent / ".cache").mkdir()
@@ -191,7 +191,7 @@ def test_cleanup_leaves_a_running_download_and_a_loaded_model(project: Settings)
 @pytest.mark.parametrize("name", ["../outside.gguf", "a/b.gguf", "..", ""])
 @pytest.mark.parametrize("key", ["m", "m.gguf"])
 def test_a_manifest_cannot_name_a_place_outside(project: Settings, key: str, name: str) -> None:
-    """A folder copied from elsewhere is data: a name that leads out makes the manifest damaged, and is never used."""
+    """A copied folder is untrusted: a name that leads outside makes the manifest invalid and is never used."""
     folder = pulled(project, "m", registered=False).parent
     file = folder / "nightjar.json"
     original = file.read_text()

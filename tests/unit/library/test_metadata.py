@@ -1,4 +1,4 @@
-"""The metadata reader: what it reads, and what it says of broken files."""
+"""The metadata reader: what it reads, and its errors for broken files."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ HEAD = DEMO.read_bytes()[:80_000]
     changes=st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=8)), max_size=4),
 )
 def test_damaged_files_never_crash_the_reader(tmp_path: Path, cut: int, changes: list[tuple[int, bytes]]) -> None:
-    """Bytes overwritten and the file cut anywhere: an answer or a ModelFileError, and little memory."""
+    """Bytes overwritten or the file cut anywhere: a result or a ModelFileError, using little memory."""
     content = bytearray(HEAD)
     for at, new in changes:
         content[at : at + len(new)] = new

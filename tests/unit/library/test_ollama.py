@@ -84,7 +84,7 @@ def test_templates_render_as_ollama_renders_them(template: str, messages: list[d
 
 
 def test_a_system_text_of_the_store_is_the_default() -> None:
-    """It stands in where the conversation brings none."""
+    """It is used if the conversation has none."""
     template = ChatTemplate(to_jinja(CHATML, 'Speak "softly".'), date="2026-01-01")
     assert template.render(TURNS[2:]).startswith('<|im_start|>system\nSpeak "softly".<|im_end|>')
     assert template.render([SYSTEM, TURNS[2]]).startswith("<|im_start|>system\nBe brief.")
@@ -103,7 +103,7 @@ def test_a_system_text_of_the_store_is_the_default() -> None:
     ],
 )
 def test_what_has_no_translation_is_refused_as_a_whole(template: str) -> None:
-    """Never half a template."""
+    """A template is never translated in part."""
     with pytest.raises(Untranslatable):
         to_jinja(template)
 
@@ -147,7 +147,7 @@ def gguf(folder: Path) -> bytes:
 
 
 def test_a_model_of_the_store_is_used_in_place(project: Settings, store: Path, tmp_path: Path) -> None:
-    """By its name, with its template, parameters and context; what Nightjar has no word for is left out."""
+    """By its name, with its template, parameters and context; parameters unknown to Nightjar are left out."""
     options = {
         "temperature": 0.3,
         "stop": ["<|im_end|>"],
@@ -175,7 +175,7 @@ def test_a_model_of_the_store_is_used_in_place(project: Settings, store: Path, t
 
 
 def test_a_registry_entry_goes_before_the_store(project: Settings, store: Path, tmp_path: Path) -> None:
-    """Its own settings, parameters and template; and the store's model is not listed twice."""
+    """With its own settings, parameters and template; the store's model is not listed twice."""
     put(store, "registry.ollama.ai/library/story/latest", model=gguf(tmp_path), template=CHATML, params='{"top_k": 9}')
     load = {"context": 512}
     keys = {"ollama": "story", "template": "{{ messages }}", "load": load, "parameters": {"top_p": 0.5}}
@@ -194,7 +194,7 @@ def test_names_as_ollama_shows_them(project: Settings, store: Path) -> None:
 
 
 def test_a_damaged_store(project: Settings, store: Path, tmp_path: Path) -> None:
-    """A manifest that is none, a blob that is gone, an unknown name: one paragraph each, and the list still lists."""
+    """An invalid manifest, a missing blob, an unknown name: one paragraph each, and the list still works."""
     put(store, "registry.ollama.ai/library/gone/1", model=gguf(tmp_path))
     for blob in (store / "blobs").iterdir():
         blob.unlink()

@@ -1,4 +1,4 @@
-"""models.toml: what it may say, the errors it gives, edits that keep its comments, and finding a model."""
+"""models.toml: its keys, errors, edits that keep comments, and finding a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = Path("config/models.toml")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Settings:
-    """A project of its own with an empty registry."""
+    """A separate project with an empty registry."""
     (tmp_path / "config").mkdir()
     (tmp_path / "models").mkdir()
     return Settings(
@@ -87,7 +87,7 @@ def test_a_full_entry(project: Settings) -> None:
 
 
 def test_finding_by_name_path_and_shelf(project: Settings, tmp_path: Path) -> None:
-    """A name, a path nobody knows, a path the registry knows, and a file in models/ by its stem."""
+    """A name, an unregistered path, a registered path, and a file in models/ by its stem."""
     (project.models_dir / "deep").mkdir()
     shelf = write_gguf(project.models_dir / "deep" / "A model (v2).gguf")
     known = write_gguf(tmp_path / "known.gguf")
@@ -113,7 +113,7 @@ def test_finding_by_name_path_and_shelf(project: Settings, tmp_path: Path) -> No
     ],
 )
 def test_what_is_not_there(project: Settings, name: str, kind: type[Exception], says: str) -> None:
-    """Unknown names bring the nearest; a known name without its file brings the remedy."""
+    """The error for an unknown name suggests the nearest; the one for a missing file names the remedy."""
     project.models_file.write_text('[nightjar]\npath = "x"\n[gone]\npath = "gone.gguf"\n[hub]\nrepo = "a/b"\n')
     with pytest.raises(kind) as caught:
         find_model(name, project)
@@ -121,7 +121,7 @@ def test_what_is_not_there(project: Settings, name: str, kind: type[Exception], 
 
 
 def test_later_parts_and_hidden_files_are_no_models(project: Settings) -> None:
-    """Only the first part of a split model stands on the shelf, and nothing of a download cache."""
+    """Only the first part of a split model is listed, and nothing from a download cache."""
     write_gguf(project.models_dir / "m-00001-of-00002.gguf")
     write_gguf(project.models_dir / "m-00002-of-00002.gguf")
     (project.models_dir / ".cache").mkdir()

@@ -66,7 +66,7 @@ def given(jobs: Sequence[JobRow], **judges: Sequence[int | None]) -> JudgeResult
     return JudgeResults(rubric=points(), prompt_digest="p" * 32, panel=Panel(judges=tuple(judges)), verdicts=verdicts)
 
 
-def found(report: RunReport) -> JudgingReport:
+def judging_of(report: RunReport) -> JudgingReport:
     assert report.judging is not None
     return report.judging
 
@@ -84,7 +84,9 @@ def test_what_each_judge_gave_and_could_not() -> None:
     """Texts asked about, verdicts without a value and why; a text that is a failure is nobody's to judge."""
     jobs = rows("amber")
     silent = factories.row(ABOUT[0], [""], model="amber", repeat=1, empty="no text")
-    judging = found(reported(given(jobs, judge=[3, 2, None, 1, 3, 2, None, 1]), [*jobs, replace(silent, id="silent")]))
+    judging = judging_of(
+        reported(given(jobs, judge=[3, 2, None, 1, 3, 2, None, 1]), [*jobs, replace(silent, id="silent")])
+    )
     (judge,) = judging.judges
     assert (judge.asked, judge.judged, judge.mean) == (8, 6, 2)
     assert judge.missing == {"no whole JSON": 2}
@@ -95,12 +97,12 @@ def test_agreement_of_several_judges() -> None:
     """By each criterion on ordinal alpha, by the composite on interval alpha; units need two verdicts."""
     jobs = rows("amber")
     same = [3, 2, 1, 1, 3, 2, 3, 1]
-    judging = found(reported(given(jobs, judge=same, other=same), jobs))
+    judging = judging_of(reported(given(jobs, judge=same, other=same), jobs))
     assert [(one.metric, one.level, one.alpha, one.units) for one in judging.agreement] == [
         ("judge.plot", "ordinal", 1, 8),
         ("judge", "interval", 1, 8),
     ]
-    torn = found(reported(given(jobs, judge=same, other=[None, 3, 2, 3, 1, 1, 1, 3]), jobs)).agreement[0]
+    torn = judging_of(reported(given(jobs, judge=same, other=[None, 3, 2, 3, 1, 1, 1, 3]), jobs)).agreement[0]
     assert torn.units == 7
     assert torn.alpha is not None
     assert torn.alpha < 0
@@ -177,7 +179,7 @@ def pairwise_report() -> RunReport:
 
 def test_flips_and_win_rates() -> None:
     """Order effects by judge; a flipped pair is a tie; one without an outcome is no part of the win rate."""
-    judging = found(pairwise_report())
+    judging = judging_of(pairwise_report())
     (judge,) = judging.judges
     assert judge.flips is not None
     assert (judge.flips.compared, judge.flips.flipped, judge.flips.rate) == (7, 2, 2 / 7)
@@ -257,7 +259,7 @@ def test_only_alike_judging_is_compared() -> None:
         assert ("judge" in {found.metric for found in comparison.metrics}) is (why is None and other.rubric is not None)
         assert (why or "") in " ".join(comparison.notices)
     pairs = pairwise_report()
-    again = replace(pairs, provenance=replace(pairs.provenance, id="x"), judging=replace(found(pairs)))
+    again = replace(pairs, provenance=replace(pairs.provenance, id="x"), judging=replace(judging_of(pairs)))
     assert "--against" in (unlike(pairs, again) or "")
     assert unlike(pairs, pairs) is None
 

@@ -1,4 +1,4 @@
-"""A page of a thousand transcripts, and what becomes of texts that do not fit."""
+"""A page of a thousand transcripts, and what happens to texts that do not fit."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_hostile_bytes_are_counted_as_they_are_shown() -> None:
 
 
 def test_very_many_transcripts_are_chosen_from() -> None:
-    """More than can be shown: those to read and failed ones are there, the rest from all over the run."""
+    """More than can be shown: those worth reading and failed ones are there, the rest is sampled from the whole run."""
     report = report_of(400, 40)
     empty = factories.row(report.sequences[3], ["", "a", "b"], model="basalt", repeat=99, empty="no text")
     report = factories.report_of([*report.jobs, empty], report.sequences, repeats=60)
@@ -108,7 +108,7 @@ def test_very_many_transcripts_are_chosen_from() -> None:
     ],
 )
 def test_clip(text: str, most: int, shown: str, left: int) -> None:
-    """Cut at a space near the limit; what is left is counted."""
+    """Cut at a space near the limit; the characters left out are counted."""
     assert clip(text, most) == Clip(text=shown, left=left)
 
 

@@ -40,7 +40,7 @@ def test_nothing_measured_is_none() -> None:
 
 
 def test_reused_prompt_has_no_prefill_rate() -> None:
-    """A prompt that lay in the cache as a whole was not computed."""
+    """A prompt that was entirely in the cache was not computed."""
     tally = SpeedTally()
     tally.add(turn(reused_tokens=100, prefill_s=0.1, decode_s=0.0), 1)
     speed = tally.speed()

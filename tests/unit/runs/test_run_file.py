@@ -28,7 +28,7 @@ from tests import factories
 
 @pytest.fixture(autouse=True)
 def _documents_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beanie wants a connection before it makes a document; making one touches none."""
+    """Beanie requires a connection to create a document, although creating one does not use it."""
     monkeypatch.setattr(Run, "get_pymongo_collection", classmethod(lambda cls: None))
 
 

@@ -1,4 +1,4 @@
-"""Verifiable instructions: what keeps to them and what breaks them, strictly and loosely."""
+"""Verifiable instructions: what meets them and what breaks them, strictly and loosely."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def test_every_instruction_is_in_the_table() -> None:
     ],
 )
 def test_loose_forgives(value: Any, reply: str) -> None:
-    """What stands around the answer breaks the strict check and not the loose one."""
+    """Text around the answer breaks the strict check but not the loose one."""
     assert outcome(value, reply).value == 0
     assert outcome(value, reply, check="instruction_loose").value == 1
 
 
 def test_loose_has_limits() -> None:
-    """What no variant keeps to is broken, with the reason of the reply as it is."""
+    """If no variant meets it, it is broken, with the reason for the reply as it is."""
     score = outcome("no_commas", "a, b\nc, d\ne, f", check="instruction_loose")
     assert (score.value, score.reason) == (0.0, "3 commas")
 

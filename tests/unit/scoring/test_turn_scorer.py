@@ -42,7 +42,7 @@ def test_share_of_checks() -> None:
 
 
 def test_share_is_missing_when_a_check_is() -> None:
-    """Half a result is no result: one check without a value leaves the share without one."""
+    """One check without a value leaves the share without a value."""
     share = share_met([Score(value=1.0), Score(value=None, state=ScoreState.UNSCORED, reason="slow")])
     assert (share.value, share.state) == (None, ScoreState.UNSCORED)
     assert "1 of 2" in (share.reason or "")

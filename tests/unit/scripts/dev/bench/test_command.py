@@ -51,7 +51,7 @@ def test_the_wheel_of_this_environment_is_the_server_by_default(
 
 
 def test_a_named_server_must_run(tmp_path: Path) -> None:
-    """Said now, not after an hour of measuring the other rows."""
+    """The error comes now, not after an hour of measuring the other rows."""
     broken = tmp_path / "llama-server"
     broken.write_text("#!/bin/sh\necho no such library >&2\nexit 3\n")
     broken.chmod(0o755)

@@ -58,7 +58,7 @@ def test_the_goals_are_those_that_were_agreed(goal: Goal, bound: float, at_most:
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    """A machine that is slow for two rounds of three slows both sides, and says nothing of either."""
+    """A machine that is slow for two of three rounds slows both sides, which says nothing about either."""
     row = ratio("m", {"engine": [50.0, 110.0, 52.0], "server": [20.0, 50.0, 26.0]}, AT_LEAST)
     assert row.value == pytest.approx(110 / 50)
     assert row.reached is True
