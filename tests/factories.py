@@ -389,14 +389,14 @@ def synthetic_report(*, repeats: int = 2, status: RunStatus = RunStatus.DONE) ->
     reader = RowReader()
     jobs = [reader.job({**row, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in row["turns"]]}) for row in raw]
     by_id = {document.sequence.id: document.sequence for document in documents}
-    sheet = {name: turn_lines(sequence) for name, sequence in by_id.items()}
-    jobs = [row.scored(score_job(sheet[row.sequence], by_id[row.sequence], row)) for row in jobs]
+    scorers = {name: turn_lines(sequence) for name, sequence in by_id.items()}
+    jobs = [row.scored(score_job(scorers[row.sequence], by_id[row.sequence], row)) for row in jobs]
     return assemble(
         provenance=provenance_of(run, suite),
         models=models_of(run, jobs, {worker.id: vars(worker) for worker in workers}),
         sequences=list(by_id.values()),
         jobs=jobs,
-        lines={name: line_names(turns) for name, turns in sheet.items()},
+        lines={name: line_names(turns) for name, turns in scorers.items()},
         scales=metric_scales(),
         now=START + timedelta(hours=3),
         version="0.1.0",

@@ -116,14 +116,14 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     about = f"{comparison.other.name} against {comparison.base.name}"
     known = comparison.other.report.quality_metrics()
     check_metrics([gate], known, f"run {comparison.other.report.provenance.name!r}")
-    found = next((one for one in comparison.metrics if one.metric == gate.metric), None)
-    if found is None or found.pair.paired.interval is None:
-        why = "too few shared sequences for an interval" if found else "the metric has no value on both sides"
+    change = next((metric for metric in comparison.metrics if metric.metric == gate.metric), None)
+    if change is None or change.pair.paired.interval is None:
+        why = "too few shared sequences for an interval" if change else "the metric has no value on both sides"
         return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
-    interval = found.pair.paired.interval
-    told = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
+    interval = change.pair.paired.interval
+    sentence = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
     if interval.high < -gate.value:
         outcome = GateOutcome.TRIPPED
     else:
         outcome = GateOutcome.INCONCLUSIVE if interval.low < -gate.value else GateOutcome.PASSED
-    return GateResult(gate=gate, about=about, outcome=outcome, reason=told)
+    return GateResult(gate=gate, about=about, outcome=outcome, reason=sentence)

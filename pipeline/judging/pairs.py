@@ -110,9 +110,12 @@ def score_pairs(
     scores: JobScores = {}
     for turn, place, failure in judged_turns(rubric, job):
         why = NO_REFERENCE if turn.index in unreferenced else None
-        found = results.get(place, ())
+        pairs = results.get(place, ())
         scores[turn.index] = composed(
-            {one.name: _score(one.name, job.id, failure, why, found, panel) for one in rubric.criteria}
+            {
+                criterion.name: _score(criterion.name, job.id, failure, why, pairs, panel)
+                for criterion in rubric.criteria
+            }
         )
     return scores
 

@@ -69,7 +69,9 @@ def score_verdicts(
     for turn, place, failure in judged_turns(rubric, job):
         why = NO_REFERENCE if turn.index in unreferenced else NO_SEAT if not judges else None
         given = verdicts.get(place, {})
-        scores[turn.index] = composed({one.name: _score(one, failure, why, given, judges) for one in rubric.criteria})
+        scores[turn.index] = composed(
+            {criterion.name: _score(criterion, failure, why, given, judges) for criterion in rubric.criteria}
+        )
     return scores
 
 

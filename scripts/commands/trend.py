@@ -52,8 +52,8 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
             if name not in known:
                 raise UnknownNameError("suite", name, known)
             raise UsageError(f"No run of suite {name!r} has finished yet: `nightjar enqueue --suite {name} --model M`.")
-    found = trend_of(name, nights, now=utc_now(), version=NIGHTJAR_VERSION)
-    paths = await asyncio.to_thread(write_trend, found, chosen, folder)
+    shown = trend_of(name, nights, now=utc_now(), version=NIGHTJAR_VERSION)
+    paths = await asyncio.to_thread(write_trend, shown, chosen, folder)
     if as_json:
         emit_json({"suite": name, "nights": len(nights), "files": [str(path) for path in paths]})
         return

@@ -40,8 +40,8 @@ def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadab
     tags = entry.tags if entry else ()
     kind = facts.kind if facts else None
     try:
-        found = find_model(model, settings)
-        return _held(found.path, kind, found.load.context, found.template, tags)
+        model_entry = find_model(model, settings)
+        return _held(model_entry.path, kind, model_entry.load.context, model_entry.template, tags)
     except NightjarError:
         pass
     fetchable = entry is not None and entry.repo is not None and settings.pull_on_use and not settings.offline

@@ -196,7 +196,7 @@ def test_a_mean_over_what_is_left_passes_only_if_the_rest_could_not_change_it() 
     ("base", "other", "margin", "expected"),
     [
         (0.95, 0.1, 0.05, GateOutcome.TRIPPED),  # the whole interval lies beyond the margin
-        (0.95, 0.95, 0.05, GateOutcome.PASSED),  # equal beyond doubt
+        (0.95, 0.95, 0.05, GateOutcome.PASSED),  # clearly equal
         (0.5, 0.52, 0.05, GateOutcome.INCONCLUSIVE),  # the interval reaches over the margin
         (0.1, 0.95, 0.05, GateOutcome.PASSED),  # better is no regression
     ],

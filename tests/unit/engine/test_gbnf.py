@@ -77,7 +77,7 @@ def test_ordinary_grammars_pass(text: str) -> None:
         ('root ::= ""?', "repeats nothing"),
         ('root ::= "a" <think>', "names a token"),  # a token that reaches past its place ends the process
         ('root ::= "a" !<[5]>', "names a token"),
-        # What makes it loop for ever or take all memory.
+        # Grammars with which it would loop forever or use all memory.
         ('root ::= "a"{3,1}', "at least 3 and at most 1"),
         ('root ::= root "a" | "b"', "`root` can begin with itself"),
         ('root ::= a\na ::= b "x" | "y"\nb ::= root', "left recursion"),

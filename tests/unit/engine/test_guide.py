@@ -46,7 +46,7 @@ def test_without_markers_the_answer_begins_at_once() -> None:
         (False, [], "<thi", True),  # may become the marker
         (False, [], "{", False),  # the answer: the grammar decides
         (False, [], "\n", True),  # a blank before either
-        (False, ["\n"] * 4, "\n", False),  # but not for ever
+        (False, ["\n"] * 4, "\n", False),  # but not forever
         (True, ["x</think>"], "\n\n", True),  # blanks between block and answer
         (True, ["x</think>", "\n\n"], "{", False),
         (True, ["x</think>", "{"], " ", False),  # inside the answer blanks are the grammar's
