@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from beanie import Document
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
@@ -16,6 +15,7 @@ from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, 
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.stored import StoredDocument
 
 
 def utc_now() -> datetime:
@@ -36,7 +36,7 @@ class SequenceRef(BaseModel):
     tags: tuple[str, ...] = ()
 
 
-class SequenceDocument(Document):
+class SequenceDocument(StoredDocument):
     """An immutable sequence; `_id` is a digest of all of it, including names, tags and expectations."""
 
     id: str  # type: ignore[assignment]  # beanie's default is an ObjectId
@@ -47,7 +47,7 @@ class SequenceDocument(Document):
         use_cache = False
 
 
-class SuiteVersion(Document):
+class SuiteVersion(StoredDocument):
     """An immutable, content-addressed version of a suite; `_id` is its digest."""
 
     id: str  # type: ignore[assignment]
@@ -136,7 +136,7 @@ class RunOutcome(BaseModel):
     finished_at: datetime | None = None
 
 
-class Run(Document):
+class Run(StoredDocument):
     """One launch, frozen: suite x models x repeats x parameters."""
 
     id: str  # type: ignore[assignment]
@@ -209,7 +209,7 @@ class Run(Document):
         ]
 
 
-class Job(Document):
+class Job(StoredDocument):
     """A queued unit and its recorded outcome: sequence x model x repeat, with its transcript."""
 
     id: str  # type: ignore[assignment]
@@ -272,7 +272,7 @@ class Job(Document):
         ]
 
 
-class PublishedModel(Document):
+class PublishedModel(StoredDocument):
     """Facts of a model by name, published by `nightjar model add` and by workers on load; `_id` is the name."""
 
     id: str  # type: ignore[assignment]
@@ -286,7 +286,7 @@ class PublishedModel(Document):
         name = "models"
 
 
-class WorkerState(Document):
+class WorkerState(StoredDocument):
     """A worker's beat; `_id` is the worker's id, "host:pid:start"."""
 
     id: str  # type: ignore[assignment]
@@ -323,7 +323,7 @@ class WorkerState(Document):
         indexes: ClassVar = [IndexModel([("beat_at", ASCENDING)])]
 
 
-class CrashDocument(Document):
+class CrashDocument(StoredDocument):
     """A worker process that died, as its supervisor saw it."""
 
     worker: str
@@ -338,7 +338,7 @@ class CrashDocument(Document):
         name = "crashes"
 
 
-class ScoreDocument(Document):
+class ScoreDocument(StoredDocument):
     """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing."""
 
     id: str  # type: ignore[assignment]
@@ -359,7 +359,7 @@ class ScoreDocument(Document):
         indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer_digest", ASCENDING)])]
 
 
-ALL: tuple[type[Document], ...] = (
+ALL: tuple[type[StoredDocument], ...] = (
     SequenceDocument,
     SuiteVersion,
     Run,

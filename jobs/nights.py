@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from beanie import Document
 from pydantic import ConfigDict
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.jobs.ending import Event, Hook
+from nightjar.jobs.stored import StoredDocument
 
 
 class Overlap(StrEnum):
@@ -43,7 +43,7 @@ class DeliveryState(StrEnum):
     """The dispatcher ended inside the call: whether it arrived cannot be known."""
 
 
-class Schedule(Document):
+class Schedule(StoredDocument):
     """A nightly run; `_id` is its name."""
 
     id: str  # type: ignore[assignment]
@@ -76,7 +76,7 @@ class Schedule(Document):
         name = "schedules"
 
 
-class Baseline(Document):
+class Baseline(StoredDocument):
     """The run that a suite's other runs are compared with; `_id` is the suite's name. That run cannot be deleted."""
 
     id: str  # type: ignore[assignment]
@@ -88,7 +88,7 @@ class Baseline(Document):
         name = "baselines"
 
 
-class Delivery(Document):
+class Delivery(StoredDocument):
     """One call of one hook; `_id` = digest(run, which end, hook), so it is written once, whoever writes it."""
 
     id: str  # type: ignore[assignment]
@@ -119,7 +119,7 @@ class Delivery(Document):
         ]
 
 
-class Aggregates(Document):
+class Aggregates(StoredDocument):
     """A run's report without its transcripts, which may be gone; `_id` is the run's id."""
 
     id: str  # type: ignore[assignment]
@@ -137,7 +137,7 @@ class Aggregates(Document):
         name = "aggregates"
 
 
-class NightDocument(Document):
+class NightDocument(StoredDocument):
     """What the trend of a suite keeps of a finished run; `_id` is the run's id.
 
     The other fields are those of `pipeline.report.data.night`, in the form that `version` names.
