@@ -105,4 +105,4 @@ def _notes(kept: list[str], unseen: str | None) -> None:
     for name in kept:
         console().print(plain(f"Run {name} keeps its transcripts: it works again, or its aggregates are too large."))
     if unseen is not None:
-        console().print(plain(f"Nights were not looked at: {unseen}."), soft_wrap=True)
+        console().print(plain(f"Nights were not looked at: {str(unseen).removesuffix('.')}."), soft_wrap=True)
