@@ -22,8 +22,8 @@ from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.process.gpu_lease import CardLease
-from nightjar.workers.process.heartbeat import Beat
+from nightjar.workers.process.gpu_lease import GpuLease
+from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.main import WorkerOptions, WorkerProcess, serving
 from tests.documents import a_job, a_run
 from tests.scripted_replier import ScriptedReplier
@@ -91,7 +91,7 @@ class Worker(Generic[M]):
 
     process: WorkerProcess
     engine: M
-    beat: Beat
+    beat: Heartbeat
     task: asyncio.Task[int]
 
 
@@ -124,9 +124,9 @@ class Bench:
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
         )
-        beat = Beat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
+        beat = Heartbeat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
         options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
-        card = CardLease(None, name, self.database)
+        card = GpuLease(None, name, self.database)
         served = serving(engine, entry) if isinstance(engine, ScriptedEngine) else engine
         process = WorkerProcess(options, self.settings, entry, served, beat, card, self.database, self.services.redis)
         ended = asyncio.Event()

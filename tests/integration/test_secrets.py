@@ -13,7 +13,7 @@ from nightjar.jobs.documents import Job
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
-from nightjar.workers.process.run_cache import Runbook
+from nightjar.workers.process.run_cache import RunCache
 from nightjar.workers.process.tasks import JobContext, run_job
 from tests.scripted_replier import ScriptedReplier
 from tests.workbench import make_run
@@ -41,7 +41,7 @@ async def test_a_jobs_error_is_stored_without_secrets(database: Database, said: 
     model = Failing([])
     context = JobContext(
         model=model,
-        runbook=Runbook(database, model.facts, model.load),
+        run_cache=RunCache(database, model.facts, model.load),
         worker="w",
         tally=Tally(),
         database=database,

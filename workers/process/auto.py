@@ -71,7 +71,7 @@ Look = Callable[["ServingPlace", Mapping[str, int]], Awaitable[Outlook]]
 Start = Callable[[str, Pin], Awaitable[Process]]
 
 
-class Roamer:
+class AutoWorkers:
     """Keeps every place on the model that `choose_model` names, until a signal or a long idle time ends it."""
 
     def __init__(
@@ -197,7 +197,7 @@ async def roam(
         return await start_worker(model, pin, flags)
 
     look = _look(settings, database, only)
-    return await Roamer(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]
+    return await AutoWorkers(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]
 
 
 def _room(pin: Pin, settings: Settings) -> int:

@@ -20,7 +20,7 @@ RETRY_S = 2.0
 _log = structlog.get_logger()
 
 
-class CardLease:
+class GpuLease:
     """One worker's lease on one GPU, by UUID. Without a GPU every method does nothing."""
 
     def __init__(self, gpu: str | None, worker: str, database: Database) -> None:

@@ -31,7 +31,7 @@ class Tally:
     """Tokens of complete replies that were never committed; the engine counts those of replies it dropped half-way."""
 
 
-class Beat:
+class Heartbeat:
     """Holds what is known about this worker and writes it. Others set `state` and `reason`."""
 
     def __init__(self, *, worker: str, host: str, pid: int, model: str, beat_s: float, database: Database) -> None:

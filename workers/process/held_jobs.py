@@ -20,7 +20,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats
-from nightjar.workers.process.run_cache import Runbook
+from nightjar.workers.process.run_cache import RunCache
 
 LOOK_AHEAD = 2
 """Jobs held beyond the slots, so that a free slot does not wait for a claim."""
@@ -68,7 +68,7 @@ class HeldJobs:
         self,
         *,
         work: JobRunner,
-        runbook: Runbook,
+        run_cache: RunCache,
         stats: Callable[[], EngineStats],
         worker: str,
         host: str,
@@ -77,7 +77,7 @@ class HeldJobs:
         database: Database,
     ) -> None:
         self._work = work
-        self._runbook = runbook
+        self._run_cache = run_cache
         self._stats = stats
         self._worker = worker
         self._host = host
@@ -130,7 +130,7 @@ class HeldJobs:
         return len(started)
 
     async def _claim(self, rung: Iterable[DueJob]) -> list[Hold]:
-        runs = {run_id: await self._runbook.admit(run_id) for run_id in dict.fromkeys(due.run for due in rung)}
+        runs = {run_id: await self._run_cache.admit(run_id) for run_id in dict.fromkeys(due.run for due in rung)}
         fences = {due.job: due.fence for due in rung if runs[due.run] is not None}
         if not fences:
             return []
@@ -185,7 +185,7 @@ class HeldJobs:
         """Drops jobs that a pause, a cancel or another owner took away. Call it every second."""
         fences = {job_id: hold.job.fence for job_id, hold in self._holds.items()}
         self._drop_lost(await ownership.lost(fences, self._database), fences)
-        idle_runs = await self._runbook.refresh({hold.job.run for hold in self._holds.values()})
+        idle_runs = await self._run_cache.refresh({hold.job.run for hold in self._holds.values()})
         for hold in [hold for hold in self._holds.values() if hold.job.run in idle_runs]:
             self._cancel(hold)  # claimed just as its run was paused: it goes back to PENDING
 

@@ -36,12 +36,12 @@ from nightjar.workers.library.inspect import entry_facts
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
 from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
-from nightjar.workers.process.gpu_lease import CardLease
+from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
-from nightjar.workers.process.heartbeat import Beat
+from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.meters import GpuMeter
-from nightjar.workers.process.run_cache import Runbook
+from nightjar.workers.process.run_cache import RunCache
 from nightjar.workers.process.suspects import Suspects
 from nightjar.workers.process.tasks import JobContext, run_job
 
@@ -125,7 +125,7 @@ async def serve(
     entry = find(options.model, settings)
     worker = worker_id(os.getpid(), options.started_ms)
     bind_process(worker=worker, model=entry.name)
-    beat = Beat(
+    beat = Heartbeat(
         worker=worker,
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -133,7 +133,7 @@ async def serve(
         beat_s=settings.beat_s,
         database=database,
     )
-    card = CardLease(options.gpu, worker, database)
+    card = GpuLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
     try:
@@ -170,8 +170,8 @@ class WorkerProcess:
         settings: Settings,
         entry: ModelEntry,
         model: Replier | Embedder,
-        beat: Beat,
-        lease: CardLease,
+        beat: Heartbeat,
+        lease: GpuLease,
         database: Database,
         redis: SecretStr,
     ) -> None:
@@ -189,7 +189,7 @@ class WorkerProcess:
     async def run(self, worker: str) -> int:
         """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
         await self._become_ready(worker)
-        self._runbook = Runbook(self._database, self._model.facts, self._model.load)
+        self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
         ended = asyncio.Event()
         bell = asyncio.create_task(self._listen(held))
@@ -203,12 +203,12 @@ class WorkerProcess:
         _log.info("worker_ended", turns=self._beat.tally.turns_done)
         if self._failed:
             return BROKEN
-        return CANNOT if self._options.burst and self._runbook.refused else 0
+        return CANNOT if self._options.burst and self._run_cache.refused else 0
 
     def _held(self, worker: str) -> HeldJobs:
         context = JobContext(
             model=self._model,
-            runbook=self._runbook,
+            run_cache=self._run_cache,
             worker=worker,
             tally=self._beat.tally,
             database=self._database,
@@ -217,7 +217,7 @@ class WorkerProcess:
         )
         return HeldJobs(
             work=lambda hold: run_job(hold, context),
-            runbook=self._runbook,
+            run_cache=self._run_cache,
             stats=self._model.stats,
             worker=worker,
             host=socket.gethostname(),
@@ -292,9 +292,9 @@ class WorkerProcess:
 
     async def _watch_backlog(self, held: HeldJobs) -> None:
         model = self._model.facts.name
-        if self._runbook.refused:
-            self._beat.reason = next(iter(self._runbook.refused.values()))
-        if held.idle and not await backlog.model_has_work(model, self._database, without=self._runbook.refused):
+        if self._run_cache.refused:
+            self._beat.reason = next(iter(self._run_cache.refused.values()))
+        if held.idle and not await backlog.model_has_work(model, self._database, without=self._run_cache.refused):
             self._stop.set()
 
 

@@ -24,7 +24,7 @@ SEQUENCES_KEPT = 512
 _log = structlog.get_logger()
 
 
-class Runbook:
+class RunCache:
     """Reads and caches runs and sequences. A run that fixed another file under this model's name is refused."""
 
     def __init__(self, database: Database, facts: ModelFacts, load: LoadFacts) -> None:

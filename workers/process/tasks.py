@@ -28,7 +28,7 @@ from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier
 from nightjar.workers.conversation.turns import turn_record
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
-from nightjar.workers.process.run_cache import Runbook
+from nightjar.workers.process.run_cache import RunCache
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -39,7 +39,7 @@ class JobContext:
     """What all jobs of this worker share."""
 
     model: Replier | Embedder
-    runbook: Runbook
+    run_cache: RunCache
     worker: str
     tally: Tally
     database: Database
@@ -71,7 +71,7 @@ async def _compare(hold: Hold, context: JobContext) -> None:
     job, model = hold.job, context.model
     if not isinstance(model, Embedder):
         raise ModelError(f"{model.facts.name!r} generates text; embeddings need an embedding model.")
-    sequence = await context.runbook.sequence(job.sequence_document)
+    sequence = await context.run_cache.sequence(job.sequence_document)
     replies = await read_replies(job, context.database)
     async with context.slots:
         similarities = await measure_similarities(sequence, replies, model)
@@ -88,7 +88,7 @@ async def _converse(hold: Hold, context: JobContext) -> None:
     job, model = hold.job, context.model
     if not isinstance(model, Replier):
         raise ModelError(f"{model.facts.name!r} is an embedding model; it cannot generate text.")
-    sequence = await context.runbook.sequence(job.sequence_document)
+    sequence = await context.run_cache.sequence(job.sequence_document)
     dialogue = await model.open(job, hold.run, sequence, partial(watched, hold, context.database))
     async with context.slots:
         last = await _turns(hold, context, sequence, dialogue)

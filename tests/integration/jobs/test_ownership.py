@@ -14,7 +14,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.records import AttemptEnd, TurnRecord
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.workers.process.gpu_lease import CardLease
+from nightjar.workers.process.gpu_lease import GpuLease
 from tests.documents import a_job, a_run, a_turn
 
 
@@ -198,7 +198,7 @@ async def test_two_workers_never_share_a_card(database: Database, monkeypatch: p
     """The second one waits for a dead holder's lease to lapse, and is refused where the holder lives."""
     monkeypatch.setattr("nightjar.workers.process.gpu_lease.LEASE_S", 0.3)
     monkeypatch.setattr("nightjar.workers.process.gpu_lease.RETRY_S", 0.1)
-    first, second = (CardLease("GPU-1", name, database) for name in ("first", "second"))
+    first, second = (GpuLease("GPU-1", name, database) for name in ("first", "second"))
     await first.take()
     await second.take()  # nobody renewed: the first one is dead
     with pytest.raises(UsageError, match="belongs to worker second"):
@@ -206,4 +206,4 @@ async def test_two_workers_never_share_a_card(database: Database, monkeypatch: p
     async with second.kept():
         with pytest.raises(UsageError, match="belongs to worker second"):
             await first.take()
-    await CardLease("none", "third", database).take()
+    await GpuLease("none", "third", database).take()

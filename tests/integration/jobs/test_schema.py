@@ -16,7 +16,7 @@ from nightjar.jobs.database import Access, Database, Row, connect
 from nightjar.jobs.leases import mark_dispatcher
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Migration
 from nightjar.jobs.schema import migrate, read_state
-from nightjar.workers.process.heartbeat import Beat
+from nightjar.workers.process.heartbeat import Heartbeat
 from tests.old_data import put_old_data, snapshot
 
 
@@ -118,7 +118,7 @@ async def test_a_worker_that_died_long_ago_holds_nothing_up(old: Database) -> No
 
 async def test_processes_of_this_version_hold_nothing_up(old: Database) -> None:
     """A beat and a dispatcher's mark carry the version."""
-    await Beat(worker="w", host="h", pid=1, model="m", beat_s=1, database=old).write()
+    await Heartbeat(worker="w", host="h", pid=1, model="m", beat_s=1, database=old).write()
     await mark_dispatcher("d", old)
     row = await old.workers.find_one({"_id": "w"})
     assert row is not None
@@ -197,7 +197,7 @@ async def test_a_later_migration_refuses_workers_of_the_version_before(
 ) -> None:
     """What this version's processes leave behind is what the next one looks for."""
     await migrate(old)
-    await Beat(worker="w", host="h", pid=1, model="m", beat_s=1, database=old).write()
+    await Heartbeat(worker="w", host="h", pid=1, model="m", beat_s=1, database=old).write()
     await mark_dispatcher("d", old)
     monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, Migration(name="note", converts={"suites": _noted})))
     monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)

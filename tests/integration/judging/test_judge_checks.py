@@ -268,8 +268,8 @@ async def test_one_file_judges_all_of_a_run(bench: Bench) -> None:
     other_rubric = {**POINTS, "instructions": "New."}
     await judge_again(await now("r"), ["judge"], other_rubric, bench.database, known_models=["judge"])
     async with bench.dispatching(), bench.worker(engine(blind, file="5" * 64), name="host:9:9") as other:
-        await until(lambda: getattr(other.process, "_runbook", None) and other.process._runbook.refused)
-        assert "another file" in other.process._runbook.refused["r"]
+        await until(lambda: getattr(other.process, "_run_cache", None) and other.process._run_cache.refused)
+        assert "another file" in other.process._run_cache.refused["r"]
         assert (await now("r")).status is RunStatus.JUDGING
     await judged(bench, "r", engine(blind))
 

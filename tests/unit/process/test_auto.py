@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from nightjar.jobs.backlog import Waiting
 from nightjar.jobs.models import ModelKind
-from nightjar.workers.process.auto import Outlook, Roamer, ServingPlace
+from nightjar.workers.process.auto import AutoWorkers, Outlook, ServingPlace
 from nightjar.workers.process.choose_model import IDLE_S, Backlog
 from nightjar.workers.process.gpus import Card, Pin
 from nightjar.workers.process.survey import Loadable, backlogs
@@ -45,8 +45,8 @@ class World:
         self.idle_exit_s: float | None = None
         self.first = asyncio.Event()
 
-    def roamer(self) -> Roamer:
-        return Roamer(
+    def roamer(self) -> AutoWorkers:
+        return AutoWorkers(
             self.places, self.look, self.start, idle_exit_s=self.idle_exit_s, poll_s=0.001, clock=lambda: self.now
         )
 
@@ -61,7 +61,7 @@ class World:
         self.first.set()
         return self.started[-1]
 
-    async def turns(self, roamer: Roamer) -> list[str | None]:
+    async def turns(self, roamer: AutoWorkers) -> list[str | None]:
         for place in self.places:
             await roamer.turn(place)
         return [place.model for place in self.places]

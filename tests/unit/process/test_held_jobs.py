@@ -33,7 +33,7 @@ async def test_short_jobs_are_claimed_further_ahead(
 
     given: Any = None
     jobs = HeldJobs(
-        work=work, runbook=given, stats=EngineStats, worker="w", host="h", lease_s=30, slots=8, database=given
+        work=work, run_cache=given, stats=EngineStats, worker="w", host="h", lease_s=30, slots=8, database=given
     )
     for number in range(ended):
         job: Any = SimpleNamespace(id=f"j{number}")

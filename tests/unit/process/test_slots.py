@@ -24,7 +24,7 @@ class Bench:
         nothing: Any = None
         self.context = JobContext(
             model=Listed(self.events),
-            runbook=cast("Any", self),
+            run_cache=cast("Any", self),
             worker="w",
             tally=Tally(),
             database=nothing,
