@@ -120,7 +120,7 @@ def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> No
 REFUSED = [
     # a scale that does not follow on; nobody to compare with; a judge of its own replies
     (RUBRIC.replace("2: Something happens., ", ""), (), ("rubric.yaml: criteria.0.scale: ", "follow one another")),
-    (PAIRWISE, ("--self-judging",), ("one model alone", "--against")),
+    (PAIRWISE, ("--self-judging",), ("has only one model", "--against")),
     (RUBRIC, (), ("is its own", "--self-judging")),
 ]
 
