@@ -26,7 +26,8 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.leases import hold, live_dispatchers
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Convert, Migration
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.states import JobStatus
+from nightjar.jobs.states import JobStatus, WorkerStatus
+from nightjar.jobs.workers import VANISHED_S, heard_of
 
 MigrationProgress = Callable[[str, int, int], None]
 """Called with what is migrated, the documents done and those there are."""
@@ -36,8 +37,6 @@ LEASE = "schema"
 LEASE_S = 30.0
 WAIT_S = 0.2
 """How often one that waits for another's migration looks."""
-LIVE_S = 60.0
-"""A worker whose last beat is younger may still write; one that was merely slow comes back within this time."""
 _INDEX_NOT_FOUND, _NAMESPACE_NOT_FOUND = 27, 26
 
 
@@ -180,14 +179,14 @@ async def _check_nobody_writes(database: Database, state: SchemaState) -> None:
         raise SchemaError(
             f"The database is of schema version {state.version} and this Nightjar writes version {SCHEMA_VERSION}, but "
             f"processes of another version are at work on it: {', '.join(working)}. Stop them, then give the command "
-            f"again. One that was killed is taken for alive for up to {LIVE_S:.0f} s."
+            f"again. One that was killed is taken for alive for up to {VANISHED_S:.0f} s."
         )
 
 
 async def _live_workers(database: Database) -> list[str]:
-    """Ids of workers of another version with a fresh beat, and of whoever holds a job by a fresh lease."""
-    fresh: Row = {"$gt": ["$beat_at", {"$subtract": ["$$NOW", round(LIVE_S * 1000)]}]}
-    beating: Row = {"state": {"$ne": "dead"}, "schema_version": {"$ne": SCHEMA_VERSION}, "$expr": fresh}
+    """Ids of workers of another version that may come back, and of whoever holds a job by a fresh lease."""
+    other_version: Row = {"state": {"$ne": WorkerStatus.DEAD}, "schema_version": {"$ne": SCHEMA_VERSION}}
+    beating = other_version | heard_of(VANISHED_S)
     leased: Row = {"status": JobStatus.RUNNING, "$expr": {"$gte": ["$lease_until", "$$NOW"]}}
     workers = {row["_id"] async for row in database.workers.find(beating, {"_id": 1})}
     return sorted(workers | {row["owner"] async for row in database.jobs.find(leased, {"owner": 1})})

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import CrashDocument, utc_now
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import WorkerStatus
 
 LONGEST_BEAT_S = 5.0
@@ -32,9 +32,9 @@ def status_now(said: WorkerStatus, silent_s: float) -> WorkerStatus:
     return WorkerStatus.STALLED if silent_s > ALIVE_S else said
 
 
-def heard_of() -> Row:
-    """A query for the workers whose last beat is recent enough for them to be alive, on MongoDB's clock."""
-    return {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", round(ALIVE_S * 1000)]}]}}
+def heard_of(within_s: float = ALIVE_S) -> Row:
+    """A query for the workers whose last beat is recent, by default enough for them to be alive, on MongoDB's clock."""
+    return {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", round(within_s * 1000)]}]}}
 
 
 async def write_beat(worker: str, fields: Mapping[str, Any], database: Database) -> None:

@@ -10,7 +10,7 @@ from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.config.hindered import hindered
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.lookup import find_run
+from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
@@ -45,7 +45,7 @@ async def set_baseline(run: Run, suite: str | None, database: Database) -> Basel
     """Makes a run the baseline of its suite, or of another suite by name. Raises UsageError, UnknownNameError."""
     if run.status is not RunStatus.DONE:
         raise UsageError(f"Run {run.name!r} is {run.status}: only a run that is DONE can be a baseline.")
-    if suite is not None and suite not in (known := await database.raw["suites"].distinct("name")):
+    if suite is not None and suite not in (known := await suite_names(database)):
         raise UnknownNameError("suite", suite, known)
     baseline = Baseline(id=suite or run.suite_name, run=run.id, run_name=run.name, set_at=await database.now())
     await baseline.save()

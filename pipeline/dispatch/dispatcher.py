@@ -17,7 +17,6 @@ from nightjar.config.hindered import hindered
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases
 from nightjar.jobs.database import Database
-from nightjar.jobs.leases import mark_dispatcher
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import Doorbell
 from nightjar.pipeline.closing import endings
@@ -73,7 +72,7 @@ class Dispatcher:
 
     async def mark(self) -> None:
         """Leaves a sign of life for `nightjar status`."""
-        await mark_dispatcher(self._name, self._database)
+        await leases.mark_dispatcher(self._name, self._database)
 
     async def take_back(self) -> None:
         """Makes PENDING again what vanished workers held."""

@@ -87,9 +87,7 @@ async def deliver_due(settings: NightSettings, owner: str, database: Database) -
     """Makes the calls that are due, several at once; returns how many were tried."""
     await take_back(settings, database)
     tried = 0
-    while batch := [
-        delivery for _ in range(AT_ONCE) if (delivery := await claim_delivery(settings, owner, database)) is not None
-    ]:
+    while batch := await _claim_some(settings, owner, database):
         attempts = (attempt(delivery, settings, database) for delivery in batch)
         # One that fails because MongoDB went away lets the others finish.
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
