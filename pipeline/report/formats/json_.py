@@ -8,12 +8,12 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from nightjar.jobs.models import flat_facts
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance, RunReport
 from nightjar.pipeline.report.formats.judge_json import judging_json
+from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
@@ -128,12 +128,8 @@ def _run(run: Provenance) -> dict[str, Any]:
 
 
 def _model(model: ModelReport) -> dict[str, Any]:
-    facts = model.input.facts
     return {
-        "name": model.name,
-        "digest": model.input.digest,
-        "facts": flat_facts(facts) if facts else None,
-        "loads": [load.shown() for load in model.input.loads],
+        **model_identity(model),
         **_group(model.total),
         "details": {name: _fields(detail, without="name") for name, detail in model.details.items()},
         "resources": {

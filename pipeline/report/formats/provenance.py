@@ -62,13 +62,21 @@ def judging(report: RunReport) -> dict[str, Any] | None:
     }
 
 
-def model_provenance(model: ModelReport) -> dict[str, Any]:
+def model_identity(model: ModelReport) -> dict[str, Any]:
+    """Which model it was, by its file's facts, and how it was loaded."""
     facts = model.input.facts
     return {
         "name": model.name,
         "digest": model.input.digest,
         "facts": flat_facts(facts) if facts else None,
         "loads": [load.shown() for load in model.input.loads],
+    }
+
+
+def model_provenance(model: ModelReport) -> dict[str, Any]:
+    """Which model it was, how it was loaded, and what it generated with."""
+    return {
+        **model_identity(model),
         "parameters": {
             name: [{"value": use.value, "source": use.source, "turns": use.turns} for use in uses]
             for name, uses in model.parameters.items()
