@@ -189,22 +189,9 @@ def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequenc
     from datetime import UTC, datetime
 
     from nightjar.jobs.sequences import Mode
-    from nightjar.workers.conversation.prompts import open_conversation
-    from nightjar.workers.conversation.templates import ChatTemplate
+    from nightjar.workers.conversation.local import chat_template, conversation_on
 
-    source, template = subject.entry.template or engine.chat_template, None
-    if source is not None and sequence.mode is Mode.CHAT:
-        template = ChatTemplate(
-            source,
-            bos_text=engine.bos_text,
-            eos_text=engine.eos_text,
-            date=f"{datetime.now(UTC):%Y-%m-%d}",
-            reasoning=subject.entry.reasoning,
-        )
-    return open_conversation(
-        sequence,
-        template=template,
-        tokenizer=engine.tokenizer,
-        context=engine.load.context,
-        bos_text=engine.bos_text,
-    )
+    template = None
+    if sequence.mode is Mode.CHAT:
+        template = chat_template(engine, subject.entry, f"{datetime.now(UTC):%Y-%m-%d}")
+    return conversation_on(engine, sequence, template)

@@ -33,7 +33,7 @@ class LocalReplier(LocalModel):
     def __init__(self, engine: Engine, entry: ModelEntry) -> None:
         super().__init__(engine)
         self.entry = entry
-        self._templates: dict[str, ChatTemplate] = {}
+        self._templates: dict[str, ChatTemplate | None] = {}
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
 
     async def probe(self) -> None:
@@ -54,27 +54,37 @@ class LocalReplier(LocalModel):
         return await asyncio.get_running_loop().run_in_executor(self._planner, work)
 
     def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
-        engine = self.engine
         template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
-        return open_conversation(
-            sequence,
-            template=template,
-            tokenizer=engine.tokenizer,
-            context=engine.load.context,
-            bos_text=engine.bos_text,
-        )
+        return conversation_on(self.engine, sequence, template)
 
     def _template(self, date: str) -> ChatTemplate | None:
-        source = self.entry.template or self.engine.chat_template
-        if source is not None and date not in self._templates:
-            self._templates[date] = ChatTemplate(
-                source,
-                bos_text=self.engine.bos_text,
-                eos_text=self.engine.eos_text,
-                date=date,
-                reasoning=self.entry.reasoning,
-            )
-        return self._templates.get(date)
+        if date not in self._templates:
+            self._templates[date] = chat_template(self.engine, self.entry, date)
+        return self._templates[date]
+
+
+def chat_template(engine: Engine, entry: ModelEntry, date: str) -> ChatTemplate | None:
+    """The template of the registry, else the file's; None without either. `date`: ISO, what it sees as today.
+
+    Raises TemplateError.
+    """
+    source = entry.template or engine.chat_template
+    if source is None:
+        return None
+    return ChatTemplate(
+        source, bos_text=engine.bos_text, eos_text=engine.eos_text, date=date, reasoning=entry.reasoning
+    )
+
+
+def conversation_on(engine: Engine, sequence: PromptSequence, template: ChatTemplate | None) -> Conversation:
+    """The sequence, to be rendered by the template and tokenised by the engine. Raises TemplateError."""
+    return open_conversation(
+        sequence,
+        template=template,
+        tokenizer=engine.tokenizer,
+        context=engine.load.context,
+        bos_text=engine.bos_text,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
