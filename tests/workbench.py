@@ -161,3 +161,13 @@ async def statuses(run_id: str) -> dict[JobStatus, int]:
     for job in await Job.find({"run": run_id}).to_list():
         counts[job.status] = counts.get(job.status, 0) + 1
     return counts
+
+
+@contextlib.asynccontextmanager
+async def opened_bench(database: Database, services: ServiceUrls, settings: Settings) -> AsyncIterator[Bench]:
+    """A bench on an empty Redis; for the fixtures of files that want settings of their own."""
+    doorbell = await Doorbell.connect(services.redis)
+    await doorbell.redis.flushall()
+    dispatcher = Dispatcher(database, doorbell, settings)
+    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
+    await doorbell.close()

@@ -14,28 +14,26 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run, SequenceDocument, utc_now
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.runs.preflight import check_embedder
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
-from tests.workbench import Bench, make_run, until
+from tests.workbench import Bench, make_run, opened_bench, until
 
 EMBEDDER = "embedder"
 
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", reports_dir=tmp_path / "reports", lease_s=3, beat_s=0.2, drain_s=5)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(database, doorbell, settings)
-    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        database,
+        services,
+        Settings(home=tmp_path / "home", reports_dir=tmp_path / "reports", lease_s=3, beat_s=0.2, drain_s=5),
+    ) as bench:
+        yield bench
 
 
 async def with_references(run: str, reference: str, database: Database) -> None:

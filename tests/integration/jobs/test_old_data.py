@@ -19,16 +19,14 @@ from nightjar.jobs.database import Access, Database, connect
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.runs.repeat import import_run
 from nightjar.pipeline.runs.run_file import read_run_file
 from nightjar.scripts.cli import main
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.old_data import RUN_FILE, old_documents, put_old_data
-from tests.workbench import Bench, statuses, until
+from tests.workbench import Bench, opened_bench, statuses, until
 
 DROPPED = "hourly-2026-11-29-0853Z"
 RUNS = {"first", "pairs", "judging", "unfinished", DROPPED, "hourly-2026-11-29-0854Z"}
@@ -102,12 +100,12 @@ async def migrated(services: ServiceUrls, database: Database) -> AsyncIterator[D
 async def bench(migrated: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
     """Servers with the migrated data; its schedules are past their ticks and would start runs of their own."""
     await migrated.raw["schedules"].delete_many({})
-    settings = Settings(home=tmp_path / "home", reports_dir=tmp_path / "reports", lease_s=3, beat_s=0.2, drain_s=5)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(migrated, doorbell, settings)
-    yield Bench(database=migrated, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        migrated,
+        services,
+        Settings(home=tmp_path / "home", reports_dir=tmp_path / "reports", lease_s=3, beat_s=0.2, drain_s=5),
+    ) as bench:
+        yield bench
 
 
 def test_commands_that_read_refuse_and_say_what_to_do(terminal: Terminal) -> None:

@@ -18,11 +18,9 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, utc_now
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.judging.checkup import Ability
 from nightjar.pipeline.judging.read_results import read_checkups
 from nightjar.pipeline.judging.start import judge_again, start_check
@@ -30,7 +28,7 @@ from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.workers.engine.fake import Script, ScriptedEngine, scripted_facts
-from tests.workbench import Bench, make_run, until
+from tests.workbench import Bench, make_run, opened_bench, until
 
 JUDGE_FILE = "1" * 64
 CRITERIA = [{"name": "plot", "description": "Things happen."}]
@@ -41,12 +39,10 @@ PAIRWISE: dict[str, Any] = {"criteria": CRITERIA, "method": "pairwise"}
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=5)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(database, doorbell, settings)
-    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        database, services, Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=5)
+    ) as bench:
+        yield bench
 
 
 def writes(words: str) -> Script:

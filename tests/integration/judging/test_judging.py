@@ -17,16 +17,14 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.judging import read_judged, write_jobs
 from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.judging.write_jobs import write_judging
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests import factories
-from tests.workbench import Bench, make_run, until
+from tests.workbench import Bench, make_run, opened_bench, until
 
 JUDGE_FILE = "1" * 64
 
@@ -45,12 +43,10 @@ def verdicts(prompt: str, seed: int) -> str:
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=5)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(database, doorbell, settings)
-    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        database, services, Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=5)
+    ) as bench:
+        yield bench
 
 
 async def judge_rows(database: Database, run: str) -> list[dict[str, Any]]:

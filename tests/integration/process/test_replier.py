@@ -17,12 +17,10 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.models import ModelSource
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
@@ -31,7 +29,7 @@ from nightjar.pipeline.suites.importer import import_suite
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.main import WorkerOptions, serve
 from tests.scripted_replier import ScriptedReplier, texts, tokens
-from tests.workbench import Bench, make_run, until
+from tests.workbench import Bench, make_run, opened_bench, until
 
 REPLIES = [f"Reply {number} of them." for number in range(4)]
 VERDICT = json.dumps({"reason": "It is told well.", "score": 3})
@@ -43,12 +41,10 @@ RUBRIC = {
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=0.3)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(database, doorbell, settings)
-    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        database, services, Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=0.3)
+    ) as bench:
+        yield bench
 
 
 async def run_now(name: str) -> Run:

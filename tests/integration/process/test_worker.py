@@ -14,21 +14,17 @@ from nightjar.jobs import control
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, WorkerState
 from nightjar.jobs.identity import chain_digest, turn_seed
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import Faults, ScriptedEngine
-from tests.workbench import Bench, make_run, statuses, until
+from tests.workbench import Bench, make_run, opened_bench, statuses, until
 
 
 @pytest.fixture
 async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
-    settings = Settings(home=tmp_path / "home", lease_s=15, beat_s=0.2, drain_s=5)
-    doorbell = await Doorbell.connect(services.redis)
-    await doorbell.redis.flushall()
-    dispatcher = Dispatcher(database, doorbell, settings)
-    yield Bench(database=database, doorbell=doorbell, settings=settings, services=services, dispatcher=dispatcher)
-    await doorbell.close()
+    async with opened_bench(
+        database, services, Settings(home=tmp_path / "home", lease_s=15, beat_s=0.2, drain_s=5)
+    ) as bench:
+        yield bench
 
 
 async def done(run_id: str) -> bool:
