@@ -25,8 +25,9 @@ $(VENV)/.dev-installed: scripts/install.sh scripts/locks/build.lock scripts/lock
 demo: $(VENV)/.run-installed
 	@$(BIN)/nightjar demo
 
+# Files side by side, one for each core; more than eight would want more memory than many machines have.
 test: $(VENV)/.dev-installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 bench: $(VENV)/.dev-installed
 	@$(BIN)/python -m nightjar.scripts.dev.bench $(ARGS)

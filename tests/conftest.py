@@ -31,12 +31,12 @@ hypothesis.settings.load_profile("nightjar")
 ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@pytest.fixture(autouse=True)
+def _one_name_for_each_module() -> Iterator[None]:
     """Our modules are imported as `nightjar.…` alone: under a second name their classes would be others."""
-    twice = sorted(name for name in sys.modules if name.partition(".")[0] in ROOMS)
-    if twice:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        print(f"\nImported without the package `nightjar`: {', '.join(twice)}")
+    yield
+    twice = sorted(name for name in ROOMS if name in sys.modules)
+    assert not twice, f"imported without the package `nightjar`: {', '.join(twice)}"
 
 
 @pytest.fixture(autouse=True)
