@@ -1,7 +1,7 @@
 """Generation parameters, and which layer each value came from. Pure.
 
 Layers, lowest first: Nightjar's default < the GGUF's own `general.sampling.*` < models.toml < suite < turn
-< `--set key=value` < `--set MODEL:key=value`.
+< `--set key=value` < `--set MODEL:key=value`. A later layer wins, key by key; of `template`, variable by variable.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from nightjar.config.errors import ParameterError, suggest
 
@@ -34,6 +35,8 @@ class ParameterSource(StrEnum):
     SET_MODEL = "--set MODEL"
 
 
+OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"})
+"""Template variables that cannot be set."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -71,6 +74,18 @@ class Parameters(BaseModel):
     """From its first step on; waiting for a slot does not count."""
     policy: Policy = Policy.TRIM
     retry_empty: int = Field(0, ge=0, le=10)
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Variables that the model's chat template reads: `enable_thinking`, `reasoning_effort`, whatever it knows."""
+
+    @field_validator("template")
+    @classmethod
+    def _variables(cls, variables: dict[str, Any]) -> dict[str, Any]:
+        for name in variables:
+            if not name.isidentifier():
+                raise PydanticCustomError("template_variable", f"{name!r} is no name that a template could read")
+            if name in OURS:
+                raise PydanticCustomError("template_variable", f"{name!r} is set by Nightjar itself")
+        return variables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +105,17 @@ def resolve(layers: Sequence[Layer]) -> Resolved:
     sources = dict.fromkeys(Parameters.model_fields, ParameterSource.DEFAULT)
     for source, layer in layers:
         check(layer, source)
-        values.update(layer)
+        values = merged(values, layer)
         sources.update(dict.fromkeys(layer, source))
     return Resolved(values=Parameters(**values), sources=sources)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two layers as one."""
+    both = {**below, **above}
+    if "template" in below and "template" in above:
+        both["template"] = {**below["template"], **above["template"]}
+    return both
 
 
 def check(layer: Mapping[str, Any], source: str) -> None:
@@ -109,7 +132,10 @@ def check(layer: Mapping[str, Any], source: str) -> None:
 
 
 def parse_assignment(text: str) -> tuple[str | None, str, Any]:
-    """Reads `key=value` or `MODEL:key=value` (value as JSON, else as text) into (model, key, value)."""
+    """Reads `key=value` or `MODEL:key=value` (value as JSON, else as text) into (model, key, value).
+
+    `template.NAME=value` gives ("template", {NAME: value}).
+    """
     import json
 
     name, equals, raw = text.partition("=")
@@ -120,6 +146,8 @@ def parse_assignment(text: str) -> tuple[str | None, str, Any]:
         value = json.loads(raw)
     except ValueError:
         value = raw
+    if key.startswith("template."):
+        key, value = "template", {key.removeprefix("template."): value}
     check({key: value}, f"--set {text}")
     return (model if colon else None), key, value
 

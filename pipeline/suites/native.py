@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nightjar.jobs.parameters import merged
 from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
@@ -126,7 +127,7 @@ class _Builder:
             system=None if system is None else variables.fill_text(system, row),
             tags=tuple(dict.fromkeys(part.tags)),
             documents=self._documents(part, turns, path),
-            parameters={**self.suite.parameters, **part.parameters},
+            parameters=merged(self.suite.parameters, part.parameters),
             measures=self._measures(part, path),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nightjar.jobs.parameters import parse_assignment
+from nightjar.jobs.parameters import merged, parse_assignment
 
 
 def read_assignments(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -14,5 +14,8 @@ def read_assignments(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, di
     by_model: dict[str, dict[str, Any]] = {}
     for text in texts:
         model, key, value = parse_assignment(text)
-        (everywhere if model is None else by_model.setdefault(model, {}))[key] = value
+        if model is None:
+            everywhere = merged(everywhere, {key: value})
+        else:
+            by_model[model] = merged(by_model.get(model, {}), {key: value})
     return everywhere, by_model

@@ -72,7 +72,12 @@ def chat_template(engine: Engine, entry: ModelEntry, date: str) -> ChatTemplate 
     if source is None:
         return None
     return ChatTemplate(
-        source, bos_text=engine.bos_text, eos_text=engine.eos_text, date=date, reasoning=entry.reasoning
+        source,
+        bos_text=engine.bos_text,
+        eos_text=engine.eos_text,
+        date=date,
+        system=entry.system,
+        reasoning=entry.reasoning,
     )
 
 

@@ -248,14 +248,15 @@ def _replies(asked: Asked, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
     """The rendered prompt; if the template refuses empty replies, their exchanges are left out too."""
+    variables = asked.parameters.template
     try:
-        return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare)
+        return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare, variables)
     except TemplateError:
         mute = {record.index for record in asked.history if record.draw.empty} - {*dropped}
         if not mute:
             raise
     without = tuple(sorted({*dropped, *mute}))
-    return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, without, bare)
+    return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, without, bare, variables)
 
 
 def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.records import Summary, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation.reasoning import Markers, split
 from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages
 from nightjar.workers.conversation.templates import ChatTemplate, Message, merge_system
+from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Tokenizer
 
 SEPARATOR = "\n\n"
@@ -89,8 +90,12 @@ def write_prompt(
     compression: Compression,
     dropped: tuple[int, ...],
     bare: tuple[int, ...] = (),
+    variables: Mapping[str, Any] | None = None,
 ) -> Written:
-    """The prompt of `turn`, after the turns in `history` that are not dropped; `bare` becomes `bare_replies`."""
+    """The prompt of `turn`, after the turns in `history` that are not dropped; `bare` becomes `bare_replies`.
+
+    `variables` are the template's.
+    """
     history = [record for record in history if record.index not in dropped]
     turns = [*(record.index for record in history), turn]
     said = [_said(conversation, number, compression, dropped) for number in turns]
@@ -108,7 +113,7 @@ def write_prompt(
     )
     markers = template.markers
     allowed = markers.open + markers.close + markers.lead if markers else ""
-    rendered = template.render(guard_messages(guard, messages, allowed))
+    rendered = template.render(guard_messages(guard, messages, allowed), variables=variables)
     rendering = guard.unwrap(rendered)
     return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
 
@@ -126,7 +131,7 @@ def _said(conversation: Conversation, turn: int, compression: Compression, dropp
 def _messages(
     conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord], bare: Sequence[int]
 ) -> list[Message]:
-    system = conversation.sequence.system
+    system = conversation.sequence.system or (conversation.template.system if conversation.template else None)
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     for text, record in zip(said, history, strict=False):
         messages += [{"role": "user", "content": text}, _reply(conversation, record, record.index in bare)]
@@ -135,15 +140,13 @@ def _messages(
 
 def _reply(conversation: Conversation, record: TurnRecord, bare: bool) -> Message:
     """A past reply as the template wants it: with reasoning in the content, or in a field of its own."""
-    template, raw = conversation.template, record.draw.raw_text
+    template, draw = conversation.template, record.draw
     assert template is not None
-    if bare:
-        raw = raw.lstrip()
     if not template.reasoning_in_fields:
-        return {"role": "assistant", "content": raw}
-    if not record.draw.reasoning:
-        return {"role": "assistant", "content": split(raw, template.markers).reply}
-    return {"role": "assistant", "content": record.draw.reply, "reasoning_content": record.draw.reasoning}
+        return {"role": "assistant", "content": draw.raw_text.lstrip() if bare else draw.raw_text}
+    if not draw.reasoning:
+        return {"role": "assistant", "content": draw.reply.lstrip() if bare else draw.reply}
+    return {"role": "assistant", "content": draw.reply, "reasoning_content": draw.reasoning}
 
 
 def _continued(conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord]) -> str:

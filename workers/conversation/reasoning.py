@@ -1,55 +1,17 @@
-"""Reasoning blocks: how a template or the registry says they begin and end, and splitting a reply by them. Pure."""
+"""Reasoning blocks in a reply: found by their tokens where they have some, else by their text. Pure."""
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Tokenizer
 
-
-@dataclass(frozen=True, kw_only=True)
-class Markers:
-    """How a model writes reasoning: `open`, thoughts, `close`, reply. `lead` may precede a reply without reasoning."""
-
-    open: str
-    close: str
-    lead: str = ""
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """The opening and the closing marker."""
-        return self.open, self.close
-
-
-KNOWN = (
-    Markers(
-        open="<|channel|>analysis<|message|>",
-        close="<|end|><|start|>assistant<|channel|>final<|message|>",
-        lead="<|channel|>final<|message|>",
-    ),
-    Markers(open="<|think|>", close="<|end|><|begin|>assistant<|content|>", lead="<|content|>"),
-    Markers(
-        open=" to=self<|message|>", close="<|eom|><|start|>assistant to=user<|message|>", lead=" to=user<|message|>"
-    ),
-    Markers(open="<|channel>thought", close="<channel|>"),
-    Markers(open="<|START_THINKING|>", close="<|END_THINKING|>"),
-    Markers(open="<mm:think>", close="</mm:think>"),
-    Markers(open="<seed:think>", close="</seed:think>"),
-    Markers(open="[THINK]", close="[/THINK]"),
-    Markers(open="◁think▷", close="◁/think▷"),
-    Markers(open="<reasoning>", close="</reasoning>"),
-    Markers(open="<think>", close="</think>"),
-    Markers(open="<think:opensource>", close="</think:opensource>"),
-    Markers(open="<thinking>", close="</thinking>"),
-)
-"""The markers that real templates use; of these, a template uses the first one that occurs in it."""
-
-
-def detect(template_text: str) -> Markers | None:
-    """The markers that occur in a template's source or rendering, None if none do."""
-    return next((m for m in KNOWN if m.open in template_text and m.close[-9:] in template_text), None)
+_QUOTES = "`\"'“‘«(„「"
+"""Before a marker these say that it is spoken of."""
 
 
 def is_open(prompt_text: str, markers: Markers | None) -> bool:
@@ -59,104 +21,156 @@ def is_open(prompt_text: str, markers: Markers | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """A reply's two parts. `unclosed`: the reasoning block never ended, so there is no reply."""
+    """A reply's parts. `unclosed`: the reasoning block never ended, so there is no reply."""
 
+    raw: str
+    """The whole reply, with all its markers written out."""
     reply: str
     reasoning: str = ""
+    reasoning_tokens: int = 0
+    """Markers included; 0 also where the tokens are not known."""
     unclosed: bool = False
     spans: tuple[tuple[int, int], ...] = ()
     """Where the blocks are in the raw text, markers included."""
 
 
 def split(raw: str, markers: Markers | None, *, opened: bool = False) -> Split:
-    """Takes the reasoning out of a raw reply. `opened`: the prompt already opened the block.
+    """Takes the reasoning out of a reply of which only the text is known. `opened`: the prompt already opened it.
 
-    Complete blocks count wherever they are. A block that is never closed takes everything after it, unless visible text
-    precedes it: a story may mention a tag. A closing marker without an opening one ends a block that began with the
-    reply.
+    Blocks stand at the beginning: a marker after visible text is part of the reply, which may be about markers. A
+    block that never closes takes everything. A closing marker without an opening one ends a block that began with the
+    reply, unless it is quoted.
     """
     if markers is None:
-        return Split(reply=raw)
-    spans, unclosed = _blocks(raw, markers, opened)
-    thoughts, visible, at = [], [], 0
+        return Split(raw=raw, reply=raw)
+    return _split(raw, raw, markers, opened, anywhere=False)
+
+
+def split_tokens(
+    ids: Sequence[int], text: str, markers: Markers | None, tokenizer: Tokenizer, *, opened: bool = False
+) -> Split:
+    """Takes the reasoning out of a reply of these ids; `text` is what the engine made of them up to a stop string.
+
+    Markers that are tokens of their own count where the token is, and their spelling in other tokens is text. Those
+    that are control tokens cannot be part of an answer, so they count after visible text as well. Without any of their
+    tokens in the reply, markers are looked for in the text.
+    """
+    if markers is None:
+        return Split(raw=text, reply=text)
+    atoms = _atoms(markers, tokenizer)
+    raw = _written(ids, atoms, tokenizer)
+    cut = _cut(raw, text, tokenizer.detokenize(list(ids)))
+    found = any(token in atoms for token in ids)
+    seen = (_written(ids, atoms, tokenizer, hide=markers.atoms) if found else raw)[:cut]
+    anywhere = found and any(not tokenizer.detokenize([token]) for token in atoms)
+    parts = _split(raw[:cut], seen, markers, opened, anywhere=anywhere)
+    return replace(parts, reasoning_tokens=_count(ids, parts, atoms, tokenizer))
+
+
+def _split(raw: str, seen: str, markers: Markers, opened: bool, *, anywhere: bool) -> Split:
+    """`seen` is `raw`, in which what only looks like a marker is unreadable."""
+    spans, unclosed = _blocks(seen, markers, opened, anywhere)
+    thoughts, visible, unread, at = [], [], [], 0
     for start, end in spans:
         visible.append(raw[at:start])
-        thoughts.append(raw[start:end].removeprefix(markers.open).removesuffix(markers.close).strip())
+        unread.append(seen[at:start])
+        thoughts.append(_thoughts(raw[start:end], seen[start:end], markers))
         at = end
-    visible.append(raw[at:])
-    reply = "".join(visible)
-    if markers.lead and reply.lstrip().startswith(markers.lead):
-        reply = reply.lstrip().removeprefix(markers.lead)
+    reply = "".join([*visible, raw[at:]])
+    if lead := markers.leading and markers.leading.match("".join([*unread, seen[at:]])):
+        reply = reply[lead.end() :]
     if spans:
         reply = reply.lstrip()
-    return Split(reply=reply, reasoning="\n\n".join(t for t in thoughts if t), unclosed=unclosed, spans=tuple(spans))
+    reasoning = "\n\n".join(t for t in thoughts if t)
+    return Split(raw=raw, reply=reply, reasoning=reasoning, unclosed=unclosed, spans=tuple(spans))
 
 
-def _blocks(raw: str, markers: Markers, opened: bool) -> tuple[list[tuple[int, int]], bool]:
+def _blocks(seen: str, markers: Markers, opened: bool, anywhere: bool) -> tuple[list[tuple[int, int]], bool]:
     """Spans of the reasoning blocks, and whether the last one never closes."""
     spans: list[tuple[int, int]] = []
     at = 0
-    close = raw.find(markers.close)
-    if opened or 0 <= close < (raw.find(markers.open) % (len(raw) + 1)):
-        if close < 0:
-            return [(0, len(raw))], True
-        at = close + len(markers.close)
+    close = markers.closing.search(seen)
+    if opened or _ends_unseen(seen, markers, close):
+        if close is None:
+            return [(0, len(seen))], True
+        at = close.end()
         spans.append((0, at))
-    while (start := raw.find(markers.open, at)) >= 0:
-        close = raw.find(markers.close, start)
-        if close < 0:
-            seen = "".join(
-                raw[a:b] for a, b in zip([0, *(e for _, e in spans)], [*(s for s, _ in spans), start], strict=True)
-            )
-            return (spans, False) if seen.strip() else ([*spans, (start, len(raw))], True)
-        at = close + len(markers.close)
+    while opening := markers.opening.search(seen, at):
+        start = opening.start()
+        visible = "".join(
+            seen[a:b] for a, b in zip([0, *(e for _, e in spans)], [*(s for s, _ in spans), start], strict=True)
+        ).strip()
+        close = markers.closing.search(seen, opening.end())
+        if visible and (close is None or not anywhere):
+            return spans, False
+        if close is None:
+            return [*spans, (start, len(seen))], True
+        at = close.end()
         spans.append((start, at))
     return spans, False
 
 
-def written_text(ids: Sequence[int], text: str, markers: Markers | None, tokenizer: Tokenizer) -> str:
-    """`text`, which is the engine's text of `ids` up to a stop string, with the markers written out.
-
-    Markers that are control tokens have no text of their own, and templates and `split` look for their written form.
-    """
-    if markers is None or not _hidden(markers, tokenizer):
-        return text
-    whole = _mark(list(ids), markers, tokenizer)
-    plain = tokenizer.detokenize(list(ids))
-    missing = len(plain) - len(text) if plain.startswith(text) else 0
-    return whole[: len(whole) - missing] if missing else whole
+def _ends_unseen(seen: str, markers: Markers, close: re.Match[str] | None) -> bool:
+    """Whether a closing marker ends a block that began with the reply, and is not merely spoken of."""
+    if close is None or seen[: close.start()].rstrip(" ").endswith(tuple(_QUOTES)):
+        return False
+    opening = markers.opening.search(seen)
+    return opening is None or close.start() < opening.start()
 
 
-def _hidden(markers: Markers, tokenizer: Tokenizer) -> bool:
-    return any(special in markers.open + markers.close for special in tokenizer.special_texts if special)
+def _thoughts(raw: str, seen: str, markers: Markers) -> str:
+    """The inside of a block."""
+    opening = markers.opening.match(seen)
+    closes = [m for m in markers.closing.finditer(seen) if m.end() == len(seen)]
+    start, end = opening.end() if opening else 0, closes[-1].start() if closes else len(seen)
+    if not markers.inner:
+        return raw[start:end].strip()
+    parts, at = [], start
+    for between in re.compile(markers.inner).finditer(seen, start, end):
+        parts.append(raw[at : between.start()].strip())
+        at = between.end()
+    return "\n\n".join(part for part in [*parts, raw[at:end].strip()] if part)
 
 
-def _mark(ids: list[int], markers: Markers, tokenizer: Tokenizer) -> str:
-    """The text of ids, with each marker written out where its ids are."""
+def _atoms(markers: Markers, tokenizer: Tokenizer) -> dict[int, str]:
+    """The markers' parts that are one token each in this vocabulary."""
+    atoms = {}
+    for text in markers.atoms:
+        ids = tokenizer.tokenize(text, parse_special=True)
+        if len(ids) == 1 and (tokenizer.detokenize(ids) == text or text in tokenizer.special_texts):
+            atoms[ids[0]] = text
+    return atoms
+
+
+def _written(ids: Sequence[int], atoms: dict[int, str], tokenizer: Tokenizer, *, hide: Sequence[str] = ()) -> str:
+    """The text of ids, with the markers' parts written out. Characters that begin one of `hide` are replaced elsewhere."""
+    unreadable = {ord(text[0]): "\ufffd" for text in hide}
     parts: list[str] = []
-    at = start = 0
-    written = [(tokenizer.tokenize(m, parse_special=True), m) for m in (markers.close, markers.open, markers.lead) if m]
-    while at < len(ids):
-        here = next(((w, m) for w, m in written if w and ids[at : at + len(w)] == w), None)
-        if here is None:
-            at += 1
+    plain: list[int] = []
+    for token in [*ids, None]:
+        if token is not None and token not in atoms:
+            plain.append(token)
             continue
-        marker_ids, marker = here
-        parts += [tokenizer.detokenize(ids[start:at]), marker]
-        at = start = at + len(marker_ids)
-    return "".join([*parts, tokenizer.detokenize(ids[start:])])
+        parts.append(tokenizer.detokenize(plain).translate(unreadable))
+        plain = []
+        if token is not None:
+            parts.append(atoms[token])
+    return "".join(parts)
 
 
-def reasoning_tokens(ids: Sequence[int], parts: Split, markers: Markers | None, tokenizer: Tokenizer) -> int:
-    """How many of a reply's tokens are in its reasoning blocks, markers included."""
-    if markers is None or not parts.spans:
-        return 0
-    marked = _hidden(markers, tokenizer)
+def _cut(raw: str, text: str, plain: str) -> int:
+    """How many characters of `raw` come before a stop string; `plain` is the raw text without control tokens."""
+    if raw.startswith(text):
+        return len(text)
+    return len(raw) - (len(plain) - len(text)) if plain.startswith(text) else len(raw)
+
+
+def _count(ids: Sequence[int], parts: Split, atoms: dict[int, str], tokenizer: Tokenizer) -> int:
+    """How many tokens are in the blocks."""
     counts = range(len(ids) + 1)
 
     def chars(count: int) -> int:
-        taken = list(ids[:count])
-        return len(_mark(taken, markers, tokenizer) if marked else tokenizer.detokenize(taken))
+        return len(_written(ids[:count], atoms, tokenizer).rstrip("\ufffd"))  # without an unfinished character
 
     def tokens(char: int) -> int:
         return min(bisect_left(counts, char, key=chars), len(ids))

@@ -19,9 +19,9 @@ import jinja2
 
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.identity import digest
-from nightjar.workers.conversation.reasoning import Markers, detect
 from nightjar.workers.conversation.template_meter import MAX_OBJECT, LimitError, Meter
 from nightjar.workers.conversation.template_sandbox import RefusalError, Sandbox
+from nightjar.workers.engine.markers import Markers, detect
 
 Message = dict[str, Any]
 REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."
@@ -48,8 +48,7 @@ class _Dialect:
 class ChatTemplate:
     """A compiled chat template. Raises TemplateError, with the template's line, if it does not compile or render.
 
-    `date` is an ISO date. `extra` are further variables the template may read (`enable_thinking`, say). Do not render
-    from two threads at once.
+    `date` is an ISO date. Do not render from two threads at once.
     """
 
     def __init__(
@@ -59,11 +58,13 @@ class ChatTemplate:
         bos_text: str = "",
         eos_text: str = "",
         date: str,
-        extra: Mapping[str, Any] | None = None,
+        system: str | None = None,
         reasoning: tuple[str, str] | None = None,
     ) -> None:
         self.source = default_template(source)
-        self._variables = {"bos_token": bos_text, "eos_token": eos_text, **(extra or {})}
+        self.system = system
+        """What the model's own settings say to a conversation without a system message."""
+        self._tokens = {"bos_token": bos_text, "eos_token": eos_text}
         self._sandbox = Sandbox(datetime.fromisoformat(date))
         self._registered = Markers(open=reasoning[0], close=reasoning[1]) if reasoning else None
         try:
@@ -77,11 +78,26 @@ class ChatTemplate:
         """Digest of the template's text."""
         return digest(self.source)
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
-        """The conversation's text, as the template writes messages of {role, content, ...}."""
-        return self._render(messages, self._dialect, add_generation_prompt)
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        variables: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The conversation's text, as the template writes messages of {role, content, ...}.
 
-    def _render(self, messages: Sequence[Message], dialect: _Dialect, add_generation_prompt: bool = True) -> str:
+        `variables` are further ones that the template may read (`enable_thinking`, say).
+        """
+        return self._render(messages, self._dialect, variables or {}, add_generation_prompt)
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        dialect: _Dialect,
+        further: Mapping[str, Any],
+        add_generation_prompt: bool = True,
+    ) -> str:
         given = [dialect.message(message) for message in messages]
         size = sum(len(value) for message in messages for value in message.values() if isinstance(value, str))
         self._sandbox.meter = Meter(len(given), size)
@@ -90,7 +106,8 @@ class ChatTemplate:
             "tools": [] if dialect.tools else None,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
-            **self._variables,
+            **self._tokens,
+            **further,
         }
         parts: list[str] = []
         total = 0
@@ -142,7 +159,7 @@ class ChatTemplate:
         dialects = [_Dialect(typed=typed, tools=tools) for tools in (False, True) for typed in (False, True)]
         for dialect in dialects:
             try:
-                if _PROBE in self._render([{"role": "user", "content": _PROBE}], dialect):
+                if _PROBE in self._render([{"role": "user", "content": _PROBE}], dialect, {}):
                     return dialect
             except TemplateError:
                 continue

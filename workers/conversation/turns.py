@@ -14,7 +14,7 @@ from nightjar.jobs.states import JobKind
 from nightjar.workers.conversation.emptiness import degenerate, empty
 from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
-from nightjar.workers.conversation.reasoning import reasoning_tokens, split, written_text
+from nightjar.workers.conversation.reasoning import split_tokens
 from nightjar.workers.conversation.replier import PromptFacts, Reply
 from nightjar.workers.engine.request import Generation, Request
 
@@ -64,14 +64,13 @@ def turn_parameters(
 
 def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolved, *, id: str, seed: int) -> Request:
     """The engine's request for one draw of a turn."""
-    markers = conversation.markers
     return Request(
         id=id,
         prompt=plan.ids,
         max_tokens=plan.max_tokens,
         parameters=resolved.values,
         seed=seed,
-        reasoning=markers.pair if markers else None,
+        reasoning=conversation.markers,
         reasoning_open=plan.reasoning_open,
         replies=plan.replies,
     )
@@ -81,21 +80,19 @@ def turn_draw(
     conversation: Conversation, plan: PromptPlan, resolved: Resolved, generation: Generation, *, seed: int
 ) -> Draw:
     """A generation as a draw: without its reasoning, and checked for emptiness and degeneration."""
-    markers, tokenizer, ids = conversation.markers, conversation.tokenizer, generation.token_ids
-    raw = written_text(ids, generation.text, markers, tokenizer)
-    parts = split(raw, markers, opened=plan.reasoning_open)
-    thought = reasoning_tokens(ids, parts, markers, tokenizer)
+    ids = generation.token_ids
+    parts = split_tokens(ids, generation.text, conversation.markers, conversation.tokenizer, opened=plan.reasoning_open)
     nothing = empty(parts.reply, unclosed=parts.unclosed)
-    spoiled = degenerate(ids, reasoning_tokens=thought, min_tokens=resolved.values.min_tokens)
+    spoiled = degenerate(ids, reasoning_tokens=parts.reasoning_tokens, min_tokens=resolved.values.min_tokens)
     return Draw(
         seed=seed,
         reply=parts.reply,
         reasoning=parts.reasoning,
         reply_ids=ids,
-        raw_text=raw,
+        raw_text=parts.raw,
         finish_reason=generation.finish_reason,
         stop_string=generation.stop_string,
-        reasoning_tokens=thought,
+        reasoning_tokens=parts.reasoning_tokens,
         empty=nothing,
         degenerate=None if nothing else spoiled,
         mean_logprob=generation.mean_logprob,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
+
+from nightjar.workers.engine.markers import Markers
 
 MOST_BLANKS = 4
 """Blank tokens allowed before a block or an answer that a grammar governs."""
+TAIL = 200
+"""Bytes of thoughts that are kept to find the closing marker in; its longest forms are shorter."""
 
 
 class Phase(Enum):
@@ -20,8 +25,9 @@ class Phase(Enum):
 class Guide:
     """Follows one reply's bytes. Markers None: the model writes no reasoning, and the answer begins at once."""
 
-    def __init__(self, markers: tuple[str, str] | None, *, opened: bool, budget: int | None) -> None:
-        self._open, self._close = (m.encode() for m in markers) if markers else (b"", b"")
+    def __init__(self, markers: Markers | None, *, opened: bool, budget: int | None) -> None:
+        self._open, self._close = (markers.open.encode(), markers.close.encode()) if markers else (b"", b"")
+        self._closing = re.compile(markers.closing.pattern.encode() if markers else rb"(?!)")
         self._budget = budget
         self._tail = b""
         self._blanks = 0
@@ -45,10 +51,10 @@ class Guide:
         if self.phase is Phase.THINKING:
             self.thought_tokens += 1
             self._tail += piece
-            if self._close in self._tail:
+            if self._closing.search(self._tail):
                 self._answer()
             else:
-                self._tail = self._tail[-len(self._close) :]
+                self._tail = self._tail[-TAIL:]
         elif self.phase is Phase.UNDECIDED and piece.strip():
             self._tail += piece
             if self._tail.lstrip().startswith(self._open):
@@ -81,8 +87,9 @@ class Guide:
         """The rest of the closing marker, where this token would end the block and begin the answer at once."""
         if self.phase is not Phase.THINKING:
             return b""
-        after = (self._tail + piece).partition(self._close)[2]
-        return self.rest_of_close if after.strip() else b""
+        text = self._tail + piece
+        close = self._closing.search(text)
+        return self.rest_of_close if close and text[close.end() :].strip() else b""
 
     def _answer(self) -> None:
         self.phase, self._tail, self._blanks = Phase.ANSWER, b"", 0

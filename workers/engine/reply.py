@@ -7,6 +7,7 @@ from statistics import fmean
 
 from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.records import Timings
+from nightjar.workers.engine.guide import Guide, Phase
 from nightjar.workers.engine.request import Generation, Request, TokenLogprob
 from nightjar.workers.engine.text import TextStream
 
@@ -23,7 +24,11 @@ class GrowingReply:
         self._room = context - len(request.prompt)
         self._time_limit_s = request.parameters.time_limit_s
         self._piece = piece
-        self._text = TextStream(request.parameters.stop)
+        self._heeds_stops = request.reasoning is None
+        self._text = TextStream(request.parameters.stop if self._heeds_stops else ())
+        self._guide = Guide(request.reasoning, opened=request.reasoning_open, budget=None)
+        self._undecided = b""
+        """Blanks and the beginning of a marker, while it is open whether thoughts or the answer come."""
         self._read = 0
         self._unheard: list[str] = []
         self._submitted = submitted
@@ -62,6 +67,8 @@ class GrowingReply:
         assert self.finish_reason is None
         self._read_on()
         self.finish_reason = reason
+        if self._undecided:
+            self._answer(self._undecided)
         self._unheard.append(self._text.finish())
 
     def hear(self) -> str:
@@ -88,8 +95,30 @@ class GrowingReply:
 
     def _read_on(self) -> None:
         """Puts into words what was taken since."""
-        piece = b"".join(map(self._piece, self.ids[self._read :]))
+        pieces = [self._piece(token) for token in self.ids[self._read :]]
         self._read = len(self.ids)
+        if self.request.reasoning is None or not self.request.parameters.stop:
+            self._unheard.append(self._text.push(b"".join(pieces)))
+            return
+        for piece in pieces:
+            self._read_thinking(piece)
+
+    def _read_thinking(self, piece: bytes) -> None:
+        """Takes a token of a model that may think first: stop strings count from the answer's first visible token."""
+        before = self._guide.phase
+        self._guide.push(piece)
+        piece, self._undecided = self._undecided + piece, b""
+        between = before is Phase.ANSWER and not piece.strip()  # blanks that follow a block
+        if self._heeds_stops or Phase.THINKING in (before, self._guide.phase) or between:
+            self._unheard.append(self._text.push(piece))
+        elif self._guide.phase is Phase.UNDECIDED:
+            self._undecided = piece
+        else:
+            self._answer(piece)
+
+    def _answer(self, piece: bytes) -> None:
+        self._text.heed(self.request.parameters.stop)
+        self._heeds_stops = True
         self._unheard.append(self._text.push(piece))
 
     def _seen(self, now: float) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import FinishReason, Parameters
 from nightjar.jobs.records import Timings
+from nightjar.workers.engine.markers import Markers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,8 @@ class Request:
     max_tokens: int
     parameters: Parameters
     seed: int
-    reasoning: tuple[str, str] | None = None
-    """Opening and closing marker where the model writes reasoning blocks."""
+    reasoning: Markers | None = None
+    """How the model writes reasoning; None if it writes none."""
     reasoning_open: bool = False
     final: bool = False
     """No later request will extend this one (a last turn, a judgement): its reply need not be kept in the cache."""

@@ -20,6 +20,10 @@ class TextStream:
         self._parts: list[str] = []
         self.stop_string: str | None = None
 
+    def heed(self, stops: Sequence[str]) -> None:
+        """From the next bytes on these are the stop strings."""
+        self._stops = tuple(stops)
+
     @property
     def text(self) -> str:
         """The certain text so far."""

@@ -15,7 +15,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.config.project import PACKAGED_MODELS
 from nightjar.workers.library.gguf.split import is_later_part, parts_of, stem
 from nightjar.workers.library.manifest import Manifest, read_manifest
-from nightjar.workers.library.ollama import find_ollama, ollama_names
+from nightjar.workers.library.ollama import find_ollama, ollama_names, with_tag
 from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class ModelEntry:
     template: str | None
     """A chat template to use instead of the file's own."""
     reasoning: tuple[str, str] | None
+    system: str | None = None
+    """For conversations without a system message: SYSTEM of a Modelfile."""
     tags: tuple[str, ...] = ()
     adapters: tuple[tuple[Path, float], ...] = ()
     """LoRA adapters and their scales."""
@@ -54,8 +56,8 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     shelf = shelf_files(settings.models_dir)
     if name_or_path in shelf:
         return _bare(name_or_path, shelf[name_or_path], settings)
-    if name_or_path.removeprefix("ollama:") in (stored := ollama_names(settings)):
-        name = name_or_path.removeprefix("ollama:")
+    stored = ollama_names(settings)
+    if (name := with_tag(name_or_path.removeprefix("ollama:"))) in stored:
         return entry_of(name, RegistryEntry(ollama=name), settings)
     if looks_like_path(name_or_path):
         path = Path(name_or_path).expanduser()
@@ -157,6 +159,7 @@ def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
         parameters={**(stored.parameters if stored is not None else {}), **entry.parameters},
         template=resolve_template(name, entry, settings) or (stored.template if stored is not None else None),
         reasoning=entry.reasoning,
+        system=stored.system if stored is not None else None,
         tags=entry.tags,
         adapters=(*((path, 1.0) for path in (stored.adapters if stored is not None else ())), *adapters),
     )

@@ -30,20 +30,15 @@ class _Block:
     closing: str = ""
 
 
-def to_jinja(template: str, system: str | None = None) -> str:
-    """The Jinja template that renders `messages` as Ollama does; `system` stands in where no system message is given.
-
-    Raises Untranslatable.
-    """
+def to_jinja(template: str) -> str:
+    """The Jinja template that renders `messages` as Ollama does. Raises Untranslatable."""
     names = set(re.findall(r"\.(\w+)", " ".join(_actions(template))))
     if "Messages" not in names and "Response" not in names:
         template += "{{ .Response }}"
-    default = json.dumps(system or "")
     head = (
         "{%- set v = namespace() -%}{%- set m = namespace(system='') -%}"
         "{%- for message in messages if message.role == 'system' -%}"
         "{%- set m.system = m.system + ('\\n\\n' if m.system else '') + message.content -%}{%- endfor -%}"
-        f"{{%- if not m.system -%}}{{%- set m.system = {default} -%}}{{%- endif -%}}"
     )
     if "Messages" in names:
         body = _source(_parse(template))
@@ -79,7 +74,7 @@ def _parse(template: str) -> _Block:
     scopes = [""]  # the variable that "." means; "" at the root
     for text, action in _pieces(template):
         if text:
-            stack[-1].parts.append("{{ " + json.dumps(text) + " }}")
+            stack[-1].parts.append("{{ " + _quoted(text) + " }}")
         if action is None:
             continue
         word, _, rest = action.partition(" ")
@@ -198,9 +193,14 @@ def _value(tokens: list[str], scopes: list[str]) -> tuple[str, list[str]]:
 
 def _literal(token: str) -> str:
     try:
-        return json.dumps(token[1:-1] if token[0] == "`" else json.loads(token))
+        return _quoted(token[1:-1] if token[0] == "`" else json.loads(token))
     except ValueError:
         raise Untranslatable(token) from None
+
+
+def _quoted(text: str) -> str:
+    """A string of Jinja, which reads escapes of four hexadecimal digits as one character each."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _name(token: str, scopes: list[str]) -> str:

@@ -46,6 +46,8 @@ class OllamaModel:
     """The blob with the model, a GGUF file without that ending."""
     template: str | None = None
     """In Jinja; None if the store has none or it cannot be translated, and then the file's own is used."""
+    system: str | None = None
+    """What a conversation without a system message is told."""
     parameters: dict[str, Any] = field(default_factory=dict)
     context: int | None = None
     adapters: tuple[Path, ...] = ()
@@ -72,10 +74,15 @@ def ollama_names(settings: Settings) -> dict[str, Path]:
     return manifests
 
 
+def with_tag(name: str) -> str:
+    """The name with the tag that Ollama leaves out."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:{TAG}"
+
+
 def find_ollama(name: str, settings: Settings) -> OllamaModel:
     """The model of that name. Raises UnknownNameError, and ModelFileError for a damaged store."""
     known = ollama_names(settings)
-    wanted = name if ":" in name.rpartition("/")[2] else f"{name}:{TAG}"
+    wanted = with_tag(name)
     if wanted not in known:
         raise UnknownNameError("model in the Ollama store", name, known, "See `ollama list`, or OLLAMA_MODELS.")
     manifest = known[wanted]
@@ -93,6 +100,7 @@ def find_ollama(name: str, settings: Settings) -> OllamaModel:
         name=wanted,
         path=models[0],
         template=_template(name, layers),
+        system=_text(layers, "system"),
         parameters={PARAMETERS[key]: value for key, value in options.items()},
         context=context if isinstance(context, int) and context >= 16 else None,
         adapters=tuple(blob for kind, blob in layers if kind == "adapter"),
@@ -149,7 +157,7 @@ def _template(name: str, layers: list[tuple[str, Path]]) -> str | None:
     if not source:
         return None
     try:
-        return to_jinja(source, _text(layers, "system"))
+        return to_jinja(source)
     except Untranslatable as error:
         _log.warning("ollama_template_untranslated", model=name, reason=str(error), used="the file's own template")
         return None

@@ -24,6 +24,7 @@ from nightjar.workers.engine.llama.backend import LlamaBackend
 from nightjar.workers.engine.llama.context import ContextSettings
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Generation, Request
 from nightjar.workers.engine.ticket import RequestTicket
 from nightjar.workers.library.inspect import read_facts
@@ -169,7 +170,7 @@ async def test_reasoning_ends_at_its_budget_and_the_schema_begins_after_it(engin
         max_tokens=150,
         json_schema=SCHEMA,
         reasoning_budget=6,
-        reasoning=("<think>", "</think>"),
+        reasoning=Markers(open="<think>", close="</think>"),
         reasoning_open=True,
     )
     reply = await engine.generate(request)
@@ -186,7 +187,7 @@ async def test_a_model_that_ends_inside_its_thoughts_still_owes_the_answer(engin
         "Judge it.",
         max_tokens=150,
         json_schema=SCHEMA,
-        reasoning=("<think>", "</think>"),
+        reasoning=Markers(open="<think>", close="</think>"),
         reasoning_open=True,
         logit_bias={end: 100.0},
     )

@@ -14,7 +14,7 @@ USER = [{"role": "user", "content": "Hi <b> é"}]
 
 
 def render(source: str, messages: list[dict[str, Any]] | None = None, **given: Any) -> str:
-    return ChatTemplate(source, bos_text="<s>", eos_text="</s>", date="2026-03-14", **given).render(messages or USER)
+    return ChatTemplate(source, bos_text="<s>", eos_text="</s>", date="2026-03-14").render(messages or USER, **given)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_templates_use(source: str, text: str) -> None:
 
 
 def test_further_variables_reach_the_template() -> None:
-    assert render("{{ enable_thinking }}", extra={"enable_thinking": False}) == "False"
+    assert render("{{ enable_thinking }}", variables={"enable_thinking": False}) == "False"
 
 
 BOMBS = {
@@ -223,7 +223,7 @@ def test_where_past_reasoning_belongs(source: str, fields: bool) -> None:
 def test_markers_of_the_registry_come_first() -> None:
     template = ChatTemplate("<think></think>", date="2026-03-14", reasoning=("<a>", "</a>"))
     assert template.markers is not None
-    assert template.markers.pair == ("<a>", "</a>")
+    assert (template.markers.open, template.markers.close) == ("<a>", "</a>")
 
 
 def test_the_digest_is_of_the_text() -> None:

@@ -1,24 +1,20 @@
-"""Reasoning blocks: found, split off, counted."""
+"""Reasoning blocks: found by tokens and by text, split off, counted. One table for all families of models."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.workers.conversation.reasoning import (
-    KNOWN,
-    Markers,
-    Split,
-    detect,
-    is_open,
-    reasoning_tokens,
-    split,
-    written_text,
-)
+from nightjar.workers.conversation.reasoning import Split, is_open, split, split_tokens
 from nightjar.workers.engine.fake import ByteTokenizer
+from nightjar.workers.engine.markers import HARMONY, KNOWN, Markers, detect
 
 THINK = Markers(open="<think>", close="</think>")
+GEMMA = Markers(open="<|channel>thought", close="<channel|>")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +32,9 @@ THINK = Markers(open="<think>", close="</think>")
         ("<think></think>Hello", False, "Hello", "", False),  # an empty block
         ("<think>\n\n</think>\n\n", False, "", "", False),  # nothing at all
         ("The tag <think> begins it.", False, "The tag <think> begins it.", "", False),  # a story about a tag
-        ("One <think>two</think> three", False, "One  three", "two", False),
+        ("One <think>two</think> three", False, "One <think>two</think> three", "", False),  # an answer about both
+        ("<think>a</think>Write <think>b</think>.", False, "Write <think>b</think>.", "a", False),  # after thoughts too
+        ("It ends with `</think>`, always.", False, "It ends with `</think>`, always.", "", False),  # quoted
         ("<think>a <think> b</think>c", False, "c", "a <think> b", False),  # a marker inside the thoughts
         ("<think>a</think>b</think>c", False, "b</think>c", "a", False),  # a closing marker too many
         ("  Indented reply", False, "  Indented reply", "", False),  # nothing is trimmed without a block
@@ -45,21 +43,103 @@ THINK = Markers(open="<think>", close="</think>")
     ],
 )
 def test_split(raw: str, opened: bool, reply: str, reasoning: str, unclosed: bool) -> None:
+    """Where only the text is known."""
     parts = split(raw, THINK, opened=opened)
     assert (parts.reply, parts.reasoning, parts.unclosed) == (reply, reasoning, unclosed)
 
 
 def test_without_markers_all_is_reply() -> None:
-    assert split("<think>a</think>b", None, opened=True) == Split(reply="<think>a</think>b")
+    text = "<think>a</think>b"
+    assert split(text, None, opened=True) == Split(raw=text, reply=text)
 
 
-def test_harmony_replies_without_thoughts_lose_their_lead() -> None:
-    """A channel name is not part of the reply."""
-    harmony = KNOWN[0]
-    assert split(harmony.lead + "Hello.", harmony).reply == "Hello."
-    thinking = f"{harmony.open}Hm.{harmony.close}Hello."
-    assert split(thinking, harmony).reply == "Hello."
-    assert split(thinking, harmony).reasoning == "Hm."
+class MarkedTokenizer(ByteTokenizer):
+    """A byte tokenizer with more tokens: `controls` have no text, `words` have (Qwen's markers are such)."""
+
+    def __init__(self, *, controls: Sequence[str] = (), words: Sequence[str] = ()) -> None:
+        self.special_texts = tuple(controls)
+        self._more = {300 + n: text for n, text in enumerate([*controls, *words])}
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        ids = {text: token for token, text in self._more.items()}
+        if not ids or not parse_special:
+            return list(text.encode())
+        parts = re.split("(" + "|".join(map(re.escape, sorted(ids, key=len, reverse=True))) + ")", text)
+        return [token for part in parts for token in ([ids[part]] if part in ids else part.encode())]
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        def piece(token: int) -> bytes:
+            return bytes([token]) if token < 256 else self._visible(token).encode()
+
+        return b"".join(map(piece, ids)).decode("utf-8", "replace")
+
+    def _visible(self, token: int) -> str:
+        text = self._more[token]
+        return "" if text in self.special_texts else text
+
+    def reply(self, written: str) -> list[int]:
+        """Ids of a reply in which {…} is one token, and all else is spelled out."""
+        parts = re.split(r"\{(.*?)\}", written)
+        return [token for n, part in enumerate(parts) for token in self.tokenize(part, parse_special=n % 2 == 1)]
+
+
+WORDS = MarkedTokenizer(words=["<think>", "</think>"])  # Qwen 3, R1 distills
+CONTROLS = MarkedTokenizer(controls=["[THINK]", "[/THINK]"])  # Mistral
+CHANNELS = MarkedTokenizer(controls=["<|channel|>", "<|message|>", "<|end|>", "<|start|>", "<|constrain|>"])  # gpt-oss
+TURNS = MarkedTokenizer(controls=["<|channel>", "<channel|>"])  # Gemma
+MISTRAL = Markers(open="[THINK]", close="[/THINK]")
+A = "{<|channel|>}analysis{<|message|>}"
+TO = "{<|end|>}{<|start|>}assistant{<|channel|>}"
+
+
+@pytest.mark.parametrize(
+    ("markers", "tokenizer", "written", "opened", "reply", "reasoning"),
+    [
+        # markers that are words of the vocabulary: the spelling in other tokens is text, in thoughts and in answers
+        (THINK, WORDS, "{<think>}Hm.{</think>}\n\nYes.", False, "Yes.", "Hm."),
+        (THINK, WORDS, "{<think>}Say </think> ends it.{</think>}Use </think>.", False, "Use </think>.", "Say </think> ends it."),
+        (THINK, WORDS, "Hm.{</think>}Yes.", True, "Yes.", "Hm."),
+        (THINK, WORDS, "Hm.{</think>}Yes.", False, "Yes.", "Hm."),  # first R1 distills: nobody opened it in writing
+        (THINK, WORDS, "Write {<think>} and {</think>}.", False, "Write <think> and </think>.", ""),  # tokens, in an answer
+        (THINK, WORDS, "<think>Hm.</think>Yes.", False, "Yes.", "Hm."),  # only spelled out: the text counts
+        (THINK, WORDS, "Hm</think>Yes.", True, "Yes.", "Hm"),
+        # control tokens cannot be part of an answer
+        (MISTRAL, CONTROLS, "{[THINK]}Hm.{[/THINK]}Yes.", False, "Yes.", "Hm."),
+        (MISTRAL, CONTROLS, "One. {[THINK]}Hm.{[/THINK]}Two.", False, "One. Two.", "Hm."),
+        (MISTRAL, CONTROLS, "{[THINK]}Hm.{[/THINK]}Write [THINK]x[/THINK].", False, "Write [THINK]x[/THINK].", "Hm."),
+        (GEMMA, TURNS, "{<|channel>}thought\nHm.\n{<channel|>}Yes.", False, "Yes.", "Hm."),
+        # gpt-oss: headers with a content type, several messages of thoughts, a reply without any
+        (HARMONY, CHANNELS, A + "Hm." + TO + "final{<|message|>}Yes.", False, "Yes.", "Hm."),
+        (HARMONY, CHANNELS, A + "Hm." + TO + "final {<|constrain|>}json{<|message|>}[1]", False, "[1]", "Hm."),
+        (HARMONY, CHANNELS, A + "Hm." + TO + "final json{<|message|>}[1]", False, "[1]", "Hm."),
+        (HARMONY, CHANNELS, "{<|channel|>}final {<|constrain|>}json{<|message|>}[1]", False, "[1]", ""),
+        (HARMONY, CHANNELS, "{<|channel|>}final{<|message|>}Yes.", False, "Yes.", ""),
+        (HARMONY, CHANNELS, A + "a" + TO + "commentary{<|message|>}b" + TO + "final{<|message|>}c", False, "c", "a\n\nb"),
+        (HARMONY, CHANNELS, A + "a" + TO + "analysis{<|message|>}b" + TO + "final{<|message|>}c", False, "c", "a\n\nb"),
+        (HARMONY, CHANNELS, A + "a" + TO + "final{<|message|>}<|end|> ends it.", False, "<|end|> ends it.", "a"),
+        (HARMONY, CHANNELS, A + "never an answer", False, "", "never an answer"),
+    ],
+)  # fmt: skip
+def test_split_by_tokens(
+    markers: Markers, tokenizer: MarkedTokenizer, written: str, opened: bool, reply: str, reasoning: str
+) -> None:
+    ids = tokenizer.reply(written)
+    parts = split_tokens(ids, tokenizer.detokenize(ids), markers, tokenizer, opened=opened)
+    assert (parts.reply, parts.reasoning) == (reply, reasoning)
+    assert parts.raw == written.replace("{", "").replace("}", "")
+    assert (parts.reasoning_tokens > 0) is bool(parts.spans)
+
+
+@pytest.mark.parametrize("markers", KNOWN, ids=lambda markers: markers.open)
+def test_every_family_with_and_without_tokens_of_its_own(markers: Markers) -> None:
+    written = f"{markers.open}Hm.{markers.close}Yes."
+    for tokenizer in (MarkedTokenizer(), MarkedTokenizer(controls=markers.atoms), MarkedTokenizer(words=markers.atoms)):
+        ids = tokenizer.tokenize(written, parse_special=True)
+        parts = split_tokens(ids, tokenizer.detokenize(ids), markers, tokenizer)
+        assert (parts.raw, parts.reasoning, parts.reply) == (written, "Hm.", "Yes.")
+        assert parts.reasoning_tokens == len(ids) - len(b"Yes.")
+    assert split(written, markers).reply == "Yes."
+    assert split(markers.lead + "Yes.", markers).reply == "Yes."
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "a", " ", "\n", "<", "think>", "b c"])), st.booleans())
@@ -84,7 +164,7 @@ def test_split_never_loses_text(pieces: list[str], opened: bool) -> None:
         ("{{ '<think>' }}...</think>", "<think>"),
         ("[THINK] [/THINK]", "[THINK]"),
         ("<think></think> <|channel|>analysis<|message|> final<|message|>", "<|channel|>analysis<|message|>"),
-        ("content.split('</think>')", None),  # speaks of the end only
+        ("content.split('</think>')", "<think>"),  # takes thoughts out of past replies, and names their end only
         ("plain", None),
     ],
 )
@@ -100,32 +180,13 @@ def test_is_open() -> None:
     assert not is_open("<think>\n", None)
 
 
-class MarkedTokenizer(ByteTokenizer):
-    """A byte tokenizer whose reasoning markers are control tokens: they have no text."""
-
-    special_texts = (*ByteTokenizer.special_texts, "[T]", "[/T]")
-
-    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        for number, mark in ((300, "[T]"), (301, "[/T]")):
-            if parse_special and mark in text:
-                before, _, after = text.partition(mark)
-                return [*self.tokenize(before, parse_special=True), number, *self.tokenize(after, parse_special=True)]
-        return super().tokenize(text, parse_special=parse_special)
-
-
-def test_markers_without_text_are_written_out() -> None:
-    """Control tokens render as nothing; the split still sees the block, and a stop string's cut stays cut."""
+@pytest.mark.parametrize("text", ["Hm.Hello, ", "[T]Hm.[/T]Hello, "])  # with and without the markers that have no text
+def test_a_stop_strings_cut_stays_cut(text: str) -> None:
     markers = Markers(open="[T]", close="[/T]")
-    ids = [300, *b"Hm.", 301, *b"Hello, STOP"]
-    raw = written_text(ids, "Hm.Hello, ", markers, MarkedTokenizer())
-    assert raw == "[T]Hm.[/T]Hello, "
-    parts = split(raw, markers)
-    assert (parts.reasoning, parts.reply) == ("Hm.", "Hello, ")
-    assert reasoning_tokens(ids, parts, markers, MarkedTokenizer()) == 5
-
-
-def test_markers_with_text_leave_the_text_alone() -> None:
-    assert written_text(list(b"<think>a</think>b"), "given", THINK, ByteTokenizer()) == "given"
+    tokenizer = MarkedTokenizer(controls=["[T]", "[/T]"])
+    parts = split_tokens([300, *b"Hm.", 301, *b"Hello, STOP"], text, markers, tokenizer)
+    assert parts.raw == "[T]Hm.[/T]Hello, "
+    assert (parts.reasoning, parts.reply, parts.reasoning_tokens) == ("Hm.", "Hello, ", 5)
 
 
 @given(st.text(max_size=12).filter(lambda t: "<" not in t), st.text(max_size=12).filter(lambda t: "<" not in t))
@@ -136,4 +197,4 @@ def test_reasoning_tokens_are_counted_by_place(thoughts: str, reply: str) -> Non
     ids = list(raw.encode("utf-8", "surrogatepass"))
     if bytes(ids).decode("utf-8", "replace") != raw:  # lone surrogates have no text
         return
-    assert reasoning_tokens(ids, split(raw, THINK), THINK, ByteTokenizer()) == len(block.encode())
+    assert split_tokens(ids, raw, THINK, ByteTokenizer()).reasoning_tokens == len(block.encode())

@@ -19,6 +19,7 @@ from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.prompt_ids import UNKNOWN_IDS
 from nightjar.workers.conversation.replier import PromptFacts, Reply
 from nightjar.workers.conversation.turns import turn_parameters, turn_record, turn_request
+from nightjar.workers.engine.markers import Markers
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def test_requests_carry_plan_parameters_and_markers(talk: Callable[..., Any]) ->
     plan = told.plan()
     request = turn_request(told.conversation, plan, told.resolved, id="r", seed=3)
     assert (request.prompt, request.max_tokens, request.seed) == (plan.ids, 9, 3)
-    assert request.reasoning == ("<think>", "</think>")
+    assert request.reasoning == Markers(open="<think>", close="</think>")
     assert request.reasoning_open
     assert request.parameters.temperature == 0.0
 

@@ -16,9 +16,12 @@ from nightjar.config.errors import ContextError, EngineError, ParameterError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.fake import Faults, ScriptedEngine
+from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.scheduler import Scheduler
 from tests.workbench import until
+
+THINK = Markers(open="<think>", close="</think>")
 
 
 def asked(engine: ScriptedEngine, text: str = "Hello", *, max_tokens: int = 100, seed: int = 1, **more: Any) -> Request:
@@ -255,8 +258,30 @@ async def test_leaving_a_stream_early_frees_the_slot() -> None:
 async def test_reasoning_markers_may_be_split_over_tokens(engine: ScriptedEngine) -> None:
     """The text keeps the block; splitting it off is the conversation's work."""
     own = ScriptedEngine(lambda *_: "<think>hm</think>Yes.")
-    reply = await own.generate(asked(own, reasoning=("<think>", "</think>")))
+    reply = await own.generate(asked(own, reasoning=THINK))
     assert reply.text == "<think>hm</think>Yes."
+    await own.close()
+
+
+@pytest.mark.parametrize(
+    ("says", "opened", "text", "stop"),
+    [
+        ("<think>no. yes.</think>One. Two.", False, "<think>no. yes.</think>One", "."),
+        ("no. yes.</think>\n\nOne. Two.", True, "no. yes.</think>\n\nOne", "."),  # the prompt opened the block
+        ("One. Two.", False, "One", "."),  # no thoughts
+        ("\nOne\nTwo", False, "", "\n"),  # a blank beginning is the answer's
+        ("<think>a\nb</think>\n\nOne\nTwo", False, "<think>a\nb</think>\n\nOne", "\n"),  # blanks after a block are not
+        ("<thin. ", False, "<thin", "."),  # begins like the marker and is none
+        ("<th", False, "<th", "."),  # ends before it is decided
+        ("<think>a. b", False, "<think>a. b", "."),
+    ],
+)
+async def test_stop_strings_count_in_the_answer_only(says: str, opened: bool, text: str, stop: str) -> None:
+    own = ScriptedEngine(lambda *_: says)
+    request = asked(own, reasoning=THINK, reasoning_open=opened)
+    reply = await own.generate(replace(request, parameters=Parameters(stop=(stop,))))
+    assert reply.text == text
+    assert reply.stop_string == (stop if text != says else None)
     await own.close()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nightjar.workers.engine.guide import Guide, Phase
+from nightjar.workers.engine.markers import HARMONY, Markers
 
-MARKS = ("<think>", "</think>")
+MARKS = Markers(open="<think>", close="</think>")
 
 
 def pushed(guide: Guide, *pieces: str) -> Guide:
@@ -83,3 +84,12 @@ def test_a_token_may_not_end_the_block_and_begin_the_answer() -> None:
     guide = pushed(Guide(MARKS, opened=True, budget=None), "so</th")
     assert guide.runs_over(b'ink>{"') == b"ink>"
     assert guide.runs_over(b"ink>\n") == b""
+
+
+@pytest.mark.parametrize("header", ["final", "final json", "final <|constrain|>json"])
+def test_an_answers_header_may_name_its_content(header: str) -> None:
+    """gpt-oss writes a content type where a schema is asked for."""
+    guide = Guide(HARMONY, opened=False, budget=None)
+    pushed(guide, "<|channel|>", "analysis", "<|message|>", "Hm.", "<|end|>", "<|start|>", "assistant", "<|channel|>")
+    assert pushed(guide, header).phase is Phase.THINKING
+    assert pushed(guide, "<|message|>").phase is Phase.ANSWER

@@ -13,7 +13,12 @@ from nightjar.config.errors import ModelFileError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.workers.conversation.local import chat_template, conversation_on
+from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.go_template import Untranslatable, to_jinja
@@ -83,11 +88,25 @@ def test_templates_render_as_ollama_renders_them(template: str, messages: list[d
     assert ChatTemplate(to_jinja(template), date="2026-01-01").render(messages) == text
 
 
-def test_a_system_text_of_the_store_is_the_default() -> None:
-    """It is used if the conversation has none."""
-    template = ChatTemplate(to_jinja(CHATML, 'Speak "softly".'), date="2026-01-01")
-    assert template.render(TURNS[2:]).startswith('<|im_start|>system\nSpeak "softly".<|im_end|>')
-    assert template.render([SYSTEM, TURNS[2]]).startswith("<|im_start|>system\nBe brief.")
+@pytest.mark.parametrize("template", [CHATML, BY_MESSAGE, "{{ printf `%q` .Prompt }}"])  # the last has no translation
+@pytest.mark.parametrize("own", [None, "Be brief."])
+def test_a_system_text_of_the_store_is_the_default(
+    template: str, own: str | None, project: Settings, store: Path, tmp_path: Path
+) -> None:
+    """It is used if the conversation has none, whichever template the model is used with."""
+    name = "registry.ollama.ai/library/story/latest"
+    put(store, name, model=gguf(tmp_path), template=template, system='Speak "softly" 🦉.')
+    engine = ScriptedEngine(lambda *_: "")
+    sequence = Sequence(id="s", turns=(TurnSpec(prompt="Two?"),), system=own)
+    entry = find_model("story", project)
+    conversation = conversation_on(engine, sequence, chat_template(engine, entry, "2026-01-01"))
+    text = plan_prompt(conversation, 0, (), Parameters()).text
+    assert ((own or 'Speak "softly" 🦉.') in text, "softly" in text) == (True, own is None)
+
+
+def test_characters_beyond_the_first_65536() -> None:
+    template = ChatTemplate(to_jinja("{{ `🦉` }} 🦉 {{ .Prompt }}"), date="2026-01-01")
+    assert template.render([{"role": "user", "content": "🌒"}]) == "🦉 🦉 🌒"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +182,7 @@ def test_a_model_of_the_store_is_used_in_place(project: Settings, store: Path, t
     assert entry.parameters == {"temperature": 0.3, "stop": ["<|im_end|>"]}
     assert (entry.load.context, entry.load.slots) == (4096, 2)
     assert entry.template is not None
-    assert "Tell tales." in ChatTemplate(entry.template, date="2026-01-01").render(TURNS[2:])
+    assert entry.system == "Tell tales."
     assert find_model("ollama:story:1b", project) == entry
     [held] = inventory(project)
     assert (held.name, held.source, held.state, held.kind) == ("story:1b", "ollama story:1b", "ready", ModelKind.CHAT)

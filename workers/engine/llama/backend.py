@@ -175,7 +175,7 @@ class LlamaBackend:
         """What tokens add to the text; reasoning markers show even where they are control tokens."""
         hidden = {
             token: self.tokenizer.written(token)
-            for marker in request.reasoning or ()
+            for marker in (request.reasoning.atoms if request.reasoning else ())
             for token in self.tokenizer.tokenize(marker, parse_special=True)
             if not self.tokenizer.piece(token)
         }
