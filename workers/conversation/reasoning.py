@@ -143,7 +143,7 @@ def _atoms(markers: Markers, tokenizer: Tokenizer) -> dict[int, str]:
 
 
 def _written(ids: Sequence[int], atoms: dict[int, str], tokenizer: Tokenizer, *, hide: Sequence[str] = ()) -> str:
-    """The text of ids, with the markers' parts written out. Characters that begin one of `hide` are replaced elsewhere."""
+    """The text of ids, with the markers' parts written out; first characters of `hide` are replaced elsewhere."""
     unreadable = {ord(text[0]): "\ufffd" for text in hide}
     parts: list[str] = []
     plain: list[int] = []

@@ -89,6 +89,7 @@ CHANNELS = MarkedTokenizer(controls=["<|channel|>", "<|message|>", "<|end|>", "<
 TURNS = MarkedTokenizer(controls=["<|channel>", "<channel|>"])  # Gemma
 MISTRAL = Markers(open="[THINK]", close="[/THINK]")
 A = "{<|channel|>}analysis{<|message|>}"
+AB = "a\n\nb"
 TO = "{<|end|>}{<|start|>}assistant{<|channel|>}"
 
 
@@ -97,10 +98,10 @@ TO = "{<|end|>}{<|start|>}assistant{<|channel|>}"
     [
         # markers that are words of the vocabulary: the spelling in other tokens is text, in thoughts and in answers
         (THINK, WORDS, "{<think>}Hm.{</think>}\n\nYes.", False, "Yes.", "Hm."),
-        (THINK, WORDS, "{<think>}Say </think> ends it.{</think>}Use </think>.", False, "Use </think>.", "Say </think> ends it."),
+        (THINK, WORDS, "{<think>}Or </think>?{</think>}Use </think>.", False, "Use </think>.", "Or </think>?"),
         (THINK, WORDS, "Hm.{</think>}Yes.", True, "Yes.", "Hm."),
         (THINK, WORDS, "Hm.{</think>}Yes.", False, "Yes.", "Hm."),  # first R1 distills: nobody opened it in writing
-        (THINK, WORDS, "Write {<think>} and {</think>}.", False, "Write <think> and </think>.", ""),  # tokens, in an answer
+        (THINK, WORDS, "Write {<think>} and {</think>}.", False, "Write <think> and </think>.", ""),  # spoken of
         (THINK, WORDS, "<think>Hm.</think>Yes.", False, "Yes.", "Hm."),  # only spelled out: the text counts
         (THINK, WORDS, "Hm</think>Yes.", True, "Yes.", "Hm"),
         # control tokens cannot be part of an answer
@@ -114,8 +115,8 @@ TO = "{<|end|>}{<|start|>}assistant{<|channel|>}"
         (HARMONY, CHANNELS, A + "Hm." + TO + "final json{<|message|>}[1]", False, "[1]", "Hm."),
         (HARMONY, CHANNELS, "{<|channel|>}final {<|constrain|>}json{<|message|>}[1]", False, "[1]", ""),
         (HARMONY, CHANNELS, "{<|channel|>}final{<|message|>}Yes.", False, "Yes.", ""),
-        (HARMONY, CHANNELS, A + "a" + TO + "commentary{<|message|>}b" + TO + "final{<|message|>}c", False, "c", "a\n\nb"),
-        (HARMONY, CHANNELS, A + "a" + TO + "analysis{<|message|>}b" + TO + "final{<|message|>}c", False, "c", "a\n\nb"),
+        (HARMONY, CHANNELS, A + "a" + TO + "commentary{<|message|>}b" + TO + "final{<|message|>}c", False, "c", AB),
+        (HARMONY, CHANNELS, A + "a" + TO + "analysis{<|message|>}b" + TO + "final{<|message|>}c", False, "c", AB),
         (HARMONY, CHANNELS, A + "a" + TO + "final{<|message|>}<|end|> ends it.", False, "<|end|> ends it.", "a"),
         (HARMONY, CHANNELS, A + "never an answer", False, "", "never an answer"),
     ],
