@@ -63,10 +63,13 @@ def write_llama(
     seed: int = 7,
     name: str = "generated",
     window: int | None = None,
+    named_templates: Mapping[str, str] | None = None,
+    ends: bool = True,
 ) -> Path:
     """A llama of the given shape with random weights that llama.cpp loads; byte-level vocabulary, ChatML.
 
     With a `window` it is of the architecture cohere2: three of four layers see so many tokens, the output is tied.
+    `ends` False: the file does not say which tokens begin and end a text.
     """
     import gguf
     import numpy as np
@@ -88,9 +91,11 @@ def write_llama(
     writer.add_rope_dimension_count(width // heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
-    _vocabulary(writer, vocab)
+    _vocabulary(writer, vocab, ends=ends)
     if template is not None:
         writer.add_chat_template(template)
+    if named_templates:
+        writer.add_chat_template([{"name": key, "template": text} for key, text in named_templates.items()])
 
     def matrix(tensor: str, rows: int, columns: int) -> None:
         weights = random.standard_normal((rows, columns), dtype=np.float32) * 0.05
@@ -164,7 +169,7 @@ def write_mamba(path: Path, *, layers: int = 2, width: int = 64, vocab: int = 51
     return path
 
 
-def _vocabulary(writer: Any, size: int) -> None:
+def _vocabulary(writer: Any, size: int, *, ends: bool = True) -> None:
     """Byte-level BPE: three control tokens, the 256 bytes as GPT-2 writes them, then fillers that no merge makes."""
     import gguf
 
@@ -179,9 +184,10 @@ def _vocabulary(writer: Any, size: int) -> None:
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(["t h", "h e"])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(2)
-    writer.add_eot_token_id(2)
+    if ends:
+        writer.add_bos_token_id(0)
+        writer.add_eos_token_id(2)
+        writer.add_eot_token_id(2)
     writer.add_pad_token_id(0)
     writer.add_add_bos_token(False)
 

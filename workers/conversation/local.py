@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import structlog
 
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import turn_seed
@@ -25,6 +27,7 @@ from nightjar.workers.engine.request import Engine, Generation, Request
 from nightjar.workers.library.find import ModelEntry
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 
 class LocalReplier(LocalModel):
@@ -34,6 +37,7 @@ class LocalReplier(LocalModel):
         super().__init__(engine)
         self.entry = entry
         self._templates: dict[str, ChatTemplate | None] = {}
+        self._unread: set[str] = set()
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
 
     async def probe(self) -> None:
@@ -52,6 +56,14 @@ class LocalReplier(LocalModel):
     async def plan(self, work: Callable[[], T]) -> T:
         """Renders and tokenises in one thread of its own: a slow template delays no lease, and renders alone."""
         return await asyncio.get_running_loop().run_in_executor(self._planner, work)
+
+    def tell_unread(self, conversation: Conversation, variables: Iterable[str]) -> None:
+        """Logs each variable once that the template does not read: it changes nothing, and may be misspelt."""
+        template = conversation.template
+        for name in variables:
+            if template is not None and name not in self._unread and not template.reads(name):
+                self._unread.add(name)
+                _log.warning("template_variable_unread", model=self.facts.name, variable=name)
 
     def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
         template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
@@ -128,6 +140,7 @@ class LocalDialogue:
         resolved = turn_parameters(
             self._run, replier.facts, replier.entry.parameters, self._conversation.sequence, index, kind=job.kind
         )
+        replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
         plan, summaries = await plan_turn(

@@ -73,6 +73,10 @@ class ChatTemplate:
             line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError | SyntaxError) else ""
             raise TemplateError(f"The chat template does not compile{line}: {_words(error)}. {REMEDY}") from None
 
+    def reads(self, variable: str) -> bool:
+        """Whether the variable's name occurs in the template."""
+        return re.search(rf"\b{re.escape(variable)}\b", self.source) is not None
+
     @property
     def digest(self) -> str:
         """Digest of the template's text."""

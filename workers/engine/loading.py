@@ -69,6 +69,7 @@ def _open(
     from nightjar.workers.engine.llama.model import LlamaModel
 
     began = time.monotonic()
+    _refuse_untrained_positions(settings, facts)
     device = this_device(gpu)
     resolved, kv_bytes = resolve_load(path, settings, facts, device)
     layers = 0 if device.is_cpu else settings.gpu_layers
@@ -114,6 +115,15 @@ def _open(
         bos_text=model.tokenizer.bos_text,
         eos_text=model.tokenizer.eos_text,
     )
+
+
+def _refuse_untrained_positions(settings: LoadSettings, facts: ModelFacts) -> None:
+    trained = facts.file_facts.context_train
+    if trained and (settings.context or 0) > trained:
+        raise ModelError(
+            f"`context` is {settings.context:,}, and {facts.name} was made for {trained:,} tokens: positions beyond "
+            f"them mean nothing to it. Set `context` to {trained:,} at most, or leave it out."
+        )
 
 
 def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSettings) -> float:

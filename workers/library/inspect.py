@@ -12,7 +12,7 @@ from nightjar.config.errors import ModelFileError, ParameterError
 from nightjar.jobs.models import AdapterFacts, FileFacts, ModelFacts, ModelKind
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata
+from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata, template_key
 from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.gguf.tensor_types import FILE_TYPES, mix
 
@@ -134,7 +134,7 @@ def facts_of(
 ) -> ModelFacts:
     """Facts from metadata that has already been read."""
     metadata = inspection.metadata
-    template = template or metadata.values.get("tokenizer.chat_template")
+    template = template or metadata.values.get(template_key(metadata.values) or "")
     file = FileFacts(
         file_name=inspection.path.name,
         file_bytes=inspection.file_bytes,

@@ -172,11 +172,11 @@ class LlamaBackend:
         return Chain(handle)
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:
-        """What tokens add to the text; reasoning markers show even where they are control tokens."""
+        """What tokens add to the text; reasoning markers and stop strings show even where they are control tokens."""
         hidden = {
             token: self.tokenizer.written(token)
-            for marker in (request.reasoning.atoms if request.reasoning else ())
-            for token in self.tokenizer.tokenize(marker, parse_special=True)
+            for text in (*(request.reasoning.atoms if request.reasoning else ()), *request.parameters.stop)
+            for token in self.tokenizer.tokenize(text, parse_special=True)
             if not self.tokenizer.piece(token)
         }
         if not hidden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import llama_cpp as llama
 from nightjar.config.errors import ModelFileError
 from nightjar.workers.engine.llama.library import forget_errors, recent_errors
 from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
+from nightjar.workers.library.gguf.metadata import template_key
+
+MAX_KEY_BYTES = 256
 
 
 class LlamaModel:
@@ -29,7 +33,7 @@ class LlamaModel:
             )
         self.adapters: list[tuple[Any, float]] = []
         self.vocab = llama.llama_model_get_vocab(self.handle)
-        self.tokenizer = LlamaTokenizer(self.vocab)
+        self.tokenizer = LlamaTokenizer(self.vocab, guessed=self._guessed_tokens())
 
     @property
     def layers(self) -> int:
@@ -47,8 +51,37 @@ class LlamaModel:
 
     @property
     def chat_template(self) -> str | None:
-        template = llama.llama_model_chat_template(self.handle, None)
-        return template.decode("utf-8", "replace") if template else None
+        """The file's own; of several named ones the default."""
+        key = template_key(self._keys())
+        return self._text(key) if key else None
+
+    def _guessed_tokens(self) -> frozenset[int]:
+        """BOS and EOS where the file names none: llama.cpp takes a fixed id then, in many vocabularies the comma."""
+        keys = set(self._keys())
+        ids = {"bos": llama.llama_vocab_bos(self.vocab), "eos": llama.llama_vocab_eos(self.vocab)}
+        return frozenset(
+            token
+            for name, token in ids.items()
+            if f"tokenizer.ggml.{name}_token_id" not in keys
+            and token >= 0
+            and not llama.llama_vocab_is_control(self.vocab, token)
+        )
+
+    def _keys(self) -> list[str]:
+        """The names of the file's metadata."""
+        buffer = ctypes.create_string_buffer(MAX_KEY_BYTES)
+        keys = []
+        for number in range(llama.llama_model_meta_count(self.handle)):
+            llama.llama_model_meta_key_by_index(self.handle, number, buffer, MAX_KEY_BYTES)
+            keys.append(buffer.value.decode("utf-8", "replace"))
+        return keys
+
+    def _text(self, key: str) -> str:
+        """A value of the file's metadata."""
+        size = 1 + llama.llama_model_meta_val_str(self.handle, key.encode(), None, 0)
+        buffer = ctypes.create_string_buffer(size)
+        llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)
+        return buffer.value.decode("utf-8", "replace")
 
     def add_adapter(self, path: Path, scale: float) -> None:
         """Puts a LoRA adapter on every context made from now on. Raises ModelFileError if it does not fit."""

@@ -17,8 +17,10 @@ from nightjar.config.errors import EngineError
 class LlamaTokenizer:
     """The model's own tokenizer; safe from any thread, also while the model is being closed."""
 
-    def __init__(self, vocab: Any) -> None:
+    def __init__(self, vocab: Any, *, guessed: frozenset[int] = frozenset()) -> None:
+        """`guessed`: ids that llama.cpp takes for BOS or EOS although the file does not say so."""
         self._handle = vocab
+        self._guessed = guessed
         self._in_use = threading.RLock()
         self.size = int(llama.llama_vocab_n_tokens(vocab))
         self._pieces: list[bytes | None] = [None] * self.size
@@ -61,12 +63,14 @@ class LlamaTokenizer:
     @cached_property
     def _ends(self) -> frozenset[int]:
         with self._vocab() as vocab:
-            return frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(vocab, i))
+            ends = frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(vocab, i))
+        return ends - self._guessed
 
     @cached_property
     def bos(self) -> int | None:
         with self._vocab() as vocab:
-            return _token_or_none(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
+            bos = _token_or_none(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
+        return None if bos in self._guessed else bos
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
@@ -86,7 +90,11 @@ class LlamaTokenizer:
     def _text_of(self, which: Callable[[Any], int]) -> str:
         with self._vocab() as vocab:
             token = which(vocab)
-        return "" if _token_or_none(token) is None else self.written(token).decode("utf-8", "replace")
+        return (
+            ""
+            if _token_or_none(token) is None or token in self._guessed
+            else self.written(token).decode("utf-8", "replace")
+        )
 
     def close(self) -> None:
         """The model is about to be freed."""

@@ -7,6 +7,7 @@ answers a broken file with whatever numpy raises. Format: https://github.com/ggm
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ READABLE_VERSIONS = (2, 3)
 """GGUF versions this llama.cpp loads."""
 KEPT_ELEMENTS = 4096
 """Arrays up to this length are kept (per-layer settings, tags); longer ones (vocabularies) are only counted."""
+TEMPLATE = "tokenizer.chat_template"
 MAX_KEYS = 65_536
 MAX_TENSORS = 1_000_000
 MAX_ELEMENTS = 64_000_000
@@ -273,3 +275,11 @@ def _guess(magic: bytes) -> str:
     if magic[:1] in (b"<", b"{"):
         return "It looks like a web page or an error message saved under this name. "
     return ""
+
+
+def template_key(keys: Iterable[str]) -> str | None:
+    """The key of the chat template; of several named ones the default, else the first for no special task."""
+    given = sorted(key for key in keys if key == TEMPLATE or key.startswith(f"{TEMPLATE}."))
+    general = [key for key in given if not key.endswith((".tool_use", ".rag"))]
+    preferred = [key for key in (TEMPLATE, f"{TEMPLATE}.default") if key in given]
+    return next(iter([*preferred, *general, *given]), None)

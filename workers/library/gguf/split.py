@@ -32,7 +32,13 @@ def is_later_part(name: str) -> bool:
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
-    """All parts of the model at `path`, in order. Raises ModelFileError that names the missing ones."""
+    """All parts of the model at `path`, in order.
+
+    Raises ModelFileError that names the missing ones, and for a name that cannot be stored or shown.
+    """
+    readable = str(path).encode("utf-8", "backslashreplace").decode()
+    if readable != str(path):
+        raise ModelFileError(f"The name {readable} is not UTF-8, so it cannot be stored. Rename the file or folder.")
     if not path.is_file():
         raise ModelFileError(f"There is no file {path}. Check the path, or `nightjar model list`.")
     parts = tuple(path.with_name(name) for name in split_names(path.name))
