@@ -52,7 +52,7 @@ def test_the_projects_own_registry_is_valid() -> None:
         ('[m]\npath="a"\n[m.load]\ncontxt=99', "unknown key 'contxt'. Did you mean 'context'?"),
         ('[m]\npath="a"\n[m.load]\ntemperature=1', "belongs under [m.parameters]"),
         ('[m]\npath="a"\n[m.load]\ncontext=4', "context is 4"),
-        ('[m]\npath="a"\n[m.parameters]\ntemprature=1', "Did you mean 'temperature'?"),
+        ('[m]\npath="a"\n[m.parameters]\ntemprature=1', "Did you mean 'temperature'"),
         ('[m]\npath="a"\n[m.parameters]\ntop_p=3', "top_p"),
         ('[m]\npath="a"\nreasoning=["<think>"]', "reasoning"),
         ('[m]\npath="a"\n[[m.adapters]]\nfile="x"', "adapters"),
