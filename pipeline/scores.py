@@ -29,6 +29,11 @@ class Scale:
     most: float | None = None
 
     @property
+    def width(self) -> float | None:
+        """From one end to the other; None where it has no two ends."""
+        return None if self.worst is None or self.best is None else abs(self.best - self.worst)
+
+    @property
     def is_share(self) -> bool:
         """From 0 to 1, more is better, and made of passes and fails; a similarity is not."""
         return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.pipeline.judging.verdicts import is_judges
+from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.judge_findings import unlike
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import Pair, judged
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.statistics.intervals import mean
-from nightjar.pipeline.statistics.paired import compare_pairs, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,7 @@ class MetricComparison:
     scale: Scale
     base: float | None
     other: float | None
-    differences: tuple[float, ...]
-    """One per shared sequence."""
+    compared: ComparedSeries
     pair: Pair
 
 
@@ -118,7 +116,7 @@ def compare_sides(base: Side, other: Side) -> Comparison:
     }
     metrics = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
     quality = [metric for metric in metrics if metric.scale.direction is not Direction.NONE]
-    adjusted = holm({metric.metric: metric.pair.paired.p for metric in quality})
+    adjusted = adjusted_tests({metric.metric: metric.compared for metric in quality})
     return Comparison(
         base=base,
         other=other,
@@ -138,24 +136,22 @@ def _both_have(base: Side, other: Side, metric: str) -> bool:
 
 def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricComparison:
     first, second = (series_of(side.model, metric, scale, side.digests) for side in (base, other))
-    before, after = first.better(), second.better()
-    shared = sorted(before.keys() & after.keys())
-    differences = tuple(after[key] - before[key] for key in shared)
     binary = scale.unit == "pass" and _single(base, metric) and _single(other, metric)
-    paired = compare_pairs(after, before, single_binary=binary)
+    compared = compare_series(second, first, single_binary=binary)
+    complete = sorted(first.complete & second.complete)
     return MetricComparison(
         metric=metric,
         scale=scale,
-        base=mean([first.values[key] for key in shared]),
-        other=mean([second.values[key] for key in shared]),
-        differences=differences,
-        pair=judged(other.name, base.name, paired, None, differences),
+        base=mean([first.values[key] for key in complete]),
+        other=mean([second.values[key] for key in complete]),
+        compared=compared,
+        pair=judged(other.name, base.name, compared, [None] * len(compared.tests)),
     )
 
 
-def _adjusted(metric: MetricComparison, p: float | None) -> MetricComparison:
+def _adjusted(metric: MetricComparison, adjusted: Sequence[float | None]) -> MetricComparison:
     pair = metric.pair
-    return replace(metric, pair=judged(pair.first, pair.second, pair.paired, p, metric.differences))
+    return replace(metric, pair=judged(pair.first, pair.second, metric.compared, adjusted))
 
 
 def _single(side: Side, metric: str) -> bool:

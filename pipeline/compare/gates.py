@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
-from nightjar.pipeline.compare.comparison import Comparison
+from nightjar.pipeline.compare.comparison import Comparison, MetricComparison
+from nightjar.pipeline.report.data.answer import missing_words
+from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, series_of
@@ -122,8 +124,22 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
         return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
     interval = change.pair.paired.interval
     sentence = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
-    if interval.high < -gate.value:
-        outcome = GateOutcome.TRIPPED
-    else:
-        outcome = GateOutcome.INCONCLUSIVE if interval.low < -gate.value else GateOutcome.PASSED
+    outcome = _regressed(change, gate.value)
+    missing = change.pair.missing
+    if missing is not None and outcome is GateOutcome.INCONCLUSIVE:
+        sentence += f"; {missing_words(missing)}"
     return GateResult(gate=gate, about=about, outcome=outcome, reason=sentence)
+
+
+def _regressed(change: MetricComparison, margin: float) -> GateOutcome:
+    """Tripped where the verdict is "worse" and the interval lies beyond the margin, whatever the missing were."""
+    missing = change.pair.missing
+    if missing is not None and missing.lowest is None and not missing.alike:
+        return GateOutcome.INCONCLUSIVE
+    intervals = [test.interval for test in change.compared.tests]
+    if any(interval is None for interval in intervals):
+        return GateOutcome.INCONCLUSIVE
+    if change.pair.verdict is PairDifference.WORSE and all(i.high < -margin for i in intervals if i):
+        return GateOutcome.TRIPPED
+    kept = all(interval.low >= -margin for interval in intervals if interval)
+    return GateOutcome.PASSED if kept else GateOutcome.INCONCLUSIVE

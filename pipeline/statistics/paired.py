@@ -11,6 +11,8 @@ from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, 
 EXACT_SEQUENCES = 16
 """Up to this many differences all sign patterns are tried; beyond, a seeded sample of them."""
 SAMPLED_FLIPS = 20_000
+TIE = 1e-9
+"""Differences below this share of the scale are rounding errors of floating point: ties."""
 SEED = 20_251_121
 
 
@@ -41,10 +43,16 @@ class Paired:
         return None if self.p_t is None or self.p_flip is None else max(self.p_t, self.p_flip)
 
 
-def compare_pairs(first: Mapping[str, float], second: Mapping[str, float], *, single_binary: bool = False) -> Paired:
-    """Compares sequence by sequence. `single_binary`: each value is a single pass (1) or fail (0)."""
+def compare_pairs(
+    first: Mapping[str, float], second: Mapping[str, float], *, width: float | None = None, single_binary: bool = False
+) -> Paired:
+    """Compares sequence by sequence.
+
+    `width`: of the scale, from end to end; None for one without two ends, of which the largest value stands for it.
+    `single_binary`: each value is a single pass (1) or fail (0).
+    """
     shared = sorted(first.keys() & second.keys())
-    differences = [first[key] - second[key] for key in shared]
+    differences = without_dust([first[key] - second[key] for key in shared], width or _largest(first, second))
     error = standard_error(differences)
     enough = len(differences) >= SMALLEST_INTERVAL and error is not None
     centre = math.fsum(differences) / len(differences) if differences else None
@@ -60,6 +68,15 @@ def compare_pairs(first: Mapping[str, float], second: Mapping[str, float], *, si
         ties=sum(d == 0 for d in differences),
         losses=sum(d < 0 for d in differences),
     )
+
+
+def without_dust(differences: Sequence[float], width: float) -> list[float]:
+    """The differences, ties as exact zeros; `width` is the scale's."""
+    return [0.0 if abs(difference) < TIE * width else difference for difference in differences]
+
+
+def _largest(*series: Mapping[str, float]) -> float:
+    return max((abs(value) for values in series for value in values.values()), default=0.0)
 
 
 def t_test(differences: Sequence[float]) -> float:

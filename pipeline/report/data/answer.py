@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.ranking import Pair, PairDifference, Rank, Ranking
+from nightjar.pipeline.report.data.compared import Missing, Pair, PairDifference
+from nightjar.pipeline.report.data.ranking import Rank, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
+MOST_CLAIMS = 3
+"""So many sentences of who beats whom at most; the tables have the rest."""
+
 
 def answer(report: RunReport) -> str:
-    """One to three sentences that claim no more than the numbers support."""
+    """A few sentences that claim no more than the tested pairs support."""
     ranking = report.ranking
     if ranking is None:
         return _measured(report)
@@ -22,7 +26,7 @@ def answer(report: RunReport) -> str:
         return f"No model can be ranked by {ranking.metric}: {_reasons(ranking.places)}."
     if len(report.models) == 1:
         return _alone(report, ranking.places[0])
-    sentences = [_leaders(ranking, scale), _doubt(ranking, scale)]
+    sentences = [*_results(ranking, scale), _doubt(ranking, scale)]
     left = [place for place in ranking.places if place.rank is None]
     sentences += [f"Without a rank: {_reasons(left)}."] if left else []
     return " ".join(part for part in sentences if part)
@@ -42,14 +46,33 @@ def amount(value: float | None, scale: Scale) -> str:
 
 
 def verdict_words(pair: Pair) -> str:
-    """The verdict; for "can't tell", also how many sequences would be needed."""
+    """The verdict; for "can't tell", also why: too few sequences, or what is missing."""
     if pair.verdict is not PairDifference.CANNOT_TELL:
         return pair.verdict.value
+    if pair.turned:
+        assert pair.missing is not None
+        return f"can't tell: {missing_words(pair.missing)}"
     if pair.paired.n < SMALLEST_INTERVAL:
-        return f"can't tell: {pair.paired.n} sequences, at least {SMALLEST_INTERVAL} are needed"
+        return f"can't tell: too few sequences ({pair.paired.n})"
     if pair.needed is not None and pair.needed > pair.paired.n:
-        return f"can't tell: about {fmt.whole(pair.needed)} sequences would show such a difference"
+        return f"can't tell: about {fmt.whole(pair.needed)} sequences are needed to confirm a difference this large"
     return "can't tell"
+
+
+def missing_words(missing: Missing) -> str:
+    """Why what is missing forbids a verdict."""
+    many = "1 sequence is" if missing.sequences == 1 else f"{fmt.whole(missing.sequences)} sequences are"
+    if missing.lowest is None:
+        return f"{many} incomplete on one side, and this scale has no ends to say how much that could matter"
+    return f"{many} incomplete, and the missing replies could turn it"
+
+
+def missing_bounds(missing: Missing | None, scale: Scale) -> str:
+    """How large the difference could be, depending on the missing replies; "" where nothing is or no ends bound it."""
+    if missing is None or missing.lowest is None or missing.highest is None:
+        return ""
+    low, high = missing.lowest.difference, missing.highest.difference
+    return f"{amount(low, scale)} to {amount(high, scale)} depending on the missing replies"
 
 
 def _measured(report: RunReport) -> str:
@@ -74,31 +97,98 @@ def _alone(report: RunReport, place: Rank) -> str:
     return f"{place.model}: {ranking.metric} {fmt.metric(metric, scale)} over {metric.n} sequences{between}."
 
 
-def _leaders(ranking: Ranking, scale: Scale) -> str:
-    names = [f"{place.model} ({fmt.metric_value(place.mean, scale)})" for place in ranking.leaders]
-    behind = [place for place in ranking.places if place.rank is not None and place.rank > 1]
-    after = _list([f"{place.model} ({fmt.metric_value(place.mean, scale)})" for place in behind])
-    if len(names) == 1:
-        return (
-            f"By {ranking.metric}, {names[0]} is better than {after}."
-            if behind
-            else f"By {ranking.metric}: {names[0]}."
-        )
-    sentence = f"By {ranking.metric}, {_list(names)} can't be told apart over {ranking.sequences} sequences"
-    return f"{sentence}; behind them {after}." if behind else f"{sentence}."
+def _results(ranking: Ranking, scale: Scale) -> Iterator[str]:
+    """What the tested pairs show, and nothing else: who beats whom, and who cannot be separated."""
+    shown = {place.model: f"{place.model} ({fmt.metric_value(place.mean, scale)})" for place in ranking.places}
+    ranked = [place.model for place in ranking.places if place.rank is not None]
+    beaten = {model: [other for other in ranked if _beats(ranking, model, other)] for model in ranked}
+    named: set[str] = set()
+
+    def name(model: str) -> str:
+        """With its mean where it is named first."""
+        if model in named:
+            return model
+        named.add(model)
+        return shown[model]
+
+    if len(ranked) == 1:
+        yield f"By {ranking.metric}: {name(ranked[0])}."
+        return
+    winners = list(_alike([model for model in ranked if beaten[model]], beaten))
+    for at, models in enumerate(winners[:MOST_CLAIMS]):
+        subject = _list([name(model) for model in models])
+        verb = "beats" if len(models) == 1 else "beat"
+        begin = f"By {ranking.metric}, " if at == 0 else ""
+        yield f"{begin}{subject} {verb} {_list([name(model) for model in beaten[models[0]]])}."
+    if len(winners) > MOST_CLAIMS:
+        yield "More pairs that differ are in the table of pairs."
+    yield from _unseparated(ranking, ranked, beaten, name, begun=bool(winners))
+
+
+def _unseparated(
+    ranking: Ranking,
+    ranked: Sequence[str],
+    beaten: Mapping[str, Sequence[str]],
+    name: Callable[[str], str],
+    *,
+    begun: bool,
+) -> Iterator[str]:
+    alike = {
+        model: [o for o in ranked if o != model and o not in beaten[model] and model not in beaten[o]]
+        for model in ranked
+    }
+    over = f"over {ranking.sequences} sequence{'s' if ranking.sequences != 1 else ''}"
+    if not begun:
+        begin = f"By {ranking.metric}, {_list([name(model) for model in ranked])}"
+        yield f"{begin} can't be separated {over}."
+        return
+    lone = [model for model in ranked if len(alike[model]) == len(ranked) - 1]
+    for model in lone:
+        yield f"{name(model)} can't be separated from {'either' if len(ranked) == 3 else 'any of them'} {over}."
+    pairs = [(m, o) for at, m in enumerate(ranked) for o in ranked[at + 1 :] if o in alike[m] and not {m, o} & {*lone}]
+    if pairs and len(pairs) <= MOST_CLAIMS:
+        listed = [f"{name(one)} and {name(other)}" for one, other in pairs]
+        one = len(listed) == 1
+        yield f"{listed[0]} can't be separated {over}." if one else f"Not separated {over}: {'; '.join(listed)}."
+    elif pairs:
+        yield f"{len(pairs)} pairs can't be separated {over}: models that share a letter in the ranking."
+
+
+def _beats(ranking: Ranking, one: str, other: str) -> bool:
+    return any(
+        (pair.first, pair.second, pair.verdict)
+        in ((one, other, PairDifference.BETTER), (other, one, PairDifference.WORSE))
+        for pair in ranking.pairs
+    )
+
+
+def _alike(models: Sequence[str], beaten: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Models that beat the same ones, together."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for model in models:
+        groups.setdefault(tuple(beaten[model]), []).append(model)
+    return iter(groups.values())
 
 
 def _doubt(ranking: Ranking, scale: Scale) -> str:
-    """For leaders that cannot be told apart: the smallest difference the suite could show."""
+    """Where the best cannot be separated: the smallest difference that the suite finds reliably."""
     leaders = {place.model for place in ranking.leaders}
     detectable = [p.detectable for p in ranking.pairs if {p.first, p.second} <= leaders and p.detectable is not None]
     if len(leaders) < 2:
         return ""
     if ranking.sequences < SMALLEST_INTERVAL:
         return f"At least {SMALLEST_INTERVAL} sequences are needed to compare at all."
-    if not detectable:
+    largest = max(detectable, default=None)
+    if largest is None:
         return ""
-    return f"A difference under about {amount(max(detectable), scale).lstrip('+')} would go unseen here."
+    if scale.width is not None and largest > scale.width:
+        return (
+            "So few sequences miss even the largest difference that this scale allows in more than one of five cases."
+        )
+    return (
+        f"A true difference of about {amount(largest, scale).lstrip('+')} is found in four of five cases here, "
+        "a smaller one less often."
+    )
 
 
 def _reasons(places: Sequence[Rank]) -> str:

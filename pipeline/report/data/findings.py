@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.answer import amount, missing_bounds, missing_words
+from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import Pair, PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT
 from nightjar.pipeline.scores import Scale
@@ -83,16 +83,21 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
 
 
 def _doubt(pair: Pair, scale: Scale) -> str:
-    """The difference seen, the smallest one that would be detected, and how many more sequences would settle it."""
+    """The difference seen, what is missing, what is found with power 0.8, and how many sequences are needed."""
     paired = pair.paired
     if paired.n < SMALLEST_INTERVAL:
         return f"{_plural(paired.n, 'sequence')}; at least {SMALLEST_INTERVAL} are needed to compare at all"
     parts = [f"{amount(paired.difference, scale)} seen"]
-    if pair.detectable is not None:
-        parts.append(f"under {amount(pair.detectable, scale).lstrip('+')} would go unseen")
+    if pair.turned:
+        assert pair.missing is not None
+        parts.append(missing_words(pair.missing))
+    if bounds := missing_bounds(pair.missing, scale):
+        parts.append(bounds)
+    if pair.detectable is not None and (scale.width is None or pair.detectable <= scale.width):
+        parts.append(f"{amount(pair.detectable, scale).lstrip('+')} is found in four of five cases")
     more = more_needed(pair)
     if more is not None:
-        parts.append(f"about {fmt.whole(more)} more sequences would show what was seen")
+        parts.append(f"about {fmt.whole(more)} more sequences are needed to confirm a difference this large")
     return "; ".join(parts)
 
 

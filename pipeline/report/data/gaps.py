@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nightjar.config.errors import UnknownNameError
+from nightjar.pipeline.report.data.compared import PairDifference, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import PairDifference, verdict_of
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
-from nightjar.pipeline.statistics.paired import Paired, compare_pairs, holm
+from nightjar.pipeline.statistics.paired import Paired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,15 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
     metric = report.headline
     if metric is None or not report.tags:
         return None
-    values = {model.name: _complete(report, model, metric) for model in report.models}
+    series = {model.name: series_of(model, metric, report.scales[metric]) for model in report.models}
     of_tag = {tag: {s.id for s in report.sequences if tag in s.tags} for tag in report.tags}
     compared = {
-        (tag, model.name): compare_pairs(_only(values[model.name], ids), _only(values[reference.name], ids))
+        (tag, model.name): compare_series(series[model.name], series[reference.name], ids)
         for tag, ids in of_tag.items()
         for model in report.models
         if model.name != reference.name
     }
-    adjusted = holm({f"{tag}\0{model}": paired.p for (tag, model), paired in compared.items()})
+    adjusted = adjusted_tests(compared)
     return Gaps(
         reference=reference.name,
         metric=metric,
@@ -70,19 +70,10 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
             (tag, model): Gap(
                 tag=tag,
                 model=model,
-                paired=paired,
-                p_adjusted=adjusted[f"{tag}\0{model}"],
-                verdict=verdict_of(paired, adjusted[f"{tag}\0{model}"]),
+                paired=one.paired,
+                p_adjusted=adjusted[tag, model][0],
+                verdict=judged(model, reference.name, one, adjusted[tag, model]).verdict,
             )
-            for (tag, model), paired in compared.items()
+            for (tag, model), one in compared.items()
         },
     )
-
-
-def _complete(report: RunReport, model: ModelReport, metric: str) -> dict[str, float]:
-    series = series_of(model, metric, report.scales[metric])
-    return {key: value for key, value in series.better().items() if key in series.complete}
-
-
-def _only(values: Mapping[str, float], ids: set[str]) -> dict[str, float]:
-    return {key: value for key, value in values.items() if key in ids}

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 
+from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, PairDifference, compare_series, judged_pairs
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, Series, series_of
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, mean
-from nightjar.pipeline.statistics.paired import Paired, compare_pairs, holm
-from nightjar.pipeline.statistics.power import ALPHA, detectable_difference, sequences_needed
+from nightjar.pipeline.statistics.intervals import mean
+from nightjar.pipeline.statistics.letters import compact_letters
 from nightjar.pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
-
-
-class PairDifference(StrEnum):
-    """What can be said of the first model of a pair: better, worse, or no significant difference."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    CANNOT_TELL = "can't tell"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """`first` compared with `second`, in values of which more is better."""
-
-    first: str
-    second: str
-    paired: Paired
-    p_adjusted: float | None
-    """Adjusted over all pairs (Holm)."""
-    verdict: PairDifference
-    detectable: float | None
-    """The smallest difference these sequences would detect with power 0.8."""
-    needed: int | None
-    """How many sequences would show the difference seen; None if the verdict is clear or no number would do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """A model's place. `rank` is 1 + the number of significantly better models; models of equal rank form a group."""
+    """A model's place. `rank` is 1 + the number of significantly better models."""
 
     model: str
     rank: int | None
+    letters: str
+    """Two models share a letter exactly where their difference is not significant; "" without a rank."""
     reason: str | None
     """Why there is no rank."""
     mean: float | None
@@ -87,8 +64,13 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
         reasons = {name: reason or "no sequence is complete for every model" for name, reason in reasons.items()}
         ranked = []
     better = {s.model: {key: value for key, value in s.better().items() if key in shared} for s in ranked}
-    pairs = compare_all(better)
-    places = [_place(series, better, pairs, reasons[series.model]) for series in every]
+    pairs = judged_pairs(
+        {(one.model, two.model): _compared(one, two, ranked, shared) for one, two in combinations(ranked, 2)}
+    )
+    order = sorted(better, key=lambda name: -(mean(list(better[name].values())) or 0.0))
+    apart = {(pair.first, pair.second) for pair in pairs if pair.verdict is not PairDifference.CANNOT_TELL}
+    letters = compact_letters(order, apart)
+    places = [_place(series, better, pairs, letters, reasons[series.model]) for series in every]
     return Ranking(
         metric=metric,
         sequences=len(shared),
@@ -97,6 +79,13 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
         win_rates=tuple(win_rates(better)),
         strengths=tuple(bradley_terry(better)),
     )
+
+
+def _compared(one: Series, two: Series, ranked: Sequence[Series], shared: frozenset[str]) -> ComparedSeries:
+    """Over the sequences complete for every ranked model, as the means are; what is missing of these two is kept."""
+    incomplete = frozenset().union(*(series.expected for series in ranked)) - shared
+    others = {key for key in incomplete if key in one.complete and key in two.complete}
+    return compare_series(one, two, (one.expected & two.expected) - others)
 
 
 def unranked(series: Series) -> str | None:
@@ -108,42 +97,13 @@ def unranked(series: Series) -> str | None:
     return None
 
 
-def compare_all(better: dict[str, dict[str, float]]) -> tuple[Pair, ...]:
-    """Every pair of series, p-values adjusted over the pairs (Holm)."""
-    compared = {(a, b): compare_pairs(better[a], better[b]) for a, b in combinations(better, 2)}
-    adjusted = holm({f"{a}\0{b}": paired.p for (a, b), paired in compared.items()})
-    return tuple(
-        judged(a, b, paired, adjusted[f"{a}\0{b}"], _differences(better[a], better[b]))
-        for (a, b), paired in compared.items()
-    )
-
-
-def judged(first: str, second: str, paired: Paired, p: float | None, differences: Sequence[float]) -> Pair:
-    """The verdict from an adjusted p-value; if it is unclear, also how many sequences would settle it."""
-    clear = p is not None and p < ALPHA
-    return Pair(
-        first=first,
-        second=second,
-        paired=paired,
-        p_adjusted=p,
-        verdict=verdict_of(paired, p),
-        detectable=detectable_difference(differences) if len(differences) >= SMALLEST_INTERVAL else None,
-        needed=sequences_needed(differences) if not clear and len(differences) >= SMALLEST_INTERVAL else None,
-    )
-
-
-def verdict_of(paired: Paired, p: float | None) -> PairDifference:
-    """The verdict that an adjusted p-value supports."""
-    if p is None or p >= ALPHA or not paired.difference:
-        return PairDifference.CANNOT_TELL
-    return PairDifference.BETTER if paired.difference > 0 else PairDifference.WORSE
-
-
-def _differences(first: dict[str, float], second: dict[str, float]) -> list[float]:
-    return [first[key] - second[key] for key in sorted(first.keys() & second.keys())]
-
-
-def _place(series: Series, better: dict[str, dict[str, float]], pairs: Sequence[Pair], reason: str | None) -> Rank:
+def _place(
+    series: Series,
+    better: dict[str, dict[str, float]],
+    pairs: Sequence[Pair],
+    letters: Mapping[str, str],
+    reason: str | None,
+) -> Rank:
     beaten = sum(
         (pair.second == series.model and pair.verdict is PairDifference.BETTER)
         or (pair.first == series.model and pair.verdict is PairDifference.WORSE)
@@ -152,6 +112,7 @@ def _place(series: Series, better: dict[str, dict[str, float]], pairs: Sequence[
     return Rank(
         model=series.model,
         rank=beaten + 1 if reason is None else None,
+        letters=letters.get(series.model, ""),
         reason=reason,
         mean=mean([series.values[key] for key in better.get(series.model, ())]),
         to_worst=series.to_worst,

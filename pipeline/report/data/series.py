@@ -21,19 +21,25 @@ class Series:
     metric: str
     scale: Scale
     values: Mapping[str, float]
+    expected: frozenset[str]
+    """Sequences that should have a value."""
     complete: frozenset[str]
-    """Sequences with nothing missing."""
+    """Those with nothing missing: no score of theirs, and no turn of theirs, scored or not."""
     missing_share: float
     """Share of the scores that should be there and are not (not generated, unscored, failed), or of the model's
     turns, whichever is larger."""
     to_worst: float | None
     """The mean if every missing value were the scale's worst; None for a measure or if there are no values."""
     to_best: float | None
+    lowest: Mapping[str, float] | None
+    """All expected sequences, with every missing value at the scale's worst, in values of which more is better; None
+    where the scale has no two ends."""
+    highest: Mapping[str, float] | None
+    """With every missing value at its best."""
 
     def better(self) -> dict[str, float]:
         """The values, negated where less is better, so that more is better."""
-        sign = -1.0 if self.scale.direction is Direction.LOWER else 1.0
-        return {sequence: sign * value for sequence, value in self.values.items()}
+        return {sequence: _sign(self.scale) * value for sequence, value in self.values.items()}
 
 
 def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, str] | None = None) -> Series:
@@ -41,8 +47,8 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
     values: dict[str, float] = {}
     complete: set[str] = set()
     there = lost = 0
-    low: list[float] = []
-    high: list[float] = []
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
     for sequence, group in model.by_sequence.items():
         scored = group.metrics.get(metric)
         if scored is None:
@@ -53,21 +59,29 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         lost += gone
         if scored.mean is not None:
             values[key] = scored.mean
-            if not gone:
+            if not gone and group.counts.turns == group.counts.turns_expected:
                 complete.add(key)
-        low.append(_filled(group, metric, scale.worst))
-        high.append(_filled(group, metric, scale.best))
-    bounded = scale.worst is not None and scale.best is not None and low
+        low[key] = _filled(group, metric, scale.worst)
+        high[key] = _filled(group, metric, scale.best)
+    bounded = scale.width is not None
+    sign = _sign(scale)
     return Series(
         model=model.name,
         metric=metric,
         scale=scale,
         values=values,
+        expected=frozenset(low),
         complete=frozenset(complete),
         missing_share=max(lost / (there + lost) if there + lost else 0.0, missing_turns(model)),
-        to_worst=sum(low) / len(low) if bounded else None,
-        to_best=sum(high) / len(high) if bounded else None,
+        to_worst=sum(low.values()) / len(low) if bounded and low else None,
+        to_best=sum(high.values()) / len(high) if bounded and high else None,
+        lowest={key: sign * value for key, value in low.items()} if bounded else None,
+        highest={key: sign * value for key, value in high.items()} if bounded else None,
     )
+
+
+def _sign(scale: Scale) -> float:
+    return -1.0 if scale.direction is Direction.LOWER else 1.0
 
 
 def missing_turns(model: ModelReport) -> float:

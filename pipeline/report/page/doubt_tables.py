@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, difference
+from nightjar.pipeline.report.data.answer import amount, difference, missing_bounds
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
+from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.findings import more_needed
 from nightjar.pipeline.report.data.links import show
-from nightjar.pipeline.report.data.ranking import Pair, PairDifference, Ranking
+from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.spread import Detail, Reduced, Repeats
 from nightjar.pipeline.report.page.result_tables import quality_cell
@@ -21,7 +22,7 @@ from nightjar.pipeline.statistics.spread import SMALLEST_BOOTSTRAP
 
 
 def ranking_table(report: RunReport) -> Table:
-    """Models by rank, best first; models of equal rank can't be told apart."""
+    """Models by rank, best first; models that share a letter can't be separated."""
     ranking = report.ranking
     assert ranking is not None
     at = {model.name: number for number, model in enumerate(report.models)}
@@ -30,7 +31,7 @@ def ranking_table(report: RunReport) -> Table:
     for place in ranking.places:
         model = report.models[at[place.model]]
         strength = strengths.get(place.model)
-        rank = Cell(text=str(place.rank)) if place.rank is not None else Cell(text=fmt.ABSENT, note=place.reason or "")
+        rank = Cell(text=place.letters) if place.letters else Cell(text=fmt.ABSENT, note=place.reason or "")
         rows.append(
             (
                 name_cell(model, at[place.model]),
@@ -41,7 +42,7 @@ def ranking_table(report: RunReport) -> Table:
                 else Cell(text=fmt.ABSENT, note="not ranked" if place.rank is None else "one model"),
             )
         )
-    columns = ("model", "rank>", f"{ranking.metric}, 95\u202f% interval>", "strength>")
+    columns = ("model", "group", f"{ranking.metric}, 95\u202f% interval>", "strength>")
     return Table(id="ranking", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -54,7 +55,7 @@ def pairs_table(report: RunReport) -> Table:
     rows = tuple(_pair(pair, rates.get((pair.first, pair.second)), ranking, scale) for pair in ranking.pairs)
     columns = (
         *("models", "difference>", "effect>", "win rate>", "better / equal / worse>", "p, adjusted>", "verdict"),
-        *("could be seen>", "more sequences needed>"),
+        *("found in 4 of 5 cases>", "more sequences needed>"),
     )
     return Table(id="pairs", columns=columns_of(columns), rows=rows)
 
@@ -135,7 +136,7 @@ def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> t
         else Cell(text=fmt.ABSENT, note=few),
         Cell(text=f"{paired.wins} / {paired.ties} / {paired.losses}"),
         measured(fmt.p_value, pair.p_adjusted, few),
-        Cell(text=pair.verdict.value, mark=mark),
+        Cell(text=pair.verdict.value, mark=mark, note=missing_bounds(pair.missing, scale)),
         Cell(text=amount(pair.detectable, scale).lstrip("+")) if pair.detectable else Cell(text=fmt.ABSENT, note=few),
         Cell(text=fmt.whole(more))
         if more is not None

@@ -33,7 +33,7 @@ class ModelLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceView:
-    """A model's place in the ranking. `next`: its rank differs from that of the place before."""
+    """A model's place in the ranking: `rank` is its letters. `next`: its rank differs from that of the place before."""
 
     rank: str
     model: ModelLabel

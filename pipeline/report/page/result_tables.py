@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.gaps import Gap, Gaps
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.tables import (
     Cell,

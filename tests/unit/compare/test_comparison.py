@@ -13,7 +13,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
-from nightjar.pipeline.report.data.ranking import PairDifference
+from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
@@ -81,6 +81,40 @@ def test_missing_sequences_are_left_out() -> None:
     (includes,) = (one for one in comparison.metrics if one.metric == "includes")
     assert includes.pair.paired.n == 10
     assert includes.pair.paired.difference == 0
+
+
+def dying_night(lost: int, *, at_turn: int, share: float = 0.5) -> RunReport:
+    """A night like `night(share)` in which the first jobs died at a turn; the turns before it passed."""
+    about = [sequence(number) for number in range(12)]
+    whole = night(share)
+    jobs = []
+    for number, row in enumerate(whole.jobs):
+        kept = [("fox" if turn.scores["includes"].value else "no") for turn in row.turns]
+        died = number < lost
+        replies = (["fox"] * at_turn) if died else kept
+        status = JobStatus.DEAD if died else JobStatus.DONE
+        jobs.append(factories.row(about[number], replies, model="m", status=status))
+    return factories.report_of(jobs, about)
+
+
+def test_turns_that_are_missing_are_no_improvement() -> None:
+    """All twelve jobs died at turn 3, after two easy turns: what is left looks much better, and nothing is claimed."""
+    base, other = night(0.5), dying_night(12, at_turn=2)
+    comparison = held(base, other)
+    (checks,) = (metric for metric in comparison.metrics if metric.metric == "checks")
+    assert checks.pair.verdict is PairDifference.CANNOT_TELL
+    assert (checks.pair.paired.n, checks.other) == (0, None)
+    assert checks.pair.missing is not None
+    assert checks.pair.missing.sequences == 12
+    gate = parse_gate(GateKind.REGRESSION, "checks:0.05")
+    assert outcomes(check_comparison([gate], comparison)) == [GateOutcome.INCONCLUSIVE]
+
+
+def test_a_difference_that_the_missing_cannot_turn_stands() -> None:
+    """Two dead jobs of twelve between 95 % and 10 %: even with theirs all right, or all wrong, it is worse."""
+    comparison = held(night(0.95), night(0.1, dead=2))
+    assert set(verdicts(comparison).values()) == {PairDifference.WORSE}
+    assert all(metric.pair.missing is not None for metric in comparison.metrics)
 
 
 def test_unlike_sampling_is_told() -> None:

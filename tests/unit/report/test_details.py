@@ -10,10 +10,10 @@ import pytest
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.extremes import longest, worst
 from nightjar.pipeline.report.data.findings import doubts, failures
 from nightjar.pipeline.report.data.gaps import find_reference, gaps
-from nightjar.pipeline.report.data.ranking import PairDifference
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 
@@ -103,11 +103,12 @@ def test_reference_is_chosen_by_name() -> None:
 
 
 def test_doubts_say_what_would_settle_them() -> None:
-    """Two alike: what was seen, what would go unseen, how many more sequences."""
+    """Two alike: what was seen, what would be found, how many more sequences."""
     report = run_of([sequence(at) for at in range(12)], {"a": 0.5, "b": 0.6})
     text = next(found.text for found in doubts(report) if found.about == "a or b")
-    assert "seen; under" in text
-    assert "more sequences would show what was seen" in text
+    assert "seen; " in text
+    assert "is found in four of five cases" in text
+    assert "more sequences are needed to confirm a difference this large" in text
 
 
 def test_few_sequences_are_told() -> None:
