@@ -65,8 +65,30 @@ def share_interval(values: Sequence[float], trials: int, confidence: float = CON
     n = len(values)
     if n < SMALLEST_INTERVAL:
         return None
+    return _wilson(values, min(max(_effective(values), n), max(trials, n)), confidence)
+
+
+def bounded_interval(
+    values: Sequence[float], least: float, most: float, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """The interval of a mean of values that lie from `least` to `most`: points, similarities.
+
+    `share_interval` of the values rescaled to 0 to 1, with no limit to the effective number from above: values between
+    the ends vary less than passes and fails. Student's t, which knows no ends, covers too rarely near them
+    (docs/statistics.md). None for fewer than SMALLEST_INTERVAL sequences.
+    """
+    n, width = len(values), most - least
+    if n < SMALLEST_INTERVAL:
+        return None
+    shares = [(value - least) / width for value in values]
+    unit = _wilson(shares, max(_effective(shares), n), confidence)
+    return Interval(low=least + unit.low * width, high=least + unit.high * width, method="wilson, rescaled")
+
+
+def _wilson(values: Sequence[float], effective: float, confidence: float) -> Interval:
+    """Of values from 0 to 1, as if their mean were a share of so many independent trials."""
+    n = len(values)
     share = math.fsum(values) / n
-    effective = min(max(_effective(values), n), max(trials, n))
     quantile = t_quantile(confidence, n - 1)
     spread = quantile**2 / effective
     centre = (share + spread / 2) / (1 + spread)

@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.pipeline.scores import Scale, Score, ScoreState
-from nightjar.pipeline.statistics.intervals import Interval, mean, share_interval, standard_error, t_interval
+from nightjar.pipeline.statistics.intervals import (
+    Interval,
+    bounded_interval,
+    mean,
+    share_interval,
+    standard_error,
+    t_interval,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +143,11 @@ class MetricTally:
     def _interval(self, means: list[float], scale: Scale | None) -> Interval | None:
         if scale is None:
             return t_interval(means)
-        interval = share_interval(means, self.values) if scale.is_share else t_interval(means)
+        if scale.is_share:
+            return share_interval(means, self.values)
+        if scale.worst is not None and scale.best is not None:
+            return bounded_interval(means, *sorted((scale.worst, scale.best)))
+        interval = t_interval(means)
         return interval.within(scale.least, scale.most) if interval else None
 
     def _why(self) -> str:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.statistics.intervals import Interval, share_interval, standard_error, t_interval, t_quantile
+from nightjar.pipeline.statistics.intervals import (
+    Interval,
+    bounded_interval,
+    share_interval,
+    standard_error,
+    t_interval,
+    t_quantile,
+)
 
 
 def test_t_quantile() -> None:
@@ -62,6 +69,21 @@ def test_share_interval_holds_the_share(values: list[float], turns: int) -> None
     mean = sum(values) / len(values)
     assert 0 <= interval.low <= mean + 1e-9
     assert mean - 1e-9 <= interval.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("points", "low", "high"),
+    [
+        ([3.0] * 14 + [2.0] * 3 + [4.0] * 3, 2.73, 3.27),  # ordinary points: as wide as Student's t, 2.74 to 3.26
+        ([5.0] * 20, 4.28, 5.0),  # all at the end of the scale, where t says "5.00-5.00"
+        ([5.0] * 18 + [4.0, 2.0], 4.19, 4.96),  # near the end: further down than up, where t passes it
+    ],
+)
+def test_points_have_ends(points: list[float], low: float, high: float) -> None:
+    interval = bounded_interval(points, 1, 5)
+    assert interval is not None
+    assert [interval.low, interval.high] == pytest.approx([low, high], abs=0.005)
+    assert interval.method == "wilson, rescaled"
 
 
 def test_cut_to_what_can_be() -> None:
