@@ -30,7 +30,7 @@ def detectable_difference(differences: Sequence[float], *, alpha: float = ALPHA,
 
 
 def sequences_needed(differences: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> int | None:
-    """How many sequences would show a difference as large as this one with that power; None if no number would."""
+    """How many sequences find a difference as large as this one with that power; None if no number would."""
     error = standard_error(differences)
     centre = math.fsum(differences) / len(differences) if differences else 0.0
     if not error or centre == 0:

@@ -38,7 +38,7 @@ def test_all_formats_at_once(stored: Shell, tmp_path: Path) -> None:
     printed = stored.ok("report", "nightly-2026-11-20", "-f", "html,json", "-f", "csv", "-f", "md", "--out", out)
     lines = printed.splitlines()
     assert "sampled differently" in lines[0]
-    assert "can't be told apart" in lines[-5]
+    assert "can't be separated" in lines[-5]
     assert lines[-4:] == [str(out / f"nightly-2026-11-20.{form}") for form in ("html", "json", "csv", "md")]
     assert len(list(out.iterdir())) == 4
     assert not any(ord(char) < 32 for char in printed.replace("\n", ""))

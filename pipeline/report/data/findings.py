@@ -31,7 +31,7 @@ def failures(report: RunReport) -> tuple[Finding, ...]:
 
 
 def doubts(report: RunReport) -> tuple[Finding, ...]:
-    """Pairs that can't be told apart, models without a rank, and numbers without an interval."""
+    """Pairs that can't be separated, models without a rank, and numbers without an interval."""
     return (*_pairs(report), *_unranked(report), *_few(report))
 
 
@@ -102,7 +102,7 @@ def _doubt(pair: Pair, scale: Scale) -> str:
 
 
 def more_needed(pair: Pair) -> int | None:
-    """How many more sequences would show the difference seen; None if no number would, or none are needed."""
+    """How many more sequences are needed to confirm the difference seen; None if no number would, or none are needed."""
     if pair.needed is None or pair.needed <= pair.paired.n:
         return None
     return pair.needed - pair.paired.n

@@ -35,7 +35,7 @@ def test_judge_leads() -> None:
     """The composite is the headline, in points; checks stand beside it."""
     report = judged()
     assert report.headline == "judge"
-    assert answer(report).startswith("By judge, a (4.25) is better than b (1.25)")
+    assert answer(report).startswith("By judge, a (4.25) beats b (1.25)")
     columns, rows = summary_rows(report)
     assert columns[1:3] == ["judge>", "checks>"]
     assert rows[0][1] == "4.25"
