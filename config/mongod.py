@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
+from urllib.parse import quote
 
+from nightjar.config.endpoint import Endpoint
 from nightjar.config.errors import ServiceError
 
 name = "mongo"
@@ -19,8 +20,15 @@ first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, created in adv
 USER = "nightjar"
 
 
-def command(binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
-    """The command line. Journaled (the default), loopback only. Contains no secret: `protect` creates the user."""
+def command(
+    binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
+) -> list[str]:
+    """The command line. Journaled (the default). Contains no secret: `protect` creates the user."""
+    if endpoint.socket is None:
+        listen = ["--bind_ip", "127.0.0.1", "--port", str(endpoint.port), "--nounixsocket"]
+    else:
+        # It makes a socket for its port as well, here beside the other.
+        listen = ["--bind_ip", endpoint.socket, "--unixSocketPrefix", str(Path(endpoint.socket).parent)]
     return [
         str(binary),
         "--dbpath",
@@ -30,11 +38,7 @@ def command(binary: Path, *, data: Path, log: Path, port: int, password: str, ca
         "--logappend",
         "--logRotate",
         "reopen",
-        "--bind_ip",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--nounixsocket",
+        *listen,
         "--auth",
         "--noscripting",
         # The bundled 6.0.5 predates the fix of CVE-2025-14847 in zlib message compression.
@@ -51,36 +55,57 @@ def command(binary: Path, *, data: Path, log: Path, port: int, password: str, ca
     ]
 
 
-def answers(port: int, password: str) -> bool:
+def answers(endpoint: Endpoint, password: str) -> bool:
     """True once the server listens, which it does when its recovery has finished."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
+    endpoint.connect().close()
+    return True
 
 
-def protect(port: int, password: str, data: Path, record: Path) -> None:
+def protect(endpoint: Endpoint, password: str, data: Path, record: Path) -> None:
     """Creates the one user through the localhost exception, or proves that the user of an earlier start still works."""
-    from pymongo import MongoClient
-    from pymongo.errors import OperationFailure
+    from pymongo.errors import OperationFailure, PyMongoError
 
-    roles = ["root"]
-    with MongoClient[dict[str, object]](
-        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=10_000, connect=False
-    ) as client:
-        try:
-            client.admin.command("createUser", USER, pwd=password, roles=roles, mechanisms=["SCRAM-SHA-256"])
-            return
-        except OperationFailure as error:
-            if error.code not in (13, 51003):  # Unauthorized, or the user exists from an earlier start
-                raise
     try:
-        with MongoClient[dict[str, object]](url(port, password), serverSelectionTimeoutMS=10_000) as client:
-            client.admin.command("ping")
+        if not _make_user(endpoint, password):
+            _command(url(endpoint, password), "ping")
     except OperationFailure as error:
         raise ServiceError(
             f"The embedded MongoDB in {data} refuses the password in {record}: {error.details or error}. "
             "Put back the record that belongs to this data, or move the data folder away to begin with an empty one."
         ) from None
+    except PyMongoError as error:
+        raise ServiceError(f"MongoDB went away again while it started: {type(error).__name__}: {error}.") from None
 
 
-def url(port: int, password: str) -> str:
-    return f"mongodb://{USER}:{password}@127.0.0.1:{port}/?authSource=admin&directConnection=true"
+def _make_user(endpoint: Endpoint, password: str) -> bool:
+    """Makes the user of an empty database; False if it has one."""
+    from pymongo.errors import OperationFailure
+
+    user = {"pwd": password, "roles": ["root"], "mechanisms": ["SCRAM-SHA-256"]}
+    try:
+        _command(f"mongodb://{_host(endpoint)}/?directConnection=true", "createUser", USER, **user)
+    except OperationFailure as error:
+        if error.code in (13, 51003):  # Unauthorized, or the user exists from an earlier start
+            return False
+        raise
+    return True
+
+
+def _command(where: str, *words: str, **options: object) -> None:
+    from pymongo import MongoClient
+
+    with MongoClient[dict[str, object]](where, serverSelectionTimeoutMS=10_000, connect=False) as client:
+        client.admin.command(*words, **options)
+
+
+def put_aside(data: Path, lines: list[str]) -> Path | None:
+    """Nothing: these data are the truth."""
+    return None
+
+
+def url(endpoint: Endpoint, password: str) -> str:
+    return f"mongodb://{USER}:{password}@{_host(endpoint)}/?authSource=admin&directConnection=true"
+
+
+def _host(endpoint: Endpoint) -> str:
+    return quote(str(endpoint), safe=":")

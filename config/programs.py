@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
+from nightjar.config.endpoint import Endpoint
 from nightjar.config.errors import ServiceError
 
 _LIBRARIES = {
@@ -33,16 +34,24 @@ class Kind(Protocol):
     first_bytes: int
     """Bytes that an empty server takes on disk."""
 
-    def command(self, binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
+    def command(
+        self, binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
+    ) -> list[str]:
         """The command line that runs the server in the foreground; it never contains the password."""
 
-    def answers(self, port: int, password: str) -> bool:
+    def answers(self, endpoint: Endpoint, password: str) -> bool:
         """Whether the server is ready. Raises OSError while nobody listens."""
 
-    def protect(self, port: int, password: str, data: Path, record: Path) -> None:
-        """Makes sure that the server just started requires the password."""
+    def protect(self, endpoint: Endpoint, password: str, data: Path, record: Path) -> None:
+        """Makes sure that the server just started requires the password. Raises ServiceError."""
 
-    def url(self, port: int, password: str) -> str: ...
+    def put_aside(self, data: Path, lines: list[str]) -> Path | None:
+        """After an end at its start with these last lines: moves data that it cannot read and can do without.
+
+        Returns the folder where they are now; None if there are none, or if the end had another reason.
+        """
+
+    def url(self, endpoint: Endpoint, password: str) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import shutil
 from pathlib import Path
+from urllib.parse import quote
 
-from nightjar.config.files import write_private
+from nightjar.config.endpoint import Endpoint
+from nightjar.config.files import private_folder, write_private
 
 name = "redis"
 title = "Redis"
@@ -17,13 +19,27 @@ remedy = (
 )
 
 first_bytes = 2**20
+_STORED = ("appendonly.aof", "appendonlydir", "dump.rdb")
+_UNREADABLE = (
+    "reading the append only file",
+    "of the aof file failed",
+    "aof manifest",
+    "can't handle rdb format",
+    "fatal error loading the db",
+    "internal error in rdb",
+    "short read",
+    "wrong signature",
+)
+_OTHER_REASONS = ("no space left", "permission denied", "cannot allocate")
 
 
-def command(binary: Path, *, data: Path, log: Path, port: int, password: str, cache_gb: float) -> list[str]:
+def command(
+    binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
+) -> list[str]:
     """The command line. Settings and password are in a file that only this user can read, hidden from `ps`."""
-    lines = {
-        "bind": "127.0.0.1",
-        "port": str(port),
+    port = {"bind": "127.0.0.1", "port": str(endpoint.port)}
+    unix = {"port": "0", "unixsocket": _quoted(endpoint.socket or ""), "unixsocketperm": "700"}
+    lines = (port if endpoint.socket is None else unix) | {
         "requirepass": _quoted(password),
         "dir": _quoted(str(data)),
         "logfile": _quoted(str(log)),
@@ -39,9 +55,9 @@ def command(binary: Path, *, data: Path, log: Path, port: int, password: str, ca
     return [str(binary), str(conf)]
 
 
-def answers(port: int, password: str) -> bool:
+def answers(endpoint: Endpoint, password: str) -> bool:
     """True once the server has read its data and accepts our password."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+    with endpoint.connect() as connection:
         connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
         reply = b""
         while reply.count(b"\r\n") < 2:
@@ -52,12 +68,28 @@ def answers(port: int, password: str) -> bool:
         return reply.endswith(b"+PONG\r\n")
 
 
-def protect(port: int, password: str, data: Path, record: Path) -> None:
+def protect(endpoint: Endpoint, password: str, data: Path, record: Path) -> None:
     """Nothing to do: the password is in the configuration."""
 
 
-def url(port: int, password: str) -> str:
-    return f"redis://:{password}@127.0.0.1:{port}/0"
+def put_aside(data: Path, lines: list[str]) -> Path | None:
+    """Stored entries that it cannot read: they only say which jobs are due, and the dispatcher rings again."""
+    stored = [data / name for name in _STORED if (data / name).exists()]
+    said = " ".join(lines).lower()
+    if not stored or not any(sign in said for sign in _UNREADABLE) or any(sign in said for sign in _OTHER_REASONS):
+        return None
+    folder = data / "put-aside"
+    shutil.rmtree(folder, ignore_errors=True)
+    private_folder(folder)
+    for path in stored:
+        path.replace(folder / path.name)
+    return folder
+
+
+def url(endpoint: Endpoint, password: str) -> str:
+    if endpoint.socket is None:
+        return f"redis://:{password}@{endpoint}/0"
+    return f"unix://:{password}@{quote(endpoint.socket)}?db=0"
 
 
 def _quoted(text: str) -> str:

@@ -13,13 +13,26 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.config.errors import OutputError, ServiceError
+import structlog
+
+from nightjar.config.endpoint import Endpoint, socket_endpoints
+from nightjar.config.errors import NightjarError, OutputError, ServiceError
 from nightjar.config.files import private_folder
 from nightjar.config.programs import Kind, Program, find_program
 from nightjar.config.server_log import explain_end, keep_small, said_since
-from nightjar.config.server_record import Place, ServerRecord, process_of, read_record, write_record
+from nightjar.config.server_record import (
+    Place,
+    ServerRecord,
+    listens,
+    process_of,
+    read_record,
+    stayed_up,
+    works_in,
+    write_record,
+)
 from nightjar.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +45,7 @@ SPARE_BYTES = 32 * 2**20
 """Disk space that must be free for a server to start."""
 _children: list[subprocess.Popen[bytes]] = []
 """Servers that this process started. They outlive it, so nobody waits for them."""
+_log = structlog.get_logger()
 
 
 class _PortTakenError(Exception):
@@ -46,19 +60,47 @@ class _EndedError(Exception):
 
 
 def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
-    """Starts the server and waits until it is ready. Call it under the lock. Raises ServiceError or OutputError."""
+    """Starts the server and waits until it is ready. Call it under the lock. Raises ServiceError or OutputError.
+
+    From now on it should be up, whether this start succeeds or not.
+    """
     program = find_program(kind)
     for folder in (place.data, place.log.parent, place.record.parent):
         private_folder(folder)
     check_room(kind, place)
     last = read_record(place)
     stop_leftovers(kind, place, last)
-    password = last.password if last else secrets.token_urlsafe(32)
-    for port in _ports(last.port if last else None, settings):
-        record = ServerRecord(port=port, password=password, version=last.version if last else program.version)
-        write_record(place, record)
+    record = _begun(last, program)
+    write_record(place, record)
+    try:
+        return _start_somewhere(kind, place, record, program, settings)
+    except (NightjarError, OSError) as error:
+        with contextlib.suppress(OutputError):
+            write_record(place, replace(read_record(place) or record, pid=None, error=str(error)))
+        if isinstance(error, OSError):
+            raise ServiceError(f"{kind.title} cannot start: {error}. {kind.remedy}") from error
+        raise
+
+
+def _begun(last: ServerRecord | None, program: Program) -> ServerRecord:
+    """The record of a start that begins now."""
+    now = time.time()
+    if last is None:
+        return ServerRecord(
+            password=secrets.token_urlsafe(32), version=program.version, wanted=True, tried_at=now, tries=1
+        )
+    tries = last.tries + 1 if last.wanted and not stayed_up(last, now) else 1
+    return replace(last, pid=None, since=None, wanted=True, tried_at=now, tries=tries, error=None)
+
+
+def _start_somewhere(
+    kind: Kind, place: Place, record: ServerRecord, program: Program, settings: Settings
+) -> ServerRecord:
+    for endpoint in _endpoints(kind, place, record, settings):
+        there = replace(record, socket=endpoint.socket, port=endpoint.port)
+        write_record(place, there)
         try:
-            return _launch(kind, place, record, program, settings)
+            return _launch(kind, place, there, program, settings)
         except _PortTakenError:
             continue
     where = f"in {settings.embedded_ports} (NIGHTJAR_EMBEDDED_PORTS)" if settings.embedded_ports else "on 127.0.0.1"
@@ -71,27 +113,43 @@ def stop_server(kind: Kind, place: Place) -> bool:
     process = process_of(record, place)
     with contextlib.suppress(OutputError):  # on a full disk, ending the server matters more than noting it
         if record is not None:
-            write_record(place, replace(record, since=None))
+            write_record(place, replace(record, wanted=False, since=None, error=None))
     if process is not None:
         _end(kind, process)
     with contextlib.suppress(OutputError):
         if record is not None:
-            write_record(place, replace(record, pid=None, created=None, since=None))
+            write_record(place, replace(record, pid=None, wanted=False, since=None, error=None))
+    if record is not None and record.socket is not None:
+        with contextlib.suppress(OSError):  # the other server's socket lies there, or others of a killed one
+            Path(record.socket).parent.rmdir()
     return process is not None
 
 
 def stop_leftovers(kind: Kind, place: Place, record: ServerRecord | None) -> None:
     """Ends our servers that no command can find any more: half started, record lost, or folder removed."""
+    known = process_of(record, place)
+    processes = _servers_in(kind, place) | ({} if known is None else {known.pid: known})
+    for process in processes.values():
+        _end(kind, process)
+
+
+def stop_orphans(kind: Kind, place: Place) -> None:
+    """Tells our servers whose data folder was removed to end; those of a folder that has its path by now go on."""
+    import psutil
+
+    for process in _servers_in(kind, place).values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not works_in(process, place.data):
+                process.terminate()
+
+
+def _servers_in(kind: Kind, place: Place) -> dict[int, psutil.Process]:
+    """Servers by pid that were started in a folder with this path, also if it is gone."""
     import psutil
 
     folders = {str(place.data), f"{place.data} (deleted)"}
-    known = process_of(record, place)
-    processes = {} if known is None else {known.pid: known}
-    for process in psutil.process_iter(["name", "cwd"]):
-        if process.info["name"] == kind.program and process.info["cwd"] in folders:
-            processes[process.pid] = process
-    for process in processes.values():
-        _end(kind, process)
+    processes = psutil.process_iter(["name", "cwd"])
+    return {p.pid: p for p in processes if p.info["name"] == kind.program and p.info["cwd"] in folders}
 
 
 def check_room(kind: Kind, place: Place) -> None:
@@ -123,8 +181,17 @@ def _end(kind: Kind, process: psutil.Process) -> None:
         child.poll()
 
 
+def _endpoints(kind: Kind, place: Place, last: ServerRecord, settings: Settings) -> Iterator[Endpoint]:
+    """Endpoints worth trying: a socket where one can lie, unless ports were asked for. The last one goes first, so that
+    clients with the old address find the server again."""
+    if not settings.embedded_ports:
+        home = place.record.parent.parent
+        yield from sorted(socket_endpoints(home, kind.name), key=lambda endpoint: endpoint != last.endpoint)
+    for port in _ports(last.port, settings):
+        yield Endpoint(port=port)
+
+
 def _ports(last: int | None, settings: Settings) -> Iterator[int]:
-    """Ports worth trying: the last one first, so that clients with the old address find the server again."""
     if settings.embedded_ports:
         first, _, end = settings.embedded_ports.partition("-")
         candidates = list(range(int(first), int(end) + 1))
@@ -144,16 +211,43 @@ def _ports(last: int | None, settings: Settings) -> Iterator[int]:
 
 
 def _launch(kind: Kind, place: Place, record: ServerRecord, program: Program, settings: Settings) -> ServerRecord:
+    keep_small(place.log)
+    log_start = place.log.stat().st_size if place.log.exists() else 0
+    child = _spawn(kind, place, record, program, settings)
+    try:
+        record = replace(record, pid=child.pid)
+        write_record(place, record)
+        _wait_until_ready(kind, record, child)
+        kind.protect(record.endpoint, record.password, place.data, place.record)
+    except _EndedError as ended:
+        lines = said_since(place.log, log_start)
+        if any("already in use" in line for line in lines):
+            raise _PortTakenError from None
+        aside = kind.put_aside(place.data, lines) if ended.code > 0 else None
+        if aside is None:
+            raise explain_end(kind, place.log, lines, ended.code, (record.version, program.version)) from None
+        _log.warning("server_data_put_aside", server=kind.name, unreadable=str(aside), log=str(place.log))
+        return _launch(kind, place, replace(record, put_aside=str(aside)), program, settings)
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    record = replace(record, version=program.version, since=datetime.now(UTC).isoformat(timespec="seconds"))
+    write_record(place, record)
+    return record
+
+
+def _spawn(
+    kind: Kind, place: Place, record: ServerRecord, program: Program, settings: Settings
+) -> subprocess.Popen[bytes]:
     command = kind.command(
         program.path,
         data=place.data,
         log=place.log,
-        port=record.port,
+        endpoint=record.endpoint,
         password=record.password,
         cache_gb=settings.mongo_cache_gb,
     )
-    keep_small(place.log)
-    log_start = place.log.stat().st_size if place.log.exists() else 0
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         child = subprocess.Popen(
             command,
@@ -166,43 +260,7 @@ def _launch(kind: Kind, place: Place, record: ServerRecord, program: Program, se
             env={"PATH": os.defpath, "LC_ALL": "C"},
         )
     _children.append(child)
-    try:
-        record = replace(record, pid=child.pid, created=_created(child.pid))
-        write_record(place, record)
-        _wait_until_ready(kind, record, child)
-        kind.protect(record.port, record.password, place.data, place.record)
-    except _EndedError as ended:
-        lines = said_since(place.log, log_start)
-        if any("already in use" in line for line in lines):
-            raise _PortTakenError from None
-        raise explain_end(kind, place.log, lines, ended.code, (record.version, program.version)) from None
-    except BaseException:
-        child.terminate()
-        child.wait()
-        raise
-    record = replace(record, version=program.version, since=datetime.now(UTC).isoformat(timespec="seconds"))
-    write_record(place, record)
-    return record
-
-
-def _created(pid: int) -> float | None:
-    import psutil
-
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Whether this process is the one that listens there: a password must not go to whoever was faster."""
-    import psutil
-
-    try:
-        sockets = psutil.Process(pid).net_connections("tcp4")
-    except psutil.Error:
-        return False
-    return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
+    return child
 
 
 def _wait_until_ready(kind: Kind, record: ServerRecord, child: subprocess.Popen[bytes]) -> None:
@@ -212,11 +270,11 @@ def _wait_until_ready(kind: Kind, record: ServerRecord, child: subprocess.Popen[
         if code is not None:
             raise _EndedError(code)
         with contextlib.suppress(OSError):
-            if _listens(child.pid, record.port) and kind.answers(record.port, record.password):
+            if listens(child.pid, record.endpoint) and kind.answers(record.endpoint, record.password):
                 return
         time.sleep(0.02)
     raise ServiceError(
-        f"{kind.title} did not answer on 127.0.0.1:{record.port} within {START_S:.0f} s of its start. "
+        f"{kind.title} did not answer at {record.endpoint} within {START_S:.0f} s of its start. "
         f"Its log may say why: NIGHTJAR_HOME/logs/{kind.program}.log"
     )
 

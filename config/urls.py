@@ -10,6 +10,7 @@ _HOST = r"(?:[\w.%-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?"
 _REST = r"://(?:[^@/?#\s]*@)?{hosts}(?P<path>/[^?#\s]*)?(?:\?[^#\s]*)?"
 _MONGO = re.compile(r"mongodb(?:\+srv)?" + _REST.format(hosts=rf"{_HOST}(?:,{_HOST})*"))
 _REDIS = re.compile(r"rediss?" + _REST.format(hosts=_HOST))
+_REDIS_SOCKET = re.compile(r"unix://(?:[^@/?#\s]*@)?/[^?#\s]+(?:\?[^#\s]*)?")
 _HINT = (
     "; in user and password the characters @ : / ? # % are written as %40 %3A %2F %3F %23 %25 "
     "(unset it altogether to use the embedded server)"
@@ -28,12 +29,14 @@ def check_mongo(url: SecretStr) -> SecretStr:
 
 def check_redis(url: SecretStr) -> SecretStr:
     """The URL unchanged. Raises ValueError, which does not quote it, if it is not a Redis address."""
+    if _REDIS_SOCKET.fullmatch(url.get_secret_value()):
+        return url
     match = _REDIS.fullmatch(url.get_secret_value())
     # redis-py takes a path that is not a number for database 0.
     if match is None or not _ports_exist(match) or not re.fullmatch(r"/?|/\d{1,4}", match["path"] or ""):
         raise ValueError(
             "a URL such as redis://:password@host:6379/0 or, for TLS, rediss://:password@host:6379/0, with the "
-            "number of a database as its path" + _HINT
+            "number of a database as its path, or unix://:password@/path/of/its.sock?db=0" + _HINT
         )
     return url
 

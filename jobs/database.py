@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from urllib.parse import unquote
 
 import pymongo
 from pydantic import SecretStr
@@ -26,6 +28,7 @@ __all__ = [
     "address",
     "connect",
     "insert_absent",
+    "move",
 ]
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer; this is also how long a server that went away is waited for."""
@@ -71,6 +74,31 @@ async def connect(
     return database
 
 
+async def move(database: Database, url: SecretStr, *, timeout_s: float = 5) -> None:
+    """Points a connected database at the address where its server is by now. Raises ServiceError if nobody answers.
+
+    What is under way through the old client fails as if the server were away, and is tried again through the new one.
+    """
+    from beanie.exceptions import CollectionWasNotInitialized
+
+    from nightjar.jobs.documents import ALL
+
+    client = _client(url, timeout_s)
+    try:
+        with pymongo.timeout(timeout_s * 0.8):
+            await client.admin.command("ping")
+    except PyMongoError as error:
+        await client.close()
+        raise ServiceError(f"MongoDB at {address(url)} cannot be used: {_short(error)}.") from None
+    raw, former = client[database.raw.name], database.raw
+    for document in ALL:
+        with contextlib.suppress(CollectionWasNotInitialized):
+            if document.get_pymongo_collection().database is former:
+                document.set_database(raw)
+                document.set_collection(raw[document.get_collection_name()])
+    database.use(client)
+
+
 def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
     """An unconnected client. An option that the driver only warns about, such as tsl=true, is an error."""
     try:
@@ -99,9 +127,10 @@ async def _init_documents(raw: AsyncDatabase[Row]) -> None:
 
 
 def address(url: SecretStr) -> str:
-    """Host and port of a server's URL, without the user, the password and the options."""
-    rest = url.get_secret_value().partition("://")[2] or url.get_secret_value()
-    return rest.rpartition("@")[2].partition("/")[0].partition("?")[0] or "(no host)"
+    """Host and port, or the socket, of a server's URL, without the user, the password and the options."""
+    scheme, _, rest = url.get_secret_value().rpartition("://")
+    where = rest.rpartition("@")[2].partition("?")[0]
+    return unquote(where if scheme == "unix" else where.partition("/")[0]) or "(no host)"
 
 
 def _short(error: Exception) -> str:

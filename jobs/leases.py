@@ -68,16 +68,24 @@ async def hold(name: str, owner: str, duration_s: float, database: Database) -> 
             await give_back(name, owner, database)
 
 
-async def mark_dispatcher(name: str, database: Database) -> None:
-    """One dispatcher's sign of life."""
+async def mark_dispatcher(name: str, database: Database, *, silent_s: float = 0.0) -> None:
+    """One dispatcher's sign of life. `silent_s`: how long ago it last reached Redis and rang for what is due."""
     until = {"$add": ["$$NOW", round(DISPATCHER_LIVE_S * 1000)]}
-    mark = {"owner": {"$literal": name}, "until": until}
+    rang_at = {"$max": ["$rang_at", {"$subtract": ["$$NOW", round(silent_s * 1000)]}]}
+    mark = {"owner": {"$literal": name}, "until": until, "rang_at": rang_at}
     await database.leases.update_one({"_id": f"{DISPATCHER_MARK}@{SCHEMA_VERSION}"}, [{"$set": mark}], upsert=True)
 
 
 async def dispatcher_is_live(database: Database) -> bool:
     """Whether any dispatcher has left its mark within the last seconds."""
     return await database.leases.find_one(_LIVE_MARK, {"_id": 1}) is not None
+
+
+async def since_ringing_s(database: Database) -> float | None:
+    """Seconds since any live dispatcher last rang; None where that is not known."""
+    silent_ms = {"$subtract": ["$$NOW", "$rang_at"]}
+    ages = [row["ms"] async for row in database.leases.find(_LIVE_MARK, {"ms": silent_ms}) if row.get("ms") is not None]
+    return min(ages) / 1000 if ages else None
 
 
 async def live_dispatchers(database: Database) -> dict[int, str]:

@@ -7,7 +7,7 @@ pymongo, so that an in-memory database can stand in for it some day.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -36,12 +36,21 @@ DatabaseError = PyMongoError
 DUPLICATE_KEY = 11000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Database:
-    """A connected database. Reads go through beanie's documents, hot writes through the raw collections."""
+    """A connected database. Reads go through beanie's documents, hot writes through the raw collections.
+
+    Not frozen: `jobs.database.move` gives it another client when the server comes back at another address.
+    """
 
     client: AsyncMongoClient[Row]
     raw: AsyncDatabase[Row]
+    _former: list[AsyncMongoClient[Row]] = field(default_factory=list)
+
+    def use(self, client: AsyncMongoClient[Row]) -> None:
+        """Works through this client from now on. What goes through the former one ends in its own time."""
+        self._former.append(self.client)
+        self.client, self.raw = client, client[self.raw.name]
 
     @property
     def jobs(self) -> AsyncCollection[Row]:
@@ -76,7 +85,13 @@ class Database:
         version: str | None = (await self.raw.command("buildInfo")).get("version")
         return version
 
+    async def close_former(self) -> None:
+        """Closes clients that are used no more."""
+        while self._former:
+            await self._former.pop().close()
+
     async def close(self) -> None:
+        await self.close_former()
         await self.client.close()
 
     async def __aenter__(self) -> Self:

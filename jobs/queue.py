@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from time import time
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from arq.worker import Worker, func
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -55,17 +56,25 @@ LONGEST_PAUSE_S = 5.0
 _log = structlog.get_logger()
 
 
+Latest = Callable[[SecretStr], SecretStr]
+"""Where Redis is by now, from where it was known to be: an embedded server may come back at another address.
+
+Raises ServiceError while it is not up; it is asked before a password is sent.
+"""
+
+
 class Doorbell:
     """A connection to Redis. Every call raises ServiceError, within seconds, when Redis does not answer."""
 
-    def __init__(self, redis: ArqRedis, url: SecretStr) -> None:
+    def __init__(self, redis: ArqRedis, url: SecretStr, latest: Latest | None = None) -> None:
         self.redis = redis
         self._url = url
+        self._latest = latest
 
     @classmethod
-    async def connect(cls, url: SecretStr) -> Self:
+    async def connect(cls, url: SecretStr, latest: Latest | None = None) -> Self:
         """Connects and pings."""
-        doorbell = cls(open_redis(url), url)
+        doorbell = cls(open_redis(url, latest), url, latest)
         try:
             await doorbell.ping()
         except ServiceError:
@@ -75,10 +84,8 @@ class Doorbell:
 
     async def ping(self) -> None:
         """Returns when Redis has answered."""
-        try:
-            await self.redis.ping()
-        except (RedisError, OSError) as error:
-            raise self._failure(error) from None
+        async with self._reached() as redis:
+            await redis.ping()
 
     async def ring(self, model: str, run: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
         """Puts jobs (id, fence) of a run into a model's queue, in order; those already there stay where they are."""
@@ -87,32 +94,42 @@ class Doorbell:
             return
         now_ms = int(time() * 1000)
         first = now_ms - max(-1000, min(1000, priority)) * PRIORITY_STEP_MS - PRIORITY_STEP_MS * 1001
-        try:
-            async with self.redis.pipeline(transaction=False) as pipe:
-                for position, (job_id, fence) in enumerate(entries):
-                    arq_id = arq_id_of(DueJob(run, job_id, fence))
-                    payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
-                    pipe.set(job_key_prefix + arq_id, payload, px=ENTRY_LIFE_MS, nx=True)
-                    pipe.zadd(queue_name(model), {arq_id: first + position}, nx=True)
-                await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise self._failure(error) from None
+        async with self._reached() as redis, redis.pipeline(transaction=False) as pipe:
+            for position, (job_id, fence) in enumerate(entries):
+                arq_id = arq_id_of(DueJob(run, job_id, fence))
+                payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
+                pipe.set(job_key_prefix + arq_id, payload, px=ENTRY_LIFE_MS, nx=True)
+                pipe.zadd(queue_name(model), {arq_id: first + position}, nx=True)
+            await pipe.execute()
 
     async def depth(self, model: str) -> int:
         """Entries waiting in a model's queue."""
-        try:
-            return int(await self.redis.zcard(queue_name(model)))
-        except (RedisError, OSError) as error:
-            raise self._failure(error) from None
+        async with self._reached() as redis:
+            return int(await redis.zcard(queue_name(model)))
 
     async def close(self) -> None:
         await self.redis.aclose(close_connection_pool=True)
 
-    def _failure(self, error: Exception) -> ServiceError:
-        return ServiceError(
-            f"Redis at {address(self._url)} cannot be used: {type(error).__name__}: {error}. Check NIGHTJAR_REDIS_URL "
-            "and that the server runs; without that setting Nightjar starts a server of its own."
-        )
+    @contextlib.asynccontextmanager
+    async def _reached(self) -> AsyncIterator[ArqRedis]:
+        """Redis, for one call. After one that failed, the next goes to where the server is by then."""
+        try:
+            yield self.redis
+        except (RedisError, OSError) as error:
+            failure = ServiceError(
+                f"Redis at {address(self._url)} cannot be used: {type(error).__name__}: {error}. Check "
+                "NIGHTJAR_REDIS_URL and that the server runs; without that setting Nightjar starts a server of its own."
+            )
+            await self._follow()
+            raise failure from None
+
+    async def _follow(self) -> None:
+        with contextlib.suppress(ServiceError):
+            url = await whereabouts(self._url, self._latest)
+            if url != self._url:
+                former, self.redis, self._url = self.redis, open_redis(url, self._latest), url
+                with contextlib.suppress(RedisError, OSError):
+                    await former.aclose(close_connection_pool=True)
 
 
 class DueJob(NamedTuple):
@@ -126,15 +143,19 @@ class DueJob(NamedTuple):
 Start = Callable[[list[DueJob]], Awaitable[object]]
 
 
-async def listen(url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int) -> None:
+async def listen(
+    url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int, latest: Latest | None = None
+) -> None:
     """Hands the entries of a model's queue to `start` until cancelled, never more than `free()` at once.
 
-    When Redis goes away this comes back to it with backoff; what was started runs on.
+    When Redis goes away this comes back to it with backoff, wherever it is by then; what was started runs on.
     """
     pause_s = 0.0
     while True:
         began = time()
-        redis = open_redis(url)
+        with contextlib.suppress(ServiceError):
+            url = await whereabouts(url, latest)
+        redis = open_redis(url, latest)
         worker = _PacedWorker(redis, model, start=start, free=free, most=most)
         try:
             await worker.main()
@@ -252,17 +273,34 @@ return taken
 """KEYS: queue. ARGV: places free, entries to look at, milliseconds that a lock lasts, ids that were answered."""
 
 
-def open_redis(url: SecretStr) -> ArqRedis:
+async def whereabouts(url: SecretStr, latest: Latest | None) -> SecretStr:
+    """Where Redis is by now. Raises ServiceError while it is not up."""
+    return url if latest is None else await asyncio.to_thread(latest, url)
+
+
+def open_redis(url: SecretStr, latest: Latest | None = None) -> ArqRedis:
     """An unconnected client with time limits on every call and JSON in place of pickle.
 
-    No health checks: redis-py 5.3 makes one while it connects, and recurses without end where that one fails.
+    With `latest`, every new connection first makes sure who answers. No health checks: redis-py 5.3 makes one while it
+    connects, and recurses without end where that one fails.
     """
+
+    async def greet(connection: AbstractConnection) -> None:
+        try:
+            moved = await whereabouts(url, latest) != url
+        except ServiceError as error:
+            raise RedisConnectionError(str(error)) from None
+        if moved:
+            raise RedisConnectionError("the server is at another address by now")
+        await connection.on_connect()
+
     try:
         pool = ConnectionPool.from_url(
             url.get_secret_value(),
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            **({} if latest is None else {"redis_connect_func": greet}),
         )
         pool.make_connection()  # type: ignore[no-untyped-call]  # does no I/O, but looks at the options
     except (ValueError, TypeError, RedisError) as error:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from nightjar.jobs.queue import Doorbell
 
 T = TypeVar("T")
-REVIVE_S = 2.0
-"""How often a command checks that the embedded servers are still up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +40,45 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Starts the embedded servers where no URL is set, connects, and closes again.
 
-    Raises ServiceError, also when MongoDB goes away in between. Raises SchemaError for a database of another schema
-    version, where this command may not or cannot migrate it: one that is only `reading` never does.
+    Raises ServiceError, also when MongoDB goes away in between, or the home is deleted. Raises SchemaError for a
+    database of another schema version, where this command may not or cannot migrate it. A command that is only
+    `reading` never does, nor does it make a home.
 
     A `service` (worker, dispatcher) logs what it does; a command that a person waits for logs only warnings. With
     `log_file` the log goes to that file under NIGHTJAR_HOME/logs, so that it does not disturb the terminal.
     """
-    from nightjar.config.embedded import service_urls
+    from nightjar.config.embedded import latest_redis_url, service_urls
     from nightjar.config.errors import ServiceError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
     from nightjar.jobs.database import Access, DatabaseError, address, connect
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
+    from nightjar.scripts.keeper import Keeper
     from nightjar.scripts.migrating import migration_progress
 
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
     stream = await asyncio.to_thread(open_log, settings.home / "logs" / log_file) if log_file else None
     configure(settings.model_copy(update={"log_level": "warning"}) if quiet and not stream else settings, stream=stream)
-    urls = await asyncio.to_thread(service_urls, settings)
+    begin = not reading or settings.mongo_url is not None  # a home without the database holds nothing to read
+    urls = await asyncio.to_thread(partial(service_urls, settings, begin=begin))
     access = Access.READ if reading else Access.WRITE
     with migration_progress(logged=service or stream is not None) as progress:
         opened = await connect(urls.mongo, settings.mongo_database, access=access, progress=progress)
     async with opened as database:
-        doorbell = await Doorbell.connect(urls.redis) if redis else None
-        keeper = asyncio.create_task(_keep_embedded_up(settings))
+        latest = partial(latest_redis_url, settings)
+        doorbell = await Doorbell.connect(urls.redis, latest) if redis else None
+        keeper = Keeper(settings, database, urls.mongo)
+        keeping = asyncio.create_task(keeper.run())
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)
+            keeper.check_home()
+        except asyncio.CancelledError:
+            keeper.check_home()
+            raise
         except DatabaseError as error:
+            keeper.check_home()
             if not is_transient(error):
                 raise
             raise ServiceError(
@@ -77,7 +86,8 @@ async def open_session(
                 "What was written stays written; give the command again."
             ) from error
         finally:
-            keeper.cancel()
+            keeping.cancel()
+            keeper.close()
             if doorbell is not None:
                 await doorbell.close()
 
@@ -93,28 +103,6 @@ def open_log(path: Path) -> TextIO:
         raise OutputError(
             f"The log {path} cannot be written: {error.strerror}. Set NIGHTJAR_HOME to another folder."
         ) from None
-
-
-async def _keep_embedded_up(settings: Settings) -> None:
-    """Restarts an embedded server that was killed, so that a night's run survives it. Servers by URL are left alone."""
-    import structlog
-
-    from nightjar.config.embedded import embedded_kinds, revive
-    from nightjar.config.errors import NightjarError
-
-    log, last_error = structlog.get_logger(), ""
-    while embedded_kinds(settings):
-        await asyncio.sleep(REVIVE_S)
-        try:
-            revived = await asyncio.to_thread(revive, settings)
-        except NightjarError as error:
-            if str(error) != last_error:  # a full disk stays full all night
-                log.warning("embedded_server_away", error=str(error))
-            last_error = str(error)
-        else:
-            last_error = ""
-            if revived:
-                log.warning("embedded_server_revived", servers=revived)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

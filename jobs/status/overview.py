@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
-from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.leases import dispatcher_is_live, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
 from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
@@ -129,6 +129,7 @@ async def _queues(
             free_slots=sum(worker.slots - worker.slots_used for worker in ready),
             redis_reason=redis.reason if not redis.ok else None,
             dispatching=dispatching,
+            silent_s=await since_ringing_s(database),
         )
         reason, stalled = explain(wait)
         views.append(QueueView(model=model, waiting=sum(pending.values()), reason=reason, stalled=stalled))

@@ -9,6 +9,10 @@ from datetime import datetime
 from nightjar.jobs.states import WORKING_RUNS, RunStatus, WorkerStatus
 
 
+SILENT_S = 20.0
+"""A dispatcher rings several times in this time, also on a busy machine."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelWait:
     """What bears on the waiting jobs of one model."""
@@ -25,6 +29,8 @@ class ModelWait:
     redis_reason: str | None
     """None: Redis is well."""
     dispatching: bool
+    silent_s: float | None = None
+    """Since a dispatcher last rang; None: not known."""
 
 
 def explain(wait: ModelWait) -> tuple[str | None, bool]:
@@ -40,6 +46,8 @@ def explain(wait: ModelWait) -> tuple[str | None, bool]:
         return _no_worker(wait)
     if not wait.dispatching:
         return "no dispatcher runs", True
+    if wait.silent_s is not None and wait.silent_s > SILENT_S:
+        return f"nobody rings: no dispatcher has reached Redis for {wait.silent_s:.0f} s", True
     if wait.earliest_due is not None and wait.earliest_due > wait.now:
         return f"backoff until {wait.earliest_due:%H:%M:%S} UTC", False
     if wait.only_suspects:

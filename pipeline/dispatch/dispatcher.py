@@ -72,7 +72,7 @@ class Dispatcher:
 
     async def mark(self) -> None:
         """Leaves a sign of life for `nightjar status`."""
-        await leases.mark_dispatcher(self._name, self._database)
+        await leases.mark_dispatcher(self._name, self._database, silent_s=self._ringer.silent_s)
 
     async def take_back(self) -> None:
         """Makes PENDING again what vanished workers held."""

@@ -30,6 +30,12 @@ class Ringer:
         self._repeated: dict[str, float] = {}
         self._pause_s = RING_EVERY_S
         self._due = 0.0
+        self._rang_at = monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago it last rang for everything that was due."""
+        return monotonic() - self._rang_at
 
     async def ring_when_due(self) -> None:
         """Rings, and then waits longer and longer while runs are in work and what is due stays the same."""
@@ -54,6 +60,7 @@ class Ringer:
             del self._rung[gone]
         for model in models:
             await self._ring_model(model, [run for run in runs if model in run.models], slots.get(model, 0))
+        self._rang_at = monotonic()
 
     async def _ring_model(self, model: str, runs: list[RunInWork], slots: int) -> None:
         size = self._sizes.get(model, max(SMALLEST, 2 * slots))

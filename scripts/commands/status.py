@@ -74,7 +74,7 @@ async def _read(name: str | None) -> Overview:
     configure(settings)
     redis = asyncio.create_task(_redis(settings))
     try:
-        url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S))
+        url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S, begin=False))
         documents = name is not None
         async with await connect(url, settings.mongo_database, documents=documents, access=Access.READ) as database:
             return await _overview(name, database, await redis)
@@ -111,7 +111,8 @@ async def _redis(settings: Settings) -> ServiceState:
     from nightjar.jobs.status.views import ServiceState
 
     try:
-        doorbell = await Doorbell.connect(await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S)))
+        url = await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S, begin=False))
+        doorbell = await Doorbell.connect(url)
     except SettingsError:
         raise
     except NightjarError as error:

@@ -62,7 +62,8 @@ async def _servers(settings: Settings) -> list[Check]:
     checks = []
     for view in await server_views(settings):
         description = " ".join(part for part in (view.state, view.kind, view.address, view.version) if part)
-        state = {"up": "fine", "down": "fine"}.get(view.state, "problem")
+        states = {"up": "warning" if view.reason else "fine", "down": "fine", "starting": "warning"}
+        state = states.get(view.state, "problem")
         checks.append(Check(name=view.name, state=state, found=description, remedy=view.reason))
     return checks
 
@@ -77,9 +78,9 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     from nightjar.jobs.workers import recent_crashes
 
     by_name = {check.name: check for check in checks}
-    if by_name["mongo"].state != "fine" or not by_name["mongo"].found.startswith("up"):
+    if not by_name["mongo"].found.startswith("up"):
         return []
-    redis = ServiceState(ok=by_name["redis"].state == "fine", reason=by_name["redis"].found)
+    redis = ServiceState(ok=by_name["redis"].state != "problem", reason=by_name["redis"].found)
     try:
         async with await connect(mongo_url(settings), settings.mongo_database, access=Access.READ) as database:
             now, theirs = datetime.now(UTC), await database.now()

@@ -94,6 +94,8 @@ def _queue(queue: QueueView) -> Check:
             remedy = "Mend Redis (above): waiting jobs then start by themselves."
         elif queue.reason == "no dispatcher runs":
             remedy = "Start one: nightjar dispatcher"
+        elif queue.reason and queue.reason.startswith("nobody rings"):
+            remedy = "Look into the dispatcher's log: it reaches MongoDB and not Redis. Start another where both are."
     return Check(
         name=f"queue {queue.model}", state="problem" if queue.stalled else "fine", found=waiting, remedy=remedy
     )

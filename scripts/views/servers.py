@@ -20,7 +20,7 @@ class ServerView:
     kind: str
     """embedded, or configured (by NIGHTJAR_MONGO_URL, NIGHTJAR_REDIS_URL)."""
     state: str
-    """up, down (not started), dead (it should be up), unreachable."""
+    """up, down (not started), starting, dead (it should be up), unreachable."""
     address: str | None = None
     pid: int | None = None
     version: str | None = None
@@ -28,7 +28,7 @@ class ServerView:
     size_bytes: int | None = None
     since: str | None = None
     reason: str | None = None
-    """Why it is not up."""
+    """Why it is not up, or what else there is to know."""
 
 
 async def server_views(settings: Settings) -> list[ServerView]:
@@ -48,10 +48,19 @@ def as_rows(views: list[ServerView]) -> list[dict[str, Any]]:
 
 
 def _embedded(found: ServerStatus) -> ServerView:
+    again = "Any worker or dispatcher that runs tries it again; to start it now: nightjar services up"
+    ended = found.error or f"It ended by itself: look into {found.log}."
     reasons = {
         "down": "Not started; a command that needs it starts it, and so does: nightjar services up",
-        "dead": f"It ended by itself: look into {found.log}. To start it again: nightjar services up",
+        "starting": "It has been started and is not ready yet",
+        "dead": f"It should be up. {ended} {again}",
     }
+    aside = (
+        f"Data that it could not read are in {found.put_aside}: they only said which jobs were due, and the dispatcher "
+        "has rung again. Delete the folder when you have no use for it"
+        if found.put_aside
+        else None
+    )
     return ServerView(
         name=found.name,
         kind="embedded",
@@ -62,7 +71,7 @@ def _embedded(found: ServerStatus) -> ServerView:
         data=str(found.data),
         size_bytes=found.size_bytes,
         since=found.since,
-        reason=reasons.get(found.state),
+        reason=". ".join(filter(None, (reasons.get(found.state), aside))) or None,
     )
 
 

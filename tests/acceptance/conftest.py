@@ -17,6 +17,7 @@ from tests.shell import Shell
 def acceptance_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose embedded servers live as long as the test session."""
     home = tmp_path_factory.mktemp("acceptance") / "home"
+    home.mkdir()
     try:
         yield home
     finally:

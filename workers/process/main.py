@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from nightjar.config.embedded import latest_redis_url
 from nightjar.config.errors import ModelFitError, NightjarError
 from nightjar.config.logging import bind_process
 from nightjar.config.settings import Settings
@@ -239,7 +240,14 @@ class WorkerProcess:
         _log.info("worker_ready", slots=self._model.load.slots, device=self._model.load.device)
 
     async def _listen(self, held: HeldJobs) -> None:
-        await listen(self._redis, self._model.facts.name, start=held.offer, free=lambda: held.free, most=held.most)
+        await listen(
+            self._redis,
+            self._model.facts.name,
+            start=held.offer,
+            free=lambda: held.free,
+            most=held.most,
+            latest=partial(latest_redis_url, self._settings),
+        )
 
     def _chores(self, held: HeldJobs, worker: str, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         model = self._model.facts.name

@@ -26,9 +26,10 @@ from pydantic import SecretStr
 
 from nightjar.config import embedded, mongod, programs, server_log, servers
 from nightjar.config.embedded import ServiceUrls, mongo_url, service_urls, status
-from nightjar.config.errors import OutputError, ServiceError
+from nightjar.config.errors import NightjarError, OutputError, ServiceError
 from nightjar.config.settings import Settings
-from nightjar.scripts import session
+from nightjar.scripts import keeper, session
+from tests.home import port_range
 
 
 @pytest.fixture
@@ -86,7 +87,14 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
-def test_both_serve_protected_and_on_loopback_only(home: Settings) -> None:
+def with_ports(home: Settings) -> Settings:
+    """The same home, its servers at ports of 127.0.0.1."""
+    return home.model_copy(update={"embedded_ports": port_range()})
+
+
+@pytest.mark.parametrize("ports", [False, True])
+def test_both_serve_protected_and_on_this_machine_only(home: Settings, ports: bool) -> None:
+    home = with_ports(home) if ports else home
     urls = service_urls(home)
     secrets = {json.loads(record_of(home, name).read_text())["password"] for name in ("mongo", "redis")}
     assert len(secrets) == 2, "each has credentials of its own"
@@ -94,7 +102,7 @@ def test_both_serve_protected_and_on_loopback_only(home: Settings) -> None:
     with mongo(urls) as client, cache(urls) as kept:
         options = client.admin.command("getCmdLineOpts")["parsed"]
         assert options["net"]["compression"] == {"compressors": "disabled"}  # CVE-2025-14847
-        assert options["net"]["bindIp"] == "127.0.0.1"
+        assert options["net"]["bindIp"] == ("127.0.0.1" if ports else status(home)[0].address)
         assert options["security"]["authorization"] == "enabled"
         assert client.admin.command("serverStatus")["storageEngine"]["persistent"]
         assert kept.config_get("append*") | {"appendonly": "yes", "appendfsync": "everysec"} == kept.config_get(
@@ -105,8 +113,15 @@ def test_both_serve_protected_and_on_loopback_only(home: Settings) -> None:
         assert found.state == "up"
         process = psutil.Process(found.pid)
         listening = [s.laddr.ip for s in process.net_connections("inet") if s.status == psutil.CONN_LISTEN]
-        assert listening == ["127.0.0.1"]
-        assert not [s for s in process.net_connections("unix") if s.laddr], "no socket file beside the port"
+        assert listening == (["127.0.0.1"] if ports else [])
+        sockets = {Path(s.laddr) for s in process.net_connections("unix") if s.laddr}
+        if ports:
+            assert not sockets, "no socket file beside the port"
+        else:
+            assert Path(found.address or "") in sockets
+            folder = Path(found.address or "").parent
+            assert {path.parent for path in sockets} == {folder}
+            assert (stat.S_IMODE(folder.stat().st_mode), folder.stat().st_uid) == (0o700, os.getuid())
         shown = " ".join(process.cmdline()) + str(process.environ())
         assert not [secret for secret in secrets if secret in shown]
     for path in home.home.rglob("*"):
@@ -116,6 +131,7 @@ def test_both_serve_protected_and_on_loopback_only(home: Settings) -> None:
 
 
 def test_nobody_comes_in_without_the_password(home: Settings) -> None:
+    home = with_ports(home)
     urls = service_urls(home)
     mongo_port, redis_port = (int((found.address or "").split(":")[1]) for found in status(home))
     for wrong in (
@@ -182,22 +198,33 @@ def test_killed_servers_come_back_with_address_and_data(home: Settings) -> None:
 
 
 def test_only_what_died_is_revived(home: Settings) -> None:
-    assert embedded.revive(home) == [], "never started"
+    assert embedded.revive(home) == {}, "never started"
     urls = service_urls(home)
-    assert embedded.revive(home) == []
+    assert embedded.revive(home) == {}
     killed = pids(home)[1]
     os.kill(killed, signal.SIGKILL)
     psutil.Process(killed).wait(10)
-    assert embedded.revive(home) == ["redis"]
+    assert until_revived(home) == {"redis": None}
     with cache(urls) as kept:
         assert kept.ping()
     embedded.down(home)
-    assert embedded.revive(home) == [], "stopped on purpose"
+    time.sleep(1.1)  # a first backoff
+    assert embedded.revive(home) == {}, "stopped on purpose"
+
+
+def until_revived(home: Settings) -> dict[str, NightjarError | None]:
+    """The first result of `revive` after its backoff."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if revived := embedded.revive(home):
+            return revived
+        time.sleep(0.05)
+    raise AssertionError("nothing was tried again")
 
 
 async def test_a_long_command_revives_what_it_needs(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """mongod is killed in the middle of the night; the same connection goes on."""
-    monkeypatch.setattr(session, "REVIVE_S", 0.1)
+    monkeypatch.setattr(keeper, "LOOK_S", 0.1)
     async with session.open_session() as opened:
         await opened.database.jobs.insert_one({"_id": "kept"})
         os.kill(pids(home)[0], signal.SIGKILL)
@@ -231,13 +258,13 @@ def test_a_record_of_before_the_reboot_is_recognised(home: Settings) -> None:
     embedded.down(home)
     with taken_port() as elsewhere:  # and its port as well
         for name in ("mongo", "redis"):
-            now = {"pid": os.getpid(), "created": 1.0, "since": "2020-01-01T00:00:00+00:00"}
-            change_record(home, name, port=elsewhere.getsockname()[1], **now)
+            now = {"pid": os.getpid(), "wanted": True, "since": "2020-01-01T00:00:00+00:00"}
+            change_record(home, name, port=elsewhere.getsockname()[1], socket=None, **now)
         assert [found.state for found in status(home)] == ["dead", "dead"]
         with mongo(service_urls(home)) as client:
             assert client.admin.command("ping")["ok"] == 1
         assert os.getpid() not in pids(home)
-    assert service_urls(home).mongo != urls.mongo
+    assert service_urls(home) == urls
 
 
 def test_a_slow_server_is_not_killed(home: Settings) -> None:
@@ -257,7 +284,7 @@ def test_a_server_whose_starter_died_is_replaced(home: Settings) -> None:
     urls = service_urls(home)
     before = pids(home)
     for name in ("mongo", "redis"):
-        change_record(home, name, pid=None, created=None, since=None)
+        change_record(home, name, pid=None, since=None)
     assert service_urls(home) == urls
     assert not set(before) & set(pids(home))
     assert len(processes_in(home.home)) == 2
@@ -313,6 +340,7 @@ def test_a_port_taken_in_between_is_tried_anew(home: Settings, monkeypatch: pyte
             yield from original(last, settings)
 
         monkeypatch.setattr(servers, "_ports", unlucky)
+        monkeypatch.setattr(servers, "socket_endpoints", lambda home, name: ())
         urls = service_urls(home)
         taken.settimeout(0)
         with pytest.raises(BlockingIOError):
@@ -404,7 +432,7 @@ def test_a_server_that_never_answers_is_ended(
 ) -> None:
     program(bin_folder, "mongod", "exec sleep 60")
     monkeypatch.setattr(servers, "START_S", 0.3)
-    with pytest.raises(ServiceError, match=r"did not answer on 127\.0\.0\.1:\d+ within"):
+    with pytest.raises(ServiceError, match=r"did not answer at \S+/mongo\.sock within"):
         service_urls(home)
     assert processes_in(home.home) == []
 

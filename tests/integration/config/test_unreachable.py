@@ -17,18 +17,32 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from nightjar.config import mongod, redis_server
+from nightjar.config import embedded, mongod, redis_server
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import NightjarError, ServiceError, SettingsError
 from nightjar.config.programs import find_program
+from nightjar.config.settings import Settings
 from nightjar.jobs.database import address as host_and_port
 from nightjar.jobs.database import connect
 from nightjar.jobs.queue import Doorbell
+from tests.home import port_range
 
 PASSWORD = "hunter2-4f9a"
 LIMIT_S = 5.0
 BUSY_S = 4.0
 """What a busy machine may add to it."""
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUrls]:
+    """A pair of servers at ports, where others could reach them as well."""
+    settings = Settings(
+        home=tmp_path_factory.mktemp("ports") / "home", mongo_cache_gb=0.25, embedded_ports=port_range()
+    )
+    try:
+        yield embedded.service_urls(settings)
+    finally:
+        embedded.down(settings)
 
 
 async def reach_mongo(url: str) -> None:

@@ -121,6 +121,7 @@ ADDRESSES = [
     ("mongodb://u:p!$&'()*+,;=-._~@one:27017,two:27018/admin?replicaSet=rs0&tls=true", "redis://default:p@host:6379"),
     ("mongodb://[::1]:27017,[fe80::1]/?tls=true", "redis://[::1]:6379/0"),
     ("mongodb://%2Ftmp%2Fmongodb.sock/db", "rediss://host?ssl_ca_certs=/etc/ca.pem"),
+    ("mongodb://u:p@%2Frun%2Fmongo.sock/", "unix://:p@/run/redis/redis.sock?db=0"),
     ("mongodb://user_1@my_host", "redis://host/"),
 ]
 

@@ -52,6 +52,9 @@ WELL = ModelWait(
         # one ready worker is enough, whatever the others do
         ({"worker_states": {"a": (Status.DEAD, None), "b": (Status.READY, None)}}, None, False),
         ({"dispatching": False}, "no dispatcher runs", True),
+        ({"silent_s": 2.0}, None, False),
+        # a dispatcher that reaches MongoDB and not Redis
+        ({"silent_s": 31.2}, "nobody rings: no dispatcher has reached Redis for 31 s", True),
         ({"earliest_due": NOW + timedelta(minutes=1)}, "backoff until 03:01:00 UTC", False),
         ({"only_suspects": True}, "suspect: they run one at a time", False),
     ],

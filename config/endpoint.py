@@ -1,0 +1,93 @@
+"""Where an embedded server listens: at a Unix socket in a folder that only this user can enter, or at a port."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LONGEST_PATH = 107 if sys.platform == "linux" else 103
+"""Bytes of a socket's path: what the kernel's address holds, without the zero at its end."""
+
+LONGEST_NAME = "mongodb-27017.sock"
+"""mongod makes this one beside the one that it is told of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A Unix socket, or a port of 127.0.0.1: one of the two."""
+
+    socket: str | None = None
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return self.socket or f"127.0.0.1:{self.port}"
+
+    def connect(self, timeout_s: float = 1) -> socket.socket:
+        """A connected socket. Raises OSError."""
+        if self.socket is None:
+            return socket.create_connection(("127.0.0.1", self.port or 0), timeout=timeout_s)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(self.socket)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def socket_endpoints(home: Path, name: str) -> Iterator[Endpoint]:
+    """Sockets for the server `name` of this home, the best first: only where a socket can lie and its path is short.
+
+    The folder's name holds what tells this home from every copy of it, so that two homes never share a socket.
+    """
+    there = home.stat()
+    identity = f"{home}\n{there.st_dev}:{there.st_ino}"
+    folder = f"nightjar-{os.getuid()}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    for base in (Path(f"/run/user/{os.getuid()}"), Path(tempfile.gettempdir())):
+        path = base / folder / f"{name}.sock"
+        if len(os.fsencode(path.with_name(LONGEST_NAME))) <= LONGEST_PATH and _usable(path):
+            yield Endpoint(socket=str(path))
+
+
+def is_private(folder: Path) -> bool:
+    """Whether this is a folder, and no link, of this user's that nobody else can enter: what is bound there is ours."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
+
+
+def _usable(path: Path) -> bool:
+    """Makes the folder if need be, and tries whether a socket can lie there. False if somebody listens at the path."""
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not is_private(path.parent) or is_taken(path):
+            return False
+        trial = path.with_suffix(".try")
+        trial.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(trial))
+        trial.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def is_taken(path: Path) -> bool:
+    """Whether a living process listens at this socket."""
+    try:
+        Endpoint(socket=str(path)).connect().close()
+    except (BlockingIOError, TimeoutError):
+        return True
+    except OSError:
+        return False
+    return True

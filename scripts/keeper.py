@@ -1,0 +1,129 @@
+"""Looks after the embedded servers and the home while a command runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from pydantic import SecretStr
+
+from nightjar.config import embedded
+from nightjar.config.errors import NightjarError, ServiceError
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, move
+
+T = TypeVar("T")
+LOOK_S = 2.0
+"""How often a command checks that the embedded servers are still up."""
+END_S = 10.0
+"""How long a process whose home is gone may take to end by itself."""
+_log = structlog.get_logger()
+
+
+class Keeper:
+    """Restarts embedded servers that were killed, so that a night's run survives it, follows MongoDB to another address,
+    and ends the process when its home was deleted. Does nothing where both servers have a URL."""
+
+    def __init__(self, settings: Settings, database: Database, mongo: SecretStr) -> None:
+        self._settings = settings
+        self._database = database
+        self._mongo = mongo
+        self._errors: dict[str, NightjarError | None] = {}
+        # While it is open no other folder can get the same number.
+        self._home = os.open(settings.home, os.O_RDONLY) if embedded.embedded_kinds(settings) else None
+
+    async def run(self) -> None:
+        """Until it is cancelled. What goes wrong is logged, and tried again."""
+        while self._home is not None:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._revive()
+                await self._follow()
+            except Exception:
+                if not self._home_is_gone():
+                    _log.exception("keeper_failed")
+            if self._home_is_gone():
+                await self._end()
+
+    def check_home(self) -> None:
+        """Raises ServiceError if the home that this process works in is not there any more."""
+        if self._home_is_gone():
+            raise ServiceError(
+                f"The home {self._settings.home} was deleted or moved while this process worked in it, so it ends. If "
+                "it was moved, give the command again there; else a command that writes begins a new one."
+            )
+
+    def close(self) -> None:
+        if self._home is not None:
+            os.close(self._home)
+        self._home = None
+
+    async def _revive(self) -> None:
+        if self._home_is_gone():
+            return
+        for name, error in (await _in_daemon_thread(partial(embedded.revive, self._settings))).items():
+            if error is None:
+                _log.warning("embedded_server_revived", server=name)
+            elif str(self._errors.get(name)) != str(error):  # a full disk stays full all night
+                _log.warning("embedded_server_away", server=name, error=str(error))
+            self._errors[name] = error
+
+    async def _follow(self) -> None:
+        with contextlib.suppress(NightjarError):
+            url = await asyncio.to_thread(embedded.latest_mongo_url, self._settings, self._mongo)
+            if url != self._mongo:
+                await move(self._database, url)
+                self._mongo = url
+                _log.warning("mongo_moved")
+                await asyncio.sleep(OPERATION_TIMEOUT_S + LOOK_S)  # what is under way through the old client ends
+                await self._database.close_former()
+
+    def _home_is_gone(self) -> bool:
+        if self._home is None:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._home), self._settings.home.stat())
+        except OSError:
+            return True
+
+    async def _end(self) -> None:
+        """Ends the process as SIGTERM does; what does not obey within END_S has nothing left to save."""
+        _log.error("home_gone", home=str(self._settings.home))
+        await asyncio.to_thread(embedded.stop_without_home, self._settings)
+        for _ in range(2):  # a worker drains at the first, and ends at the second
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(END_S / 2)
+        os._exit(1)
+
+
+async def _in_daemon_thread(work: Callable[[], T]) -> T:
+    """`asyncio.to_thread` for what may take a minute: the process can end without waiting for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
