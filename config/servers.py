@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from nightjar.config.endpoint import Endpoint, socket_endpoints
 from nightjar.config.errors import NightjarError, OutputError, ServiceError
 from nightjar.config.files import private_folder
@@ -34,6 +32,7 @@ from nightjar.config.server_record import (
     write_record,
 )
 from nightjar.config.settings import Settings
+from nightjar.config.take_over import put_aside, take_over
 
 if TYPE_CHECKING:
     import psutil
@@ -45,7 +44,6 @@ SPARE_BYTES = 32 * 2**20
 """Disk space that must be free for a server to start."""
 _children: list[subprocess.Popen[bytes]] = []
 """Servers that this process started. They outlive it, so nobody waits for them."""
-_log = structlog.get_logger()
 
 
 class _PortTakenError(Exception):
@@ -73,6 +71,8 @@ def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
     record = _begun(last, program)
     write_record(place, record)
     try:
+        if last is not None:
+            record = take_over(kind, place, record, program, lambda trial: _try(kind, trial, record, program, settings))
         return _start_somewhere(kind, place, record, program, settings)
     except (NightjarError, OSError) as error:
         with contextlib.suppress(OutputError):
@@ -80,6 +80,14 @@ def start(kind: Kind, place: Place, settings: Settings) -> ServerRecord:
         if isinstance(error, OSError):
             raise ServiceError(f"{kind.title} cannot start: {error}. {kind.remedy}") from error
         raise
+
+
+def _try(kind: Kind, trial: Place, record: ServerRecord, program: Program, settings: Settings) -> None:
+    """Starts the server on a copy of its data, and stops it."""
+    started = _start_somewhere(kind, trial, record, program, settings)
+    process = process_of(started, trial)
+    if process is not None:
+        _end(kind, process)
 
 
 def _begun(last: ServerRecord | None, program: Program) -> ServerRecord:
@@ -219,15 +227,15 @@ def _launch(kind: Kind, place: Place, record: ServerRecord, program: Program, se
         write_record(place, record)
         _wait_until_ready(kind, record, child)
         kind.protect(record.endpoint, record.password, place.data, place.record)
+        kind.adopt(record.endpoint, record.password, program.version)
     except _EndedError as ended:
         lines = said_since(place.log, log_start)
         if any("already in use" in line for line in lines):
             raise _PortTakenError from None
-        aside = kind.put_aside(place.data, lines) if ended.code > 0 else None
-        if aside is None:
+        without = put_aside(kind, place, record) if ended.code > 0 and kind.unreadable(lines) else None
+        if without is None:
             raise explain_end(kind, place.log, lines, ended.code, (record.version, program.version)) from None
-        _log.warning("server_data_put_aside", server=kind.name, unreadable=str(aside), log=str(place.log))
-        return _launch(kind, place, replace(record, put_aside=str(aside)), program, settings)
+        return _launch(kind, place, without, program, settings)
     except BaseException:
         child.terminate()
         child.wait()

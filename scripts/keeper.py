@@ -28,8 +28,8 @@ _log = structlog.get_logger()
 
 
 class Keeper:
-    """Restarts embedded servers that were killed, so that a night's run survives it, follows MongoDB to another address,
-    and ends the process when its home was deleted. Does nothing where both servers have a URL."""
+    """Restarts embedded servers that were killed, so that a night's run survives it; follows MongoDB to another
+    address; ends the process when its home was deleted. Does nothing where both servers have a URL."""
 
     def __init__(self, settings: Settings, database: Database, mongo: SecretStr) -> None:
         self._settings = settings

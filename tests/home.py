@@ -163,7 +163,7 @@ class PortThief:
 
 
 def port_range(count: int = 12) -> str:
-    """Ports below the range of outgoing connections of which the first are free, as NIGHTJAR_EMBEDDED_PORTS wants it."""
+    """Free ports below the range of outgoing connections, as NIGHTJAR_EMBEDDED_PORTS wants them."""
     for first in range(15_000 + os.getpid() % 8_000, 32_000, count):
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             for port in range(first, first + count):

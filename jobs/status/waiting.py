@@ -8,7 +8,6 @@ from datetime import datetime
 
 from nightjar.jobs.states import WORKING_RUNS, RunStatus, WorkerStatus
 
-
 SILENT_S = 20.0
 """A dispatcher rings several times in this time, also on a busy machine."""
 

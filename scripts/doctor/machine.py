@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.errors import NightjarError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.scripts.doctor.check import GIB, Check, gib
+from nightjar.scripts.doctor.programs import program_checks
 from nightjar.scripts.doctor.work import CRASHES_OF_S, model_checks, work_checks
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MAX_SKEW_S = 2.0
 
 async def all_checks(settings: Settings) -> list[Check]:
     """Every check, in the order shown. Starts no server and loads no model."""
-    checks = [_settings(), _python(), *_programs(settings), *await _servers(settings)]
+    checks = [_settings(), _python(), *program_checks(settings), *await _servers(settings)]
     checks += [*_disks(settings), _memory(), _cores(settings), *_devices()]
     return [*checks, *model_checks(settings), *await _work(settings, checks)]
 
@@ -40,20 +41,6 @@ def _settings() -> Check:
 
 def _python() -> Check:
     return Check(name="python", state="fine", found=f"{sys.version.split()[0]}, nightjar {NIGHTJAR_VERSION}")
-
-
-def _programs(settings: Settings) -> Iterator[Check]:
-    """The programs of the embedded servers, for services without a URL."""
-    from nightjar.config.embedded import embedded_kinds
-    from nightjar.config.programs import find_program
-
-    for kind in embedded_kinds(settings):
-        try:
-            program = find_program(kind)
-        except NightjarError as error:
-            yield Check(name=kind.program, state="problem", found="cannot be used", remedy=str(error))
-        else:
-            yield Check(name=kind.program, state="fine", found=f"{program.version}, {program.path}")
 
 
 async def _servers(settings: Settings) -> list[Check]:

@@ -387,7 +387,7 @@ def test_a_program_without_its_mode_is_made_to_run(tmp_path: Path, monkeypatch: 
     """Some installers drop the mode of files in wheels."""
     program(tmp_path / "bin", "mongod", "exit 1")
     (tmp_path / "bin" / "mongod").chmod(0o644)
-    monkeypatch.setattr(programs, "_locate", lambda kind: tmp_path / "bin" / "mongod")
+    monkeypatch.setattr(programs, "_locate", lambda kind: (tmp_path / "bin" / "mongod", False))
     assert programs.find_program(mongod).version == "6.0.5"
 
 
@@ -437,18 +437,6 @@ def test_a_server_that_never_answers_is_ended(
     assert processes_in(home.home) == []
 
 
-def test_data_of_another_version_are_named(home: Settings) -> None:
-    """mongod refuses files that a much newer or older one left; the error names both versions."""
-    service_urls(home)
-    embedded.down(home)
-    change_record(home, "mongo", version="9.1.0")
-    for _ in range(2):  # the second failure says the same: the record is not touched by the first
-        (home.home / "mongo" / "WiredTiger").write_text("WiredTiger\nWiredTiger 99.0.0: (June 1, 2035)\n")
-        (home.home / "mongo" / "WiredTiger.turtle").write_text("WiredTiger version string\nWiredTiger 99.0.0\n")
-        with pytest.raises(ServiceError, match=r"last used by mongod 9\.1\.0; this is 6\.0\.5.*mongod\.log"):
-            service_urls(home)
-
-
 def test_waiting_for_another_command_has_an_end(home: Settings) -> None:
     (home.home / "services").mkdir(parents=True)
     with FileLock(home.home / "services" / "lock"), pytest.raises(ServiceError, match="Another command"):
@@ -478,3 +466,79 @@ def test_the_command(tmp_path: Path) -> None:
             assert password not in table + json.dumps(state)
     finally:
         assert "Stopped mongo and redis" in nightjar("services", "down", code=0)
+
+
+def compatibility(urls: ServiceUrls) -> str:
+    with mongo(urls) as client:
+        answer = client.admin.command("getParameter", featureCompatibilityVersion=1)
+    return str(answer["featureCompatibilityVersion"]["version"])
+
+
+def test_data_of_the_major_version_before_are_taken_over_on_a_copy(home: Settings) -> None:
+    """As 5.0 leaves them: the copy's compatibility version is stepped, the original stays as it was."""
+    with mongo(service_urls(home)) as client:
+        client["nightjar"]["jobs"].insert_one({"_id": "kept"})
+        client.admin.command("setFeatureCompatibilityVersion", "5.0")
+    embedded.down(home)
+    change_record(home, "mongo", version="5.0.14")
+    before = (home.home / "mongo" / "WiredTiger.turtle").read_bytes()
+    urls = service_urls(home)
+    assert compatibility(urls) == "6.0"
+    with mongo(urls) as client:
+        assert client["nightjar"]["jobs"].find_one() == {"_id": "kept"}
+    original = home.home / "mongo-of-5.0.14"
+    assert (original / "WiredTiger.turtle").read_bytes() == before
+    assert not (home.home / "mongo-trial").exists()
+    embedded.down(home)
+    assert service_urls(home) == urls
+    assert len(list(home.home.glob("mongo*"))) == 2, "it is taken over once"
+
+
+# The version that used the data last, and what is said besides its number.
+REFUSED = [
+    ("7.0.2", r"mongod 6\.0\.5 is not known to open .*untouched\. Put mongod 7\.0 first on PATH"),
+    (
+        "4.4.29",
+        r"have to go through 5\.0 first, one major version at a time.*Put mongod 4\.4, or 5\.0 to take that step",
+    ),
+]
+
+
+@pytest.mark.parametrize(("version", "said"), REFUSED)
+def test_data_that_this_version_cannot_take_over_are_refused(home: Settings, version: str, said: str) -> None:
+    service_urls(home)
+    embedded.down(home)
+    change_record(home, "mongo", version=version)
+    before = {path: path.stat().st_mtime_ns for path in (home.home / "mongo").rglob("*")}
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=said):
+            service_urls(home)
+    assert {path: path.stat().st_mtime_ns for path in (home.home / "mongo").rglob("*")} == before
+    assert json.loads(record_of(home, "mongo").read_text())["version"] == version
+
+
+def test_a_copy_that_cannot_be_taken_over_leaves_the_data_untouched(home: Settings, bin_folder: Path) -> None:
+    """A mongod that calls itself 7.0 and cannot step the data to that."""
+    with mongo(service_urls(home)) as client:
+        client["nightjar"]["jobs"].insert_one({"_id": "kept"})
+    embedded.down(home)
+    real = programs.find_program(mongod).path
+    program(bin_folder, "mongod", f'exec {real} "$@"', version="echo db version v7.0.2")
+    with pytest.raises(ServiceError, match=r"cannot take over a copy of them: .*compatibility version 7\.0.*untouched"):
+        service_urls(home)
+    assert processes_in(home.home) == []
+    (bin_folder / "mongod").unlink()
+    with mongo(service_urls(home)) as client:
+        assert client["nightjar"]["jobs"].find_one() == {"_id": "kept"}
+    assert [path.name for path in home.home.glob("mongo*")] == ["mongo"]
+
+
+def test_entries_of_another_redis_are_put_aside(home: Settings) -> None:
+    """They only say what is due; the next dispatcher rings again."""
+    with cache(service_urls(home)) as kept:
+        kept.set("bell", "rung")
+    embedded.down(home)
+    change_record(home, "redis", version="7.2.4")
+    with cache(service_urls(home)) as kept:
+        assert kept.get("bell") is None
+    assert status(home)[1].put_aside == (home.home / "redis" / "put-aside").resolve()
