@@ -52,10 +52,14 @@ def socket_endpoints(home: Path, name: str) -> Iterator[Endpoint]:
     there = home.stat()
     identity = f"{home}\n{there.st_dev}:{there.st_ino}"
     folder = f"nightjar-{os.getuid()}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    for base in (Path(f"/run/user/{os.getuid()}"), Path(tempfile.gettempdir())):
+    for base in (_runtime_folder(), Path(tempfile.gettempdir())):
         path = base / folder / f"{name}.sock"
         if len(os.fsencode(path.with_name(LONGEST_NAME))) <= LONGEST_PATH and _usable(path):
             yield Endpoint(socket=str(path))
+
+
+def _runtime_folder() -> Path:
+    return Path(f"/run/user/{os.getuid()}")
 
 
 def is_private(folder: Path) -> bool:

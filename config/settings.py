@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     mongo_cache_gb: float = Field(0.5, ge=0.25, le=1024)
     """WiredTiger cache of the embedded mongod."""
     embedded_ports: Annotated[str, AfterValidator(check_ports)] | None = None
-    """`first-last`: ports that the embedded servers may use; None: any free one."""
+    """`first-last`: ports of 127.0.0.1 for the embedded servers; None: Unix sockets, else any free ones."""
 
     model: LoadSettings = LoadSettings()
     night: NightSettings = NightSettings()

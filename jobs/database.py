@@ -28,7 +28,7 @@ __all__ = [
     "address",
     "connect",
     "insert_absent",
-    "move",
+    "reconnect",
 ]
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer; this is also how long a server that went away is waited for."""
@@ -74,7 +74,7 @@ async def connect(
     return database
 
 
-async def move(database: Database, url: SecretStr, *, timeout_s: float = 5) -> None:
+async def reconnect(database: Database, url: SecretStr, *, timeout_s: float = 5) -> None:
     """Points a connected database at the address where its server is by now. Raises ServiceError if nobody answers.
 
     What is under way through the old client fails as if the server were away, and is tried again through the new one.

@@ -40,7 +40,7 @@ DUPLICATE_KEY = 11000
 class Database:
     """A connected database. Reads go through beanie's documents, hot writes through the raw collections.
 
-    Not frozen: `jobs.database.move` gives it another client when the server comes back at another address.
+    Not frozen: `jobs.database.reconnect` gives it another client when the server comes back at another address.
     """
 
     client: AsyncMongoClient[Row]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from nightjar.config import embedded
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, move
+from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect
 
 T = TypeVar("T")
 LOOK_S = 2.0
@@ -37,7 +37,8 @@ class Keeper:
         self._mongo = mongo
         self._errors: dict[str, NightjarError | None] = {}
         # While it is open no other folder can get the same number.
-        self._home = os.open(settings.home, os.O_RDONLY) if embedded.embedded_kinds(settings) else None
+        begun = bool(embedded.embedded_kinds(settings)) and settings.home.is_dir()
+        self._home = os.open(settings.home, os.O_RDONLY) if begun else None
 
     async def run(self) -> None:
         """Until it is cancelled. What goes wrong is logged, and tried again."""
@@ -79,7 +80,7 @@ class Keeper:
         with contextlib.suppress(NightjarError):
             url = await asyncio.to_thread(embedded.latest_mongo_url, self._settings, self._mongo)
             if url != self._mongo:
-                await move(self._database, url)
+                await reconnect(self._database, url)
                 self._mongo = url
                 _log.warning("mongo_moved")
                 await asyncio.sleep(OPERATION_TIMEOUT_S + LOOK_S)  # what is under way through the old client ends

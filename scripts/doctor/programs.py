@@ -1,4 +1,4 @@
-"""The check of `nightjar doctor` on the programs of the embedded servers: versions, their age, and where to get others."""
+"""The check of `nightjar doctor` on the embedded servers' programs: versions, their age, and where to get others."""
 
 from __future__ import annotations
 

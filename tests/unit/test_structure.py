@@ -40,7 +40,8 @@ RAW_ELSEWHERE = {
 SHARED_NAMES = {
     "main": "the entry of a program",
     **dict.fromkeys(
-        ("answers", "command", "protect", "url"), "config.mongod and config.redis_server are two of a kind"
+        ("adopt", "answers", "command", "protect", "unreadable", "url"),
+        "config.mongod and config.redis_server are two of a kind",
     ),
 }
 
