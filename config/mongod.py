@@ -68,7 +68,7 @@ def protect(endpoint: Endpoint, password: str, data: Path, record: Path) -> None
 
     try:
         if not _make_user(endpoint, password):
-            _command(url(endpoint, password), "ping")
+            _command(url(endpoint, password), {"ping": 1})
     except OperationFailure as error:
         raise ServiceError(
             f"The embedded MongoDB in {data} refuses the password in {record}: {error.details or error}. "
@@ -84,7 +84,7 @@ def _make_user(endpoint: Endpoint, password: str) -> bool:
 
     user = {"pwd": password, "roles": ["root"], "mechanisms": ["SCRAM-SHA-256"]}
     try:
-        _command(f"mongodb://{_host(endpoint)}/?directConnection=true", "createUser", USER, **user)
+        _command(f"mongodb://{_host(endpoint)}/?directConnection=true", {"createUser": USER, **user})
     except OperationFailure as error:
         if error.code in (13, 51003):  # Unauthorized, or the user exists from an earlier start
             return False
@@ -99,21 +99,22 @@ def adopt(endpoint: Endpoint, password: str, version: str) -> None:
     parameter = "featureCompatibilityVersion"
     wanted = series(version)
     try:
-        now = _command(url(endpoint, password), "getParameter", **{parameter: 1})[parameter]
+        now = _command(url(endpoint, password), {"getParameter": 1, parameter: 1})[parameter]
         if now.get("version") != wanted or "targetVersion" in now:
             confirm = {"confirm": True} if int(wanted.partition(".")[0]) >= 7 else {}
-            _command(url(endpoint, password), "setFeatureCompatibilityVersion", wanted, **confirm)
+            _command(url(endpoint, password), {"setFeatureCompatibilityVersion": wanted, **confirm})
     except (PyMongoError, ValueError) as error:
         raise ServiceError(
             f"MongoDB's data cannot be stepped to compatibility version {wanted}: {type(error).__name__}: {error}."
         ) from None
 
 
-def _command(where: str, *words: str, **options: object) -> dict[str, Any]:
+def _command(where: str, command: dict[str, Any]) -> dict[str, Any]:
     from pymongo import MongoClient
 
     with MongoClient[dict[str, Any]](where, serverSelectionTimeoutMS=10_000, connect=False) as client:
-        return client.admin.command(*words, **options)
+        answer: dict[str, Any] = client.admin.command(command)
+        return answer
 
 
 def unreadable(lines: list[str]) -> bool:

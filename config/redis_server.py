@@ -18,7 +18,7 @@ remedy = (
 )
 
 first_bytes = 2**20
-stored = ("appendonly.aof", "appendonlydir", "dump.rdb")
+stored: tuple[str, ...] = ("appendonly.aof", "appendonlydir", "dump.rdb")
 _UNREADABLE = (
     "reading the append only file",
     "of the aof file failed",

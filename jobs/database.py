@@ -94,8 +94,8 @@ async def reconnect(database: Database, url: SecretStr, *, timeout_s: float = 5)
     for document in ALL:
         with contextlib.suppress(CollectionWasNotInitialized):
             if document.get_pymongo_collection().database is former:
-                document.set_database(raw)
-                document.set_collection(raw[document.get_collection_name()])
+                document.set_database(raw)  # type: ignore[no-untyped-call]
+                document.set_collection(raw[document.get_collection_name()])  # type: ignore[no-untyped-call]
     database.use(client)
 
 

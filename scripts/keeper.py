@@ -22,7 +22,7 @@ from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect
 T = TypeVar("T")
 LOOK_S = 2.0
 """How often a command checks that the embedded servers are still up."""
-END_S = 10.0
+END_S = 24.0
 """How long a process whose home is gone may take to end by itself."""
 _log = structlog.get_logger()
 
@@ -56,10 +56,13 @@ class Keeper:
     def check_home(self) -> None:
         """Raises ServiceError if the home that this process works in is not there any more."""
         if self._home_is_gone():
-            raise ServiceError(
-                f"The home {self._settings.home} was deleted or moved while this process worked in it, so it ends. If "
-                "it was moved, give the command again there; else a command that writes begins a new one."
-            )
+            raise ServiceError(self._farewell())
+
+    def _farewell(self) -> str:
+        return (
+            f"The home {self._settings.home} was deleted or moved while this process worked in it, so it ends. If it "
+            "was moved, give the command again there; else a command that writes begins a new one."
+        )
 
     def close(self) -> None:
         if self._home is not None:
@@ -96,7 +99,7 @@ class Keeper:
 
     async def _end(self) -> None:
         """Ends the process as SIGTERM does; what does not obey within END_S has nothing left to save."""
-        _log.error("home_gone", home=str(self._settings.home))
+        _log.error("home_gone", error=self._farewell())
         await asyncio.to_thread(embedded.stop_without_home, self._settings)
         for _ in range(2):  # a worker drains at the first, and ends at the second
             os.kill(os.getpid(), signal.SIGTERM)

@@ -110,10 +110,10 @@ class Home:
         return len(self.find("jobs", status="DONE"))
 
     def close(self) -> None:
-        for process in self.running.values():
+        for command in self.running.values():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(command.pid, signal.SIGKILL)
+            command.wait()
         for folder in {self.path, *(path for path in self.folder.iterdir() if path.is_dir())}:
             for server in ("mongo", "redis"):
                 for process in self.servers(server, of=folder):

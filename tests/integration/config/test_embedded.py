@@ -114,7 +114,7 @@ def test_both_serve_protected_and_on_this_machine_only(home: Settings, ports: bo
         process = psutil.Process(found.pid)
         listening = [s.laddr.ip for s in process.net_connections("inet") if s.status == psutil.CONN_LISTEN]
         assert listening == (["127.0.0.1"] if ports else [])
-        sockets = {Path(s.laddr) for s in process.net_connections("unix") if s.laddr}
+        sockets = {Path(str(s.laddr)) for s in process.net_connections("unix") if s.laddr}
         if ports:
             assert not sockets, "no socket file beside the port"
         else:
