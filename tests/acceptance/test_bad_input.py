@@ -161,7 +161,7 @@ def test_no_free_port_for_an_embedded_server(shell: Shell, tmp_path: Path) -> No
         taken.listen()
         port = taken.getsockname()[1]
         ports = {"NIGHTJAR_EMBEDDED_PORTS": f"{port}-{port}", "NIGHTJAR_HOME": str(tmp_path / "home")}
-        assert "no free port" in shell.refused("run", "list", code=1, env=ports)
+        assert "no free port" in shell.refused("services", "up", code=1, env=ports)
 
 
 @pytest.mark.parametrize(
