@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.parameters import Resolved
     from nightjar.jobs.sequences import Sequence as PromptSequence
     from nightjar.workers.conversation.prompts import Conversation
+    from nightjar.workers.conversation.template_render import Renderer
     from nightjar.workers.engine.engine import BatchEngine
     from nightjar.workers.engine.request import Request
     from nightjar.workers.library.find import ModelEntry
@@ -168,13 +169,15 @@ def request(
     from nightjar.jobs.sequences import Mode, TurnSpec
     from nightjar.jobs.sequences import Sequence as PromptSequence
     from nightjar.workers.conversation.plan import ask, draft
+    from nightjar.workers.conversation.template_process import RendererProcess
     from nightjar.workers.conversation.turns import turn_request
 
     mode = Mode.COMPLETION if completion else Mode.CHAT
     sequence = PromptSequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system)
-    conversation = _conversation(engine, subject, sequence)
-    asked = ask(conversation, 0, (), subject.resolved.values)
-    plan = draft(asked)
+    with RendererProcess() as renderer:
+        conversation = _conversation(engine, subject, sequence, renderer)
+        asked = ask(conversation, 0, (), subject.resolved.values)
+        plan = draft(asked)
     if not plan.fits:
         needed = len(plan.ids) + asked.room
         raise ContextError(
@@ -185,7 +188,7 @@ def request(
     return turn_request(conversation, plan, subject.resolved, id="try", seed=seed)
 
 
-def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequence) -> Conversation:
+def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequence, renderer: Renderer) -> Conversation:
     from datetime import UTC, datetime
 
     from nightjar.jobs.sequences import Mode
@@ -193,5 +196,5 @@ def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequenc
 
     template = None
     if sequence.mode is Mode.CHAT:
-        template = chat_template(engine, subject.entry, f"{datetime.now(UTC):%Y-%m-%d}")
+        template = chat_template(engine, subject.entry, f"{datetime.now(UTC):%Y-%m-%d}", renderer)
     return conversation_on(engine, sequence, template)

@@ -63,6 +63,13 @@ ATOMS = (
     "joiner.__init__.__globals__",
     "strftime_now.__globals__",
     "x.__getitem__",
+    "(x,)",
+    "(n.x, n.x)",
+    "{(x,): x}",
+    "strftime_now('%c' * 99999)",
+    "strftime_now('%999999d')",
+    "'a'.join(x | map('string'))",
+    "('ab' * 99999).strip(x)",
 )
 FILTERS = (
     "",
@@ -93,6 +100,12 @@ FILTERS = (
     "|unique|list",
     "|dictsort",
     "|round(99)",
+    "|round(-9999999)",
+    "|round(9999999, 'ceil')",
+    "|replace(new=x, old='')",
+    "|map('string')|join(x)",
+    "|tojson(separators=(x, x))",
+    "|trim(x)",
     "|safe",
 )
 OPERATORS = ("+", "-", "*", "**", "//", "%", "~", "==", "in", "and", "is", "<")

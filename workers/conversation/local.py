@@ -21,6 +21,8 @@ from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.replier import Reply, Watch
 from nightjar.workers.conversation.summaries import plan_turn
+from nightjar.workers.conversation.template_process import RendererProcess
+from nightjar.workers.conversation.template_render import Renderer
 from nightjar.workers.conversation.templates import ChatTemplate
 from nightjar.workers.conversation.turns import turn_draw, turn_parameters, turn_reply, turn_request
 from nightjar.workers.engine.request import Engine, Generation, Request
@@ -39,9 +41,14 @@ class LocalReplier(LocalModel):
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
+        self._renderer = RendererProcess()
 
     async def probe(self) -> None:
         await self.engine.probe()
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.to_thread(self._renderer.close)
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
         """See `Replier.open`."""
@@ -71,12 +78,14 @@ class LocalReplier(LocalModel):
 
     def _template(self, date: str) -> ChatTemplate | None:
         if date not in self._templates:
-            self._templates[date] = chat_template(self.engine, self.entry, date)
+            self._templates[date] = chat_template(self.engine, self.entry, date, self._renderer)
         return self._templates[date]
 
 
-def chat_template(engine: Engine, entry: ModelEntry, date: str) -> ChatTemplate | None:
+def chat_template(engine: Engine, entry: ModelEntry, date: str, renderer: Renderer) -> ChatTemplate | None:
     """The template of the registry, else the file's; None without either. `date`: ISO, what it sees as today.
+
+    It may come from anybody, so the renderer is a process of its own.
 
     Raises TemplateError.
     """
@@ -90,6 +99,7 @@ def chat_template(engine: Engine, entry: ModelEntry, date: str) -> ChatTemplate 
         date=date,
         system=entry.system,
         reasoning=entry.reasoning,
+        renderer=renderer,
     )
 
 

@@ -1,8 +1,9 @@
-"""How large the result of a template's operation can get, computed before the operation runs. Pure."""
+"""How large the result of a template's operation can get, and what it costs, computed before it runs. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 TOO_LARGE = 1 << 62
@@ -10,6 +11,13 @@ MAX_BITS = 65_536
 """The most bits of an integer."""
 PADDED = frozenset("batch center expandtabs indent ljust rjust slice tojson wordwrap zfill".split())
 """Methods and filters whose result grows with a number or a text in their arguments."""
+MAX_PLACES = 400
+"""The most places that `round` rounds to: no float has more."""
+MAX_DATE_FORMAT = 200
+"""Characters of a format of `strftime_now`."""
+_DATE_WIDTH = re.compile(r"%[^a-zA-Z%]*\d{3}")
+_SEARCHED = frozenset("lstrip rfind rindex rpartition rsplit rstrip strip trim".split())
+"""Methods and filters that may compare each character of a text with each of their argument."""
 _WIDE_FIELD = re.compile(r"\d{5,}|%[^a-zA-Z%]*\*|\{[^{}]*[:!][^{}]*\{")
 
 
@@ -26,6 +34,10 @@ def growth(name: str, subject: Any, args: tuple[Any, ...], size: int = 0) -> int
         return _replaced(subject, str(args[0]), str(args[1]))
     if name == "join":
         return _joined(subject, args, size)
+    if name == "round":
+        return TOO_LARGE if any(isinstance(a, int) and abs(a) > MAX_PLACES for a in args) else 0
+    if name == "strftime_now":
+        return _dated(args)
     if name in ("format", "format_map") and isinstance(subject, str):
         return _formatted(subject, size)
     if name in PADDED:
@@ -33,9 +45,29 @@ def growth(name: str, subject: Any, args: tuple[Any, ...], size: int = 0) -> int
     return 0
 
 
-def _widest(args: tuple[Any, ...]) -> int:
-    widths = [abs(a) if isinstance(a, int) else len(a) if isinstance(a, str) else 1 for a in args]
-    return max([1, *widths])
+def effort(name: str, subject: Any, args: tuple[Any, ...], size: int) -> int:
+    """Steps beyond the deep size of the inputs, which is charged anyway."""
+    if name in _SEARCHED and isinstance(subject, str):
+        return len(subject) * max([0, *(len(a) for a in args if isinstance(a, str))]) >> 4
+    if name == "sum" and hasattr(subject, "__len__") and any(hasattr(a, "__len__") for a in args):
+        return len(subject) * size
+    return 0
+
+
+def _widest(args: Iterable[Any]) -> int:
+    widths = [1]
+    for a in args:
+        if isinstance(a, list | tuple):
+            widths.append(_widest(a))
+        elif isinstance(a, int | str):
+            widths.append(abs(a) if isinstance(a, int) else len(a))
+    return max(widths)
+
+
+def _dated(args: tuple[Any, ...]) -> int:
+    forms = [a for a in args if isinstance(a, str)]
+    long = any(len(form) > MAX_DATE_FORMAT or _DATE_WIDTH.search(form) for form in forms)
+    return TOO_LARGE if long else 0
 
 
 def _replaced(subject: str, old: str, new: str) -> int:

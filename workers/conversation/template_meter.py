@@ -10,10 +10,16 @@ from jinja2 import nodes
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
+from nightjar.workers.conversation.template_growth import MAX_BITS
+
 MAX_OBJECT = 8_000_000
 """The most characters of one value, and of a rendering."""
 MAX_MEMBERS = 100_000
 """The most members of one value, those of its members included."""
+MAX_DEPTH = 100
+"""How deep values may lie in one another: hashing a tuple descends on the C stack without looking how deep it is."""
+LONG_BITS = 64
+"""Integers of more bits count as the digits they print."""
 BASE_WORK = 1_000_000
 WORK_PER_CHARACTER = 12
 WORK_PER_MESSAGE = 2_000
@@ -45,29 +51,72 @@ class Meter:
 
         A member costs one unit of work, and so do sixteen characters. Raises LimitError.
         """
-        characters, members, waiting = 0, 0, [value]
-        while waiting:
-            item = waiting.pop()
-            members += 1
-            if isinstance(item, str):
-                characters += len(item)
-            elif isinstance(item, _LISTS):
-                waiting.extend(item)
-            elif isinstance(item, range):
-                members += len(item)
-            elif isinstance(item, Namespace):
-                waiting.append(item._Namespace__attrs)
-            elif isinstance(item, dict):
-                waiting.extend(item.keys())
-                waiting.extend(item.values())
-            if members + len(waiting) > MAX_MEMBERS or characters > MAX_OBJECT:
-                raise LimitError(f"it builds a value of more than {MAX_OBJECT:,} characters or {MAX_MEMBERS:,} members")
+        characters, members, depth, level = 0, 0, 0, [value]
+        while level:
+            depth += 1
+            members += len(level)
+            below: list[Any] = []
+            for item in level:
+                if isinstance(item, str):  # most are
+                    characters += len(item)
+                elif item is not None:
+                    characters += _digits(item)
+                    members += len(item) if isinstance(item, range) else 0
+                    below.extend(_members(item))
+                if members + len(below) > MAX_MEMBERS or characters > MAX_OBJECT:
+                    raise LimitError(
+                        f"it builds a value of more than {MAX_OBJECT:,} characters or {MAX_MEMBERS:,} members"
+                    )
+            if depth > MAX_DEPTH:
+                raise LimitError(f"it puts values into one another more than {MAX_DEPTH} deep")
+            level = below
         self.charge(members + (characters >> 4))
         return characters + members
 
 
+def _digits(item: Any) -> int:
+    """What a long number prints; short ones count as members only."""
+    if not isinstance(item, int) or item.bit_length() <= LONG_BITS:
+        return 0
+    if item.bit_length() > MAX_BITS:
+        raise LimitError(f"it makes a number of more than {MAX_BITS:,} bits")
+    return item.bit_length() >> 1
+
+
+def _members(item: Any) -> Iterable[Any]:
+    if isinstance(item, _LISTS):
+        return item
+    if isinstance(item, Namespace):
+        return (item._Namespace__attrs,)
+    if isinstance(item, dict):
+        return (*item.keys(), *item.values())
+    return ()
+
+
 class Metering(NodeTransformer):
     """Puts the charges into a parsed template."""
+
+    def visit_Template(self, node: nodes.Template) -> nodes.Node:
+        self.generic_visit(node)
+        # A volatile context keeps the compiler from evaluating filters and tests itself, where nothing is counted.
+        volatile = nodes.Keyword("volatile", nodes.Const(True, lineno=1), lineno=1)
+        node.body.insert(0, nodes.EvalContextModifier([volatile], lineno=1))
+        return node
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        return self._built(node) if node.ctx == "load" else self.generic_visit(node)
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:
+        return self._built(node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
+        return self._built(node)
+
+    def _built(self, node: Any) -> nodes.Node:
+        """A literal with anything but constants in it is weighed where it is built."""
+        self.generic_visit(node)
+        constant = all(isinstance(part, nodes.Const | nodes.Pair) for part in node.find_all(nodes.Node))
+        return node if constant else _metered("nightjar_weigh", node, node)  # type: ignore[no-any-return]
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         cost = _cost(node.body)

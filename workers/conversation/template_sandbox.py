@@ -10,17 +10,23 @@ how:
   through a filter that charges its size.
 - `+ - * / // % **` are intercepted: the size of a result is computed before the result is.
 - Filters, tests and calls charge the size of their inputs and of their result; for those that can return much more than
-  they got (`replace`, `join`, `center`, `format`, ...) that size is computed first.
-- Sizes are deep, so that lists nested in one another a thousand times count as what they would print.
+  they got (`replace`, `join`, `center`, `format`, ...) that size is computed first. What a filter hands out one by one
+  (`map`, `select`, ...) is charged one by one, and counted before it is joined.
+- Sizes are deep, so that lists nested in one another a thousand times count as what they would print; literals are
+  weighed where they are built, so that nothing gets deeper than `MAX_DEPTH`.
+- Nothing is evaluated while a template is compiled, where nothing is counted.
 
-Left out on purpose: `random` and `lipsum` (no run could be repeated), `encode`, `to_bytes`, `{% autoescape %}`.
+Filters and the methods of texts are those named here, all of which are metered. Left out on purpose: `random` and
+`lipsum` (no run could be repeated), `encode`, `to_bytes`, `{% autoescape %}`. What gets past all this meets the limits
+of the process that renders (`template_child.py`).
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -30,8 +36,15 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from nightjar.workers.conversation.template_growth import growth
-from nightjar.workers.conversation.template_meter import MAX_OBJECT, WORK_PER_CALL, LimitError, Meter, Metering
+from nightjar.workers.conversation.template_growth import effort, growth
+from nightjar.workers.conversation.template_meter import (
+    MAX_MEMBERS,
+    MAX_OBJECT,
+    WORK_PER_CALL,
+    LimitError,
+    Meter,
+    Metering,
+)
 
 MAX_SOURCE = 100_000
 """Characters of a template."""
@@ -40,7 +53,23 @@ SHALLOW = frozenset(
     "sequence true undefined".split()
 )
 """Filters and tests that do not look at contents."""
-UNSAFE_METHODS = frozenset({"encode", "to_bytes", "from_bytes", "translate", "maketrans"})
+FILTERS = frozenset(
+    "abs attr batch capitalize center count d default dictsort e escape first float format groupby indent int items "
+    "join last length list lower map max min reject rejectattr replace reverse round safe select selectattr slice sort "
+    "string sum title tojson trim unique upper".split()
+)
+"""Of jinja2's own, those that chat templates have a use for."""
+TEXT_METHODS = frozenset(
+    "capitalize casefold center count endswith expandtabs find format format_map index isalnum isalpha isascii "
+    "isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip "
+    "partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines "
+    "startswith strip swapcase title upper zfill".split()
+)
+UNSAFE_METHODS = frozenset({"to_bytes", "from_bytes"})
+_WRITTEN = frozenset({"center", "format", "replace", "trim"})
+"""Filters that take whatever they get as the text that it prints."""
+_GATHERING = frozenset({"join", "sum"})
+"""Filters and methods whose cost is known only when all that they take together is."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -49,11 +78,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
     def __init__(self, now: datetime) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, ext.loopcontrols])
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, ext.loopcontrols], optimized=False
+        )
         self.meter = Meter()
-        self.filters = {name: self._guarded(name, function) for name, function in self.filters.items()}
+        self.filters = {name: self._guarded(name, self.filters[name]) for name in FILTERS}
         self.tests = {name: self._guarded(name, function) for name, function in self.tests.items()}
-        del self.filters["random"]
         del self.globals["lipsum"]
         self.filters["tojson"] = self._guarded("tojson", _tojson)
         self.filters["nightjar_tick"] = jinja2.pass_context(lambda _, cost: self._tick(cost))
@@ -61,7 +91,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters["nightjar_span"] = jinja2.pass_context(lambda _, value: self._spanned(value))
         self.filters["nightjar_concat"] = jinja2.pass_context(lambda _, parts: self._concat(parts))
         self.globals["raise_exception"] = _raise_exception
-        self.globals["strftime_now"] = lambda form: now.strftime(form)
+
+        def strftime_now(form: str) -> str:  # its name is what `growth` knows it by
+            return now.strftime(form)
+
+        self.globals["strftime_now"] = strftime_now
         self.globals["dict"] = _TemplateDict()
         self.globals["namespace"] = _TemplateNamespace
 
@@ -74,7 +108,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return metered.set_environment(self)  # type: ignore[return-value]
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        return attr not in UNSAFE_METHODS and super().is_safe_attribute(obj, attr, value)
+        allowed = attr in TEXT_METHODS if isinstance(obj, str) else attr not in UNSAFE_METHODS
+        return allowed and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         size = self.meter.weigh(right) if operator == "%" else 0
@@ -82,29 +117,51 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._weighed(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        name = getattr(__obj, "__name__", "")
         owner = getattr(__obj, "__self__", None)
+        if name in _GATHERING:
+            args = tuple(__self._gathered(value) for value in args)
         given = (*args, *kwargs.values())
         __self.meter.charge(WORK_PER_CALL)
-        sizes = [__self.meter.weigh(value) for value in (owner, *given)]
+        size = sum([__self.meter.weigh(value) for value in (owner, *given)])
         subject = owner if isinstance(owner, str) else getattr(getattr(__obj, "__wrapped__", None), "__self__", owner)
-        __self._expect(growth(getattr(__obj, "__name__", ""), subject, given, sum(sizes)))
+        __self._foresee(name, subject, given, size)
         return __self._weighed(super().call(__context, __obj, *args, **kwargs))
 
     def _guarded(self, name: str, function: Any) -> Callable[..., Any]:
         """A filter or test that charges for its inputs and its result."""
         if name in SHALLOW:
             return function  # type: ignore[no-any-return]
+        before = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            given = [*args, *kwargs.values()]
-            sizes = [self.meter.weigh(value) for value in given]
-            plain = [v for v in given if not isinstance(v, Context | nodes.EvalContext | jinja2.Environment)]
-            if plain:
-                self._expect(growth(name, plain[0], tuple(plain[1:]), sum(sizes)))
-            return self._weighed(function(*args, **kwargs))
+            passed, given = args[:before], list(args[before:])
+            if given and name in _WRITTEN and not isinstance(given[0], str):
+                self.meter.weigh(given[0])
+                given[0] = str(given[0])
+            if given and name in _GATHERING:
+                given[0] = self._gathered(given[0])
+            size = sum([self.meter.weigh(value) for value in (*given, *kwargs.values())])
+            if given:
+                named = [kwargs[key] for key in sorted(kwargs, key="old".__ne__)]  # as `replace` takes them
+                self._foresee(name, given[0], (*given[1:], *named), size)
+            return self._metered(function(*passed, *given, **kwargs))
 
         return guarded
+
+    def _foresee(self, name: str, subject: Any, given: tuple[Any, ...], size: int) -> None:
+        """Charges for work beyond the inputs' size, and refuses a result that would be too large."""
+        self.meter.charge(effort(name, subject, given, size))
+        self._expect(growth(name, subject, given, size))
+
+    def _gathered(self, value: Any) -> Any:
+        """What comes one by one as a list; it was counted while it came."""
+        return list(itertools.islice(value, MAX_MEMBERS + 1)) if isinstance(value, Iterator) else value
+
+    def _metered(self, value: Any) -> Any:
+        """A result, weighed; one that comes one by one is weighed as it comes."""
+        return map(self._weighed, value) if isinstance(value, Iterator) else self._weighed(value)
 
     def _tick(self, cost: int) -> bool:
         self.meter.charge(cost)

@@ -1,30 +1,25 @@
 """A model's own chat template: rendering a conversation exactly as the model was trained to see it. Pure.
 
 The reference is transformers' `apply_chat_template`; docs/templates.md says how the two were compared. Rendering
-happens in a metered sandbox (`template_sandbox.py`); the date a template sees is the run's, never the clock's.
+happens in a metered sandbox (`template_sandbox.py`), for models in a process of its own (`template_process.py`); the
+date a template sees is the run's, never the clock's.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import jinja2
-
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.identity import digest
-from nightjar.workers.conversation.template_meter import MAX_OBJECT, LimitError, Meter
-from nightjar.workers.conversation.template_sandbox import RefusalError, Sandbox
+from nightjar.workers.conversation.template_render import TEMPLATE_REMEDY, Renderer, SandboxRenderer
 from nightjar.workers.engine.markers import Markers, detect
 
 Message = dict[str, Any]
-REMEDY = "Give the model another template in models.toml (template = FILE), or use `mode: completion` in the suite."
 _PROBE = "nightjar-probe"
 
 
@@ -48,7 +43,8 @@ class _Dialect:
 class ChatTemplate:
     """A compiled chat template. Raises TemplateError, with the template's line, if it does not compile or render.
 
-    `date` is an ISO date. Do not render from two threads at once.
+    `date` is an ISO date. Without a `renderer` it renders in this process, which is for templates of our own: a stranger's
+    belongs in a `RendererProcess`. Do not render from two threads at once.
     """
 
     def __init__(
@@ -60,18 +56,16 @@ class ChatTemplate:
         date: str,
         system: str | None = None,
         reasoning: tuple[str, str] | None = None,
+        renderer: Renderer | None = None,
     ) -> None:
         self.source = default_template(source)
         self.system = system
         """What the model's own settings say to a conversation without a system message."""
         self._tokens = {"bos_token": bos_text, "eos_token": eos_text}
-        self._sandbox = Sandbox(datetime.fromisoformat(date))
+        self._date = date
         self._registered = Markers(open=reasoning[0], close=reasoning[1]) if reasoning else None
-        try:
-            self._template = self._sandbox.from_string(self.source)
-        except (jinja2.TemplateError, LimitError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
-            line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError | SyntaxError) else ""
-            raise TemplateError(f"The chat template does not compile{line}: {_words(error)}. {REMEDY}") from None
+        self._renderer = renderer or SandboxRenderer()
+        self._renderer.compile(self.source, date)
 
     def reads(self, variable: str) -> bool:
         """Whether the variable's name occurs in the template."""
@@ -103,8 +97,6 @@ class ChatTemplate:
         add_generation_prompt: bool = True,
     ) -> str:
         given = [dialect.message(message) for message in messages]
-        size = sum(len(value) for message in messages for value in message.values() if isinstance(value, str))
-        self._sandbox.meter = Meter(len(given), size)
         variables = {
             "messages": given,
             "tools": [] if dialect.tools else None,
@@ -113,17 +105,7 @@ class ChatTemplate:
             **self._tokens,
             **further,
         }
-        parts: list[str] = []
-        total = 0
-        try:
-            for part in self._template.generate(variables):
-                parts.append(part)
-                total += len(part)
-                if total > MAX_OBJECT:
-                    raise LimitError(f"it writes more than {MAX_OBJECT:,} characters")
-        except Exception as error:  # whatever is raised here is the template's fault
-            raise TemplateError(_failure(error)) from None
-        return "".join(parts)
+        return self._renderer.render(self.source, self._date, variables)
 
     @cached_property
     def markers(self) -> Markers | None:
@@ -182,31 +164,25 @@ def default_template(source: str | Mapping[str, str] | Sequence[Mapping[str, str
         if not re.match(r"\s*(\[\s*\{\s*\"|\{\s*\")", source):
             return source
         try:
-            return default_template(json.loads(source))
-        except ValueError:
+            named = _named(json.loads(source))
+        except (ValueError, RecursionError, KeyError, TypeError):  # text after all
             return source
-    named = source if isinstance(source, Mapping) else {str(t["name"]): t["template"] for t in source}
+    else:
+        named = _named(source)
     if not named:
-        raise TemplateError(f"The file names no chat template. {REMEDY}")
+        raise TemplateError(f"The file names no chat template. {TEMPLATE_REMEDY}")
     return named.get("default") or next(iter(named.values()))
+
+
+def _named(templates: Any) -> dict[str, str]:
+    pairs = templates.items() if isinstance(templates, Mapping) else [(t["name"], t["template"]) for t in templates]
+    named = {str(name): text for name, text in pairs}
+    if not all(isinstance(text, str) for text in named.values()):
+        raise TypeError("a template is text")
+    return named
 
 
 def merge_system(messages: Sequence[Message]) -> list[Message]:
     """The messages with the system message put before the first user message's text, two line breaks between."""
     system, first, *rest = messages
     return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
-
-
-def _failure(error: Exception) -> str:
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<template>"]
-    where = f" (line {lines[-1]})" if lines else ""
-    if isinstance(error, RefusalError):
-        return f"The chat template refuses this conversation{where}: {_words(error)}. {REMEDY}"
-    if isinstance(error, LimitError):
-        return f"The chat template was stopped{where}: {_words(error)}. {REMEDY}"
-    return f"The chat template cannot render this conversation{where}: {_words(error)}. {REMEDY}"
-
-
-def _words(error: BaseException) -> str:
-    text = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
-    return text[:500] if text else type(error).__name__

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from nightjar.config.errors import TemplateError
+from nightjar.workers.conversation.template_sandbox import Sandbox
 from nightjar.workers.conversation.templates import ChatTemplate, default_template, merge_system
 from nightjar.workers.engine.fake import CHAT_TEMPLATE
 
@@ -102,6 +105,28 @@ BOMBS = {
     "{% endfor %}",
     "summing lists": "{{ ([range(99999) | list] * 9999) | sum(start=[]) }}",
     "batches": "{{ [1] | batch(10**8, 0) | list }}",
+    "a deep tuple": "{% set n = namespace(t=()) %}{% for a in range(999) %}{% for b in range(999) %}"
+    "{% set n.t = (n.t,) %}{% endfor %}{% endfor %}{{ {n.t: 1} | length }}",
+    "a wide tree as a key": "{% set n = namespace(t=(1,)) %}{% for a in range(60) %}{% set n.t = (n.t, n.t) %}"
+    "{% endfor %}{% if {n.t: 1} %}{% endif %}",
+    "deep by arguments": "{% macro f(n) %}{{ f(varargs, n - 1) }}{% endmacro %}{{ f(9) }}",
+    "round to millions of places": "{% set x = 5 | round(-30000000) %}{{ x }}",
+    "round up to millions of places": "{% if 1.5 | round(30000000, 'ceil') %}{% endif %}",
+    "formatting a list": "{{ ['%1000000000d'] | format(1) }}",
+    "replacing in a list": "{{ ['a' * 99999] | replace('a', 'b' * 99999) }}",
+    "replacing by name": "{{ ('a' * 99999) | replace(new='b' * 99999, old='a') }}",
+    "a long date": "{{ strftime_now('%c' * 300000) }}",
+    "a wide date": "{{ strftime_now('%1000000000d') }}",
+    "joining a generator": "{{ range(9000) | map('string') | join('a' * 9000) }}",
+    "joining a generator by method": "{{ ('a' * 9000).join(range(9000) | map('string')) }}",
+    "joining lists that are made one by one": "{{ [9] | batch(1, 9) | map('list') | join('a' * 9000000) }}",
+    "summing what is made one by one": "{{ range(90000) | map('list') | sum(start=[]) }}",
+    "wide JSON": "{{ (range(9000) | list) | tojson(separators=('a' * 9000, ':')) }}",
+    "stripping many characters": "{{ ('a' * 4000000).strip('b' * 3000000 ~ 'a') }}",
+    "trimming many characters": "{{ ('a' * 4000000) | trim('b' * 3000000 ~ 'a') }}",
+    "searching backwards": "{{ ('a' * 4000000).rfind('b' ~ 'a' * 2000000) }}",
+    "long numbers": "{{ [7 ** 20000] * 99000 }}",
+    "numbers from texts": "{{ ('f' * 4000000) | int(0, 16) }}",
     "deep brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
     "deep blocks": "{% if 1 %}" * 500 + "{% endif %}" * 500,
     "a huge template": "x" * 300_000,
@@ -116,10 +141,35 @@ def test_hostile_templates_are_stopped(name: str, monkeypatch: pytest.MonkeyPatc
         render(BOMBS[name])
 
 
+def test_nothing_is_evaluated_while_a_template_is_compiled() -> None:
+    """Where it is not counted: an error that only an evaluation finds comes when it is rendered, or not at all."""
+    assert render("{% if false %}{{ 5 | round(-30000000) }}{% set x = 'a' | center(10 ** 9) %}{% endif %}x") == "x"
+    compiled = Sandbox(datetime(2026, 3, 14, tzinfo=UTC)).compile(
+        "{% set x = 'a' | upper %}{{ 'b' | upper }}", raw=True
+    )
+    assert "'A'" not in compiled
+    assert "B" not in re.findall(r"'(.)'", compiled)
+
+
+@pytest.mark.parametrize("name", ["pprint", "random", "urlize", "wordwrap", "xmlattr", "filesizeformat", "striptags"])
+def test_filters_that_no_chat_template_needs(name: str) -> None:
+    with pytest.raises(TemplateError, match=rf"does not compile, line 1: No filter named '{name}'"):
+        render(f"{{{{ 'a' | {name} }}}}")
+
+
+def test_what_comes_one_by_one_stays_so() -> None:
+    """As with jinja2: an empty selection is true, its members are made when they are asked for."""
+    assert render("{{ 1 if [] | select }}{{ [1, 2] | map('string') | first }}") == "11"
+    assert render("{{ ['a', 'b'] | map('upper') | join(',') }}{{ ','.join(['a', 'b'] | map('upper')) }}") == "A,BA,B"
+    assert render("{{ [[1], [2]] | map('first') | sum }}{{ [1, 2] | replace('1', 'x') }}") == "3[x, 2]"
+
+
 @pytest.mark.parametrize(
     "source",
     [
         "{{ ''.__class__.__mro__ }}",
+        "{{ ('<!---->' | safe).striptags() }}",
+        "{{ 'a'.translate({}) }}",
         "{{ messages.append(1) }}",
         "{{ messages[0].update({}) }}",
         "{% set n = namespace(__class__=1) %}",
@@ -168,6 +218,9 @@ def test_long_conversations_are_allowed_more_work() -> None:
         ('[{"name": "default", "template": "d"}]', "d"),
         ('{"default": "d"}', "d"),
         ('{"a": broken', '{"a": broken'),  # text after all
+        ('{"a": 5}', '{"a": 5}'),
+        ('[{"name": "a"}]', '[{"name": "a"}]'),
+        ('{"a": ' * 99_999, '{"a": ' * 99_999),
     ],
 )
 def test_named_templates(source: Any, text: str) -> None:
