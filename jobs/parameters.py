@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from nightjar.config.errors import ParameterError, suggest
+from nightjar.jobs.schema_bounds import check_schema_bounds
 
 
 class Policy(StrEnum):
@@ -38,6 +40,15 @@ class ParameterSource(StrEnum):
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"})
 """Template variables that cannot be set."""
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+_BRIEF = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 200
+
+
+def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    check_schema_bounds(schema)
+    return schema
 
 
 class Parameters(BaseModel):
@@ -66,7 +77,7 @@ class Parameters(BaseModel):
     min_tokens: int = Field(1, ge=0)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     grammar: str | None = Field(None, min_length=1)
-    json_schema: dict[str, Any] | None = None
+    json_schema: Annotated[dict[str, Any], AfterValidator(_bounded)] | None = None
     reasoning_budget: int | None = Field(None, ge=0)
     top_logprobs: int = Field(0, ge=0, le=100)
     """From 1 on also the mean log-probability of the reply."""
@@ -128,7 +139,10 @@ def check(layer: Mapping[str, Any], source: str) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ParameterError(f"Parameter {key!r} (from {source}) is {first['input']!r}: {first['msg']}.") from None
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise ParameterError(
+            f"Parameter {key!r} (from {source}) is {_BRIEF.repr(first['input'])}: {message}."
+        ) from None
 
 
 def parse_assignment(text: str) -> tuple[str | None, str, Any]:

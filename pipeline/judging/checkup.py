@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean
 
+from nightjar.pipeline.judging.resistance import (
+    Attempt,
+    InjectionReading,
+    Resistance,
+    attempts,
+    resistance,
+    told_of_resistance,
+)
 from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 from nightjar.pipeline.statistics.paired import Paired, compare_pairs
@@ -61,6 +69,18 @@ class Checkup:
     rubric: str
     """Digest of the prompts that it was checked with."""
     controls: tuple[Discernment, ...]
+    attempts: tuple[Attempt, ...] = ()
+    """What replies that ask for a good verdict did to it: a verdict of its own. Empty for checks of before."""
+
+    @property
+    def resistance(self) -> Resistance | None:
+        """Whether it can be talked into a good verdict; None if that was not tried."""
+        return resistance(self.attempts)
+
+    @property
+    def told_of_attempts(self) -> str | None:
+        """What the attempts showed, in one sentence; None if none was made."""
+        return told_of_resistance(self.judge, self.attempts)
 
     @property
     def ability(self) -> Ability:
@@ -85,12 +105,12 @@ class Checkup:
         return f"{self.judge} can't tell real replies from {kinds} ones"
 
 
-def checkup(judge: str, rubric: str, readings: Iterable[Reading]) -> Checkup:
-    """The readings of one judge, control by control; kinds without a reading are left out."""
+def checkup(judge: str, rubric: str, readings: Iterable[Reading], tried: Iterable[InjectionReading] = ()) -> Checkup:
+    """The readings of one judge, control by control and attempt by attempt; kinds without a reading are left out."""
     mine = [reading for reading in readings if reading.judge == judge]
     by_control = {control: [reading for reading in mine if reading.control is control] for control in Control}
     controls = tuple(_discern(control, group) for control, group in by_control.items() if group)
-    return Checkup(judge=judge, rubric=rubric, controls=controls)
+    return Checkup(judge=judge, rubric=rubric, controls=controls, attempts=attempts(judge, tried))
 
 
 def _discern(control: Control, readings: Sequence[Reading]) -> Discernment:

@@ -13,7 +13,8 @@ from typing import Any
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.judging import prompts
-from nightjar.pipeline.judging.prompts import REASON_CHARS, JudgedTurn, exchanges, fenced, parse, part, reference_text
+from nightjar.pipeline.judging.borders import Borders
+from nightjar.pipeline.judging.prompts import REASON_CHARS, JudgedTurn, exchanges, parse, part, reference_text
 from nightjar.pipeline.judging.rubric import Criterion, Layout, Rubric, Scope
 
 
@@ -41,29 +42,38 @@ def pair_sequence(
     second: Sequence[JudgedTurn],
     *,
     system: str | None = None,
+    word: str = "",
 ) -> PromptSequence:
     """The judge's work on two texts in this order: a turn per criterion, or one for all."""
     if rubric.layout is Layout.ALL:
         asks = [("all", _ask_all(rubric), choice_schema(rubric.criteria))]
     else:
         asks = [(criterion.name, _ask(criterion), _SCHEMA) for criterion in rubric.criteria]
-    return prompts.asking(name, rubric, pair_material(rubric, first, second, system=system), asks)
+    borders = prompts.borders_of(rubric, word)
+    return prompts.asking(name, rubric, pair_material(rubric, first, second, borders, system=system), asks)
 
 
 def pair_material(
-    rubric: Rubric, first: Sequence[JudgedTurn], second: Sequence[JudgedTurn], *, system: str | None = None
+    rubric: Rubric,
+    first: Sequence[JudgedTurn],
+    second: Sequence[JudgedTurn],
+    borders: Borders,
+    *,
+    system: str | None = None,
 ) -> str:
-    """Both texts between fences. If what came before the two last replies is the same, it is shown once."""
-    body = prompts.system_text(system)
+    """Both texts between the borders. If what came before the two last replies is the same, it is shown once."""
+    body = prompts.system_text(system, borders)
     if rubric.scope is Scope.TURN and _same_before(first, second):
-        before = exchanges(first[:-1])
-        body += (f"{before}\n\n" if before else "") + f"USER:\n{first[-1].prompt}\n\n"
-        body += f"REPLY 1:\n{first[-1].reply}\n\nREPLY 2:\n{second[-1].reply}"
+        before = exchanges(first[:-1], borders)
+        body += (f"{before}\n\n" if before else "") + f"{borders.heading('USER')}\n{first[-1].prompt}\n\n"
+        one, two = borders.heading("REPLY 1"), borders.heading("REPLY 2")
+        body += f"{one}\n{first[-1].reply}\n\n{two}\n{second[-1].reply}"
     else:
-        body += f"CONVERSATION 1\n\n{exchanges(first)}\n\nCONVERSATION 2\n\n{exchanges(second)}"
+        one, two = borders.title("CONVERSATION 1"), borders.title("CONVERSATION 2")
+        body += f"{one}\n\n{exchanges(first, borders)}\n\n{two}\n\n{exchanges(second, borders)}"
     what = "conversations" if rubric.scope is Scope.CONVERSATION else "last replies"
-    body += reference_text(rubric, first[-1])
-    return f"Compare the two {what} in this material. Their order means nothing.\n{fenced(body)}"
+    body += reference_text(rubric, first[-1], borders)
+    return f"Compare the two {what} in this material. Their order means nothing.\n{borders.around(body)}"
 
 
 def read_choices(rubric: Rubric, replies: Mapping[str, str]) -> list[PairChoice]:

@@ -12,6 +12,7 @@ from typing import Any
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
+from nightjar.pipeline.judging.borders import draw_word
 from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, places, seen
 from nightjar.pipeline.judging.pair_prompts import pair_sequence
 from nightjar.pipeline.judging.panel import Panel
@@ -40,7 +41,7 @@ def prompt_digest(rubric: Rubric) -> str:
     """Digest of everything that judges read, computed from the prompts of a fixed sample: any word changes it."""
     turns = tuple(JudgedTurn(index=at, prompt="A", reply="B", chain="", reference="C") for at in range(2))
     made = judge_sequence if rubric.method is Method.POINTS else _sample_pair
-    return digest("judge prompt", made("sample", rubric, turns, system="D").digest)
+    return digest("judge prompt", made("sample", rubric, turns, system="D", word="border").digest)
 
 
 def plan_judging(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Panel) -> Iterator[JudgeJobSpec]:
@@ -73,7 +74,7 @@ def text_spec(
         judge=judge,
         judged=job,
         turn=turn,
-        sequence=judge_sequence(_name(job, turn), rubric, upto, system=job.system),
+        sequence=judge_sequence(_name(job, turn), rubric, upto, system=job.system, word=_word(job)),
         more=more,
     )
 
@@ -92,9 +93,22 @@ def pair_spec(
         judge=judge,
         judged=pair.first,
         turn=pair.turn,
-        sequence=pair_sequence(_name(pair.first, pair.turn), rubric, first, second, system=pair.first.system),
+        sequence=pair_sequence(
+            _name(pair.first, pair.turn),
+            rubric,
+            first,
+            second,
+            system=pair.first.system,
+            word=_word(pair.first, pair.second),
+        ),
         more=more,
     )
+
+
+def _word(*jobs: JudgedJob) -> str:
+    """The word in the borders of these conversations, the same for each of their turns."""
+    texts = (text for job in jobs for turn in job.turns for text in (turn.prompt, turn.reply, turn.reference or ""))
+    return draw_word([job.turns[-1].chain for job in jobs], [*texts, *(job.system or "" for job in jobs)])
 
 
 def _name(job: JudgedJob, turn: int | None) -> str:
@@ -102,7 +116,7 @@ def _name(job: JudgedJob, turn: int | None) -> str:
 
 
 def _sample_pair(
-    name: str, rubric: Rubric, turns: Sequence[JudgedTurn], *, system: str | None = None
+    name: str, rubric: Rubric, turns: Sequence[JudgedTurn], *, system: str | None = None, word: str = ""
 ) -> PromptSequence:
     other = tuple(JudgedTurn(index=turn.index, prompt="A", reply="E", chain="") for turn in turns)
-    return pair_sequence(name, rubric, turns, other, system=system)
+    return pair_sequence(name, rubric, turns, other, system=system, word=word)

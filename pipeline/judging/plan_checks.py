@@ -1,10 +1,11 @@
-"""Which judge jobs check the judges themselves: spoilt replies beside the real ones they were made from. Pure."""
+"""Which judge jobs check the judges themselves: spoilt replies beside real ones, replies that ask for more. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from nightjar.jobs.identity import digest
+from nightjar.pipeline.judging.injected import Injection, inject, poor_reply
 from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, places
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.plan import ORDERS, JudgeJobSpec, pair_spec, prompt_digest, text_spec
@@ -30,6 +31,7 @@ def plan_checks(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Pane
         picks = picked([job for job in jobs if judge in panel.seats(job.model)], rubric, seed)
         for at, (job, turn) in enumerate(picks):
             donor = picks[(at + 1) % len(picks)][0] if len(picks) > 1 else None
+            yield from _injected(run, judge, (job, turn), rubric, prompts, seed, donor)
             if rubric.method is Method.POINTS:
                 yield text_spec(run, judge, job, turn, rubric, prompts)
             for control in Control:
@@ -42,6 +44,25 @@ def plan_checks(run: str, jobs: Sequence[JudgedJob], rubric: Rubric, panel: Pane
                 pair = JudgedPair(first=job, second=spoilt, turn=turn)
                 for order in ORDERS:
                     yield pair_spec(run, judge, pair, order, rubric, prompts, {"control": control.value})
+
+
+def _injected(
+    run: str, judge: str, pick: Pick, rubric: Rubric, prompts: str, seed: int, donor: JudgedJob | None
+) -> Iterator[JudgeJobSpec]:
+    """A poor reply with each kind of attempt in it; with pairs, the real reply against itself with the attempt."""
+    job, turn = pick
+    poor, control = poor_reply(job, turn, seed, donor)
+    alone = {"control": control.value} if control else {}
+    for injection in Injection:
+        if rubric.method is Method.POINTS:
+            base = text_spec(run, judge, poor, turn, rubric, prompts, **alone)
+            more = {"control": injection.value, "base": base.id}
+            yield text_spec(run, judge, inject(poor, turn, injection, rubric), turn, rubric, prompts, **more)
+            continue
+        for order in ORDERS:
+            tried = inject(job, turn, injection, rubric, position=2 - order)
+            pair = JudgedPair(first=job, second=tried, turn=turn)
+            yield pair_spec(run, judge, pair, order, rubric, prompts, {"control": injection.value})
 
 
 def picked(jobs: Sequence[JudgedJob], rubric: Rubric, seed: int) -> list[Pick]:

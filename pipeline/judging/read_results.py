@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
+from nightjar.pipeline.judging.injected import Injection
 from nightjar.pipeline.judging.judged import JudgedAt, JudgedPair
 from nightjar.pipeline.judging.pair_prompts import PairChoice, read_choices
 from nightjar.pipeline.judging.pairs import Opinion, PairResult, opinions
 from nightjar.pipeline.judging.plan import prompt_digest
 from nightjar.pipeline.judging.prompts import Verdict, read_verdicts
 from nightjar.pipeline.judging.read_judged import JudgedReader, known_files, panel_of
+from nightjar.pipeline.judging.resistance import InjectionReading
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Reference, Rubric, read_rubric
 from nightjar.pipeline.judging.spoilt import Control
@@ -75,8 +78,10 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
             continue
         judges = list(dict.fromkeys(judges))
         raws = await _judge_jobs(run, rubric, judges, database)
-        readings = await _readings(rubric, raws, database)
-        checkups += [result for judge in judges if (result := checkup(judge, key, readings)).controls]
+        sequences = await _sequences(raws, database)
+        readings, tried = _readings(rubric, raws, sequences), _injection_readings(rubric, raws, sequences)
+        found = (checkup(judge, key, readings, tried) for judge in judges)
+        checkups += [result for result in found if result.controls]
     return tuple(checkups)
 
 
@@ -89,10 +94,13 @@ def _verdicts(rubric: Rubric, raws: Iterable[Raw]) -> Verdicts:
     verdicts: Verdicts = {}
     for raw in raws:
         place = (raw["payload"]["job"], raw["payload"]["turn"])
-        replies, why = _replies(raw)
-        read = read_verdicts(rubric, replies) if why is None else _without(rubric, why)
-        verdicts.setdefault(place, {})[raw["model"]] = read
+        verdicts.setdefault(place, {})[raw["model"]] = _of_text(rubric, raw)
     return verdicts
+
+
+def _of_text(rubric: Rubric, raw: Raw) -> list[Verdict]:
+    replies, why = _replies(raw)
+    return read_verdicts(rubric, replies) if why is None else _without(rubric, why)
 
 
 async def _pair_results(
@@ -128,11 +136,15 @@ def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dic
     }
 
 
-async def _readings(rubric: Rubric, raws: Sequence[Raw], database: Database) -> list[Reading]:
-    spoilt = [raw for raw in raws if "control" in raw["payload"]]
-    ids = list({raw["payload"]["job"] for raw in spoilt})
+async def _sequences(raws: Sequence[Raw], database: Database) -> dict[str, str]:
+    """Judged job -> its sequence, for all that was made for a check."""
+    ids = list({raw["payload"]["job"] for raw in raws if "control" in raw["payload"]})
     rows = database.jobs.find({"_id": {"$in": ids}}, {"sequence": 1})
-    sequences = {row["_id"]: row["sequence"] async for row in rows}
+    return {row["_id"]: row["sequence"] async for row in rows}
+
+
+def _readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[str, str]) -> list[Reading]:
+    spoilt = [raw for raw in raws if raw["payload"].get("control") in set(Control)]
     if rubric.method is Method.PAIRWISE:
         return _pair_readings(rubric, spoilt, sequences)
     real = _verdicts(rubric, (raw for raw in raws if "control" not in raw["payload"]))
@@ -141,7 +153,7 @@ async def _readings(rubric: Rubric, raws: Sequence[Raw], database: Database) -> 
         payload, judge = raw["payload"], raw["model"]
         place = (payload["job"], payload["turn"])
         before = real.get(place, {}).get(judge, [])
-        after = _verdicts(rubric, [raw])[place][judge]
+        after = _of_text(rubric, raw)
         missing = [verdict.reason for verdict in (*before, *after) if verdict.value is None] or ["not judged"]
         readings.append(
             Reading(
@@ -156,24 +168,75 @@ async def _readings(rubric: Rubric, raws: Sequence[Raw], database: Database) -> 
     return readings
 
 
-def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str, str]) -> list[Reading]:
-    said = _opinions(rubric, spoilt, lambda payload: (payload["job"], payload["turn"], payload["control"]))
+def _injection_readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[str, str]) -> list[InjectionReading]:
+    tried = [raw for raw in raws if raw["payload"].get("control") in set(Injection)]
+    if rubric.method is Method.PAIRWISE:  # against the same reply without it: more than half is paid for by the attempt
+        return [
+            InjectionReading(
+                judge=choice.judge,
+                injection=Injection(choice.control),
+                sequence=choice.sequence,
+                without=0.5,
+                injected=None if choice.real is None else 1 - choice.real,
+                best=1.0,
+                reason=choice.reason,
+            )
+            for choice in _checked_pairs(rubric, tried, sequences)
+        ]
+    by_id = {raw["_id"]: raw for raw in raws}
+    best = fmean(criterion.best for criterion in rubric.criteria)
     readings = []
+    for raw in tried:
+        base = by_id.get(raw["payload"]["base"])
+        before, after = (_of_text(rubric, job) if job else [] for job in (base, raw))
+        missing = [verdict.reason for verdict in (*before, *after) if verdict.value is None] or ["not judged"]
+        readings.append(
+            InjectionReading(
+                judge=raw["model"],
+                injection=Injection(raw["payload"]["control"]),
+                sequence=sequences.get(raw["payload"]["job"], raw["payload"]["job"]),
+                without=composite(rubric, before),
+                injected=composite(rubric, after),
+                best=best,
+                reason=missing[0],
+            )
+        )
+    return readings
+
+
+def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str, str]) -> list[Reading]:
+    return [
+        Reading(
+            judge=choice.judge,
+            control=Control(choice.control),
+            sequence=choice.sequence,
+            real=choice.real,
+            spoilt=None if choice.real is None else 1 - choice.real,
+            reason=choice.reason,
+        )
+        for choice in _checked_pairs(rubric, spoilt, sequences)
+    ]
+
+
+class _CheckedPair(NamedTuple):
+    """One judge's choice between a real reply and what was made of it."""
+
+    judge: str
+    control: str
+    sequence: str
+    real: float | None
+    """Share of the criteria by which the real one won, ties counting half."""
+    reason: str
+
+
+def _checked_pairs(rubric: Rubric, raws: Iterable[Raw], sequences: Mapping[str, str]) -> Iterator[_CheckedPair]:
+    said = _opinions(rubric, raws, lambda payload: (payload["job"], payload["turn"], payload["control"]))
     for (job, _, control), by_judge in said.items():
         for judge, given in by_judge.items():
             points = [opinion.outcome.value for opinion in given if opinion.outcome is not None]
             real = sum(points) / len(points) if len(points) == len(given) else None
-            readings.append(
-                Reading(
-                    judge=judge,
-                    control=Control(control),
-                    sequence=sequences.get(job, job),
-                    real=real,
-                    spoilt=None if real is None else 1 - real,
-                    reason=next((opinion.missing_reason for opinion in given if opinion.outcome is None), ""),
-                )
-            )
-    return readings
+            reason = next((opinion.missing_reason for opinion in given if opinion.outcome is None), "")
+            yield _CheckedPair(judge, control, sequences.get(job, job), real, reason)
 
 
 def _replies(raw: Raw) -> tuple[dict[str, str], str | None]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.identity import digest
 
 SCORING_VERSION = 2
 """Raised when the way verdicts are read or averaged changes."""
+PROMPTS = 2
+"""The version of the prompts that runs are frozen with today. 2: borders with a random word (`borders.py`)."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
@@ -118,6 +121,8 @@ class Rubric(RubricPart):
     reference: Reference = Reference.IF_ANY
     temperature: float = Field(0.0, ge=0, le=2, allow_inf_nan=False)
     criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=20)
+    prompts: SkipJsonSchema[Literal[1, 2]] = Field(1, exclude=True)
+    """The version of the prompts: not a rubric file's to say, but stored with a run's rubric."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Rubric:
@@ -158,7 +163,16 @@ def read_rubric(data: Mapping[str, Any], source: str = "the rubric") -> Rubric:
 
 
 def judging_rubric(rubric: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
-    """The rubric that judges use, as it is stored. Raises UsageError where there is none, or a broken one."""
+    """The rubric that judges use, as it is stored. Raises UsageError where there is none, or a broken one.
+
+    One that is not stored yet gets today's prompts; see `stored_rubric`.
+    """
     if rubric is None:
         raise UsageError(f"Judges need a rubric and {source} has none. Give one with --rubric FILE.")
-    return read_rubric(rubric, f"the rubric of {source}").model_dump(mode="json")
+    whole = read_rubric({"prompts": PROMPTS, **rubric}, f"the rubric of {source}")
+    return {**whole.model_dump(mode="json"), "prompts": whole.prompts}
+
+
+def stored_rubric(rubric: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A run's own rubric, to be used again: it keeps its version of the prompts, the first one if it names none."""
+    return None if rubric is None else {"prompts": 1, **rubric}

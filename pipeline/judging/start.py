@@ -14,7 +14,7 @@ from nightjar.jobs.published import known_facts
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.read_judged import panel_of
-from nightjar.pipeline.judging.rubric import Method, Rubric, judging_rubric, read_rubric
+from nightjar.pipeline.judging.rubric import Method, Rubric, judging_rubric, read_rubric, stored_rubric
 
 CHECKED_SEQUENCES = 20
 CHECKABLE = (RunStatus.DONE, RunStatus.JUDGING, RunStatus.ACTIVE)
@@ -88,7 +88,8 @@ async def start_check(
 
 async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Database) -> dict[str, Any]:
     suite = await SuiteVersion.get(run.suite)
-    return judging_rubric(given or run.judging.rubric or (suite.rubric if suite else None), f"run {run.name!r}")
+    own = stored_rubric(run.judging.rubric)
+    return judging_rubric(given or own or (suite.rubric if suite else None), f"run {run.name!r}")
 
 
 async def check_judging(run: Run, database: Database) -> None:

@@ -193,13 +193,18 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
 def _scored_otherwise(old: Run, new: Run) -> list[str]:
     phrases = []
     was, now = old.judging, new.judging
-    if (was.judges, was.rubric) != (now.judges, now.rubric):
+    if (was.judges, _asked(was.rubric)) != (now.judges, _asked(now.rubric)):
         phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
     if old.measures != new.measures:
         phrases.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
     return phrases
+
+
+def _asked(rubric: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A rubric without the version of its prompts, which an existing run keeps."""
+    return None if rubric is None else {key: value for key, value in rubric.items() if key != "prompts"}
 
 
 def _names(measures: Mapping[str, Any]) -> str:

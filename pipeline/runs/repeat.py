@@ -14,6 +14,7 @@ from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.published import publish_model, published
 from nightjar.jobs.states import JobKind
+from nightjar.pipeline.judging.rubric import stored_rubric
 from nightjar.pipeline.runs.run_file import (
     FORMAT_VERSION,
     ParameterSet,
@@ -68,7 +69,8 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     }
     judges = {name: publications[name].facts if name in publications else None for name in helpers}
     asked = {name: getattr(run, name) for name in RunPart.model_fields.keys() & Run.model_fields.keys()}
-    judging = {"judges": run.judging.judges, "rubric": run.judging.rubric, "self_judging": run.judging.self_judging}
+    rubric = stored_rubric(run.judging.rubric)
+    judging = {"judges": run.judging.judges, "rubric": rubric, "self_judging": run.judging.self_judging}
     return RunFile(
         nightjar_run=FORMAT_VERSION,
         exported_at=utc_now(),

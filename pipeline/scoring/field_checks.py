@@ -13,9 +13,8 @@ from typing import Any
 from nightjar.pipeline.scores import Score, passed, unscored
 from nightjar.pipeline.scoring.arguments import is_number, known_keys
 from nightjar.pipeline.scoring.calls import FunctionCall, find_call
-from nightjar.pipeline.scoring.json_checks import schema_validator
+from nightjar.pipeline.scoring.schema_check import SchemaCheck, UndecidedError
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
-from nightjar.pipeline.scoring.text_checks import REGEX_DEADLINE_S
 
 _DEFAULTS: Mapping[str, Any] = {
     "expected": None,
@@ -38,7 +37,7 @@ def fields(value: Any) -> ScoreFunction:
     """
     options = _options(value)
     wanted = dict(leaves(options["expected"]))
-    validator = None if options["schema"] is None else schema_validator(options["schema"])
+    schema = None if options["schema"] is None else SchemaCheck(options["schema"])
 
     def check(context: Context) -> Score:
         call = find_call(context.reply, options["function"])
@@ -46,14 +45,13 @@ def fields(value: Any) -> ScoreFunction:
             return passed(False, reason=_no_call(options["function"]))
         if options["function"] is not None and call.name != options["function"]:
             return passed(False, answer=call.shown, reason=f"it calls {call.name!r}, wanted {options['function']!r}")
-        if validator is not None:
+        if schema is not None:
             try:
-                first = next(iter(validator.iter_errors(call.arguments)), None)
-            except TimeoutError:
-                return unscored(f"a pattern of the schema took longer than {REGEX_DEADLINE_S:g} s on this reply")
-            if first is not None:
-                reason = f"the schema refuses it: {first.json_path}: {first.message}"[:300]
-                return passed(False, answer=call.shown, reason=reason)
+                refusal = schema.refusal(call.arguments)
+            except UndecidedError as error:
+                return unscored(str(error))
+            if refusal is not None:
+                return passed(False, answer=call.shown, reason=f"the schema refuses it: {refusal}"[:300])
         return _share(call, wanted, options)
 
     return check

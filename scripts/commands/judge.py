@@ -110,7 +110,8 @@ def check(
         check = asked.judging.check
         assert check is not None
         names = ", ".join(check.judges)
-        said = f"Run {asked.name!r} is {asked.status}: {names} will be asked about real and spoilt replies."
+        what = "real and spoilt replies, and replies that ask for a good verdict"
+        said = f"Run {asked.name!r} is {asked.status}: {names} will be asked about {what}."
         begun = await _follow(asked, check.judges, said, session, wait=wait, as_json=as_json)
         return await _tell_check(begun, session, as_json=as_json)
 
@@ -147,7 +148,13 @@ async def _tell_check(begun: Begun, session: Session, *, as_json: bool) -> bool:
     """Tells what a check found. True when a judge was found unable, or the run did not end as it should."""
     from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.report.formats.judge_json import checkup_json
-    from nightjar.scripts.views.judges import CONTROL_COLUMNS, control_rows, found_in_check
+    from nightjar.scripts.views.judges import (
+        ATTEMPT_COLUMNS,
+        CONTROL_COLUMNS,
+        attempt_rows,
+        control_rows,
+        found_in_check,
+    )
 
     ended = begun.ended
     checkups = await found_in_check(ended.run, session.database) if ended is not None else ()
@@ -155,8 +162,12 @@ async def _tell_check(begun: Begun, session: Session, *, as_json: bool) -> bool:
         emit_json(begun.json() | {"checks": [checkup_json(checkup) for checkup in checkups]})
     elif ended is not None:
         console().print(table(None, CONTROL_COLUMNS, control_rows(checkups)))
+        if tried := attempt_rows(checkups):
+            console().print(table(None, ATTEMPT_COLUMNS, tried))
         for checkup in checkups:
-            print(plain(f"{checkup.told}."))
+            for told in (checkup.told, checkup.told_of_attempts):
+                if told is not None:
+                    print(plain(f"{told}."))
     else:
         print(plain(f"When it is done, `nightjar report {begun.run.name}` names a judge that can't tell them apart."))
     unable = any(checkup.ability.name == "CANNOT" for checkup in checkups)

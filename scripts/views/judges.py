@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.judging.checkup import Checkup, Discernment
+    from nightjar.pipeline.judging.resistance import Attempt
 
 CONTROL_COLUMNS = (
     "judge",
@@ -24,6 +25,9 @@ CONTROL_COLUMNS = (
     "no verdict>",
     "verdict",
 )
+
+
+ATTEMPT_COLUMNS = ("judge", "asks for more by", "replies>", "fooled>", "95 %>", "no value>", "verdict")
 
 
 async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[str]:
@@ -71,6 +75,24 @@ def _control_row(judge: str, control: Discernment) -> list[Any]:
         None if interval is None else f"{interval.low:+.3g} to {interval.high:+.3g}",
         control.missing,
         control.ability.value,
+    ]
+
+
+def attempt_rows(checkups: Sequence[Checkup]) -> list[list[Any]]:
+    """A row for each judge and kind of attempt, under ATTEMPT_COLUMNS."""
+    return [_attempt_row(checkup.judge, attempt) for checkup in checkups for attempt in checkup.attempts]
+
+
+def _attempt_row(judge: str, attempt: Attempt) -> list[Any]:
+    interval = attempt.interval
+    return [
+        judge,
+        attempt.injection.value.replace("_", " "),
+        attempt.n,
+        None if attempt.share is None else f"{attempt.share:.0%}",
+        None if interval is None else f"{interval.low:.0%} to {interval.high:.0%}",
+        attempt.missing,
+        attempt.resistance.value,
     ]
 
 

@@ -16,7 +16,7 @@ import resource
 import signal
 import struct
 import sys
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from nightjar.config.errors import TemplateError
 from nightjar.workers.conversation.template_render import SandboxRenderer
@@ -30,7 +30,7 @@ def encode_frame(data: Any) -> bytes:
     return HEAD.pack(len(body)) + body
 
 
-def read_frame(stream: BinaryIO, most: int) -> Any:
+def read_frame(stream: IO[bytes], most: int) -> Any:
     """The next one; None at the end of the stream. Raises ValueError for what is no frame, or larger than `most`."""
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:

@@ -116,7 +116,7 @@ class Metering(NodeTransformer):
         """A literal with anything but constants in it is weighed where it is built."""
         self.generic_visit(node)
         constant = all(isinstance(part, nodes.Const | nodes.Pair) for part in node.find_all(nodes.Node))
-        return node if constant else _metered("nightjar_weigh", node, node)  # type: ignore[no-any-return]
+        return node if constant else _metered("nightjar_weigh", node, node)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         cost = _cost(node.body)

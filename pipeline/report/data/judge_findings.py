@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from nightjar.pipeline.judging.borders import imitation
 from nightjar.pipeline.judging.checkup import Checkup
 from nightjar.pipeline.judging.pairs import PairResult
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Rubric
 from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
-from nightjar.pipeline.report.data.judges import Agreement, Flips, JudgeReport, JudgingReport
+from nightjar.pipeline.report.data.judges import Agreement, Flips, Imitation, JudgeReport, JudgingReport
 from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
 from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
@@ -25,7 +26,7 @@ def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
     if bench.rubric is None and not bench.checkups:
         return report
     judging = judging_report(bench, report.jobs)
-    ranking, notices = report.ranking, list(report.notices)
+    ranking, notices = report.ranking, [*suspicions(judging), *report.notices]
     if judging.blind:
         why = "; ".join(checkup.told for checkup in judging.blind)
         text = f"{why}. The judges' scores rank nothing here; the check is under Judges."
@@ -33,6 +34,37 @@ def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
         if ranking is not None and is_judges(ranking.metric):
             ranking = barred(ranking, why)
     return replace(report, judging=judging, ranking=ranking, notices=tuple(notices))
+
+
+def suspicions(judging: JudgingReport) -> Iterator[Notice]:
+    """Which judges can be talked into a good verdict, and how many replies look as if they tried."""
+    for checkup in judging.fooled:
+        told = checkup.told_of_attempts or ""
+        text = f"{told}. Its scores of replies that try it mean nothing; the check is under Judges."
+        yield Notice(level="warning", text=text[:1].upper() + text[1:])
+    if judging.imitations:
+        counts = Counter(imitation.model for imitation in judging.imitations)
+        by_model = ", ".join(f"{model}: {count}" for model, count in counts.most_common())
+        many = "replies imitate" if len(judging.imitations) > 1 else "reply imitates"
+        yield Notice(
+            level="warning",
+            text=f"{len(judging.imitations)} judged {many} a verdict or the borders of what judges read ({by_model}). "
+            "They are listed under Judges: look whether their scores are deserved.",
+        )
+
+
+def _imitations(jobs: Sequence[JobRow]) -> Iterator[Imitation]:
+    for job in jobs:
+        for turn in job.turns:
+            if (what := imitation(turn.reply)) is not None:
+                yield Imitation(
+                    job=job.id,
+                    model=job.model,
+                    sequence=job.sequence,
+                    repeat=job.repeat,
+                    turn=turn.index,
+                    what=what,
+                )
 
 
 def barred(ranking: Ranking, reason: str) -> Ranking:
@@ -73,6 +105,7 @@ def judging_report(bench: JudgeResults, jobs: Sequence[JobRow]) -> JudgingReport
         agreement=tuple(_agreement(rubric, bench)) if rubric is not None and len(bench.judges) > 1 else (),
         rates=tuple(rates_of(shares)),
         strengths=tuple(strengths_of(shares)) if bench.against is None else (),
+        imitations=tuple(_imitations(jobs)) if rubric is not None else (),
         bench=bench,
     )
 

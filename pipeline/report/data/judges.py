@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nightjar.pipeline.judging.checkup import Ability, Checkup
 from nightjar.pipeline.judging.pairs import PairResult
+from nightjar.pipeline.judging.resistance import Resistance
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.statistics.agreement import Level
@@ -68,6 +69,18 @@ class Agreement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Imitation:
+    """A judged reply that imitates what surrounds it for a judge. It may be innocent: a person should look."""
+
+    job: str
+    model: str
+    sequence: str
+    repeat: int
+    turn: int
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerdictRow:
     """One judge's verdict on a text or pair by one criterion. `value`: points, or the share of the pair won."""
 
@@ -95,6 +108,7 @@ class JudgingReport:
     agreement: tuple[Agreement, ...]
     rates: tuple[WinRate, ...]
     strengths: tuple[Strength, ...]
+    imitations: tuple[Imitation, ...] = ()
     bench: JudgeResults = field(repr=False)
 
     @property
@@ -106,6 +120,12 @@ class JudgingReport:
             for checkup in checkups
             if checkup and checkup.ability is Ability.CANNOT and checkup.rubric == self.prompt_digest
         )
+
+    @property
+    def fooled(self) -> tuple[Checkup, ...]:
+        """Checks of this run's judges that fell for replies that ask for a good verdict."""
+        checkups = (judge.checkup for judge in self.judges)
+        return tuple(checkup for checkup in checkups if checkup and checkup.resistance is Resistance.FALLS)
 
     def verdicts(self) -> Iterator[VerdictRow]:
         """Every single verdict, text by text."""

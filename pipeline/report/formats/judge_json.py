@@ -27,6 +27,7 @@ def judging_json(judging: JudgingReport | None) -> dict[str, Any] | None:
         "agreement": [asdict(agreement) for agreement in judging.agreement],
         "win_rates": [asdict(rate) for rate in judging.rates],
         "strengths": [asdict(strength) for strength in judging.strengths],
+        "imitations": [asdict(imitation) for imitation in judging.imitations],
         "verdicts": [asdict(verdict) for verdict in judging.verdicts()],
     }
 
@@ -39,6 +40,9 @@ def checkup_json(checkup: Checkup) -> dict[str, Any]:
         "ability": checkup.ability.value,
         "told": checkup.told,
         "controls": [asdict(control) for control in checkup.controls],
+        "resistance": checkup.resistance,
+        "told_of_attempts": checkup.told_of_attempts,
+        "attempts": [asdict(attempt) for attempt in checkup.attempts],
     }
 
 

@@ -44,6 +44,8 @@ class JudgeSection:
     intro: str
     judges: Table
     checks: Table | None
+    attempts: Table | None
+    imitations: Table | None
     checked: str
     agreement: Table | None
     rates: Table | None
@@ -63,6 +65,8 @@ def judge_section(report: RunReport, shown: Set[str]) -> JudgeSection | None:
         intro=judge_tables.intro(judging),
         judges=judge_tables.judges_table(judging),
         checks=judge_tables.checks_table(judging),
+        attempts=judge_tables.attempts_table(judging),
+        imitations=judge_tables.imitations_table(judging),
         checked=judge_tables.judges_checked(judging),
         agreement=judge_tables.agreement_table(judging),
         rates=judge_tables.rates_table(judging),

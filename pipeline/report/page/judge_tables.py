@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from nightjar.pipeline.judging.checkup import Ability, Checkup, Discernment
+from nightjar.pipeline.judging.resistance import Attempt, Resistance
 from nightjar.pipeline.judging.rubric import Method
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.judges import Agreement, JudgeReport, JudgingReport
@@ -13,6 +14,9 @@ from nightjar.pipeline.report.data.safe import markdown
 from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 from nightjar.pipeline.statistics.intervals import Interval
 
+MOST_IMITATIONS = 200
+"""More are in the JSON report alone."""
+
 
 def judge_markdown(report: RunReport) -> Iterator[str]:
     """The section's tables as Markdown."""
@@ -20,8 +24,9 @@ def judge_markdown(report: RunReport) -> Iterator[str]:
     if judging is None:
         return
     yield f"\n## Judges\n\n{markdown(intro(judging))} {markdown(judges_checked(judging))}\n\n"
-    tables = (judges_table(judging), checks_table(judging), agreement_table(judging), rates_table(judging))
-    yield "\n".join("".join(_markdown(table)) for table in (*tables, strengths_table(judging)) if table is not None)
+    checks = (checks_table(judging), attempts_table(judging), imitations_table(judging))
+    tables = (judges_table(judging), *checks, agreement_table(judging), rates_table(judging), strengths_table(judging))
+    yield "\n".join("".join(_markdown(table)) for table in tables if table is not None)
 
 
 def intro(judging: JudgingReport) -> str:
@@ -41,7 +46,8 @@ def intro(judging: JudgingReport) -> str:
 
 def judges_checked(judging: JudgingReport) -> str:
     """The results of the judges' checks in words, and which judges were not checked."""
-    sentences = [f"{judge.checkup.told}." for judge in judging.judges if judge.checkup is not None]
+    checkups = [judge.checkup for judge in judging.judges if judge.checkup is not None]
+    sentences = [f"{told}." for checkup in checkups for told in (checkup.told, checkup.told_of_attempts) if told]
     unknown = [judge.name for judge in judging.judges if judge.checkup is None]
     if unknown:
         sentences.append(f"Not checked against spoilt replies: {', '.join(unknown)} (`nightjar judge check`).")
@@ -70,6 +76,31 @@ def checks_table(judging: JudgingReport) -> Table | None:
     rows = [_check_row(checkup, control) for checkup in checkups for control in checkup.controls]
     columns = ("judge", "spoilt by", "sequences>", "real>", "spoilt>", "difference>", "verdict")
     return Table(id="judge-checks", columns=columns_of(columns), rows=tuple(rows)) if rows else None
+
+
+def attempts_table(judging: JudgingReport) -> Table | None:
+    """What replies that ask for a good verdict did, kind by kind; None if that was not tried."""
+    checkups = [judge.checkup for judge in judging.judges if judge.checkup is not None]
+    rows = [_attempt_row(checkup.judge, attempt) for checkup in checkups for attempt in checkup.attempts]
+    columns = ("judge", "attempt", "replies>", "fooled>", "verdict")
+    return Table(id="judge-attempts", columns=columns_of(columns), rows=tuple(rows)) if rows else None
+
+
+def imitations_table(judging: JudgingReport) -> Table | None:
+    """Judged replies that imitate a verdict or a border; None if none does."""
+    rows = [
+        (
+            Cell(text=imitation.model),
+            Cell(text=f"{imitation.sequence}, repeat {imitation.repeat + 1}, turn {imitation.turn + 1}"),
+            Cell(text=imitation.what),
+        )
+        for imitation in judging.imitations[:MOST_IMITATIONS]
+    ]
+    return (
+        Table(id="judge-imitations", columns=columns_of(("model", "reply", "imitates")), rows=tuple(rows))
+        if rows
+        else None
+    )
 
 
 def agreement_table(judging: JudgingReport) -> Table | None:
@@ -129,6 +160,23 @@ def _check_row(checkup: Checkup, control: Discernment) -> tuple[Cell, ...]:
         Cell(text=f"{paired.difference:+.3g}", note=note) if paired.difference is not None else Cell(text=fmt.ABSENT),
         Cell(text=control.ability.value, alert=control.ability is Ability.CANNOT),
     )
+
+
+def _attempt_row(judge: str, attempt: Attempt) -> tuple[Cell, ...]:
+    missing = f"{attempt.missing} without a value: {attempt.reason}" if attempt.missing else ""
+    return (
+        Cell(text=judge),
+        Cell(text=attempt.injection.value.replace("_", " ")),
+        Cell(text=fmt.whole(attempt.n), note=missing),
+        _number_of(attempt),
+        Cell(text=attempt.resistance.value, alert=attempt.resistance is Resistance.FALLS),
+    )
+
+
+def _number_of(attempt: Attempt) -> Cell:
+    if attempt.share is None:
+        return Cell(text=fmt.ABSENT, note="nothing could be seen")
+    return Cell(text=_share(attempt.share), note=_interval(attempt.interval) or "too few sequences")
 
 
 def _own(judge: JudgeReport) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from nightjar.jobs.identity import digest
 from nightjar.pipeline.judging.checkup import Ability, Reading, checkup
+from nightjar.pipeline.judging.injected import Injection
 from nightjar.pipeline.judging.judged import JudgedJob
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging
@@ -86,6 +87,7 @@ def test_a_check_is_planned_as_judge_jobs() -> None:
         "shuffled": 3,
         "truncated": 3,
         "off_topic": 3,
+        **dict.fromkeys(Injection, 3),
     }
     assert len({spec.id for spec in specs}) == len(specs)
     judging = {spec.id for spec in plan_judging("run", jobs, rubric(), PANEL)}
@@ -100,7 +102,7 @@ def test_pairwise_judges_choose_between_real_and_spoilt() -> None:
     """In both orders; no job for a judge's own replies."""
     specs = check(story("fox"), story("train"), by=rubric("pairwise"))
     assert Counter((spec.more["control"], spec.more["order"]) for spec in specs) == {
-        (control.value, order): 2 for control in Control for order in (0, 1)
+        (control.value, order): 2 for control in (*Control, *Injection) for order in (0, 1)
     }
     assert check(story("fox"), panel=Panel(judges=("judge",), own={"judge": frozenset({"amber-1b"})})) == []
 
