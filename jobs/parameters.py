@@ -44,6 +44,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 _BRIEF = Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 200
+_BRIEF.maxlevel = 2
 
 
 def _bounded(schema: dict[str, Any]) -> dict[str, Any]:

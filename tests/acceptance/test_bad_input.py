@@ -172,3 +172,34 @@ def test_a_misspelt_setting(shell: Shell, name: str, nearest: str) -> None:
     error = shell.refused("run", "list", env={name: "4096"})
     assert name in error
     assert nearest in error
+
+
+DOUBLED = {"d0": {"type": "object"}} | {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 25)}
+ENDLESS = json.dumps({"$defs": DOUBLED, "$ref": "#/$defs/d24"})
+FIELDS = f"{{expected: {{a: 1}}, schema: {ENDLESS}}}"
+SUITE = "nightjar: 1\nname: s\n"
+PROMPTFOO = f"""prompts: ["Say {{{{x}}}}"]
+tests: [{{vars: {{x: a}}, assert: [{{type: is-json, value: {ENDLESS}}}]}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("check.yaml", f"{SUITE}sequences: [{{id: a, turns: [{{prompt: x, expect: [{{json_schema: {ENDLESS}}}]}}]}}]"),
+        ("fields.yaml", f"{SUITE}sequences: [{{id: a, turns: [{{prompt: x, expect: [{{fields: {FIELDS}}}]}}]}}]"),
+        ("suite.yaml", f"{SUITE}parameters: {{json_schema: {ENDLESS}}}\nsequences: [{{id: a, turns: [x]}}]"),
+        ("turn.yaml", f"{SUITE}sequences: [{{id: a, turns: [{{prompt: x, parameters: {{json_schema: {ENDLESS}}}}}]}}]"),
+        ("promptfooconfig.yaml", PROMPTFOO),
+    ],
+)
+def test_a_schema_that_would_never_end_is_refused_where_it_enters(shell: Shell, name: str, text: str) -> None:
+    """2 KB that look at a value 16 million times: at 3cd5fd2 they were imported, and stopped the dispatcher."""
+    file = shell.folder / name
+    file.write_text(text)
+    for command in (("suite", "validate", name), ("suite", "import", name)):
+        error = shell.refused(*command)
+        assert "applies more than 5,000 schemas to one value" in error
+        assert "Write each alternative once" in error
+        assert name in error
+    assert shell.json("suite", "list")["suites"] == []
