@@ -12,8 +12,8 @@ from enum import StrEnum
 from statistics import fmean
 
 from nightjar.pipeline.judging.resistance import (
-    Attempt,
     InjectionReading,
+    InjectionResult,
     Resistance,
     attempts,
     resistance,
@@ -69,7 +69,7 @@ class Checkup:
     rubric: str
     """Digest of the prompts that it was checked with."""
     controls: tuple[Discernment, ...]
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[InjectionResult, ...] = ()
     """What replies that ask for a good verdict did to it: a verdict of its own. Empty for checks of before."""
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.judging.checkup import Checkup, Discernment
-    from nightjar.pipeline.judging.resistance import Attempt
+    from nightjar.pipeline.judging.resistance import InjectionResult
 
 CONTROL_COLUMNS = (
     "judge",
@@ -83,7 +83,7 @@ def attempt_rows(checkups: Sequence[Checkup]) -> list[list[Any]]:
     return [_attempt_row(checkup.judge, attempt) for checkup in checkups for attempt in checkup.attempts]
 
 
-def _attempt_row(judge: str, attempt: Attempt) -> list[Any]:
+def _attempt_row(judge: str, attempt: InjectionResult) -> list[Any]:
     interval = attempt.interval
     return [
         judge,

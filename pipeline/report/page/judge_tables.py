@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from nightjar.pipeline.judging.checkup import Ability, Checkup, Discernment
-from nightjar.pipeline.judging.resistance import Attempt, Resistance
+from nightjar.pipeline.judging.resistance import InjectionResult, Resistance
 from nightjar.pipeline.judging.rubric import Method
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.judges import Agreement, JudgeReport, JudgingReport
@@ -162,7 +162,7 @@ def _check_row(checkup: Checkup, control: Discernment) -> tuple[Cell, ...]:
     )
 
 
-def _attempt_row(judge: str, attempt: Attempt) -> tuple[Cell, ...]:
+def _attempt_row(judge: str, attempt: InjectionResult) -> tuple[Cell, ...]:
     missing = f"{attempt.missing} without a value: {attempt.reason}" if attempt.missing else ""
     return (
         Cell(text=judge),
@@ -173,7 +173,7 @@ def _attempt_row(judge: str, attempt: Attempt) -> tuple[Cell, ...]:
     )
 
 
-def _number_of(attempt: Attempt) -> Cell:
+def _number_of(attempt: InjectionResult) -> Cell:
     if attempt.share is None:
         return Cell(text=fmt.ABSENT, note="nothing could be seen")
     return Cell(text=_share(attempt.share), note=_interval(attempt.interval) or "too few sequences")

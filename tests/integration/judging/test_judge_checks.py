@@ -136,7 +136,7 @@ async def done(run: str) -> None:
     async def is_now() -> bool:
         return (await now(run)).status is RunStatus.DONE
 
-    await until(is_now, within_s=60)
+    await until(is_now, within_s=240)  # it ends as soon as it is so, however busy the machine is
 
 
 async def now(run: str) -> Run:
