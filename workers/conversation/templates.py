@@ -43,8 +43,8 @@ class _Dialect:
 class ChatTemplate:
     """A compiled chat template. Raises TemplateError, with the template's line, if it does not compile or render.
 
-    `date` is an ISO date. Without a `renderer` it renders in this process, which is for templates of our own: a stranger's
-    belongs in a `RendererProcess`. Do not render from two threads at once.
+    `date` is an ISO date. Without a `renderer` it renders in this process, which is for templates of our own: a
+    stranger's belongs in a `RendererProcess`. Do not render from two threads at once.
     """
 
     def __init__(

@@ -102,7 +102,7 @@ def _doubt(pair: Pair, scale: Scale) -> str:
 
 
 def more_needed(pair: Pair) -> int | None:
-    """How many more sequences are needed to confirm the difference seen; None if no number would, or none are needed."""
+    """How many more sequences would confirm the difference seen; None if no number would, or none are needed."""
     if pair.needed is None or pair.needed <= pair.paired.n:
         return None
     return pair.needed - pair.paired.n

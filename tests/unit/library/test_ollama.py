@@ -17,6 +17,7 @@ from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.workers.conversation.local import chat_template, conversation_on
 from nightjar.workers.conversation.plan import plan_prompt
+from nightjar.workers.conversation.template_render import SandboxRenderer
 from nightjar.workers.conversation.templates import ChatTemplate
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.editing import add_entry
@@ -99,7 +100,7 @@ def test_a_system_text_of_the_store_is_the_default(
     engine = ScriptedEngine(lambda *_: "")
     sequence = Sequence(id="s", turns=(TurnSpec(prompt="Two?"),), system=own)
     entry = find_model("story", project)
-    conversation = conversation_on(engine, sequence, chat_template(engine, entry, "2026-01-01"))
+    conversation = conversation_on(engine, sequence, chat_template(engine, entry, "2026-01-01", SandboxRenderer()))
     text = plan_prompt(conversation, 0, (), Parameters()).text
     assert ((own or 'Speak "softly" 🦉.') in text, "softly" in text) == (True, own is None)
 
