@@ -97,13 +97,22 @@ class Home:
 
     def find(self, collection: str, **query: object) -> list[dict[str, Any]]:
         """Documents, read where MongoDB is by its record; none while it is away."""
-        with contextlib.suppress(OSError, ValueError, pymongo.errors.PyMongoError):
-            record = self.record("mongo")
-            where = quote(record.get("socket") or f"127.0.0.1:{record['port']}", safe=":")
-            url = f"mongodb://nightjar:{record['password']}@{where}/?authSource=admin&directConnection=true"
-            with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=500) as client:
-                return list(client[DATABASE][collection].find(query))
+        with contextlib.suppress(OSError, ValueError, pymongo.errors.PyMongoError), self._connected() as client:
+            return list(client[DATABASE][collection].find(query))
         return []
+
+    def _connected(self) -> pymongo.MongoClient[dict[str, Any]]:
+        record = self.record("mongo")
+        where = quote(record.get("socket") or f"127.0.0.1:{record['port']}", safe=":")
+        url = f"mongodb://nightjar:{record['password']}@{where}/?authSource=admin&directConnection=true"
+        return pymongo.MongoClient(url, serverSelectionTimeoutMS=500)
+
+    def insert(self, collection: str, rows: list[dict[str, Any]]) -> bool:
+        """Stores documents as they are, in the same way; False while MongoDB is away."""
+        with contextlib.suppress(OSError, ValueError, pymongo.errors.PyMongoError), self._connected() as client:
+            client[DATABASE][collection].insert_many(rows)
+            return True
+        return False
 
     def done(self) -> int:
         """How many jobs are done."""

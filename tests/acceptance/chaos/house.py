@@ -60,6 +60,9 @@ class House:
     mongo_door: int | None = None
     """Where its processes find MongoDB, if not at its own port: a proxy that the test can spoil."""
     redis_door: int | None = None
+    dispatchers: int = 1
+    further: dict[str, str] = field(default_factory=dict)
+    """Further environment of every process."""
     own: dict[str, dict[str, str]] = field(default_factory=dict)
     """Further environment of single processes, by name."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -69,11 +72,18 @@ class House:
     @property
     def names(self) -> list[str]:
         servers = [] if self.embedded else ["mongo", "redis"]
-        return [*servers, "dispatcher", *(f"worker{n}" for n in range(self.workers))]
+        dispatchers = ["dispatcher", *(f"dispatcher{n}" for n in range(1, self.dispatchers))]
+        return [*servers, *dispatchers, *(f"worker{n}" for n in range(self.workers))]
 
     @property
     def home(self) -> Path:
         return self.folder / "home"
+
+    @property
+    def settings(self) -> Settings:
+        """For the test's own commands to the embedded servers."""
+        ports = {"embedded_ports": self.further["NIGHTJAR_EMBEDDED_PORTS"]} if self.further else {}
+        return Settings.model_validate({"home": self.home, "mongo_cache_gb": 0.25, **ports})
 
     @property
     def ledger(self) -> Path:
@@ -99,7 +109,7 @@ class House:
                 "--dir",
                 str(self.folder),
             ]
-        if name == "dispatcher":
+        if name.startswith("dispatcher"):
             return [sys.executable, "-m", "nightjar", "dispatcher"]
         if self.demo_model:
             return [sys.executable, "-m", "nightjar", "worker", "--model", DEMO, "--gpu", "none", "--slots", "4"]
@@ -118,8 +128,13 @@ class House:
             "NIGHTJAR_DRAIN_S": "3",
             "NIGHTJAR_MONGO_CACHE_GB": "0.25",
             "NIGHTJAR_MODEL__THREADS": "1",
-            "CHAOS": json.dumps({"ledger": str(self.ledger), **self.knobs}),
+            **self.with_knobs(),
+            **self.further,
         }
+
+    def with_knobs(self, **more: Any) -> dict[str, str]:
+        """The environment of a scripted worker with these knobs beside the house's own."""
+        return {"CHAOS": json.dumps({"ledger": str(self.ledger), **self.knobs, **more})}
 
     def start(self, name: str) -> None:
         log = (self.folder / f"{name}.log").open("ab")

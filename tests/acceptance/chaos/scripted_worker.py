@@ -3,7 +3,8 @@
 Each generation is written into a ledger as it is asked for. Knobs come as JSON in CHAOS: ledger, slots, token_delay_s,
 poison (a text in a prompt that makes the process die of SIGSEGV), no_fence (the negative control), die_at_claim (a
 file with the number of claims before or after which the process still has to be killed), cards (a process for each
-card that NVML lists), noop (replies cost nothing: a word, and no ledger).
+card that NVML lists), noop (replies cost nothing: a word, and no ledger), newer (it is of a version to come, and leaves
+a field in every job that today's versions do not know).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from nightjar.workers.process.main import WorkerOptions, serve
 from nightjar.workers.process.supervisor import Supervisor
 
 MODEL = "scripted"
+NEWER_FIELD = "a_field_to_come"
 LAST_WORDS = "about to read what is at address 0"
 """On standard error, before a process dies of poison."""
 KNOBS: dict[str, Any] = json.loads(os.environ.get("CHAOS", "{}"))
@@ -104,6 +106,26 @@ def take_out_the_fence() -> None:
     ownership.commit_of = commit_of
 
 
+def be_newer() -> None:
+    """A worker of a later version: it names itself so, and its jobs have a field more."""
+    from nightjar.jobs import ownership
+    from nightjar.jobs.documents import Job
+    from nightjar.workers.process import heartbeat
+
+    heartbeat.NIGHTJAR_VERSION = "999.0"  # type: ignore[attr-defined]
+    Job.model_config["extra"] = "ignore"
+    Job.model_rebuild(force=True)
+    plain = ownership.commit_of
+
+    def commit_of(job: Any, turn: Any, *, last: bool) -> Any:
+        update = plain(job, turn, last=last)
+        change: Any = update._doc
+        change.setdefault("$set", {})[NEWER_FIELD] = 1
+        return update
+
+    ownership.commit_of = commit_of
+
+
 def die_at_claims(left: Path) -> None:
     """While the file has a number, the process dies alternately before and right after a claim."""
     from nightjar.jobs import ownership
@@ -139,6 +161,8 @@ async def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if KNOBS.get("no_fence"):
         take_out_the_fence()
+    if KNOBS.get("newer"):
+        be_newer()
     if "die_at_claim" in KNOBS:
         die_at_claims(Path(KNOBS["die_at_claim"]))
     async with open_session() as session:
