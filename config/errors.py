@@ -16,6 +16,7 @@
     |   +-- EngineError          the engine failed under a request (decode error, no progress); transient
     |   +-- TemplateError        no chat template, or one that cannot render this conversation
     +-- ContextError             a prompt that does not fit the context (with the numbers)
+    +-- TranscriptError          a conversation that has grown too large to be stored
     +-- OutputError              a folder or file that cannot be written, a full disk
     +-- LeaseLostError           somebody else owns the job now; never shown to a person
 
@@ -98,6 +99,10 @@ class TemplateError(ModelError):
 
 
 class ContextError(NightjarError):
+    pass
+
+
+class TranscriptError(NightjarError):
     pass
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
 from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
+NEVER_DUE = 500
+"""How many such jobs are looked for at once."""
 LIMITS = ("max_tries", "max_lapses", "max_crashes")
 _DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
 
@@ -60,21 +64,29 @@ async def runs_in_work(database: Database) -> list[RunInWork]:
             {"$project": dict.fromkeys(fields, 1)},
         ]
     )
-    return [_run_in_work(row) async for row in await cursor]
+    return await parse_each("run", await cursor, _run_in_work)
 
 
 async def due(model: str, run: str, limit: int, database: Database) -> list[tuple[str, int]]:
     """(id, fence) of PENDING jobs that may start now, in order; suspects are not among them."""
     query: Row = {"model": model, "status": JobStatus.PENDING, "run": run, "suspect": False, **_DUE}
     cursor = database.jobs.find(query, {"fence": 1}).hint("due").sort([("due_at", 1), ("order", 1)]).limit(limit)
-    return [(row["_id"], row["fence"]) async for row in cursor]
+    rows = await cursor.to_list()
+    await check_jobs([row["_id"] for row in rows if not isinstance(row.get("fence"), int)], database)
+    return [(row["_id"], row["fence"]) for row in rows if isinstance(row.get("fence"), int)]
+
+
+async def never_due(model: str, run: str, database: Database) -> list[str]:
+    """Ids of PENDING jobs whose time of being due is none."""
+    query: Row = {"model": model, "status": JobStatus.PENDING, "run": run, "due_at": {"$not": {"$type": "date"}}}
+    return [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).hint("due").limit(NEVER_DUE)]
 
 
 async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, str, int]]:
     """(run, id, fence) of PENDING suspects of a model in those runs."""
     query: Row = {"model": model, "status": JobStatus.PENDING, "run": {"$in": list(runs)}, "suspect": True, **_DUE}
     cursor = database.jobs.find(query, {"run": 1, "fence": 1}).limit(limit)
-    return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
+    return [(row["run"], row["_id"], row.get("fence", 0)) async for row in cursor]
 
 
 async def lapsed(limit: int, database: Database) -> list[HeldJob]:
@@ -103,9 +115,12 @@ async def run_states(runs: Iterable[str], database: Database) -> dict[str, Row]:
     return {row["_id"]: row async for row in database.runs.find({"_id": {"$in": list(runs)}}, fields)}
 
 
-async def has_open_jobs(run: str, database: Database, *, model: str | None = None) -> bool:
-    """True while a job of the run, or of one of its models, is PENDING or RUNNING."""
+async def has_open_jobs(
+    run: str, database: Database, *, model: str | None = None, kinds: Iterable[JobKind] | None = None
+) -> bool:
+    """True while a job of the run, or of one of its models, or of some kinds, is PENDING or RUNNING."""
     query: Row = {"run": run, "status": {"$in": OPEN}} | ({} if model is None else {"model": model})
+    query |= {} if kinds is None else {"kind": {"$in": list(kinds)}}
     return await database.jobs.find_one(query, {"_id": 1}) is not None
 
 
@@ -157,12 +172,16 @@ async def waiting_jobs(database: Database) -> dict[str, Waiting]:
     }
 
 
-_LAPSED_FIELDS = dict.fromkeys(("run", "fence", "owner", "tries", "lapses", "crashes"), 1)
+_COUNTED = ("tries", "lapses", "crashes")
+_LAPSED_FIELDS = dict.fromkeys(("run", "fence", "owner", *_COUNTED), 1)
 
 
 def _lapsed(row: Row) -> HeldJob:
-    counters = Counters(tries=row["tries"], lapses=row["lapses"], crashes=row["crashes"])
-    return HeldJob(id=row["_id"], run=row["run"], fence=row["fence"], owner=row["owner"], counters=counters)
+    """Whatever the document holds: a job that is damaged must be taken back to be ended."""
+    counters = Counters(**{name: row[name] for name in _COUNTED if isinstance(row.get(name), int)})
+    return HeldJob(
+        id=row["_id"], run=str(row.get("run")), fence=row.get("fence", 0), owner=row.get("owner"), counters=counters
+    )
 
 
 def _run_in_work(row: Row) -> RunInWork:

@@ -16,6 +16,7 @@ from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.stored import StoredDocument
+from nightjar.jobs.troubles import ChoreFailure, PutAside
 
 
 def utc_now() -> datetime:
@@ -315,6 +316,8 @@ class WorkerState(StoredDocument):
     gpu_energy_j: float | None = None
     schema_version: int | None = None
     """Of the database's form that this worker writes; see `jobs.schema`. None: a worker older than that."""
+    nightjar_version: str | None = None
+    """None: a worker older than this field."""
     started_at: datetime
     beat_at: datetime
 
@@ -373,4 +376,6 @@ ALL: tuple[type[StoredDocument], ...] = (
     Delivery,
     Aggregates,
     NightDocument,
+    ChoreFailure,
+    PutAside,
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nightjar.config.errors import UnknownNameError, UsageError
+from pydantic import ValidationError
+
+from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.unreadable import flaw_of
 
 PREFIX_CHARS = 6
 """The beginning of an id must be at least this long to be taken for one."""
@@ -15,7 +18,13 @@ PREFIX_CHARS = 6
 
 async def find_run(name: str, database: Database) -> Run:
     """The run of that name or id. Raises UnknownNameError with the nearest names."""
-    run = await Run.find_one({"name": name}) or await Run.get(name) or await _by_prefix(Run, name)
+    try:
+        run = await Run.find_one({"name": name}) or await Run.get(name) or await _by_prefix(Run, name)
+    except ValidationError as error:
+        raise NightjarError(
+            f"Run {name!r} is in the database, but {flaw_of(error)}. Where a newer Nightjar wrote it, upgrade this "
+            "installation; else its document is damaged: mend it, or restore it from a backup."
+        ) from None
     if run is None:
         raise UnknownNameError("run", name, await _names(database.runs), "See `nightjar run list`.")
     return run

@@ -15,9 +15,11 @@ from nightjar.config.errors import LeaseLostError
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.records import AttemptEnd, TurnRecord
+from nightjar.jobs.records import Attempt, AttemptEnd, TurnRecord, cut
 from nightjar.jobs.retry import Again, Dead, Decision
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.transcript_size import size_refused
+from nightjar.jobs.unreadable_jobs import read_jobs
 
 ATTEMPTS_KEPT = 20
 
@@ -28,6 +30,9 @@ async def claim(fences: Mapping[str, int], worker: str, host: str, lease_s: floa
     Returns the jobs now held by this worker. The others are held elsewhere or not due. The fence is the one that the
     queue named, so an entry older than the job's last change claims nothing. A worker must not call it twice at once
     for one job.
+
+    A job is read before it is claimed: one that this version cannot read ends with its reason, or waits for newer
+    workers, and never takes a worker with it.
     """
     query: Row = {
         "$or": [{"_id": job_id, "fence": fence} for job_id, fence in fences.items()],
@@ -43,13 +48,29 @@ async def claim(fences: Mapping[str, int], worker: str, host: str, lease_s: floa
         "lease_until": _lease_end(lease_s),
         "attempts": {"$slice": [{"$concatArrays": ["$attempts", [started]]}, -ATTEMPTS_KEPT]},
     }
-    ours: Row = {"_id": {"$in": list(fences)}, "owner": worker, "status": JobStatus.RUNNING}
+    rows = await patiently(lambda: database.jobs.find(query).to_list())
+    jobs = {job.id: job for job in await read_jobs(rows, database)}
+    if not jobs:
+        return []
+    query["$or"] = [{"_id": job.id, "fence": job.fence} for job in jobs.values()]
+    ours: Row = {"_id": {"$in": list(jobs)}, "owner": worker, "status": JobStatus.RUNNING}
 
     async def attempt() -> list[Row]:
         await database.jobs.update_many(query, [{"$set": change}])
-        return [row async for row in database.jobs.find(ours) if row["fence"] == fences[row["_id"]] + 1]
+        rows = database.jobs.find(ours, _CHANGED_BY_CLAIM)
+        return [row async for row in rows if row["fence"] == jobs[row["_id"]].fence + 1]
 
-    return [Job.model_validate(row) for row in await patiently(attempt)]
+    return [_claimed(jobs[row["_id"]], row) for row in await patiently(attempt)]
+
+
+_CHANGED_BY_CLAIM: Row = {"fence": 1, "status": 1, "owner": 1, "lease_until": 1, "attempts": {"$slice": -1}}
+
+
+def _claimed(before: Job, row: Row) -> Job:
+    """The job as it is after the claim, without reading its turns again."""
+    changed = {name: row[name] for name in ("fence", "owner", "lease_until")}
+    attempts = [*before.attempts, Attempt.model_validate(row["attempts"][0])][-ATTEMPTS_KEPT:]
+    return before.model_copy(update={**changed, "status": JobStatus(row["status"]), "attempts": attempts})
 
 
 async def renew(fences: dict[str, int], worker: str, lease_s: float, database: Database) -> set[str]:
@@ -98,12 +119,13 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
     """Appends a turn, exactly once; the last one makes the job DONE.
 
     Committing the same turn again, after a lost answer, changes nothing. Raises LeaseLostError if this claim no longer
-    owns the job.
+    owns the job, TranscriptError if the job's document has no room for the turn.
     """
     write = commit_of(job, turn, last=last)
 
     async def attempt() -> None:
-        done = await database.jobs.bulk_write([write])
+        with size_refused(job):
+            done = await database.jobs.bulk_write([write])
         if done.matched_count == 0:
             mine = {f"turns.{turn.index}.fence": job.fence, f"turns.{turn.index}.chain": turn.chain}
             if await database.jobs.find_one({"_id": job.id, **mine}, {"_id": 1}) is None:
@@ -129,7 +151,8 @@ async def commit_result(job: Job, result: Row, database: Database) -> None:
     }
 
     async def attempt() -> None:
-        done = await database.jobs.update_one(_held(job), change, array_filters=[{"mine.fence": job.fence}])
+        with size_refused(job):
+            done = await database.jobs.update_one(_held(job), change, array_filters=[{"mine.fence": job.fence}])
         if done.matched_count == 0:
             ours = {"_id": job.id, "fence": job.fence, "status": JobStatus.DONE}
             if await database.jobs.find_one(ours, {"_id": 1}) is None:
@@ -159,13 +182,13 @@ async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: 
             change |= {"suspect": True} if decision.suspect else {}
             return await _give_up(query, JobStatus.PENDING, change, database)
         case Dead():
-            change |= {"reason": {"$literal": decision.reason}, "finished_at": "$$NOW"}
+            change |= {"reason": {"$literal": cut(decision.reason)}, "finished_at": "$$NOW"}
             return await _give_up(query, JobStatus.DEAD, change, database)
 
 
 def close_attempt(end: AttemptEnd, note: str | None) -> dict[str, Any]:
     """Pipeline expression: `attempts`, with the current fence's attempt ended if it is still open."""
-    ended = {"ended_at": "$$NOW", "end": str(end), "error": {"$literal": note}}
+    ended = {"ended_at": "$$NOW", "end": str(end), "error": {"$literal": None if note is None else cut(note)}}
     is_open = {"$and": [{"$eq": ["$$attempt.fence", "$fence"]}, {"$eq": ["$$attempt.end", None]}]}
     each = {"$cond": [is_open, {"$mergeObjects": ["$$attempt", ended]}, "$$attempt"]}
     return {"$map": {"input": "$attempts", "as": "attempt", "in": each}}

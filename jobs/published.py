@@ -9,6 +9,7 @@ from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import PublishedModel, utc_now
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.reading import parse_each
 
 
 async def publish_model(
@@ -31,9 +32,10 @@ async def publish_model(
 
 
 async def published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:
-    """What is published of these models, by name; a model that nobody published is left out."""
+    """What is published of these models, by name; left out are those that nobody published so that it can be read."""
     rows = database.raw["models"].find({"_id": {"$in": sorted(set(names))}})
-    return {row["_id"]: PublishedModel.model_validate(row) async for row in rows}
+    models = await parse_each("model", rows, PublishedModel.model_validate)
+    return {model.id: model for model in models}
 
 
 async def known_facts(names: Iterable[str], known: Iterable[str], database: Database) -> dict[str, ModelFacts]:

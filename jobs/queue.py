@@ -181,7 +181,6 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
         self._handing: set[asyncio.Task[None]] = set()
         self._in_hand: set[str] = set()
         self._answered: list[str] = []
-        self._broken: Exception | None = None
         super().__init__(
             functions=[func(self._hand_over, name=FUNCTION)],
             redis_pool=redis,
@@ -206,8 +205,6 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             task.add_done_callback(self._handing.discard)
         elif room:
             await asyncio.sleep(POLL_S)
-        if self._broken is not None:
-            raise self._broken
         await self.heart_beat()
 
     async def _take(self, room: int) -> list[DueJob]:
@@ -230,8 +227,8 @@ class _PacedWorker(Worker):  # type: ignore[misc]  # arq is not checked
             await self._start(rung)
         except (NightjarError, PyMongoError) as error:
             _log.warning("claim_failed", jobs=[entry.job for entry in rung], error=str(error))
-        except Exception as error:
-            self._broken = error  # a fault of the program's
+        except Exception:  # a defect: it costs these entries, for which the dispatcher rings again
+            _log.exception("claim_failed", jobs=[entry.job for entry in rung])
         finally:
             ids = list(map(arq_id_of, rung))
             self._in_hand.difference_update(ids)

@@ -10,6 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nightjar.jobs.parameters import FinishReason, ParameterSource, Policy
 
+NOTE_CHARS = 2_000
+"""Of an error or a reason, at most: what is stored of it is for a person, and may hold a whole turn."""
+
+
+def cut(text: str, limit: int = NOTE_CHARS) -> str:
+    """The text where it is short enough; else its beginning and its end, and how much was left out between them."""
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end]} ... ({len(text) - limit} characters left out) ... {text[-end:]}"
+
 
 class Record(BaseModel):
     """The base of everything here: immutable, and strict about its fields."""

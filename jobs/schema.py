@@ -35,6 +35,8 @@ MIGRATE_COMMAND = "nightjar services migrate"
 BATCH = 500
 LEASE = "schema"
 LEASE_S = 30.0
+SCHEMA_EVERY_S = 10.0
+"""How often a process that works on a database for long looks whether a newer Nightjar has taken it over."""
 WAIT_S = 0.2
 """How often one that waits for another's migration looks."""
 _INDEX_NOT_FOUND, _NAMESPACE_NOT_FOUND = 27, 26
@@ -101,6 +103,14 @@ async def is_behind(database: Database, access: Access) -> bool:
         f"{NIGHTJAR_VERSION}, reads version {SCHEMA_VERSION}. Commands that only read migrate nothing. Stop every "
         f"Nightjar process that works on it, then run `{MIGRATE_COMMAND}`."
     )
+
+
+async def check_not_ahead(database: Database) -> None:
+    """Raises SchemaError where a newer Nightjar has migrated the database, or is at it.
+
+    Migrations wait for the processes of other versions to end; one that was stopped for long is not waited for.
+    """
+    _check_not_ahead(await read_state(database))
 
 
 async def migrate(database: Database, progress: MigrationProgress | None = None) -> list[str]:

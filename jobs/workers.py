@@ -6,10 +6,13 @@ ended as they should) and `crashes` (processes that died).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.documents import CrashDocument, utc_now
+from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import WorkerStatus
 
@@ -35,6 +38,23 @@ def status_now(said: WorkerStatus, silent_s: float) -> WorkerStatus:
 def heard_of(within_s: float = ALIVE_S) -> Row:
     """A query for the workers whose last beat is recent, by default enough for them to be alive, on MongoDB's clock."""
     return {"$expr": {"$gte": ["$beat_at", {"$subtract": ["$$NOW", round(within_s * 1000)]}]}}
+
+
+async def newer_workers(model: str, database: Database) -> list[str]:
+    """Ids of this model's workers that are alive and of a newer version than this code."""
+    alive = [status for status in WorkerStatus if status.alive]
+    cursor = database.workers.find({"model": model, "state": {"$in": alive}, **heard_of()})
+    return [row["_id"] async for row in cursor if _is_newer(row)]
+
+
+def _is_newer(beat: Row) -> bool:
+    theirs = (beat.get("schema_version") or 0, _numbers(beat.get("nightjar_version") or "0"))
+    return theirs > (SCHEMA_VERSION, _numbers(NIGHTJAR_VERSION))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version's numbers, for comparing: "0.11.2" -> (0, 11, 2)."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 async def write_beat(worker: str, fields: Mapping[str, Any], database: Database) -> None:

@@ -123,7 +123,7 @@ async def generate(
 async def _generate_model(
     run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool = False
 ) -> None:
-    if not await _open_jobs(run, entry.name, session):
+    if not await _open_jobs(run, entry.name, session, judging=judging):
         return
     reference = str(entry.path) if _is_bare(entry, session) else entry.name
     log = session.settings.home / "logs" / f"worker-{run.name}-{entry.name}.log"
@@ -132,13 +132,13 @@ async def _generate_model(
     try:
         while not ended.done():
             watch(await progress(run, entry.name, session, judging=judging))
-            if not await _open_jobs(run, entry.name, session):
+            if not await _open_jobs(run, entry.name, session, judging=judging):
                 break  # the worker would go on with other runs of this model
             await asyncio.wait([ended], timeout=POLL_S)
         watch(await progress(run, entry.name, session, judging=judging))
     finally:
         await child.stop(session.settings.drain_s + 5)
-    if await _open_jobs(run, entry.name, session):
+    if await _open_jobs(run, entry.name, session, judging=judging):
         raise ModelError(
             f"The worker of model {entry.name!r} ended (exit code {child.process.returncode}) before its work was "
             f"done. Its log {child.log} ends with:\n{child.last_words()}\nRun {run.name!r} keeps what was generated; "
@@ -161,7 +161,7 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
     """Committed turns of one model in one phase, and how many there will be."""
     from nightjar.jobs.status import census
 
-    kind = (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
+    kind = _kinds(judging)
     jobs = await census.count(run.id, session.database, model=model, kind=kind)
     return EvalProgress(
         model=model,
@@ -172,10 +172,15 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
     )
 
 
-async def _open_jobs(run: Run, model: str, session: Session) -> bool:
+async def _open_jobs(run: Run, model: str, session: Session, *, judging: bool) -> bool:
     from nightjar.jobs.backlog import has_open_jobs
 
-    return await has_open_jobs(run.id, session.database, model=model)
+    return await has_open_jobs(run.id, session.database, model=model, kinds=_kinds(judging))
+
+
+def _kinds(judging: bool) -> tuple[JobKind, ...]:
+    """The jobs of a phase: the last model may also judge, and is not to be waited for with its judging."""
+    return (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
 
 
 @asynccontextmanager

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nightjar.jobs.queue import Doorbell
 
 T = TypeVar("T")
+GONE_S = 30.0
+"""A command that is told to end is gone so long after its workers had their time to drain, whatever it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +108,18 @@ def open_log(path: Path) -> TextIO:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143, each after it has cleaned up."""
+    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143, each after it has cleaned up.
+
+    After SIGTERM the process ends within its deadline even where that hangs.
+    """
+
+    from nightjar.config.deadline import heed
+    from nightjar.config.settings import load_settings
 
     async def until_told() -> T:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        heed(signal.SIGTERM, task.cancel, lambda: load_settings().drain_s + GONE_S)
         return await work
 
     try:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 
 from pymongo.errors import PyMongoError
 
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
+from nightjar.jobs.hindered import Hindrances, hindered
 from nightjar.jobs.leases import dispatcher_is_live, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.eta import etas
-from nightjar.jobs.status.views import DeadView, JobCounts, Overview, QueueView, RunView, ServiceState, WorkerView
+from nightjar.jobs.status.views import (
+    ChoreView,
+    DeadView,
+    JobCounts,
+    Overview,
+    QueueView,
+    RunView,
+    ServiceState,
+    WorkerView,
+)
 from nightjar.jobs.status.waiting import ModelWait, explain
 from nightjar.jobs.status.workers import read_workers
 
@@ -28,11 +39,19 @@ TROUBLES_SHOWN = 20
 
 async def read_overview(database: Database, redis: ServiceState, *, run_id: str | None = None) -> Overview:
     """The overview of the runs at work and the newest others, or of one run. Needs no documents set up."""
+    unreadable = Hindrances(quiet=True)
+    with unreadable.collecting():
+        overview = await _read(database, redis, run_id)
+    sentences = [f"{about} is left out: {why}" for about, why in unreadable.now.items()]
+    return replace(overview, unreadable=sentences)
+
+
+async def _read(database: Database, redis: ServiceState, run_id: str | None) -> Overview:
     rows = await _runs(database, run_id)
-    ids = [row["_id"] for row in rows]
-    counts = dict(zip(ids, await asyncio.gather(*(census.count(run, database) for run in ids)), strict=True))
-    retries = await _retries(ids, database)
-    runs = [_run_view(row, counts[row["_id"]], retries.get(row["_id"], 0)) for row in rows]
+    retries = await _retries([row["_id"] for row in rows], database)
+    counted = await asyncio.gather(*(_counted(row, retries.get(row["_id"], 0), database) for row in rows))
+    counts = {view.id: jobs for view, jobs in filter(None, counted)}
+    runs = [view for view, _ in filter(None, counted)]
     workers = await read_workers(database)
     dispatching = await dispatcher_is_live(database)
     unattended = set() if dispatching else await _unattended(runs, counts, database)
@@ -47,7 +66,24 @@ async def read_overview(database: Database, redis: ServiceState, *, run_id: str 
         ],
         dead=await _dead([run for run in runs if counts[run.id].of(JobStatus.DEAD).jobs], database),
         nights=await _night_troubles(database) if run_id is None else [],
+        chores=await parse_each("chore", database.raw["chore_failures"].find(_COUNTS).sort(_WORST_FIRST), _chore_view),
     )
+
+
+_COUNTS: Row = {"$expr": {"$gte": ["$until", "$$NOW"]}}
+_WORST_FIRST = [("failing", -1), ("since", 1)]
+
+
+async def _counted(row: Row, retries: int, database: Database) -> tuple[RunView, JobCounts] | None:
+    """The view of a run and what it was counted from; None where its documents cannot be read."""
+    with hindered("run_not_shown", run=row.get("name") or row["_id"]):
+        jobs = await census.count(row["_id"], database)
+        return _run_view(row, jobs, retries), jobs
+    return None
+
+
+def _chore_view(row: Row) -> ChoreView:
+    return ChoreView(**{field.name: row[field.name] for field in fields(ChoreView)})
 
 
 async def _takes_writes(database: Database) -> ServiceState:
@@ -141,7 +177,7 @@ async def _earliest_due(model: str, run_ids: Sequence[str], database: Database) 
     for run_id in run_ids:
         query = {"model": model, "status": JobStatus.PENDING, "run": run_id}
         row = await database.jobs.find_one(query, {"due_at": 1}, sort=[("due_at", 1)], hint="due")
-        if row is not None:
+        if row is not None and isinstance(row.get("due_at"), datetime):
             moments.append(row["due_at"])
     return min(moments, default=None)
 
@@ -158,7 +194,7 @@ async def _dead(runs: Sequence[RunView], database: Database) -> list[DeadView]:
     for run in runs:
         cursor = database.jobs.find({"run": run.id, "status": JobStatus.DEAD}, {"model": 1, "reason": 1})
         async for row in cursor.limit(DEAD_ROWS):
-            reason = row["reason"] or "no reason recorded"
+            reason = row.get("reason") or "no reason recorded"
             reasons.setdefault((run.name, row["model"], reason.partition(":")[0]), []).append(reason)
     return [
         DeadView(run=run, model=model, kind=kind, count=len(those), example=those[0])
@@ -176,11 +212,14 @@ async def _night_troubles(database: Database) -> list[str]:
             troubles.append(f"Schedule {row['_id']} waits for run {row['waiting_for']} to end.")
     recent = {"$expr": {"$gt": ["$created_at", {"$subtract": ["$$NOW", TROUBLES_OF_S * 1000]}]}}
     query: Row = {"state": {"$in": [DeliveryState.FAILED, DeliveryState.UNSURE]}, **recent}
-    async for row in database.raw["deliveries"].find(query).sort("created_at", -1).limit(TROUBLES_SHOWN):
-        hook = Hook.model_validate(row["hook"])
-        how = "could not be told" if row["state"] == DeliveryState.FAILED else "may have been told or not"
-        troubles.append(
-            f"{hook} {how} that run {row['run_name']} is {row['event']}: {row.get('outcome')}. "
-            f"`nightjar run notify {row['run_name']}` calls again."
-        )
-    return troubles
+    failed = database.raw["deliveries"].find(query).sort("created_at", -1).limit(TROUBLES_SHOWN)
+    return troubles + await parse_each("delivery", failed, _not_delivered)
+
+
+def _not_delivered(row: Row) -> str:
+    hook = Hook.model_validate(row["hook"])
+    how = "could not be told" if row["state"] == DeliveryState.FAILED else "may have been told or not"
+    return (
+        f"{hook} {how} that run {row['run_name']} is {row['event']}: {row.get('outcome')}. "
+        f"`nightjar run notify {row['run_name']}` calls again."
+    )

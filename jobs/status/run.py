@@ -11,6 +11,7 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import JudgeCheck, Run, RunModel
 from nightjar.jobs.ending import EndingView, Event, GateOutcome
 from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.views import JobCounts
@@ -151,7 +152,7 @@ _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 
 async def list_runs(limit: int, database: Database) -> list[ListedRun]:
     """The newest runs, newest first."""
-    runs = await Run.find_all().sort("-created_at").limit(limit).to_list()
+    runs = await read_each(Run, {}, database, newest_by="created_at", limit=limit)
     counts = await asyncio.gather(*(census.count(run.id, database) for run in runs))
     return [
         ListedRun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 
@@ -120,6 +121,29 @@ class DeadView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChoreView:
+    """A chore of a dispatcher or worker that fails, or that failed a few minutes ago."""
+
+    process: str
+    chore: str
+    about: str
+    """What of its work failed; empty where all of it did."""
+    error: str
+    failures: int
+    since: datetime
+    last_at: datetime
+    failing: bool
+    """False: it has worked since."""
+
+    def sentence(self) -> str:
+        """For a person."""
+        what = f"`{self.chore}`{f' ({self.about})' if self.about else ''} of {self.process}"
+        how = "fails" if self.failing else "works again; it failed"
+        times = "once" if self.failures == 1 else f"{self.failures} times"
+        return f"{what} {how}, {times} since {self.since:%Y-%m-%d %H:%M:%S} UTC: {self.error}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overview:
     """Everything that `nightjar status` shows."""
 
@@ -130,9 +154,14 @@ class Overview:
     dead: list[DeadView] = field(default_factory=list)
     nights: list[str] = field(default_factory=list)
     """What went wrong with nights, in sentences."""
+    chores: list[ChoreView] = field(default_factory=list)
+    """What the processes do again and again, as far as it fails or has failed in the last minutes."""
+    unreadable: list[str] = field(default_factory=list)
+    """Documents that could not be shown, in sentences."""
 
     @property
     def stalled(self) -> bool:
-        """Work waits that nothing here will ever start, or a service is missing."""
+        """Work waits that nothing here will ever start, a service is missing, or what should start work fails."""
         waits = any(queue.stalled for queue in self.queues) or any(run.wait is not None for run in self.runs)
-        return waits or any(not service.ok for service in self.services.values())
+        fails = self.unreadable or any(chore.failing for chore in self.chores)
+        return bool(waits or fails) or any(not service.ok for service in self.services.values())

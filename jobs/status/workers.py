@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.hindered import hindered
+from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.status.views import WorkerView
 from nightjar.jobs.workers import ALIVE_S, status_now
@@ -28,21 +31,22 @@ class Serving:
 async def read_workers(database: Database) -> list[WorkerView]:
     """Every worker that beat within the last hour, by id."""
     steps: list[Row] = [{"$match": {"age": {"$lt": FORGOTTEN_AFTER_S}}}, {"$sort": {"_id": 1}}]
-    return [_worker_view(row) async for row in await database.workers.aggregate([_WITH_AGE, *steps])]
+    return await parse_each("worker", await database.workers.aggregate([_WITH_AGE, *steps]), _worker_view)
 
 
 async def read_serving(database: Database) -> dict[str, Serving]:
     """By model: the workers that are alive, and the reason of the newest failed load."""
     result: dict[str, Serving] = {}
     async for row in await database.workers.aggregate([_WITH_AGE, {"$sort": {"beat_at": 1}}]):
-        known = result.get(row["model"], Serving())
-        status = status_now(WorkerStatus(row["state"]), row["age"])
-        where = f"{row['_id'].partition(':')[0]} {row['device']}".strip()
-        result[row["model"]] = Serving(
-            workers=(*known.workers, where) if status.alive else known.workers,
-            failure=row.get("reason") if status is WorkerStatus.FAILED else None,
-            last_beat=row["beat_at"],
-        )
+        with hindered("document_unreadable", level=logging.WARNING, worker=row["_id"]):
+            known = result.get(row["model"], Serving())
+            status = status_now(WorkerStatus(row["state"]), row["age"])
+            where = f"{row['_id'].partition(':')[0]} {row['device']}".strip()
+            result[row["model"]] = Serving(
+                workers=(*known.workers, where) if status.alive else known.workers,
+                failure=row.get("reason") if status is WorkerStatus.FAILED else None,
+                last_beat=row["beat_at"],
+            )
     return result
 
 

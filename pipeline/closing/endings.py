@@ -12,13 +12,14 @@ from urllib.parse import quote, urljoin
 
 import structlog
 
-from nightjar.config.hindered import hindered
 from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, control
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Progress, Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.leases import hold
+from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.overview import read_overview
@@ -34,12 +35,13 @@ async def stop_late(database: Database) -> None:
     """Stops runs at their deadline. One that somebody resumes after it goes on."""
     now = await database.now()
     late = {"status": {"$in": sorted(WORKING_RUNS)}, "outcome.deadline_met": False, "ending.deadline_at": {"$lte": now}}
-    for run in await Run.find(late).to_list():
-        if not await backlog.has_open_jobs(run.id, database):
-            continue  # its work is done; it is about to be closed or judged
-        reason = f"{DEADLINE} {run.ending.deadline_at:%Y-%m-%d %H:%M} UTC"
-        await control.stop(run, reason, database, also={"outcome.deadline_met": True})
-        _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
+    for run in await read_each(Run, late, database):
+        with hindered("run_not_stopped", run=run.name):
+            if not await backlog.has_open_jobs(run.id, database):
+                continue  # its work is done; it is about to be closed or judged
+            reason = f"{DEADLINE} {run.ending.deadline_at:%Y-%m-%d %H:%M} UTC"
+            await control.stop(run, reason, database, also={"outcome.deadline_met": True})
+            _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
 
 
 async def watch_stalls(since: datetime, database: Database) -> None:
@@ -50,15 +52,20 @@ async def watch_stalls(since: datetime, database: Database) -> None:
         "ending.stalled_after_s": {"$ne": None},
         "ending.on_finish.0": {"$exists": True},
     }
-    for run in await Run.find(watched).to_list():
-        jobs = await census.count(run.id, database)
-        now = await database.now()
-        seen = Progress(turns=jobs.of().committed, jobs=jobs.of(*TERMINAL_JOBS).jobs, at=now)
-        if not moved(run.progress, seen) and run.progress is not None:
-            if is_stalled(run.progress, since, now, run.ending.stalled_after_s):
-                await _tell_stall(run, jobs.by_status(), database)
-        else:
-            await database.runs.update_one({"_id": run.id}, {"$set": {"progress": seen.model_dump()}})
+    for run in await read_each(Run, watched, database):
+        with hindered("run_not_watched", run=run.name):
+            await _watch(run, since, database)
+
+
+async def _watch(run: Run, since: datetime, database: Database) -> None:
+    jobs = await census.count(run.id, database)
+    now = await database.now()
+    seen = Progress(turns=jobs.of().committed, jobs=jobs.of(*TERMINAL_JOBS).jobs, at=now)
+    if not moved(run.progress, seen) and run.progress is not None:
+        if is_stalled(run.progress, since, now, run.ending.stalled_after_s):
+            await _tell_stall(run, jobs.by_status(), database)
+    else:
+        await database.runs.update_one({"_id": run.id}, {"$set": {"progress": seen.model_dump()}})
 
 
 def moved(before: Progress | None, now: Progress) -> bool:
@@ -82,13 +89,18 @@ async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> Non
 async def finish_ended(owner: str, settings: Settings, database: Database) -> None:
     """Writes the partial report of runs that were stopped, and for each end whom to notify."""
     ended = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
-    for run in await Run.find(ended).to_list():
-        if run.status is RunStatus.STOPPED:
-            async with hold(f"close:{run.id}", owner, CLOSING_LEASE_S, database) as mine:
-                if mine:
-                    await _partial_report(run, settings, database)
-                    await _tell_end(run, settings, database)
-        else:
+    for run in await read_each(Run, ended, database):
+        with hindered("run_not_finished", run=run.name):
+            await _finish(run, owner, settings, database)
+
+
+async def _finish(run: Run, owner: str, settings: Settings, database: Database) -> None:
+    if run.status is RunStatus.DONE:
+        await _tell_end(run, settings, database)
+        return
+    async with hold(f"close:{run.id}", owner, CLOSING_LEASE_S, database) as mine:
+        if mine:
+            await _partial_report(run, settings, database)
             await _tell_end(run, settings, database)
 
 

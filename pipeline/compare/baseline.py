@@ -7,9 +7,9 @@ import logging
 from dataclasses import dataclass
 
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
-from nightjar.config.hindered import hindered
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus

@@ -11,11 +11,12 @@ from pathlib import Path
 import structlog
 
 from nightjar.config.errors import ServiceError
-from nightjar.config.hindered import hindered
 from nightjar.jobs import backlog, control, leases
 from nightjar.jobs.backlog import RunInWork
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered, in_words
+from nightjar.jobs.records import cut
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.closing.endings import CLOSING_LEASE_S
@@ -32,7 +33,7 @@ async def advance_runs(dispatcher: str, reports_dir: Path, database: Database) -
     """
     planned = False
     for run in await backlog.runs_in_work(database):
-        with hindered("dispatcher_hindered", by=run.name):
+        with hindered("run_not_advanced", run=run.name):
             planned |= await _advance(run, dispatcher, reports_dir, database)
     return planned
 
@@ -82,7 +83,7 @@ async def _close(run: RunInWork, reports_dir: Path, database: Database) -> None:
     except Exception as error:
         # The run's work is done whatever becomes of its report, and `nightjar report` can write it again.
         _log.exception("report_failed", run=run.id, name=run.name)
-        reason = f"its report could not be written: {error}"
+        reason = cut(f"its report could not be written: {in_words(error)}")
     done = await control.move(await _document(run), RunStatus.DONE, database, reason=reason)
     if await backlog.has_open_jobs(run.id, database):  # a job was retried at this very moment
         await control.move(done, RunStatus.ACTIVE, database)

@@ -7,27 +7,34 @@ is harmless.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
 
-from nightjar.config.hindered import hindered
+from nightjar.config.errors import SchemaError
 from nightjar.config.settings import Settings
-from nightjar.jobs import leases
+from nightjar.jobs import leases, schema
 from nightjar.jobs.database import Database
-from nightjar.jobs.periodic import every
+from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.schema import SCHEMA_EVERY_S
+from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.dispatch.advance import advance_runs
 from nightjar.pipeline.dispatch.interrupted import finish_expansions, settle_runs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
+from nightjar.pipeline.dispatch.unreadable import end_undue
 from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import deliver_due
 
+ENDING_S = 5.0
+"""How long the chores of a dispatcher that is to stop may finish what they are at."""
 Chore = Callable[[], Awaitable[None]]
 _log = structlog.get_logger()
 
@@ -36,7 +43,7 @@ class Dispatcher:
     """Does the chores of one dispatcher until it is told to stop.
 
     A chore does a little work and returns; all it remembers it can do without, since the next look at MongoDB shows
-    what is left to do. Chores run side by side: one that takes long holds up no other.
+    what is left to do. Chores run side by side: one that takes long, or fails, holds up no other.
     """
 
     def __init__(self, database: Database, doorbell: Doorbell, settings: Settings) -> None:
@@ -59,16 +66,29 @@ class Dispatcher:
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (30.0, self.settle),
+            (30.0, self.end_undue),
             (600.0, self.retain),
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set. A server that goes away is waited for."""
+        """Works until `stop` is set, and for a few seconds more. A server that goes away is waited for.
+
+        Raises SchemaError where a newer Nightjar takes the database over.
+        """
         _log.info("dispatcher_started", dispatcher=self._name)
-        async with asyncio.TaskGroup() as group:
-            for period_s, chore in self.chores():
-                group.create_task(every(period_s, chore, stop, name=chore.__name__))
-        _log.info("dispatcher_stopped", dispatcher=self._name)
+        shown = StoredBoard(f"dispatcher {socket.gethostname()}:{os.getpid()}", self._database)
+        board.set(shown)
+        tasks = [
+            asyncio.create_task(every(period_s, chore, stop, name=chore.__name__), name=chore.__name__)
+            for period_s, chore in self.chores()
+        ]
+        try:
+            await every(SCHEMA_EVERY_S, self.watch_schema, stop, name="watch_schema", raises=SchemaError)
+        finally:
+            stop.set()
+            left = await ended(tasks, within_s=ENDING_S)
+            await shown.take_down()
+            _log.info("dispatcher_stopped", dispatcher=self._name, hanging=[task.get_name() for task in left])
 
     async def mark(self) -> None:
         """Leaves a sign of life for `nightjar status`."""
@@ -85,8 +105,7 @@ class Dispatcher:
 
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
-        with hindered("dispatcher_hindered", by="schedules"):
-            await fire_due(self._database)
+        await fire_due(self._database)
 
     async def end(self) -> None:
         """Stops runs at their deadline, and records whom to notify of runs that have ended."""
@@ -115,5 +134,12 @@ class Dispatcher:
         """Drops the transcripts of nights that are old by settings and schedules."""
         async with leases.hold("retention", self._name, endings.CLOSING_LEASE_S, self._database) as mine:
             if mine:
-                with hindered("retention_hindered"):
-                    await retain(self._database, self._settings.night)
+                await retain(self._database, self._settings.night)
+
+    async def end_undue(self) -> None:
+        """Ends jobs that no queue would ever hold."""
+        await end_undue(self._database)
+
+    async def watch_schema(self) -> None:
+        """Raises SchemaError where a newer Nightjar has taken the database over."""
+        await schema.check_not_ahead(self._database)

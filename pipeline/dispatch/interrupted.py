@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from nightjar.config.hindered import hindered
 from nightjar.jobs import control, leases
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered
+from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.write_jobs import finish_expansion
 
@@ -21,10 +22,10 @@ async def finish_expansions(dispatcher: str, database: Database) -> None:
     """Writes the jobs that are missing of runs whose producer seems to have died."""
     moved = {"$ifNull": ["$expanded_at", "$created_at"]}
     stale = {"$expr": {"$lt": [moved, {"$subtract": ["$$NOW", round(EXPANSION_GRACE_S * 1000)]}]}}
-    for run in await Run.find({"status": RunStatus.EXPANDING, **stale}).to_list():
+    for run in await read_each(Run, {"status": RunStatus.EXPANDING, **stale}, database):
         if await leases.acquire(f"expand:{run.id}", dispatcher, EXPANSION_GRACE_S, database):
             _log.info("expansion_resumed", run=run.id, name=run.name)
-            with hindered("dispatcher_hindered", by=run.name):
+            with hindered("run_not_expanded", run=run.name):
                 await finish_expansion(run, database)
 
 
@@ -36,5 +37,6 @@ async def settle_runs(database: Database) -> None:
     today = {"$expr": {"$gt": ["$outcome.finished_at", {"$subtract": ["$$NOW", _DAY_MS]}]}}
     cancelled = {"status": RunStatus.CANCELLED, **today}
     held = {"status": {"$in": [RunStatus.PAUSED, RunStatus.STOPPED]}}
-    for run in await Run.find({"$or": [cancelled, held]}).to_list():
-        await control.settle(run, database)
+    for run in await read_each(Run, {"$or": [cancelled, held]}, database):
+        with hindered("run_not_settled", run=run.name):
+            await control.settle(run, database)

@@ -10,6 +10,7 @@ from time import monotonic
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import RunInWork
 from nightjar.jobs.database import Database
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.queue import Doorbell
 from nightjar.pipeline.dispatch.window import SMALLEST, Entry, QueueLine, fair_window, next_size
 
@@ -58,9 +59,13 @@ class Ringer:
         models = sorted({model for run in runs for model in run.models})
         for gone in self._rung.keys() - set(models):
             del self._rung[gone]
+        rung = not models
         for model in models:
-            await self._ring_model(model, [run for run in runs if model in run.models], slots.get(model, 0))
-        self._rang_at = monotonic()
+            with hindered("queue_not_rung", model=model):
+                await self._ring_model(model, [run for run in runs if model in run.models], slots.get(model, 0))
+                rung = True
+        if rung:
+            self._rang_at = monotonic()
 
     async def _ring_model(self, model: str, runs: list[RunInWork], slots: int) -> None:
         size = self._sizes.get(model, max(SMALLEST, 2 * slots))

@@ -6,10 +6,11 @@ import logging
 
 from pydantic import ValidationError
 
-from nightjar.config.hindered import hindered
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.night_rows import stored_nights, write_night
+from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.report.data.night import VERSION, Night, night_of
@@ -29,7 +30,7 @@ async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
     A run that cannot be read is left out and logged.
     """
     wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
-    runs = await Run.find(wanted).sort("-created_at").limit(last).to_list()
+    runs = await read_each(Run, wanted, database, newest_by="created_at", limit=last)
     kept = await stored_nights([run.id for run in runs], database)
     nights = []
     for run in reversed(runs):

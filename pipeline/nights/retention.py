@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,9 @@ from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.control import BATCH, pinned_runs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
-from nightjar.jobs.nights import Aggregates, Schedule
+from nightjar.jobs.hindered import hindered
+from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.collect.aggregates import VERSION, pack
 from nightjar.pipeline.collect.collector import collect
@@ -74,8 +77,9 @@ async def plan_retention(
     """What would be dropped now, with its size. `keep_nights`: for series whose schedule does not say."""
     nights = await _nights(database)
     default = keep_nights if keep_nights is not None else settings.keep_nights
-    schedules = {schedule.id: schedule.keep_nights for schedule in await Schedule.find_all().to_list()}
-    keep = {night.series: schedules.get(night.series) or default for night in nights}
+    rows = database.raw["schedules"].find({}, {"keep_nights": 1})
+    schedules = {row["_id"]: row.get("keep_nights") async for row in rows}
+    keep = {night.series: _kept_nights(schedules.get(night.series), default) for night in nights}
     old = expired(nights, keep, await pinned_runs(database))
     return [
         OldNight(
@@ -85,6 +89,13 @@ async def plan_retention(
         )
         for night in old
     ]
+
+
+def _kept_nights(of_schedule: Any, default: int | None) -> int | None:
+    """How many nights of a series are kept; None, which is all, where its schedule says what cannot be read."""
+    if of_schedule is None:
+        return default
+    return of_schedule if isinstance(of_schedule, int) and of_schedule > 0 else None
 
 
 async def drop_transcripts(run_id: str, database: Database) -> bool:
@@ -125,13 +136,18 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
 
 async def retain(database: Database, settings: NightSettings) -> int:
     """Drops what settings and schedules say is old; returns the number of runs."""
-    return sum([await drop_transcripts(old.night.id, database) for old in await plan_retention(database, settings)])
+    dropped = 0
+    for old in await plan_retention(database, settings):
+        with hindered("transcripts_not_dropped", run=old.night.name):
+            dropped += await drop_transcripts(old.night.id, database)
+    return dropped
 
 
 async def _nights(database: Database) -> list[StoredNight]:
     whole = {row["_id"] async for row in database.raw["aggregates"].find({"dropped": True}, {"_id": 1})}
     fields = dict.fromkeys(("name", "series", "created_at", "status"), 1)
-    return [_night(row, whole) async for row in database.runs.find({"series": {"$type": "string"}}, fields)]
+    rows = database.runs.find({"series": {"$type": "string"}}, fields)
+    return await parse_each("run", rows, partial(_night, whole=whole))
 
 
 def _night(row: Mapping[str, Any], whole: set[str]) -> StoredNight:

@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 
 from nightjar.config.errors import RunConflictError, UsageError
-from nightjar.config.hindered import hindered
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered, in_words
 from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.nights import Schedule
+from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
@@ -82,10 +83,11 @@ async def fire_due(database: Database, now: datetime | None = None) -> list[Run]
     """Handles the due tick of every schedule; returns the runs that this call made."""
     moment = now or await database.now()
     runs = []
-    for schedule in await Schedule.find({"enabled": True}).to_list():
-        tick = schedule.claimed_tick or await _claim(schedule, moment, database)
-        if tick is not None and (run := await _take(schedule, tick, moment, database)) is not None:
-            runs.append(run)
+    for schedule in await read_each(Schedule, {"enabled": True}, database):
+        with hindered("schedule_hindered", schedule=schedule.id):
+            tick = schedule.claimed_tick or await _claim(schedule, moment, database)
+            if tick is not None and (run := await _take(schedule, tick, moment, database)) is not None:
+                runs.append(run)
     return runs
 
 
@@ -159,7 +161,7 @@ async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run |
     run: Run | None = None
     with hindered("schedule_failed", schedule=schedule.id, tick=tick.isoformat()) as hindrance:
         run = await _enqueue(schedule, name, tick, database)
-    fired: dict[str, Any] = {"last_error": str(hindrance.error) if hindrance.error is not None else None}
+    fired: dict[str, Any] = {"last_error": in_words(hindrance.error) if hindrance.error is not None else None}
     if hindrance.error is None:
         fired["last_run"] = name
         _log.info("schedule_fired", schedule=schedule.id, run=name, created=run is not None)

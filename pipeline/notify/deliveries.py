@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 from beanie.odm.utils.dump import get_dict
+from pydantic import ValidationError
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.database import Database, Row, insert_absent
@@ -31,6 +32,7 @@ from nightjar.jobs.mongo import ReturnDocument
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.patience import PATIENCE_S, patiently
 from nightjar.jobs.retry import backoff
+from nightjar.jobs.unreadable import flaw_of
 from nightjar.pipeline.notify.call import Answer, Call, NotDelivered, Unsure
 from nightjar.pipeline.notify.message import payload_of
 from nightjar.pipeline.notify.prepare import limit_s, prepare
@@ -132,7 +134,21 @@ async def claim_delivery(settings: NightSettings, owner: str, database: Database
     row = await database.raw["deliveries"].find_one_and_update(
         query, [{"$set": change}], sort=[("due_at", 1)], return_document=ReturnDocument.AFTER
     )
-    return Delivery.model_validate(row) if row is not None else None
+    if row is None:
+        return None
+    try:
+        delivery: Delivery = Delivery.model_validate(row)
+    except ValidationError as error:
+        await _give_up(row, error, database)
+        return await claim_delivery(settings, owner, database)
+    return delivery
+
+
+async def _give_up(row: Row, error: ValidationError, database: Database) -> None:
+    """A delivery that cannot be read fails, and holds up no other."""
+    ended = {"state": DeliveryState.FAILED, "outcome": flaw_of(error), "owner": None, "lease_until": None}
+    await database.raw["deliveries"].update_one({"_id": row["_id"], "owner": row["owner"]}, {"$set": ended})
+    _log.error("delivery_unreadable", delivery=row["_id"], run=row.get("run"), reason=flaw_of(error))
 
 
 async def attempt(delivery: Delivery, settings: NightSettings, database: Database) -> None:

@@ -10,6 +10,8 @@ import typer
 from nightjar.scripts.session import open_session, run_async
 
 app = typer.Typer()
+GONE_S = 25.0
+"""A dispatcher that is told to end is gone by then, whatever its chores do. Its unit gives it 30 s."""
 
 
 @app.command(epilog="Example: nightjar dispatcher")
@@ -19,14 +21,14 @@ def dispatcher() -> None:
 
 
 async def _dispatch() -> None:
+    from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
 
     user_scorers(load_settings().scorers)  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
+        heed(signum, stop.set, lambda: GONE_S)
     async with open_session(redis=True, service=True) as session:
         await Dispatcher(session.database, session.doorbell, session.settings).run(stop)

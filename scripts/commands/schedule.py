@@ -60,12 +60,14 @@ def add(
 def list_(as_json: Json = False) -> None:
     """Schedules with their next tick. Example: nightjar schedule list"""
     from nightjar.jobs.nights import Schedule
+    from nightjar.jobs.reading import read_each
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:
         async with open_session(reading=True) as session:
             now = await session.database.now()
-            return [_row(schedule, now) for schedule in await Schedule.find_all().sort("+_id").to_list()]
+            schedules = sorted(await read_each(Schedule, {}, session.database), key=lambda schedule: schedule.id)
+            return [_row(schedule, now) for schedule in schedules]
 
     rows = run_async(load())
     if as_json:

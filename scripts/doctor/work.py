@@ -73,6 +73,7 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
             remedy = "Start one: nightjar dispatcher"
             yield Check(name=f"run {run.name}", state="problem", found=f"goes no further: {run.wait}", remedy=remedy)
     yield from _workers(overview.workers)
+    yield from _failures(overview)
     if overview.dead:
         count = sum(dead.count for dead in overview.dead)
         name = overview.dead[0].run
@@ -83,6 +84,16 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
         deaths = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last.reason}"
         remedy = f"It was {last.worker}. `nightjar run show RUN --job JOB` shows what it last wrote."
         yield Check(name="crashes", state="warning", found=deaths, remedy=remedy)
+
+
+def _failures(overview: Overview) -> Iterator[Check]:
+    for chore in overview.chores:
+        remedy = f"The log of {chore.process} has the traceback; what is not affected goes on."
+        state = "problem" if chore.failing else "warning"
+        yield Check(name=f"chore {chore.chore}", state=state, found=chore.sentence(), remedy=remedy)
+    for sentence in overview.unreadable:
+        remedy = "Where a newer Nightjar wrote it, upgrade this installation; else it is damaged: mend or remove it."
+        yield Check(name="unreadable", state="problem", found=sentence, remedy=remedy)
 
 
 def _queue(queue: QueueView) -> Check:

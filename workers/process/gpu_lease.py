@@ -46,7 +46,7 @@ class GpuLease:
     async def kept(self) -> AsyncIterator[None]:
         """Renews the lease while the block runs (while a model loads, say)."""
         over = asyncio.Event()
-        keeping = asyncio.create_task(every(LEASE_S / 3, self.renew, over, name="card"))
+        keeping = asyncio.create_task(every(LEASE_S / 3, self.renew, over, name="card", raises=UsageError))
         try:
             yield
         finally:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts
-from nightjar.jobs.periodic import every
+from nightjar.jobs.periodic import board, every
 from nightjar.jobs.states import WorkerStatus
+from nightjar.jobs.troubles import StoredBoard
 from nightjar.jobs.workers import LONGEST_BEAT_S, sign_off, write_beat
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.held_jobs import ENGINE_STUCK_S
@@ -50,6 +52,7 @@ class Heartbeat:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beats until `stop` is set."""
+        board.set(StoredBoard(self._worker, self._database))
         await every(self._beat_s, self.write, stop, name="beat")
 
     async def write(self) -> None:
@@ -77,6 +80,7 @@ class Heartbeat:
             "reused_tokens": stats.reused_tokens,
             "wasted_tokens": self.tally.wasted_tokens + stats.dropped_tokens,
             "schema_version": SCHEMA_VERSION,
+            "nightjar_version": NIGHTJAR_VERSION,
             "process_peak_bytes": process_peak_bytes(),
             "gpu_peak_bytes": gpu.peak_bytes,
             "gpu_utilisation": gpu.utilisation,

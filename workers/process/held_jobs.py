@@ -185,6 +185,7 @@ class HeldJobs:
         """Drops jobs that a pause, a cancel or another owner took away. Call it every second."""
         fences = {job_id: hold.job.fence for job_id, hold in self._holds.items()}
         self._drop_lost(await ownership.lost(fences, self._database), fences)
+        self._run_cache.show_unreadable()
         idle_runs = await self._run_cache.refresh({hold.job.run for hold in self._holds.values()})
         for hold in [hold for hold in self._holds.values() if hold.job.run in idle_runs]:
             self._cancel(hold)  # claimed just as its run was paused: it goes back to PENDING

@@ -14,18 +14,21 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from nightjar.config.deadline import heed
 from nightjar.config.embedded import latest_redis_url
-from nightjar.config.errors import ModelFitError, NightjarError
+from nightjar.config.errors import ModelFitError, NightjarError, SchemaError, UsageError
 from nightjar.config.logging import bind_process
 from nightjar.config.settings import Settings
-from nightjar.jobs import backlog
+from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.periodic import every
+from nightjar.jobs.periodic import board, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
+from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.states import WorkerStatus
+from nightjar.jobs.troubles import StoredBoard
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier
@@ -49,6 +52,8 @@ from nightjar.workers.process.tasks import JobContext, run_job
 BURST_POLL_S = 0.5
 ORPHAN_POLL_S = 1.0
 ENGINE_POLL_S = 1.0
+GONE_S = 20.0
+"""A worker that is told to end is gone so long after it had its time to drain, whatever it does."""
 CANNOT = 3
 """Exit code of a worker whose model does not load, or that refuses every run: another one would do no better."""
 BROKEN = 70
@@ -151,7 +156,7 @@ async def serve(
     try:
         process = WorkerProcess(options, settings, entry, model, beat, card, database, redis)
         for signum in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(signum, process.signalled, signum)
+            heed(signum, partial(process.signalled, signum), lambda: settings.drain_s + GONE_S)
         return await process.run(worker)
     finally:
         ended.set()
@@ -189,6 +194,7 @@ class WorkerProcess:
 
     async def run(self, worker: str) -> int:
         """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
+        board.set(StoredBoard(worker, self._database))
         await self._become_ready(worker)
         self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
@@ -255,7 +261,8 @@ class WorkerProcess:
             held.keep(ended),
             Suspects(model, worker, held, self._database).run(self._stop),
             every(ENGINE_POLL_S, self._watch_model, self._stop, name="engine"),
-            every(CARD_LEASE_S / 3, self._card.renew, ended, name="card"),
+            every(CARD_LEASE_S / 3, self._card.renew, ended, name="card", raises=UsageError),
+            every(SCHEMA_EVERY_S, self._watch_schema, self._stop, name="schema", raises=SchemaError),
         ]
         if self._options.parent is not None:
             chores.append(every(ORPHAN_POLL_S, self._watch_parent, self._stop, name="parent"))
@@ -292,6 +299,10 @@ class WorkerProcess:
             _log.error("engine_stopped", error=failure)
             self._failed = True
             self._stop.set()
+
+    async def _watch_schema(self) -> None:
+        """Raises SchemaError, which ends this worker, where a newer Nightjar has taken the database over."""
+        await schema.check_not_ahead(self._database)
 
     async def _watch_parent(self) -> None:
         if os.getppid() != self._options.parent:

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from time import monotonic
 
 import structlog
+from pydantic import ValidationError
 
 from nightjar.jobs.backlog import run_states
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.model_files import fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.patience import patiently
@@ -21,6 +23,8 @@ from nightjar.jobs.states import WORKING_RUNS
 FRESH_S = 1.0
 """How old the known status of a run may be when one of its jobs is claimed."""
 SEQUENCES_KEPT = 512
+UNREADABLE_FOR_S = 30.0
+"""After so long a run that could not be read is read again."""
 _log = structlog.get_logger()
 
 
@@ -33,6 +37,8 @@ class RunCache:
         self._load = load
         self._runs: dict[str, Run] = {}
         self._seen: dict[str, float] = {}
+        self._unreadable: dict[str, tuple[float, ValidationError]] = {}
+        """Run id -> when it was last read in vain, and why."""
         self._opening = asyncio.Lock()
         self._sequences: OrderedDict[str, Sequence] = OrderedDict()
         self.refused: dict[str, str] = {}
@@ -53,12 +59,31 @@ class RunCache:
 
     async def _open(self, run_id: str) -> None:
         """Reads a run that is new here, unless another task has done so meanwhile."""
-        if run_id in self._runs or run_id in self.refused:
+        if run_id in self._runs or run_id in self.refused or self._is_unreadable(run_id):
             return
-        run = await patiently(lambda: Run.get(run_id))
+        try:
+            run = await patiently(lambda: Run.get(run_id))
+        except ValidationError as error:
+            self._unreadable[run_id] = (monotonic(), error)
+            return
         if run is not None and await self._same_file(run):
             self._runs[run_id] = run
             self._seen[run_id] = monotonic()
+
+    def _is_unreadable(self, run_id: str) -> bool:
+        """Nothing of a run that cannot be read is claimed. After a while it is read again: somebody may have mended it."""
+        if run_id in self._unreadable and monotonic() - self._unreadable[run_id][0] > UNREADABLE_FOR_S:
+            del self._unreadable[run_id]
+        return run_id in self._unreadable
+
+    def show_unreadable(self) -> None:
+        """Shows the runs that could not be read lately as what hinders the caller's chore."""
+        for run_id, (when, error) in list(self._unreadable.items()):
+            if monotonic() - when > 2 * UNREADABLE_FOR_S:  # nobody has asked for it again
+                del self._unreadable[run_id]
+                continue
+            with hindered("run_unreadable", run=run_id):
+                raise error
 
     async def refresh(self, run_ids: Iterable[str]) -> set[str]:
         """Reads the status of runs again; returns those that are not working now."""

@@ -19,10 +19,11 @@ from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
-from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.records import TurnRecord, cut
 from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind
+from nightjar.jobs.transcript_size import TranscriptSize
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
 from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier
 from nightjar.workers.conversation.turns import turn_record
@@ -100,12 +101,14 @@ async def _turns(hold: Hold, context: JobContext, sequence: Sequence, dialogue: 
     """Commits every turn but the last, which it returns; None if the job was given back before."""
     job = hold.job
     history = list(job.turns)
+    size = TranscriptSize(job)
     for turn in range(len(history), job.turns_total):
         if hold.stop_after_turn:
             await ownership.release(job, "its worker drained", context.database)
             return None
         reply = await dialogue.reply(history)
         record = turn_record(reply, sequence, history, fence=job.fence, worker=context.worker, now=utc_now())
+        size.add(record)
         if turn + 1 == job.turns_total:
             return record
         await _commit(hold, context, record, last=False)
@@ -140,7 +143,7 @@ async def watched(hold: Hold, database: Database, request: str) -> AsyncIterator
 async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:
     job, run = hold.job, hold.run
     fault = classify(error, alone=not hold.accompanied)
-    text = redact_text(f"{type(error).__name__}: {error}")  # it goes into reports
+    text = cut(redact_text(f"{type(error).__name__}: {error}"))  # it goes into reports
     counters = Counters(tries=job.tries, lapses=job.lapses, crashes=job.crashes)
     limits = RetryLimits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
     decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311
@@ -150,6 +153,8 @@ async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:
         await all_or_nothing(ownership.fail(job, decision, text, context.database))
     except ServiceError as unreachable:
         _log.warning("job_given_up", error=str(unreachable))
+    except Exception:  # the lease lapses by itself, and lapses are counted
+        _log.exception("job_given_up")
 
 
 def classify(error: Exception, *, alone: bool) -> Fault:
