@@ -1,4 +1,4 @@
-"""A process that was told to end does end, whatever hangs in it: a thread, a task that swallows its cancellation, the loop."""
+"""A process that was told to end does end, whatever hangs in it: a thread, a task, the event loop."""
 
 from __future__ import annotations
 

@@ -13,8 +13,6 @@ from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
-NEVER_DUE = 500
-"""How many such jobs are looked for at once."""
 LIMITS = ("max_tries", "max_lapses", "max_crashes")
 _DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
 
@@ -74,12 +72,6 @@ async def due(model: str, run: str, limit: int, database: Database) -> list[tupl
     rows = await cursor.to_list()
     await check_jobs([row["_id"] for row in rows if not isinstance(row.get("fence"), int)], database)
     return [(row["_id"], row["fence"]) for row in rows if isinstance(row.get("fence"), int)]
-
-
-async def never_due(model: str, run: str, database: Database) -> list[str]:
-    """Ids of PENDING jobs whose time of being due is none."""
-    query: Row = {"model": model, "status": JobStatus.PENDING, "run": run, "due_at": {"$not": {"$type": "date"}}}
-    return [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).hint("due").limit(NEVER_DUE)]
 
 
 async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, str, int]]:

@@ -1,4 +1,4 @@
-"""How large a job's document may grow. MongoDB's limit is 16 MB; a job that comes near it ends while that can be stored."""
+"""How large a job's document may grow. MongoDB's limit is 16 MB; a job ends before, while that can be stored."""
 
 from __future__ import annotations
 

@@ -28,7 +28,6 @@ from nightjar.pipeline.dispatch.advance import advance_runs
 from nightjar.pipeline.dispatch.interrupted import finish_expansions, settle_runs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
-from nightjar.pipeline.dispatch.unreadable import end_undue
 from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import deliver_due
@@ -66,7 +65,6 @@ class Dispatcher:
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (30.0, self.settle),
-            (30.0, self.end_undue),
             (600.0, self.retain),
         ]
 
@@ -135,10 +133,6 @@ class Dispatcher:
         async with leases.hold("retention", self._name, endings.CLOSING_LEASE_S, self._database) as mine:
             if mine:
                 await retain(self._database, self._settings.night)
-
-    async def end_undue(self) -> None:
-        """Ends jobs that no queue would ever hold."""
-        await end_undue(self._database)
 
     async def watch_schema(self) -> None:
         """Raises SchemaError where a newer Nightjar has taken the database over."""

@@ -71,7 +71,7 @@ class RunCache:
             self._seen[run_id] = monotonic()
 
     def _is_unreadable(self, run_id: str) -> bool:
-        """Nothing of a run that cannot be read is claimed. After a while it is read again: somebody may have mended it."""
+        """Nothing of a run that cannot be read is claimed. After a while it is read again: it may have been mended."""
         if run_id in self._unreadable and monotonic() - self._unreadable[run_id][0] > UNREADABLE_FOR_S:
             del self._unreadable[run_id]
         return run_id in self._unreadable

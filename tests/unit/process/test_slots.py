@@ -49,6 +49,7 @@ class Bench:
             fence=1,
             repeat=0,
             sequence_digest="",
+            payload=None,
         )
         run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={})
         return asyncio.create_task(run_job(Hold(job=job, run=run), self.context))

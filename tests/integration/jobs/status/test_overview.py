@@ -11,10 +11,12 @@ import pytest
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, WorkerState
+from nightjar.jobs.hindered import Hindrances
 from nightjar.jobs.leases import mark_dispatcher
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import Overview, ServiceState, WorkerView
+from nightjar.jobs.troubles import StoredBoard
 from tests.workbench import MODEL, make_run
 
 WELL = ServiceState(ok=True)
@@ -26,6 +28,8 @@ KEYS = {
     "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait",
     "dead": "run model kind count example",
     "nights": "",
+    "chores": "process chore about error failures since last_at failing",
+    "unreadable": "",
 }
 
 
@@ -142,6 +146,8 @@ async def test_the_keys_of_json_are_stable(database: Database) -> None:
     [claimed] = await ownership.claim({job.id: 0}, "w", "h", 30, database)
     await ownership.fail(claimed, Dead(reason="e", counted=("tries",)), "e", database)
     await add_worker(database, "w")
+    hindrances = Hindrances(now={"run r": "it cannot be read"})
+    await StoredBoard("dispatcher h:1", database).show("advance", hindrances, 1)
     data = asdict(await overview(database))
     assert list(data) == list(KEYS)
     for name, keys in KEYS.items():
