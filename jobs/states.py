@@ -60,7 +60,7 @@ WORKING_RUNS = frozenset({RunStatus.ACTIVE, RunStatus.JUDGING})
 """Runs whose due jobs the dispatcher may queue and workers may claim."""
 
 JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.DEAD, JobStatus.CANCELLED}),
     JobStatus.RUNNING: frozenset({JobStatus.PENDING, JobStatus.DONE, JobStatus.DEAD, JobStatus.CANCELLED}),
     JobStatus.DONE: frozenset(),
     JobStatus.DEAD: frozenset({JobStatus.PENDING}),

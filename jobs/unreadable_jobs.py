@@ -40,9 +40,10 @@ async def read_jobs(rows: Iterable[Row], database: Database) -> list[Job]:
 
 
 async def check_jobs(ids: Sequence[str], database: Database) -> None:
-    """Ends those of the jobs that cannot be read, or leaves them to newer workers."""
+    """Ends those of the open jobs that cannot be read, or leaves them to newer workers."""
     if ids:
-        await read_jobs(await database.jobs.find({"_id": {"$in": ids}}).to_list(), database)
+        query = {"_id": {"$in": ids}, "status": {"$in": [JobStatus.PENDING, JobStatus.RUNNING]}}
+        await read_jobs(await database.jobs.find(query).to_list(), database)
 
 
 async def _pass_over(row: Row, error: ValidationError, database: Database) -> None:

@@ -12,6 +12,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
+from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from tests.documents import a_job, a_run, a_turn
 
@@ -30,6 +31,11 @@ async def take_back(run: Run, job: Job, database: Database) -> None:
     await take_back_lapsed(database)
 
 
+async def find_it_damaged(run: Run, job: Job, database: Database) -> None:
+    await database.jobs.update_one({"_id": job.id}, {"$set": {"tries": "many"}})
+    await check_jobs([job.id], database)
+
+
 ACTS: dict[str, Act] = {
     "claim": lambda run, job, db: ownership.claim({job.id: job.fence}, "w", "host", 30, db),
     "renew": lambda run, job, db: ownership.renew({job.id: job.fence}, "w", 30, db),
@@ -46,6 +52,7 @@ ACTS: dict[str, Act] = {
         db,
     ),
     "take back a lapsed lease": take_back,
+    "find it damaged": find_it_damaged,
     "pause the run": lambda run, job, db: control.pause(run, db),
     "stop the run": lambda run, job, db: control.stop(run, "too many failures", db),
     "cancel the run": lambda run, job, db: control.cancel(run, db),
