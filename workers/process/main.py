@@ -194,7 +194,8 @@ class WorkerProcess:
 
     async def run(self, worker: str) -> int:
         """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
-        board.set(StoredBoard(worker, self._database))
+        shown = StoredBoard(worker, self._database)
+        board.set(shown)
         await self._become_ready(worker)
         self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
@@ -207,6 +208,7 @@ class WorkerProcess:
         await held.drain(self._settings.drain_s)
         ended.set()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await shown.take_down()
         _log.info("worker_ended", turns=self._beat.tally.turns_done)
         if self._failed:
             return BROKEN
