@@ -110,6 +110,10 @@ class OutputError(NightjarError):
     pass
 
 
+class ScoringError(NightjarError):
+    """The replies of a run cannot be scored: the process that does so was ended again and again."""
+
+
 class LeaseLostError(NightjarError):
     """The job has another owner or was taken away: whoever meets it drops the job and writes nothing."""
 

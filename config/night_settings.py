@@ -14,6 +14,8 @@ class NightSettings(BaseModel):
 
     keep_nights: int | None = Field(None, ge=1)
     """How many of the newest runs of a schedule, or of a name with {date}, keep their transcripts; None: all."""
+    keep_records_days: int = Field(180, ge=1, le=36_500)
+    """Of crashes, calls that were made and what workers measured; the last longer, where a run needs it."""
     reports_url: str | None = Field(None, pattern=r"^https?://\S+$")
     """Where others can read the folder of reports; the link in a message begins with it."""
     call_timeout_s: float = Field(15, ge=1, le=300)

@@ -116,6 +116,8 @@ class Settings(BaseSettings):
 
     scorers: References = ()
     """The user's own scorers and checks, "module:attribute", loaded where replies are scored."""
+    scoring_timeout_s: float = Field(60, ge=1, le=86_400)
+    """How long scoring one conversation may take before its process is ended. For slow scorers of one's own: more."""
     phrases_file: ProjectPath | None = None
     """A list of overused phrases, one per line, for the measure `overused`; None: the one that comes with Nightjar."""
 

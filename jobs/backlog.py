@@ -75,9 +75,9 @@ async def due(model: str, run: str, limit: int, database: Database) -> list[tupl
 
 
 async def suspects(model: str, runs: Iterable[str], limit: int, database: Database) -> list[tuple[str, str, int]]:
-    """(run, id, fence) of PENDING suspects of a model in those runs."""
+    """(run, id, fence) of PENDING suspects of a model in those runs; those that are none cost nothing."""
     query: Row = {"model": model, "status": JobStatus.PENDING, "run": {"$in": list(runs)}, "suspect": True, **_DUE}
-    cursor = database.jobs.find(query, {"run": 1, "fence": 1}).limit(limit)
+    cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("suspects").limit(limit)
     return [(row["run"], row["_id"], row.get("fence", 0)) async for row in cursor]
 
 

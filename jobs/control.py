@@ -1,4 +1,4 @@
-"""What a person, or the dispatcher, does to a whole run: pause, resume, cancel, retry, stop, remove.
+"""What a person, or the dispatcher, does to a whole run: pause, resume, cancel, retry, stop. Removing is in `removal`.
 
 Every move is one compare-and-set on the run, followed by idempotent writes to its jobs: a call that is interrupted is
 finished by calling it again, or by the dispatcher (`settle`). A job that was running gets a new fence, so that its
@@ -69,24 +69,6 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
     if current.status is RunStatus.STOPPED or (current.status is RunStatus.DONE and changed.modified_count):
         await move(current, RunStatus.ACTIVE, database)
     return changed.modified_count
-
-
-async def remove_run(run: Run, database: Database) -> int:
-    """Deletes a run that has ended, with its jobs and scores; returns the number of jobs. Raises UsageError."""
-    if run.status not in TERMINAL_RUNS:
-        raise UsageError(f"Run {run.name!r} is {run.status}. Cancel it first: `nightjar run cancel {run.name}`.")
-    if run.id in await pinned_runs(database):
-        raise UsageError(
-            f"Run {run.name!r} is a baseline and cannot be removed. Set another one (`nightjar baseline set RUN`) or "
-            f"clear it (`nightjar baseline clear {run.suite_name}`); a schedule that names it holds it, too."
-        )
-    for name in ("scores", "deliveries"):
-        await database.raw[name].delete_many({"run": run.id})
-    for name in ("aggregates", "nights"):
-        await database.raw[name].delete_one({"_id": run.id})
-    deleted = await database.jobs.delete_many({"run": run.id})
-    await database.runs.delete_one({"_id": run.id})
-    return deleted.deleted_count
 
 
 async def pinned_runs(database: Database) -> frozenset[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "insert_absent",
     "reconnect",
 ]
+INDEX_TIMEOUT_S = 1800
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer; this is also how long a server that went away is waited for."""
 
@@ -61,7 +62,8 @@ async def connect(
         if behind:
             await schema.migrate(database, progress)
         if documents:
-            await _init_documents(database.raw)
+            with pymongo.timeout(INDEX_TIMEOUT_S):  # an index that is new may be made over very many documents
+                await _init_documents(database.raw)
     except SchemaError:
         await client.close()
         raise

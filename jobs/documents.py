@@ -197,6 +197,14 @@ class Run(StoredDocument):
                 "retention asks for; it cannot work again. Enqueue a new run."
             )
 
+    def check_not_removing(self) -> None:
+        """Raises UsageError for a run that is being removed: what is left of it means nothing."""
+        if self.status is RunStatus.REMOVING:
+            raise UsageError(
+                f"Run {self.name!r} is being removed and cannot be used any more. `nightjar run rm {self.name}` "
+                "finishes that where it was interrupted; a dispatcher does so, too."
+            )
+
     class Settings:
         name = "runs"
         indexes: ClassVar = [
@@ -264,6 +272,11 @@ class Job(StoredDocument):
                 [("lease_until", ASCENDING)],
                 name="leases",
                 partialFilterExpression={"status": "RUNNING"},
+            ),
+            IndexModel(
+                [("model", ASCENDING), ("run", ASCENDING)],
+                name="suspects",
+                partialFilterExpression={"suspect": True},
             ),
             IndexModel(
                 [(key, ASCENDING) for key in ("run", "tries", "lapses", "crashes", "fence")],

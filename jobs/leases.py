@@ -22,6 +22,11 @@ DISPATCHER_LIVE_S = 10.0
 """How long a dispatcher's mark counts."""
 
 
+def closing_lease(run: str) -> str:
+    """The name of the lease that whoever closes a run, or removes it, holds meanwhile."""
+    return f"close:{run}"
+
+
 async def acquire(name: str, owner: str, duration_s: float, database: Database) -> bool:
     """Takes a lease that is free, lapsed or already `owner`'s, or extends it; False while somebody else holds it."""
     mine = {"$literal": owner}

@@ -10,14 +10,18 @@ from pydantic import ValidationError
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.states import RunStatus
 from nightjar.jobs.unreadable import flaw_of
 
 PREFIX_CHARS = 6
 """The beginning of an id must be at least this long to be taken for one."""
 
 
-async def find_run(name: str, database: Database) -> Run:
-    """The run of that name or id. Raises UnknownNameError with the nearest names."""
+async def find_run(name: str, database: Database, *, removing: bool = False) -> Run:
+    """The run of that name or id. Raises UnknownNameError with the nearest names.
+
+    Raises UsageError for a run that is being removed, except where `removing` asks for those, too.
+    """
     try:
         run = await Run.find_one({"name": name}) or await Run.get(name) or await _by_prefix(Run, name)
     except ValidationError as error:
@@ -27,7 +31,15 @@ async def find_run(name: str, database: Database) -> Run:
         ) from None
     if run is None:
         raise UnknownNameError("run", name, await _names(database.runs), "See `nightjar run list`.")
+    if not removing:
+        run.check_not_removing()
     return run
+
+
+async def get_whole_run(run_id: str) -> Run | None:
+    """The run of that id; None where it is gone, or going."""
+    run = await Run.get(run_id)
+    return None if run is None or run.status is RunStatus.REMOVING else run
 
 
 async def find_suite(name: str, database: Database) -> SuiteVersion:

@@ -134,6 +134,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="nest what only a file has in models' facts",
         converts={"models": nest_file_facts_of_model, "runs": nest_file_facts_of_run},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version cannot read a run of this status.
+        name="runs may be REMOVING",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

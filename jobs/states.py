@@ -25,6 +25,8 @@ class RunStatus(StrEnum):
     DONE = "DONE"
     STOPPED = "STOPPED"
     CANCELLED = "CANCELLED"
+    REMOVING = "REMOVING"
+    """It is being deleted: some of it may be gone. Whoever comes by finishes that; see `jobs.removal`."""
 
 
 class JobKind(StrEnum):
@@ -75,8 +77,9 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     ),
     RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
     RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
-    RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING}),
-    RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING}),
-    RunStatus.CANCELLED: frozenset(),
+    RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING, RunStatus.REMOVING}),
+    RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING, RunStatus.REMOVING}),
+    RunStatus.CANCELLED: frozenset({RunStatus.REMOVING}),
+    RunStatus.REMOVING: frozenset(),
 }
 """A run that grows (more models or repeats) is EXPANDING again until its new jobs are written."""

@@ -1,7 +1,7 @@
 """The workers that MongoDB knows: what each does, which of them are alive, and how the dead ones died.
 
 The only writer of the collections `workers` (the newest beat of each), `worker_records` (the last beat of those that
-ended as they should) and `crashes` (processes that died).
+ended as they should) and `crashes` (processes that died). By age they go in `jobs.expiry`.
 """
 
 from __future__ import annotations

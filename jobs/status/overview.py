@@ -146,7 +146,7 @@ async def _queues(
     dispatching: bool,
     database: Database,
 ) -> list[QueueView]:
-    open_runs = [run for run in runs if run.status not in TERMINAL_RUNS]
+    open_runs = [run for run in runs if run.status not in TERMINAL_RUNS | {RunStatus.REMOVING}]
     views = []
     for model in sorted(frozenset[str]().union(*(counts[run.id].models for run in open_runs))):
         pending = {run.id: counts[run.id].of(JobStatus.PENDING, model=model).jobs for run in open_runs}

@@ -5,8 +5,10 @@ Every step may be done twice and by several dispatchers; none may be left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
@@ -18,7 +20,8 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Progress, Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.leases import hold
+from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, RunStatus
 from nightjar.jobs.status import census
@@ -28,6 +31,10 @@ from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.notify.deliveries import STALLED_END, end_of, write_deliveries
 
 CLOSING_LEASE_S = 15.0
+LANES = 4
+"""Runs that have ended and are looked after at the same time."""
+UNSCORABLE = "its replies cannot be scored"
+"""The beginning of the reason of a run that was put aside at its end."""
 _log = structlog.get_logger()
 
 
@@ -86,25 +93,31 @@ async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> Non
     _log.warning("run_stalled", run=run.id, name=run.name, why=why)
 
 
-async def finish_ended(owner: str, settings: Settings, database: Database) -> None:
-    """Writes the partial report of runs that were stopped, and for each end whom to notify."""
-    ended = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
-    for run in await read_each(Run, ended, database):
-        with hindered("run_not_finished", run=run.name):
-            await _finish(run, owner, settings, database)
+async def finish_ended(owner: str, settings: Settings, database: Database, stop: asyncio.Event | None = None) -> None:
+    """Writes the partial report of runs that were stopped, and for each end whom to notify; a few at a time."""
+
+    async def take(recent: Collection[str], free: int) -> dict[str, Work]:
+        ended: Row = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
+        runs = await read_each(Run, ended | {"_id": {"$nin": list(recent)}}, database)
+        return {run.id: partial(_finish, run, owner, settings, database) for run in runs[:free]}
+
+    await work_in_lanes(LANES, take, stop=stop)
 
 
 async def _finish(run: Run, owner: str, settings: Settings, database: Database) -> None:
-    if run.status is RunStatus.DONE:
-        await _tell_end(run, settings, database)
-        return
-    async with hold(f"close:{run.id}", owner, CLOSING_LEASE_S, database) as mine:
-        if mine:
-            await _partial_report(run, settings, database)
+    with hindered("run_not_finished", run=run.name):
+        if run.status is RunStatus.DONE:
             await _tell_end(run, settings, database)
+            return
+        async with hold(closing_lease(run.id), owner, CLOSING_LEASE_S, database) as mine:
+            if mine:
+                await _partial_report(run, settings, database)
+                await _tell_end(run, settings, database)
 
 
 async def _partial_report(run: Run, settings: Settings, database: Database) -> None:
+    if (run.status_reason or "").startswith(UNSCORABLE):
+        return  # it would take as long again, for nothing
     with hindered("report_failed", run=run.id, name=run.name):
         await close_run(run, database, settings.reports_dir)
 

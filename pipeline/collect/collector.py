@@ -18,6 +18,7 @@ from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
+from nightjar.pipeline.collect.scoring import scored_jobs
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
@@ -39,10 +40,11 @@ async def collect(run_id: str, database: Database) -> RunReport:
 
 
 async def find(run_id: str, database: Database) -> Run:
-    """The run with that id. Raises UnknownNameError."""
+    """The run with that id. Raises UnknownNameError, and UsageError where it is being removed."""
     run = await Run.get(run_id)
     if run is None:
         raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
+    run.check_not_removing()
     return run
 
 
@@ -59,14 +61,15 @@ async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport
 
 
 async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
-    """The report without its verdict, and the scorers that made its scores."""
+    """The report without its verdict, and the scorers that made its scores.
+
+    Raises UsageError for a run whose removal began meanwhile.
+    """
     suite = await SuiteVersion.get(run.suite)
     by_id = await _sequences(run, suite, database)
     scorers = await read_run_sheet(run, by_id, database)
-    jobs: list[JobRow] = []
-    async for batch in _job_batches(run.id, database):
-        jobs += await asyncio.to_thread(scorers.score, batch)
-    jobs = await asyncio.to_thread(scorers.score_together, jobs)
+    jobs = await scored_jobs(scorers, _job_batches(run.id, database))
+    await _check_still_whole(run, database)
     jobs.sort(key=lambda job: job.order)
     states = await last_beats(set().union(*workers_of(jobs).values()), database)
     now = utc_now()
@@ -82,6 +85,12 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         version=NIGHTJAR_VERSION,
     )
     return await asyncio.to_thread(with_judging, report, scorers.bench), scorers
+
+
+async def _check_still_whole(run: Run, database: Database) -> None:
+    current = await Run.get(run.id)
+    if current is not None:
+        current.check_not_removing()
 
 
 async def _sequences(run: Run, suite: SuiteVersion | None, database: Database) -> dict[str, PromptSequence]:

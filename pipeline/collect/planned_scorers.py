@@ -39,12 +39,18 @@ class PlannedScorers:
     phrases: Sequence[str] = ()
     """The installation's list, where a measure needs it (`asks_phrases`)."""
 
+    @property
+    def measures(self) -> Mapping[str, Any]:
+        """What the run asks for; log-probabilities that it has recorded are measured, too."""
+        if asks_logprobs([self.run.set_parameters, *self.run.set_model_parameters.values()]):
+            return {LOGPROB: True, **self.run.measures}
+        return self.run.measures
+
     @cached_property
     def lines(self) -> Mapping[str, Lines]:
         """Sequence -> for every turn what scores it by itself or beside its repeats."""
-        measures = _measures(self.run)
         return {
-            name: turn_lines(sequence, measures=measures, own=self.own, phrases=self.phrases)
+            name: turn_lines(sequence, measures=self.measures, own=self.own, phrases=self.phrases)
             for name, sequence in self.sequences.items()
         }
 
@@ -80,10 +86,3 @@ class PlannedScorers:
 def asks_phrases(run: Run, sequences: Mapping[str, PromptSequence]) -> bool:
     """Whether some measure needs the installation's list of phrases."""
     return any(needs_phrases(measures_asked(sequence, run.measures)) for sequence in sequences.values())
-
-
-def _measures(run: Run) -> Mapping[str, Any]:
-    """What the run asks for; log-probabilities that it has recorded are measured, too."""
-    if asks_logprobs([run.set_parameters, *run.set_model_parameters.values()]):
-        return {LOGPROB: True, **run.measures}
-    return run.measures

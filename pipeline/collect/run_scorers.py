@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nightjar.jobs.database import Database
@@ -15,7 +15,7 @@ from nightjar.pipeline.judging.read_results import read_verdicts_of
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.scores import JobScores, merge_scores
 from nightjar.pipeline.scoring.installed import installed_phrases, installed_scorers
-from nightjar.pipeline.scoring.turn_scorer import Lines, score_job, score_repeats
+from nightjar.pipeline.scoring.turn_scorer import Lines
 from nightjar.pipeline.transcripts import JobRow
 
 
@@ -32,20 +32,10 @@ class RunScorers:
         """Sequence -> for every turn what scores it by itself or beside its repeats."""
         return self.planned.lines
 
-    def score(self, jobs: Iterable[JobRow]) -> list[JobRow]:
-        """The jobs with the scores that each has by itself."""
-        return [job.scored(self._scores(job)) for job in jobs]
-
-    def score_together(self, jobs: Iterable[JobRow]) -> list[JobRow]:
-        """The jobs, all of the run's, with the scores that need the others, too."""
-        jobs = list(jobs)
-        scores = score_repeats(jobs, self.lines, self.planned.sequences)
-        return [job.scored(scores[job.id]) if job.id in scores else job for job in jobs]
-
-    def _scores(self, job: JobRow) -> JobScores:
-        sequence = self.planned.sequences[job.sequence]
-        by_itself = score_job(self.lines[job.sequence], sequence, job)
-        return merge_scores([by_itself, self.bench.score(job), self.similarities.score(sequence, job)])
+    def with_scores(self, job: JobRow, by_itself: JobScores) -> JobRow:
+        """The job with the scores that its turns have by themselves, and those of judges and similarities."""
+        similar = self.similarities.score(self.planned.sequences[job.sequence], job)
+        return job.scored(merge_scores([by_itself, self.bench.score(job), similar]))
 
 
 def plan_scorers(run: Run, sequences: Mapping[str, PromptSequence]) -> PlannedScorers:

@@ -15,6 +15,7 @@ from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.identity import score_id
 from nightjar.jobs.mongo import AsyncCollection, ReplaceOne, WriteConcern
 from nightjar.pipeline.collect.run_scorers import RunScorers
+from nightjar.pipeline.collect.scoring import NOT_SCORED
 from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -88,7 +89,9 @@ def _lasting(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, A
     by_turn = scorers.lines[job.sequence]
     for turn in job.turns:
         for scorer in by_turn[turn.index]:
-            if not scorer.across and (score := turn.scores.get(scorer.name)) is not None:
+            if scorer.across or (score := turn.scores.get(scorer.name)) is None:
+                continue
+            if not (score.reason or "").startswith(NOT_SCORED):
                 yield _row(run, job.id, turn.index, scorer.name, score, scorer.digest)
 
 

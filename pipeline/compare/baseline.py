@@ -10,7 +10,7 @@ from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.lookup import find_run, suite_names
+from nightjar.jobs.lookup import find_run, get_whole_run, suite_names
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
@@ -38,7 +38,7 @@ async def find_baseline(run: Run, named: str | None, database: Database) -> Run 
     if named is not None:
         return await find_run(named, database)
     baseline = await Baseline.get(run.suite_name)
-    return await Run.get(baseline.run) if baseline is not None else None
+    return await get_whole_run(baseline.run) if baseline is not None else None
 
 
 async def set_baseline(run: Run, suite: str | None, database: Database) -> Baseline:
@@ -49,7 +49,7 @@ async def set_baseline(run: Run, suite: str | None, database: Database) -> Basel
         raise UnknownNameError("suite", suite, known)
     baseline = Baseline(id=suite or run.suite_name, run=run.id, run_name=run.name, set_at=await database.now())
     await baseline.save()
-    if await Run.get(run.id) is None:  # it was removed at this very moment
+    if await get_whole_run(run.id) is None:  # it was removed at this very moment
         await database.raw["baselines"].delete_one({"_id": baseline.id, "run": run.id})
         raise UsageError(f"Run {run.name!r} was removed.")
     return baseline

@@ -1,32 +1,26 @@
-"""Moves runs on whose jobs have all ended: to judging, through its planning, to their report and DONE.
+"""Moves runs on whose jobs have all ended: to judging and through its planning. `closing.finish` makes them DONE.
 
-Any number of dispatchers may do so: every move is a compare-and-set, planning inserts what is absent, and closing is
-guarded by a lease and may be repeated.
+Any number of dispatchers may do so: every move is a compare-and-set, and planning inserts what is absent.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from nightjar.config.errors import ServiceError
-from nightjar.jobs import backlog, control, leases
+from nightjar.jobs import backlog, control
 from nightjar.jobs.backlog import RunInWork
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.hindered import hindered, in_words
-from nightjar.jobs.records import cut
+from nightjar.jobs.hindered import hindered
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.closing.close import close_run
-from nightjar.pipeline.closing.endings import CLOSING_LEASE_S
 from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 
 _log = structlog.get_logger()
 
 
-async def advance_runs(dispatcher: str, reports_dir: Path, database: Database) -> bool:
+async def advance_runs(database: Database) -> bool:
     """Moves runs on, and stops those with too many failures. True where a run has got new jobs.
 
     One run's trouble holds up no other.
@@ -34,11 +28,11 @@ async def advance_runs(dispatcher: str, reports_dir: Path, database: Database) -
     planned = False
     for run in await backlog.runs_in_work(database):
         with hindered("run_not_advanced", run=run.name):
-            planned |= await _advance(run, dispatcher, reports_dir, database)
+            planned |= await _advance(run, database)
     return planned
 
 
-async def _advance(run: RunInWork, dispatcher: str, reports_dir: Path, database: Database) -> bool:
+async def _advance(run: RunInWork, database: Database) -> bool:
     if run.fail_on_error is not None and (reason := await _over_limit(run, run.fail_on_error, database)):
         await control.stop(await _document(run), reason, database)
         _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
@@ -52,9 +46,6 @@ async def _advance(run: RunInWork, dispatcher: str, reports_dir: Path, database:
     if not run.planned:
         await _plan(await _document(run), database)
         return True
-    async with leases.hold(f"close:{run.id}", dispatcher, CLOSING_LEASE_S, database) as mine:
-        if mine:
-            await _close(run, reports_dir, database)
     return False
 
 
@@ -72,25 +63,6 @@ async def _plan(run: Run, database: Database) -> None:
     await write_judging(run, database)
     await write_embedding(run, database)
     await mark_planned(run, database)
-
-
-async def _close(run: RunInWork, reports_dir: Path, database: Database) -> None:
-    reason = None
-    try:
-        await close_run(run.id, database, reports_dir)
-    except ServiceError:
-        raise
-    except Exception as error:
-        # The run's work is done whatever becomes of its report, and `nightjar report` can write it again.
-        _log.exception("report_failed", run=run.id, name=run.name)
-        reason = cut(f"its report could not be written: {in_words(error)}")
-    done = await control.move(await _document(run), RunStatus.DONE, database, reason=reason)
-    if await backlog.has_open_jobs(run.id, database):  # a job was retried at this very moment
-        await control.move(done, RunStatus.ACTIVE, database)
-    elif not done.judging.planned:  # a check of the judges was asked for at this very moment
-        await control.move(done, RunStatus.JUDGING, database)
-    else:
-        _log.info("run_done", run=run.id, name=run.name)
 
 
 async def _document(run: RunInWork) -> Run:

@@ -19,13 +19,15 @@ from nightjar.config.errors import SchemaError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, schema
 from nightjar.jobs.database import Database
+from nightjar.jobs.expiry import drop_old
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
+from nightjar.pipeline.closing.finish import close_finished
 from nightjar.pipeline.dispatch.advance import advance_runs
-from nightjar.pipeline.dispatch.interrupted import finish_expansions, settle_runs
+from nightjar.pipeline.dispatch.interrupted import finish_expansions, finish_removals, settle_runs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
 from nightjar.pipeline.nights.retention import retain
@@ -51,6 +53,7 @@ class Dispatcher:
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._ringer = Ringer(database, doorbell)
         self._watching_since: datetime | None = None
+        self._stop: asyncio.Event | None = None
 
     def chores(self) -> list[tuple[float, Chore]]:
         """(seconds between, chore)"""
@@ -58,12 +61,15 @@ class Dispatcher:
             (RING_EVERY_S, self._ringer.ring_when_due),
             (1.0, self.take_back),
             (1.0, self.advance),
+            (1.0, self.close),
             (1.0, self.fire),
+            (1.0, self.stop_late),
             (1.0, self.end),
             (1.0, self.deliver),
             (2.0, self.mark),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
+            (10.0, self.finish_removals),
             (30.0, self.settle),
             (600.0, self.retain),
         ]
@@ -73,6 +79,7 @@ class Dispatcher:
 
         Raises SchemaError where a newer Nightjar takes the database over.
         """
+        self._stop = stop
         _log.info("dispatcher_started", dispatcher=self._name)
         shown = StoredBoard(f"dispatcher {socket.gethostname()}:{os.getpid()}", self._database)
         board.set(shown)
@@ -98,25 +105,36 @@ class Dispatcher:
 
     async def advance(self) -> None:
         """Moves runs on whose jobs have ended, and rings at once where that made new jobs."""
-        if await advance_runs(self._name, self._settings.reports_dir, self._database):
+        if await advance_runs(self._database):
             self._ringer.hurry()
+
+    async def close(self) -> None:
+        """Writes the reports of runs whose work is done, which are DONE then."""
+        await close_finished(self._name, self._settings.reports_dir, self._database, self._stop)
 
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
         await fire_due(self._database)
 
-    async def end(self) -> None:
-        """Stops runs at their deadline, and records whom to notify of runs that have ended."""
+    async def stop_late(self) -> None:
+        """Stops runs at their deadline."""
         await endings.stop_late(self._database)
-        await endings.finish_ended(self._name, self._settings, self._database)
+
+    async def end(self) -> None:
+        """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""
+        await endings.finish_ended(self._name, self._settings, self._database, self._stop)
 
     async def deliver(self) -> None:
         """Makes the calls that are recorded as due."""
-        await deliver_due(self._settings.night, self._name, self._database)
+        await deliver_due(self._settings.night, self._name, self._database, self._stop)
 
     async def finish_expansions(self) -> None:
         """Finishes what a producer left half-written."""
         await finish_expansions(self._name, self._database)
+
+    async def finish_removals(self) -> None:
+        """Finishes what a `run rm` left half-deleted."""
+        await finish_removals(self._name, self._database)
 
     async def watch_stalls(self) -> None:
         """Notifies of runs that do not move."""
@@ -129,9 +147,10 @@ class Dispatcher:
         await settle_runs(self._database)
 
     async def retain(self) -> None:
-        """Drops the transcripts of nights that are old by settings and schedules."""
+        """Drops transcripts of nights and other records that are old by settings and schedules."""
         async with leases.hold("retention", self._name, endings.CLOSING_LEASE_S, self._database) as mine:
             if mine:
+                await drop_old(self._settings.night.keep_records_days, self._database)
                 await retain(self._database, self._settings.night)
 
     async def watch_schema(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.lookup import get_whole_run
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.pipeline.judging.checkup import Checkup, Reading, checkup
@@ -36,7 +37,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
     if judging.rubric is None or not judging.judges:
         return JudgeResults(checkups=checkups)
     rubric = read_rubric(judging.rubric, f"the rubric of run {run.name}")
-    against = await Run.get(judging.against) if judging.against else None
+    against = await get_whole_run(judging.against) if judging.against else None
     panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
     raws = await _judge_jobs(run, rubric, judging.judges, database)
     raws = [raw for raw in raws if "control" not in raw["payload"]]

@@ -11,6 +11,7 @@ from beanie.odm.utils.dump import get_dict
 
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, JudgeCheck, Run
+from nightjar.jobs.lookup import get_whole_run
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import JobKind, RunStatus
@@ -51,7 +52,7 @@ async def mark_planned(run: Run, database: Database) -> None:
 async def _judging(run: Run, data: Mapping[str, Any], database: Database) -> Batches:
     rubric = read_rubric(data, f"the rubric of run {run.name}")
     judging = run.judging
-    against = await Run.get(judging.against) if judging.against else None
+    against = await get_whole_run(judging.against) if judging.against else None
     panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
     reader = JudgedReader(database)
     if rubric.method is Method.POINTS:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,8 +28,9 @@ from pydantic import ValidationError
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Run
-from nightjar.jobs.ending import Event, Hook
+from nightjar.jobs.ending import Event, Hook, HookKind
 from nightjar.jobs.identity import digest
+from nightjar.jobs.lanes import Work, work_in_lanes
 from nightjar.jobs.mongo import ReturnDocument
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.patience import PATIENCE_S, patiently
@@ -40,8 +43,10 @@ from nightjar.pipeline.notify.prepare import limit_s, prepare
 MAX_TRIES = 6
 FIRST_DELAY_S = 5.0
 LONGEST_DELAY_S = 300.0
-AT_ONCE = 8
-"""Calls under way at the same time."""
+LANES = 8
+"""Commands under way at the same time, and as many calls of web addresses and mail servers."""
+OF_ONE_RUN = 2
+"""Of those: a run with many slow hooks leaves room for others."""
 _log = structlog.get_logger()
 
 
@@ -85,24 +90,52 @@ async def write_deliveries(
     return added
 
 
-async def deliver_due(settings: NightSettings, owner: str, database: Database) -> int:
-    """Makes the calls that are due, several at once; returns how many were tried."""
-    await take_back(settings, database)
-    tried = 0
-    while batch := await _claim_some(settings, owner, database):
-        attempts = (attempt(delivery, settings, database) for delivery in batch)
-        # One that fails because MongoDB went away lets the others finish.
-        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-        for error in outcomes:
-            if error is not None:
-                raise error
-        tried += len(batch)
-    return tried
+async def deliver_due(
+    settings: NightSettings, owner: str, database: Database, stop: asyncio.Event | None = None
+) -> int:
+    """Makes the calls that are due, several at once; returns how many were tried.
+
+    Goes on looking for calls that become due while others are under way: a slow one holds up none of another run.
+    """
+    kinds = ([HookKind.COMMAND], [kind for kind in HookKind if kind is not HookKind.COMMAND])
+    takers = [_DueCalls(those, settings, owner, database) for those in kinds]
+    lanes = (work_in_lanes(LANES, taker.take, stop=stop) for taker in takers)
+    outcomes = await asyncio.gather(*lanes, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return sum(outcome for outcome in outcomes if isinstance(outcome, int))
 
 
-async def _claim_some(settings: NightSettings, owner: str, database: Database) -> list[Delivery]:
-    claimed = [await claim_delivery(settings, owner, database) for _ in range(AT_ONCE)]
-    return [delivery for delivery in claimed if delivery is not None]
+class _DueCalls:
+    """Gives the lanes the calls that are due, and no run more of the lanes than its share."""
+
+    def __init__(self, kinds: list[HookKind], settings: NightSettings, owner: str, database: Database) -> None:
+        self._kinds = kinds
+        self._settings = settings
+        self._owner = owner
+        self._database = database
+        self._of_runs: Counter[str] = Counter()
+
+    async def take(self, _: Collection[str], free: int) -> dict[str, Work]:
+        """Claims up to `free` calls. One that was made before is claimed only where it is due again."""
+        await take_back(self._settings, self._database)
+        taken: dict[str, Work] = {}
+        while len(taken) < free:
+            busy = [run for run, calls in self._of_runs.items() if calls >= OF_ONE_RUN]
+            query: Row = {"hook.kind": {"$in": self._kinds}, "run": {"$nin": busy}}
+            delivery = await claim_delivery(self._settings, self._owner, self._database, query)
+            if delivery is None:
+                break
+            self._of_runs[delivery.run] += 1
+            taken[f"{delivery.id} {delivery.tries}"] = partial(self._attempt, delivery)
+        return taken
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        try:
+            await attempt(delivery, self._settings, self._database)
+        finally:
+            self._of_runs[delivery.run] -= 1
 
 
 async def take_back(settings: NightSettings, database: Database) -> None:
@@ -122,9 +155,9 @@ async def take_back(settings: NightSettings, database: Database) -> None:
         _log.warning("deliveries_unsure", calls=unsure.modified_count, policy=settings.unsure)
 
 
-async def claim_delivery(settings: NightSettings, owner: str, database: Database) -> Delivery | None:
-    """Takes one delivery that is due; None where none is."""
-    query = {"state": DeliveryState.WAITING, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+async def claim_delivery(settings: NightSettings, owner: str, database: Database, among: Row) -> Delivery | None:
+    """Takes one delivery that is due, of those that the query `among` finds; None where none is."""
+    query = {"state": DeliveryState.WAITING, "$expr": {"$lte": ["$due_at", "$$NOW"]}, **among}
     change = {
         "state": DeliveryState.CLAIMED,
         "owner": {"$literal": owner},

@@ -92,6 +92,7 @@ async def _write(
             return None
         await finish_expansion(wanted, database, progress)
         return await _again(wanted), True, 0
+    existing.check_not_removing()
     if existing.status is RunStatus.EXPANDING:
         await finish_expansion(existing, database, progress)
         existing = await _again(existing)

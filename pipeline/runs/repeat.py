@@ -123,6 +123,7 @@ async def import_run(
     notes = tuple(remarks(file, NIGHTJAR_VERSION))
     existing = await Run.get(file.run.id)
     if existing is not None:
+        existing.check_not_removing()
         await finish_expansion(existing, database, progress)
         return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=notes)
     run = run_of(file, suite, name=name, version=NIGHTJAR_VERSION)

@@ -23,6 +23,20 @@ def installed_scorers() -> UserScorers:
     return user_scorers(load_settings().scorers)
 
 
+def installed_references() -> tuple[str, ...]:
+    """The scorers that the setting names, as it names them: for a process that loads them itself."""
+    from nightjar.config.settings import load_settings
+
+    return load_settings().scorers
+
+
+def scoring_limit_s() -> float:
+    """How long scoring one job may take."""
+    from nightjar.config.settings import load_settings
+
+    return load_settings().scoring_timeout_s
+
+
 @lru_cache(maxsize=1)
 def installed_phrases() -> tuple[str, ...]:
     """The setting's list of phrases, else the one that comes with Nightjar. Raises SettingsError."""

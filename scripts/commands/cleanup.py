@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +32,8 @@ def cleanup(
 ) -> None:
     """Clear unfinished downloads, files that belong to no model, old logs, and transcripts of old nights.
 
+    Removals of runs that were interrupted are finished; old records of crashes, calls and workers go.
+
     Nights are runs of a schedule, or of a name with {date}. Their aggregates stay; baselines are left alone.
     """
     from dataclasses import asdict
@@ -45,40 +49,65 @@ def cleanup(
     items = plan_cleanup(settings, rows, now=datetime.now(UTC), unused_days=unused, log_days=logs)
     if not dry_run:
         clear(items, settings)
-    nights, kept, unseen = run_async(_nights(settings, keep_nights, dry_run=dry_run))
+    stored = run_async(_stored(settings, keep_nights, dry_run=dry_run))
     if as_json:
-        shown = [_row(night) for night in nights]
-        items_shown = [asdict(item) for item in items]
         emit_json(
-            {"dry_run": dry_run, "items": items_shown, "nights": shown, "kept": kept, "nights_not_looked_at": unseen}
+            {
+                "dry_run": dry_run,
+                "items": [asdict(item) for item in items],
+                "nights": [_row(night) for night in stored.nights],
+                "kept": stored.kept,
+                "removed": stored.removed,
+                "records": stored.records,
+                "nights_not_looked_at": stored.unseen,
+            }
         )
         return
-    lines = [(item.bytes, str(item.path), item.why) for item in items] + [_line(night) for night in nights]
+    lines = [(item.bytes, str(item.path), item.why) for item in items] + [_line(night) for night in stored.nights]
     _show(lines, dry_run=dry_run)
-    _notes(kept, unseen)
+    _notes(stored, dry_run=dry_run)
 
 
-async def _nights(
-    settings: Settings, keep_nights: int | None, *, dry_run: bool
-) -> tuple[list[OldNight], list[str], str | None]:
-    """Nights that go or went, runs that could not be dropped, and why nights were not looked at."""
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What goes or went of MongoDB."""
+
+    nights: list[OldNight] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    """Names of runs that could not be dropped."""
+    removed: list[str] = field(default_factory=list)
+    """Names of runs whose interrupted removal was finished."""
+    records: int = 0
+    """Old crashes, calls, workers and leases."""
+    unseen: str | None = None
+    """Why MongoDB was not looked at."""
+
+
+async def _stored(settings: Settings, keep_nights: int | None, *, dry_run: bool) -> _Stored:
     from nightjar.config.embedded import service_urls, status
     from nightjar.config.errors import SchemaError, ServiceError
     from nightjar.jobs.database import Access, connect
+    from nightjar.jobs.expiry import count_old, drop_old
+    from nightjar.jobs.removal import finish_removals, interrupted_removals
     from nightjar.pipeline.nights.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
-        return [], [], "MongoDB does not run; `nightjar services up` starts it"
+        return _Stored(unseen="MongoDB does not run; `nightjar services up` starts it")
     try:
         access = Access.READ if dry_run else Access.WRITE
         async with await connect(service_urls(settings).mongo, settings.mongo_database, access=access) as database:
             plan = await plan_retention(database, settings.night, keep_nights=keep_nights)
+            days = settings.night.keep_records_days
             if dry_run:
-                return plan, [], None
+                removed = sorted((await interrupted_removals(database)).values())
+                return _Stored(nights=plan, removed=removed, records=await count_old(days, database))
+            records = await drop_old(days, database)
+            removed = await finish_removals(f"cleanup-{secrets.token_hex(6)}", database)
             gone = [old for old in plan if await drop_transcripts(old.night.id, database)]
-            return gone, [old.night.name for old in plan if old not in gone], None
+            kept = [old.night.name for old in plan if old not in gone]
+            return _Stored(nights=gone, kept=kept, removed=removed, records=records)
     except (ServiceError, SchemaError) as error:
-        return [], [], str(error)
+        return _Stored(unseen=str(error))
 
 
 def _row(old: OldNight) -> dict[str, Any]:
@@ -99,10 +128,16 @@ def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
     console().print(f"{decimal_size(sum(amount for amount, _, _ in lines))} {verb} in {len(lines)} places.")
 
 
-def _notes(kept: list[str], unseen: str | None) -> None:
+def _notes(stored: _Stored, *, dry_run: bool) -> None:
     from nightjar.scripts.views.output import console, plain
 
-    for name in kept:
+    for name in stored.removed:
+        done = "would be finished" if dry_run else "is finished"
+        console().print(plain(f"The removal of run {name}, which was interrupted, {done}."), soft_wrap=True)
+    if stored.records:
+        done = "would be dropped" if dry_run else "are dropped"
+        console().print(f"{stored.records} old records of crashes, calls, workers and leases {done}.")
+    for name in stored.kept:
         console().print(plain(f"Run {name} keeps its transcripts: it works again, or its aggregates are too large."))
-    if unseen is not None:
-        console().print(plain(f"Nights were not looked at: {str(unseen).removesuffix('.')}."), soft_wrap=True)
+    if stored.unseen is not None:
+        console().print(plain(f"Nights were not looked at: {stored.unseen.removesuffix('.')}."), soft_wrap=True)

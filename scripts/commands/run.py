@@ -31,17 +31,20 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id.")]
 
 
-def on_run(name: str, work: Callable[[Run, Session], Awaitable[T]], *, reading: bool = False) -> T:
+def on_run(
+    name: str, work: Callable[[Run, Session], Awaitable[T]], *, reading: bool = False, removing: bool = False
+) -> T:
     """Opens a session, finds the run and returns what `work` makes of it. Raises UnknownNameError.
 
     `reading`: nothing is written, so that a database of another schema version is refused and not migrated.
+    `removing`: a run that is being removed is found, too.
     """
     from nightjar.jobs.lookup import find_run
     from nightjar.scripts.session import open_session, run_async
 
     async def find_and_work() -> T:
         async with open_session(reading=reading) as session:
-            return await work(await find_run(name, session.database), session)
+            return await work(await find_run(name, session.database, removing=removing), session)
 
     return run_async(find_and_work())
 
@@ -85,7 +88,7 @@ def show(
     async def describe(run: Run, session: Session) -> RunDetail:
         return await describe_run(run, session.database)
 
-    detail = on_run(name, describe, reading=True)
+    detail = on_run(name, describe, reading=True, removing=True)
     if as_json:
         emit_json({"run": asdict(detail)})
     else:
@@ -204,15 +207,21 @@ def rm(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a run that has ended, with its transcripts. Example: nightjar run rm trial-1 --yes"""
-    from nightjar.jobs import control
+    """Delete a run that has ended, with its transcripts. Example: nightjar run rm trial-1 --yes
+
+    If it is interrupted, the next `run rm`, `cleanup` or any dispatcher finishes it.
+    """
+    from nightjar.jobs.removal import remove_run
+    from nightjar.jobs.states import RunStatus
+    from nightjar.scripts.views.wait import removal_bar
 
     async def delete(run: Run, session: Session) -> tuple[str, int]:
-        if not yes:
+        if not yes and run.status is not RunStatus.REMOVING:
             typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
-        return run.name, await control.remove_run(run, session.database)
+        with removal_bar() as progress:
+            return run.name, await remove_run(run, session.database, progress)
 
-    removed, count = on_run(name, delete)
+    removed, count = on_run(name, delete, removing=True)
     print(plain(f"Removed run {removed!r} with {count} jobs."))
 
 

@@ -101,7 +101,7 @@ async def _overview(name: str | None, database: Database, redis: ServiceState) -
         return await read_overview(database, redis)
     from nightjar.jobs.lookup import find_run
 
-    return await read_overview(database, redis, run_id=(await find_run(name, database)).id)
+    return await read_overview(database, redis, run_id=(await find_run(name, database, removing=True)).id)
 
 
 async def _redis(settings: Settings) -> ServiceState:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nightjar.jobs.ending import Ending, GateResult, GateVerdict
 
 POLL_S = 0.5
-LONG_EXPANSION_JOBS = 20_000
+LONG_WORK = 20_000
+"""Documents; writing or deleting fewer takes no time to speak of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ async def _look(run: Run, database: Database) -> tuple[Ended, str]:
     from nightjar.jobs.status import census
 
     current = await RunDocument.get(run.id)
-    if current is None:
+    if current is None or current.status is RunStatus.REMOVING:
         raise UsageError(f"Run {run.name!r} was removed.")
     jobs = (await census.count(run.id, database)).by_status()
     return Ended(run=current, jobs=jobs), await hint(current, database)
@@ -158,14 +159,27 @@ def _bar(run: Run) -> Iterator[Bar]:
 @contextmanager
 def expansion_bar() -> Iterator[Callable[[int, int], None]]:
     """A progress callback for the producer; it shows a bar on a terminal, for a run with very many jobs."""
+    with _long_work_bar("writing jobs") as show:
+        yield show
+
+
+@contextmanager
+def removal_bar() -> Iterator[Callable[[int, int], None]]:
+    """The same for a removal, which counts jobs and their scores."""
+    with _long_work_bar("removing jobs and scores") as show:
+        yield show
+
+
+@contextmanager
+def _long_work_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("writing jobs", total=None, visible=False)
+        task = bar.add_task(what, total=None, visible=False)
 
-        def show(written: int, total: int) -> None:
-            visible = bar.console.is_terminal and total > LONG_EXPANSION_JOBS
-            bar.update(task, completed=written, total=total, visible=visible)
+        def show(done: int, total: int) -> None:
+            visible = bar.console.is_terminal and total > LONG_WORK
+            bar.update(task, completed=done, total=total, visible=visible)
 
         yield show

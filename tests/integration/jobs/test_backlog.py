@@ -37,3 +37,17 @@ async def test_what_may_change_of_runs(database: Database) -> None:
     await make_run("r", max_tries=7)
     states = await backlog.run_states(["r", "gone"], database)
     assert (list(states), states["r"]["status"], states["r"]["max_tries"]) == (["r"], RunStatus.ACTIVE, 7)
+
+
+async def test_looking_for_suspects_reads_no_other_job(database: Database) -> None:
+    """Of 300 waiting jobs one is a suspect: MongoDB reads that one."""
+    await make_run("r", sequences=300, turns=1)
+    suspect = await Job.find_one({"run": "r", "order": 200})
+    assert suspect is not None
+    await database.jobs.update_one({"_id": suspect.id}, {"$set": {"suspect": True}})
+    await database.raw.command("profile", 2)
+    found = await backlog.suspects("scripted", ["r"], 64, database)
+    await database.raw.command("profile", 0)
+    assert found == [("r", suspect.id, 0)]
+    looks = [row async for row in database.raw["system.profile"].find({"command.find": "jobs"})]
+    assert [look["docsExamined"] for look in looks] == [1]

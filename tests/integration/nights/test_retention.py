@@ -15,6 +15,7 @@ from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.removal import remove_run
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.collect.collector import collect
@@ -156,7 +157,7 @@ async def test_baselines_are_pinned(database: Database, run: Run, tmp_path: Path
     await _copy(database, run, "newer")
     assert await plan_retention(database, NightSettings(), keep_nights=1) == []
     with pytest.raises(UsageError, match="nightjar baseline clear sample"):
-        await control.remove_run(run, database)
+        await remove_run(run, database)
     await database.raw["baselines"].delete_many({})
     await database.raw["schedules"].insert_one({"_id": "s", "enqueue": {"baseline": run.name}})
     assert await pinned_runs(database) == {run.id}

@@ -14,6 +14,7 @@ from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import FileFacts, ModelFacts, ModelKind
 from nightjar.jobs.published import publish_model
+from nightjar.jobs.removal import remove_run
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.runs import write_jobs
@@ -297,7 +298,7 @@ async def test_a_run_removed_while_it_expands_leaves_no_job(
     await store_suite(database, sequences=7)
 
     async def remove() -> None:
-        await control.remove_run(await control.cancel(await the_run(), database), database)
+        await remove_run(await control.cancel(await the_run(), database), database)
 
     after_first_batch(monkeypatch, remove)
     with pytest.raises(UsageError, match="removed"):

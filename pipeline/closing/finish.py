@@ -1,0 +1,78 @@
+"""Runs whose work is done are closed and become DONE: a few at a time, so that a slow one holds up no other.
+
+Any number of dispatchers may do so: closing is guarded by a lease and may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from nightjar.config.errors import ScoringError, ServiceError
+from nightjar.jobs import backlog, control
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.hindered import hindered, in_words
+from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.leases import closing_lease, hold
+from nightjar.jobs.records import cut
+from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.closing.close import close_run
+from nightjar.pipeline.closing.endings import CLOSING_LEASE_S, UNSCORABLE
+
+LANES = 4
+"""Runs that are closed at the same time."""
+_log = structlog.get_logger()
+
+
+async def close_finished(owner: str, reports_dir: Path, database: Database, stop: asyncio.Event | None = None) -> int:
+    """Closes the runs whose jobs have all ended; returns how many were tried."""
+
+    async def take(recent: Collection[str], free: int) -> dict[str, Work]:
+        ready: dict[str, Work] = {}
+        for run in await backlog.runs_in_work(database):
+            if len(ready) == free:
+                break
+            done = run.status is RunStatus.JUDGING and run.planned and run.id not in recent
+            if done and not await backlog.has_open_jobs(run.id, database):
+                ready[run.id] = partial(_close, run.id, run.name, owner, reports_dir, database)
+        return ready
+
+    return await work_in_lanes(LANES, take, stop=stop)
+
+
+async def _close(run_id: str, name: str, owner: str, reports_dir: Path, database: Database) -> None:
+    with hindered("run_not_closed", run=name):
+        async with hold(closing_lease(run_id), owner, CLOSING_LEASE_S, database) as mine:
+            run = await Run.get(run_id) if mine else None
+            if run is not None and run.status is RunStatus.JUDGING:  # else another dispatcher was quicker
+                await _close_mine(run, reports_dir, database)
+
+
+async def _close_mine(run: Run, reports_dir: Path, database: Database) -> None:
+    reason = None
+    try:
+        await close_run(run.id, database, reports_dir)
+    except ServiceError:
+        raise
+    except ScoringError as error:
+        # Without scores it has no result: it is put aside, and its gates have not passed.
+        reason = cut(f"{UNSCORABLE}: {error}")
+        await control.stop(run, reason, database)
+        _log.error("run_stopped", run=run.id, name=run.name, reason=reason)
+        return
+    except Exception as error:
+        # The run's work is done whatever becomes of its report, and `nightjar report` can write it again.
+        _log.exception("report_failed", run=run.id, name=run.name)
+        reason = cut(f"its report could not be written: {in_words(error)}")
+    done = await control.move(run, RunStatus.DONE, database, reason=reason)
+    if await backlog.has_open_jobs(run.id, database):  # a job was retried at this very moment
+        await control.move(done, RunStatus.ACTIVE, database)
+    elif not done.judging.planned:  # a check of the judges was asked for at this very moment
+        await control.move(done, RunStatus.JUDGING, database)
+    else:
+        _log.info("run_done", run=run.id, name=run.name)
