@@ -133,14 +133,14 @@ class _RunScoring:
             return self._child
         warm = borrow()
         try:
-            self._child = self._with_plan(warm or ScoringProcess())
+            self._child = self._with_plan(warm or ScoringProcess(), warm=warm is not None)
         except ScoringProcessDied as died:
             if warm is None:
                 raise ScoringError(f"the scorers cannot be prepared: {died}") from None
             return self._started()
         return self._child
 
-    def _with_plan(self, process: ScoringProcess) -> ScoringProcess:
+    def _with_plan(self, process: ScoringProcess, *, warm: bool) -> ScoringProcess:
         plan = ScoringPlan(
             sequences=self._planned.sequences,
             measures=self._planned.measures,
@@ -156,6 +156,8 @@ class _RunScoring:
         process.close()
         if isinstance(answer, Refused):
             raise ScoringError(f"the scorers cannot be prepared: {answer.why}")
+        if warm:  # it has loaded others
+            raise ScoringProcessDied("its scorers are old")
         raise ScoringError("a scorer of yours has been changed since this process began: start it again")
 
     def _is_lost(self, jobs: Sequence[JobRow], died: ScoringProcessDied, what: str) -> bool:

@@ -32,7 +32,7 @@ from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
 from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
-from nightjar.pipeline.notify.deliveries import deliver_due
+from nightjar.pipeline.notify.deliveries import make_calls, run_commands
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
@@ -65,7 +65,8 @@ class Dispatcher:
             (1.0, self.fire),
             (1.0, self.stop_late),
             (1.0, self.end),
-            (1.0, self.deliver),
+            (1.0, self.make_calls),
+            (1.0, self.run_commands),
             (2.0, self.mark),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
@@ -124,9 +125,13 @@ class Dispatcher:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""
         await endings.finish_ended(self._name, self._settings, self._database, self._stop)
 
-    async def deliver(self) -> None:
-        """Makes the calls that are recorded as due."""
-        await deliver_due(self._settings.night, self._name, self._database, self._stop)
+    async def make_calls(self) -> None:
+        """Makes the web calls and sends the mails that are recorded as due."""
+        await make_calls(self._settings.night, self._name, self._database, self._stop)
+
+    async def run_commands(self) -> None:
+        """Runs the commands that are recorded as due."""
+        await run_commands(self._settings.night, self._name, self._database, self._stop)
 
     async def finish_expansions(self) -> None:
         """Finishes what a producer left half-written."""

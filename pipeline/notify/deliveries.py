@@ -90,21 +90,25 @@ async def write_deliveries(
     return added
 
 
-async def deliver_due(
+async def deliver_due(settings: NightSettings, owner: str, database: Database) -> int:
+    """Makes all calls that are due and runs all commands; returns how many were tried."""
+    return await make_calls(settings, owner, database) + await run_commands(settings, owner, database)
+
+
+async def make_calls(settings: NightSettings, owner: str, database: Database, stop: asyncio.Event | None = None) -> int:
+    """Calls the web addresses and mail servers that are due, several at once; returns how many were tried.
+
+    Goes on looking for those that become due while others are under way: a slow one holds up none of another run.
+    """
+    kinds = [kind for kind in HookKind if kind is not HookKind.COMMAND]
+    return await work_in_lanes(LANES, _DueCalls(kinds, settings, owner, database).take, stop=stop)
+
+
+async def run_commands(
     settings: NightSettings, owner: str, database: Database, stop: asyncio.Event | None = None
 ) -> int:
-    """Makes the calls that are due, several at once; returns how many were tried.
-
-    Goes on looking for calls that become due while others are under way: a slow one holds up none of another run.
-    """
-    kinds = ([HookKind.COMMAND], [kind for kind in HookKind if kind is not HookKind.COMMAND])
-    takers = [_DueCalls(those, settings, owner, database) for those in kinds]
-    lanes = (work_in_lanes(LANES, taker.take, stop=stop) for taker in takers)
-    outcomes = await asyncio.gather(*lanes, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return sum(outcome for outcome in outcomes if isinstance(outcome, int))
+    """The same for commands, which may run for minutes."""
+    return await work_in_lanes(LANES, _DueCalls([HookKind.COMMAND], settings, owner, database).take, stop=stop)
 
 
 class _DueCalls:

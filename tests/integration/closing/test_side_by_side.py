@@ -79,7 +79,7 @@ async def dispatching(
         try:
             yield
         finally:
-            release.touch()
+            release.touch()  # noqa: ASYNC240
 
 
 async def finished_run(run_id: str, *replies: str, database: Database, **changes: Any) -> Run:
