@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -106,7 +107,7 @@ async def _finish(run: str, owner: str, database: Database, progress: RemovalPro
         total = sum([await database.raw[name].count_documents({"run": run}) for name in _PARTS])
         done = 0
         for name in _PARTS:
-            while batch := await patiently(lambda name=name: _delete_batch(name, run, database)):
+            while batch := await patiently(partial(_delete_batch, name, run, database)):
                 done += batch
                 progress(done, total)
         for name in ("aggregates", "nights"):

@@ -17,6 +17,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Hook, HookKind
 from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.scoring.installed import installed_scorers
 from tests.documents import a_turn
@@ -94,7 +95,7 @@ async def finished_run(run_id: str, *replies: str, database: Database, **changes
 
 
 async def ended(run_id: str, status: RunStatus = RunStatus.DONE) -> bool:
-    return await Run.find_one({"_id": run_id, "status": status}) is not None
+    return await patiently(lambda: Run.find_one({"_id": run_id, "status": status})) is not None
 
 
 @pytest.mark.parametrize("limit_s", ["600"])
@@ -164,7 +165,8 @@ async def test_a_slow_hook_delays_no_other_runs_calls(
         await finished_run("slow", "a", database=database, ending=Ending(on_finish=tuple(slow)))
 
         async def delivered(run: str, calls: int) -> bool:
-            found = await Delivery.find({"run": run, "state": DeliveryState.DELIVERED}).to_list()
+            query = {"run": run, "state": DeliveryState.DELIVERED}
+            found = await patiently(lambda: Delivery.find(query).to_list())
             return len(found) == calls
 
         async with dispatching(database, services, settings, release):

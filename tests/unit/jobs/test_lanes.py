@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 
 import pytest
 
@@ -23,7 +24,7 @@ class Pieces:
     async def take(self, recent: Collection[str], free: int) -> dict[str, Work]:
         taken = [name for name in self.waiting if name not in recent][:free]
         self.waiting = [name for name in self.waiting if name not in taken]
-        return {name: lambda name=name: self._do(name) for name in taken}
+        return {name: partial(self._do, name) for name in taken}
 
     async def _do(self, name: str) -> None:
         self.begun.append(name)
