@@ -128,7 +128,8 @@ def _own_scorers(references: tuple[str, ...]) -> UserScorers:
 
 def versions(own: UserScorers) -> dict[str, str]:
     """The user's scorers and checks with their versions."""
-    return {scorer.name: scorer.version for scorer in (*own.scorers, *own.checks.values())}
+    checks = {check.name: check.version for check in own.checks.values()}
+    return {scorer.name: scorer.version for scorer in own.scorers} | checks
 
 
 def packed(scores: JobScores) -> PackedScores:

@@ -16,7 +16,7 @@ from nightjar.jobs.documents import SequenceDocument
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from tests.documents import a_turn
-from tests.shell import Shell
+from tests.shell import LIMIT_S, Shell
 from tests.workbench import make_run, until
 
 SCORER = """
@@ -86,7 +86,7 @@ def test_the_dispatcher_closes_the_others_and_ends_when_it_is_told_to(
             async def both_are_judged() -> bool:
                 return {await status("regex"), await status("schema")}.isdisjoint({"ACTIVE"})
 
-            await until(both_are_judged, within_s=60)
+            await until(both_are_judged, within_s=LIMIT_S)
             await finished("good", "aaa", database)
 
             async def good_is_done() -> bool:
@@ -95,13 +95,13 @@ def test_the_dispatcher_closes_the_others_and_ends_when_it_is_told_to(
             async def bad_have_ended() -> bool:
                 return {await status("regex"), await status("schema")} <= {RunStatus.STOPPED, RunStatus.DONE}
 
-            await until(good_is_done, within_s=90)
-            await until(bad_have_ended, within_s=120)
+            await until(good_is_done, within_s=LIMIT_S)
+            await until(bad_have_ended, within_s=LIMIT_S)
             assert await status("regex") == RunStatus.STOPPED
         finally:
             dispatcher.send_signal(signal.SIGTERM)
             try:
-                assert dispatcher.wait(60) == 0
+                assert dispatcher.wait(LIMIT_S) == 0
             finally:
                 dispatcher.kill()
         reason = (await database.runs.find_one({"_id": "regex"}) or {})["status_reason"]
