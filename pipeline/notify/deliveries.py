@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -114,7 +114,7 @@ async def run_commands(
 class _DueCalls:
     """Gives the lanes the calls that are due, and no run more of the lanes than its share."""
 
-    def __init__(self, kinds: list[HookKind], settings: NightSettings, owner: str, database: Database) -> None:
+    def __init__(self, kinds: Sequence[HookKind], settings: NightSettings, owner: str, database: Database) -> None:
         self._kinds = kinds
         self._settings = settings
         self._owner = owner
@@ -127,7 +127,7 @@ class _DueCalls:
         taken: dict[str, Work] = {}
         while len(taken) < free:
             busy = [run for run, calls in self._of_runs.items() if calls >= OF_ONE_RUN]
-            query: Row = {"hook.kind": {"$in": self._kinds}, "run": {"$nin": busy}}
+            query: Row = {"hook.kind": {"$in": list(self._kinds)}, "run": {"$nin": busy}}
             delivery = await claim_delivery(self._settings, self._owner, self._database, query)
             if delivery is None:
                 break
