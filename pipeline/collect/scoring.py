@@ -25,7 +25,7 @@ from nightjar.pipeline.collect.scoring_child import (
     unpacked,
     versions,
 )
-from nightjar.pipeline.collect.scoring_process import LANES, ScoringProcess, ScoringProcessDied, borrow, give_back
+from nightjar.pipeline.collect.scoring_process import LANES, ScoringProcess, ScoringProcessDied, borrow, keep_warm
 from nightjar.pipeline.scores import JobScores, Score, ScoreState
 from nightjar.pipeline.scoring.installed import installed_references, scoring_limit_s
 from nightjar.pipeline.scoring.turn_scorer import CHECKS_METRIC
@@ -124,7 +124,7 @@ class _RunScoring:
         if child is not None and self._in_work:
             child.end()  # whoever waits for its answer closes it
         elif child is not None:
-            give_back(child)
+            keep_warm(child)
 
     def _started(self) -> ScoringProcess:
         if self._closed:

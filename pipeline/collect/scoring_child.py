@@ -65,7 +65,7 @@ class Refused:
     why: str
 
 
-def serve(descriptor: int) -> None:
+def score_for_parent(descriptor: int) -> None:
     """Answers the parent at the other end of the socket until it is gone, or has been silent for long."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -15,7 +15,7 @@ LANES = 4
 """Runs that are scored at the same time by this process, each in a child of its own."""
 GRACE_S = 5.0
 """A child that its own deadline did not end is killed so much later."""
-_COMMAND = "from nightjar.pipeline.collect.scoring_child import serve; serve({})"
+_COMMAND = "from nightjar.pipeline.collect.scoring_child import score_for_parent; score_for_parent({})"
 _STDERR = 2
 
 
@@ -92,7 +92,7 @@ def borrow() -> ScoringProcess | None:
     return None
 
 
-def give_back(process: ScoringProcess) -> None:
+def keep_warm(process: ScoringProcess) -> None:
     """Keeps an idle child for the next run, or ends it where enough wait already."""
     if process.alive and len(_warm) < LANES:
         _warm.append(process)

@@ -22,12 +22,13 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.expiry import drop_old
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished
 from nightjar.pipeline.dispatch.advance import advance_runs
-from nightjar.pipeline.dispatch.interrupted import finish_expansions, finish_removals, settle_runs
+from nightjar.pipeline.dispatch.interrupted import finish_expansions, settle_runs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
 from nightjar.pipeline.nights.retention import retain

@@ -1,10 +1,10 @@
-"""Finishes what others began and left: the jobs of a producer, a pause or a cancel that did not settle, a removal."""
+"""Finishes what others began and left: jobs that a producer did not write, a pause or a cancel that did not settle."""
 
 from __future__ import annotations
 
 import structlog
 
-from nightjar.jobs import control, leases, removal
+from nightjar.jobs import control, leases
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
@@ -27,11 +27,6 @@ async def finish_expansions(dispatcher: str, database: Database) -> None:
             _log.info("expansion_resumed", run=run.id, name=run.name)
             with hindered("run_not_expanded", run=run.name):
                 await finish_expansion(run, database)
-
-
-async def finish_removals(dispatcher: str, database: Database) -> None:
-    """Deletes what is left of runs whose removal was interrupted."""
-    await removal.finish_removals(dispatcher, database)
 
 
 async def settle_runs(database: Database) -> None:
