@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,8 @@ async def finished_run(run_id: str, *replies: str, database: Database, **changes
     """A run of one turn a sequence whose jobs are DONE with these replies; the dispatcher is to close it."""
     run = await make_run(run_id, sequences=len(replies), turns=1, **changes)
     for order, reply in enumerate(replies):
-        done = {"status": JobStatus.DONE, "turns": [a_turn(reply=reply).model_dump(mode="json")], "turns_committed": 1}
-        turn = done["turns"][0]
-        turn["committed_at"] = run.created_at
+        turn = a_turn(reply=reply).model_dump(mode="json") | {"committed_at": run.created_at}
+        done = {"status": JobStatus.DONE, "turns": [turn], "turns_committed": 1}
         await database.jobs.update_one({"run": run_id, "order": order}, {"$set": done})
     return run
 
@@ -109,7 +109,7 @@ async def test_a_slow_scorer_holds_up_no_other_run(
         for number in range(3):
             await finished_run(f"quick{number}", "quick", database=database)
         for number in range(3):
-            await until(lambda number=number: ended(f"quick{number}"), within_s=LIMIT_S)
+            await until(partial(ended, f"quick{number}"), within_s=LIMIT_S)
         assert await ended("slow", RunStatus.JUDGING)
         release.touch()  # noqa: ASYNC240
         await until(lambda: ended("slow"), within_s=LIMIT_S)

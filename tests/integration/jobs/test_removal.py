@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, removal
+from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.closing.close import close_run
-from nightjar.pipeline.collect import collector
 from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.collect.run_scorers import RunScorers
+from nightjar.pipeline.collect.scoring import scored_jobs
 from nightjar.pipeline.compare.baseline import read_baseline, set_baseline
 from nightjar.pipeline.nights.night_store import read_nights
+from nightjar.pipeline.transcripts import JobRow
 from tests import factories
 from tests.workbench import make_run, opened_bench, until
 
@@ -90,17 +94,17 @@ async def test_a_run_that_becomes_a_baseline_meanwhile_stays(
 ) -> None:
     """Somebody sets it between the look and the mark: it is as it was."""
     run = await factories.store(database)
-    pinned, looks = removal.pinned_runs, 0
+    looks = 0
 
     async def look(connected: Database) -> frozenset[str]:
         nonlocal looks
         looks += 1
-        found = await pinned(connected)
+        found = await pinned_runs(connected)
         if looks == 1:
             await Baseline(id="sample", run=run.id, run_name=run.name, set_at=factories.START).save()
         return found
 
-    monkeypatch.setattr(removal, "pinned_runs", look)
+    monkeypatch.setattr("nightjar.jobs.removal.pinned_runs", look)
     with pytest.raises(UsageError, match="is a baseline"):
         await removal.remove_run(run, database)
     now = await Run.get(run.id)
@@ -132,13 +136,12 @@ async def test_nobody_reads_a_run_that_is_being_removed(database: Database) -> N
 async def test_a_report_that_was_being_read_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The removal begins after the run was found and before its last job was read."""
     run = await factories.store(database)
-    read = collector.scored_jobs
 
-    async def read_and_remove(*arguments: object) -> object:
-        jobs = await read(*arguments)  # type: ignore[arg-type]
+    async def read_and_remove(scorers: RunScorers, batches: AsyncIterable[list[JobRow]]) -> list[JobRow]:
+        jobs = await scored_jobs(scorers, batches)
         await begin(run, database)
         return jobs
 
-    monkeypatch.setattr(collector, "scored_jobs", read_and_remove)
+    monkeypatch.setattr("nightjar.pipeline.collect.collector.scored_jobs", read_and_remove)
     with pytest.raises(UsageError, match="is being removed"):
         await collect(run.id, database)
