@@ -3,16 +3,79 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from nightjar.config.errors import OutputError
+
+_OWN = ("mongo", "redis", "services", "logs", "reports", "hub", "models-used", "digests.json")
+"""What Nightjar keeps in a home; an older version left some of it readable by others."""
+_homes: set[Path] = set()
+"""Homes of this process: what is created in one is private, wherever that happens."""
+
+
+def keep_private(home: Path) -> None:
+    """What is in this home is this user's alone from now on; one that others can look into is closed to them."""
+    home = Path(os.path.abspath(home))
+    _homes.add(home)
+    if not open_to_others(home) or not _may_close(home):
+        return
+    home.chmod(0o700)
+    for path in (home / name for name in _OWN):
+        for inner in (path, *path.rglob("*")):
+            _close(inner)
+
+
+def open_to_others(folder: Path) -> bool:
+    """Whether the folder exists and others have any right to it."""
+    try:
+        return bool(folder.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
+def _may_close(home: Path) -> bool:
+    """False for everybody's folder, for somebody else's, and for the one that holds the user's whole account."""
+    account = Path(os.path.expanduser("~"))
+    status = home.stat()
+    return (
+        status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX and home not in (account, *account.parents)
+    )
+
+
+def make_folder(path: Path) -> Path:
+    """Creates a folder and its parents: in a home for this user alone, elsewhere as the umask says. Raises OSError."""
+    path = Path(os.path.abspath(path))
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700 if _in_home(folder) else 0o777, exist_ok=True)
+    if not missing and not path.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(path))
+    return path
+
+
+def close_if_home(path: Path) -> None:
+    """Makes a file just written private if it lies in a home; elsewhere it keeps what the umask gave it."""
+    if _in_home(Path(os.path.abspath(path))):
+        _close(path)
+
+
+def users_umask() -> int:
+    """The umask of this process. Between the two calls another thread would create files for this user alone."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def private_folder(path: Path) -> Path:
     """Creates the folder and its parents, readable by this user only. Raises OutputError."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        if not path.is_dir():
+            raise NotADirectoryError(20, "Not a directory")
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
@@ -35,6 +98,18 @@ def write_private(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise _unwritable(path, error) from None
+
+
+def _in_home(path: Path) -> bool:
+    return any(path == home or home in path.parents for home in _homes)
+
+
+def _close(path: Path) -> None:
+    """Takes group's and others' rights away; a link is left alone, and so is what vanishes meanwhile."""
+    with suppress(OSError):
+        status = path.lstat()
+        if not stat.S_ISLNK(status.st_mode) and status.st_mode & 0o077:
+            path.chmod(stat.S_IMODE(status.st_mode) & 0o700)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightjar.config.files import close_if_home, make_folder
+
 LAST_LINES = 12
 
 
@@ -23,8 +25,9 @@ class Child:
     @classmethod
     async def start(cls, arguments: Sequence[str], log: Path) -> Child:
         """Starts `nightjar ARGUMENTS`; standard output and error are appended to `log`."""
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         with log.open("ab") as output:
+            close_if_home(log)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # nothing of the current folder is imported

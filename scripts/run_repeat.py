@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import ModelFileError, OutputError, UnknownNameError, UsageError
+from nightjar.config.files import users_umask
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -108,6 +109,6 @@ def _write(path: Path, text: str) -> None:
             except OSError:
                 Path(draft.name).unlink(missing_ok=True)
                 raise
-        os.chmod(path, 0o644)
+        os.chmod(path, 0o666 & ~users_umask())
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}. Name another file with --out.") from None

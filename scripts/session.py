@@ -97,10 +97,13 @@ async def open_session(
 def open_log(path: Path) -> TextIO:
     """Opens the log file for appending; it stays open as long as the process logs. Raises OutputError."""
     from nightjar.config.errors import OutputError
+    from nightjar.config.files import close_if_home, make_folder
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8", buffering=1)
+        make_folder(path.parent)
+        log = path.open("a", encoding="utf-8", buffering=1)
+        close_if_home(path)
+        return log
     except OSError as error:
         raise OutputError(
             f"The log {path} cannot be written: {error.strerror}. Set NIGHTJAR_HOME to another folder."

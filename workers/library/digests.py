@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from nightjar.config.errors import ModelFileError
+from nightjar.config.files import make_folder
 
 _CHUNK_BYTES = 4 * 2**20
 _log = structlog.get_logger()
@@ -59,7 +60,7 @@ class DigestCache:
 
     def _replace(self, entries: dict[str, object]) -> None:
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent)
             with tempfile.NamedTemporaryFile("w", dir=self.file.parent, delete=False) as new:
                 json.dump(entries, new, indent=1)
             os.replace(new.name, self.file)

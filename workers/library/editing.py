@@ -14,6 +14,7 @@ from filelock import FileLock
 from tomlkit import TOMLDocument
 
 from nightjar.config.errors import OutputError, SettingsError, UsageError
+from nightjar.config.files import close_if_home, make_folder
 from nightjar.workers.library.registry import NAME, parse_registry, read_registry, registry_text
 
 
@@ -84,7 +85,7 @@ def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         with FileLock(file.with_name(f".{file.name}.lock"), timeout=10):
             yield
     except OSError as error:
@@ -99,3 +100,4 @@ def _replace(file: Path, text: str) -> None:
         os.fsync(new.fileno())
     os.chmod(new.name, mode)
     os.replace(new.name, file)
+    close_if_home(file)

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nightjar.config.errors import OutputError
+from nightjar.config.files import make_folder
 
 CACHE = ".cache"
 LOCK = ".pull.lock"
@@ -23,7 +24,7 @@ LOCK = ".pull.lock"
 def pulling(folder: Path, name: str) -> Iterator[None]:
     """Holds the model's download lock. Raises OutputError if another command holds it or the folder is not writable."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from nightjar.config.files import make_folder
+
 
 def mark_used(home: Path, name: str) -> None:
     """Records that the model was loaded now, as a file's time, so that processes never overwrite each other."""
     file = _file(home, name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
+    make_folder(file.parent)
+    file.touch(mode=0o600)
     os.utime(file)
 
 

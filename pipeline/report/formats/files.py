@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nightjar.config.errors import OutputError
+from nightjar.config.files import close_if_home, make_folder
 
 File = tuple[str, Iterable[str | bytes]]
 """A path below the reports folder, and the file's content in pieces."""
@@ -17,7 +18,7 @@ def check_folder(folder: Path) -> None:
     """Creates the folder if it is missing. Raises OutputError if reports cannot be written to it."""
     probe = folder / f".nightjar-{secrets.token_hex(4)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -29,13 +30,13 @@ def write_files(files: Iterable[File], folder: Path) -> list[Path]:
     paths: list[Path] = []
     drafts: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name, pieces in files:
             paths.append(folder / name)
             drafts.append(folder / f".{paths[-1].name}.{secrets.token_hex(4)}")
             _fill(drafts[-1], pieces)
         for draft, path in zip(drafts, paths, strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             draft.replace(path)
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -54,6 +55,7 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
 
 def _fill(path: Path, pieces: Iterable[str | bytes]) -> None:
     with path.open("wb") as file:
+        close_if_home(path)
         for piece in pieces:
             file.write(piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace"))
         file.flush()
