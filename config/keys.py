@@ -59,7 +59,7 @@ def check_variables(names: Iterable[str], paths: Iterable[KeyPath], source: str)
 def check_table(table: Mapping[str, Any], paths: Iterable[KeyPath], source: str) -> None:
     """Raises SettingsError for a TOML key, at any depth, that is not a setting."""
     known = {dotted(path): path for path in paths}
-    for path, value in _leaves(table, ()):
+    for path, value in table_leaves(table, ()):
         if dotted(path) in known:
             continue
         inner = _under(path, known.values())
@@ -76,10 +76,11 @@ def check_table(table: Mapping[str, Any], paths: Iterable[KeyPath], source: str)
         )
 
 
-def _leaves(table: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+def table_leaves(table: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Every key of a table, at any depth, with its value."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, (*path, key))
+            yield from table_leaves(value, (*path, key))
         else:
             yield (*path, key), value
 

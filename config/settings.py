@@ -1,41 +1,49 @@
 """What can be set, and the only reader of the environment.
 
-Sources; the first that has a key wins: environment (NIGHTJAR_*), `.env`, `nightjar.toml`, default. Both files are
-looked for in the current folder, then in the project; `config/nightjar.toml` there is the last place for the TOML.
+Sources; the first that has a key wins: environment (NIGHTJAR_*), `.env`, `nightjar.toml`, default. Both files are the
+project's (`config.project` says which folder that is); what lies in another folder is ignored and named.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dotenv import dotenv_values
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from nightjar.config.errors import SettingsError
-from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, dotted, key_paths, variable
+from nightjar.config.files import keep_private
+from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, key_paths
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.night_settings import NightSettings
-from nightjar.config.project import PACKAGED_MODELS, is_checkout, project_folder
+from nightjar.config.project import CONFIG, PACKAGED_MODELS, Project, find_project, is_checkout
+from nightjar.config.sources import ENVIRONMENT, Sources
 from nightjar.config.urls import check_mongo, check_ports, check_redis
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 _SECRETS = {"mongo_url", "redis_url", "hf_token", "webhook_secret", "smtp_password"}
-_SHARED = {"hf_token", "hf_endpoint", "ollama_models"}
-"""Also read under the names used by their own tools."""
 
 
 def _models_file(data: dict[str, Any]) -> Path:
@@ -45,9 +53,15 @@ def _models_file(data: dict[str, Any]) -> Path:
 
 def _in_project(path: Path) -> Path:
     try:
-        return project_folder() / path.expanduser()
+        return current_project().folder / path.expanduser()
     except RuntimeError as error:  # ~nobody
         raise ValueError(str(error)) from None
+
+
+def _named(value: Any) -> Any:
+    if value == "":
+        raise ValueError("a path; leave it out altogether for the default")
+    return value
 
 
 def _listed(value: Any) -> Any:
@@ -61,7 +75,7 @@ def _check_references(references: tuple[str, ...]) -> tuple[str, ...]:
     return references
 
 
-ProjectPath = Annotated[Path, AfterValidator(_in_project)]
+ProjectPath = Annotated[Path, BeforeValidator(_named), AfterValidator(_in_project)]
 References = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_check_references)]
 MongoUrl = Annotated[SecretStr, AfterValidator(check_mongo)]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis)]
@@ -75,13 +89,12 @@ class Settings(BaseSettings):
         extra="forbid",
         env_prefix=PREFIX,
         env_nested_delimiter="__",
-        env_file_encoding="utf-8",
         hide_input_in_errors=True,
         validate_default=True,
         allow_inf_nan=False,
     )
 
-    home: ProjectPath = Path(".nightjar")
+    home: ProjectPath = Field(default_factory=lambda: current_project().home)
     """Everything Nightjar writes on its own. Relative paths are relative to the project."""
     models_dir: ProjectPath = Path("models")
     reports_dir: ProjectPath = Field(default_factory=lambda data: data["home"] / "reports")
@@ -126,6 +139,14 @@ class Settings(BaseSettings):
     ollama_models: Path | None = Field(None, validation_alias=AliasChoices("ollama_models", "nightjar_ollama_models"))
     """Ollama's store; None: Ollama's default place."""
 
+    @field_validator("night")
+    @classmethod
+    def _commands_of_our_own_database(cls, night: NightSettings, info: ValidationInfo) -> NightSettings:
+        """Commands come from MongoDB; into one that has a URL others may write."""
+        if night.commands is not None:
+            return night
+        return night.model_copy(update={"commands": info.data.get("mongo_url") is None})
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -138,69 +159,94 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-class _Discovered(Settings):
-    """Settings from the environment and from the files that exist."""
-
-    model_config = SettingsConfigDict(dotenv_filtering="only_existing")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, settings_files()[1])
-
-
-@lru_cache(maxsize=1)
-def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError for an unknown key or a value out of its range."""
-    dotenv, toml = settings_files()
-    variables = {"environment": dict(os.environ), str(dotenv): _read_dotenv(dotenv)}
-    table = _read_toml(toml)
-    paths = list(key_paths(Settings))
-    for source, names in variables.items():
-        check_variables(names, paths, source)
-    check_table(table, paths, str(toml))
+def current_project() -> Project:
+    """The project of this process. Raises SettingsError."""
     try:
-        settings = _Discovered(_env_file=dotenv)
-    except ValidationError as error:
-        raise SettingsError(" ".join(_explain(error, variables, table, str(toml)))) from None
-    return Settings.model_construct(_fields_set=set(settings.model_fields_set), **dict(settings))
+        current = Path.cwd()
+    except OSError:  # removed meanwhile
+        current = None
+    return find_project(os.environ, current)
 
 
 def settings_files() -> tuple[Path | None, Path | None]:
     """The `.env` and the TOML file in use; None if there is none."""
-    project = project_folder()
-    dotenv = [Path.cwd() / ".env", project / ".env"]
-    toml = [Path.cwd() / "nightjar.toml", project / "nightjar.toml", project / "config" / "nightjar.toml"]
-    return next(filter(Path.exists, dotenv), None), next(filter(Path.exists, toml), None)
+    project = current_project()
+    return project.dotenv, project.toml
 
 
-def _read_dotenv(path: Path | None) -> dict[str, str]:
-    if path is None:
-        return {}
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process; says what is left out of them. An existing home that others can read is closed.
+
+    Raises SettingsError for an unknown key or a value out of its range.
+    """
+    settings, notices = read_settings()
+    for notice in notices:
+        print(f"nightjar: {notice}", file=sys.stderr)
+    keep_private(settings.home)
+    return settings
+
+
+def read_settings() -> tuple[Settings, list[str]]:
+    """The settings, and sentences about what does not count: files of other folders, secrets. Raises SettingsError."""
+    sources = Sources.read(dict(os.environ), *settings_files())
+    paths = list(key_paths(Settings))
+    for source, names in sources.variables().items():
+        check_variables((name for name in names if source != ENVIRONMENT or name.upper() != CONFIG), paths, source)
+    check_table(sources.toml, paths, str(sources.toml_file))
+    tables = sources.dotenv_table(iter(paths)), dict(sources.toml)
+
+    class Discovered(Settings):
+        """Settings from the environment and from the files that exist."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, *(InitSettingsSource(settings_cls, table) for table in tables)
+
     try:
-        return {name: value or "" for name, value in dotenv_values(path).items()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Fix or remove it.") from None
+        found = Discovered()
+    except ValidationError as error:
+        raise SettingsError(" ".join(_explain(error, sources))) from None
+    settings = Settings.model_construct(_fields_set=set(found.model_fields_set), **dict(found))
+    withheld = sources.withheld()
+    for path in withheld:
+        settings = _without(settings, path)
+    return settings, [*_ignored(), *withheld.values()]
 
 
-def _read_toml(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Fix or remove it.") from None
+def _without(settings: Settings, path: KeyPath) -> Settings:
+    if len(path) == 1:
+        return settings.model_copy(update={path[0]: None})
+    return settings.model_copy(update={path[0]: getattr(settings, path[0]).model_copy(update={path[1]: None})})
 
 
-def _explain(
-    error: ValidationError, variables: Mapping[str, Mapping[str, str]], table: Mapping[str, Any], toml: str
-) -> Iterator[str]:
+def _ignored() -> list[str]:
+    """About files of the current folder that may be somebody else's."""
+    project = current_project()
+    if project.stale is not None:
+        return [
+            f"{project.stale} is not the folder any more that `nightjar init` made a project, and nothing in it "
+            "counts. Give `nightjar init` there again if it is yours."
+        ]
+    if not project.ignored:
+        return []
+    names = " and ".join(path.name for path in project.ignored)
+    remedy = (
+        f"The project is {project.folder}, {project.why}; NIGHTJAR_CONFIG names another folder of settings."
+        if is_checkout()
+        else "`nightjar init` makes this folder a project of yours, if you trust what is in it."
+    )
+    return [f"{names} in {project.ignored[0].parent} is ignored: it may come from somebody else. {remedy}"]
+
+
+def _explain(error: ValidationError, sources: Sources) -> Iterator[str]:
     """One sentence for each key with a bad value: name, source, value (never a secret's) and what is allowed."""
     known = set(key_paths(Settings))
     reasons: dict[KeyPath, list[str]] = {}
@@ -212,21 +258,7 @@ def _explain(
         allowed = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         reasons.setdefault(path, []).append(allowed.replace("String should match pattern", "text that matches"))
     for path, messages in reasons.items():
-        name, source, value = _origin(path, variables, table, toml)
-        shown = "" if path[-1] in _SECRETS else f" = {value!r}"
-        yield f"{name}{shown} ({source}) is not allowed: it must be {' or '.join(dict.fromkeys(messages))}."
-
-
-def _origin(
-    path: KeyPath, variables: Mapping[str, Mapping[str, str]], table: Mapping[str, Any], toml: str
-) -> tuple[str, str, Any]:
-    """(name, source, value) of the key in the first source that has it."""
-    wanted = {variable(path), path[-1].upper()} if path[-1] in _SHARED else {variable(path)}
-    for source, values in variables.items():
-        for name, value in values.items():
-            if name.upper() in wanted:
-                return name, source, value
-    value_in_table: Any = table
-    for key in path:
-        value_in_table = value_in_table[key]
-    return dotted(path), toml, value_in_table
+        found = sources.find(path)
+        assert found is not None, "a default is valid"
+        shown = "" if path[-1] in _SECRETS else f" = {found.value!r}"
+        yield f"{found.name}{shown} ({found.source}) is not allowed: it must be {' or '.join(dict.fromkeys(messages))}."

@@ -13,6 +13,7 @@ from nightjar.config.errors import NightjarError, UsageError, suggest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
+    "init": ("init", "Make a folder a project of your own."),
     "eval": ("evaluate", "Evaluate models on a suite, everything in one terminal."),
     "try": ("try_", "One prompt, straight from a model to the terminal."),
     "suite": ("suite", "Import, list, show, export and validate suites."),

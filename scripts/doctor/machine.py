@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -27,16 +28,29 @@ MAX_SKEW_S = 2.0
 
 async def all_checks(settings: Settings) -> list[Check]:
     """Every check, in the order shown. Starts no server and loads no model."""
-    checks = [_settings(), _python(), *program_checks(settings), *await _servers(settings)]
+    checks = [*_settings(settings), _python(), *program_checks(settings), *await _servers(settings)]
     checks += [*_disks(settings), _memory(), _cores(settings), *_devices()]
     return [*checks, *model_checks(settings), *await _work(settings, checks)]
 
 
-def _settings() -> Check:
-    from nightjar.config.settings import settings_files
+def _settings(settings: Settings) -> Iterator[Check]:
+    """The project, every settings file in use, and what does not count."""
+    from nightjar.config.files import open_to_others
+    from nightjar.config.settings import current_project, read_settings, settings_files
 
+    project = current_project()
+    yield Check(name="project", state="fine", found=f"{project.folder}, {project.why}")
     files = [str(path) for path in settings_files() if path is not None]
-    return Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in files))
+    yield Check(name="settings", state="fine", found="environment" + "".join(f", {path}" for path in files))
+    registry = settings.models_file
+    there = "" if registry.exists() else ", not there yet"
+    yield Check(name="registry", state="fine", found=f"{registry}{there}")
+    for notice in read_settings()[1]:
+        found, _, remedy = notice.partition(". ")
+        yield Check(name="settings", state="warning", found=found, remedy=remedy)
+    if open_to_others(settings.home):
+        remedy = f"It holds passwords, replies and reports: chmod 700 {shlex.quote(str(settings.home))}"
+        yield Check(name="home", state="warning", found=f"{settings.home} is open to other users", remedy=remedy)
 
 
 def _python() -> Check:

@@ -25,7 +25,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes a file of a project in an otherwise empty folder; the project's files are read."""
     monkeypatch.delenv("NIGHTJAR_HOME")
     monkeypatch.setattr(module, "settings_files", _real_files)
-    monkeypatch.setattr(module, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr("nightjar.config.project._ABOVE_ROOMS", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.chdir(tmp_path)
 
     def write(name: str, text: str) -> None:
@@ -88,14 +89,29 @@ def test_tables_are_merged_key_by_key(write: Write, monkeypatch: pytest.MonkeyPa
     assert model.model_fields_set == {"context", "slots", "cache_type_k"}
 
 
-def test_the_current_folder_comes_before_the_project(
-    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_file_of_the_current_folder_is_named_and_ignored(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("nightjar.toml", "lease_s = 70")
     write("inner/nightjar.toml", "lease_s = 71")
     monkeypatch.chdir(tmp_path / "inner")
-    assert load_settings().lease_s == 71
-    assert load_settings().home == tmp_path / ".nightjar", "relative paths stay relative to the project"
+    assert load_settings().lease_s == 70
+    assert f"nightjar.toml in {tmp_path / 'inner'} is ignored" in capsys.readouterr().err
+    assert load_settings().home == tmp_path / ".nightjar"
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "run"),
+    [(None, None, True), ("mongodb://h", None, False), ("mongodb://h", True, True), (None, False, False)],
+)
+def test_commands_of_a_database_by_url_are_not_run_unless_allowed(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, given: bool | None, run: bool
+) -> None:
+    if url is not None:
+        monkeypatch.setenv("NIGHTJAR_MONGO_URL", url)
+    if given is not None:
+        monkeypatch.setenv("NIGHTJAR_NIGHT__COMMANDS", str(given))
+    assert load_settings().night.commands is run
 
 
 def test_the_project_may_keep_the_file_under_config(write: Write) -> None:
@@ -104,11 +120,16 @@ def test_the_project_may_keep_the_file_under_config(write: Write) -> None:
 
 
 def test_the_hub_keeps_its_own_variable_names(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_from_the_environment")
     write(".env", "HF_ENDPOINT=https://hub.example\nHF_TOKEN=hf_from_dotenv\n")
     found = load_settings()
-    assert found.hf_token == SecretStr("hf_from_the_environment")
-    assert found.hf_endpoint == "https://hub.example"
+    assert (found.hf_token, found.hf_endpoint) == (SecretStr("hf_from_dotenv"), "https://hub.example")
+    load_settings.cache_clear()
+    monkeypatch.setenv("HF_TOKEN", "hf_from_the_environment")
+    assert load_settings().hf_token is None, "only a file names the address"
+    load_settings.cache_clear()
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    found = load_settings()
+    assert (found.hf_token, found.hf_endpoint) == (SecretStr("hf_from_the_environment"), "https://mirror.example")
 
 
 # Addresses as their makers give them.

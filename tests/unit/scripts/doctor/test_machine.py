@@ -73,7 +73,9 @@ async def test_a_healthy_machine_needs_nothing(settings: Settings) -> None:
     assert {check.state for check in checks.values()} == {"fine"}
     assert [check.remedy for check in checks.values() if check.remedy] == []
     assert list(checks) == [
+        "project",
         "settings",
+        "registry",
         "python",
         "mongod",
         "redis-server",
