@@ -22,8 +22,8 @@ class NightSettings(BaseModel):
     """How long a web address or a mail server has to answer."""
     command_timeout_s: float = Field(300, ge=1, le=86_400)
     """How long a command of --on-finish may run before it is killed."""
-    commands: bool = True
-    """Run the commands that runs name. Whoever can write to MongoDB can name one: set to false if others can."""
+    commands: bool | None = None
+    """Run the commands that runs name. Whoever can write to MongoDB can name one. None: only of our own server."""
     unsure: Literal["leave", "resend"] = "leave"
     """A call during which a dispatcher died may have arrived: leave and show it, or call again with the same id."""
     webhook_secret: SecretStr | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 HIDDEN = "***"
-_SECRET_KEY = re.compile(r"token(?!i[sz])|passw|pwd|secret|api_?key|authoriz|credential|cookie", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"token(?!i[sz])|passw|pwd|secret|api[-_]?key|authoriz|credential|cookie", re.IGNORECASE)
 _PATTERNS = (
     # scheme://user:password@ ; up to the last @ of the word, since passwords are often pasted unquoted
     (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:@/\"'<>]*):[^\s\"'<>]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
@@ -29,6 +30,14 @@ _PATTERNS = (
     (re.compile(r"\b(Bearer|Basic) +[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{HIDDEN}"),
 )
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s/?#@'\"]+)([/?#][^\s'\"]*)?", re.IGNORECASE)
+_OPTION = re.compile(
+    r"(-[\w-]*(?:passw|pwd|secret|token|api[-_]?key|authoriz|credential|cookie)[\w-]*|--pass|--auth)(\s+|=).+",
+    re.I | re.S,
+)
+_INNER = re.compile(r"(-[\w-]*(?:passw|pwd|secret|token|api[-_]?key)[\w-]*(?:\s+|=))[^\s;&|\"']+", re.IGNORECASE)
+"""An option in a script that is one word of the command: sh -c '...'."""
+_HEADER = re.compile(r"([\w-]*(?:passw|secret|token|key|authoriz|auth|cookie)[\w-]*:\s*).+", re.IGNORECASE | re.DOTALL)
 _MAX_DEPTH = 12
 _remembered: set[str] = set()
 
@@ -56,6 +65,36 @@ def redact_text(text: str) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redact_command(command: str) -> str:
+    """A command line with what may be secret in it hidden: values of options, variables and headers whose name says
+    so, the password of USER:PASSWORD, and of an address all but its host (chat services put a token into the path)."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = [command]
+    shown: list[str] = []
+    before = ""
+    for word in words:
+        shown.append(_argument(word, before))
+        before = word
+    return shlex.join(shown).replace(f"'{HIDDEN}'", HIDDEN)
+
+
+def _argument(word: str, before: str) -> str:
+    if before.startswith("-") and "=" not in before and _OPTION.fullmatch(f"{before} {word}"):
+        return HIDDEN
+    if before == "-p" and not word.isdigit():
+        return HIDDEN
+    if before in ("-u", "--user") and ":" in word:
+        return f"{word.partition(':')[0]}:{HIDDEN}"
+    name, is_assignment, _ = word.partition("=")
+    if is_assignment and names_secret(name):
+        return f"{name}={HIDDEN}"
+    word = _ADDRESS.sub(lambda found: found[1] + found[2] + ("/..." if (found[3] or "/") != "/" else ""), word)
+    word = _HEADER.sub(rf"\1{HIDDEN}", word) if before in ("-H", "--header") else word
+    return redact_text(_INNER.sub(rf"\1{HIDDEN}", word))
 
 
 def redact(value: Any, *, secret: bool = False, depth: int = 0) -> Any:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from nightjar.config.redact import redact_command
 from nightjar.jobs.states import RunStatus
 
 DEADLINE = "deadline"
@@ -136,7 +137,7 @@ class Hook(BaseModel):
             parts = urlsplit(self.target)
             hidden = "/..." if parts.path.strip("/") or parts.query else ""
             return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{hidden}"
-        return f"mailto:{self.target}" if self.kind is HookKind.MAIL else self.target
+        return f"mailto:{self.target}" if self.kind is HookKind.MAIL else redact_command(self.target)
 
 
 class Event(StrEnum):

@@ -12,12 +12,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from nightjar.config.night_settings import NightSettings
+from nightjar.config.redact import redact_text
 from nightjar.jobs.ending import Hook
 from nightjar.pipeline.notify.call import Answer, NotDelivered
 from nightjar.pipeline.notify.message import body, command_environment
 
 KEPT_BYTES = 4000
 """Of what the command printed, the last are kept."""
+PASSED_ON = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "XDG_RUNTIME_DIR")
+)
+"""Of the dispatcher's environment, which holds its passwords; and what names locale, home and settings files."""
+_ALSO = ("LC_", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "NIGHTJAR_HOME", "NIGHTJAR_CONFIG")
+
+
+def clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a command may see of this process's environment: nothing that could be a secret."""
+    return {name: value for name, value in environment.items() if name in PASSED_ON or name.startswith(_ALSO)}
 
 
 class CommandCall:
@@ -37,7 +48,7 @@ class CommandCall:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=printed,
                     stderr=printed,
-                    env={**os.environ, **command_environment(self._payload)},
+                    env={**clean(os.environ), **command_environment(self._payload)},
                     start_new_session=True,
                 )
             except OSError as error:
@@ -60,7 +71,11 @@ class CommandCall:
 async def prepare_command(hook: Hook, payload: Mapping[str, Any], settings: NightSettings) -> CommandCall:
     """Raises NotDelivered for a command that this host may not run or does not have; another dispatcher's may."""
     if not settings.commands:
-        raise NotDelivered("this dispatcher runs no commands (night.commands is false)", again=True)
+        raise NotDelivered(
+            "this dispatcher runs no commands: they come from MongoDB, into which others may write. Where all who can "
+            "are trusted with its host, set NIGHTJAR_NIGHT__COMMANDS=true there",
+            again=True,
+        )
     argv = hook.argv
     if shutil.which(argv[0]) is None:
         raise NotDelivered(f"there is no command {argv[0]!r} on the dispatcher's host", again=True)
@@ -71,4 +86,4 @@ def _tail(printed: Any) -> str | None:
     size = printed.seek(0, os.SEEK_END)
     printed.seek(max(0, size - KEPT_BYTES))
     text: str = printed.read().decode("utf-8", "replace")
-    return text or None
+    return redact_text(text) or None

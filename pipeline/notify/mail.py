@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
+
+import structlog
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.ending import Hook
 from nightjar.pipeline.notify.call import Answer, NotDelivered, Unsure
 from nightjar.pipeline.notify.message import mail_text, subject
+
+_log = structlog.get_logger()
 
 
 class MailCall:
@@ -78,11 +83,20 @@ def _connect(settings: NightSettings) -> smtplib.SMTP:
             server.starttls(context=ssl.create_default_context())
         if settings.smtp_user is not None:
             password = settings.smtp_password
+            if settings.smtp_security == "none":
+                _say_unencrypted(host)
             server.login(settings.smtp_user, password.get_secret_value() if password is not None else "")
     except BaseException:
         server.close()
         raise
     return server
+
+
+@lru_cache
+def _say_unencrypted(host: str) -> None:
+    """Once a process."""
+    what = f"the password of night.smtp_user goes to {host} as it is (night.smtp_security is none)"
+    _log.warning("password_unencrypted", what=what)
 
 
 def _refused(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPResponseException) -> NotDelivered:

@@ -24,6 +24,7 @@ from nightjar.pipeline.runs.run_file import (
     UsedModel,
     how_to_get,
     model_differences,
+    one_line,
     remarks,
     run_of,
 )
@@ -148,7 +149,7 @@ async def _check_models(
     differing: list[str] = []
     for model in wanted:
         if model.name not in known:
-            raise UnknownNameError("model", model.name, known, how_to_get(model))
+            raise UnknownNameError("model", one_line(model.name), known, how_to_get(model))
         differing += model_differences(model, known[model.name])
     if differing and not other_models:
         remedies = [how_to_get(model) for model in wanted if model_differences(model, known[model.name])]

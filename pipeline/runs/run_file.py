@@ -6,6 +6,7 @@ same turn seeds. What it says of loads, parameters and versions is for readers a
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -115,13 +116,13 @@ def read_run_file(text: str | bytes, name: str) -> RunFile:
         file = RunFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole file"
+        field = one_line(".".join(map(str, first["loc"]))) or "the whole file"
         raise UsageError(f"{name}: {field}: {first['msg']}. Is it a file of `nightjar run export`?") from None
     if file.suite.content.digest != file.suite.digest:
         raise UsageError(
             f"{name}: suite: its content has the digest {file.suite.content.digest}, and the file says "
             f"{file.suite.digest}. The file was changed, or this Nightjar reads suites otherwise than "
-            f"{file.exported_by}; export the run again."
+            f"{one_line(file.exported_by)}; export the run again."
         )
     return file
 
@@ -163,45 +164,62 @@ def _taken(file: RunFile, suite: SuiteVersion) -> list[SequenceRef]:
 
 def model_differences(wanted: UsedModel, present: ModelFacts) -> list[str]:
     """What about this machine's model would make other texts: one phrase for each difference."""
-    name, was = wanted.name, wanted.facts
+    name, was = one_line(wanted.name), wanted.facts
     differences = []
     if wanted.digest is not None and present.digest != wanted.digest:
-        differences.append(f"the file of {name} has SHA-256 {present.digest}, the exported run used {wanted.digest}")
+        used = one_line(wanted.digest)
+        differences.append(f"the file of {name} has SHA-256 {present.digest}, the exported run used {used}")
     if was is not None and present.template_digest != was.template_digest:
         remedy = " (models.template in the file is the one it used)" if wanted.template else ""
         differences.append(f"the chat template of {name} is another one{remedy}")
     if was is not None and present.registry_parameters != was.registry_parameters:
         differences.append(
-            f"models.toml gives {name} the parameters {present.registry_parameters}, it was {was.registry_parameters}"
+            f"models.toml gives {name} the parameters {present.registry_parameters}, it was "
+            f"{one_line(was.registry_parameters)}"
         )
     return differences
 
 
 def how_to_get(model: UsedModel) -> str:
-    """The command that makes a model known under the name that the run has for it."""
-    origin, name = model.origin or {}, model.name
-    digest = f"; its SHA-256 must be {model.digest}" if model.digest else ""
+    """The command that makes a model known under the name that the run has for it.
+
+    Somebody may paste it into a shell: each word of the file's is quoted, and none can be taken for an option.
+    """
+    origin, name = model.origin or {}, shell_word(model.name)
+    digest = f"; its SHA-256 must be {one_line(model.digest)}" if model.digest else ""
     if "repo" in origin:
         revision = origin.get("commit") or origin.get("revision")
-        source = origin["repo"] + (f"@{revision}" if revision else "")
+        source = str(origin["repo"]) + (f"@{revision}" if revision else "")
         source += f":{origin['file']}" if "file" in origin else ""
-        return f"`nightjar model pull {source} --name {name}`{digest}"
+        return f"`nightjar model pull {shell_word(source)} --name {name}`{digest}"
     if "ollama" in origin:
-        return f"`ollama pull {origin['ollama']}`, then `nightjar model add ollama:{origin['ollama']} --name {name}`"
+        source = shell_word(f"ollama:{origin['ollama']}")
+        return f"`ollama pull {shell_word(origin['ollama'])}`, then `nightjar model add {source} --name {name}`"
     known = model.facts.file if model.facts else None
     file = origin.get("file") or (known.file_name if known else "FILE.gguf")
-    return f"`nightjar model add {file} --name {name}`{digest}"
+    return f"`nightjar model add {shell_word(file)} --name {name}`{digest}"
+
+
+def shell_word(text: object) -> str:
+    """One word for a shell, whatever is in it, and no option."""
+    return shlex.quote(one_line(text).lstrip("-"))
+
+
+def one_line(text: object) -> str:
+    """Words of the file as part of a line: they end no line, and begin no command between backticks, as ours are."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).replace("`", "'").split())[:300]
 
 
 def remarks(file: RunFile, version: str) -> list[str]:
     """What a person who repeats the run should know about how it ran: versions, hardware, settings."""
     notes = []
     if file.run.nightjar_version != version:
-        notes.append(f"The run was made by Nightjar {file.run.nightjar_version}; this is {version}.")
+        notes.append(f"The run was made by Nightjar {one_line(file.run.nightjar_version)}; this is {version}.")
     for model in file.models:
         for load in model.loads[-1:]:
             notes.append(
-                f"{model.name} ran on {load.device} with {load.llama_cpp_build}: context {load.context}, "
+                f"{one_line(model.name)} ran on {one_line(load.device)} with {one_line(load.llama_cpp_build)}: "
+                f"context {load.context}, "
                 f"{load.slots} slots, flash attention {'on' if load.flash_attention else 'off'}, "
                 f"{'reproducible' if load.reproducible else 'not reproducible'}. Texts repeat word for word on a "
                 "device and build that compute alike; see docs/exports.md."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,7 @@ def enqueue(
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
     from nightjar.pipeline.runs.producer import enqueue
-    from nightjar.scripts.options.run import local_models
+    from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar, wait_for_run
 
@@ -53,6 +54,8 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
         request = request.model_copy(update={"known_models": local_models(session.settings)})
         with expansion_bar() as progress:
             enqueued = await enqueue(request, session.database, progress=progress)
+        notes = command_notes(request.on_finish, session.settings)
+        enqueued = replace(enqueued, warnings=(*enqueued.warnings, *notes))
         if not as_json:
             _tell(enqueued)
         ended = await wait_for_run(enqueued.run, session.database) if wait else None

@@ -52,7 +52,9 @@ def add(
     from nightjar.scripts.session import run_async
 
     rules = Rules.read(overlap=overlap, missed=missed, grace=grace, keep_nights=keep_nights)
-    tick = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
+    tick, notes = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
+    for note in notes:
+        print(plain(f"Note: {note}"))
     print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher` must be running then."))
 
 
@@ -106,16 +108,19 @@ def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> Non
     print(plain(f"Removed schedule {name!r}."))
 
 
-async def _add(name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules) -> str:
+async def _add(
+    name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules
+) -> tuple[str, tuple[str, ...]]:
     from nightjar.pipeline.nights.schedules import add_schedule
-    from nightjar.scripts.options.run import local_models
+    from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
 
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
         schedule = await add_schedule(name, cron, timezone, options, session.database, rules=rules)
         row = _row(schedule, schedule.created_at)
-        return f"{row['next_local']} ({row['next_utc']} UTC)"
+        tick = f"{row['next_local']} ({row['next_utc']} UTC)"
+        return tick, command_notes(options.get("on_finish") or (), session.settings)
 
 
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A new option of a run is a field here, named as in `pipeline.runs.request`; `req
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from nightjar.scripts.options.gates import GateOptions
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
+    from nightjar.jobs.ending import Hook
 
 READ = ("assignments", "stalled_after", "report_formats")
 """Fields that the request holds under another name, parsed."""
@@ -141,6 +143,18 @@ def _ending(options: QueuedRunOptions) -> dict[str, Any]:
         "formats": check_formats(options.report_formats) if options.report_formats else None,
         "on_finish": [parse_hook(text) for text in options.on_finish] if options.on_finish else None,
     }
+
+
+def command_notes(hooks: Iterable[Hook], settings: Settings) -> tuple[str, ...]:
+    """Says that a dispatcher with these settings will not run a command that was asked for."""
+    from nightjar.jobs.ending import HookKind
+
+    if settings.night.commands or all(hook.kind is not HookKind.COMMAND for hook in hooks):
+        return ()
+    return (
+        "a dispatcher with these settings does not run the command of --on-finish: it comes from MongoDB, into which "
+        "others may write. Set NIGHTJAR_NIGHT__COMMANDS=true where the dispatcher runs to allow it.",
+    )
 
 
 def local_deadline(text: str | None) -> dict[str, str]:
