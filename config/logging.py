@@ -17,7 +17,10 @@ from structlog.typing import Processor
 from nightjar.config.redact import redact, remember
 from nightjar.config.settings import Settings
 
-_LIBRARIES = ("arq", "asyncio", "beanie", "filelock", "httpcore", "httpx", "huggingface_hub", "pymongo", "transformers")
+_LIBRARIES = (
+    *("arq", "asyncio", "beanie", "filelock", "httpcore", "httpcore2", "httpx", "httpx2"),
+    *("huggingface_hub", "pymongo", "transformers"),
+)
 """Logged from WARNING on; at log level debug from INFO on."""
 _OWN_HANDLERS = ("huggingface_hub", "transformers")
 """Libraries that add a handler to their logger when they are imported."""

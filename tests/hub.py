@@ -26,6 +26,12 @@ class Repository:
     licence: str = "apache-2.0"
     claimed_bytes: int | None = None
     """A wrong size that the listing gives for model files."""
+    claimed_sha256: Any = None
+    """Likewise a wrong digest; "": none at all."""
+    claimed_commit: Any = None
+    """What the listing gives as the commit."""
+    endless: bool = False
+    """Files are sent with more bytes than promised, and no length."""
 
 
 @dataclass
@@ -196,6 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _storage(self, name: str, file: str) -> None:
         faults = self.hub.faults
         content = self.hub.repositories[name].files[file]
+        if self.hub.repositories[name].endless:
+            self._send_endless(content)
+            return
         if faults.corrupt:
             content = content[:-1] + bytes([content[-1] ^ 1])
         asked = self.headers.get("Range")
@@ -223,6 +232,18 @@ class _Handler(BaseHTTPRequestHandler):
         if stall:
             self.hub.go_on.wait(60)
         self.close_connection = True
+
+    def _send_endless(self, content: bytes) -> None:
+        """The content again and again, until the other side has enough or 64 MB are sent."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for _ in range(64 * 10**6 // len(content)):
+            try:
+                self.wfile.write(content)
+            except OSError:
+                return
 
     def _commit(self, repository: Repository, revision: str) -> str | None:
         if revision in repository.branches.values():
@@ -256,13 +277,15 @@ def _info(name: str, repository: Repository, commit: str) -> dict[str, Any]:
         sibling: dict[str, Any] = {"rfilename": file, "size": len(content), "blobId": digest[:40]}
         if file.endswith(".gguf"):
             sibling["size"] = repository.claimed_bytes or len(content)
-            sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+            claimed = digest if repository.claimed_sha256 is None else repository.claimed_sha256
+            if claimed != "":
+                sibling["lfs"] = {"sha256": claimed, "size": len(content), "pointerSize": 134}
         siblings.append(sibling)
     return {
         "_id": "1",
         "id": name,
         "modelId": name,
-        "sha": commit,
+        "sha": commit if repository.claimed_commit is None else repository.claimed_commit,
         "private": False,
         "gated": "auto" if repository.gated else False,
         "downloads": 1,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from nightjar.config.errors import HubError
+from nightjar.config.files import make_folder
 from nightjar.workers.library.digests import sha256
+from nightjar.workers.library.hub_answers import REPO, REVISION, checked_commit, checked_file, safe_names
 from nightjar.workers.library.hub_errors import HubQuestion, is_passing, translated
 from nightjar.workers.library.partial import CACHE
 from nightjar.workers.library.quants import RemoteFile
@@ -35,7 +38,6 @@ class Listing:
     repo: str
     commit: str
     files: tuple[RemoteFile, ...]
-    licence: str | None = None
 
 
 class Hub:
@@ -50,6 +52,8 @@ class Hub:
         self.endpoint = (settings.hf_endpoint or "https://huggingface.co").rstrip("/")
         self._token: str | bool = settings.hf_token.get_secret_value() if settings.hf_token else False
         self._api = HfApi(endpoint=self.endpoint, token=self._token, library_name="nightjar")
+        if self._token and not self.endpoint.startswith("https://"):
+            _say_unencrypted(self.endpoint)
 
     def listing(self, repo: str, revision: str | None) -> Listing:
         """Files and commit of a repository; None as `revision` means its default branch."""
@@ -58,11 +62,10 @@ class Hub:
                 lambda: self._api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
             )
         files = tuple(
-            RemoteFile(name=item.rfilename, bytes=item.size or 0, sha256=item.lfs.sha256 if item.lfs else None)
+            checked_file(repo, item.rfilename, item.size, item.lfs.sha256 if item.lfs else None)
             for item in info.siblings or []
         )
-        card = info.card_data.to_dict() if info.card_data else {}
-        return Listing(repo=repo, commit=info.sha or "", files=files, licence=card.get("license"))
+        return Listing(repo=repo, commit=checked_commit(repo, info.sha), files=files)
 
     def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
         """Downloads the file as a part in `folder`, complete and checked; resumes what an earlier call left there.
@@ -90,9 +93,9 @@ class Hub:
         headers = build_hf_headers(token=self._token, library_name="nightjar")
         with self._errors(listing.repo, file=file.name):
             remote = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))
-            if _host(remote.location) != _host(url):
+            if _origin(remote.location) != _origin(url):
                 headers.pop("authorization", None)  # a signed address on another host must not get the token
-            part.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(part.parent)
             with part.open("ab") as out:
                 http_get(
                     remote.location,
@@ -101,7 +104,7 @@ class Hub:
                     headers=headers,
                     expected_size=file.bytes,
                     displayed_filename=file.name,
-                    tqdm_class=_progress(advance),
+                    tqdm_class=_progress(advance, file.bytes),
                 )
                 out.flush()
                 os.fsync(out.fileno())
@@ -130,7 +133,8 @@ class Hub:
         names: list[str] = []
         for author, search in ((owner, None), (None, name.removesuffix("-GGUF"))):
             try:
-                names += [model.id for model in self._api.list_models(limit=50, author=author, search=search)]
+                found = self._api.list_models(limit=50, author=author, search=search)
+                names += safe_names((model.id for model in found), REPO)
             except Exception as error:  # a suggestion is not worth a second error
                 _log.debug("hub_search_failed", reason=str(error))
         return names
@@ -141,7 +145,13 @@ class Hub:
         except Exception as error:
             _log.debug("hub_refs_failed", reason=str(error))
             return ["main"]
-        return [reference.name for reference in (*references.branches, *references.tags)]
+        return safe_names((reference.name for reference in (*references.branches, *references.tags)), REVISION)
+
+
+@lru_cache
+def _say_unencrypted(endpoint: str) -> None:
+    """Once a process."""
+    _log.warning("token_unencrypted", what=f"HF_TOKEN goes to {endpoint} as it is: whoever is on the way can read it")
 
 
 def part_of(folder: Path, file: RemoteFile) -> Path:
@@ -172,12 +182,12 @@ def _prepare(home: Path) -> None:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
 
 
-def _progress(advance: Callable[[int], None]) -> Any:
-    """A stand-in for tqdm that only counts."""
+def _progress(advance: Callable[[int], None], most: int) -> Any:
+    """A stand-in for tqdm that only counts, and ends a download that brings more bytes than were promised."""
 
     class Counter:
         def __init__(self, *_: Any, **__: Any) -> None:
-            pass
+            self.received = 0
 
         def __enter__(self) -> Counter:
             return self
@@ -186,6 +196,9 @@ def _progress(advance: Callable[[int], None]) -> Any:
             pass
 
         def update(self, count: float | None = 1) -> None:
+            self.received += int(count or 0)
+            if self.received > most:
+                raise HubError("The hub sends more than it promised. The download was ended; do not trust this hub.")
             advance(int(count or 0))
 
         def close(self) -> None:
@@ -194,5 +207,5 @@ def _progress(advance: Callable[[int], None]) -> Any:
     return Counter
 
 
-def _host(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0]
+def _origin(url: str) -> str:
+    return "/".join(url.split("/")[:3]).lower()

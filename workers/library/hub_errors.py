@@ -58,6 +58,11 @@ def translated(
         ) from None
     except OSError as error:
         raise _write_error(error, asked.repo) from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # the client's, about an answer of another form
+        raise HubError(
+            f"The hub at {asked.endpoint} answers for {asked.repo} with something that is none of its answers "
+            f"({type(error).__name__}). Check HF_ENDPOINT."
+        ) from None
 
 
 def is_passing(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.hub_answers import COMMIT, DIGEST, REPO
 from nightjar.workers.library.registry import NAME
 
 FILE_NAME = "nightjar.json"
@@ -22,10 +23,10 @@ class PulledFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str = Field(pattern=r"^[^/\\\\]+\.[gG][gG][uU][fF]$")
-    """File name, beside the manifest."""
+    name: str = Field(pattern=r"^[^/\\\\\p{C}\p{Zl}\p{Zp}]+\.[gG][gG][uU][fF]$")
+    """File name, beside the manifest; without control characters."""
     bytes: int
-    sha256: str
+    sha256: str = Field(pattern=DIGEST)
 
 
 class Manifest(BaseModel):
@@ -34,10 +35,10 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(pattern=NAME.pattern)
-    repo: str
+    repo: str = Field(pattern=REPO)
     revision: str | None = None
     """As requested; None means the default branch."""
-    commit: str
+    commit: str = Field(pattern=COMMIT)
     files: tuple[PulledFile, ...] = Field(min_length=1)
     """All parts, in order."""
     pulled_at: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ PARAMETERS: Mapping[str, str] = {
     "stop": "stop",
 }
 """Ollama's parameter -> Nightjar's. The others (mirostat, threads, ...) have no counterpart."""
+_DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")
+_MOST_TEXT = 4 * 2**20
 _log = structlog.get_logger()
 
 
@@ -69,7 +72,7 @@ def ollama_names(settings: Settings) -> dict[str, Path]:
     manifests = {}
     for file in sorted(root.rglob("*")):
         parts = file.relative_to(root).parts
-        if len(parts) >= 4 and not file.name.startswith(".") and file.is_file():
+        if len(parts) >= 4 and not file.name.startswith(".") and file.is_file() and "/".join(parts).isprintable():
             manifests[_short(parts)] = file
     return manifests
 
@@ -118,11 +121,16 @@ def _short(parts: tuple[str, ...]) -> str:
 def _layers(manifest: Path, store: Path) -> Iterator[tuple[str, Path]]:
     """(kind, blob) of each layer: model, template, params, system, adapter, license, ..."""
     try:
-        layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+        layers = json.loads(_read(manifest))["layers"]
         named = [(str(layer["mediaType"]).rpartition(".")[2], str(layer["digest"])) for layer in layers]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{manifest} is no manifest of Ollama ({type(error).__name__}). Pull it again.") from None
     for kind, digest in named:
+        if not _DIGEST.fullmatch(digest):
+            raise ModelFileError(
+                f"{manifest} names {ascii(digest)[:80]} as a digest, which is none and could lead out of the store. "
+                "Remove the model in Ollama, and do not trust where it came from."
+            )
         blob = store / "blobs" / digest.replace(":", "-")
         if not blob.is_file():
             raise ModelFileError(
@@ -166,5 +174,17 @@ def _template(name: str, layers: list[tuple[str, Path]]) -> str | None:
 def _text(layers: list[tuple[str, Path]], kind: str) -> str | None:
     for other, blob in layers:
         if other == kind:
-            return blob.read_text(encoding="utf-8", errors="replace")
+            try:
+                return _read(blob)
+            except (OSError, ValueError) as error:
+                raise ModelFileError(f"{blob}, the {kind} of a model of Ollama, cannot be used: {error}.") from None
     return None
+
+
+def _read(file: Path) -> str:
+    """A text of the store. Raises ValueError for one that is far larger than any: it may be somebody's model file."""
+    with file.open("rb") as opened:
+        content = opened.read(_MOST_TEXT + 1)
+    if len(content) > _MOST_TEXT:
+        raise ValueError(f"it has more than {_MOST_TEXT / 2**20:.0f} MiB")
+    return content.decode("utf-8", "replace")

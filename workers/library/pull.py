@@ -17,6 +17,7 @@ from nightjar.workers.library.digests import DigestCache, sha256
 from nightjar.workers.library.editing import update_entry
 from nightjar.workers.library.gguf.metadata import read_metadata
 from nightjar.workers.library.hub import Hub, Listing, part_of
+from nightjar.workers.library.hub_answers import check_digests
 from nightjar.workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
 from nightjar.workers.library.partial import CACHE, pulling
 from nightjar.workers.library.quants import QuantFile, RemoteFile, choose_quant
@@ -110,6 +111,7 @@ def _fetch(
             f"{choice.name} of {listing.repo} has a file of {choice.bytes / 1e9:.0f} GB, and the hub serves files "
             f"above {LARGEST_FILE / 1e9:.0f} GB by its own protocol only. Take a split file, or a smaller quantisation."
         )
+    check_digests(listing.repo, choice.files)
     check_disk(settings.models_dir, choice.bytes - sum(_have(folder, file) for file in choice.files), listing.repo)
     progress.start(choice.name, choice.bytes)
     try:

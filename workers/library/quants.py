@@ -28,9 +28,10 @@ class RemoteFile:
     """A file of a repository as the hub lists it."""
 
     name: str
+    """Path in the repository; checked: it leads out of no folder and has no control character."""
     bytes: int
     sha256: str | None
-    """None for small files that are not stored by content."""
+    """64 hexadecimal digits; None for small files that are not stored by content."""
 
 
 @dataclass(frozen=True, kw_only=True)

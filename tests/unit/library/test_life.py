@@ -45,7 +45,7 @@ def pulled(settings: Settings, name: str, *, registered: bool = True) -> Path:
     folder.mkdir()
     path = write_gguf(folder / f"{name}.gguf")
     file = PulledFile(name=path.name, bytes=path.stat().st_size, sha256="0" * 64)
-    write_manifest(folder, Manifest(name=name, repo="a/b", commit="c", files=(file,), pulled_at="2026-01-01"))
+    write_manifest(folder, Manifest(name=name, repo="a/b", commit="c" * 40, files=(file,), pulled_at="2026-01-01"))
     if registered:
         add_entry(settings.models_file, name, {"repo": "a/b"})
     return path

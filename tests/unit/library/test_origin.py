@@ -17,16 +17,16 @@ PULLED = Manifest(
     name="m",
     repo="o/r",
     revision=None,
-    commit="abc",
-    files=(PulledFile(name="m.gguf", bytes=1, sha256="d"),),
+    commit="a" * 40,
+    files=(PulledFile(name="m.gguf", bytes=1, sha256="d" * 64),),
     pulled_at="2026-11-20",
 )
 FROM_HUB = {
     "repo": "o/r",
     "revision": None,
-    "commit": "abc",
+    "commit": "a" * 40,
     "file": "m.gguf",
-    "files": [{"name": "m.gguf", "bytes": 1, "sha256": "d"}],
+    "files": [{"name": "m.gguf", "bytes": 1, "sha256": "d" * 64}],
 }
 
 
@@ -37,7 +37,7 @@ FROM_HUB = {
         ("", PULLED, FROM_HUB),
         (
             "",
-            PULLED.model_copy(update={"files": (PulledFile(name="x.gguf", bytes=1, sha256="d"),)}),
+            PULLED.model_copy(update={"files": (PulledFile(name="x.gguf", bytes=1, sha256="d" * 64),)}),
             {"file": "m.gguf"},
         ),
         ("", "damaged", {"file": "m.gguf"}),  # the file beside it is sound
