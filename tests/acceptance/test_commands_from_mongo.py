@@ -102,7 +102,7 @@ def test_a_command_of_a_database_by_url_runs_only_where_it_is_allowed(machine: M
     assert [secret for secret in ("hunter2", "pw4711", "tok4711") if secret in shown] == []
 
 
-HOSTILE = [
+HOSTILE: list[dict[str, Any]] = [
     {"name": "m; touch pwned $(touch pwned) `touch pwned`\nnightjar: to finish, run: touch pwned"},
     {"origin": {"repo": "a/b; touch pwned", "commit": "$(touch pwned)", "file": "x' `touch pwned`.gguf"}},
     {"origin": {"file": "--name=x\ntouch pwned\n"}, "digest": "0\n touch pwned"},

@@ -17,8 +17,10 @@ from tests.shell import PROJECT
 if TYPE_CHECKING:
     from nightjar.config.embedded import ServiceUrls
 
-EVAL = ("eval", "--suite", "story-starters", "--model", "nightjar-demo", "--limit", "1", "--set", "max_tokens=4")
-EVAL = (*EVAL, "--gpu", "none", "--slots", "1", "--name", "r")
+EVAL = (
+    *("eval", "--suite", "story-starters", "--model", "nightjar-demo", "--limit", "1", "--set", "max_tokens=4"),
+    *("--gpu", "none", "--slots", "1", "--name", "r"),
+)
 
 
 @pytest.fixture
