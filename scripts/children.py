@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightjar.config.files import close_if_home, make_folder
+from nightjar.config.interpreter import NIGHTJAR
 
 LAST_LINES = 12
 
@@ -29,10 +29,7 @@ class Child:
         with log.open("ab") as output:
             close_if_home(log)
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # nothing of the current folder is imported
-                "-m",
-                "nightjar",
+                *NIGHTJAR,
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from nightjar.config.stopping import LEAVING_S, end_signals, exit_code, leave_within
 
 if TYPE_CHECKING:
     from nightjar.config.embedded import ServiceUrls
@@ -111,23 +114,45 @@ def open_log(path: Path) -> TextIO:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143, each after it has cleaned up.
+    """Runs a command's coroutine. Ctrl-C ends it with exit code 130, SIGTERM with 143, a closed terminal with 129.
 
-    After SIGTERM the process ends within its deadline even where that hangs.
+    It cleans up first, and then is gone soon, whatever its threads do.
     """
+    received: list[signal.Signals] = []
+    leaving: list[threading.Timer] = []
+    try:
+        return asyncio.run(_until_told(work, received, leaving))
+    except KeyboardInterrupt:
+        raise SystemExit(exit_code(signal.SIGINT)) from None
+    except asyncio.CancelledError:
+        raise SystemExit(exit_code(received[0] if received else signal.SIGTERM)) from None
+    finally:
+        for timer in leaving:
+            timer.cancel()
 
+
+async def _until_told(
+    work: Coroutine[Any, Any, T], received: list[signal.Signals], leaving: list[threading.Timer]
+) -> T:
     from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
 
-    async def until_told() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        heed(signal.SIGTERM, task.cancel, lambda: load_settings().drain_s + GONE_S)
-        return await work
+    task = asyncio.current_task()
+    assert task is not None
 
+    def told(signum: signal.Signals) -> None:
+        received.append(signum)
+        task.cancel()
+
+    for signum in end_signals():
+        if signum is not signal.SIGINT:  # asyncio's own handler cancels the task, and a second Ctrl-C ends at once
+            heed(signum, partial(told, signum), lambda: load_settings().drain_s + GONE_S)
     try:
-        return asyncio.run(until_told())
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except asyncio.CancelledError:
-        raise SystemExit(143) from None
+        return await work
+    except Exception:
+        if task.cancelling():  # a driver made an error of its own of the cancellation
+            raise asyncio.CancelledError from None
+        raise
+    finally:
+        if task.cancelling():
+            leaving.append(leave_within(LEAVING_S, exit_code(received[0] if received else signal.SIGINT)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import typer
 
@@ -23,12 +22,13 @@ def dispatcher() -> None:
 async def _dispatch() -> None:
     from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
+    from nightjar.config.stopping import end_signals
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
 
     user_scorers(load_settings().scorers)  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in end_signals():
         heed(signum, stop.set, lambda: GONE_S)
     async with open_session(redis=True, service=True) as session:
         await Dispatcher(session.database, session.doorbell, session.settings).run(stop)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from nightjar.config.settings import load_settings
+from nightjar.config.stopping import OVERDUE_S, follow_parent
 from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import open_session, run_async
@@ -31,48 +34,51 @@ def worker(
     ] = None,
     single: Annotated[bool, typer.Option("--single", hidden=True, help="Be the process of one pinned card.")] = False,
     started_ms: Annotated[int, typer.Option(hidden=True)] = 0,
-    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End with the process that has this id.")] = None,
+    name: Annotated[str | None, typer.Option(hidden=True, help="What the model of a path is called.")] = None,
 ) -> None:
     """Loads one model and generates the replies of its jobs: one supervised process for each card."""
+    if parent is not None:
+        follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
+    named = ["--name", name] if name is not None else []
     if single:
-        code = run_async(_serve(model, gpu, load.changes(), burst, started_ms, parent))
+        code = run_async(_serve(model, name, gpu, load.changes(), burst, started_ms))
     elif model == "auto" or idle_exit is not None:
-        code = run_async(_roam(model, gpu, load.arguments(), wanted, idle_exit))
+        code = run_async(_roam(model, gpu, [*load.arguments(), *named], wanted, idle_exit))
     else:
-        code = run_async(_supervise(model, gpu, load.arguments(), burst))
+        code = run_async(_supervise(model, gpu, [*load.arguments(), *named], burst))
     sys.exit(code)
 
 
 async def _serve(
-    model: str, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int, parent: int | None
+    model: str, name: str | None, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int
 ) -> int:
     from nightjar.workers.process.main import WorkerOptions, serve
 
-    options = WorkerOptions(model=model, gpu=gpu, load=changes, burst=burst, started_ms=started_ms, parent=parent)
+    options = WorkerOptions(model=model, name=name, gpu=gpu, load=changes, burst=burst, started_ms=started_ms)
     async with open_session(service=True) as session:
         return await serve(options, session.settings, session.database, session.urls.redis)
 
 
 async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
-    from nightjar.config.settings import load_settings
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.gpus import choose_pins, list_cards
     from nightjar.workers.process.supervisor import Supervisor
 
-    obtained(model, load_settings())  # a wrong name fails here, and a missing file is fetched once for all processes
+    settings = load_settings()
+    await asyncio.to_thread(obtained, model, settings)  # a wrong name fails here, and a missing file is fetched once
     pins = choose_pins(gpu, list_cards())
     arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
     async with open_session(service=True) as session:
-        return await Supervisor(arguments, pins, session.database, burst=burst).run()
+        return await Supervisor(arguments, pins, session.database, burst=burst, drain_s=settings.drain_s).run()
 
 
 async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
-    from nightjar.config.settings import load_settings
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.auto import roam
 
     if model != "auto":
-        obtained(model, load_settings())
+        await asyncio.to_thread(obtained, model, load_settings())
     async with open_session(service=True) as session:
         return await roam(
             session.settings,

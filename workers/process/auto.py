@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,7 +19,9 @@ import structlog
 
 from nightjar.config.errors import UsageError
 from nightjar.config.hardware import memory_limit
+from nightjar.config.interpreter import NIGHTJAR
 from nightjar.config.settings import Settings
+from nightjar.config.stopping import end_signals
 from nightjar.jobs.backlog import live_workers, waiting_jobs
 from nightjar.jobs.database import Database
 from nightjar.jobs.published import published
@@ -98,7 +100,7 @@ class AutoWorkers:
 
     async def run(self) -> int:
         """Runs until a signal, or until idle for `idle_exit_s`; returns the exit code."""
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in end_signals():
             asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
         while not self._stop.is_set():
             for place in self._places:
@@ -172,7 +174,15 @@ async def start_worker(model: str, pin: Pin, arguments: Sequence[str] = ()) -> P
     """Starts a `nightjar worker` for one model on one place, with a supervisor of its own."""
     gpu = ["--gpu", pin.gpu] if pin.gpu else []
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "nightjar", "worker", "--model", model, *gpu, *arguments, start_new_session=True
+        *NIGHTJAR,
+        "worker",
+        "--model",
+        model,
+        "--parent",
+        str(os.getpid()),
+        *gpu,
+        *arguments,
+        start_new_session=True,
     )
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
-from nightjar.config.deadline import heed
 from nightjar.config.embedded import latest_redis_url
 from nightjar.config.errors import ModelFitError, NightjarError, SchemaError, UsageError
 from nightjar.config.logging import bind_process
@@ -46,14 +44,12 @@ from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.run_cache import RunCache
+from nightjar.workers.process.stopping import StopRequest, unless
 from nightjar.workers.process.suspects import Suspects
 from nightjar.workers.process.tasks import JobContext, run_job
 
 BURST_POLL_S = 0.5
-ORPHAN_POLL_S = 1.0
 ENGINE_POLL_S = 1.0
-GONE_S = 20.0
-"""A worker that is told to end is gone so long after it had its time to drain, whatever it does."""
 CANNOT = 3
 """Exit code of a worker whose model does not load, or that refuses every run: another one would do no better."""
 BROKEN = 70
@@ -77,8 +73,8 @@ class WorkerOptions:
     """Measure the model's speed before serving."""
     started_ms: int
     """The last part of the worker's id, chosen by the supervisor so that it knows the id too."""
-    parent: int | None = None
-    """The supervisor's process id; the worker drains when that process is gone."""
+    name: str | None = None
+    """What the model is called, where that is not what its path alone says."""
 
 
 def worker_id(pid: int, started_ms: int) -> str:
@@ -128,7 +124,10 @@ async def serve(
     loader: Loader = load_local,
 ) -> int:
     """Runs one worker process to a signal or the end of its burst; returns the exit code. Raises UnknownNameError."""
+    stop = StopRequest(settings.drain_s)
+    stop.listen()
     entry = find(options.model, settings)
+    entry = replace(entry, name=options.name or entry.name)
     worker = worker_id(os.getpid(), options.started_ms)
     bind_process(worker=worker, model=entry.name)
     beat = Heartbeat(
@@ -142,10 +141,14 @@ async def serve(
     card = GpuLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
-    try:
+
+    async def loaded() -> Replier | Embedder:
         await card.take()
         async with card.kept():
-            model = await loader(entry, options, settings)
+            return await loader(entry, options, settings)
+
+    try:
+        model = await unless(stop.asked, loaded())
     except NightjarError as error:
         ended.set()
         await beating
@@ -153,17 +156,18 @@ async def serve(
         await beat.write()
         _log.error("model_not_loaded", error=str(error))
         return CANNOT
+    stop.serving = model is not None
     try:
-        process = WorkerProcess(options, settings, entry, model, beat, card, database, redis)
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            heed(signum, partial(process.signalled, signum), lambda: settings.drain_s + GONE_S)
+        if model is None:
+            return 0
+        process = WorkerProcess(options, settings, entry, model, beat, card, database, redis, stop=stop.asked)
         return await process.run(worker)
     finally:
         ended.set()
         await beating
         await beat.leave()
         await card.give_back()
-        if model.stats().failure is None:  # a thread that hangs in native code cannot be joined
+        if model is not None and model.stats().failure is None:  # a thread that hangs in native code cannot be joined
             await model.close()
 
 
@@ -180,6 +184,8 @@ class WorkerProcess:
         lease: GpuLease,
         database: Database,
         redis: SecretStr,
+        *,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self._options = options
         self._settings = settings
@@ -189,14 +195,16 @@ class WorkerProcess:
         self._card = lease
         self._database = database
         self._redis = redis
-        self._stop = asyncio.Event()
+        self._stop = stop or asyncio.Event()
         self._failed = False
 
     async def run(self, worker: str) -> int:
-        """Serves until a signal, the end of the backlog (`burst`) or the loss of the supervisor; then drains."""
+        """Serves until it is told to stop or the backlog ends (`burst`); then drains."""
         shown = StoredBoard(worker, self._database)
         board.set(shown)
         await self._become_ready(worker)
+        if self._stop.is_set():
+            return 0
         self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
         ended = asyncio.Event()
@@ -240,7 +248,7 @@ class WorkerProcess:
         await publish_model(self._database, self._model.facts, by=worker, origin=came_from)
         await asyncio.to_thread(mark_used, self._settings.home, self._model.facts.name)
         if self._options.probe:
-            await self._model.probe()
+            await unless(self._stop, self._model.probe())
         self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, WorkerStatus.READY
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
@@ -266,8 +274,6 @@ class WorkerProcess:
             every(CARD_LEASE_S / 3, self._card.renew, ended, name="card", raises=UsageError),
             every(SCHEMA_EVERY_S, self._watch_schema, self._stop, name="schema", raises=SchemaError),
         ]
-        if self._options.parent is not None:
-            chores.append(every(ORPHAN_POLL_S, self._watch_parent, self._stop, name="parent"))
         if self._options.burst:
             chores.append(every(BURST_POLL_S, lambda: self._watch_backlog(held), self._stop, name="backlog"))
         return chores
@@ -285,13 +291,6 @@ class WorkerProcess:
                     self._stop.set()
         stopped.cancel()
 
-    def signalled(self, signum: signal.Signals) -> None:
-        """Starts draining; a second signal ends the process at once."""
-        if self._stop.is_set():
-            os._exit(128 + signum)
-        _log.info("draining", signal=signum.name, deadline_s=self._settings.drain_s)
-        self.drain()
-
     def drain(self) -> None:
         """Makes `run` claim nothing more, finish or release what is running, and return."""
         self._stop.set()
@@ -305,11 +304,6 @@ class WorkerProcess:
     async def _watch_schema(self) -> None:
         """Raises SchemaError, which ends this worker, where a newer Nightjar has taken the database over."""
         await schema.check_not_ahead(self._database)
-
-    async def _watch_parent(self) -> None:
-        if os.getppid() != self._options.parent:
-            _log.warning("supervisor_gone")
-            self._stop.set()
 
     async def _watch_backlog(self, held: HeldJobs) -> None:
         model = self._model.facts.name

@@ -18,7 +18,9 @@ from time import monotonic, time
 import structlog
 
 from nightjar.config.errors import NightjarError
+from nightjar.config.interpreter import NIGHTJAR
 from nightjar.config.redact import redact_text
+from nightjar.config.stopping import OVERDUE_S, end_signals
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import HeldJob
 from nightjar.jobs.database import Database, DatabaseError
@@ -42,6 +44,8 @@ BURST_STARTS = 8
 BURST_LOADS = 3
 """In burst mode somebody is waiting: after this many starts, or this many crashes while loading, give up."""
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP})
+_TOLD = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+"""Exit codes of a process that had not yet learned to drain when it was told to end."""
 _log = structlog.get_logger()
 
 
@@ -68,25 +72,31 @@ class Supervisor:
         database: Database,
         *,
         burst: bool,
-        command: Sequence[str] = (sys.executable, "-P", "-m", "nightjar", "worker"),
+        drain_s: float = 30,
+        command: Sequence[str] = (*NIGHTJAR, "worker"),
     ) -> None:
         self._arguments = arguments
         self._pins = pins
         self._database = database
         self._burst = burst
+        self._drain_s = drain_s
         self._command = command
         self._stop = asyncio.Event()
         self._children: set[WorkerChild] = set()
 
     async def run(self) -> int:
         """Returns 0, or 1 if a worker could not do its work."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._pass_on, signum)
+        for signum in end_signals():
+            asyncio.get_running_loop().add_signal_handler(signum, self._pass_on, signum)
         return max(await asyncio.gather(*(self._keep(pin) for pin in self._pins)))
 
     def _pass_on(self, signum: signal.Signals) -> None:
+        if not self._stop.is_set():
+            asyncio.get_running_loop().call_later(self._drain_s + OVERDUE_S, self._send, signal.SIGKILL)
         self._stop.set()
+        self._send(signum)
+
+    def _send(self, signum: signal.Signals) -> None:
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 child.process.send_signal(signum)
@@ -98,7 +108,8 @@ class Supervisor:
             child = await self._start(pin)
             starts += 1
             code = await self._wait(child)
-            if code < 0 or code == BROKEN:
+            told = self._stop.is_set() and code in _TOLD
+            if (code < 0 or code == BROKEN) and not told:
                 loads += await self._tell(child, code)
             if self._stop.is_set() or (code == 0 and self._burst):
                 return 0

@@ -22,6 +22,7 @@ from typing import Any
 
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
+from nightjar.config.stopping import OVERDUE_S, follow_parent
 from nightjar.scripts.session import open_session
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
@@ -170,15 +171,11 @@ async def main(arguments: list[str]) -> int:
             command = (sys.executable, "-m", "tests.acceptance.chaos.scripted_worker")
             burst = ["--burst"] if given.burst else []
             pins = choose_pins(None, list_cards()) if KNOBS.get("cards") else [Pin()]
-            return await Supervisor(burst, pins, session.database, burst=given.burst, command=command).run()
-        options = WorkerOptions(
-            model=MODEL,
-            gpu=given.gpu,
-            burst=given.burst,
-            probe=False,
-            started_ms=given.started_ms,
-            parent=given.parent,
-        )
+            drain_s = session.settings.drain_s
+            supervisor = Supervisor(burst, pins, session.database, burst=given.burst, drain_s=drain_s, command=command)
+            return await supervisor.run()
+        follow_parent(given.parent, within_s=session.settings.drain_s + OVERDUE_S)
+        options = WorkerOptions(model=MODEL, gpu=given.gpu, burst=given.burst, probe=False, started_ms=given.started_ms)
         return await serve(options, session.settings, session.database, session.urls.redis, find=find, loader=load)
 
 
