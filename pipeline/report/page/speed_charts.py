@@ -63,7 +63,7 @@ def speed(report: RunReport) -> Chart | None:
     return Chart(
         id="speed",
         title="Tokens per second",
-        note="Generated tokens per second. The probe is the same fixed work for every model.",
+        note="Generated tokens per second. The probe is fixed work, or a fixed part of it where a model is slow.",
         alternative="Tokens per second. " + "; ".join(f"{point.series}, {point.y}: {point.shown}" for point in points),
         kind=ChartKind.BARS,
         series=tuple(model.name for model in report.models),

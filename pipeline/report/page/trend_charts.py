@@ -21,7 +21,7 @@ Show = Callable[[float | None], str]
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
     """Charts of the metrics, then of speed and memory; those without data are left out."""
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
-    fixed = "The probe: the same fixed work every night."
+    fixed = "The probe: the same fixed work every night, or a fixed part of it where a model is slow."
     costs: tuple[tuple[str, str, str, Show], ...] = (
         ("decode", "Decode, tokens per second", fixed, fmt.number),
         ("prefill", "Prefill, tokens per second", fixed, fmt.number),
