@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from nightjar.config.errors import SuiteError, UsageError, suggest
+from nightjar.jobs.names import made_name
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_csv
 from nightjar.pipeline.suites.eq_bench import read_eq_bench
@@ -156,5 +157,4 @@ def _document_text(suite_file: Path, name: str) -> str:
 
 
 def _name_of(path: Path) -> str:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100]
-    return name or "suite"
+    return made_name(path.stem, marks="._-", longest=100, otherwise="suite").rstrip("._-")

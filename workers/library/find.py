@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ import structlog
 from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.project import PACKAGED_MODELS
-from nightjar.workers.library.gguf.split import is_later_part, parts_of, stem
+from nightjar.workers.library.gguf.split import is_later_part, parts_of
 from nightjar.workers.library.manifest import Manifest, read_manifest
+from nightjar.workers.library.names import distinct_names
 from nightjar.workers.library.ollama import find_ollama, ollama_names, with_tag
 from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
 
@@ -47,6 +47,7 @@ class ModelEntry:
 def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     """Finds a registered name, a file name in `models/`, a model of the Ollama store, or the path of any file.
 
+    A file outside `models/` is called after itself, with its folder where that is the name of another model.
     Load settings: the defaults of `settings.model`, over them those of the registry. Raises UnknownNameError with the
     nearest names, and ModelFileError if the name is known but its file is missing.
     """
@@ -70,18 +71,36 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     )
 
 
+def told_apart(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
+    """The same entries, each file under a name of its own: where several share one, their folders are added."""
+    files: dict[str, set[Path]] = {}
+    for entry in entries:
+        files.setdefault(entry.name, set()).add(entry.path)
+    shared = {name for name, paths in files.items() if len(paths) > 1}
+    names = distinct_names((entry.path for entry in entries if entry.name in shared), taken=files.keys() - shared)
+    return [replace(entry, name=names[entry.path]) if entry.name in shared else entry for entry in entries]
+
+
 def looks_like_path(text: str) -> bool:
     """True if the text means a file: it ends in .gguf or has a separator."""
     return text.lower().endswith(".gguf") or "/" in text or text.startswith("~")
 
 
 def shelf_files(models_dir: Path) -> dict[str, Path]:
-    """Model files under `models/` by the pulled model's name, else the file's; the first in path order wins."""
+    """Model files under `models/` by the pulled model's name, else the file's.
+
+    Of files with the same name the first in path order has it; to those of the others their folders are added.
+    """
     files: dict[str, Path] = {}
+    bare: list[Path] = []
     for path in _gguf_files(models_dir):
         manifest = _sound_manifest(path.parent)
-        pulled = manifest is not None and path.name == manifest.files[0].name
-        files.setdefault(manifest.name if manifest is not None and pulled else name_of_file(path), path)
+        if manifest is not None and path.name == manifest.files[0].name:
+            files.setdefault(manifest.name, path)
+        else:
+            bare.append(path)
+    for path in bare:
+        files[distinct_names([path], taken=files)[path]] = path
     return files
 
 
@@ -92,11 +111,6 @@ def _sound_manifest(folder: Path) -> Manifest | None:
     except ModelFileError as error:
         _log.warning("manifest_damaged", reason=str(error))
         return None
-
-
-def name_of_file(path: Path) -> str:
-    """A model name made from a file name: its stem, with characters that are not allowed replaced by "-"."""
-    return re.sub(r"[^A-Za-z0-9._:+-]+", "-", stem(path.name)).lstrip("._:+-") or "model"
 
 
 def path_bases(settings: Settings) -> tuple[Path, ...]:
@@ -172,7 +186,11 @@ def _of_path(path: Path, registry: Registry, settings: Settings) -> ModelEntry:
     for name, entry in registry.models.items():
         if entry.path is not None and resolve_path(entry.path, settings) == first:
             return _registered(name, registry, settings)
-    return _bare(name_of_file(first), first, settings)
+    shelf = shelf_files(settings.models_dir)
+    taken = {*registry.models, *ollama_names(settings)}
+    known = next((name for name, file in shelf.items() if file.absolute() == first and name not in taken), None)
+    taken |= shelf.keys()
+    return _bare(known or distinct_names([first], taken)[first], first, settings)
 
 
 def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UsageError
-from nightjar.workers.library.find import name_of_file, path_bases
+from nightjar.workers.library.find import path_bases
 from nightjar.workers.library.gguf.split import stem
+from nightjar.workers.library.names import name_of_file
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

@@ -10,7 +10,8 @@ from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameErr
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.workers.library.editing import add_entry, remove_entry, update_entry
-from nightjar.workers.library.find import find_model, name_of_file, shelf_files
+from nightjar.workers.library.find import find_model, shelf_files, told_apart
+from nightjar.workers.library.names import name_of_file
 from nightjar.workers.library.registry import parse_registry, read_registry
 from nightjar.workers.library.sources import read_source
 from tests.gguf_files import CHATML, write_gguf
@@ -134,13 +135,33 @@ def test_later_parts_and_hidden_files_are_no_models(project: Settings) -> None:
     [
         ("Story-7B.Q4_K_M.gguf", "Story-7B.Q4_K_M"),
         ("m-00001-of-00002.gguf", "m"),
-        ("ünïcode name.gguf", "n-code-name"),
-        ("....gguf", "model"),
+        ("A model (v2).gguf", "A-model-v2-"),
     ],
 )
 def test_names_made_of_files(file: str, name: str) -> None:
     """Always a name the registry accepts."""
     assert name_of_file(Path(file)) == name
+
+
+def test_two_files_never_share_a_name(project: Settings, tmp_path: Path) -> None:
+    """In `models/`, outside it, and beside a registered name; each is found again by its name or path."""
+    files = [project.models_dir / "a" / "x.gguf", project.models_dir / "b" / "x.gguf", tmp_path / "x.gguf"]
+    for file in (*files, tmp_path / "r.gguf", tmp_path / "far" / "r.gguf"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_gguf(file)
+    project.models_file.write_text(f'[r]\npath = "{tmp_path}/r.gguf"\n')
+    assert shelf_files(project.models_dir) == {"x": files[0], "x-b": files[1]}
+    names = [find_model(str(file), project).name for file in files]
+    assert names == ["x", "x-b", f"x-{tmp_path.name}"]
+    assert [find_model(name, project).path for name in names[:2]] == files[:2]
+    assert find_model(str(tmp_path / "far" / "r.gguf"), project).name == "r-far"
+
+    strangers = [tmp_path / folder / "s.gguf" for folder in ("one", "two")]
+    for file in strangers:
+        file.parent.mkdir()
+        write_gguf(file)
+    asked = [find_model(str(file), project) for file in (*strangers, strangers[0], files[0])]
+    assert [entry.name for entry in told_apart(asked)] == ["s-one", "s-two", "s-one", "x"]
 
 
 def test_edits_keep_comments_and_order(project: Settings) -> None:
