@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -113,6 +114,12 @@ async def has_open_jobs(
     """True while a job of the run, or of one of its models, or of some kinds, is PENDING or RUNNING."""
     query: Row = {"run": run, "status": {"$in": OPEN}} | ({} if model is None else {"model": model})
     query |= {} if kinds is None else {"kind": {"$in": list(kinds)}}
+    return await database.jobs.find_one(query, {"_id": 1}) is not None
+
+
+async def has_dead_jobs(run: str, reason: str, database: Database) -> bool:
+    """True if a job of the run is DEAD for a reason that begins so."""
+    query: Row = {"run": run, "status": JobStatus.DEAD, "reason": {"$regex": f"^{re.escape(reason)}"}}
     return await database.jobs.find_one(query, {"_id": 1}) is not None
 
 

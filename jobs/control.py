@@ -51,6 +51,12 @@ async def stop(run: Run, reason: str, database: Database, *, also: Row | None = 
     return moved
 
 
+async def give_up_model(run: Run, model: str, reason: str, database: Database) -> None:
+    """The run's jobs of a model that wait become DEAD: nobody can serve it. Idempotent; `retry` gives them back."""
+    dead: Row = {"status": JobStatus.DEAD, "reason": {"$literal": reason}, "finished_at": "$$NOW"}
+    await _change_open(run, [JobStatus.PENDING], dead, database, model=model)
+
+
 async def retry(run: Run, database: Database, *, reason: str | None = None) -> int:
     """Gives every DEAD job, or those whose reason begins with `reason`, a fresh start; returns how many.
 
@@ -115,7 +121,7 @@ async def settle(run: Run, database: Database) -> None:
         await _change_open(run, [JobStatus.RUNNING], {"status": JobStatus.PENDING, "due_at": "$$NOW"}, database)
 
 
-async def _change_open(run: Run, statuses: list[JobStatus], change: Row, database: Database) -> None:
+async def _change_open(run: Run, statuses: list[JobStatus], change: Row, database: Database, **only: str) -> None:
     update: list[dict[str, Any]] = [
         {
             "$set": {
@@ -128,6 +134,6 @@ async def _change_open(run: Run, statuses: list[JobStatus], change: Row, databas
         }
     ]
     for status in statuses:
-        query: Row = {"run": run.id, "status": status}
+        query: Row = {"run": run.id, "status": status, **only}
         while ids := [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).limit(BATCH)]:
             await database.jobs.update_many({**query, "_id": {"$in": ids}}, update)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from nightjar.config.version import NIGHTJAR_VERSION
@@ -82,6 +83,18 @@ async def record_death(worker: str, reason: str, held: Sequence[str], stderr: st
     crash = {"worker": worker, "reason": reason, "held": list(held), "stderr": stderr, "at": utc_now()}
     await database.raw["crashes"].insert_one(crash)
     return last is not None and last["state"] == WorkerStatus.LOADING
+
+
+async def last_reason(model: str, host: str, since: datetime, database: Database) -> str | None:
+    """How the newest worker of a model on a host ended since then, or why it served nothing."""
+    query: Row = {"model": model, "host": host, "reason": {"$ne": None}, "beat_at": {"$gte": since}}
+    found: list[Row] = []
+    for collection in (database.workers, database.worker_records):
+        found += [row async for row in collection.find(query).sort("beat_at", -1).limit(1)]
+    if not found:
+        return None
+    last = max(found, key=lambda row: row["beat_at"])
+    return f"its worker {last['reason']}" if last["state"] == WorkerStatus.DEAD else str(last["reason"])
 
 
 async def crashes_holding(job: str, workers: Iterable[str], database: Database) -> list[CrashDocument]:

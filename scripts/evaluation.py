@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from textwrap import shorten
+from typing import TYPE_CHECKING, TypeVar
 
-from nightjar.config.errors import ModelError
+from nightjar.config.stopping import OVERDUE_S
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
@@ -21,7 +25,14 @@ if TYPE_CHECKING:
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry
 
+T = TypeVar("T")
 POLL_S = 0.3
+STARTS = 4
+"""In a row, of a worker that ends without an error while there is work: what it left was written as it ended."""
+UNSERVED = "its model could not be served"
+"""Reasons of jobs that were given up with their model begin so; the same command tries them again."""
+LONGEST_REASON = 1_000
+PATIENCE_S = 30.0
 PRIORITY = 100
 """Somebody sits and waits: before runs that were only enqueued."""
 CLOSING_S = 120.0
@@ -49,9 +60,13 @@ class WorkerFlags:
     gpu: str | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
 
-    def arguments(self, model: str) -> list[str]:
-        """The command line of a worker that serves this model until the run has no work for it."""
-        flags = ["worker", "--model", model, "--burst"]
+    def arguments(self, entry: ModelEntry, *, bare: bool) -> list[str]:
+        """The command line of a worker that serves this model until the run has no work for it.
+
+        `bare`: no registry or models folder knows the name.
+        """
+        model = ["--model", str(entry.path), "--name", entry.name] if bare else ["--model", entry.name]
+        flags = ["worker", *model, "--burst", "--parent", str(os.getpid())]
         if self.gpu is not None:
             flags += ["--gpu", self.gpu]
         return [*flags, *self.load.arguments()]
@@ -60,20 +75,19 @@ class WorkerFlags:
 async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry]:
     """Finds the models by name or path, fetches what may be fetched, and publishes their facts for the producer.
 
-    Raises UnknownNameError, ModelFileError, HubError.
+    Two files never have one name. Raises UnknownNameError, ModelFileError, HubError.
     """
     from nightjar.jobs.published import publish_model
     from nightjar.scripts.views.model_pull import obtained
+    from nightjar.workers.library.find import told_apart
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin
 
-    entries = []
-    for name in names:
-        entry = await asyncio.to_thread(obtained, name, session.settings)
+    entries = told_apart([await asyncio.to_thread(obtained, name, session.settings) for name in names])
+    for entry in entries:
         facts = await asyncio.to_thread(entry_facts, entry)
         came_from = await asyncio.to_thread(origin, entry, session.settings)
         await publish_model(session.database, facts, by="eval", origin=came_from)
-        entries.append(entry)
     return entries
 
 
@@ -103,31 +117,62 @@ async def generate(
     flags: WorkerFlags,
     session: Session,
     watch: Watch,
-) -> None:
+) -> dict[str, str]:
     """Generates the run's replies: one model after the other, each with one worker per GPU; then judges them likewise.
 
-    `judges`: those that judge, and the model that embeds.
-
-    Raises ModelError with the worker's last words when a model's workers end and leave it unfinished.
+    `judges`: those that judge, and the model that embeds. A model that cannot be served holds up no other: its jobs
+    become DEAD once all others have had their turn. Returns such models with the reason.
     """
+    unserved: dict[str, str] = {}
+
+    async def serve(models: Sequence[ModelEntry], *, judging: bool = False) -> None:
+        missing: dict[str, str] = {}
+        for entry in models:
+            reason = await _generate_model(run, entry, flags, session, watch, judging=judging)
+            missing |= {entry.name: reason} if reason is not None else {}
+        for model, reason in missing.items():
+            await _give_up(run, model, reason, session)
+        unserved.update(missing)
+
     async with _dispatching(session):
-        for entry in entries:
-            await _generate_model(run, entry, flags, session, watch)
+        await serve(entries)
         if judges:
             await _until(_planned, run)
-        for judge in judges:
-            await _generate_model(run, judge, flags, session, watch, judging=True)
+        await serve(judges, judging=True)
         await _until(_halted, run)
+    return unserved
+
+
+async def try_again(run: Run, session: Session) -> None:
+    """Gives back the jobs that an earlier call had to leave because their model could not be served."""
+    from nightjar.jobs.backlog import has_dead_jobs
+    from nightjar.jobs.control import retry
+
+    if run.status is not RunStatus.CANCELLED and await has_dead_jobs(run.id, UNSERVED, session.database):
+        await retry(run, session.database, reason=UNSERVED)
 
 
 async def _generate_model(
     run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool = False
-) -> None:
-    if not await _open_jobs(run, entry.name, session, judging=judging):
-        return
-    reference = str(entry.path) if _is_bare(entry, session) else entry.name
-    log = session.settings.home / "logs" / f"worker-{run.name}-{entry.name}.log"
-    child = await Child.start(flags.arguments(reference), log)
+) -> str | None:
+    """Serves the model until the run has no job of this phase for it; None, or why that did not come about."""
+    for _ in range(STARTS):
+        if not await _open_jobs(run, entry.name, session, judging=judging):
+            return None
+        began = await session.database.now()
+        child = await _work(run, entry, flags, session, watch, judging=judging)
+        if child.process.returncode != 0 and await _open_jobs(run, entry.name, session, judging=judging):
+            return await _reason(entry.name, child, began, session)
+        if await _halted_now(run):
+            return None  # paused, or ended by somebody else
+    return f"its worker ended {STARTS} times before its work was done; see {child.log}"
+
+
+async def _work(
+    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool
+) -> Child:
+    """One worker, from its start to its end or to that of the work."""
+    child = await Child.start(flags.arguments(entry, bare=_is_bare(entry, session)), log_of(run, entry.name, session))
     ended = asyncio.create_task(child.process.wait())
     try:
         while not ended.done():
@@ -137,13 +182,38 @@ async def _generate_model(
             await asyncio.wait([ended], timeout=POLL_S)
         watch(await progress(run, entry.name, session, judging=judging))
     finally:
-        await child.stop(session.settings.drain_s + 5)
-    if await _open_jobs(run, entry.name, session, judging=judging):
-        raise ModelError(
-            f"The worker of model {entry.name!r} ended (exit code {child.process.returncode}) before its work was "
-            f"done. Its log {child.log} ends with:\n{child.last_words()}\nRun {run.name!r} keeps what was generated; "
-            f"the same command with --name {run.name} goes on."
-        )
+        await child.stop(session.settings.drain_s + 2 * OVERDUE_S)
+    return child
+
+
+def log_of(run: Run, model: str, session: Session) -> Path:
+    """Where the workers of a model in a run write; names may be long, and a file's name may not."""
+    from nightjar.jobs.identity import digest
+    from nightjar.pipeline.report.data.safe import slug
+
+    name = slug(f"worker-{run.name}-{model}", digest("log", run.id, model))
+    return session.settings.home / "logs" / f"{name}.log"
+
+
+async def _reason(model: str, child: Child, began: datetime, session: Session) -> str:
+    """Why a worker left work undone: what was recorded of its end, else the end of its log."""
+    from nightjar.jobs.workers import last_reason
+
+    recorded = await last_reason(model, socket.gethostname(), began, session.database)
+    said = recorded or f"exit code {child.process.returncode}: {' '.join(child.last_words().split())}"
+    return f"{shorten(said, LONGEST_REASON, placeholder=' ...')} (log: {child.log})"
+
+
+async def _give_up(run: Run, model: str, reason: str, session: Session) -> None:
+    """Unless somebody else serves the model, in which case its jobs are waited for."""
+    from nightjar.jobs.backlog import has_open_jobs, live_workers
+    from nightjar.jobs.control import give_up_model
+
+    database = session.database
+    while await _ask(lambda: has_open_jobs(run.id, database, model=model)) and not await _halted_now(run):
+        if model not in await _ask(lambda: live_workers(database)):
+            await _ask(lambda: give_up_model(run, model, f"{UNSERVED}: {reason}", database))
+        await asyncio.sleep(POLL_S)
 
 
 def _is_bare(entry: ModelEntry, session: Session) -> bool:
@@ -162,11 +232,11 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
     from nightjar.jobs.status import census
 
     kind = _kinds(judging)
-    jobs = await census.count(run.id, session.database, model=model, kind=kind)
+    jobs = await _ask(lambda: census.count(run.id, session.database, model=model, kind=kind))
     return EvalProgress(
         model=model,
         committed=jobs.of().committed,
-        total=await census.planned_turns(run.id, model, kind, session.database),
+        total=await _ask(lambda: census.planned_turns(run.id, model, kind, session.database)),
         failed_jobs=jobs.of(JobStatus.DEAD).jobs,
         judging=judging,
     )
@@ -175,11 +245,11 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
 async def _open_jobs(run: Run, model: str, session: Session, *, judging: bool) -> bool:
     from nightjar.jobs.backlog import has_open_jobs
 
-    return await has_open_jobs(run.id, session.database, model=model, kinds=_kinds(judging))
+    return await _ask(lambda: has_open_jobs(run.id, session.database, model=model, kinds=_kinds(judging)))
 
 
 def _kinds(judging: bool) -> tuple[JobKind, ...]:
-    """The jobs of a phase: the last model may also judge, and is not to be waited for with its judging."""
+    """Of the jobs that a model has in this phase; it may have others in the next."""
     return (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
 
 
@@ -198,11 +268,9 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
 
 async def _until(reached: Callable[[Run], bool], run: Run) -> None:
     """Waits until the dispatcher has moved the run so far, or it is gone; at most CLOSING_S."""
-    from nightjar.jobs.documents import Run as RunDocument
-
     deadline = asyncio.get_running_loop().time() + CLOSING_S
     while asyncio.get_running_loop().time() < deadline:
-        now = await RunDocument.get(run.id)
+        now = await _now(run)
         if now is None or reached(now):
             return
         await asyncio.sleep(POLL_S)
@@ -211,6 +279,24 @@ async def _until(reached: Callable[[Run], bool], run: Run) -> None:
 def _planned(run: Run) -> bool:
     """All judge and embed jobs are inserted, or none will be."""
     return run.judging.planned or run.status in TERMINAL_RUNS
+
+
+async def _ask(question: Callable[[], Awaitable[T]]) -> T:
+    """Of a MongoDB that may be away for a moment: the work of a night does not end for that. Raises ServiceError."""
+    from nightjar.jobs.patience import patiently
+
+    return await patiently(question, patience_s=PATIENCE_S)
+
+
+async def _now(run: Run) -> Run | None:
+    from nightjar.jobs.documents import Run as RunDocument
+
+    return await _ask(lambda: RunDocument.get(run.id))
+
+
+async def _halted_now(run: Run) -> bool:
+    now = await _now(run)
+    return now is None or _halted(now)
 
 
 def _halted(run: Run) -> bool:

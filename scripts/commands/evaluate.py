@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,9 +77,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     from nightjar.scripts.session import run_async
+    from nightjar.workers.process.gpus import choose_pins, list_cards
 
     given = request_options(options, gates, name=name)
     load.changes()  # wrong ones are named now
+    choose_pins(gpu, list_cards())
     evaluation = Evaluation(
         suite=suite,
         models=model,
@@ -96,7 +100,7 @@ def evaluate(
 async def run_evaluation(wanted: Evaluation) -> None:
     """From a suite and models to the report's path. Raises any NightjarError.
 
-    Exit code 1 when a job failed or a gate tripped.
+    Exit code 1 when a job failed, a model could not be served or a gate tripped.
     """
     from nightjar.config.settings import load_settings
     from nightjar.pipeline.exports.write import check_formats
@@ -104,7 +108,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.scoring.plugins import user_scorers
-    from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models
+    from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
     from nightjar.scripts.session import open_session
 
     formats = check_formats(wanted.formats)
@@ -112,32 +116,53 @@ async def run_evaluation(wanted: Evaluation) -> None:
     async with open_session(redis=True, log_file="eval.log") as session:
         out = wanted.out or session.settings.reports_dir
         check_folder(out)
-        entries = await take_models(wanted.models, session)
-        judges = await take_models(wanted.judges, session)
-        embedders = await take_models([wanted.embed_model] if wanted.embed_model else [], session)
+        embedder = [wanted.embed_model] if wanted.embed_model else []
+        named = [*wanted.models, *wanted.judges, *embedder]
+        taken = await take_models(named, session)
+        entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
         request = make_request(
             suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session),
-            models=tuple(entry.name for entry in entries),
+            models=tuple(dict.fromkeys(entry.name for entry in entries)),
             priority=PRIORITY,
-            judges=tuple(judge.name for judge in judges),
-            embed_model=next((entry.name for entry in embedders), None),
+            judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
+            embed_model=helpers[-1].name if embedder else None,
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
         enqueued = await enqueue(request, session.database)
-        for warning in enqueued.warnings:
-            console().print(plain(f"Note: {warning}"), style="yellow")
-        await _generate(enqueued.run, entries, [*judges, *embedders], wanted.flags, session, quiet=wanted.as_json)
+        _note([*_renamed(named, taken), *enqueued.warnings], as_json=wanted.as_json)
+        await try_again(enqueued.run, session)
+        unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
         report, paths = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
+        _say_unserved(unserved, enqueued.run)
         tripped = report.verdict is not None and report.verdict.failed
-        if tripped or any(model_report.total.counts.failed for model_report in report.models):
+        if unserved or tripped or any(model_report.total.counts.failed for model_report in report.models):
             raise SystemExit(1)
+
+
+def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
+    """What each file is called whose own name does not tell it from others."""
+    for given, entry in zip(named, taken, strict=True):
+        if given.lower().endswith(".gguf") and entry.name.casefold() not in given.casefold():
+            yield f"{given} is called {entry.name} here."
+
+
+def _note(notes: list[str], *, as_json: bool) -> None:
+    for note in notes:
+        console(stderr=as_json).print(plain(f"Note: {note}"), style="yellow")
+
+
+def _say_unserved(unserved: dict[str, str], run: Run) -> None:
+    for model, reason in unserved.items():
+        missing = "What it has not generated is missing from the report"
+        remedy = f"the same command with --name {run.name} tries it again"
+        print(plain(f"nightjar: model {model!r} could not be served: {reason}\n{missing}; {remedy}."), file=sys.stderr)
 
 
 async def _generate(
     run: Run, entries: list[ModelEntry], judges: list[ModelEntry], flags: WorkerFlags, session: Session, *, quiet: bool
-) -> None:
+) -> dict[str, str]:
     import asyncio
 
     from rich.console import Console
@@ -160,7 +185,7 @@ async def _generate(
             bar.update(tasks[now.model, now.judging], completed=now.committed, total=now.total)
 
         try:
-            await generate(run, entries, judges, flags, session, watch)
+            return await generate(run, entries, judges, flags, session, watch)
         except asyncio.CancelledError:
             _say_how_to_go_on(bar, run)
             raise

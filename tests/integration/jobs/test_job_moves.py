@@ -56,6 +56,7 @@ ACTS: dict[str, Act] = {
     "pause the run": lambda run, job, db: control.pause(run, db),
     "stop the run": lambda run, job, db: control.stop(run, "too many failures", db),
     "cancel the run": lambda run, job, db: control.cancel(run, db),
+    "give up its model": lambda run, job, db: control.give_up_model(run, job.model, "it does not load", db),
     "retry dead jobs": lambda run, job, db: control.retry(run, db),
 }
 
