@@ -92,3 +92,8 @@ def passed(met: bool, *, answer: str | None = None, reason: str | None = None) -
 def unscored(reason: str) -> Score:
     """The score of a reply that this scorer can say nothing of."""
     return Score(value=None, state=ScoreState.UNSCORED, reason=reason)
+
+
+def well_formed(text: str) -> str:
+    """The text without lone halves of surrogate pairs: neither MongoDB nor a file in UTF-8 can hold them."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nightjar.config.errors import NightjarError, UsageError, suggest
+from nightjar.config.interpreter import distrust_current_folder
+from nightjar.scripts.streams import secure_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
@@ -83,20 +85,31 @@ def nightjar() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Runs one command. Exit codes: 0 fine, 1 the work failed or a gate tripped, 2 wrong usage or bad input."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # a process of its own
+        secure_streams()
+        distrust_current_folder()
+    code = _run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except NightjarError as error:
+        _complain(str(error))
+        code = code or error.exit_code
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")
     try:
         app(arguments, prog_name="nightjar")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except NightjarError as error:
         if debug:
             raise
         _complain(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        sys.exit(0)
+        return error.exit_code
     except Exception as error:
         if debug:
             raise
@@ -104,8 +117,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _complain(
             f"this should not have happened: {what}. The same command with --debug shows where; please report that."
         )
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return 0
 
 
 def _complain(text: str) -> None:

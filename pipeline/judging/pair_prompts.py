@@ -16,6 +16,7 @@ from nightjar.pipeline.judging import prompts
 from nightjar.pipeline.judging.borders import Borders
 from nightjar.pipeline.judging.prompts import REASON_CHARS, JudgedTurn, exchanges, parse, part, reference_text
 from nightjar.pipeline.judging.rubric import Criterion, Layout, Rubric, Scope
+from nightjar.pipeline.scores import well_formed
 
 
 class Shown(StrEnum):
@@ -105,7 +106,7 @@ def _choice(criterion: Criterion, data: Mapping[str, Any] | str) -> PairChoice:
     chosen = data.get("choice")
     if not isinstance(chosen, str) or chosen not in set(Shown):
         return PairChoice(criterion=criterion.name, shown=None, reason=f"the verdict's choice is {str(chosen)[:40]}")
-    return PairChoice(criterion=criterion.name, shown=Shown(chosen), reason=str(data.get("reason", "")))
+    return PairChoice(criterion=criterion.name, shown=Shown(chosen), reason=well_formed(str(data.get("reason", ""))))
 
 
 def _ask(criterion: Criterion) -> str:

@@ -18,6 +18,7 @@ from nightjar.jobs.sequences import Document, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.judging.borders import Borders
 from nightjar.pipeline.judging.rubric import Criterion, Layout, Reference, Rubric, Scope
+from nightjar.pipeline.scores import well_formed
 
 REASON_CHARS = 300
 VERDICT_TOKENS = 512
@@ -172,8 +173,10 @@ def _verdict(criterion: Criterion, data: Mapping[str, Any] | str) -> Verdict:
         return Verdict(criterion=criterion.name, value=None, reason=data)
     score = data.get("score")
     if isinstance(score, bool) or not isinstance(score, int) or score not in criterion.points:
-        return Verdict(criterion=criterion.name, value=None, reason=f"the verdict's score is {str(score)[:40]}")
-    return Verdict(criterion=criterion.name, value=score, reason=str(data.get("reason", "")))
+        return Verdict(
+            criterion=criterion.name, value=None, reason=well_formed(f"the verdict's score is {str(score)[:40]}")
+        )
+    return Verdict(criterion=criterion.name, value=score, reason=well_formed(str(data.get("reason", ""))))
 
 
 def _schema(criterion: Criterion) -> dict[str, Any]:

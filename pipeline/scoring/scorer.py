@@ -7,10 +7,10 @@ suite's argument: the checks of `pipeline.scoring.expectations` and the measures
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from nightjar.pipeline.scores import PASS, Scale, Score, ScoreState
+from nightjar.pipeline.scores import PASS, Scale, Score, ScoreState, well_formed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +93,9 @@ def apply(scorer: Scorer, context: Context) -> Score:
     if context.failure is not None and scorer.scale.worst is not None:
         return Score(value=scorer.scale.worst, state=ScoreState.WORST, reason=context.failure)
     try:
-        return scorer(context)
+        score = scorer(context)
     except Exception as error:
-        return Score(value=None, state=ScoreState.FAILED, reason=f"{type(error).__name__}: {error}"[:500])
+        score = Score(value=None, state=ScoreState.FAILED, reason=f"{type(error).__name__}: {error}"[:500])
+    texts = {"answer": score.answer, "reason": score.reason}
+    mended = {name: well_formed(text) for name, text in texts.items() if isinstance(text, str) and not text.isascii()}
+    return replace(score, **mended) if mended else score  # type: ignore[arg-type]  # both are texts

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.scripts.streams import unread
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
@@ -52,13 +53,16 @@ async def _watch(run: str | None, as_json: bool) -> int:
     from rich.live import Live
 
     if as_json:
-        while True:
+        while not unread():
             emit_json(_as_json(await _read(run)))
+            sys.stdout.flush()
             await asyncio.sleep(WATCH_S)
+        return 0
     with Live(console=console(), refresh_per_second=4) as live:
-        while True:
+        while not unread():
             live.update(_tables(await _read(run)))
             await asyncio.sleep(WATCH_S)
+    return 0
 
 
 async def _read(name: str | None) -> Overview:

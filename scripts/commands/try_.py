@@ -74,6 +74,7 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
 
 
 async def _stream(engine: BatchEngine, asked: Request) -> Generation:
+    from nightjar.scripts.streams import unread
     from nightjar.scripts.views.output import plain
 
     ticket, begun = engine.start(asked, streaming=True), False
@@ -82,6 +83,8 @@ async def _stream(engine: BatchEngine, asked: Request) -> Generation:
             begun = True
             sys.stdout.write(plain(text))
             sys.stdout.flush()
+            if unread():
+                raise SystemExit(0)
     finally:
         if begun:  # also after Ctrl-C, so that the shell's prompt begins a line
             print(flush=True)

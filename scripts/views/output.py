@@ -27,12 +27,12 @@ def plain(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def console() -> Console:
-    """A console on standard output that takes no markup from text; wide where nobody's window limits it."""
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes no markup from text; wide where nobody's window limits it."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PIPE_COLUMNS
-    return Console(markup=False, highlight=False, emoji=False, width=width)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else PIPE_COLUMNS
+    return Console(markup=False, highlight=False, emoji=False, width=width, stderr=stderr)
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

@@ -25,6 +25,9 @@ ORIGINS = (
 ).split()
 """Keys of `provenance.flat`; the column `parameters` joins the model's parameters."""
 
+TAG_SEPARATOR = "; "
+"""A tag may hold blanks and commas, and no semicolon."""
+
 Cell = str | int | float | None
 
 
@@ -73,7 +76,7 @@ def _rows(
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
-        head: list[Cell] = [run, job.model, job.sequence, " ".join(job.tags), job.repeat, index]
+        head: list[Cell] = [run, job.model, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
             blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))

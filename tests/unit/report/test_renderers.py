@@ -205,6 +205,14 @@ def test_csv_says_in_every_row_where_it_comes_from() -> None:
         assert all(f"{name}=" in row["from.parameters"] for name in model.parameters)
 
 
+def test_csv_tags_can_be_separated_again() -> None:
+    """A tag may hold blanks and commas."""
+    tags = ("two words", "and, a comma")
+    made = report()
+    made = replace(made, jobs=tuple(replace(job, tags=tags) for job in made.jobs))
+    assert {tuple(row["tags"].split("; ")) for row in csv.DictReader(io.StringIO(render(made, "csv")))} == {tags}
+
+
 def test_csv_holds_no_formula() -> None:
     """Every text cell that a spreadsheet would take for a formula is quoted; numbers stay numbers."""
     rows = list(csv.DictReader(io.StringIO(render(report(), "csv"))))
