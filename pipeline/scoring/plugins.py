@@ -171,10 +171,13 @@ def _load(source: ScorerSource) -> Any:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pipeline":
             raise SettingsError(_old_import(source)) from None
-        raise SettingsError(
-            f"The scorer of {source.origin} cannot be loaded: {_told(error)}. Fix it, take it out of the setting, or "
-            "uninstall its package."
-        ) from None
+        missing = isinstance(error, ModuleNotFoundError) and error.name == source.module.partition(".")[0]
+        remedy = (
+            "Install it, or name its folder in PYTHONPATH: the current folder is not looked in."
+            if missing
+            else "Fix it, take it out of the setting, or uninstall its package."
+        )
+        raise SettingsError(f"The scorer of {source.origin} cannot be loaded: {_told(error)}. {remedy}") from None
     if isinstance(loaded, ScorerFactory):
         return loaded
     if type(loaded).__module__.startswith("pipeline."):  # the same class under its old name is another class

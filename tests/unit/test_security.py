@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,3 +115,45 @@ def test_a_pickle_in_the_queue_is_not_opened(tmp_path: Path, monkeypatch: pytest
     assert not Path("pwned").exists()
     assert pickle.loads(pickle.dumps(_Bomb())) is None  # it would have gone off
     assert Path("pwned").exists()
+
+
+def test_every_interpreter_is_started_without_the_current_folder() -> None:
+    """`sys.executable` stands in one place, with -P; the tools of the makers, which run in the checkout, may."""
+    allowed = {"config/interpreter.py", "scripts/dev/bench/server.py", "scripts/dev/collecting_bench.py"}
+    found = {
+        str(path)
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.executable"
+    }
+    assert found <= allowed, found - allowed
+    from nightjar.config.interpreter import NIGHTJAR
+
+    assert NIGHTJAR[1:] == ("-P", "-m", "nightjar")
+
+
+def test_libraries_start_interpreters_without_it_too(tmp_path: Path) -> None:
+    """As `multiprocessing` does: what the command sets in its environment reaches them."""
+    (tmp_path / "multiprocessing").mkdir()
+    (tmp_path / "multiprocessing" / "__init__.py").write_text("open('pwned', 'w')\n")
+    program = tmp_path / "bin" / "program.py"
+    program.parent.mkdir()
+    program.write_text(
+        "from nightjar.config.interpreter import distrust_current_folder\n"
+        "from multiprocessing import get_context\n"
+        "if __name__ == '__main__':\n"
+        "    distrust_current_folder()\n"
+        "    process = get_context('spawn').Process(target=print)\n"
+        "    process.start(); process.join(); print(process.exitcode)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["0"], done.stderr
+    assert not (tmp_path / "pwned").exists()
