@@ -34,6 +34,39 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_finds_a_unit_hardly_exposed(name: str, tmp_path: Path) -> None:
+    """By its own measure, from 0 to 10; both were at 8.5."""
+    file = tmp_path / name.replace("@.", "@0.")
+    file.write_text((DEPLOY / name).read_text().replace(PROGRAM, "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    [summary] = [line for line in done.stdout.splitlines() if "Overall exposure level" in line]
+    print(f"{name}: {summary}")
+    assert float(summary.rpartition(": ")[2].split()[0]) <= 4
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_may_open_many_files_and_has_no_capability(name: str) -> None:
+    lines = (DEPLOY / name).read_text().splitlines()
+    assert {"CapabilityBoundingSet=", "AmbientCapabilities=", "LimitNOFILE=65536"} <= set(lines)
+    assert "SystemCallFilter=@system-service" in lines
+    assert not any(line.startswith("MemoryDenyWriteExecute") for line in lines), "CUDA and the charts make code"
+
+
+def test_a_worker_sees_its_card() -> None:
+    """Devices are closed but for those; a private /dev has none of them."""
+    lines = (DEPLOY / UNITS[0]).read_text().splitlines()
+    assert "DeviceAllow=char-nvidia* rw" in lines
+    assert not any(line.startswith("PrivateDevices") for line in lines)
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_restarts_for_ever_and_is_kept_in_bounds(name: str) -> None:
     found = unit(name)
@@ -61,5 +94,7 @@ def test_the_image_drains_and_holds_no_secret() -> None:
     assert "COPY . " not in text, "a .env would come along"
     for room in ("config", "jobs", "nightjar", "pipeline", "scripts", "workers"):
         assert f"COPY {room} {room}\n" in text
+    for limit in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--ulimit nofile=65536"):
+        assert limit in text
     drain_s = int(final.partition("NIGHTJAR_DRAIN_S=")[2].split()[0])
     assert drain_s < int(text.partition("--stop-timeout ")[2].split()[0])
