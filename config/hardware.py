@@ -75,17 +75,17 @@ def _limit(folder: Path) -> int | None:
 
 
 def _used(folder: Path) -> int | None:
-    """Bytes in use that the system would not give up on its own: file cache counts as free."""
+    """Bytes in use that the system would not give up on its own: the cache of files counts as free, as it does in the
+    machine's own `available`."""
     used = _number(folder / "memory.current")
     if used is None:
         used = _number(folder / "memory.usage_in_bytes")
     if used is None:
         return None
-    for line in (_read(folder / "memory.stat") or "").splitlines():
-        name, _, value = line.partition(" ")
-        if name in ("inactive_file", "total_inactive_file") and value.isdigit():
-            return max(0, used - int(value))
-    return used
+    stat = dict(line.split(" ", 1) for line in (_read(folder / "memory.stat") or "").splitlines() if " " in line)
+    # In v1 the names without `total_` leave out the groups inside this one, whose use is counted above.
+    cached = [stat.get(f"total_{name}", stat.get(name, "")) for name in ("inactive_file", "active_file")]
+    return max(0, used - sum(int(value) for value in cached if value.isdigit()))
 
 
 def _number(path: Path) -> int | None:

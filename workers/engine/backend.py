@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
-from nightjar.workers.engine.scheduler import DeviceLimits
-from nightjar.workers.engine.slots import Move, Piece
+from nightjar.workers.engine.slots import DeviceLimits, Move, Piece
 
 
 class Drawn(NamedTuple):

@@ -18,8 +18,7 @@ from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
-from nightjar.workers.engine.scheduler import DeviceLimits
-from nightjar.workers.engine.slots import Copy, Move, Piece
+from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece
 
 BOS, TURN_START, TURN_END = 256, 257, 258
 CONTROLS = {BOS: "<s>", TURN_START: "<|im_start|>", TURN_END: "<|im_end|>"}

@@ -21,7 +21,7 @@ from nightjar.workers.engine.memory import Budget, check_fit, fitting_slots
 from nightjar.workers.library.fit.estimate import memory, memory_on_cpu
 from nightjar.workers.library.fit.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
 from nightjar.workers.library.gguf.shape import Shape, shape_of
-from nightjar.workers.library.inspect import inspect_file, read_facts
+from nightjar.workers.library.inspect import check_context, inspect_file, read_facts
 
 if TYPE_CHECKING:
     from nightjar.workers.engine.llama.backend import LlamaBackend
@@ -144,9 +144,9 @@ def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) ->
     from nightjar.workers.engine.reproducible import decode_rate, logit_differences
 
     deviations = logit_differences(backend, micro_batch)
-    backend.limits = replace(backend.limits, replay=True)
-    if deviations:  # a chunk is a micro-batch: always the same, and a step of no great length
-        backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False, n_batch=micro_batch)
+    backend.limits = replace(backend.limits, fixed_pieces=micro_batch)
+    if deviations:
+        backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False)
     rate = decode_rate(backend)
     log.info(
         "reproducible",
@@ -164,7 +164,9 @@ def resolve_load(
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
     from nightjar.workers.engine.llama.context import ContextSettings
 
+    inspection = inspect_file(path)
     context = context_of(settings.context, facts.file_facts.context_train)
+    check_context(inspection, context)
     flash_attention = settings.flash_attention and not settings.reproducible
     if settings.cache_type_v != "f16" and not flash_attention:
         raise ModelError(
@@ -177,7 +179,7 @@ def resolve_load(
     if facts.kind is ModelKind.EMBEDDING:  # a text is attended to as a whole
         n_batch = n_ubatch = max(n_batch, context)
     n_ubatch = min(n_ubatch, n_batch)
-    budget = _budget(shape_of(inspect_file(path).metadata), settings, device, context, n_ubatch, flash_attention)
+    budget = _budget(shape_of(inspection.metadata), settings, device, context, n_ubatch, flash_attention)
     if settings.slots == "auto":
         slots = fitting_slots(budget, MAX_SLOTS_CPU if device.is_cpu else MAX_SLOTS_GPU)
     else:

@@ -1,9 +1,13 @@
-"""The start-up probe behind `reproducible`: does a conversation's result depend on what else is computed with it?"""
+"""The start-up probe behind `reproducible`: does a conversation's result depend on what else is computed with it?
+
+Prompts are always cut at the same places (`pieces.py`), so it need not ask what other cuts would give. It computes
+conversations as the scheduler would: each prompt piece in a decode by itself, the ids after it with those of others.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,47 +21,46 @@ if TYPE_CHECKING:
 
 Logits = list[npt.NDArray[np.float32]]
 
-PROMPT_TOKENS, REPLY_TOKENS = 160, 8
-BEYOND_MICRO_BATCH = 40
-CHUNKS = (1, 7, 33, 64)
-"""One token at a time is another kernel, and on some processors it differs in one token of many."""
+PROMPT_TOKENS = 48
+BEYOND_A_PIECE, DRAWN_BEYOND = 40, 8
+LEAST_DRAWN, MOST_DRAWN = 64, 480
+DRAWN_PARAMETERS = 5_000_000_000
+"""Of how many ids after the prompt the logits are compared: so many parameters' worth, within those bounds. Where a
+kernel rounds otherwise for one row than for several it shows in one token of many: the fewer, the smaller the model."""
 TIMED_STEPS = 24
 
 
-def logit_differences(backend: LlamaBackend, micro_batch: int) -> list[str]:
+def logit_differences(backend: LlamaBackend, piece: int) -> list[str]:
     """The circumstances in which logits differ, by a bit or more, from those of the conversation computed alone.
 
-    `micro_batch` is the most tokens that the device computes at once. Leaves the cache empty. Raises ModelError where
-    not even the same work gives the same result twice.
+    `piece` is how many tokens prompts are cut into. Leaves the cache empty. Raises ModelError where not even the same
+    work gives the same result twice.
     """
-    probe = _Probe(backend, PROMPT_TOKENS)
-    alone = probe.conversation(0, probe.prompt_tokens)
-    if not _equal(alone, probe.conversation(0, probe.prompt_tokens)):
+    worth = min(max(DRAWN_PARAMETERS // max(backend.model.parameters, 1), LEAST_DRAWN), MOST_DRAWN)
+    probe = _Probe(backend, PROMPT_TOKENS, worth, piece)
+    alone = probe.conversation(0)
+    if not _equal(alone, probe.conversation(0)):
         raise ModelError(
             "`reproducible` is not possible here: this device gives other results each time it computes the same "
             "conversation alone. Load the model without `reproducible`, or on the CPU (`--gpu none`)."
         )
-    deviations = [
-        f"chunks of {size}" for size in CHUNKS if size < probe.prompt_tokens and not _equal(alone, probe.again(size))
-    ]
-    long = _Probe(backend, micro_batch + BEYOND_MICRO_BATCH)
-    if micro_batch < long.prompt_tokens <= backend.limits.n_batch:
-        whole = long.conversation(0, long.prompt_tokens)
-        deviations += [] if _equal(whole, long.again(64)) else ["several micro-batches"]
+    long = _Probe(backend, piece + BEYOND_A_PIECE, DRAWN_BEYOND, piece)
+    whole = long.conversation(0)
+    deviations = []
     if backend.limits.can_trim:
-        deviations += [] if _equal(alone, probe.trimmed()) else ["going on after a cut"]
+        deviations += [] if _equal(whole, long.resumed(Trim(slot=0, keep=long.cut), 0)) else ["going on after a cut"]
     if backend.limits.slots > 1:
-        deviations += ["a full batch"] if not all(_equal(alone, logits) for logits in probe.together()) else []
-        deviations += ["joining others"] if not _equal(alone, probe.joining(long)) else []
         if backend.limits.can_copy:
-            deviations += ["a copied beginning"] if not _equal(alone, probe.copied()) else []
+            copied = long.resumed(Copy(source=0, target=1, keep=long.cut), 1)
+            deviations += [] if _equal(whole, copied) else ["a copied beginning"]
+        deviations += [] if all(_equal(alone, logits) for logits in probe.in_company(long)) else ["others beside it"]
     backend.clear()
     return deviations
 
 
 def decode_rate(backend: LlamaBackend) -> float:
     """Tokens per second with every slot decoding, together or alone, over a few steps. Leaves the cache empty."""
-    probe = _Probe(backend, PROMPT_TOKENS)
+    probe = _Probe(backend, 0, TIMED_STEPS, 1)
     slots = range(backend.limits.slots)
     groups = [[slot] for slot in slots] if backend.limits.alone else [list(slots)]
     began = time.perf_counter()
@@ -65,7 +68,7 @@ def decode_rate(backend: LlamaBackend) -> float:
         if step == 1:
             began = time.perf_counter()
         for group in groups:
-            backend.decode([probe.piece(slot, step, [300 % probe.vocabulary]) for slot in group])
+            backend.decode([probe.piece(slot, step, step + 1) for slot in group])
             backend.logits(0)
     seconds = time.perf_counter() - began
     backend.clear()
@@ -73,68 +76,68 @@ def decode_rate(backend: LlamaBackend) -> float:
 
 
 class _Probe:
-    """One conversation with a fixed prompt and reply, computed in several ways."""
+    """One conversation with a fixed prompt and fixed ids after it, computed in several ways."""
 
-    def __init__(self, backend: LlamaBackend, prompt_tokens: int) -> None:
-        """The prompt is shorter where the context is."""
+    def __init__(self, backend: LlamaBackend, prompt_tokens: int, drawn: int, piece: int) -> None:
+        """Both are shorter where the context is."""
         self._backend = backend
-        self.vocabulary = backend.tokenizer.size
-        self.prompt_tokens = min(prompt_tokens, backend.limits.context - REPLY_TOKENS)
-        self.ids = [position * 7919 % self.vocabulary for position in range(self.prompt_tokens + REPLY_TOKENS)]
+        self._piece = piece
+        context = backend.limits.context
+        self.prompt_tokens = min(prompt_tokens, context // 2)
+        self.drawn = min(drawn, context - self.prompt_tokens)
 
-    def piece(self, slot: int, start: int, ids: Sequence[int]) -> Piece:
-        return Piece(slot=slot, start=start, ids=tuple(ids), output=True, work=Work("probe", tuple(ids)))
+    @property
+    def cut(self) -> int:
+        """Where the last piece of the prompt begins."""
+        return (self.prompt_tokens - 1) // self._piece * self._piece
 
-    def conversation(self, slot: int, chunk: int) -> Logits:
-        """Alone: the prompt in chunks, then the reply id by id."""
+    def piece(self, slot: int, start: int, end: int) -> Piece:
+        ids = tuple(position * 7919 % self._backend.vocabulary for position in range(start, end))
+        return Piece(slot=slot, start=start, ids=ids, output=True, work=Work("probe", ids))
+
+    def conversation(self, slot: int) -> Logits:
+        """Alone: the logits after the prompt, and after each id that follows."""
         self._backend.clear()
-        chunk = min(chunk, self._backend.limits.n_batch)
-        rows = [row for piece in self._pieces(slot, 0, chunk) for row in self._decode([piece])]
-        return rows[-REPLY_TOKENS - 1 :]
+        return self._prompt(slot, 0) + self._drawn(slot)
 
-    def again(self, chunk: int) -> Logits:
-        return self.conversation(self._backend.limits.slots - 1, chunk)
-
-    def together(self) -> list[Logits]:
-        """The same conversation in all slots at once, chunk by chunk."""
-        self._backend.clear()
-        slots = self._backend.limits.slots
-        chunk = max(1, self._backend.limits.n_batch // slots)
-        steps = zip(*(self._pieces(slot, 0, chunk) for slot in range(slots)), strict=True)
-        rows = [self._decode(step) for step in steps][-REPLY_TOKENS - 1 :]
-        return [[row[slot] for row in rows] for slot in range(slots)]
-
-    def joining(self, longer: _Probe) -> Logits:
-        """Its prompt is computed while a longer conversation decodes: devices pad all to the longest."""
-        there = max(1, longer.prompt_tokens - 2 * REPLY_TOKENS)
-        self._backend.clear()
-        for at in range(0, there, self._backend.limits.n_batch):
-            self._decode([self.piece(0, at, longer.ids[at : min(at + self._backend.limits.n_batch, there)])])
-        got: Logits = []
-        for number, piece in enumerate(self._pieces(1, 0, 48)):
-            got.append(self._decode([self.piece(0, there + number, [self.ids[number]]), piece])[1])
-        return got[-REPLY_TOKENS - 1 :]
-
-    def copied(self) -> Logits:
-        """Its beginning comes from another slot, which had gone on."""
-        return self._resumed(Copy(source=0, target=1, keep=self.prompt_tokens // 2), slot=1)
-
-    def trimmed(self) -> Logits:
-        """It goes on from its own beginning, after the rest was dropped."""
-        return self._resumed(Trim(slot=0, keep=self.prompt_tokens // 2), slot=0)
-
-    def _resumed(self, move: Move, slot: int) -> Logits:
-        self.conversation(0, self.prompt_tokens)
+    def resumed(self, move: Move, slot: int) -> Logits:
+        """It goes on from its beginning in slot 0, whose rest was dropped, or which had gone on and was copied."""
+        self.conversation(0)
         self._backend.move([move])
-        return [row for piece in self._pieces(slot, move.keep, 64) for row in self._decode([piece])][
-            -REPLY_TOKENS - 1 :
-        ]
+        return self._prompt(slot, move.keep) + self._drawn(slot)
 
-    def _pieces(self, slot: int, start: int, chunk: int) -> Iterator[Piece]:
-        for at in range(start, self.prompt_tokens, chunk):
-            yield self.piece(slot, at, self.ids[at : min(at + chunk, self.prompt_tokens)])
-        for at in range(self.prompt_tokens, self.prompt_tokens + REPLY_TOKENS):
-            yield self.piece(slot, at, [self.ids[at]])
+    def in_company(self, long: _Probe) -> list[Logits]:
+        """In every slot but the first, where a longer conversation goes on as long as it can: one after the other they
+        join, until all decode together, and leave. Devices pad all to the longest."""
+        self._backend.clear()
+        long._prompt(0, 0)
+        slots = range(1, self._backend.limits.slots)
+        got: dict[int, Logits] = {slot: [] for slot in slots}
+        every = max(1, self.drawn // (2 * len(slots)))
+        for step in range(self.drawn + every * (len(slots) - 1)):
+            if step % every == 0 and step // every < len(slots):
+                joining = slots[step // every]
+                got[joining] = self._prompt(joining, 0)
+            decoding = [slot for slot in slots if 0 < len(got[slot]) <= self.drawn]
+            at = long.prompt_tokens + step
+            others = [long.piece(0, at, at + 1)] if at < self._backend.limits.context else []
+            places = [self.prompt_tokens + len(got[slot]) - 1 for slot in decoding]
+            pieces = [self.piece(slot, place, place + 1) for slot, place in zip(decoding, places, strict=True)]
+            rows = self._decode([*others, *pieces])[len(others) :]
+            for slot, row in zip(decoding, rows, strict=True):
+                got[slot].append(row)
+        return list(got.values())
+
+    def _prompt(self, slot: int, start: int) -> Logits:
+        """The logits after the prompt, computed piece by piece from here on."""
+        last: Logits = []
+        for at in range(start, self.prompt_tokens, self._piece):
+            last = self._decode([self.piece(slot, at, min(at + self._piece, self.prompt_tokens))])
+        return last
+
+    def _drawn(self, slot: int) -> Logits:
+        places = range(self.prompt_tokens, self.prompt_tokens + self.drawn)
+        return [row for at in places for row in self._decode([self.piece(slot, at, at + 1)])]
 
     def _decode(self, pieces: Sequence[Piece]) -> Logits:
         rows = self._backend.decode(pieces)

@@ -10,34 +10,12 @@ Idle slots are the cache: their cells stay until another work needs the slot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from nightjar.workers.engine.chunks import ROWS
+from nightjar.workers.engine.pieces import DRAWN
 from nightjar.workers.engine.prefix import Match, PrefixTree, common_length, key_of
-from nightjar.workers.engine.slots import Copy, Move, Output, Piece, Slot, Step, Trim, Work, by_slot
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceLimits:
-    """What the device allows. Tokens unless the name says otherwise."""
-
-    slots: int
-    context: int
-    """Cells of one slot: prompt and reply of a conversation together."""
-    n_batch: int
-    """Tokens in one decode, all slots together: at least one per slot, so that every conversation can go on in every
-    step; prompt chunks share what the decoding ones leave. Texts embedded in one call hold no more than this."""
-    can_copy: bool = True
-    """One slot's cells may be copied to another."""
-    can_trim: bool = True
-    """The end of a slot's cells may be dropped; if not, a slot is continued exactly or cleared."""
-    min_copy: int = 16
-    """Fewer shared ids than this are computed again: a copy costs more."""
-    replay: bool = False
-    """Earlier replies inside a prompt are computed id by id, as they were the first time."""
-    alone: bool = False
-    """One slot per decode, in turns: for devices whose results depend on what else is in the batch."""
+from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Output, Piece, Slot, Step, Trim, Work
+from nightjar.workers.engine.steps import StepPlanner
 
 
 class Scheduler:
@@ -57,6 +35,7 @@ class Scheduler:
         self._tree = PrefixTree()
         self._moves: list[Move] = []
         self._admitted = 0
+        self._steps = StepPlanner(limits)
 
     @property
     def running(self) -> list[Work]:
@@ -75,6 +54,8 @@ class Scheduler:
         """Appends work to the waiting line. Its prompt has 1 to `context` ids."""
         assert 1 <= len(work.prompt) <= self.limits.context
         assert work.slot is None
+        if self.limits.fixed_pieces:
+            work.mark_cuts()
         self.waiting.append(work)
 
     def plan(self) -> Step:
@@ -85,7 +66,7 @@ class Scheduler:
         for work in running:
             if work.leader is not None:
                 self._resolve(work, work.leader)
-        pieces = self._pieces(running)
+        pieces = self._steps.pieces(running, self.chunk)
         moves, self._moves = self._moves, []
         return Step(moves=moves, pieces=pieces)
 
@@ -96,7 +77,7 @@ class Scheduler:
             slot = self.slots[piece.slot]
             assert slot.work is piece.work
             assert len(slot.cells) == piece.start
-            slot.cells.extend(piece.ids)
+            slot.cells.extend(_held(piece, marked=self.limits.fixed_pieces > 0))
             slot.last_used = self.step_number
             piece.work.pending = None
             if piece.output:
@@ -150,7 +131,7 @@ class Scheduler:
                 assert self._tree.path(slot.index) == key_of(slot.cells), "an idle slot's path is not its cells"
             elif work.leader is None:
                 shared = min(len(work.prompt), len(slot.cells))
-                assert tuple(slot.cells[:shared]) == work.prompt[:shared], "cells of another prompt"
+                assert tuple(slot.cells[:shared]) == work.cells[:shared], "cells of another prompt"
             else:
                 assert work.leader is not work, "a work leads itself"
                 assert work.leader.slot is not None, "a leader without a slot"
@@ -162,7 +143,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self.waiting and any(slot.work is None for slot in self.slots):
             window = self.waiting[: 2 * self.limits.slots]
-            matches = {id(work): self._tree.match(work.key) for work in window}
+            matches = {id(work): self._match(work) for work in window}
             work = self._next(window, matches)
             for other in window:
                 if other is work:
@@ -170,6 +151,13 @@ class Scheduler:
                 other.passed_over += 1
             self.waiting.remove(work)
             self._place(work, matches[id(work)], [matches[id(other)] for other in window if other is not work])
+
+    def _match(self, work: Work) -> Match:
+        """What slots share with it: a whole prompt, or up to where one of its pieces begins."""
+        match = self._tree.match(work.key)
+        if not self.limits.fixed_pieces or match.length == len(work.prompt):
+            return match
+        return Match(length=self._cut_at(work, match.length), slots=match.slots)
 
     def _next(self, window: list[Work], matches: dict[int, Match]) -> Work:
         """First come, first served, but works that share more come earlier, until one was passed over too often."""
@@ -233,9 +221,15 @@ class Scheduler:
         """How many of the slot's own cells this work can go on from. The last prompt id is always computed."""
         held = self._tree.path(slot.index) if slot.work is None else key_of(slot.cells)
         own = common_length(held, work.key)
+        start = self._cut_at(work, own)
         if not self.limits.can_trim:
-            return own if own == len(slot.cells) < len(work.prompt) else 0
-        return min(own, len(work.prompt) - 1)
+            return own if own == len(slot.cells) == start else 0
+        return start
+
+    def _cut_at(self, work: Work, at: int) -> int:
+        """So many of its ids may come from elsewhere where `at` are there: all but the last, or all before a piece."""
+        at = min(at, len(work.prompt) - 1)
+        return work.fixed_piece(at, self.limits.fixed_pieces)[0] if self.limits.fixed_pieces else at
 
     def _source(self, indexes: Iterable[int]) -> Slot | None:
         """Of these slots, the one that has most computed, or will have it first: a leader before its followers."""
@@ -289,7 +283,7 @@ class Scheduler:
     def _begin(self, work: Work, source: Slot, length: int) -> None:
         """Copies a beginning into the work's slot, unless its own cells serve as well."""
         assert work.slot is not None
-        length = min(length, len(work.prompt) - 1)
+        length = self._cut_at(work, length)
         kept = self._kept(work.slot, work)
         if not self._copy_pays(length, kept):
             self._go_on_from(work, kept)
@@ -312,52 +306,14 @@ class Scheduler:
             self._moves.append(Trim(slot=slot.index, keep=keep))
             del slot.cells[keep:]
 
-    # -- the step ----------------------------------------------------------------------------------------------------
 
-    def _pieces(self, running: list[Work]) -> list[Piece]:
-        """One id of everything that decodes, then prompt chunks in the order of admission within the budget."""
-        ready = [work for work in running if work.leader is None]
-        if self.limits.alone:
-            turn = min(ready, key=lambda work: work.slot.last_used if work.slot else 0, default=None)
-            return [self._piece(turn, self.limits.n_batch)] if turn is not None else []
-        pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
-        if len(pieces) == len(ready):  # already in the order of the slots
-            return pieces
-        beside = 1 if pieces else 0  # the first token of a chunk is computed with those
-        left = full = min(self.limits.n_batch - len(pieces), self.chunk)
-        for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
-            if left <= 0:
-                break
-            fork = self._fork(work, running)
-            piece = self._piece(work, min(left, fork))
-            if len(piece.ids) == left < fork and not piece.output:  # the prompt goes on
-                rows = (left - beside) // ROWS * ROWS
-                if rows:
-                    piece = self._piece(work, rows + beside)
-                elif left < full:  # a few tokens of another prompt: a pass over the weights for little
-                    break
-            pieces.append(piece)
-            left -= len(piece.ids)
-        return sorted(pieces, key=by_slot)
-
-    def _fork(self, work: Work, running: list[Work]) -> int:
-        """Ids from here to where the first of its followers goes its own way: there they can all go on together. Those
-        of the very same prompt wait for its end. Without followers, as many as there are."""
-        assert work.slot is not None
-        start, end = len(work.slot.cells), len(work.prompt)
-        return min((w.shared for w in running if w.leader is work and start < w.shared < end), default=end) - start
-
-    def _piece(self, work: Work, most: int) -> Piece:
-        """The next ids of a work: the one it sampled, or a chunk of its prompt."""
-        slot = work.slot
-        assert slot is not None
-        start = len(slot.cells)
-        if work.pending is not None:
-            return Piece(slot=slot.index, start=start, ids=(work.pending,), output=True, work=work)
-        if self.limits.replay:
-            most = min(most, work.same_way(start))
-        ids = work.prompt[start : start + most]
-        return Piece(slot=slot.index, start=start, ids=ids, output=start + len(ids) == len(work.prompt), work=work)
+def _held(piece: Piece, *, marked: bool) -> Sequence[int]:
+    """What a slot holds once the piece is computed."""
+    if not marked:
+        return piece.ids
+    if piece.start < len(piece.work.prompt):
+        return piece.work.cells[piece.start : piece.start + len(piece.ids)]
+    return (piece.ids[0] | DRAWN,)
 
 
 def _computing(work: Work, length: int) -> Work:

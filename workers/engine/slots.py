@@ -1,4 +1,4 @@
-"""Slots: places in the KV cache, and the work that occupies them. Pure.
+"""Slots: places in the KV cache, what the device allows of them, and the work that occupies them. Pure.
 
 What every step creates is a tuple: creating a frozen dataclass takes twice as long.
 """
@@ -10,9 +10,33 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
+from nightjar.workers.engine.pieces import marked_ids, piece_around
 from nightjar.workers.engine.prefix import Key, key_of
 
 Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceLimits:
+    """What the device allows. Tokens unless the name says otherwise."""
+
+    slots: int
+    context: int
+    """Cells of one slot: prompt and reply of a conversation together."""
+    n_batch: int
+    """Tokens in one decode, all slots together: at least one per slot, so that every conversation can go on in every
+    step; prompt chunks share what the decoding ones leave. Texts embedded in one call hold no more than this."""
+    can_copy: bool = True
+    """One slot's cells may be copied to another."""
+    can_trim: bool = True
+    """The end of a slot's cells may be dropped; if not, a slot is continued exactly or cleared."""
+    min_copy: int = 16
+    """Fewer shared ids than this are computed again: a copy costs more."""
+    fixed_pieces: int = 0
+    """Prompts are cut at the same places whatever runs beside (`pieces.py`), into pieces of so many tokens; a decode
+    computes one of those or the next id of every conversation that has one. 0: as it suits the step."""
+    alone: bool = False
+    """One slot per decode, in turns: for devices whose results depend on what else is in the batch."""
 
 
 @dataclass(eq=False)
@@ -37,20 +61,22 @@ class Work:
     passed_over: int = 0
     admitted: int = 0
     """Order of admission."""
+    cells: Ids = field(init=False)
+    """The prompt as slots hold it: marked where it is cut, if it is always cut at the same places."""
     key: Key = field(init=False)
-    """The prompt, for the prefix tree."""
+    """Those, for the prefix tree."""
 
     def __post_init__(self) -> None:
-        self.key = key_of(self.prompt)
+        self.cells, self.key = self.prompt, key_of(self.prompt)
 
-    def same_way(self, start: int) -> int:
-        """How many prompt ids from `start` may be computed together as they were at first: 1 inside a reply."""
-        for first, end in self.replies:
-            if start < first:
-                return first - start
-            if start < end:
-                return 1
-        return len(self.prompt) - start
+    def mark_cuts(self) -> None:
+        """From now on it shares only what was cut as its own prompt is."""
+        self.cells = marked_ids(self.prompt, self.replies)
+        self.key = key_of(self.cells)
+
+    def fixed_piece(self, at: int, width: int) -> tuple[int, int]:
+        """Where the piece with this position of the prompt begins and ends, whatever was computed before."""
+        return piece_around(at, length=len(self.prompt), replies=self.replies, width=width)
 
 
 @dataclass(eq=False)
@@ -59,6 +85,7 @@ class Slot:
 
     index: int
     cells: list[int] = field(default_factory=list)
+    """Ids, marked where pieces are fixed (`pieces.py`)."""
     work: Work | None = None
     last_used: int = 0
     """Step number."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nightjar.config.errors import ModelFileError, ParameterError
+from nightjar.config.errors import ModelError, ModelFileError, ParameterError
 from nightjar.jobs.models import AdapterFacts, FileFacts, ModelFacts, ModelKind
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata, template_key
 from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.gguf.tensor_types import FILE_TYPES, mix
+from nightjar.workers.library.unusable import positions_of, why_unusable
 
 EMBEDDING_ARCHITECTURES = frozenset(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
@@ -53,7 +54,10 @@ class Inspection:
 
 
 def inspect_file(path: Path) -> Inspection:
-    """Reads a model file with all its parts. Raises ModelFileError if it is missing, broken or not a model."""
+    """Reads a model file with all its parts.
+
+    Raises ModelFileError if it is missing, broken, or not a model that can write or embed.
+    """
     parts = parts_of(path)
     read = [read_metadata(part) for part in parts]
     first = read[0]
@@ -94,7 +98,11 @@ def default_digests() -> DigestCache:
 
 
 def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelFacts:
-    """The facts of a model from `find_model`: `read_facts` with what the registry says about it."""
+    """The facts of a model from `find_model`: `read_facts` with what the registry says about it.
+
+    Raises ModelFileError, and ModelError for a `context` that the model has no positions for.
+    """
+    check_context(inspect_file(entry.path), entry.load.context)
     cache = digests or default_digests()
     facts = read_facts(
         entry.path, entry.name, registry_parameters=entry.parameters, template=entry.template, digests=cache
@@ -106,6 +114,16 @@ def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelF
     digest = hashlib.sha256("\n".join(together).encode()).hexdigest()
     file = facts.file_facts.model_copy(update={"adapters": adapters})
     return facts.model_copy(update={"file": file, "digest": digest})
+
+
+def check_context(inspection: Inspection, context: int | None) -> None:
+    """Raises ModelError if it is more than the model has positions for: llama.cpp would end the process."""
+    positions = positions_of(inspection.metadata)
+    if positions is not None and context is not None and context > positions:
+        raise ModelError(
+            f"{inspection.path.name} has a table of {positions:,} positions, and `context` asks for {context:,} tokens. "
+            f"Set it to {positions} at most for this model (`context` under `load` in models.toml), or leave it out."
+        )
 
 
 def adapter_facts(path: Path, scale: float, model: ModelFacts, digests: DigestCache) -> AdapterFacts:
@@ -226,6 +244,8 @@ def _refuse_other_files(path: Path, metadata: Metadata) -> None:
         raise ModelFileError(f"{path} names no architecture (general.architecture): it is a GGUF file, but no model.")
     if not metadata.tensors:
         raise ModelFileError(f"{path} holds no tensors (a vocabulary alone?), so that nothing can be computed with it.")
+    if (instead := why_unusable(metadata)) is not None:
+        raise ModelFileError(f"{path} is {instead}.")
     if len(metadata.architecture) > MAX_ARCHITECTURE:
         raise ModelFileError(
             f"{path} names an architecture of {len(metadata.architecture):,} characters: it is no model."

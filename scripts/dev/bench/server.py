@@ -141,9 +141,10 @@ class Server:
             asked["ignore_eos"] = True
         else:
             asked["json_schema"] = workload.json_schema
-        return self._ask("POST", "/completion", asked)
+        return self.ask("POST", "/completion", asked)
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer to one call, from JSON to JSON. Raises ServiceError with the server's words if it refuses."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=600)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
@@ -159,7 +160,7 @@ class Server:
         end = time.monotonic() + START_LIMIT_S
         while time.monotonic() < end and self._child.poll() is None:
             try:
-                self._ask("GET", "/health")
+                self.ask("GET", "/health")
                 return
             except (OSError, ServiceError):
                 time.sleep(0.1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
 
@@ -18,59 +17,18 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request
 from nightjar.workers.library.inspect import read_facts
+from tests.encoder_files import write_bert, write_t5
 
 MEAN, CLS, LAST = 1, 2, 3
-WIDTH, CONTEXT, FEED = 32, 128, 64
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] fox hen owl ran sat the a in on hut"
 
 
 def an_encoder(folder: Path, pooling: int) -> Path:
-    """A BERT of two layers with random weights: no KV cache, every token sees every other."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "encoder.gguf"
-    writer, random = gguf.GGUFWriter(path, "bert"), np.random.default_rng(1)
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(FEED)
-    writer.add_block_count(2)
-    writer.add_head_count(2)
-    writer.add_layer_norm_eps(1e-6)
-    writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType(pooling))
-    words = [word if word.startswith("[") else f"\u2581{word}" for word in WORDS.split()]
-    writer.add_tokenizer_model("bert")
-    writer.add_token_type_count(2)
-    writer.add_token_list(words)
-    writer.add_token_types([3 if word.startswith("[") else 1 for word in words])
-    writer.add_unk_token_id(1)
-    writer.add_bos_token_id(2)
-    writer.add_sep_token_id(3)
-    writer.add_eos_token_id(3)
-    writer.add_pad_token_id(0)
-    shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (len(words), WIDTH),
-        "position_embd.weight": (CONTEXT, WIDTH),
-        "token_types.weight": (2, WIDTH),
-        "token_embd_norm.weight": (WIDTH,),
-        "token_embd_norm.bias": (WIDTH,),
-    }
-    for layer in range(2):
-        for name, rows, columns in (
-            *((f"attn_{part}", WIDTH, WIDTH) for part in ("q", "k", "v", "output")),
-            ("ffn_up", FEED, WIDTH),
-            ("ffn_down", WIDTH, FEED),
-        ):
-            shapes |= {f"blk.{layer}.{name}.weight": (rows, columns), f"blk.{layer}.{name}.bias": (rows,)}
-        for name in ("attn_output_norm", "layer_output_norm"):
-            shapes |= {f"blk.{layer}.{name}.weight": (WIDTH,), f"blk.{layer}.{name}.bias": (WIDTH,)}
-    for name, shape in shapes.items():
-        values = np.ones(shape) if name.endswith("norm.weight") else random.normal(0, 0.3, shape)
-        writer.add_tensor(name, values.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return write_bert(folder / "encoder.gguf", pooling=pooling)
+
+
+def an_encoder_of_t5(folder: Path, pooling: int) -> Path:
+    return write_t5(folder / "encoder.gguf", pooling=pooling)
 
 
 def a_decoder(folder: Path, pooling: int) -> Path:
@@ -84,7 +42,8 @@ async def opened(path: Path) -> BatchEngine:
 
 
 @pytest.mark.parametrize(
-    ("make", "pooling"), [(an_encoder, MEAN), (an_encoder, CLS), (a_decoder, MEAN), (a_decoder, LAST)]
+    ("make", "pooling"),
+    [(an_encoder, MEAN), (an_encoder, CLS), (an_encoder_of_t5, MEAN), (a_decoder, MEAN), (a_decoder, LAST)],
 )
 async def test_a_text_has_the_same_embedding_alone_and_among_others(tmp_path: Path, make: Any, pooling: int) -> None:
     engine = await opened(make(tmp_path, pooling))

@@ -95,16 +95,40 @@ MEMORY = [
         8,
         2,
     ),
-    # Half of what is in use is file cache, which the system gives up when asked.
+    # Of the 6 in use 2 are read-once file cache and 3 file cache in use: the system gives up both when asked.
     (
         {
             "proc/self/cgroup": "0::/",
             "sys/fs/cgroup/memory.max": str(8 * GIB),
             "sys/fs/cgroup/memory.current": str(6 * GIB),
-            "sys/fs/cgroup/memory.stat": f"anon {3 * GIB}\ninactive_file {3 * GIB}",
+            "sys/fs/cgroup/memory.stat": f"anon {GIB}\nfile {5 * GIB}\ninactive_file {2 * GIB}\nactive_file {3 * GIB}",
         },
         8,
-        5,
+        7,
+    ),
+    # In v1 the group's own cache (1 and 1) is a part of what it holds with the groups inside it (2 and 3).
+    (
+        {
+            "proc/self/cgroup": V1,
+            "sys/fs/cgroup/memory/docker/c/memory.limit_in_bytes": str(8 * GIB),
+            "sys/fs/cgroup/memory/docker/c/memory.usage_in_bytes": str(6 * GIB),
+            "sys/fs/cgroup/memory/docker/c/memory.stat": (
+                f"inactive_file {GIB}\nactive_file {GIB}\ntotal_inactive_file {2 * GIB}\ntotal_active_file {3 * GIB}"
+            ),
+        },
+        8,
+        7,
+    ),
+    # Cache read while a page moves from one list to the other may be counted twice.
+    (
+        {
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": str(8 * GIB),
+            "sys/fs/cgroup/memory.current": str(6 * GIB),
+            "sys/fs/cgroup/memory.stat": f"inactive_file {4 * GIB}\nactive_file {3 * GIB}\nslab",
+        },
+        8,
+        8,
     ),
     (
         {

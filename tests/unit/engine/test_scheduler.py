@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,8 +10,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightjar.workers.engine.fake import Faults, ScriptedBackend
-from nightjar.workers.engine.scheduler import DeviceLimits, Scheduler
-from nightjar.workers.engine.slots import Copy, Work
+from nightjar.workers.engine.pieces import DRAWN, LAST, Span
+from nightjar.workers.engine.scheduler import Scheduler
+from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece, Work
+
+
+class WitnessDevice(ScriptedBackend):
+    """Remembers of each cell the piece that computed it: its first position and its end."""
+
+    def __init__(self, limits: DeviceLimits) -> None:
+        super().__init__(lambda *_: "", limits, token_delay_s=0, faults=Faults())
+        self.pieces: list[list[tuple[int, int]]] = [[] for _ in range(limits.slots)]
+
+    def move(self, moves: Sequence[Move]) -> None:
+        super().move(moves)
+        for move in moves:
+            if isinstance(move, Copy):
+                self.pieces[move.target] = self.pieces[move.source][: move.keep]
+            else:
+                del self.pieces[move.slot][move.keep :]
+
+    def decode(self, pieces: Sequence[Piece]) -> list[int]:
+        for piece in pieces:
+            end = piece.start + len(piece.ids)
+            self.pieces[piece.slot].extend([(piece.start, end)] * len(piece.ids))
+        return super().decode(pieces)
+
+    def clear(self) -> None:
+        super().clear()
+        self.pieces = [[] for _ in self.pieces]
+
+
+def by_itself(work: Work, width: int, cells: int) -> list[tuple[int, int]]:
+    """The pieces of its first cells where nothing is shared and nobody else is there."""
+    found: list[tuple[int, int]] = []
+    while len(found) < cells:
+        at = len(found)
+        borders = [border for reply in work.replies for border in reply if border > at]
+        end = min([at + width, *borders, len(work.prompt)])
+        if at >= len(work.prompt) or any(first <= at < last for first, last in work.replies):
+            end = at + 1
+        found += [(at, end)] * (end - at)
+    return found
 
 
 @dataclass
@@ -24,7 +65,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.limits)
-        self.device = ScriptedBackend(lambda *_: "", self.limits, token_delay_s=0, faults=Faults())
+        self.device = WitnessDevice(self.limits)
         self.ended: list[str] = []
         self.works: dict[str, Work] = {}
         self.generated: dict[str, int] = {}
@@ -32,9 +73,9 @@ class Bench:
         self.copies = 0
         self.steps = 0
 
-    def submit(self, name: str, prompt: tuple[int, ...], reply: int, *, final: bool = False, earlier: int = 0) -> Work:
-        """`earlier`: so many ids from the third on are an earlier reply."""
-        replies = ((2, 2 + earlier),) if 0 < earlier < len(prompt) - 2 else ()
+    def submit(
+        self, name: str, prompt: tuple[int, ...], reply: int, *, final: bool = False, replies: tuple[Span, ...] = ()
+    ) -> Work:
         work = self.works[name] = Work(name, prompt, final=final, replies=replies)
         self.replies[name] = reply
         self.generated[name] = 0
@@ -54,11 +95,6 @@ class Bench:
             self.device.clear()
             return
         self.device.move(step.moves)
-        for piece in step.pieces if self.limits.replay else ():
-            last = piece.start + len(piece.ids)
-            assert all(
-                len(piece.ids) == 1 for first, end in piece.work.replies if first < last and piece.start < end
-            ), "an earlier reply is not replayed id by id"
         assert not self.limits.alone or len(step.pieces) <= 1
         self.copies += sum(isinstance(move, Copy) for move in step.moves)
         if step.pieces:
@@ -96,8 +132,13 @@ class Bench:
     def check(self) -> None:
         self.scheduler.check_integrity()
         for slot in self.scheduler.slots:
-            if not self.scheduler.pending_moves:
-                assert self.device.cells[slot.index] == slot.cells, "the scheduler and the device disagree"
+            if self.scheduler.pending_moves:
+                continue
+            plain = [token & ~(DRAWN | LAST) for token in slot.cells]
+            assert self.device.cells[slot.index] == plain, "the scheduler and the device disagree"
+            if self.limits.fixed_pieces and slot.work is not None and slot.work.leader is None:
+                alone = by_itself(slot.work, self.limits.fixed_pieces, len(slot.cells))
+                assert self.device.pieces[slot.index] == alone, "cells of other pieces than alone"
 
 
 def ids(text: str) -> tuple[int, ...]:
@@ -119,8 +160,9 @@ requests = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_s
     shares=st.booleans(),
     arrivals=st.lists(st.integers(0, 3), max_size=24),
     cancels=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 23)), max_size=6),
-    kind=st.sampled_from(["usual", "replay", "alone"]),
-    earlier=st.integers(0, 8),
+    kind=st.sampled_from(["usual", "fixed", "alone"]),
+    width=st.integers(1, 9),
+    earlier=st.lists(st.integers(0, 8), max_size=24),
     fails_at=st.frozensets(st.integers(1, 40), max_size=3),
 )
 def test_every_request_ends_and_no_cell_is_held_twice(
@@ -132,10 +174,12 @@ def test_every_request_ends_and_no_cell_is_held_twice(
     arrivals: list[int],
     cancels: list[tuple[int, int]],
     kind: str,
-    earlier: int,
+    width: int,
+    earlier: list[int],
     fails_at: frozenset[int],
 ) -> None:
-    """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is."""
+    """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is. Where
+    pieces are fixed, each cell was computed in the piece that computes it when nobody else is there."""
     limits = DeviceLimits(
         slots=slots,
         context=128,
@@ -143,14 +187,16 @@ def test_every_request_ends_and_no_cell_is_held_twice(
         can_copy=shares and slots > 1,
         can_trim=shares,
         min_copy=min_copy,
-        replay=kind != "usual",
+        fixed_pieces=0 if kind == "usual" else min(width, n_batch),
         alone=kind == "alone",
     )
     bench = Bench(limits, fails_at=fails_at)
     for number, (prompt, reply, final) in enumerate(requests):
         for _ in range(arrivals[number] if number < len(arrivals) else 0):
             bench.step()
-        bench.submit(str(number), prompt, reply, final=final, earlier=earlier)
+        told = earlier[number] if number < len(earlier) else 0  # so many ids from the third on are an earlier reply
+        replies = ((2, 2 + told),) if 0 < told < len(prompt) - 2 else ()
+        bench.submit(str(number), prompt, reply, final=final, replies=replies)
         for at, which in cancels:
             if at == number and which <= number:
                 bench.cancel(str(which))
@@ -369,6 +415,54 @@ def test_a_conversation_between_two_turns_keeps_its_cells() -> None:
     second = bench.submit("second", (*first.prompt, 1001, 1002, 1003, *ids(" and then?")), 1, final=True)
     bench.run()
     assert second.reused == len(first.prompt) + 3
+
+
+FIXED = DeviceLimits(slots=4, context=256, n_batch=64, min_copy=1, fixed_pieces=8)
+
+
+def test_with_fixed_pieces_a_conversation_still_goes_on_from_all_that_is_there() -> None:
+    """The next turn's prompt is cut where the reply began, so that the first one's last, short piece is one of its."""
+    bench = Bench(FIXED)
+    first = bench.submit("1", ids("hello there"), 4)
+    bench.run()
+    prompt = (*first.prompt, 1001, 1002, 1003, 1004, *ids(" and then?"))
+    second = bench.submit("2", prompt, 2, replies=((11, 15),))
+    bench.run()
+    assert second.reused == 14
+
+
+def test_with_fixed_pieces_beginnings_are_shared_by_the_piece() -> None:
+    """20 ids are the same: two pieces of 8 are taken over, and the third is computed by each with its own ids."""
+    bench = Bench(FIXED)
+    for name in ("one", "two", "other"):
+        bench.submit(name, ids("s" * 20 + name), 9)
+    bench.run()
+    assert [bench.works[name].reused for name in ("one", "two", "other")] == [0, 16, 16]
+
+
+def test_with_fixed_pieces_the_same_ids_are_no_beginning_where_they_were_drawn() -> None:
+    """What was drawn id by id is not what a prompt with those ids computes in pieces."""
+    bench = Bench(FIXED)
+    first = bench.submit("1", ids("s" * 10), 20)
+    bench.run()
+    quoted = bench.submit("2", (*first.prompt, *range(1001, 1020), *ids("and so on")), 1)
+    bench.run()
+    assert quoted.reused == 8
+
+
+def test_with_fixed_pieces_prompts_and_conversations_take_turns() -> None:
+    """A prompt's piece is computed by itself; conversations wait for as many prompt tokens as a step may prefill."""
+    bench = Bench(FIXED)
+    bench.submit("talker", ids("hi"), 60)
+    bench.step()
+    bench.scheduler.chunk = 16
+    bench.submit("reader", tuple(range(48)), 1)
+    lengths = []
+    for _ in range(6):
+        before = bench.computed
+        bench.step()
+        lengths.append(bench.computed - before)
+    assert lengths == [8, 8, 0, 8, 8, 0]
 
 
 def test_twins_go_on_from_their_own_cells_where_a_copy_does_not_pay() -> None:

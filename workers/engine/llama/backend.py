@@ -28,8 +28,7 @@ from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.sampling import stages
-from nightjar.workers.engine.scheduler import DeviceLimits
-from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work, by_slot
+from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece, Trim, Work, by_slot
 
 _NOBODY = Work("nobody", ())
 """Whose tokens belong to no request: texts to embed, and what fills holes."""
@@ -216,7 +215,7 @@ class LlamaBackend:
         )
         self._batch.want_all()
         self._abort_text.value = b""
-        compute = llama.llama_decode if self._memory else llama.llama_encode
+        compute = llama.llama_decode if self._memory and not self.model.only_encodes else llama.llama_encode
         code = compute(self._ctx, self._batch.struct)
         if code != 0:
             raise EngineError(f"Embedding {len(texts)} texts failed with code {code}. {recent_errors()}".rstrip())

@@ -40,8 +40,17 @@ class LlamaModel:
         return int(llama.llama_model_n_layer(self.handle))
 
     @property
+    def parameters(self) -> int:
+        return int(llama.llama_model_n_params(self.handle))
+
+    @property
     def embedding_width(self) -> int:
-        return int(llama.llama_model_n_embd(self.handle))
+        """Of what pooling gives, which may be wider than what the model takes in."""
+        return int(llama.llama_model_n_embd_out(self.handle))
+
+    @property
+    def only_encodes(self) -> bool:
+        return bool(llama.llama_model_has_encoder(self.handle) and not llama.llama_model_has_decoder(self.handle))
 
     @property
     def can_share(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import llama_cpp as llama
 
 from nightjar.config.errors import EngineError
+from nightjar.workers.engine.llama.deep_stack import with_room_for
 
 
 class LlamaTokenizer:
@@ -37,8 +38,12 @@ class LlamaTokenizer:
         room = len(data) + 16
         while True:
             buffer = (llama.llama_token * room)()
-            with self._vocab() as vocab:
-                count = llama.llama_tokenize(vocab, data, len(data), buffer, room, add_special, parse_special)
+
+            def tokenize(buffer: Any = buffer, room: int = room) -> int:
+                with self._vocab() as vocab:
+                    return int(llama.llama_tokenize(vocab, data, len(data), buffer, room, add_special, parse_special))
+
+            count = with_room_for(text, tokenize)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
