@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_every_turn_of_three_with_200_tokens_each_is_answered(evaluated: Evaluat
     for turns in talks:
         assert all(turn["reply_tokens"] > 1 and turn["reply"].strip() for turn in turns)
         assert not any(turn["empty"] or turn["dropped_turns"] for turn in turns)
-        for before, turn in zip(turns, turns[1:], strict=False):
+        for before, turn in pairwise(turns):
             assert turn["reprefill_reason"] is None
             assert turn["reused_tokens"] >= before["prompt_tokens"] + before["reply_tokens"] - 1
 
