@@ -1,4 +1,4 @@
-"""A real small chat model: SmolLM2-135M-Instruct, from a development dependency that is installed for its file alone."""
+"""A real small chat model: SmolLM2-135M-Instruct, from a development dependency, installed for its file alone."""
 
 from __future__ import annotations
 

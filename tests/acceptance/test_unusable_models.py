@@ -1,4 +1,4 @@
-"""Models that llama.cpp loads and Nightjar cannot use: each way to one is refused with the reason, before it is loaded."""
+"""Models that llama.cpp loads and Nightjar cannot use: each way to one is refused, with the reason."""
 
 from __future__ import annotations
 

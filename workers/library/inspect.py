@@ -121,7 +121,7 @@ def check_context(inspection: Inspection, context: int | None) -> None:
     positions = positions_of(inspection.metadata)
     if positions is not None and context is not None and context > positions:
         raise ModelError(
-            f"{inspection.path.name} has a table of {positions:,} positions, and `context` asks for {context:,} tokens. "
+            f"{inspection.path.name} has a table of {positions:,} positions, and `context` asks for {context:,}. "
             f"Set it to {positions} at most for this model (`context` under `load` in models.toml), or leave it out."
         )
 

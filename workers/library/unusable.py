@@ -20,13 +20,13 @@ def why_unusable(metadata: Metadata) -> str | None:
     sides = {tensor.name.partition(".")[0] for tensor in metadata.tensors}
     if architecture == "t5" or {"enc", "dec"} <= sides:
         return (
-            f"an encoder-decoder ({architecture}): it reads a text with one half and writes with the other, and Nightjar "
-            "runs models of one half only. Take a decoder (llama, qwen, gemma, ...), or an encoder to embed texts"
+            f"an encoder-decoder ({architecture}): it reads with one half and writes with the other, and Nightjar runs "
+            "models of one half only. Take a decoder (llama, qwen, gemma, ...), or an encoder to embed texts"
         )
     if architecture in DIFFUSION:
         return (
-            f"a diffusion model ({architecture}): it fills in a text all at once, and Nightjar generates token by token. "
-            "Take a model that does"
+            f"a diffusion model ({architecture}): it fills in a text all at once, and Nightjar generates token by "
+            "token. Take a model that does"
         )
     if architecture in DRAFTS:
         return f"a draft for another model ({architecture}), which cannot answer by itself. Take that model"

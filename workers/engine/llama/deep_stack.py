@@ -16,8 +16,8 @@ SHALLOW = 2_000
 """Characters that any thread's stack has room for."""
 DEEPEST = 200_000
 """Characters of one match for which a stack is made."""
-BYTES_PER_CHARACTER = 2_048
-"""Stack; pages of it that are not touched cost nothing."""
+BYTES_PER_CHARACTER = 1_024
+"""Stack, three times what libstdc++ was seen to take; pages of it that are not touched cost nothing."""
 BASE = 2**20
 _RUNS = re.compile(r"\s+|\S+"), re.compile(r"[\w ]+|[^\w ]+")
 """No pattern of llama.cpp matches more than one of these."""
@@ -32,8 +32,8 @@ def with_room_for(text: str, call: Callable[[], int]) -> int:
     if deepest > DEEPEST:
         raise ModelError(
             f"A text has {deepest:,} characters without a change between words and white space or punctuation, and "
-            f"llama.cpp's tokenizer goes a call deeper with each: {DEEPEST:,} are the most that Nightjar makes room for. "
-            "Break it into lines."
+            f"llama.cpp's tokenizer goes a call deeper with each: {DEEPEST:,} are the most that Nightjar makes room "
+            "for. Break it into lines."
         )
     return _in_a_thread(BASE + deepest * BYTES_PER_CHARACTER, call)
 
