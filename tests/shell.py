@@ -21,6 +21,7 @@ class Shell:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    limit_s: float = LIMIT_S
 
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The finished command, whatever its exit code."""
@@ -30,7 +31,7 @@ class Shell:
             env=self.environ(env),
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=self.limit_s,
             check=False,
         )
 

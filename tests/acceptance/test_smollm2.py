@@ -31,6 +31,8 @@ from tests.documents import a_turn
 from tests.shell import Shell
 from tests.smollm2 import smollm2
 
+pytestmark = pytest.mark.timeout(1200)  # a minute or two where nothing else runs
+LIMIT_S = 1000
 CONTEXT, REPLY = 1536, 200
 FACTS = " ".join(
     f"In {1800 + 7 * n} the village of {name} built a {what} beside the river, and it cost {12 * n + 5} silver coins."
@@ -38,7 +40,7 @@ FACTS = " ".join(
         [("Arden", "mill"), ("Boll", "school"), ("Cray", "bridge"), ("Dunn", "bakery"), ("Esk", "library")]
     )
 )
-"""About 130 tokens."""
+"""About 150 tokens."""
 SCHEMA = {
     "type": "object",
     "properties": {"animal": {"enum": ["fox", "hen", "owl"]}, "legs": {"type": "integer", "minimum": 1, "maximum": 9}},
@@ -51,8 +53,12 @@ SUITE: dict[str, Any] = {
     "name": "real",
     "parameters": {"temperature": 0.7, "max_tokens": REPLY, "policy": "summarise"},
     "sequences": [
-        *({"id": f"talk {n}", "turns": [f"Note {n}. {FACTS} {question}" for question in ASKED]} for n in range(2)),
-        {"id": "long", "turns": [f"Part {n}. {FACTS} {ASKED[n % 3]}" for n in range(6)]},
+        {"id": "talk", "turns": [f"{FACTS} {question}" for question in ASKED]},
+        {
+            "id": "long",
+            "parameters": {"max_tokens": 48},
+            "turns": [f"Part {n}. {FACTS} {FACTS} {ASKED[n % 3]}" for n in range(6)],
+        },
         {
             "id": "json",
             "parameters": {"json_schema": SCHEMA},
@@ -63,7 +69,7 @@ SUITE: dict[str, Any] = {
 STORIES: dict[str, Any] = {
     "nightjar": 1,
     "name": "killed",
-    "parameters": {"temperature": 0.7, "max_tokens": REPLY, "min_tokens": 2},
+    "parameters": {"temperature": 0.7, "max_tokens": 120},
     "sequences": [
         {"id": name, "turns": [f"Tell me a long story about a fox named {name}.", "Go on.", "How does it end?"]}
         for name in ("Mira", "Otto")
@@ -95,7 +101,7 @@ def real(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> She
         "NIGHTJAR_MODEL__CONTEXT": str(CONTEXT),
         "NIGHTJAR_LEASE_S": "5",
     }
-    shell = Shell(folder=folder, environment=environment)
+    shell = Shell(folder=folder, environment=environment, limit_s=LIMIT_S)
     shell.ok("model", "add", smollm2(), "--name", "smollm2")
     for name, text in (
         ("real.yaml", yaml.safe_dump(SUITE)),
@@ -118,14 +124,13 @@ def evaluated(real: Shell) -> Evaluated:
 
 def test_every_turn_of_three_with_200_tokens_each_is_answered(evaluated: Evaluated) -> None:
     """Prompts and replies of up to 200 tokens: no turn is empty, and later ones compute only what is new."""
-    talks = [turns for name, turns in evaluated.turns.items() if name.startswith("talk")]
-    assert [len(turns) for turns in talks] == [3, 3]
-    for turns in talks:
-        assert all(turn["reply_tokens"] > 1 and turn["reply"].strip() for turn in turns)
-        assert not any(turn["empty"] or turn["dropped_turns"] for turn in turns)
-        for before, turn in pairwise(turns):
-            assert turn["reprefill_reason"] is None
-            assert turn["reused_tokens"] >= before["prompt_tokens"] + before["reply_tokens"] - 1
+    turns = evaluated.turns["talk"]
+    assert len(turns) == 3
+    assert all(turn["reply_tokens"] > 1 and turn["reply"].strip() for turn in turns)
+    assert not any(turn["empty"] or turn["dropped_turns"] for turn in turns)
+    for before, turn in pairwise(turns):
+        assert turn["reprefill_reason"] is None
+        assert turn["reused_tokens"] >= before["prompt_tokens"] + before["reply_tokens"] - 1
 
 
 def test_replies_obey_their_schema(evaluated: Evaluated) -> None:
@@ -180,12 +185,12 @@ def test_a_killed_worker_is_resumed_and_its_run_is_judged(real: Shell) -> None:
         process(real, "dispatcher"),
         process(real, "worker", "--model", "smollm2", "--slots", "2", "--gpu", "none") as worker,
     ):
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while not (before := turns_of(real, "Mira")):
             assert time.monotonic() < end, "no turn was committed"
         for child in psutil.Process(worker.pid).children():  # its supervisor starts another
             child.kill()
-        waited = real.run("run", "wait", "killed", "--timeout", "200")
+        waited = real.run("run", "wait", "killed", "--timeout", "700")
         assert waited.returncode == 0, waited.stderr
         after = turns_of(real, "Mira")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo_engine import DEMO
 from tests.encoder_files import RANK, write_bert, write_t5
 from tests.shell import Shell
 
@@ -31,8 +32,8 @@ def test_such_a_model_is_refused_everywhere(
     suite = ("--suite", "story-starters", "--limit", "1")
     for command in (
         ("eval", *suite, "--model", model),
-        ("eval", *suite, "--model", "nightjar-demo", "--embed-model", model),
-        ("try", model, "Hello."),
+        ("eval", *suite, "--model", DEMO, "--embed-model", model),
+        ("try", "--model", model, "Hello."),
         ("model", "add", model, "--name", "other"),
         ("model", "info", model),
         ("worker", "--model", model, "--burst", "--gpu", "none"),
@@ -47,7 +48,7 @@ def test_a_context_beyond_the_table_of_positions_is_refused_everywhere(shell: Sh
     long = {"NIGHTJAR_MODEL__CONTEXT": "4096", "NIGHTJAR_MODELS_FILE": str(shell.folder / "models.toml")}
     suite = ("--suite", "story-starters", "--limit", "1")
     for command in (
-        ("eval", *suite, "--model", "nightjar-demo", "--embed-model", model),
+        ("eval", *suite, "--model", DEMO, "--embed-model", model),
         ("worker", "--model", model, "--burst", "--gpu", "none"),
         ("model", "add", model, "--name", "embedder", "--context", "129"),
     ):
