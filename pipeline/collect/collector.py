@@ -81,6 +81,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         jobs=jobs,
         lines=scorers.planned.line_names(),
         scales=scorers.planned.scales(),
+        scorer_versions=scorers.planned.versions(),
         now=now,
         version=NIGHTJAR_VERSION,
     )

@@ -21,6 +21,7 @@ from nightjar.pipeline.scoring.turn_scorer import (
     measures_asked,
     metric_of,
     metric_scales,
+    scorer_versions,
     turn_lines,
 )
 
@@ -76,6 +77,10 @@ class PlannedScorers:
     def scales(self) -> dict[str, Scale]:
         """Metric name -> scale, in the order they are shown."""
         return self.similarities.with_scales(self.judges.with_scales(metric_scales(self.lines.values())))
+
+    def versions(self) -> dict[str, dict[str, str]]:
+        """Metric -> the scorers in it, with their versions; judges and similarities are not among them."""
+        return scorer_versions(self.lines.values())
 
     def quality_metrics(self) -> list[str]:
         """The metrics with a better end that the run will have."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.pipeline.compare.versions import apart_notice, scored_apart
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.judge_findings import unlike
@@ -70,6 +71,8 @@ class Comparison:
     """With a better end; p-values are adjusted over them (Holm)."""
     measures: tuple[MetricComparison, ...]
     costs: tuple[CostComparison, ...]
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """Metrics left out, since the two sides were scored by different versions of a scorer -> what differs."""
 
 
 def sides(report: RunReport, model: str | None) -> list[Side]:
@@ -108,11 +111,16 @@ def compare_sides(base: Side, other: Side) -> Comparison:
     shared = set(here.values()) & set(there.values())
     if not shared:
         raise UsageError(f"{base.name} and {other.name} share no sequence, so there is nothing to compare.")
-    apart = unlike(base.report, other.report)
+    judged_apart = unlike(base.report, other.report)
+    apart = {
+        metric: difference
+        for metric, difference in scored_apart(base.report, other.report).items()
+        if _both_have(base, other, metric)
+    }
     scales = {
         name: scale
         for name, scale in base.report.scales.items()
-        if name in other.report.scales and not (apart and is_judges(name))
+        if name in other.report.scales and name not in apart and not (judged_apart and is_judges(name))
     }
     metrics = [_metric(base, other, name, scale) for name, scale in scales.items() if _both_have(base, other, name)]
     quality = [metric for metric in metrics if metric.scale.direction is not Direction.NONE]
@@ -123,10 +131,11 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         shared=len(shared),
         only_base=tuple(name for name, digest in here.items() if digest not in shared),
         only_other=tuple(name for name, digest in there.items() if digest not in shared),
-        notices=tuple(_notices(base, other)),
+        notices=(*_notices(base, other), *apart_notice(apart, base.report, other.report)),
         metrics=tuple(_adjusted(metric, adjusted[metric.metric]) for metric in quality),
         measures=tuple(metric for metric in metrics if metric.scale.direction is Direction.NONE),
         costs=_costs(base.model, other.model),
+        apart=apart,
     )
 
 

@@ -12,7 +12,7 @@ from nightjar.pipeline.scoring.instructions import instruction
 from nightjar.pipeline.scoring.json_checks import is_json, json_schema
 from nightjar.pipeline.scoring.scorer import ScorerFactory
 from nightjar.pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
-from nightjar.pipeline.scoring.words import count_words
+from nightjar.pipeline.scoring.words import WORDS_VERSION, count_words, unit_of
 
 _ALL = (
     ScorerFactory(
@@ -23,14 +23,26 @@ _ALL = (
         name="equals", build=equals, help="the whole reply is the text, or one of a list; case and white space ignored"
     ),
     ScorerFactory(name="regex", build=matches, help="the pattern is found in the reply; a deadline of 1 s"),
-    ScorerFactory(name="max_words", build=limit(count_words, "words", at_most=True), help="at most so many words"),
-    ScorerFactory(name="min_words", build=limit(count_words, "words", at_most=False), help="at least so many words"),
+    ScorerFactory(
+        name="max_words",
+        build=limit(count_words, "words", at_most=True, unit_of=unit_of),
+        version=WORDS_VERSION,
+        help="at most so many words",
+    ),
+    ScorerFactory(
+        name="min_words",
+        build=limit(count_words, "words", at_most=False, unit_of=unit_of),
+        version=WORDS_VERSION,
+        help="at least so many words",
+    ),
     ScorerFactory(name="max_chars", build=limit(len, "characters", at_most=True), help="at most so many characters"),
     ScorerFactory(name="min_chars", build=limit(len, "characters", at_most=False), help="at least so many characters"),
     ScorerFactory(name="json", build=is_json, help="the reply is JSON: true (may be in one fenced block) or strict"),
     ScorerFactory(name="json_schema", build=json_schema, help="the reply is JSON that the schema accepts"),
-    ScorerFactory(name="numeric", build=numeric, help="the last number of the reply is the value, within a tolerance"),
-    ScorerFactory(name="choice", build=choice, help="the reply chooses the option"),
+    ScorerFactory(
+        name="numeric", build=numeric, version="2", help="the reply's answer is the number, within a tolerance"
+    ),
+    ScorerFactory(name="choice", build=choice, version="2", help="the reply chooses the option"),
     ScorerFactory(
         name="fields",
         build=fields,
@@ -38,11 +50,15 @@ _ALL = (
         help="share of the expected fields that a function call, or a JSON object, in the reply has right",
     ),
     ScorerFactory(
-        name="instruction", build=instruction(loose=False), help="the reply keeps to a verifiable instruction, strictly"
+        name="instruction",
+        build=instruction(loose=False),
+        version="2",
+        help="the reply keeps to a verifiable instruction, strictly",
     ),
     ScorerFactory(
         name="instruction_loose",
         build=instruction(loose=True),
+        version="2",
         help="the same, with a first or last line or asterisks left out where that helps",
     ),
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import regex
+
 from nightjar.pipeline.scores import Score, unscored
 from nightjar.pipeline.scoring.arguments import options_of, texts, whole_argument
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
-from nightjar.pipeline.scoring.words import words
+from nightjar.pipeline.scoring.words import unit_of, words
 
 SEED_WORDS = 4
 """A loop shows as spans of this many words that occur again."""
@@ -27,7 +28,11 @@ def mattr(value: Any) -> ScoreFunction:
 
     def score(context: Context) -> Score:
         share = moving_share(words(context.reply), window)
-        return unscored(f"the reply has fewer than {window} words") if share is None else Score(value=share)
+        return (
+            unscored(f"the reply has fewer than {window} {unit_of(context.reply)}")
+            if share is None
+            else Score(value=share)
+        )
 
     return score
 
@@ -94,7 +99,8 @@ def overused(value: Any) -> ScoreFunction:
     return score
 
 
-def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
+def _any_of(phrases: Sequence[str]) -> regex.Pattern[str]:
     """Matches whole words only; a longer phrase comes before a shorter one that it begins with."""
     plain = sorted({" ".join(phrase.lower().replace("’", "'").split()) for phrase in phrases}, key=len, reverse=True)
-    return re.compile(r"(?<!\w)(?:" + "|".join(r"\s+".join(map(re.escape, p.split())) for p in plain) + r")(?!\w)")
+    either = "|".join(r"\s+".join(map(regex.escape, phrase.split())) for phrase in plain)
+    return regex.compile(rf"(?w)\b(?:{either})\b")

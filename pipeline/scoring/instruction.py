@@ -19,12 +19,20 @@ class Undecided(Exception):
     """It cannot be decided whether the text follows the instruction; the message says why."""
 
 
-def counted(count: Callable[[str], int], what: str) -> Build:
-    """An instruction on a count of the text: `3` (exactly), `{at_least: 2, at_most: 5}`."""
+def counted(count: Callable[[str], int], what: str, *, unit: Callable[[str], str] | None = None) -> Build:
+    """An instruction on a count of the text: `3` (exactly), `{at_least: 2, at_most: 5}`.
+
+    `unit`: what is counted in a text, where it is not always `what`.
+    """
 
     def build(value: Any) -> Broken:
         rule = count_rule(value, what)
-        return lambda text, _: rule(count(text))
+
+        def broken(text: str, _: Context) -> str | None:
+            reason = rule(count(text))
+            return reason if reason is None or unit is None else reason.replace(f" {what},", f" {unit(text)},", 1)
+
+        return broken
 
     return build
 

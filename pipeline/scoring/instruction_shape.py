@@ -10,7 +10,7 @@ from nightjar.pipeline.scoring.arguments import known_keys, text_of, whole_argum
 from nightjar.pipeline.scoring.instruction import Broken, count_rule, counted, flag
 from nightjar.pipeline.scoring.json_checks import reply_json
 from nightjar.pipeline.scoring.scorer import Context
-from nightjar.pipeline.scoring.words import words
+from nightjar.pipeline.scoring.words import unit_of, words
 
 RESPONSES = "******"
 _BULLET = re.compile(r"^[ \t]*[*+•-][ \t]+\S", re.MULTILINE)
@@ -47,16 +47,17 @@ def paragraph_first_word(value: Any) -> Broken:
         )
     known_keys(value, "paragraph_first_word", {"paragraph": 1, "word": ""})
     number = whole_argument(value.get("paragraph"), "paragraph_first_word: paragraph")
-    word = words(text_of(value.get("word"), "paragraph_first_word: word"))
-    if len(word) != 1:
+    wanted = text_of(value.get("word"), "paragraph_first_word: word")
+    word = words(wanted)
+    if not word or (len(word) > 1 and unit_of(wanted) != "characters"):
         raise ValueError(f"paragraph_first_word: word is one word, not {value['word']!r}.")
 
     def broken(text: str, _: Context) -> str | None:
         present = parted(text)
         if len(present) < number:
             return f"{len(present)} paragraphs, no paragraph {number}"
-        first = words(present[number - 1])[:1]
-        return None if first == word else f"paragraph {number} begins with {''.join(first)!r}, wanted {word[0]!r}"
+        first = words(present[number - 1])[: len(word)]
+        return None if first == word else f"paragraph {number} begins with {''.join(first)!r}, wanted {''.join(word)!r}"
 
     return broken
 

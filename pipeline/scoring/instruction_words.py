@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+import regex
 
 from nightjar.pipeline.scoring.arguments import text_of, texts
 from nightjar.pipeline.scoring.instruction import Broken, count_rule, counted, flag
 from nightjar.pipeline.scoring.scorer import Context
-from nightjar.pipeline.scoring.words import count_sentences, count_words
+from nightjar.pipeline.scoring.words import cased_words, count_sentences, count_words, unit_of
 
-_CAPITAL_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
 
-number_of_words = counted(count_words, "words")
+number_of_words = counted(count_words, "words", unit=unit_of)
 number_of_sentences = counted(count_sentences, "sentences")
-capital_words = counted(
-    lambda text: sum(word.isupper() for word in _CAPITAL_WORD.findall(text)), "words in capital letters"
-)
+capital_words = counted(lambda text: sum(word.isupper() for word in cased_words(text)), "words in capital letters")
 
 
 def keywords(value: Any) -> Broken:
@@ -45,7 +43,7 @@ def keyword_frequency(value: Any) -> Broken:
 def forbidden_words(value: Any) -> Broken:
     """None of the texts occurs as a whole word; letter case is ignored."""
     words = texts(value, "forbidden_words")
-    pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, words)) + r")(?!\w)", re.IGNORECASE)
+    pattern = regex.compile(rf"(?wi)\b(?:{'|'.join(map(regex.escape, words))})\b")
 
     def broken(text: str, _: Context) -> str | None:
         match = pattern.search(text)

@@ -17,6 +17,7 @@ from nightjar.pipeline.scoring import instruction_words as wording
 from nightjar.pipeline.scoring.instruction import Build, Undecided
 from nightjar.pipeline.scoring.language import language
 from nightjar.pipeline.scoring.scorer import Context, ScoreFunction
+from nightjar.pipeline.scoring.words import with_line_feeds
 
 INSTRUCTIONS: Mapping[str, Build] = MappingProxyType(
     {
@@ -65,8 +66,9 @@ def instruction(*, loose: bool) -> Callable[[Any], ScoreFunction]:
         broken = INSTRUCTIONS[kind](argument)
 
         def check(context: Context) -> Score:
+            reply = with_line_feeds(context.reply)
             try:
-                reasons = [broken(text, context) for text in (_variants(context.reply) if loose else [context.reply])]
+                reasons = [broken(text, context) for text in (_variants(reply) if loose else [reply])]
             except Undecided as error:
                 return unscored(str(error))
             return passed(None in reasons, reason=reasons[0])

@@ -14,7 +14,7 @@ from itertools import pairwise
 from nightjar.pipeline.scores import Direction, Scale, Score, unscored
 from nightjar.pipeline.scoring.diversity import looped_share
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer
-from nightjar.pipeline.scoring.words import words
+from nightjar.pipeline.scoring.words import WORDS_VERSION, unit_of, words
 
 SPAN_WORDS = 4
 """Repetition is measured over spans of this many words."""
@@ -53,31 +53,32 @@ def repetition(tokens: Sequence[str]) -> float | None:
 
 
 def _words(context: Context) -> Score:
-    return Score(value=float(variety(context.reply).words))
+    unit = unit_of(context.reply)
+    return Score(value=float(variety(context.reply).words), answer=None if unit == "words" else f"counted in {unit}")
 
 
 def _distinct_1(context: Context) -> Score:
-    return _or_unscored(variety(context.reply).distinct_1, 1)
+    return _or_unscored(variety(context.reply).distinct_1, 1, context)
 
 
 def _distinct_2(context: Context) -> Score:
-    return _or_unscored(variety(context.reply).distinct_2, 2)
+    return _or_unscored(variety(context.reply).distinct_2, 2, context)
 
 
 def _repeated(context: Context) -> Score:
-    return _or_unscored(variety(context.reply).repetition, SPAN_WORDS)
+    return _or_unscored(variety(context.reply).repetition, SPAN_WORDS, context)
 
 
 def _loops(context: Context) -> Score:
     measured = variety(context.reply)
     if not measured.words:
-        return _or_unscored(None, 1)
+        return _or_unscored(None, 1, context)
     return Score(value=looped_share(words(context.reply))) if measured.repetition else _NONE
 
 
-def _or_unscored(value: float | None, at_least: int) -> Score:
+def _or_unscored(value: float | None, at_least: int, context: Context) -> Score:
     if value is None:
-        return unscored(f"the reply has fewer than {at_least} words")
+        return unscored(f"the reply has fewer than {at_least} {unit_of(context.reply)}")
     return Score(value=value) if value else _NONE
 
 
@@ -85,16 +86,40 @@ _COUNT = Scale(worst=None, best=None, direction=Direction.NONE, unit="words", le
 _SHARE = Scale(worst=None, best=None, direction=Direction.NONE, unit="share", least=0.0, most=1.0)
 
 MEASURES: tuple[FunctionScorer, ...] = (
-    FunctionScorer(name="words", scale=_COUNT, function=_words, help="words of the reply"),
-    FunctionScorer(name="distinct_1", scale=_SHARE, function=_distinct_1, help="share of words that are different"),
     FunctionScorer(
-        name="distinct_2", scale=_SHARE, function=_distinct_2, help="share of word pairs that are different"
+        name="words",
+        scale=_COUNT,
+        function=_words,
+        version=WORDS_VERSION,
+        help="words of the reply; characters in scripts without spaces",
     ),
     FunctionScorer(
-        name="repetition", scale=_SHARE, function=_repeated, help="share of 4-word spans that occurred before"
+        name="distinct_1",
+        scale=_SHARE,
+        function=_distinct_1,
+        version=WORDS_VERSION,
+        help="share of words that are different",
     ),
     FunctionScorer(
-        name="loops", scale=_SHARE, function=_loops, help="share of words in a span said three times running or more"
+        name="distinct_2",
+        scale=_SHARE,
+        function=_distinct_2,
+        version=WORDS_VERSION,
+        help="share of word pairs that are different",
+    ),
+    FunctionScorer(
+        name="repetition",
+        scale=_SHARE,
+        function=_repeated,
+        version=WORDS_VERSION,
+        help="share of 4-word spans that occurred before",
+    ),
+    FunctionScorer(
+        name="loops",
+        scale=_SHARE,
+        function=_loops,
+        version=WORDS_VERSION,
+        help="share of words in a span said three times running or more",
     ),
 )
 """Measured on every reply."""

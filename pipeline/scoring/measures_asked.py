@@ -15,6 +15,7 @@ from nightjar.pipeline.scoring.arguments import options_of
 from nightjar.pipeline.scoring.diversity import mattr, overused
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
 from nightjar.pipeline.scoring.similarity import chrf, edit_similarity, rouge_l, rouge_n, self_similarity
+from nightjar.pipeline.scoring.words import WORDS_VERSION
 
 LOGPROB = "mean_logprob"
 _POINTS = Scale(worst=0.0, best=100.0, direction=Direction.HIGHER, unit="points", least=0.0, most=100.0)
@@ -41,6 +42,7 @@ _ALL = (
     ),
     ScorerFactory(
         name="rouge_1",
+        version=WORDS_VERSION,
         build=rouge_n(1),
         scale=SIMILARITY,
         needs_reference=True,
@@ -48,13 +50,19 @@ _ALL = (
     ),
     ScorerFactory(
         name="rouge_2",
+        version=WORDS_VERSION,
         build=rouge_n(2),
         scale=SIMILARITY,
         needs_reference=True,
         help="ROUGE-2 F1 against the reference",
     ),
     ScorerFactory(
-        name="rouge_l", build=rouge_l, scale=SIMILARITY, needs_reference=True, help="ROUGE-L F1 against the reference"
+        name="rouge_l",
+        version=WORDS_VERSION,
+        build=rouge_l,
+        scale=SIMILARITY,
+        needs_reference=True,
+        help="ROUGE-L F1 against the reference",
     ),
     ScorerFactory(
         name="edit_similarity",
@@ -63,15 +71,28 @@ _ALL = (
         needs_reference=True,
         help="1 - edit distance to the reference / length of the longer text",
     ),
-    ScorerFactory(name="mattr", build=mattr, scale=_SHARE, help="moving-average type-token ratio, window of 50 words"),
+    ScorerFactory(
+        name="mattr",
+        version=WORDS_VERSION,
+        build=mattr,
+        scale=_SHARE,
+        help="moving-average type-token ratio, window of 50 words",
+    ),
     ScorerFactory(
         name="self_similarity",
+        version=WORDS_VERSION,
         build=self_similarity,
         scale=_SHARE,
         across=True,
         help="mean ROUGE-L F1 with the other repeats of the same turn",
     ),
-    ScorerFactory(name="overused", build=overused, scale=_RATE, help="over-used phrases of a list, per 1,000 words"),
+    ScorerFactory(
+        name="overused",
+        version=WORDS_VERSION,
+        build=overused,
+        scale=_RATE,
+        help="over-used phrases of a list, per 1,000 words",
+    ),
     ScorerFactory(name=LOGPROB, build=mean_logprob, scale=_LOGPROB, help="mean log-probability of the reply's tokens"),
 )
 ASKED: Mapping[str, ScorerFactory] = MappingProxyType({factory.name: factory for factory in _ALL})

@@ -94,8 +94,13 @@ def compile_pattern(value: Any) -> regex.Pattern[str]:
         raise ValueError(f"{value!r} is not a regular expression: {error}.") from None
 
 
-def limit(count: Callable[[str], int], unit: str, *, at_most: bool) -> Callable[[Any], ScoreFunction]:
-    """Makes a check that compares a count, such as words, with a whole number."""
+def limit(
+    count: Callable[[str], int], unit: str, *, at_most: bool, unit_of: Callable[[str], str] | None = None
+) -> Callable[[Any], ScoreFunction]:
+    """Makes a check that compares a count, such as words, with a whole number.
+
+    `unit_of`: what is counted in a reply, where it is not always `unit`.
+    """
 
     def build(value: Any) -> ScoreFunction:
         if isinstance(value, bool) or not isinstance(value, int) or value < (1 if at_most else 0):
@@ -104,8 +109,10 @@ def limit(count: Callable[[str], int], unit: str, *, at_most: bool) -> Callable[
         def check(context: Context) -> Score:
             size = count(context.reply)
             met = size <= value if at_most else size >= value
+            counted = unit if unit_of is None else unit_of(context.reply)
+            answer = str(size) if counted == unit else f"{size} {counted}"
             return passed(
-                met, answer=str(size), reason=f"{size} {unit}, {'at most' if at_most else 'at least'} {value}"
+                met, answer=answer, reason=f"{size} {counted}, {'at most' if at_most else 'at least'} {value}"
             )
 
         return check

@@ -24,7 +24,9 @@ from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 VERSION = 2
-"""Raised when a built-in scorer's results change: stored scores of the old version are then replaced."""
+"""Raised when the results of all built-in scorers change; one that changes alone has a `version` of its own."""
+FIRST_VERSION = "1"
+"""Of a scorer that names none."""
 CHECKS_METRIC = "checks"
 
 
@@ -46,7 +48,9 @@ class TurnScorer:
 
 Lines = Sequence[Sequence[TurnScorer]]
 """The scorers of each turn of a sequence."""
-MEASURE_LINES = tuple(TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION)) for scorer in MEASURES)
+MEASURE_LINES = tuple(
+    TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION, scorer.version)) for scorer in MEASURES
+)
 
 
 def metric_of(line_name: str) -> str:
@@ -88,6 +92,21 @@ def turn_lines(
 def measures_asked(sequence: PromptSequence, measures: Mapping[str, Any]) -> dict[str, Any]:
     """Name -> argument of all measures asked for: the suite's, and before those the run's `measures`."""
     return {measure.check: measure.value for measure in sequence.measures} | dict(measures)
+
+
+def built_in(scorer: str) -> bool:
+    """Whether a scorer with this name comes with Nightjar."""
+    return scorer in CHECKS or scorer in ASKED or any(scorer == measure.name for measure in MEASURES)
+
+
+def scorer_versions(by_sequence: Iterable[Lines]) -> dict[str, dict[str, str]]:
+    """Metric -> the scorers whose values it holds, with their versions; the share of checks holds all checks."""
+    versions: dict[str, dict[str, str]] = {}
+    for scorer in (scorer for turns in by_sequence for turn in turns for scorer in turn):
+        name = metric_of(scorer.name)
+        for metric in (name, CHECKS_METRIC) if scorer.check else (name,):
+            versions.setdefault(metric, {})[name] = scorer.scorer.version or FIRST_VERSION
+    return versions
 
 
 def line_names(turns: Lines) -> list[list[str]]:
@@ -198,7 +217,8 @@ def _asked(
         if kind is not None and kind.needs_reference and spec.reference is None:
             continue
         scorer = _made(partial(asked_scorer, name, value, phrases=phrases), name)
-        counted = digest("asked", name, resolved(name, value, phrases), VERSION)
+        version = [scorer.version] if scorer.version else []
+        counted = digest("asked", name, resolved(name, value, phrases), VERSION, *version)
         scorers.append(TurnScorer(scorer=scorer, digest=counted, across=kind is not None and kind.across))
     return tuple(scorers)
 

@@ -34,6 +34,7 @@ def assemble(
     scales: Mapping[str, Scale],
     now: datetime,
     version: str,
+    scorer_versions: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> RunReport:
     """The report; jobs come scored (`JobRow.scored`) and in the run's order."""
     reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
@@ -47,6 +48,7 @@ def assemble(
         sequences=tuple(sequences),
         jobs=tuple(jobs),
         scales=MappingProxyType(dict(scales)),
+        scorer_versions=scorer_versions,
         ranking=ranking(reports, first, scales[first]) if first is not None else None,
     )
 

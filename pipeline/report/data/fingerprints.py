@@ -11,7 +11,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 
 
 def run_marks(report: RunReport) -> dict[str, str | None]:
-    """The marks of the whole run: suite, prompts, judges, rubric, Nightjar's version."""
+    """The marks of the whole run: suite, prompts, judges, rubric, Nightjar's version, scorers."""
     run = report.provenance
     return {
         "suite": f"{run.suite_name} version {run.suite_version}",
@@ -19,7 +19,14 @@ def run_marks(report: RunReport) -> dict[str, str | None]:
         "judge": ", ".join(sorted(run.judges)) or None,
         "rubric": run.rubric_digest,
         "nightjar": run.nightjar_version,
+        "scorers": scorer_marks(report.scorer_versions),
     }
+
+
+def scorer_marks(versions: Mapping[str, Mapping[str, str]]) -> str | None:
+    """The scorers that are not as they were first, with their versions; None where all are."""
+    scorers = {name: version for of_metric in versions.values() for name, version in of_metric.items()}
+    return ", ".join(f"{name} {version}" for name, version in sorted(scorers.items()) if version != "1") or None
 
 
 def model_marks(model: ModelReport) -> dict[str, str | None]:
@@ -47,7 +54,7 @@ def parameters_digest(model: ModelReport) -> str | None:
 
 
 def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Fingerprint, ...]:
-    """The marks that differ; one that only one side knows counts as unchanged, except judge and rubric."""
+    """The marks that differ; one that only one side knows counts as unchanged, except judge, rubric and scorers."""
     return tuple(_changes(before, after))
 
 
@@ -55,5 +62,5 @@ def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) 
     for what in dict.fromkeys([*before, *after]):
         old, new = before.get(what), after.get(what)
         both = old is not None and new is not None
-        if old != new and (both or what in ("judge", "rubric")):  # judging may begin or end
+        if old != new and (both or what in ("judge", "rubric", "scorers")):  # judging may begin or end
             yield Fingerprint(what=what, before=old, after=new)

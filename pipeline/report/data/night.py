@@ -13,8 +13,9 @@ from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 
-VERSION = 1
-"""Version of the stored form; a night of another version is made again from its run."""
+VERSION = 2
+"""Version of the stored form; a night of another version is made again from its run. Raised, too, when the version of a
+built-in scorer is, so that nights are scored alike where their transcripts are there."""
 
 
 class Plain(BaseModel):
@@ -77,7 +78,7 @@ class Night(Plain):
     headline: str | None
     scales: dict[str, NightScale]
     marks: dict[str, str | None]
-    """Suite, prompts, judge, rubric, nightjar."""
+    """Suite, prompts, judge, rubric, nightjar, scorers."""
     models: list[NightModel] = Field(default_factory=list)
 
 

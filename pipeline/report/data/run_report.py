@@ -86,6 +86,8 @@ class RunReport:
     """In the run's order."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
     """The scale of every possible metric, in display order."""
+    scorer_versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Metric -> the scorers in it, with their versions; empty in reports from before scorers had any."""
     ranking: Ranking | None = None
     """By the headline metric; None if it has no better end."""
     verdict: GateVerdict | None = None

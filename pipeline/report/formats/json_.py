@@ -56,6 +56,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "notices": [_fields(notice) for notice in report.notices],
         "run": {**_run(report.provenance), "prompts_digest": prompts_digest(report)},
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
+        "scorer_versions": report.scorer_versions,
         "ranking": report.ranking,
         "gates": _gates(report),
         "changes": report.changes,

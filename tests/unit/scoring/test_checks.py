@@ -35,6 +35,8 @@ PASSES: list[tuple[str, Any, str, bool]] = [
     ("max_words", 3, "one two three four", False),
     ("max_words", 2, "well - done", True),  # a dash alone is no word
     ("min_words", 2, "one", False),
+    ("max_words", 2, "नमस्ते दुनिया", True),
+    ("max_words", 3, "我喜欢茶。", False),  # four characters
     ("min_words", 0, "", True),
     ("max_chars", 3, "abcd", False),
     ("min_chars", 3, "abc", True),
@@ -50,7 +52,7 @@ PASSES: list[tuple[str, Any, str, bool]] = [
     ("json_schema", {"type": "string", "pattern": "^a+$"}, '"aaa"', True),
     ("json_schema", {"$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n"}, "3", True),  # references inside
     ("numeric", 42, "first 7, then 42.", True),  # the last number counts
-    ("numeric", 42, "42, or 43", False),
+    ("numeric", 43, "42, or 43", False),  # one of the two is no answer
     ("numeric", 1234.5, "1,234.5 in all", True),  # thousands
     ("numeric", -3, "\u22123", True),  # a typographic minus
     ("numeric", {"value": 3.14, "tolerance": 0.01}, "about 3.145", True),
@@ -62,7 +64,8 @@ PASSES: list[tuple[str, Any, str, bool]] = [
     ("choice", "B", "**B**", True),
     ("choice", "B", r"so \boxed{B}", True),
     ("choice", "A", "A bear went home", False),  # an article is no choice
-    ("choice", "B", "A) is wrong, B) is right", False),  # two named, none chosen
+    ("choice", "B", "A) is wrong, B) is right", True),
+    ("choice", "B", "A) is a river, B) is a town", False),  # two named, none chosen
     ("choice", "B", "Answer: A? No. Answer: B", True),  # the last one said
     ("choice", {"answer": "yes", "options": ["yes", "no"]}, "The answer is yes", True),
 ]

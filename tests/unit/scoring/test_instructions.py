@@ -27,6 +27,15 @@ CASES: list[tuple[Any, str, bool]] = [
     ({"keyword_frequency": {"word": "fox", "at_most": 1}}, "Fox, fox", False),
     ({"forbidden_words": ["cat"]}, "catalogue", True),  # whole words only
     ({"forbidden_words": "cat"}, "The Cat.", False),
+    ({"forbidden_words": "C++"}, "I like C++ best.", False),
+    ({"forbidden_words": "दिन"}, "दिनों की बात", True),  # another word: its vowel sign goes on
+    ({"forbidden_words": "दिन"}, "आज का दिन", False),
+    ({"forbidden_words": "茶"}, "我喜欢茶。", False),  # no spaces around words
+    ({"words": 2}, "नमस्ते दुनिया", True),
+    ({"words": 5}, "我喜欢喝茶。", True),
+    ({"words": 2}, "我喜欢茶。", False),
+    ({"sentences": 2}, "पहला। दूसरा।", True),
+    ({"capital_words": 1}, "E\u0301TE\u0301 vert", True),
     ({"letter_frequency": {"letter": "e", "exactly": 3}}, "Eel eats", True),
     ({"letter_frequency": {"letter": "z", "at_least": 1}}, "none", False),
     ({"words": {"at_least": 2, "at_most": 3}}, "one two three", True),
@@ -58,6 +67,10 @@ CASES: list[tuple[Any, str, bool]] = [
     ({"paragraphs": 2}, "a\n \nb\n\n\n", True),
     ({"paragraphs": {"exactly": 2, "separator": "***"}}, "a\n***\nb\n\nc", True),
     ({"paragraphs": 2}, "a\nb", False),
+    ({"paragraphs": 2}, "a\r\n\r\nb", True),  # the line breaks of Windows
+    ({"paragraphs": 2}, "a\u2029b", True),  # Unicode's own mark of a paragraph
+    ({"bullets": 2}, "* a\r\n* b\r\n", True),
+    ({"paragraph_first_word": {"paragraph": 2, "word": "然而"}}, "第一。\n\n然而，第二。", True),
     ({"paragraph_first_word": {"paragraph": 2, "word": "however"}}, "a\n\nHowever, b", True),
     ({"paragraph_first_word": {"paragraph": 2, "word": "however"}}, "However", False),
     ({"bullets": 3}, "* a\n- b\n  • c\n**bold**", True),  # bold text is no bullet
@@ -173,3 +186,11 @@ def test_bad_instructions_are_refused(value: Any, told: str) -> None:
 def test_sentences(text: str, count: int) -> None:
     """What counts as a sentence."""
     assert count_sentences(text) == count
+
+
+def test_a_count_of_characters_is_called_so() -> None:
+    """What a person reads names the unit that was counted."""
+    score = apply(expectation_scorer("instruction", {"words": 2}), Context(prompt="p", reply="我喜欢茶。"))
+    assert score.reason == "4 characters, wanted exactly 2"
+    score = apply(expectation_scorer("max_words", 3), Context(prompt="p", reply="我喜欢茶。"))
+    assert (score.answer, score.reason) == ("4 characters", "4 characters, at most 3")

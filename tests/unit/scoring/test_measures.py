@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,7 @@ from nightjar.pipeline.scores import ScoreState
 from nightjar.pipeline.scoring.diversity import looped_share
 from nightjar.pipeline.scoring.measures_always import MEASURES, repetition, variety
 from nightjar.pipeline.scoring.scorer import Context, apply
-from nightjar.pipeline.scoring.words import words
+from nightjar.pipeline.scoring.words import count_sentences, unit_of, words
 
 
 @pytest.mark.parametrize(
@@ -21,7 +19,17 @@ from nightjar.pipeline.scoring.words import words
         ("", ()),
         ("... -- !", ()),  # punctuation alone
         ("Don't STOP-me now!", ("don't", "stop-me", "now")),  # inner apostrophes and hyphens hold words together
-        ("Gr\u00f6\u00dfe 3.5", ("gr\u00f6\u00dfe", "3", "5")),
+        ("Gr\u00f6\u00dfe 3.5 and 1,000.", ("gr\u00f6\u00dfe", "3.5", "and", "1,000")),  # a number is one word
+        ("'Quoted' _so_ \u2018too\u2019", ("quoted", "so", "too")),
+        ("l'\u00e9t\u00e9 rock'n'roll", ("l'\u00e9t\u00e9", "rock'n'roll")),
+        ("नमस्ते दुनिया", ("नमस्ते", "दुनिया")),  # vowel signs are part of a word
+        ("e\u0301te\u0301", ("e\u0301te\u0301",)),  # accents written apart, too
+        ("한국어 단어", ("한국어", "단어")),
+        ("السلام عليكم", ("السلام", "عليكم")),
+        ("我喜欢茶。", ("我", "喜", "欢", "茶")),  # no spaces: by character
+        ("コーヒーを飲む", tuple("コーヒーを飲む")),
+        ("ดีมาก", ("ดี", "ม", "า", "ก")),  # a vowel above its consonant is part of its character
+        ("GPT是model", ("gpt", "是", "model")),
     ],
 )
 def test_words(text: str, expected: tuple[str, ...]) -> None:
@@ -58,10 +66,10 @@ def test_repetition_is_that_of_its_definition(tokens: list[str]) -> None:
     assert repetition(tokens) == pytest.approx(1 - len(set(spans)) / len(spans))
 
 
-@given(st.text(st.sampled_from("aB9 '-_.’“—é\n"), max_size=40))
+@given(st.text(st.sampled_from("aB9 '-_.,:;\"’\n"), max_size=40))
 def test_words_are_those_of_the_pattern(text: str) -> None:
     """The quick way for plain texts finds what the pattern finds."""
-    assert words(text) == tuple(re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.lower().replace("’", "'")))
+    assert words(text) == words(text + " é")[:-1]
 
 
 @pytest.mark.parametrize(
@@ -101,3 +109,38 @@ def test_empty_reply_measures() -> None:
     scores = {scorer.name: apply(scorer, context) for scorer in MEASURES}
     assert scores["words"].value == 0
     assert {scores[name].state for name in ("distinct_1", "distinct_2", "repetition", "loops")} == {ScoreState.UNSCORED}
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("three plain words", "words"),
+        ("नमस्ते दुनिया", "words"),
+        ("我喜欢茶。", "characters"),
+        ("ដើម", "characters"),
+        ("我喜欢 tea", "words and characters"),
+        ("", "words"),
+    ],
+)
+def test_what_is_counted_has_a_name(text: str, unit: str) -> None:
+    """Scripts without spaces are counted by character, and it is said wherever the number is."""
+    assert unit_of(text) == unit
+    measured = {measure.name: apply(measure, Context(prompt="p", reply=text)) for measure in MEASURES}
+    assert measured["words"].answer == (None if unit == "words" else f"counted in {unit}")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two! Three?", 3),
+        ("यह पहला है। यह दूसरा है।", 2),  # the danda of Hindi
+        ("هل أنت بخير؟ نعم.", 2),
+        ("یہ ایک ہے۔ یہ دو ہے۔", 2),  # Urdu
+        ("今日は晴れ。明日は雨！", 2),
+        ("ሰላም። እንዴት ነህ፧", 2),  # Ethiopic
+        ("A line\r\n\r\nanother paragraph", 2),
+        ("Dr. Fox came at 3 p.m. on Monday.", 1),
+    ],
+)
+def test_sentences_end_as_their_script_ends_them(text: str, sentences: int) -> None:
+    assert count_sentences(text) == sentences
