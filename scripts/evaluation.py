@@ -97,8 +97,9 @@ async def suite_to_enqueue(name_or_file: str, format_: str | None, session: Sess
     if content is None:
         return name_or_file
     from nightjar.pipeline.suites.importer import import_suite
+    from nightjar.scripts.enforceable import check_suite
 
-    version, _ = await import_suite(content, session.database)
+    version, _ = await import_suite(check_suite(content), session.database)
     return f"{version.name}@{version.version}"
 
 

@@ -25,7 +25,7 @@ from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
 from nightjar.pipeline.runs.freeze import freeze, freeze_ending
-from nightjar.pipeline.runs.preflight import check_models
+from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import EnqueueRequest, make_request
 from nightjar.pipeline.suites.catalogue import take_suite
@@ -38,9 +38,16 @@ _log = structlog.get_logger()
 
 
 async def add_schedule(
-    name: str, cron: str, timezone: str, options: dict[str, Any], database: Database, *, rules: Rules | None = None
+    name: str,
+    cron: str,
+    timezone: str,
+    options: dict[str, Any],
+    database: Database,
+    *,
+    rules: Rules | None = None,
+    enforceable: Enforceable | None = None,
 ) -> Schedule:
-    """Stores a schedule whose first tick lies ahead; `options` are those of the enqueue request.
+    """Stores a schedule whose first tick lies ahead; `options` and `enforceable` are those of enqueuing.
 
     What enqueuing would refuse now is refused here: an unknown suite, model or metric, a parameter out of its range.
     """
@@ -49,7 +56,7 @@ async def add_schedule(
     check_cron(cron, timezone)
     request = make_request(**options, timezone=timezone)
     now = await database.now()
-    await _check(request, now, database)
+    await _check(request, now, database, enforceable)
     kept = rules or Rules()
     schedule = Schedule(
         id=name,
@@ -72,11 +79,14 @@ async def add_schedule(
     return schedule
 
 
-async def _check(request: EnqueueRequest, now: datetime, database: Database) -> None:
+async def _check(request: EnqueueRequest, now: datetime, database: Database, enforceable: Enforceable | None) -> None:
     suite, _ = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
     await check_models(request, sequences, database)
-    await check_ending(freeze(request, suite, sequences, identity="0" * 32, now=now, version=""), sequences, database)
+    run = freeze(request, suite, sequences, identity="0" * 32, now=now, version="")
+    await check_ending(run, sequences, database)
+    if enforceable is not None:
+        await check_held_to(run, sequences, database, enforceable)
 
 
 async def fire_due(database: Database, now: datetime | None = None) -> list[Run]:

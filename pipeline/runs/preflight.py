@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nightjar.config.errors import ModelError
+from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.models import ModelFacts, ModelKind
@@ -15,6 +15,10 @@ from nightjar.jobs.sequences import Mode
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest
 
+Enforceable = Callable[[Mapping[str, Any]], None]
+"""Raises ParameterError for parameters with a schema or a grammar that cannot be enforced; the engine knows which."""
+HOLDING = ("grammar", "json_schema")
+"""The parameters that a reply is held to."""
 DEFAULT_TEMPERATURE: float = Parameters().temperature
 
 
@@ -52,6 +56,32 @@ def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
             f"{facts.name!r} has no chat template, and sequence {chats[0]!r} is a chat. Use `mode: completion` in the "
             "suite, or give the model a template (`template` in models.toml)."
         )
+
+
+async def check_held_to(
+    run: Run, sequences: Sequence[SequenceRef], database: Database, enforceable: Enforceable
+) -> None:
+    """Raises ParameterError, naming sequence and turn, for what no reply of the run could be held to."""
+    above = [run.set_parameters] + [run.set_parameters | of_model for of_model in run.set_model_parameters.values()]
+    documents = sorted({sequence.document for sequence in sequences})
+    fields = {"sequence.id": 1, "sequence.parameters": 1, "sequence.turns.parameters": 1}
+    checked: list[Mapping[str, Any]] = []
+    async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields):
+        sequence = row["sequence"]
+        for index, turn in enumerate(sequence["turns"], start=1):
+            for layer in above:
+                layers = {**sequence.get("parameters", {}), **turn.get("parameters", {}), **layer}
+                asked = {key: layers[key] for key in HOLDING if layers.get(key) is not None}
+                if asked and asked not in checked[-100:]:
+                    _hold(asked, enforceable, f"Sequence {sequence['id']!r}, turn {index}")
+                    checked.append(asked)
+
+
+def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> None:
+    try:
+        enforceable(asked)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from None
 
 
 async def warnings(

@@ -19,7 +19,7 @@ from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
-from nightjar.pipeline.runs.preflight import check_models, warnings
+from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models, warnings
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
 from nightjar.pipeline.suites.catalogue import take_suite
@@ -46,11 +46,18 @@ class Enqueued:
 
 
 async def enqueue(
-    request: EnqueueRequest, database: Database, now: datetime | None = None, *, progress: Progress | None = None
+    request: EnqueueRequest,
+    database: Database,
+    now: datetime | None = None,
+    *,
+    progress: Progress | None = None,
+    enforceable: Enforceable | None = None,
 ) -> Enqueued:
     """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
-    Raises UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot do this.
+    `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out.
+    Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
+    do this.
     """
     moment = now or await database.now()
     suite, imported = await take_suite(request.suite, database)
@@ -59,6 +66,8 @@ async def enqueue(
     wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
     await check_ending(wanted, sequences, database)
     await check_judging(wanted, database)
+    if enforceable is not None:
+        await check_held_to(wanted, sequences, database, enforceable)
     notes = await warnings(wanted, sequences, facts, database)
     for _ in range(RACES):
         done = await _write(wanted, request, database=database, progress=progress)

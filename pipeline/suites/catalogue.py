@@ -47,4 +47,4 @@ async def take_suite(name: str, database: Database) -> tuple[SuiteVersion, bool]
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).suffix.lower() in {".yaml", ".yml", ".json", ".jsonl"}
+    return Path(name).suffix.lower() in {".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv"}

@@ -25,6 +25,8 @@ class SuiteContent(Value):
     primary_metric: Text | None = None
     source: str = ""
     """File name and format it was read from; not part of the content."""
+    notes: tuple[str, ...] = Field((), exclude=True)
+    """What was passed over in reading the file, in sentences; not part of the content, and not stored."""
 
     @property
     def digest(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from typing import Any
 
@@ -13,7 +14,8 @@ from nightjar.pipeline.suites.located import Located, Path, storable, suite_erro
 
 def parse_csv(text: str, file: str) -> Located:
     """A list with one mapping per row, all values as text; empty cells are left out. Raises SuiteError."""
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # 131,072 characters otherwise
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # only \n and \r end a line
     rows: list[dict[str, str]] = []
     lines: dict[Path, int] = {}
     header: list[str] | None = None

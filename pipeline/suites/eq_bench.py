@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
-from nightjar.pipeline.suites.native_file import ID_PATTERN, Tag, Text
-from nightjar.pipeline.suites.storybench import sequence_id
+from nightjar.pipeline.suites.names import passed_over, sequence_id, tag_of, unique_id
+from nightjar.pipeline.suites.native_file import Text
 from nightjar.pipeline.suites.variables import documents_in
 
 SEED = "<SEED>"
@@ -21,12 +19,13 @@ PARAMETERS = {"temperature": 0.7, "min_p": 0.1, "max_tokens": 4000}
 class WritingPrompt(BaseModel):
     """One prompt. `<SEED>` in it is replaced by the iteration's modifier."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    category: Tag | None = None
-    title: Text | None = None
+    category: str | None = None
+    title: str | None = None
     writing_prompt: Text
-    seed_modifiers: list[Text] = Field(min_length=1, max_length=1000)
+    seed_modifiers: list[str] = Field(min_length=1, max_length=1000)
+    """One may be empty: then nothing stands in place of `<SEED>`."""
 
 
 def read_eq_bench(source: Located, name: str) -> SuiteContent:
@@ -43,13 +42,16 @@ def read_eq_bench(source: Located, name: str) -> SuiteContent:
             text = prompt.writing_prompt.replace(SEED, modifier)
             if documents_in(text):
                 raise source.error((key, "writing_prompt"), "{{documents...}} is not known in this format.")
-            identity = f"{sequence_id(key)}[{iteration}]"
-            if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
-                raise source.error((key,), f"the id {key!r} gives no unique sequence id ({identity!r}).")
+            identity = unique_id(source, (key,), f"{sequence_id(key)}[{iteration}]", sequences, key)
             sequences[identity] = Sequence(
                 id=identity,
-                turns=(TurnSpec(prompt=text, name=prompt.title),),
-                tags=((prompt.category,) if prompt.category else ()) + (f"iteration {iteration}",),
+                turns=(TurnSpec(prompt=text, name=(prompt.title or "").strip() or None),),
+                tags=(*tag_of(prompt.category or ""), f"iteration {iteration}"),
                 parameters=PARAMETERS,
             )
-    return SuiteContent(name=name, description="EQ-bench creative writing prompts", sequences=tuple(sequences.values()))
+    return SuiteContent(
+        name=name,
+        description="EQ-bench creative writing prompts",
+        sequences=tuple(sequences.values()),
+        notes=passed_over(source.data.values(), tuple(WritingPrompt.model_fields), "prompts"),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,8 +11,7 @@ from nightjar.pipeline.suites.chat_input import checked_prompt, read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_cell
 from nightjar.pipeline.suites.located import Located, Path
-from nightjar.pipeline.suites.native_file import ID_PATTERN, TAG_PATTERN
-from nightjar.pipeline.suites.storybench import sequence_id
+from nightjar.pipeline.suites.names import is_tag, sequence_id, unique_id
 
 OWN = ("input", "target", "choices", "id", "metadata")
 REFUSED = ("sandbox", "files", "setup", "checkpoint")
@@ -30,7 +28,7 @@ def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteCon
     """
     if not isinstance(source.data, list) or not source.data:
         raise source.error((), "the file holds no sample.")
-    tags = _tags(source, table)
+    tags = _tags(source)
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
         sequence = _sequence(source, index, next(tags), table)
@@ -74,9 +72,7 @@ def _identity(source: Located, path: Path, value: Any, index: int) -> str:
     if value is None:
         return str(index + 1)
     identity = sequence_id(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not re.fullmatch(ID_PATTERN, identity):
-        raise source.error(path, f"{value!r} gives no sequence id: use letters and digits.")
-    return identity
+    return unique_id(source, path, identity, (), value)
 
 
 def _targets(source: Located, path: Path, value: Any) -> list[str]:
@@ -128,20 +124,20 @@ def _reference(targets: list[str], choices: list[str]) -> str | None:
     return None if choices or not targets else targets[0]
 
 
-def _tags(source: Located, table: bool) -> Iterator[tuple[str, ...]]:
+def _tags(source: Located) -> Iterator[tuple[str, ...]]:
     """Metadata as tags: texts on their own, numbers and booleans after their field's name.
 
     Only values shared by at least two samples are kept, since only they group anything.
     """
-    labels_by_row = [_labels(source, index, table) for index in range(len(source.data))]
+    labels_by_row = [_labels(source, index) for index in range(len(source.data))]
     shared = Counter(label for labels in labels_by_row for label in labels)
     return (tuple(label for label in labels if shared[label] > 1) for labels in labels_by_row)
 
 
-def _labels(source: Located, index: int, table: bool) -> list[str]:
+def _labels(source: Located, index: int) -> list[str]:
     row = _row(source, index)
     metadata = row.get("metadata")
-    if table and isinstance(metadata, str):
+    if isinstance(metadata, str):  # JSON in a text, as Inspect's own examples have it in every format
         metadata = parse_cell(source, (index, "metadata"), metadata)
     if not isinstance(metadata, Mapping | None):
         raise source.error((index, "metadata"), "metadata is an object.")
@@ -153,5 +149,5 @@ def _label(key: str, value: Any) -> list[str]:
     if isinstance(value, list):
         return [label for item in value if isinstance(item, str) for label in _label(key, item)]
     text = sequence_id(value) if isinstance(value, str) else sequence_id(f"{key} {value}")
-    fits = isinstance(value, str | int | bool) and len(text) <= 60 and re.fullmatch(TAG_PATTERN, text)
+    fits = isinstance(value, str | int | bool) and len(text) <= 60 and is_tag(text)
     return [text] if fits else []

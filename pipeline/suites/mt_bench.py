@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
-from nightjar.pipeline.suites.native_file import Tag, Text
+from nightjar.pipeline.suites.names import passed_over, sequence_id, tag_of, unique_id
+from nightjar.pipeline.suites.native_file import Text
 from nightjar.pipeline.suites.variables import documents_in
 
 TEMPERATURES = {
@@ -30,21 +30,42 @@ MAX_TOKENS = 1024
 
 
 def _identity(value: object) -> str:
-    text = value if isinstance(value, str) else str(value) if type(value) is int else ""
-    if not re.fullmatch(r"\w[\w.-]{0,100}", text):
-        raise ValueError(f"{value!r} is no id: give a whole number, or letters, digits, '.', '_' and '-'.")
-    return text
+    identity = sequence_id(value if isinstance(value, str) else str(value) if type(value) is int else "")
+    if not identity:
+        raise ValueError(f"{value!r} is no id: give a whole number or a text with letters and digits.")
+    return identity
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _references(value: object) -> object:
+    given = _listed([] if value is None else value)
+    return ["" if text is None else text for text in given] if isinstance(given, list) else given
 
 
 class Question(BaseModel):
-    """One line. `reference` has a text per turn; an empty one means no reference."""
+    """One line. `reference` has a text per turn; an empty one means no reference.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    The names in other files of that kind are understood, too: `prompt_id` and `uid`, `prompt`.
+    """
 
-    question_id: Annotated[str, PlainValidator(_identity)]
-    category: Tag
-    turns: list[Text] = Field(min_length=1)
-    reference: list[str] | None = None
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    question_id: Annotated[
+        str, PlainValidator(_identity), Field(validation_alias=AliasChoices("question_id", "prompt_id", "uid"))
+    ]
+    category: Text
+    turns: Annotated[
+        list[Text],
+        BeforeValidator(_listed),
+        Field(min_length=1, validation_alias=AliasChoices("turns", "prompt")),
+    ]
+    reference: Annotated[list[str], BeforeValidator(_references)] = []
+
+
+KNOWN = ("question_id", "prompt_id", "uid", "category", "turns", "prompt", "reference")
 
 
 def read_mt_bench(source: Located, name: str) -> SuiteContent:
@@ -52,28 +73,32 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
         question = source.validate(Question, (index,))
-        identity = question.question_id
-        if identity in sequences:
-            raise source.error((index, "question_id"), f"two questions have the id {identity}.")
-        references = [text.strip() or None for text in question.reference or ()]
-        if len(references) > len(question.turns):
-            raise source.error((index, "reference"), f"{len(references)} references for {len(question.turns)} turns.")
-        for turn, prompt in enumerate(question.turns):
-            if documents_in(prompt):
-                raise source.error((index, "turns", turn), "{{documents...}} in a prompt is not known in this format.")
-        references += [None] * (len(question.turns) - len(references))
+        given = next(source.data[index][key] for key in KNOWN if key in source.data[index])
+        identity = unique_id(source, (index, "question_id"), question.question_id, sequences, given)
         sequences[identity] = Sequence(
             id=identity,
-            turns=tuple(
-                TurnSpec(prompt=prompt, reference=reference)
-                for prompt, reference in zip(question.turns, references, strict=True)
-            ),
-            tags=(question.category,),
+            turns=_turns(source, index, question),
+            tags=tag_of(question.category),
             parameters={
-                "temperature": TEMPERATURES.get(question.category, OTHER_TEMPERATURE),
+                "temperature": TEMPERATURES.get(question.category.lower(), OTHER_TEMPERATURE),
                 "max_tokens": MAX_TOKENS,
             },
         )
     if not sequences:
         raise source.error((), "the file holds no question.")
-    return SuiteContent(name=name, description="MT-bench questions", sequences=tuple(sequences.values()))
+    notes = passed_over(source.data, KNOWN, "questions")
+    return SuiteContent(name=name, description="MT-bench questions", sequences=tuple(sequences.values()), notes=notes)
+
+
+def _turns(source: Located, index: int, question: Question) -> tuple[TurnSpec, ...]:
+    references = [text.strip() or None for text in question.reference]
+    if len(references) > len(question.turns):
+        raise source.error((index, "reference"), f"{len(references)} references for {len(question.turns)} turns.")
+    for turn, prompt in enumerate(question.turns):
+        if documents_in(prompt):
+            raise source.error((index, "turns", turn), "{{documents...}} in a prompt is not known in this format.")
+    references += [None] * (len(question.turns) - len(references))
+    return tuple(
+        TurnSpec(prompt=prompt, reference=reference)
+        for prompt, reference in zip(question.turns, references, strict=True)
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import regex
 
 from nightjar.jobs.parameters import merged
 from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
@@ -112,7 +113,7 @@ class _Builder:
 
     def _row_id(self, part: SequencePart, row: Row, path: Path, index: int) -> str:
         label = variables.written(row["id"]) if "id" in row else str(index + 1)
-        if not re.fullmatch(ROW_PATTERN, label):
+        if not regex.fullmatch(ROW_PATTERN, label):
             raise self.source.error(
                 (*path, "id"), "a row's id is up to 60 letters, digits and spaces; no bracket, : or /."
             )

@@ -16,13 +16,14 @@ from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located, Path
-from nightjar.pipeline.suites.native_file import ID_PATTERN
-from nightjar.pipeline.suites.promptfoo_checks import read_assertion
-from nightjar.pipeline.suites.storybench import sequence_id
+from nightjar.pipeline.suites.names import sequence_id, unique_id
+from nightjar.pipeline.suites.promptfoo_checks import as_promptfoo_writes, read_assertion
 
 TOP = ("description", "prompts", "tests", "defaultTest")
-PASSED_OVER = ("providers", "targets", "sharing", "outputPath", "tags", "$schema")
+SILENT = ("providers", "targets", "sharing", "outputPath", "tags", "$schema")
 """Ignored: they say which models are asked and where results go, which in Nightjar `enqueue` and `report` say."""
+TOLD = ("env", "evaluateOptions", "commandLineOptions", "writeLatestResults", "metadata", "tracing")
+"""Passed over and told: how promptfoo is to run, such as its repeats and its delays."""
 TEST = ("description", "vars", "assert", "metadata")
 DEFAULT_TEST = ("vars", "assert", "metadata")
 PROMPT = ("id", "label", "raw")
@@ -33,7 +34,7 @@ Vars = dict[str, str | int | float | bool]
 def read_promptfoo(source: Located, name: str) -> SuiteContent:
     """A sequence of one turn per test and prompt, in file order. Raises SuiteError for anything outside the subset."""
     data = source.data
-    only(source, (), data, (*TOP, *PASSED_OVER))
+    only(source, (), data, (*TOP, *SILENT, *TOLD))
     prompts = _items(source, data, "prompts", "a list of texts")
     tests = _items(source, data, "tests", "a list of tests") if "tests" in data else [{}]
     common = data.get("defaultTest", {})
@@ -48,8 +49,7 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
         title = _title(test, index)
         for number, prompt in enumerate(prompts):
             identity = title if len(prompts) == 1 else f"{title}[{number + 1}]"
-            if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
-                raise source.error((*here, "description"), f"two tests, or a test without letters: {identity!r}.")
+            unique_id(source, (*here, "description"), identity, sequences, test.get("description", title))
             sequences[identity] = _sequence(source, ("prompts", number), prompt, identity, values, tuple(expect))
         _check_used(source, here, test, prompts, [item for part in (common, test) for item in part.get("assert", [])])
     description = data.get("description")
@@ -57,6 +57,7 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
         name=name,
         description=description if isinstance(description, str) else "promptfoo tests",
         sequences=tuple(sequences.values()),
+        notes=tuple(f"promptfoo's {key!r} is passed over: it says how promptfoo runs." for key in TOLD if key in data),
     )
 
 
@@ -121,7 +122,7 @@ def _vars(source: Located, path: Path, given: Any) -> Vars:
             raise source.error((*path, key), "a variable is a plain name with a text, a number, true or false.")
         if isinstance(value, str) and value.startswith("file://"):
             raise source.error((*path, key), "a variable's value must be written here, not in a separate file.")
-    return dict(given)
+    return {key: as_promptfoo_writes(value) for key, value in given.items()}
 
 
 def _expect(source: Located, path: Path, test: Mapping[str, Any], values: Vars) -> list[Expectation]:

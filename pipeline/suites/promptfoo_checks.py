@@ -9,6 +9,7 @@ from typing import Any
 from nightjar.jobs.sequences import Expectation
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.variables import written
 
 Check = tuple[str, Any]
 
@@ -16,7 +17,17 @@ Check = tuple[str, Any]
 def _texts(value: Any) -> list[str]:
     """A list of texts; promptfoo also accepts one text with commas."""
     given = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    return [str(item).strip() for item in given]
+    return [_text(item).strip() for item in given]
+
+
+def as_promptfoo_writes(value: Any) -> Any:
+    """A value of YAML as JavaScript has it: 1.0 is 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text(value: Any) -> str:
+    """A value as JavaScript writes it: true, not True."""
+    return written(as_promptfoo_writes(value))
 
 
 def _json(value: Any) -> Check:
@@ -24,20 +35,20 @@ def _json(value: Any) -> Check:
 
 
 MAPPED: dict[str, Callable[[Any], Check]] = {
-    "equals": lambda value: ("equals", {"all": str(value), "case": True}),
-    "contains": lambda value: ("includes", {"all": str(value), "case": True}),
-    "icontains": lambda value: ("includes", str(value)),
+    "equals": lambda value: ("equals", {"all": _text(value), "case": True}),
+    "contains": lambda value: ("includes", {"all": _text(value), "case": True}),
+    "icontains": lambda value: ("includes", _text(value)),
     "contains-all": lambda value: ("includes", {"all": _texts(value), "case": True}),
     "contains-any": lambda value: ("includes", {"any": _texts(value), "case": True}),
     "icontains-all": lambda value: ("includes", _texts(value)),
     "icontains-any": lambda value: ("includes", {"any": _texts(value)}),
-    "not-contains": lambda value: ("excludes", {"all": str(value), "case": True}),
-    "not-icontains": lambda value: ("excludes", str(value)),
+    "not-contains": lambda value: ("excludes", {"all": _text(value), "case": True}),
+    "not-icontains": lambda value: ("excludes", _text(value)),
     "not-contains-any": lambda value: ("excludes", {"all": _texts(value), "case": True}),
     "not-icontains-any": lambda value: ("excludes", _texts(value)),
-    "regex": lambda value: ("regex", value),
-    "not-regex": lambda value: ("regex", rf"\A(?![\s\S]*(?:{value}))"),
-    "starts-with": lambda value: ("regex", rf"\A{re.escape(str(value))}"),
+    "regex": lambda value: ("regex", _text(value)),
+    "not-regex": lambda value: ("regex", rf"\A(?![\s\S]*(?:{_text(value)}))"),
+    "starts-with": lambda value: ("regex", rf"\A{re.escape(_text(value))}"),
     "is-json": _json,
 }
 """promptfoo's type -> our check and its argument."""

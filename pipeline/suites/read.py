@@ -21,6 +21,7 @@ from nightjar.pipeline.suites.promptfoo import read_promptfoo
 from nightjar.pipeline.suites.storybench import read_storybench
 from nightjar.pipeline.suites.yaml_text import parse_yaml
 
+JSON_LINES = (".jsonl", ".ndjson")
 MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20
 MAX_SEQUENCE_CHARS = 4 * 2**20
@@ -79,7 +80,7 @@ def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
     suffix = path.suffix.lower()
     if _is_table(path):
         source = parse_csv(text, path.name)
-    elif suffix == ".jsonl" or format is Format.MT_BENCH:
+    elif suffix in JSON_LINES or format is Format.MT_BENCH:
         source = parse_json_lines(text, path.name)
     elif suffix == ".json" or format in (Format.STORYBENCH, Format.EQ_BENCH):
         source = parse_json(text, path.name)
@@ -99,7 +100,7 @@ def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
 def _guess(data: object) -> Format | None:
     if isinstance(data, Mapping) and "nightjar" in data:
         return Format.NATIVE
-    if isinstance(data, list) and data and all(isinstance(row, Mapping) and "question_id" in row for row in data):
+    if isinstance(data, list) and data and all(_is_question(row) for row in data):
         return Format.MT_BENCH
     if isinstance(data, list) and data and all(isinstance(row, Mapping) and "input" in row for row in data):
         return Format.INSPECT
@@ -110,6 +111,12 @@ def _guess(data: object) -> Format | None:
     if isinstance(data, Mapping) and data and all(_is_prompt_list(value) for value in data.values()):
         return Format.STORYBENCH
     return None
+
+
+def _is_question(row: object) -> bool:
+    return isinstance(row, Mapping) and (
+        "question_id" in row or ("prompt" in row and {"prompt_id", "uid"} & row.keys())
+    )
 
 
 def _is_prompt_list(value: object) -> bool:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from itertools import chain
 
 from pydantic import BaseModel, ConfigDict
 
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
-from nightjar.pipeline.suites.native_file import ID_PATTERN, Text
+from nightjar.pipeline.suites.names import passed_over, sequence_id, unique_id
+from nightjar.pipeline.suites.native_file import Text
 from nightjar.pipeline.suites.variables import documents_in
-
-_UNFIT = re.compile(r"[^\w .,'()&+!?#-]+")
 
 
 class Prompt(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    name: Text | None = None
+    name: str | None = None
     text: Text
 
 
@@ -30,19 +29,13 @@ def read_storybench(source: Located, name: str) -> SuiteContent:
     for key, prompts in source.data.items():
         if not isinstance(prompts, list) or not prompts:
             raise source.error((key,), "must be a list of {name, text} with at least one prompt.")
-        identity = sequence_id(key)
-        if not re.fullmatch(ID_PATTERN, identity) or identity in sequences:
-            raise source.error((key,), f"the name {key!r} gives no unique sequence id ({identity!r}).")
+        identity = unique_id(source, (key,), sequence_id(key), sequences, key)
         turns = []
         for index in range(len(prompts)):
             prompt = source.validate(Prompt, (key, index))
             if documents_in(prompt.text):
                 raise source.error((key, index, "text"), "{{documents...}} in a prompt is not known in this format.")
-            turns.append(TurnSpec(prompt=prompt.text, name=prompt.name))
+            turns.append(TurnSpec(prompt=prompt.text, name=(prompt.name or "").strip() or None))
         sequences[identity] = Sequence(id=identity, turns=tuple(turns))
-    return SuiteContent(name=name, description="Storybench prompts", sequences=tuple(sequences.values()))
-
-
-def sequence_id(key: str) -> str:
-    """A sequence's name as an id: characters not allowed in ids become hyphens."""
-    return _UNFIT.sub("-", key).strip(" -")
+    notes = passed_over(chain.from_iterable(source.data.values()), tuple(Prompt.model_fields), "prompts")
+    return SuiteContent(name=name, description="Storybench prompts", sequences=tuple(sequences.values()), notes=notes)

@@ -1,7 +1,7 @@
 """YAML as suites use it, read as untrusted input: with positions, no tags, few aliases, no duplicate keys. Pure.
 
 Plain scalars follow YAML 1.2's core schema: `yes`, `no`, `on` and dates are texts; only true, false, null and numbers
-are not.
+are not. Of YAML 1.1 there are the merge keys (`<<: *name`), which files for other tools use.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from nightjar.pipeline.suites.located import MAX_DEPTH, Located, Path, storable,
 MAX_ALIASES = 100
 MAX_ALIASED_NODES = 100_000
 """How many fields and items aliases may repeat, counting every repetition."""
+MERGE = "<<"
+"""The key of YAML 1.1 that merges mappings; what a mapping says itself goes before what is merged."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -99,6 +101,7 @@ class _Reader:
 
     def _mapping(self, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent) or "\0" in event.value:
                 raise self._error(event, "a field's name must be a plain text.")
@@ -106,8 +109,21 @@ class _Reader:
                 raise self._error(event, f"the field {event.value!r} is given twice.")
             here = (*path, event.value)
             self._lines[here] = _line(event)
-            result[event.value] = self._node(next(self._events), here)
-        return result
+            value = self._node(next(self._events), here)
+            if event.value == MERGE and event.implicit[0]:
+                merged |= {key: part for key, part in self._merged(event, value).items() if key not in merged}
+            else:
+                result[event.value] = value
+        return result | {key: value for key, value in merged.items() if key not in result}
+
+    def _merged(self, event: Any, value: Any) -> dict[str, Any]:
+        """The fields that `<<:` brings in: a mapping's, or those of a list of mappings, the first before the others."""
+        fields: dict[str, Any] = {}
+        for mapping in value if isinstance(value, list) else [value]:
+            if not isinstance(mapping, dict):
+                raise self._error(event, "`<<` takes a mapping, such as *name, or a list of mappings.")
+            fields = mapping | fields
+        return fields
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:

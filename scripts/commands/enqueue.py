@@ -46,6 +46,7 @@ def enqueue(
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
     from nightjar.pipeline.runs.producer import enqueue
+    from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar, wait_for_run
@@ -53,7 +54,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})
         with expansion_bar() as progress:
-            enqueued = await enqueue(request, session.database, progress=progress)
+            enqueued = await enqueue(request, session.database, progress=progress, enforceable=check_enforceable)
         notes = command_notes(request.on_finish, session.settings)
         enqueued = replace(enqueued, warnings=(*enqueued.warnings, *notes))
         if not as_json:

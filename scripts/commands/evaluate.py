@@ -108,6 +108,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.scoring.plugins import user_scorers
+    from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
     from nightjar.scripts.session import open_session
 
@@ -129,7 +130,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
-        enqueued = await enqueue(request, session.database)
+        enqueued = await enqueue(request, session.database, enforceable=check_enforceable)
         _note([*_renamed(named, taken), *enqueued.warnings], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
         unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)

@@ -112,12 +112,15 @@ async def _add(
     name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules
 ) -> tuple[str, tuple[str, ...]]:
     from nightjar.pipeline.nights.schedules import add_schedule
+    from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
 
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
-        schedule = await add_schedule(name, cron, timezone, options, session.database, rules=rules)
+        schedule = await add_schedule(
+            name, cron, timezone, options, session.database, rules=rules, enforceable=check_enforceable
+        )
         row = _row(schedule, schedule.created_at)
         tick = f"{row['next_local']} ({row['next_utc']} UTC)"
         return tick, command_notes(options.get("on_finish") or (), session.settings)

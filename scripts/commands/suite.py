@@ -41,9 +41,10 @@ def import_(
     from nightjar.jobs.lookup import find_suite
     from nightjar.pipeline.suites.importer import import_suite
     from nightjar.pipeline.suites.read import read_suite
+    from nightjar.scripts.enforceable import check_suite
     from nightjar.scripts.session import open_session, run_async
 
-    content = read_suite(file, format_, name)
+    content = check_suite(read_suite(file, format_, name))
 
     async def store() -> tuple[SuiteVersion, bool, int]:
         async with open_session() as session:
@@ -53,8 +54,9 @@ def import_(
 
     version, created, newest = run_async(store())
     if as_json:
-        emit_json({"suite": {**_summary(version), "created": created}})
+        emit_json({"suite": {**_summary(version), "created": created, "notes": list(content.notes)}})
         return
+    _print_notes(content)
     what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
     if newest != version.version:
@@ -140,13 +142,15 @@ def export(
 def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
     """Check a suite file and store nothing. Example: nightjar suite validate my-suite.yaml"""
     from nightjar.pipeline.suites.read import read_suite
+    from nightjar.scripts.enforceable import check_suite
 
-    content = read_suite(file, format_)
+    content = check_suite(read_suite(file, format_))
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
-        counts = {"sequences": len(content.sequences), "turns": turns}
+        counts = {"sequences": len(content.sequences), "turns": turns, "notes": list(content.notes)}
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
+    _print_notes(content)
     print(plain(f"Fine: suite {content.name!r}, {len(content.sequences)} sequences, {turns} turns, {content.source}."))
 
 
@@ -156,6 +160,11 @@ def schema() -> None:
     from nightjar.pipeline.suites.native_file import published_schema
 
     emit_json(published_schema())
+
+
+def _print_notes(content: SuiteContent) -> None:
+    for note in content.notes:
+        print(plain(f"Note: {note}"))
 
 
 def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:

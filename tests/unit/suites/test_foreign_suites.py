@@ -180,7 +180,6 @@ def test_every_seed_modifier_is_an_iteration(tmp_path: Path) -> None:
         ({"writing_prompt": "x"}, "a.seed_modifiers", "missing"),
         ({"writing_prompt": "x", "seed_modifiers": []}, "a.seed_modifiers", "the list is empty"),
         ({"writing_prompt": "x", "seed_modifiers": [3]}, "a.seed_modifiers[0]", "must be a text"),
-        ({"writing_prompt": "x", "seed_modifiers": ["y"], "judge": 1}, "a.judge", "no such field"),
         ({"writing_prompt": "{{documents.x}}", "seed_modifiers": ["y"]}, "a.writing_prompt", "not known"),
     ],
 )
@@ -238,7 +237,7 @@ def test_promptfoo_tests_become_sequences(tmp_path: Path) -> None:
         (("of {{country}}?\n", "of {{country | upper}}?\n"), 3, "prompts[0]", "no template code"),
         (("of {{country}}?\n", "of {% if x %}y{% endif %}?\n"), 3, "prompts[0]", "no template code"),
         (("- What is the capital of {{country}}?", "- file://prompt.txt"), 3, "prompts[0]", "not a file"),
-        (("- description: France, in short", "- description: '///'"), 11, "description", "without letters"),
+        (("- description: France, in short", "- description: '///'"), 11, "description", "use letters and digits"),
     ],
 )
 def test_what_promptfoo_says_beyond_the_subset_is_refused_loudly(
@@ -274,3 +273,99 @@ def test_what_was_read_exports_to_the_same_digest(tmp_path: Path, name: str) -> 
     suite = read_suite(write(tmp_path, name, texts[name]))
     again = read_suite(write(tmp_path, "again.yaml", export_yaml(suite)))
     assert again.digest == suite.digest
+
+
+def test_writing_prompts_as_they_are_published(tmp_path: Path) -> None:
+    """The shape of creative_writing_prompts_v3.json: a slash in a category, a modifier that is empty, extras."""
+    prompts = {
+        "31": {
+            "category": "contemporary romance / drama",
+            "title": "At the Station",
+            "writing_prompt": "A scene at a station. <SEED> 1000 words.",
+            "seed_modifiers": ["It rains."],
+        },
+        "95": {"category": "🎭", "title": "", "writing_prompt": "A letter. <SEED>", "seed_modifiers": [""]},
+        "119": {"writing_prompt": "A fight. <SEED>", "seed_modifiers": ["Short."], "judge_notes": "x"},
+    }
+    suite = read_suite(write(tmp_path, "creative_writing_prompts_v3.json", json.dumps(prompts)))
+    assert suite.source.endswith("(eq-bench)")
+    assert [(s.id, s.tags) for s in suite.sequences] == [
+        ("31[1]", ("contemporary romance - drama", "iteration 1")),
+        ("95[1]", ("iteration 1",)),  # nothing in it that a tag can hold
+        ("119[1]", ("iteration 1",)),
+    ]
+    assert suite.sequences[1].turns[0].prompt == "A letter. "
+    assert suite.notes == ("The field 'judge_notes' of 1 prompts is passed over: this format has none of that name.",)
+    again = read_suite(write(tmp_path, "again.yaml", export_yaml(suite)))
+    assert again.digest == suite.digest
+
+
+def test_inspect_metadata_may_be_json_in_a_text(tmp_path: Path) -> None:
+    """As Inspect's own examples have it, in JSON Lines as in tables."""
+    row = {"input": "Say hello", "target": "hello", "label": "x", "metadata": '{"topic": "words", "age": 42}'}
+    suite = inspect(tmp_path, [row, row])
+    assert suite.sequences[0].tags == ("x", "words", "age 42")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0c", "\x0b", "\x1c"])
+def test_only_line_breaks_end_a_row(tmp_path: Path, mark: str) -> None:
+    """A row is not cut where Unicode, but not CSV, sees the end of a line."""
+    text = f"id,input,target\na,one{mark}two,x\nb,three,y\n"
+    suite = read_suite(write(tmp_path, "data.csv", text))
+    assert [(s.id, s.turns[0].prompt, s.turns[0].reference) for s in suite.sequences] == [
+        ("a", f"one{mark}two", "x"),
+        ("b", "three", "y"),
+    ]
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    suite = read_suite(write(tmp_path, "data.csv", f'input,target\n"{long}",x\n'))
+    assert suite.sequences[0].turns[0].prompt == long
+
+
+def test_promptfoo_values_are_written_as_it_writes_them(tmp_path: Path) -> None:
+    """true is "true" and 1.0 is "1", in prompts and in what is expected."""
+    text = """\
+prompts: ["Is {{n}} even? {{flag}}"]
+evaluateOptions: {repeat: 3}
+env: {OPENAI_API_KEY: x}
+tests:
+  - vars: {n: 2.0, flag: true}
+    assert:
+      - {type: equals, value: true}
+      - {type: contains, value: 1.0}
+      - {type: contains-any, value: [true, 2.5]}
+      - {type: icontains, value: "{{flag}}"}
+      - {type: starts-with, value: false}
+"""
+    suite = read_suite(write(tmp_path, "promptfooconfig.yaml", text))
+    assert suite.sequences[0].turns[0].prompt == "Is 2 even? true"
+    assert checks(suite, 0) == [
+        ("equals", {"all": "true", "case": True}),
+        ("includes", {"all": "1", "case": True}),
+        ("includes", {"any": ["true", "2.5"], "case": True}),
+        ("includes", "true"),
+        ("regex", r"\Afalse"),
+    ]
+    assert suite.notes == (
+        "promptfoo's 'env' is passed over: it says how promptfoo runs.",
+        "promptfoo's 'evaluateOptions' is passed over: it says how promptfoo runs.",
+    )
+
+
+def test_promptfoo_files_use_merge_keys(tmp_path: Path) -> None:
+    """`<<: *name` brings in the fields of a mapping; what is said beside it goes before."""
+    text = """\
+prompts: ["{{greeting}} {{name}}"]
+tests:
+  - &first
+    vars: &vars {greeting: Hello, name: Ada}
+    assert: [{type: contains, value: Ada}]
+  - <<: *first
+    description: second
+    vars: {<<: *vars, name: Bo}
+"""
+    suite = read_suite(write(tmp_path, "promptfooconfig.yaml", text))
+    assert [(s.id, s.turns[0].prompt) for s in suite.sequences] == [("test-1", "Hello Ada"), ("second", "Hello Bo")]
+    assert checks(suite, 1) == [("includes", {"all": "Ada", "case": True})]

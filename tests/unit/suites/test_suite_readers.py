@@ -47,16 +47,20 @@ def test_mt_bench_questions_become_sequences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "where", "message"),
     [
-        ({"question_id": 81, "category": "a", "turns": ["x"]}, "field [1].question_id", "two questions have the id 81"),
+        (
+            {"question_id": 81, "category": "a", "turns": ["x"]},
+            "field [1].question_id",
+            "id '81', which another one has",
+        ),
         ({"question_id": 1, "category": "a", "turns": []}, "field [1].turns", "the list is empty"),
         ({"question_id": 1, "category": "a", "turns": ["x", " "]}, "field [1].turns[1]", "the text is empty"),
         ({"question_id": 1, "category": "a", "turns": [5]}, "field [1].turns[0]", "must be a text"),
         ({"question_id": 1, "turns": ["x"]}, "field [1].category", "missing"),
         ({"question_id": 1, "category": "a", "turn": ["x"]}, "field [1].turn", "missing"),
-        ({"question_id": 1, "category": "a", "turns": ["x"], "refs": []}, "field [1].refs", "no such field"),
         ({"question_id": 1, "category": "a", "turns": ["x"], "reference": ["a", "b"]}, "[1].reference", "2 references"),
         ({"question_id": 1, "category": "a", "turns": ["{{documents.x}}"]}, "field [1].turns[0]", "not known"),
-        ({"question_id": "a/b", "category": "a", "turns": ["x"]}, "field [1].question_id", "is no id"),
+        ({"question_id": "///", "category": "a", "turns": ["x"]}, "field [1].question_id", "is no id"),
+        ({"question_id": 1.5, "category": "a", "turns": ["x"]}, "field [1].question_id", "is no id"),
         ([1], "field [1]", "dictionary"),
     ],
 )
@@ -85,8 +89,8 @@ def test_storybench_prompts_become_turns(tmp_path: Path) -> None:
         ('{"a": [{"text": ""}]}', "line 1, field a[0].text", "the text is empty"),
         ('{"a":\n []}', "line 1, field a", "at least one prompt"),
         ('{"a": [{"text": "x"}],\n "a": [{"text": "x"}]}', "line 2", "given twice"),
-        ('{"a": [{"text": "x"}],\n "a:": [{"text": "x"}]}', "line 2, field a:", "no unique sequence id"),
-        ('{"a": [{"text": "x", "txt": "y"}]}', "field a[0].txt", "no such field"),
+        ('{"a": [{"text": "x"}],\n "a:": [{"text": "x"}]}', "line 2, field a:", "which another one has"),
+        ('{"a": [{"txt": "y"}]}', "field a[0].text", "missing"),
         ("[]", "prompts.json", "is an object"),
         ("{}", "prompts.json", "is an object"),
     ],
@@ -146,3 +150,77 @@ def test_a_file_that_is_no_text(tmp_path: Path, make: Any, message: str) -> None
     make(tmp_path / "suite.yaml")
     with pytest.raises(SuiteError, match=message):
         read_suite(tmp_path / "suite.yaml")
+
+
+def test_questions_as_third_parties_write_them(tmp_path: Path) -> None:
+    """Shapes of published files: ids with a language, categories of any script, empty or missing references, extras."""
+    rows: list[dict[str, Any]] = [
+        {
+            "question_id": "81_DE",
+            "category": "writing",
+            "turns": ["Verfasse einen Beitrag.", "Kürze ihn."],
+            "reference": [],
+        },
+        {"category": "地理", "question_id": "LaSEuuNG54CdpH9K", "turns": ["四国の県を挙げてください。"]},
+        {"question_id": 0, "category": "Knowledge III", "turns": ["ก", "ข"], "generation_kwargs": {"temperature": 0.1}},
+        {
+            "question_id": 5,
+            "category": "ESGs/risk",
+            "turns": ["x", "y"],
+            "answer_lang": ["ja", "ja"],
+            "reference": None,
+        },
+        {"question_id": 6, "category": "गणित", "turns": ["x", "y"], "answer_lang": ["ja"], "reference": ["r", None]},
+        {"question_id": "a/7", "category": "Math", "turns": ["x"], "refernce": ["r"]},
+    ]
+    suite = read_suite(write(tmp_path, "question.jsonl", lines(rows)))
+    assert [(s.id, s.tags) for s in suite.sequences] == [
+        ("81_DE", ("writing",)),
+        ("LaSEuuNG54CdpH9K", ("地理",)),
+        ("0", ("Knowledge III",)),
+        ("5", ("ESGs-risk",)),
+        ("6", ("गणित",)),
+        ("a-7", ("Math",)),
+    ]
+    assert suite.sequences[4].turns[0].reference == "r"
+    assert suite.sequences[5].parameters["temperature"] == 0.0  # "Math" is FastChat's "math"
+    told = " ".join(suite.notes)
+    assert "'generation_kwargs' of 1 questions is passed over" in told
+    assert "'answer_lang' of 2 questions is passed over" in told
+    assert "Did you mean 'reference'" in told  # misspelt rather than added
+    assert "spelling" not in told
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt_id": 7, "category": "math", "prompt": ["What?", "And?"], "reference": ["a", "b"]},  # on a hub
+        {"uid": "328c149e", "category": "hard", "cluster": "ABC Puzzles", "prompt": "What?"},  # one prompt, its own id
+    ],
+)
+def test_questions_under_other_names(tmp_path: Path, row: dict[str, Any]) -> None:
+    suite = read_suite(write(tmp_path, "question.jsonl", lines([row])))
+    assert suite.source.endswith("(mt-bench)")
+    assert suite.sequences[0].id in ("7", "328c149e")
+    assert suite.sequences[0].turns[0].prompt == "What?"
+
+
+def test_lines_of_json_may_be_called_ndjson(tmp_path: Path) -> None:
+    suite = read_suite(write(tmp_path, "question.ndjson", lines(QUESTIONS)))
+    assert suite.source == "question.ndjson (mt-bench)"
+
+
+def test_fields_that_storybench_does_not_have_are_told(tmp_path: Path) -> None:
+    text = json.dumps({"Sea": [{"name": "", "text": "x", "id": 3}], "कहानी": [{"text": "y"}]})
+    suite = read_suite(write(tmp_path, "prompts.json", text))
+    assert [s.id for s in suite.sequences] == ["Sea", "कहानी"]
+    assert suite.notes == ("The field 'id' of 1 prompts is passed over: this format has none of that name.",)
+
+
+def test_notes_are_no_content(tmp_path: Path) -> None:
+    """A field that is passed over makes no other suite."""
+    plain = read_suite(write(tmp_path, "a.jsonl", lines(QUESTIONS)), name="q")
+    noted = read_suite(write(tmp_path, "b.jsonl", lines([{**row, "x": 1} for row in QUESTIONS])), name="q")
+    assert noted.digest == plain.digest
+    assert noted.notes
+    assert "notes" not in noted.model_dump()

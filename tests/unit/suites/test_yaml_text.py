@@ -85,3 +85,22 @@ def test_what_is_refused_says_where(text: str, line: int | None, message: str) -
     assert str(caught.value).startswith("suite.yaml")
     if line is not None:
         assert f"line {line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}", {"p": 1, "q": 3}),  # its own field goes before
+        ("a: &x {p: 1}\nb: {q: 3, <<: *x}", {"q": 3, "p": 1}),  # wherever it stands
+        ("a: &x {p: 1}\nc: &y {p: 2, q: 2}\nb: {<<: [*x, *y]}", {"p": 1, "q": 2}),  # the first of a list goes before
+        ("b: {<<: {p: 1}}", {"p": 1}),
+        ("b: {'<<': 5}", {"<<": 5}),  # in quotes it is a name like others
+    ],
+)
+def test_merge_keys(text: str, data: Any) -> None:
+    assert parse_yaml(text, "a.yaml").data["b"] == data
+
+
+def test_a_merge_key_takes_a_mapping() -> None:
+    with pytest.raises(SuiteError, match=r"a\.yaml, line 2: `<<` takes a mapping"):
+        parse_yaml("a: &x 5\nb: {<<: *x}", "a.yaml")

@@ -1,0 +1,46 @@
+"""Whether a suite's schemas and grammars can be enforced: asked when it is read, not found out at night by every job.
+
+Only here do suites and the engine meet: what can be enforced is for the engine to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nightjar.config.errors import ParameterError, SuiteError
+
+if TYPE_CHECKING:
+    from nightjar.pipeline.suites.content import SuiteContent
+
+
+def check_enforceable(parameters: Mapping[str, Any]) -> None:
+    """Raises ParameterError, with the reason, for a schema or a grammar that no reply can be held to."""
+    from nightjar.workers.engine.grammar.gbnf import check_gbnf
+    from nightjar.workers.engine.grammar.json_schema import grammar_of_schema
+
+    grammar, schema = parameters.get("grammar"), parameters.get("json_schema")
+    if grammar is not None:
+        check_gbnf(grammar)
+    elif schema is not None:
+        try:
+            grammar_of_schema(json.dumps(schema))
+        except (RecursionError, ValueError) as error:
+            raise ParameterError(f"Parameter 'json_schema' cannot be enforced: {error}.") from None
+
+
+def check_suite(content: SuiteContent) -> SuiteContent:
+    """The content, if all its turns can be held to what they ask for. Raises SuiteError that names the turn."""
+    checked: list[Mapping[str, Any]] = []
+    for sequence in content.sequences:
+        for index, turn in enumerate(sequence.turns, start=1):
+            layers = {**sequence.parameters, **turn.parameters}
+            asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
+            if asked and asked not in checked[-100:]:
+                try:
+                    check_enforceable(asked)
+                except ParameterError as error:
+                    raise SuiteError(f"{content.source}: sequence {sequence.id!r}, turn {index}: {error}") from None
+                checked.append(asked)
+    return content
