@@ -22,7 +22,7 @@ from nightjar.pipeline.report.data.inputs import models_of, provenance_of
 from nightjar.pipeline.report.data.model import ModelInput
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, scorer_versions, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests.documents import a_job, a_run, a_turn
 
@@ -445,6 +445,7 @@ def report_of(
         scales=(scales or {}) | metric_scales(turn_lines(sequence) for sequence in about),
         now=START,
         version="0",
+        scorer_versions=scorer_versions(turn_lines(sequence) for sequence in about),
     )
 
 

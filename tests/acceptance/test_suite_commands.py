@@ -178,3 +178,36 @@ def test_the_crontab_command_finds_its_project_from_anywhere(tmp_path: Path) -> 
     program.chmod(0o755)
     done = subprocess.run([link, "--name", "n {date}"], cwd="/", env=bare, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, f"{project}\n[enqueue][--name][n {{date}}]")
+
+
+def test_what_cannot_be_enforced_is_refused_before_the_night(shell: Shell) -> None:
+    """By `suite validate` and `import`, and by `enqueue` where it comes from the command line: with the reason."""
+    head = (
+        "nightjar: 1\nname: held\nsequences:\n  - id: a\n    turns:\n      - x\n      - prompt: y\n        parameters: "
+    )
+    schema, grammar = "{json_schema: {type: number, minimum: 0}}", "{grammar: 'root ::= answer'}"
+    for parameters, reason in [(schema, "minimum or maximum"), (grammar, "`answer` is named and nowhere defined")]:
+        file = shell.folder / "held.yaml"
+        file.write_text(head + parameters + "\n", encoding="utf-8")
+        for command in ("validate", "import"):
+            told = shell.refused("suite", command, file)
+            assert "sequence 'a', turn 2" in told
+            assert reason in " ".join(told.split())
+    assert shell.json("suite", "list")["suites"] == []
+    file.write_text(head + "{json_schema: {type: integer, minimum: 0, maximum: 9}}\n", encoding="utf-8")
+    assert "Fine" in shell.ok("suite", "validate", file)
+    shell.ok("suite", "import", file)
+    told = shell.refused("enqueue", "--suite", "held", *DEMO, "--set", "grammar=root ::= (", code=2)
+    assert "turn 1" in told
+    assert shell.json("run", "list")["runs"] == []
+
+
+def test_files_as_they_are_published(shell: Shell) -> None:
+    """A category with a slash makes a tag; a field that somebody added is passed over and told."""
+    file = shell.folder / "creative_writing_prompts_v3.json"
+    prompt = {"category": "contemporary romance / drama", "title": "T", "writing_prompt": "A scene. <SEED>"}
+    file.write_text(json.dumps({"31": {**prompt, "seed_modifiers": ["It rains."], "extra": 1}}), encoding="utf-8")
+    said = shell.ok("suite", "import", file, "--name", "writing")
+    assert "Note: The field 'extra' of 1 prompts is passed over" in said
+    assert shell.json("suite", "validate", file)["suite"]["notes"]
+    assert "contemporary romance - drama" in shell.ok("suite", "show", "writing")

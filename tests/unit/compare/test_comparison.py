@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, gates_failed
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.collect.aggregates import pack, unpack
 from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
 from nightjar.pipeline.report.data.compared import PairDifference
+from nightjar.pipeline.report.data.night import night_of
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.trend import trend
 from tests import factories
 
 
@@ -261,3 +265,68 @@ def test_models_of_one_run_only_are_named() -> None:
     assert [(one.model.name, two.model.name) for one, two in pairs] == [("a", "a")]
     run = first.provenance.name
     assert unpaired(base, other, pairs) == [f"{run}:b", f"{run}:c"]
+
+
+def picked(letters: str, **each: Any) -> RunReport:
+    """A run of one model that chooses these letters, where B is right."""
+    expect = [{"check": "choice", "value": "B"}, {"check": "max_chars", "value": 500}]
+    about = [
+        Sequence.model_validate({"id": f"q{number}", "turns": [{"prompt": f"p{number}", "expect": expect}]})
+        for number in range(len(letters))
+    ]
+    jobs = [factories.row(one, [f"${letter}$"], **each) for one, letter in zip(about, letters, strict=True)]
+    return factories.report_of(jobs, about)
+
+
+def kept(report: RunReport, versions: dict[str, dict[str, str]]) -> RunReport:
+    """What is left of a run without its transcripts: numbers that were found by these versions of the scorers."""
+    again = unpack(pack(replace(report, scorer_versions=versions)))
+    return replace(again, sequences=report.sequences)
+
+
+def test_a_report_keeps_the_versions_of_its_scorers() -> None:
+    report = picked("BBAB")
+    assert report.scorer_versions["choice"] == {"choice": "2"}
+    assert report.scorer_versions["checks"] == {"choice": "2", "max_chars": "1"}
+    assert kept(report, report.scorer_versions).scorer_versions == report.scorer_versions
+
+
+@pytest.mark.parametrize("versions", [{}, {"choice": {"choice": "1"}, "checks": {"choice": "1", "max_chars": "1"}}])
+def test_what_two_versions_of_a_scorer_found_is_not_compared(versions: dict[str, dict[str, str]]) -> None:
+    """A run without transcripts cannot be scored again; `{}` is what was stored before scorers had versions."""
+    before, after = kept(picked("AAAB"), versions), picked("BBAB")
+    comparison = held(before, after)
+    assert {one.metric for one in comparison.metrics} == {"max_chars"}  # it reads as it did
+    assert comparison.apart["choice"] == "choice is version 2, was 1"
+    assert {"choice", "checks"} <= comparison.apart.keys()
+    (told,) = [notice for notice in comparison.notices if notice.startswith("Not compared:")]
+    assert "choice is version 2, was 1" in told
+    assert "transcripts of" in told
+    gate = Gate(kind=GateKind.REGRESSION, metric="choice", value=0.1)
+    (result,) = check_comparison([gate], comparison)
+    assert result.outcome is GateOutcome.INCONCLUSIVE
+    assert "choice is version 2, was 1" in result.reason
+
+
+def test_runs_with_transcripts_are_scored_alike() -> None:
+    """Both reports are made by today's scorers, so that everything is compared."""
+    comparison = held(picked("AAAB"), picked("BBAB"))
+    assert {one.metric for one in comparison.metrics} == {"checks", "choice", "max_chars"}
+    assert comparison.apart == {}
+    again = picked("BBAB")
+    assert held(kept(again, dict(again.scorer_versions)), again).apart == {}
+
+
+def test_another_set_of_checks_is_no_other_version() -> None:
+    """A suite that grew by a check is compared as before."""
+    report = picked("BBAB")
+    fewer = {**report.scorer_versions, "checks": {"choice": "2"}}
+    assert held(kept(report, fewer), report).apart == {}
+
+
+def test_a_trend_marks_the_night_from_which_replies_are_read_otherwise() -> None:
+    report = picked("BBAB")
+    nights = [night_of(kept(report, {})), night_of(report)]
+    marks = trend("s", nights, now=factories.START, version="0").marks
+    assert [(mark.what, mark.before) for mark in marks] == [("scorers", None)]
+    assert "choice 2" in (marks[0].after or "")
