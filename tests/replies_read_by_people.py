@@ -302,6 +302,10 @@ NUMBERS: list[tuple[str, float | None]] = [
     ("At 15:45", None),
     ("On 2024-05-01", None),
     ("Version 1.2.3", None),
+    (r"\boxed{2\sqrt{3}}", None),  # a number, but not one that is computed here
+    (r"\boxed{\sqrt{3}}", None),
+    ("The area is 3π.", None),
+    (r"\sqrt{16} = 4", 4),
     # written after the reader
     ("The total is $1,250.", 1250),
     ("He has 3 apples left.", 3),

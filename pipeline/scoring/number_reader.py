@@ -72,6 +72,9 @@ _OR = regex.compile(r"\s*,?\s*(?:or|oder|ou|o|или|或|to|bis|[-–—])\s*(?:
 _AND = regex.compile(r"\s*(?:and|und|et|y|e|и|和)\s*", regex.IGNORECASE)
 _BETWEEN = regex.compile(r"(?<!\p{L})(?:between|zwischen|entre|fra|tra|между)\s*$", regex.IGNORECASE)
 _NOT = regex.compile(r"(?:(?<!\p{L})not|n['’]t|nicht|不是)\s*$", regex.IGNORECASE)
+_EXPRESSION = regex.compile(r"\s?\\(?!times|cdot|approx|quad|\W)[A-Za-z]+|[√π]")
+"""What makes a number a factor of something that is not computed here: 2\\sqrt{3}, 3π."""
+_IN_EXPRESSION = regex.compile(r"(?:\\[A-Za-z]+\s*\{|√\s?)$")
 _ASIDE = regex.compile(r"(?<=\s)\([^()\n]*\)")
 _ENDS = regex.compile(r"[.!?。！？](?=\s|$)|[。！？\n]")
 
@@ -134,7 +137,9 @@ def _numbers(text: str) -> Iterator[Number]:
     )
     for match in _NUMBER.finditer(text):
         if match.start() not in skipped:
-            yield Number(start=match.start(), end=match.end(), value=None if match["none"] else _value(match))
+            before = text[max(0, match.start() - 20) : match.start()]
+            part = match["none"] or _IN_EXPRESSION.search(before) or _EXPRESSION.match(text, match.end())
+            yield Number(start=match.start(), end=match.end(), value=None if part else _value(match))
 
 
 def _value(match: regex.Match[str]) -> float | None:
