@@ -162,7 +162,7 @@ def _counts(mention: Mention, written: str, text: str) -> bool:
     return not shy or begins or words.ANSWER_BEFORE.search(mention.before) is not None
 
 
-def _groups(mentions: Sequence[Mention], text: str) -> list[Group]:
+def _groups(mentions: Sequence[Mention], text: str) -> Sequence[Group]:
     groups: list[list[Mention]] = []
     for mention in mentions:
         last = groups[-1][-1] if groups else None
