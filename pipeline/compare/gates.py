@@ -121,7 +121,7 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     change = next((metric for metric in comparison.metrics if metric.metric == gate.metric), None)
     if change is None or change.pair.paired.interval is None:
         why = "too few shared sequences for an interval" if change else "the metric has no value on both sides"
-        if gate.metric in comparison.apart:
+        if gate.metric is not None and gate.metric in comparison.apart:
             why = f"its scorer reads replies otherwise than the baseline's did ({comparison.apart[gate.metric]})"
         return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
     interval = change.pair.paired.interval

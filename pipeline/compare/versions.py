@@ -6,8 +6,13 @@ dropped keep what an older version found.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scoring.turn_scorer import FIRST_VERSION, built_in
+
+Versions = Mapping[str, str]
+"""Scorer -> its version."""
 
 
 def scored_apart(base: RunReport, other: RunReport) -> dict[str, str]:
@@ -25,7 +30,7 @@ def scored_apart(base: RunReport, other: RunReport) -> dict[str, str]:
     return apart
 
 
-def apart_notice(apart: dict[str, str], base: RunReport, other: RunReport) -> list[str]:
+def apart_notice(apart: Mapping[str, str], base: RunReport, other: RunReport) -> list[str]:
     """The sentence for people; none where nothing is apart."""
     if not apart:
         return []
@@ -35,12 +40,12 @@ def apart_notice(apart: dict[str, str], base: RunReport, other: RunReport) -> li
     return [f"Not compared: {', '.join(sorted(apart))}. The scorers read replies otherwise ({differences}){why}."]
 
 
-def _both(before: dict[str, str] | None, after: dict[str, str] | None) -> dict[str, tuple[str, str]]:
+def _both(before: Versions | None, after: Versions | None) -> dict[str, tuple[str, str]]:
     """Scorer -> its version on both sides; a report from before versions has the first of every built-in scorer."""
     known = {**(before or {}), **(after or {})}
     old, new = (_filled(side, known) for side in (before, after))
     return {scorer: (old[scorer], new[scorer]) for scorer in known if scorer in old and scorer in new}
 
 
-def _filled(side: dict[str, str] | None, known: dict[str, str]) -> dict[str, str]:
+def _filled(side: Versions | None, known: Versions) -> dict[str, str]:
     return dict(side) if side else {scorer: FIRST_VERSION for scorer in known if built_in(scorer)}

@@ -114,9 +114,9 @@ def _guess(data: object) -> Format | None:
 
 
 def _is_question(row: object) -> bool:
-    return isinstance(row, Mapping) and (
-        "question_id" in row or ("prompt" in row and {"prompt_id", "uid"} & row.keys())
-    )
+    if not isinstance(row, Mapping):
+        return False
+    return "question_id" in row or ("prompt" in row and ("prompt_id" in row or "uid" in row))
 
 
 def _is_prompt_list(value: object) -> bool:

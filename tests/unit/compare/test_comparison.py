@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -278,7 +279,7 @@ def picked(letters: str, **each: Any) -> RunReport:
     return factories.report_of(jobs, about)
 
 
-def kept(report: RunReport, versions: dict[str, dict[str, str]]) -> RunReport:
+def kept(report: RunReport, versions: Mapping[str, Mapping[str, str]]) -> RunReport:
     """What is left of a run without its transcripts: numbers that were found by these versions of the scorers."""
     again = unpack(pack(replace(report, scorer_versions=versions)))
     return replace(again, sequences=report.sequences)
@@ -292,7 +293,7 @@ def test_a_report_keeps_the_versions_of_its_scorers() -> None:
 
 
 @pytest.mark.parametrize("versions", [{}, {"choice": {"choice": "1"}, "checks": {"choice": "1", "max_chars": "1"}}])
-def test_what_two_versions_of_a_scorer_found_is_not_compared(versions: dict[str, dict[str, str]]) -> None:
+def test_what_two_versions_of_a_scorer_found_is_not_compared(versions: Mapping[str, Mapping[str, str]]) -> None:
     """A run without transcripts cannot be scored again; `{}` is what was stored before scorers had versions."""
     before, after = kept(picked("AAAB"), versions), picked("BBAB")
     comparison = held(before, after)
@@ -314,7 +315,7 @@ def test_runs_with_transcripts_are_scored_alike() -> None:
     assert {one.metric for one in comparison.metrics} == {"checks", "choice", "max_chars"}
     assert comparison.apart == {}
     again = picked("BBAB")
-    assert held(kept(again, dict(again.scorer_versions)), again).apart == {}
+    assert held(kept(again, again.scorer_versions), again).apart == {}
 
 
 def test_another_set_of_checks_is_no_other_version() -> None:
