@@ -400,6 +400,7 @@ def synthetic_report(*, repeats: int = 2, status: RunStatus = RunStatus.DONE) ->
         scales=metric_scales(),
         now=START + timedelta(hours=3),
         version="0.1.0",
+        scorer_versions=scorer_versions(scorers.values()),
     )
 
 
