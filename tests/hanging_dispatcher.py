@@ -51,7 +51,7 @@ def main(kind: str, file: str) -> None:
         await asyncio.to_thread(Path(file).write_text, kind)
         await KINDS[kind]()
 
-    Dispatcher.advance = advance  # type: ignore[method-assign]
+    Dispatcher.advance = advance  # type: ignore[method-assign, assignment]
     dispatcher.GONE_S = SOON_S
     dispatcher.dispatcher()
 

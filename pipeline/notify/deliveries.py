@@ -177,7 +177,7 @@ async def claim_delivery(settings: NightSettings, owner: str, database: Database
         delivery: Delivery = Delivery.model_validate(row)
     except ValidationError as error:
         await _give_up(row, error, database)
-        return await claim_delivery(settings, owner, database)
+        return await claim_delivery(settings, owner, database, among)
     return delivery
 
 

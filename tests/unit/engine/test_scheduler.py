@@ -20,25 +20,25 @@ class WitnessDevice(ScriptedBackend):
 
     def __init__(self, limits: DeviceLimits) -> None:
         super().__init__(lambda *_: "", limits, token_delay_s=0, faults=Faults())
-        self.pieces: list[list[tuple[int, int]]] = [[] for _ in range(limits.slots)]
+        self.computed_in: list[list[tuple[int, int]]] = [[] for _ in range(limits.slots)]
 
     def move(self, moves: Sequence[Move]) -> None:
         super().move(moves)
         for move in moves:
             if isinstance(move, Copy):
-                self.pieces[move.target] = self.pieces[move.source][: move.keep]
+                self.computed_in[move.target] = self.computed_in[move.source][: move.keep]
             else:
-                del self.pieces[move.slot][move.keep :]
+                del self.computed_in[move.slot][move.keep :]
 
     def decode(self, pieces: Sequence[Piece]) -> list[int]:
         for piece in pieces:
             end = piece.start + len(piece.ids)
-            self.pieces[piece.slot].extend([(piece.start, end)] * len(piece.ids))
+            self.computed_in[piece.slot].extend([(piece.start, end)] * len(piece.ids))
         return super().decode(pieces)
 
     def clear(self) -> None:
         super().clear()
-        self.pieces = [[] for _ in self.pieces]
+        self.computed_in = [[] for _ in self.computed_in]
 
 
 def by_itself(work: Work, width: int, cells: int) -> list[tuple[int, int]]:
@@ -138,7 +138,7 @@ class Bench:
             assert self.device.cells[slot.index] == plain, "the scheduler and the device disagree"
             if self.limits.fixed_pieces and slot.work is not None and slot.work.leader is None:
                 alone = by_itself(slot.work, self.limits.fixed_pieces, len(slot.cells))
-                assert self.device.pieces[slot.index] == alone, "cells of other pieces than alone"
+                assert self.device.computed_in[slot.index] == alone, "cells of other pieces than alone"
 
 
 def ids(text: str) -> tuple[int, ...]:
