@@ -6,7 +6,9 @@ import contextlib
 import os
 import sys
 
-NIGHTJAR = (sys.executable, "-P", "-m", "nightjar")
+PYTHON = (sys.executable, "-P")
+"""This interpreter, with the current folder kept off the module path."""
+NIGHTJAR = (*PYTHON, "-m", "nightjar")
 """A command line of Nightjar begins so; -P keeps the current folder off the module path."""
 SAFE_PATH = "PYTHONSAFEPATH"
 """-P, by the environment."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from multiprocessing import Pipe
 from signal import Signals
 from typing import Any
 
+from nightjar.config.interpreter import PYTHON
 from nightjar.pipeline.collect.scoring_child import ScoreEach, ScoreTogether, ScoringPlan
 
 LANES = 4
@@ -34,7 +34,7 @@ class ScoringProcess:
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _COMMAND.format(theirs.fileno())],
+                [*PYTHON, "-c", _COMMAND.format(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=_STDERR,
                 pass_fds=(theirs.fileno(),),

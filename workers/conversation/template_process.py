@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import weakref
 from collections import Counter
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nightjar.config.errors import TemplateError
+from nightjar.config.interpreter import PYTHON
 from nightjar.jobs.identity import digest
 from nightjar.workers.conversation.template_child import encode_frame, read_frame
 from nightjar.workers.conversation.template_meter import MAX_OBJECT
@@ -42,7 +42,7 @@ class RendererProcess:
         cpu_s: float = CPU_S,
         wall_s: float = WALL_S,
     ) -> None:
-        self._command: Sequence[str] = (sys.executable, "-P", "-m", module, str(memory_bytes), str(cpu_s))
+        self._command: Sequence[str] = (*PYTHON, "-m", module, str(memory_bytes), str(cpu_s))
         self._cpu_s = cpu_s
         self._wall_s = wall_s
         self._lock = threading.Lock()

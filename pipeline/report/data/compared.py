@@ -113,7 +113,7 @@ def _filled(
     return compare_pairs({key: first[key] for key in keys}, {key: second[key] for key in keys}, width=width)
 
 
-def judged_pairs(compared: Mapping[tuple[str, str], ComparedSeries]) -> tuple[Pair, ...]:
+def verdicts_on_pairs(compared: Mapping[tuple[str, str], ComparedSeries]) -> tuple[Pair, ...]:
     """Verdicts on pairs by name, p-values adjusted over them (Holm)."""
     adjusted = adjusted_tests(compared)
     return tuple(judged(*names, series, adjusted[names]) for names, series in compared.items())

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, PairDifference, compare_series, judged_pairs
+from nightjar.pipeline.report.data.compared import (
+    ComparedSeries,
+    Pair,
+    PairDifference,
+    compare_series,
+    verdicts_on_pairs,
+)
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, Series, series_of
 from nightjar.pipeline.scores import Scale
@@ -64,7 +70,7 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
         reasons = {name: reason or "no sequence is complete for every model" for name, reason in reasons.items()}
         ranked = []
     better = {s.model: {key: value for key, value in s.better().items() if key in shared} for s in ranked}
-    pairs = judged_pairs(
+    pairs = verdicts_on_pairs(
         {(one.model, two.model): _compared(one, two, ranked, shared) for one, two in combinations(ranked, 2)}
     )
     order = sorted(better, key=lambda name: -(mean(list(better[name].values())) or 0.0))
