@@ -1,7 +1,7 @@
 """Keeps trouble from spreading: an error that does not pass by itself is logged, and costs only the work at hand.
 
 What repeats its work (`jobs.periodic`) collects these errors while it works, so that `nightjar status` can show what
-has failed since when. In such a round an error is logged when it is new, not every second of a night.
+has failed since when. There an error is logged when it is new, not every second of a night.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -24,6 +25,9 @@ from nightjar.jobs.unreadable import flaw_of
 
 MOST_HINDRANCES = 50
 """Kept of one round; a collection of 10,000 damaged documents is no reason to keep 10,000 errors."""
+LOG_AGAIN_S = 600.0
+"""After so long an error that is still there is logged once more."""
+MOST_LOGGED = 1_000
 WHOLE = ""
 """What an error is about that no part of the work caught."""
 _log = structlog.get_logger()
@@ -38,23 +42,33 @@ class Hindrance:
 
 @dataclass
 class Hindrances:
-    """What came in the way of repeated work in its latest round, and in the one before: subject -> error as text."""
+    """What came in the way of repeated work in its latest round: subject -> error as text."""
 
     quiet: bool = False
     """They are shown to a person; nothing is logged."""
     now: dict[str, str] = field(default_factory=dict)
-    before: dict[str, str] = field(default_factory=dict)
+    _logged: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Subject -> the error that was logged last, and when."""
 
     def begin(self) -> None:
         """The next round."""
-        self.before, self.now = self.now, {}
+        self.now = {}
 
     def add(self, about: str, error: Exception) -> bool:
-        """Notes an error; True where it is to be logged: the round before had not met it."""
-        text = in_words(error)
+        """Notes an error; True where it is to be logged: it is another than the last, or that was long ago.
+
+        Not every round looks at everything, so one without the error does not mean that it has gone.
+        """
+        text, now = in_words(error), monotonic()
         if len(self.now) < MOST_HINDRANCES:
             self.now[about] = text
-        return not self.quiet and self.before.get(about) != text
+        last, at = self._logged.get(about, ("", 0.0))
+        if self.quiet or (last == text and now - at < LOG_AGAIN_S):
+            return False
+        if len(self._logged) >= MOST_LOGGED:
+            self._logged.clear()
+        self._logged[about] = (text, now)
+        return True
 
     @contextmanager
     def collecting(self) -> Iterator[None]:

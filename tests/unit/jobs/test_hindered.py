@@ -74,12 +74,13 @@ def test_a_document_that_does_not_validate_is_not_quoted() -> None:
 
 
 def test_a_round_collects_what_hindered_it_and_logs_what_is_new() -> None:
-    """By subject; an error that is the same in the next round is not logged again, one that is another is."""
+    """By subject; the same error is not logged again, also where a round did not look at its subject; another one is."""
     hindrances = Hindrances()
     with capture_logs() as events:
-        for text in ("no disk", "no disk", "no net"):
+        for text in ("no disk", "no disk", None, "no disk", "no net"):
             hindrances.begin()
             with hindrances.collecting(), hindered("run_not_advanced", run="r"):
-                raise UsageError(text)
+                if text is not None:
+                    raise UsageError(text)
     assert hindrances.now == {"run r": "no net"}
     assert [event["error"] for event in events] == ["no disk", "no net"]
