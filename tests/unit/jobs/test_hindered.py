@@ -74,7 +74,7 @@ def test_a_document_that_does_not_validate_is_not_quoted() -> None:
 
 
 def test_a_round_collects_what_hindered_it_and_logs_what_is_new() -> None:
-    """By subject; the same error is not logged again, also where a round did not look at its subject; another one is."""
+    """By subject; the same error is not logged again, also after a round that did not look; another one is."""
     hindrances = Hindrances()
     with capture_logs() as events:
         for text in ("no disk", "no disk", None, "no disk", "no net"):
