@@ -135,9 +135,9 @@ async def _insert(database: Database, repeats: int) -> str:
     from nightjar.jobs.states import RunStatus
 
     about = [sequence(number) for number in range(SEQUENCES)]
-    names = {sequence.id: digest("sequence", sequence.model_dump(mode="json")) for sequence in about}
-    for sequence in about:
-        await SequenceDocument(id=names[sequence.id], sequence=sequence).insert()
+    names = {one.id: digest("sequence", one.model_dump(mode="json")) for one in about}
+    for one in about:
+        await SequenceDocument(id=names[one.id], sequence=one).insert()
     await SuiteVersion(
         id=digest("bench"),
         name="bench",
@@ -156,7 +156,7 @@ async def _insert(database: Database, repeats: int) -> str:
         suite=digest("bench"),
         suite_name="bench",
         suite_version=1,
-        sequences=[sequence.id for sequence in about],
+        sequences=[one.id for one in about],
         models=[RunModel(name=name) for name in MODELS],
         repeats=repeats,
         seed=7,

@@ -170,8 +170,8 @@ async def test_a_job_retried_while_its_run_closes_is_not_forgotten(
     async def close(run_id: str, *_: object) -> None:
         assert await control.retry(run, database) == 2
 
-    monkeypatch.setattr("nightjar.pipeline.dispatch.advance.close_run", close)
-    await dispatcher.advance()
+    monkeypatch.setattr("nightjar.pipeline.closing.finish.close_run", close)
+    await dispatcher.close()
     assert (await run_now()).status is RunStatus.ACTIVE
 
 

@@ -59,7 +59,9 @@ async def test_writing_migrates_an_older_database(old: Database, services: Servi
     async with await connect(services.mongo, old.raw.name, progress=progress):
         pass
     assert (await read_state(old)).version == SCHEMA_VERSION
-    assert {what.partition(":")[0] for what, _, _ in shown} == {migration.name for migration in MIGRATIONS}
+    assert {what.partition(":")[0] for what, _, _ in shown} == {
+        migration.name for migration in MIGRATIONS if migration.converts
+    }
     assert all(0 < done <= total for _, done, total in shown)
     await reopened(old, services, Access.READ)
     indexes = await old.runs.index_information()
