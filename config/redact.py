@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from datetime import date
 from pathlib import Path
@@ -74,12 +74,19 @@ def redact_command(command: str) -> str:
         words = shlex.split(command)
     except ValueError:
         words = [command]
-    shown: list[str] = []
-    before = ""
-    for word in words:
-        shown.append(_argument(word, before))
-        before = word
-    return shlex.join(shown).replace(f"'{HIDDEN}'", HIDDEN)
+    return shlex.join(_arguments(words)).replace(f"'{HIDDEN}'", HIDDEN)
+
+
+def redact_output(text: str, argv: Sequence[str]) -> str:
+    """What a command printed, without what is hidden in its own arguments, which many programs repeat."""
+    for word, shown in zip(argv, _arguments(argv), strict=True):
+        if word != shown and len(word) >= 4:
+            text = text.replace(word, shown)
+    return redact_text(text)
+
+
+def _arguments(words: Sequence[str]) -> list[str]:
+    return [_argument(word, before) for before, word in zip(("", *words), words, strict=False)]
 
 
 def _argument(word: str, before: str) -> str:

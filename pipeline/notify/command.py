@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nightjar.config.night_settings import NightSettings
-from nightjar.config.redact import redact_text
+from nightjar.config.redact import redact_output
 from nightjar.jobs.ending import Hook
 from nightjar.pipeline.notify.call import Answer, NotDelivered
 from nightjar.pipeline.notify.message import body, command_environment
@@ -60,9 +60,9 @@ class CommandCall:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
                 said = f"it ran longer than {self._timeout_s:g} s and was ended"
-                return Answer(said=said, ok=False, output=_tail(printed))
+                return Answer(said=said, ok=False, output=_tail(printed, self._argv))
             code = process.returncode
-            return Answer(said=f"exit code {code}", ok=code == 0, output=_tail(printed))
+            return Answer(said=f"exit code {code}", ok=code == 0, output=_tail(printed, self._argv))
 
     async def close(self) -> None:
         """Preparing took nothing."""
@@ -82,8 +82,8 @@ async def prepare_command(hook: Hook, payload: Mapping[str, Any], settings: Nigh
     return CommandCall(argv, payload, settings.command_timeout_s)
 
 
-def _tail(printed: Any) -> str | None:
+def _tail(printed: Any, argv: list[str]) -> str | None:
     size = printed.seek(0, os.SEEK_END)
     printed.seek(max(0, size - KEPT_BYTES))
     text: str = printed.read().decode("utf-8", "replace")
-    return redact_text(text) or None
+    return redact_output(text, argv) or None

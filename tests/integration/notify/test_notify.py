@@ -303,7 +303,7 @@ async def test_a_mail_that_is_not_taken(
     [
         ("mailto:ops@example.org", {}, "night.smtp_host"),
         ("no-such-command", {}, "no command 'no-such-command'"),
-        ("true", {"commands": False}, "night.commands is false"),
+        ("true", {"commands": False}, "NIGHTJAR_NIGHT__COMMANDS=true"),
     ],
 )
 async def test_what_one_dispatcher_cannot_another_may(
