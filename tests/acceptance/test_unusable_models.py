@@ -30,10 +30,10 @@ def test_such_a_model_is_refused_everywhere(
     model = make(tmp_path / "other.gguf")
     registry = {"NIGHTJAR_MODELS_FILE": str(shell.folder / "models.toml")}
     suite = ("--suite", "story-starters", "--limit", "1")
+    assert said in shell.refused("try", "--model", model, "Hello.", env=registry)
     for command in (
         ("eval", *suite, "--model", model),
         ("eval", *suite, "--model", DEMO, "--embed-model", model),
-        ("try", "--model", model, "Hello."),
         ("model", "add", model, "--name", "other"),
         ("model", "info", model),
         ("worker", "--model", model, "--burst", "--gpu", "none"),
