@@ -207,9 +207,10 @@ async def test_a_report_that_cannot_be_written_does_not_keep_a_run_open(
     async def close(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("nightjar.pipeline.dispatch.advance.close_run", close)
-    for _ in range(3):
+    monkeypatch.setattr("nightjar.pipeline.closing.finish.close_run", close)
+    for _ in range(2):
         await dispatcher.advance()
+    await dispatcher.close()
     run = await run_now()
     assert run.status is RunStatus.DONE
     assert "no space left" in str(run.status_reason)
