@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -32,17 +33,25 @@ not primary, out of disk space."""
 async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = PATIENCE_S) -> T:
     """Runs `attempt` again, with growing jittered pauses of at most 2 s, while MongoDB is away.
 
-    Raises ServiceError when it stays away; any other error passes at once. `attempt` must be safe to repeat.
+    Raises ServiceError when it stays away; any other error passes at once. `attempt` must be safe to repeat. Cancelling
+    the caller ends it, though the driver may make an error of its own of that.
     """
+    cancelled_before = _cancellations()
+
+    async def once() -> T:
+        try:
+            return await attempt()
+        except PyMongoError:
+            if _cancellations() > cancelled_before:
+                raise asyncio.CancelledError from None
+            raise
+
     try:
-        return await attempt()  # nearly always it is this simple, and retrying machinery is not cheap
+        return await once()  # nearly always it is this simple, and retrying machinery is not cheap
     except PyMongoError as error:
         if not is_transient(error):
             raise
         _log.warning("mongo_away", error=type(error).__name__, tries=1)
-
-    async def once() -> T:
-        return await attempt()  # tenacity awaits a coroutine function only, not a lambda that returns a coroutine
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_transient),
@@ -57,6 +66,12 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
         if not is_transient(error):
             raise
         raise ServiceError(f"MongoDB was away for more than {patience_s:.0f} s: {type(error).__name__}.") from error
+
+
+def _cancellations() -> int:
+    """Of the running task, which may clean up after one and be cancelled again."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _note(state: RetryCallState) -> None:
