@@ -403,8 +403,8 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_cache_that_does_not_fit_is_refused_with_the_numbers() -> None:
-    with pytest.raises(ModelFitError, match=r"KV cache \(4 slots of .*GiB"):
-        await opened(context=50_000_000)
+    with pytest.raises(ModelFitError, match=r"KV cache \(256 slots of .*iB"):
+        await opened(slots=256, context=2048, memory_share=0.01)
 
 
 async def test_ten_thousand_requests_leave_memory_flat() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def tried(home: Path, *arguments: str, given: bytes = b"") -> subprocess.Complet
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of random weights: one without a chat template, an embedding model; and a file that is none."""
     folder = tmp_path_factory.mktemp("models")
-    build(TINY, folder).rename(folder / "base.gguf")
+    build(replace(TINY, context=131_072), folder).rename(folder / "base.gguf")
     build(TINY, folder, extra={"llama.pooling_type": 1}).rename(folder / "embedding.gguf")
     (folder / "text.gguf").write_text("This is a text.")
     return folder
