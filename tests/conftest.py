@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
 
 from nightjar.config import embedded
 from nightjar.config.embedded import ServiceUrls
@@ -30,6 +31,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 hypothesis.settings.register_profile("nightjar", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("nightjar")
+
+# The default renders tracebacks with all local variables, which holds up the event loop for seconds.
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
 
