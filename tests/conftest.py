@@ -21,8 +21,8 @@ from nightjar.config.settings import Settings, load_settings
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
 
-# A shell starts background jobs with SIGINT ignored, `nohup` any with SIGHUP, and children inherit that: tests that press
-# Ctrl-C or close a terminal need them back.
+# A shell starts background jobs with SIGINT ignored, `nohup` any with SIGHUP, and children inherit that: tests that
+# press Ctrl-C or close a terminal need them back.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

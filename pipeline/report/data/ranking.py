@@ -27,8 +27,6 @@ class Rank:
 
     model: str
     rank: int | None
-    letters: str
-    """Two models share a letter exactly where their difference is not significant; "" without a rank."""
     reason: str | None
     """Why there is no rank."""
     mean: float | None
@@ -36,6 +34,14 @@ class Rank:
     to_worst: float | None
     """Mean over all sequences with missing values counted as the worst."""
     to_best: float | None
+    letters: str = ""
+    """Two models share a letter exactly where their difference is not significant; "" without a rank, and in what was
+    kept of runs before there were letters."""
+
+    @property
+    def group(self) -> str:
+        """What is shown as its place: its letters, else its rank; "" without a rank."""
+        return self.letters or str(self.rank or "")
 
 
 @dataclass(frozen=True, kw_only=True)

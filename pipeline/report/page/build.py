@@ -155,7 +155,7 @@ def _place(report: RunReport, place: Rank, label: ModelLabel, another: bool) -> 
     model = next(model for model in report.models if model.name == place.model)
     cell = result_tables.quality_cell(report, model, report.ranking.metric)
     return PlaceView(
-        rank=place.letters or fmt.ABSENT,
+        rank=place.group or fmt.ABSENT,
         model=label,
         link=cell.link,
         value=cell.text,

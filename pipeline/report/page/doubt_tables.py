@@ -31,7 +31,7 @@ def ranking_table(report: RunReport) -> Table:
     for place in ranking.places:
         model = report.models[at[place.model]]
         strength = strengths.get(place.model)
-        rank = Cell(text=place.letters) if place.letters else Cell(text=fmt.ABSENT, note=place.reason or "")
+        rank = Cell(text=place.group) if place.group else Cell(text=fmt.ABSENT, note=place.reason or "")
         rows.append(
             (
                 name_cell(model, at[place.model]),

@@ -165,6 +165,7 @@ def test_migrated_runs_are_listed_shown_reported_and_compared(terminal: Terminal
     terminal.ok("run", "export", "first")
     exported = json.loads(Path("first.run.json").read_text("utf-8"))
     before = json.loads(gzip.decompress(RUN_FILE.read_bytes()))
+    before["run"]["rubric"]["prompts"] = 1  # which its judges were asked by, and is said since there are others
     assert exported | {key: before[key] for key in ("exported_at", "exported_by")} == before
 
 
@@ -194,10 +195,22 @@ async def test_closing_again_stores_the_very_same_scores(migrated: Database, tmp
         run = await find_run(name, migrated)
         before = await _scores(run, migrated)
         await close_run(run, migrated, tmp_path)
-        assert await _scores(run, migrated) == before
+        after = await _scores(run, migrated)
+        assert [_without_digest(score) for score in after] == [_without_digest(score) for score in before]
+        changed = {new["scorer"] for new, old in zip(after, before, strict=True) if new != old}
+        assert changed <= COUNT_WORDS
         assert {"judge"} < {score["scorer"] for score in before}
         again = await find_run(name, migrated)
-        assert (again.outcome.answer, again.outcome.finished_at) == (run.outcome.answer, run.outcome.finished_at)
+        assert again.outcome.finished_at == run.outcome.finished_at
+        assert again.outcome.answer == (run.outcome.answer or "").replace("told apart", "separated")
+
+
+COUNT_WORDS = {"words", "distinct_1", "distinct_2", "repetition", "loops", "max_words", "mattr"}
+"""Scorers whose second version finds the words of every script."""
+
+
+def _without_digest(score: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in score.items() if name != "scorer_digest"}
 
 
 async def test_an_unfinished_run_is_resumed(bench: Bench) -> None:
