@@ -48,7 +48,7 @@ async def closed(night: Run, database: Database, tmp_path: Path, *gates: Gate, s
 
 
 async def test_a_regression_against_the_suites_baseline(database: Database, night: Run, tmp_path: Path) -> None:
-    """Stored with the run, and shown in its report and JSON. Six sequences and several metrics make no regression sure."""
+    """Stored with the run, and shown in its report and JSON. Six sequences make no regression sure."""
     (first,) = [run for run in await Run.find_all().to_list() if run.id != night.id]
     await set_baseline(first, None, database)
     ended = await closed(night, database, tmp_path, REGRESSION, BELOW.model_copy(update={"value": 0.5}))
