@@ -44,11 +44,16 @@ async def remove_run(run: Run, database: Database, progress: RemovalProgress = _
     """
     await _begin(run, database)
     jobs = await database.jobs.count_documents({"run": run.id})
-    while not await _finish(run.id, f"removal-{random.getrandbits(48):x}", database, progress):
-        if await database.runs.find_one({"_id": run.id}, {"_id": 1}) is None:
+    await finish_removal(run.id, database, progress)
+    return jobs
+
+
+async def finish_removal(run: str, database: Database, progress: RemovalProgress = _nobody) -> None:
+    """Finishes the removal of a run, or waits for whoever is at it; a killed one holds it until its lease has ended."""
+    while not await _finish(run, f"removal-{random.getrandbits(48):x}", database, progress):
+        if await database.runs.find_one({"_id": run}, {"_id": 1}) is None:
             break
         await asyncio.sleep(WAIT_S)
-    return jobs
 
 
 async def finish_removals(owner: str, database: Database) -> list[str]:

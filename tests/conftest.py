@@ -48,6 +48,14 @@ def _one_name_for_each_module() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _logging_of_each_test() -> Iterator[None]:
+    """A command that a test runs in its own process sets what is logged, and how: for this test alone."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Each test has its own home and reads neither `.env` nor `nightjar.toml` of the project."""
     for name in list(os.environ):

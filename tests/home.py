@@ -146,14 +146,24 @@ class PortThief:
 
     port: int
     heard: bytes = b""
-    _socket: socket.socket = field(default_factory=socket.socket)
+    _socket: socket.socket = field(init=False)
 
     def __enter__(self) -> PortThief:
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", self.port))
+        # A killed server keeps its port until the system has taken it down.
+        self._socket = eventually(self._bound, 10, lambda: f"port {self.port} is still in use")
         self._socket.listen()
         threading.Thread(target=self._accept, daemon=True).start()
         return self
+
+    def _bound(self) -> socket.socket | None:
+        bound = socket.socket()
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", self.port))
+        except OSError:
+            bound.close()
+            return None
+        return bound
 
     def __exit__(self, *error: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,7 +87,7 @@ async def _stored(settings: Settings, keep_nights: int | None, *, dry_run: bool)
     from nightjar.config.errors import SchemaError, ServiceError
     from nightjar.jobs.database import Access, connect
     from nightjar.jobs.expiry import count_old, drop_old
-    from nightjar.jobs.removal import finish_removals, interrupted_removals
+    from nightjar.jobs.removal import finish_removal, interrupted_removals
     from nightjar.pipeline.nights.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):
@@ -98,11 +97,13 @@ async def _stored(settings: Settings, keep_nights: int | None, *, dry_run: bool)
         async with await connect(service_urls(settings).mongo, settings.mongo_database, access=access) as database:
             plan = await plan_retention(database, settings.night, keep_nights=keep_nights)
             days = settings.night.keep_records_days
+            interrupted = await interrupted_removals(database)
+            removed = sorted(interrupted.values())
             if dry_run:
-                removed = sorted((await interrupted_removals(database)).values())
                 return _Stored(nights=plan, removed=removed, records=await count_old(days, database))
             records = await drop_old(days, database)
-            removed = await finish_removals(f"cleanup-{secrets.token_hex(6)}", database)
+            for run in interrupted:
+                await finish_removal(run, database)
             gone = [old for old in plan if await drop_transcripts(old.night.id, database)]
             kept = [old.night.name for old in plan if old not in gone]
             return _Stored(nights=gone, kept=kept, removed=removed, records=records)

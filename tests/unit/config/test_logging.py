@@ -40,7 +40,6 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root.setLevel(level)
     for name, kept in zip(names, handlers, strict=True):
         logging.getLogger(name).handlers = kept
-    structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     ours.bind_process(worker=None)
 
