@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+
+LARGEST = 1e100
+"""Larger values are on no scale: sums of their squares would overflow."""
 
 
 class Direction(StrEnum):
@@ -32,6 +36,14 @@ class Scale:
     def width(self) -> float | None:
         """From one end to the other; None where it has no two ends."""
         return None if self.worst is None or self.best is None else abs(self.best - self.worst)
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest value that a score may have, by the two ends and the two limits."""
+        low, high = (self.best, self.worst) if self.direction is Direction.LOWER else (self.worst, self.best)
+        lows = [limit for limit in (low, self.least) if limit is not None]
+        highs = [limit for limit in (high, self.most) if limit is not None]
+        return max(lows, default=-LARGEST), min(highs, default=LARGEST)
 
     @property
     def is_share(self) -> bool:

@@ -22,6 +22,7 @@ from nightjar.pipeline.report.data.inputs import models_of, provenance_of
 from nightjar.pipeline.report.data.model import ModelInput
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
 from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, scorer_versions, turn_lines
 from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests.documents import a_job, a_run, a_turn
@@ -414,6 +415,7 @@ def row(
     model: str = "m",
     repeat: int = 0,
     status: JobStatus = JobStatus.DONE,
+    own: UserScorers = NO_SCORERS,
     **each: Any,
 ) -> JobRow:
     """A scored job with these replies; `each` is passed to every turn."""
@@ -421,7 +423,7 @@ def row(
     reason = "it broke" if status is JobStatus.DEAD else None
     raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
     made = READER.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
-    return made.scored(score_job(turn_lines(sequence), sequence, made))
+    return made.scored(score_job(turn_lines(sequence, own=own), sequence, made))
 
 
 def report_of(
@@ -431,9 +433,11 @@ def report_of(
     status: RunStatus = RunStatus.DONE,
     repeats: int = 1,
     scales: dict[str, Scale] | None = None,
+    own: UserScorers = NO_SCORERS,
 ) -> RunReport:
     """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones."""
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
+    scorers = {sequence.id: turn_lines(sequence, own=own) for sequence in about}
     return assemble(
         provenance=provenance_of(run, suite),
         models=[
@@ -442,11 +446,11 @@ def report_of(
         ],
         sequences=about,
         jobs=jobs,
-        lines={sequence.id: line_names(turn_lines(sequence)) for sequence in about},
-        scales=(scales or {}) | metric_scales(turn_lines(sequence) for sequence in about),
+        lines={name: line_names(turns) for name, turns in scorers.items()},
+        scales=(scales or {}) | metric_scales(scorers.values()),
         now=START,
         version="0",
-        scorer_versions=scorer_versions(turn_lines(sequence) for sequence in about),
+        scorer_versions=scorer_versions(scorers.values()),
     )
 
 

@@ -81,7 +81,7 @@ class Similarities:
         if similarity is None or value is None:
             return unscored(self.missing.get(job.id, "its job did not finish, or was not embedded yet"))
         parts = f"embedded in {similarity.parts} parts" if similarity.parts > 1 else None
-        return Score(value=max(0.0, value), answer=parts)
+        return Score(value=min(max(0.0, value), 1.0), answer=parts)
 
 
 def names(sequence: PromptSequence, turn: int) -> list[str]:

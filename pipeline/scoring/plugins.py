@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.config.errors import SettingsError
-from nightjar.pipeline.scores import Scale, Score, ScoreState
+from nightjar.pipeline.scores import LARGEST, Direction, Scale, Score, ScoreState
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED
@@ -72,6 +71,7 @@ def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | No
     for source in sources:
         loaded = _load(source)
         name = _checked_name(loaded, source, origins)
+        _check_scale(loaded.scale, source)
         origins[name] = source.origin
         version = str(getattr(loaded, "version", "")) or source.version or _file_version(source.module)
         if isinstance(loaded, ScorerFactory):
@@ -81,7 +81,7 @@ def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | No
                 FunctionScorer(
                     name=name,
                     scale=loaded.scale,
-                    function=guarded(loaded, loaded.scale),
+                    function=guarded(loaded),
                     help=str(getattr(loaded, "help", "")),
                     version=version,
                 )
@@ -92,20 +92,23 @@ def load_user_scorers(sources: Iterable[ScorerSource], taken: Iterable[str] | No
     )
 
 
-def guarded(function: ScoreFunction, scale: Scale) -> ScoreFunction:
-    """The function with its result checked: an invalid one raises, and so becomes a recorded failure."""
+def guarded(function: ScoreFunction) -> ScoreFunction:
+    """The function with its result checked: one that is no score raises, and so becomes a recorded failure.
+
+    Whether its value is on the scale is checked for every scorer (`scorer.apply`).
+    """
 
     def check(context: Context) -> Score:
         try:
             score = function(context)
         except SystemExit as error:
             raise RuntimeError(f"the scorer tried to end the process ({error})") from None
-        return _sensible(score, scale)
+        return _sensible(score)
 
     return check
 
 
-def _sensible(score: Any, scale: Scale) -> Score:
+def _sensible(score: Any) -> Score:
     if not isinstance(score, Score):
         raise TypeError(f"the scorer returned {_shown(score)}, not a Score")
     if score.value is None:
@@ -113,10 +116,8 @@ def _sensible(score: Any, scale: Scale) -> Score:
             raise ValueError("the scorer returned no value; such a Score needs the state unscored and a reason")
         return score
     value = score.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"the scorer returned the value {_shown(value)}, not a finite number")
-    if (scale.least is not None and value < scale.least) or (scale.most is not None and value > scale.most):
-        raise ValueError(f"the scorer returned {value:g}, outside its scale ({scale.least} to {scale.most})")
     if score.state is not ScoreState.SCORED:
         raise ValueError(f"the scorer returned a value with the state {score.state}")
     return replace(score, value=float(value))
@@ -134,7 +135,7 @@ def _guarded_build(factory: ScorerFactory) -> Callable[[Any], ScoreFunction]:
             raise ValueError(f"the check failed on this argument: {_told(error)}.") from None
         if not callable(function):
             raise ValueError(f"the check gave {_shown(function)} for this argument, not a function.")
-        return guarded(function, factory.scale)
+        return guarded(function)
 
     return build
 
@@ -209,6 +210,29 @@ def _checked_name(loaded: Any, source: ScorerSource, origins: Mapping[str, str])
             f"The scorer of {source.origin} has the name {name!r}, which is taken by {origins[name]}. Give it another."
         )
     return name
+
+
+def _check_scale(scale: Scale, source: ScorerSource) -> None:
+    """Raises SettingsError for a scale that holds no values, or none that can be counted."""
+    if (problem := _scale_problem(scale)) is not None:
+        raise SettingsError(f"The scorer of {source.origin} has a scale that cannot be: {problem}.")
+
+
+def _scale_problem(scale: Scale) -> str | None:
+    for name in ("worst", "best", "least", "most"):
+        value = getattr(scale, name)
+        if value is not None and not (isinstance(value, int | float) and -LARGEST <= value <= LARGEST):
+            return f"{name} is {_shown(value)}, and must be a number from {-LARGEST:g} to {LARGEST:g}"
+    if scale.worst is not None and scale.best is not None:
+        if scale.worst == scale.best:
+            return "worst and best are the same"
+        if (scale.worst > scale.best) != (scale.direction is Direction.LOWER):
+            side = "above" if scale.worst > scale.best else "below"
+            return f"worst is {side} best, and the direction is {scale.direction}"
+    if scale.least is not None and scale.most is not None and scale.least > scale.most:
+        return "least is above most"
+    low, high = scale.limits
+    return "no value lies within both its ends and its limits" if low >= high else None
 
 
 def _builtin_names() -> set[str]:

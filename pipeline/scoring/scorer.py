@@ -6,6 +6,7 @@ suite's argument: the checks of `pipeline.scoring.expectations` and the measures
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -37,6 +38,8 @@ class Context:
 
 
 ScoreFunction = Callable[[Context], Score]
+ROUNDING = 1e-9
+"""How far past an end of its scale, relatively, a value may lie: floating point rounds."""
 
 
 class Scorer(Protocol):
@@ -89,13 +92,33 @@ class ScorerFactory:
 
 
 def apply(scorer: Scorer, context: Context) -> Score:
-    """Runs a scorer. A model failure gets the scale's worst value; a scorer that raises is a recorded failure."""
+    """Runs a scorer. A model failure gets the scale's worst value.
+
+    A scorer that raises, or gives a value that is not on its scale, is a recorded failure: here scores enter, and what
+    adds them up can rely on them.
+    """
     if context.failure is not None and scorer.scale.worst is not None:
         return Score(value=scorer.scale.worst, state=ScoreState.WORST, reason=context.failure)
     try:
-        score = scorer(context)
+        score = on_scale(scorer(context), scorer.scale)
     except Exception as error:
         score = Score(value=None, state=ScoreState.FAILED, reason=f"{type(error).__name__}: {error}"[:500])
     texts = {"answer": score.answer, "reason": score.reason}
     mended = {name: well_formed(text) for name, text in texts.items() if isinstance(text, str) and not text.isascii()}
     return replace(score, **mended) if mended else score  # type: ignore[arg-type]  # both are texts
+
+
+def on_scale(score: Score, scale: Scale) -> Score:
+    """The score, its value rounded to an end that it only just exceeds. Raises ValueError for a value off the scale."""
+    value = score.value
+    if value is None:
+        return score
+    low, high = scale.limits
+    if low <= value <= high:
+        return score
+    if not math.isfinite(value):
+        raise ValueError(f"the scorer returned the value {value}, not a finite number")
+    slack = ROUNDING * min(high - low, max(abs(value), 1.0))
+    if low - slack <= value <= high + slack:
+        return replace(score, value=min(max(value, low), high))
+    raise ValueError(f"the scorer returned {value:g}, outside its scale ({low:g} to {high:g})")
