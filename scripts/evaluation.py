@@ -19,6 +19,7 @@ from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
 
 if TYPE_CHECKING:
+    from nightjar.config.errors import UsageError
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.pipeline.suites.content import SuiteContent
@@ -304,10 +305,15 @@ def _halted(run: Run) -> bool:
     return run.status in TERMINAL_RUNS or run.status is RunStatus.PAUSED
 
 
-async def finish(run: Run, formats: Sequence[str], out: Path, session: Session) -> tuple[RunReport, list[Path]]:
-    """Collects the run and writes its report files."""
+async def finish(
+    run: Run, formats: Sequence[str], out: Path, session: Session
+) -> tuple[RunReport, list[Path], dict[str, UsageError]]:
+    """Collects the run and writes its report files; the formats that it cannot be written in, with the reasons."""
     from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.compare.baseline import since_baseline
     from nightjar.pipeline.exports.write import write_exports
 
-    report = await collect(run.id, session.database)
-    return report, await asyncio.to_thread(write_exports, report, formats, out)
+    left_out: dict[str, UsageError] = {}
+    report = await since_baseline(await collect(run.id, session.database), run, session.database)
+    paths = await asyncio.to_thread(write_exports, report, formats, out, left_out=left_out.__setitem__)
+    return report, paths, left_out

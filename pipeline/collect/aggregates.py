@@ -20,7 +20,7 @@ from nightjar.pipeline.report.data.run_report import Notice, RunReport
 
 VERSION = 1
 """Of the stored form. A form that can no longer be read is refused, never guessed at."""
-LEFT_OUT = frozenset({"jobs", "sequences", "changes"})
+LEFT_OUT = frozenset({"jobs", "sequences", "changes", "no_changes"})
 """Transcripts; the prompts, which stay in MongoDB with their suite; what changed since a baseline, which may change."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
@@ -71,10 +71,14 @@ async def try_baseline(run: Run, database: Database) -> HeldAgainst:
 
 
 async def changed_since(report: RunReport, base: HeldAgainst) -> RunReport:
-    """The report with what changed since the baseline; unchanged where there is none to compare with."""
-    return report if base.report is None else await asyncio.to_thread(with_changes, report, base.report)
+    """The report with what changed since the baseline, or why it is compared with none; unchanged where none is set."""
+    if base.report is not None:
+        return await asyncio.to_thread(with_changes, report, base.report)
+    if base.problem is not None:
+        return replace(report, no_changes=f"The baseline could not be read: {base.problem}")
+    return replace(report, no_changes="This run is the baseline itself.") if base.run is not None else report
 
 
 async def since_baseline(report: RunReport, run: Run, database: Database) -> RunReport:
-    """The report with what changed since the run's own baseline, else its suite's; unchanged without one."""
+    """The report with what changed since the run's own baseline, else its suite's; see `changed_since`."""
     return await changed_since(report, await try_baseline(run, database))

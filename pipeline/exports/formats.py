@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from typing import cast
 
+from nightjar.config.errors import UsageError
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_thresholds
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -20,6 +22,19 @@ BUILDERS = {
     "dpo": "finetune:dpo_files",
 }
 """Format -> "module:function" within this package."""
+PACKAGES = {"parquet": "pyarrow"}
+"""Format -> the package that it needs; it is an extra of Nightjar's with the name of the format."""
+
+
+def missing_package(form: str) -> str | None:
+    """What to install for a format; None where everything is there."""
+    package = PACKAGES.get(form)
+    if package is None or find_spec(package) is not None:
+        return None
+    return (
+        f"The format {form} needs {package}, which is not installed. Install it with "
+        f"`pip install 'nightjar-eval[{form}]'` (in a checkout: `.venv/bin/pip install -e '.[{form}]'`)."
+    )
 
 
 def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
@@ -27,6 +42,8 @@ def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> I
 
     Raises UsageError if the export cannot be made of this run.
     """
+    if (problem := missing_package(form)) is not None:
+        raise UsageError(problem)
     check_thresholds(report, options)
     module, _, function = BUILDERS[form].partition(":")
     build = cast(Builder, getattr(import_module(f"nightjar.pipeline.exports.{module}"), function))

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from nightjar.config.errors import UsageError
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
@@ -29,17 +28,9 @@ _SECONDS = "queue_s prefill_s decode_s first_token_s mean_logprob".split()
 
 
 def parquet_file(report: RunReport, stem: str, _: ExportOptions) -> Iterator[ExportFile]:
-    """`STEM.parquet`. The file's metadata holds the provenance under the key `nightjar`.
+    """`STEM.parquet`. The file's metadata holds the provenance under the key `nightjar`."""
+    import pyarrow.parquet
 
-    Raises UsageError if pyarrow is not installed.
-    """
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise UsageError(
-            "Parquet needs pyarrow, which is not installed. Install it with `pip install 'nightjar-eval[parquet]'` "
-            "(in a checkout: `.venv/bin/pip install -e '.[parquet]'`), or take --format csv."
-        ) from None
     buffer = io.BytesIO()
     names = list(dict.fromkeys(name for job in report.jobs for turn in job.turns for name in turn.scores))
     schema = _schema(names, {"nightjar": ascii_json(provenance(report))})

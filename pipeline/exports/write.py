@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -51,13 +51,18 @@ def write_exports(
     def files() -> Iterator[File]:
         for form in chosen:
             try:
-                yield from _files(report, form, stem, options or ExportOptions())
+                yield from list(_files(report, form, stem, options or ExportOptions()))  # all of its files, or none
             except UsageError as error:
                 if left_out is None:
                     raise
                 left_out(form, error)
 
     return write_files(files(), folder)
+
+
+def not_written(left_out: Mapping[str, UsageError]) -> str:
+    """Which formats were left out, and why."""
+    return " ".join(f"Not written: {form}. {error}" for form, error in left_out.items())
 
 
 def export_paths(

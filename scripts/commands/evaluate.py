@@ -100,10 +100,11 @@ def evaluate(
 async def run_evaluation(wanted: Evaluation) -> None:
     """From a suite and models to the report's path. Raises any NightjarError.
 
-    Exit code 1 when a job failed, a model could not be served or a gate tripped.
+    Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written.
     """
     from nightjar.config.settings import load_settings
-    from nightjar.pipeline.exports.write import check_formats
+    from nightjar.pipeline.exports.formats import missing_package
+    from nightjar.pipeline.exports.write import check_formats, not_written
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
@@ -131,15 +132,23 @@ async def run_evaluation(wanted: Evaluation) -> None:
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
         enqueued = await enqueue(request, session.database, enforceable=check_enforceable)
-        _note([*_renamed(named, taken), *enqueued.warnings], as_json=wanted.as_json)
+        lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
+        _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
         unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
-        report, paths = await finish(enqueued.run, formats, out, session)
+        report, paths, left_out = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         _say_unserved(unserved, enqueued.run)
-        tripped = report.verdict is not None and report.verdict.failed
-        if unserved or tripped or any(model_report.total.counts.failed for model_report in report.models):
+        if left_out:
+            print(plain(f"nightjar: {not_written(left_out)}"), file=sys.stderr)
+        if unserved or left_out or _failed(report):
             raise SystemExit(1)
+
+
+def _failed(report: RunReport) -> bool:
+    """Whether a job failed or a gate tripped."""
+    tripped = report.verdict is not None and report.verdict.failed
+    return tripped or any(model.total.counts.failed for model in report.models)
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:

@@ -58,10 +58,11 @@ async def _report(
     import asyncio
     from dataclasses import replace
 
+    from nightjar.config.errors import UsageError
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.baseline import since_baseline
-    from nightjar.pipeline.exports.write import check_formats, export_paths, write_exports
+    from nightjar.pipeline.exports.write import check_formats, export_paths, not_written, write_exports
     from nightjar.pipeline.report.data.gaps import find_reference
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.scripts.session import open_session
@@ -78,8 +79,12 @@ async def _report(
     if run.transcripts_dropped_at is not None:
         paths = await asyncio.to_thread(export_paths, collected, chosen, folder, options)
         _keep_what_is_there(run.name, run.transcripts_dropped_at, paths)
-    paths = await asyncio.to_thread(write_exports, collected, chosen, folder, options)
-    _show(collected, paths, as_json=as_json)
+    left_out: dict[str, UsageError] = {}
+    paths = await asyncio.to_thread(write_exports, collected, chosen, folder, options, left_out=left_out.__setitem__)
+    if paths:
+        _show(collected, paths, as_json=as_json)
+    if left_out:
+        raise UsageError(not_written(left_out))
 
 
 def _keep_what_is_there(name: str, dropped_at: datetime, paths: list[Path]) -> None:

@@ -25,7 +25,7 @@ WATCH_S = 2.0
 LOCK_S = 4.0
 """How long it waits for a server that another process is starting."""
 RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
-WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s>", "wasted>", "beat>")
+WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s in total>", "wasted>", "beat>")
 
 
 @app.command(epilog="Example: nightjar status --watch")

@@ -51,9 +51,13 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
         (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
         (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, counted as worst"),
         (counts.degenerate, "degenerate", f"{_plural(counts.degenerate, 'degenerate reply')}, counted as worst"),
-        (counts.timeout, "timeout", f"{_plural(counts.timeout, 'reply')} out of time"),
-        (counts.truncated_context, "context", f"{_plural(counts.truncated_context, 'reply')} cut by a full context"),
-        (counts.truncated_length, "length", f"{_plural(counts.truncated_length, 'reply')} cut by max_tokens"),
+        (counts.timeout, "timeout", f"{_plural(counts.timeout, 'reply')} cut off by the time limit"),
+        (
+            counts.truncated_context,
+            "context",
+            f"{_plural(counts.truncated_context, 'reply')} cut off by a full context",
+        ),
+        (counts.truncated_length, "length", f"{_plural(counts.truncated_length, 'reply')} cut off by max_tokens"),
     )
     for count, flag, text in counted:
         if count:

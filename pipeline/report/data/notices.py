@@ -20,7 +20,7 @@ def notices(
 ) -> tuple[Notice, ...]:
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
-    lines += [line for model in models for line in (_failed(model), _missing(model), _empty(model))]
+    lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _empty(model))]
     lines.append(_repeated(provenance, models))
     return tuple(line for line in lines if line is not None)
 
@@ -78,6 +78,18 @@ def _missing(model: ModelReport) -> Notice | None:
         return None
     text = f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank."
     return _warn(text, "failure")
+
+
+def _cut(model: ModelReport) -> Notice | None:
+    """On a slower or busier machine more replies would be cut off: their scores are not the model's alone."""
+    counts = model.total.counts
+    if not counts.timeout:
+        return None
+    were = "was" if counts.timeout == 1 else "were"
+    return _warn(
+        f"{model.name}: {counts.timeout} of {counts.turns} replies {were} cut off by the time limit (`time_limit_s`). "
+        "They are scored as they are, so the scores depend on the speed of the machine."
+    )
 
 
 def _empty(model: ModelReport) -> Notice | None:

@@ -9,6 +9,10 @@ from nightjar.pipeline.statistics.intervals import Interval
 ABSENT = "\u2013"
 TO = "\u2060\u2013\u2060"
 """Joins the ends of an interval: a dash at which no line breaks."""
+PER_CONVERSATION = "tokens/s per conversation"
+"""How fast one conversation decodes, whatever runs beside it."""
+IN_TOTAL = "tokens/s in total"
+"""How fast all conversations of a machine decode together."""
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -96,6 +96,8 @@ class RunReport:
     """None if no judge was asked anything."""
     changes: Changes | None = None
     """Changes since the baseline; None without a baseline."""
+    no_changes: str | None = None
+    """Why there are no changes although a baseline is set; None where none is set."""
     reference: str | None = None
     """The model that the others are compared with by tag; None means the first."""
 

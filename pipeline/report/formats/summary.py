@@ -13,7 +13,7 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:
     """Columns (right-aligned ones end in ">") and one row per model: quality, failures, speed."""
     quality = [name for name in report.leading_metrics(4) if name != "words"]  # it has a column of its own
     columns = ["model", *(f"{name}>" for name in quality)]
-    columns += ["turns>", "empty>", "failed>", "words>", "tokens/s>", "first token>"]
+    columns += ["turns>", "empty>", "failed>", "words>", f"{fmt.PER_CONVERSATION}>", "first token>"]
     return columns, [_row(report, model, quality) for model in report.models]
 
 

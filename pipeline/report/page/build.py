@@ -73,6 +73,7 @@ def build_page(
         headline=report.headline,
         ranking=_ranking(report),
         changes=_changes(report, report.changes) if report.changes else None,
+        no_changes=report.no_changes,
         failures=_subjects(findings.failures(report)),
         doubts=_subjects(findings.doubts(report)),
         results=_results(report),

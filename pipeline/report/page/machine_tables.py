@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.fingerprints import parameters_digest, prompts_digest
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.tables import Cell, Table, columns_of, measured, text_table
+
+_COST = "of the decode speed with all slots busy"
 
 
 def speed_table(report: RunReport) -> Table:
@@ -20,14 +23,14 @@ def speed_table(report: RunReport) -> Table:
     none = "nothing was generated"
     for label, note, show, read in (
         ("Prefill", "prompt tokens computed per second", fmt.number, "prefill_tokens_per_s"),
-        ("Decode", "tokens per second of one conversation", fmt.number, "decode_tokens_per_s"),
-        ("All together", "reply tokens over the busy time", fmt.number, "total_tokens_per_s"),
+        ("Decode", fmt.PER_CONVERSATION, fmt.number, "decode_tokens_per_s"),
+        ("Decode, in total", "reply tokens per second of busy time", fmt.number, "total_tokens_per_s"),
         ("First token, median", "", fmt.seconds, "first_token_p50_s"),
         ("First token, 95th percentile", "", fmt.seconds, "first_token_p95_s"),
         ("Whole reply, median", "", fmt.seconds, "latency_p50_s"),
         ("Whole reply, 95th percentile", "", fmt.seconds, "latency_p95_s"),
         ("Waiting for a slot, median", "", fmt.seconds, "queue_p50_s"),
-        ("Busy time", "at least one reply being made", fmt.seconds, "busy_s"),
+        ("Busy time", "at least one reply being generated", fmt.seconds, "busy_s"),
     ):
         cells = (measured(show, getattr(model.total.speed, read), none) for model in report.models)
         rows.append((Cell(text=label, note=note), *cells))
@@ -51,6 +54,9 @@ def machine_table(report: RunReport) -> Table:
             for model in report.models
         )
         rows.append((Cell(text=label, note=note), *cells))
+    loads = [model.input.loads[-1] if model.input.loads else None for model in report.models]
+    if any(load is not None and load.reproducible for load in loads):
+        rows.append((Cell(text="Cost of reproducible", note=_COST), *map(_reproducible_cost, loads)))
     for label, name in (
         ("Probe: prefill, one slot", "prefill_tokens_per_s"),
         ("Probe: decode, one slot", "decode_tokens_per_s"),
@@ -134,11 +140,24 @@ def _facts(model: ModelReport) -> dict[str, str]:
             "context per conversation": f"{fmt.whole(load.context)} tokens, {load.slots} slots",
             "batch / micro-batch / threads": f"{load.n_batch} / {load.n_ubatch} / {load.threads}",
             "flash attention": "on" if load.flash_attention else "off",
+            "reproducible": _reproducible(load),
             "KV cache": f"{load.cache_type_k} / {load.cache_type_v}",
             "hosts": ", ".join(sorted({worker.id.partition(":")[0] for worker in model.input.workers})) or "not known",
             "llama.cpp": f"{load.llama_cpp_build}, llama-cpp-python {load.llama_cpp_python}",
         }
     return shown
+
+
+def _reproducible(load: LoadFacts) -> str:
+    if not load.reproducible:
+        return "no"
+    return "yes, one conversation per decode" if load.reproducible_alone else "yes"
+
+
+def _reproducible_cost(load: LoadFacts | None) -> Cell:
+    if load is None or not load.reproducible:
+        return Cell(text=fmt.ABSENT, note="not reproducible")
+    return measured(fmt.percent, load.reproducible_cost, "not measured")
 
 
 def _parameter(model: ModelReport, name: str) -> Cell:

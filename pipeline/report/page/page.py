@@ -155,6 +155,8 @@ class Page:
     headline: str | None
     ranking: RankingView | None
     changes: ChangesView | None
+    no_changes: str | None
+    """Why there are none although a baseline is set."""
     failures: tuple[PageSubject, ...]
     doubts: tuple[PageSubject, ...]
     results: ResultTables

@@ -8,7 +8,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.answer import amount
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.gaps import Gap, Gaps
-from nightjar.pipeline.report.data.group import Counts, Group
+from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -35,10 +35,14 @@ def models_table(report: RunReport) -> Table:
     rows = []
     for at, model in enumerate(report.models):
         counts, speed, name = model.total.counts, model.total.speed, model.name
-        cut = counts.truncated_length + counts.truncated_context
+        cut = {
+            "length": (counts.truncated_length, "by max_tokens"),
+            "context": (counts.truncated_context, "by a full context"),
+            "timeout": (counts.timeout, "by the time limit"),
+        }
         bad = counts.empty + counts.degenerate
         flag = "empty" if counts.empty else "degenerate"
-        cut_flag = "length" if counts.truncated_length else "context"
+        cut_flag = next((flag for flag, (count, _) in cut.items() if count), "length")
         rows.append(
             (
                 name_cell(model, at),
@@ -46,14 +50,20 @@ def models_table(report: RunReport) -> Table:
                 count_cell(counts.turns, show(model=name), f"of {fmt.whole(counts.turns_expected)}"),
                 count_cell(counts.failed, show(model=name, flag="failed"), "jobs", bad=True),
                 count_cell(bad, show(model=name, flag=flag), f"{counts.empty} empty" if bad else "", bad=True),
-                count_cell(cut, show(model=name, flag=cut_flag), _cut(counts)),
+                count_cell(
+                    sum(count for count, _ in cut.values()),
+                    show(model=name, flag=cut_flag),
+                    ", ".join(f"{fmt.whole(count)} {why}" for count, why in cut.values() if count),
+                ),
                 measured(fmt.number, speed.decode_tokens_per_s, "nothing was decoded", show(model=name)),
                 measured(fmt.seconds, speed.first_token_p50_s, "no first token", show(model=name)),
             )
         )
     quality_columns = (f"{name}>" for name in quality)
     columns = ("model", *quality_columns, "turns>", "failed>", "empty or degenerate>", "cut off>")
-    return Table(id="models", columns=columns_of((*columns, "tokens/s>", "first token>")), rows=tuple(rows))
+    return Table(
+        id="models", columns=columns_of((*columns, f"{fmt.PER_CONVERSATION}>", "first token>")), rows=tuple(rows)
+    )
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
@@ -244,8 +254,3 @@ def _ends(scale: Scale) -> str:
     if scale.worst is None or scale.best is None:
         return ""
     return f"{fmt.metric_value(scale.worst, scale)} worst, {fmt.metric_value(scale.best, scale)} best"
-
-
-def _cut(counts: Counts) -> str:
-    parts = ((counts.truncated_length, "by length"), (counts.truncated_context, "by context"))
-    return ", ".join(f"{count} {why}" for count, why in parts if count)

@@ -35,13 +35,13 @@ def tradeoff(report: RunReport) -> Chart | None:
         title=f"{name} against speed and size",
         note="Up is better, right is faster; the larger the dot, the larger the file. Lines are 95 % intervals.",
         alternative=f"{name} against speed and size. "
-        + "; ".join(f"{model}: {shown} at {fast} tokens/s, {file}" for model, shown, fast, file in rows),
+        + "; ".join(f"{model}: {shown} at {fast} {fmt.PER_CONVERSATION}, {file}" for model, shown, fast, file in rows),
         kind=ChartKind.SCATTER,
         series=tuple(model.name for model in report.models),
-        x=Axis(label="tokens per second, one conversation"),
+        x=Axis(label="tokens per second per conversation"),
         y=Axis(share=share, low=scale.worst if share else None, high=scale.best if share else None),
         points=tuple(points),
-        columns=("model", name, "tokens/s", "file"),
+        columns=("model", name, fmt.PER_CONVERSATION, "file"),
         rows=tuple(rows),
     )
 
@@ -52,9 +52,9 @@ def speed(report: RunReport) -> Chart | None:
     for model in report.models:
         probe = model.resources.probe
         for kind, value in (
-            ("probe, one at a time", probe.decode_tokens_per_s if probe else None),
-            (f"probe, {probe.slots} at once" if probe else "", probe.all_slots_decode_tokens_per_s if probe else None),
-            ("this run, all together", model.total.speed.total_tokens_per_s),
+            ("probe, one conversation", probe.decode_tokens_per_s if probe else None),
+            (f"probe, {probe.slots} in total" if probe else "", probe.all_slots_decode_tokens_per_s if probe else None),
+            ("this run, in total", model.total.speed.total_tokens_per_s),
         ):
             if value is not None:
                 points.append(Point(series=model.name, x=value, y=kind, shown=fmt.number(value)))
@@ -63,7 +63,8 @@ def speed(report: RunReport) -> Chart | None:
     return Chart(
         id="speed",
         title="Tokens per second",
-        note="Generated tokens per second. The probe is fixed work, or a fixed part of it where a model is slow.",
+        note="Of one conversation, and in total of all that run at once. The probe is fixed work, or a fixed part of it "
+        "where a model is slow.",
         alternative="Tokens per second. " + "; ".join(f"{point.series}, {point.y}: {point.shown}" for point in points),
         kind=ChartKind.BARS,
         series=tuple(model.name for model in report.models),

@@ -123,6 +123,7 @@ async def test_nights_are_kept_and_held_against_the_baseline(database: Database,
     await Baseline(id="sample", run=first.id, run_name=first.name, set_at=factories.START).save()
     own = await since_baseline(await collect(first.id, database), first, database)
     assert own.changes is None  # a run is not held against itself
+    assert own.no_changes == "This run is the baseline itself."
     other = first.model_copy(update={"id": "other", "name": "nightly-2026-11-21"})
     report = await since_baseline(await collect(first.id, database), other, database)
     assert report.changes is not None

@@ -362,9 +362,9 @@ def test_lm_eval_leaves_out_what_has_no_value() -> None:
 
 
 def test_parquet_names_the_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pyarrow: what to install, or what to take instead."""
+    """Without pyarrow: what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"pip install 'nightjar-eval\[parquet\]'.*--format csv"):
+    with pytest.raises(UsageError, match=r"parquet needs pyarrow.*pip install 'nightjar-eval\[parquet\]'"):
         files(factories.synthetic_report(), "parquet")
 
 

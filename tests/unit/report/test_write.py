@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import OutputError, UsageError
-from nightjar.pipeline.exports.write import check_formats, write_exports
+from nightjar.pipeline.exports import lm_eval
+from nightjar.pipeline.exports.file import ExportFile, ExportOptions
+from nightjar.pipeline.exports.write import check_formats, not_written, write_exports
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats import files as module
 from nightjar.pipeline.report.formats.files import check_folder
 from tests.factories import synthetic_report
@@ -64,3 +68,30 @@ def test_formats() -> None:
 
 def _denied(*_: Any, **__: Any) -> None:
     raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_format_that_cannot_be_made_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pyarrow here: the page and the CSV are written, and it is said what was not and why."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    left_out: dict[str, UsageError] = {}
+    report = synthetic_report(repeats=1)
+    paths = write_exports(report, ["html", "parquet", "csv"], tmp_path, left_out=left_out.__setitem__)
+    assert [path.suffix for path in paths] == [".html", ".csv"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    said = not_written(left_out)
+    assert said.startswith("Not written: parquet. The format parquet needs pyarrow, which is not installed.")
+
+
+def test_an_export_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails at its second file leaves none of its files."""
+
+    def half(report: RunReport, stem: str, options: ExportOptions) -> Iterator[ExportFile]:
+        yield ExportFile(path="half.txt", pieces=["first"])
+        raise UsageError("there is no second")
+
+    monkeypatch.setattr(lm_eval, "lm_eval_files", half)
+    left_out: dict[str, UsageError] = {}
+    report = synthetic_report(repeats=1)
+    paths = write_exports(report, ["lm-eval", "md"], tmp_path, left_out=left_out.__setitem__)
+    assert [path.name for path in paths] == [path.name for path in tmp_path.iterdir()] == ["nightly-2026-11-20.md"]
+    assert not_written(left_out) == "Not written: lm-eval. there is no second"
