@@ -53,6 +53,9 @@ def verdict_words(pair: Pair) -> str:
         assert pair.missing is not None
         return f"can't tell: {missing_words(pair.missing)}"
     if pair.paired.n < SMALLEST_INTERVAL:
+        if pair.missing is not None:
+            incomplete = fmt.whole(pair.missing.sequences)
+            return f"can't tell: too few complete sequences ({pair.paired.n}, and {incomplete} incomplete)"
         return f"can't tell: too few sequences ({pair.paired.n})"
     if pair.needed is not None and pair.needed > pair.paired.n:
         return f"can't tell: about {fmt.whole(pair.needed)} sequences are needed to confirm a difference this large"

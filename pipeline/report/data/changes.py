@@ -61,6 +61,8 @@ class ModelChange:
     model: str
     shared: int
     """Number of sequences with the same content in both runs."""
+    incomplete: int = 0
+    """How many of them lack a reply or a score on either side, by the metric that lacks most."""
     metrics: tuple[MetricChange, ...]
     costs: tuple[CostChange, ...]
     marks: tuple[Fingerprint, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -11,11 +12,14 @@ from nightjar.pipeline.report.data.fingerprints import model_marks, run_marks
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.report.data.series import series_of
+from nightjar.pipeline.scores import Direction, Scale
 
-VERSION = 2
+VERSION = 3
 """Version of the stored form; a night of another version is made again from its run. Raised, too, when the version of a
 built-in scorer is, so that nights are scored alike where their transcripts are there."""
+KEY = 16
+"""How much of a sequence's digest is kept."""
 
 
 class Plain(BaseModel):
@@ -29,9 +33,19 @@ class NightMetric(Plain):
     n: int
     low: float | None = None
     high: float | None = None
+    to_worst: float | None = None
+    """The mean with every missing value at the scale's worst; None where nothing is missing, or the scale has no ends."""
+    to_best: float | None = None
     unscored: int = 0
     failed: int = 0
     missing: int = 0
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Between which values the mean would lie with nothing missing; None where nothing is, or nothing bounds it."""
+        if self.to_worst is None or self.to_best is None or self.to_worst == self.to_best:
+            return None
+        return min(self.to_worst, self.to_best), max(self.to_worst, self.to_best)
 
 
 class NightScale(Plain):
@@ -41,6 +55,19 @@ class NightScale(Plain):
     unit: str
     worst: float | None
     best: float | None
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(worst=self.worst, best=self.best, direction=Direction(self.direction), unit=self.unit)
+
+
+class NightSequences(Plain):
+    """The headline metric sequence by sequence, for comparing this night with the next. Keys: start of the digest of
+    all that reaches the model."""
+
+    complete: dict[str, float]
+    incomplete: dict[str, tuple[float, float] | None]
+    """The values with what is missing at the scale's worst and best; None where the scale has no ends."""
 
 
 class NightModel(Plain):
@@ -53,6 +80,8 @@ class NightModel(Plain):
     empty: int
     degenerate: int
     metrics: dict[str, NightMetric]
+    sequences: NightSequences | None = None
+    """None where the headline metric has no better end."""
     decode_tokens_per_s: float | None = None
     """From the probe: one conversation, fixed work."""
     prefill_tokens_per_s: float | None = None
@@ -63,6 +92,13 @@ class NightModel(Plain):
     gpu_peak_bytes: int | None = None
     marks: dict[str, str | None]
     """Model file, template, llama.cpp build, driver, device, parameters."""
+
+    def missing_share(self, metric: str, scale: Scale) -> float:
+        """Share of the turns that were not generated, or of what a metric's mean could still gain, where more."""
+        turns = 1 - self.turns / self.turns_expected if self.turns_expected else 0.0
+        found = self.metrics.get(metric)
+        bounds = found.bounds if found else None
+        return max(turns, (bounds[1] - bounds[0]) / scale.width if bounds and scale.width else 0.0)
 
 
 class Night(Plain):
@@ -85,6 +121,7 @@ class Night(Plain):
 def night_of(report: RunReport) -> Night:
     """The part of a report that is kept."""
     run = report.provenance
+    keys = {sequence.id: sequence.digest[:KEY] for sequence in report.sequences}
     return Night(
         run=run.id,
         name=run.name,
@@ -95,11 +132,11 @@ def night_of(report: RunReport) -> Night:
         headline=report.headline,
         scales={name: _scale(report.scales[name]) for name in report.metrics},
         marks=run_marks(report),
-        models=[_model(model) for model in report.models],
+        models=[_model(model, report, keys) for model in report.models],
     )
 
 
-def _model(model: ModelReport) -> NightModel:
+def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> NightModel:
     counts, speed, resources = model.total.counts, model.total.speed, model.resources
     return NightModel(
         name=model.name,
@@ -108,7 +145,8 @@ def _model(model: ModelReport) -> NightModel:
         failed_jobs=counts.failed,
         empty=counts.empty,
         degenerate=counts.degenerate,
-        metrics={name: _metric(metric) for name, metric in model.total.metrics.items()},
+        metrics={name: _metric(model, metric, report.scales[name]) for name, metric in model.total.metrics.items()},
+        sequences=_sequences(model, report, keys),
         decode_tokens_per_s=resources.probe.decode_tokens_per_s if resources.probe else None,
         prefill_tokens_per_s=resources.probe.prefill_tokens_per_s if resources.probe else None,
         run_tokens_per_s=speed.total_tokens_per_s,
@@ -119,12 +157,28 @@ def _model(model: ModelReport) -> NightModel:
     )
 
 
-def _metric(metric: Metric) -> NightMetric:
+def _sequences(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> NightSequences | None:
+    name = report.headline
+    if name is None or report.scales[name].worst is None:
+        return None
+    known = {sequence: keys.get(sequence, sequence) for sequence in model.by_sequence}
+    series = series_of(model, name, report.scales[name], known)
+    return NightSequences(
+        complete={key: series.values[key] for key in sorted(series.complete)},
+        incomplete={key: series.bounds(key) for key in sorted(series.expected - series.complete)},
+    )
+
+
+def _metric(model: ModelReport, metric: Metric, scale: Scale) -> NightMetric:
+    gone = metric.unscored + metric.failed + metric.missing
+    series = series_of(model, metric.name, scale) if gone and scale.width is not None else None
     return NightMetric(
         mean=metric.mean,
         n=metric.n,
         low=metric.interval.low if metric.interval else None,
         high=metric.interval.high if metric.interval else None,
+        to_worst=series.to_worst if series else None,
+        to_best=series.to_best if series else None,
         unscored=metric.unscored,
         failed=metric.failed,
         missing=metric.missing,

@@ -30,6 +30,11 @@ def whole(value: int | None) -> str:
     return ABSENT if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things: 1 sequence, 2 sequences."""
+    return f"{whole(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(value: float | None) -> str:
     return ABSENT if value is None else f"{value * 100:.0f}\u202f%"
 

@@ -41,6 +41,13 @@ class Series:
         """The values, negated where less is better, so that more is better."""
         return {sequence: _sign(self.scale) * value for sequence, value in self.values.items()}
 
+    def bounds(self, sequence: str) -> tuple[float, float] | None:
+        """A sequence's value with what is missing of it at the scale's worst and at its best, on the scale itself."""
+        if self.lowest is None or self.highest is None:
+            return None
+        sign = _sign(self.scale)
+        return sign * self.lowest[sequence], sign * self.highest[sequence]
+
 
 def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, str] | None = None) -> Series:
     """A model's series; `keys` renames sequences, for example to their digests."""

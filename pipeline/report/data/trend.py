@@ -8,6 +8,7 @@ from datetime import datetime
 from nightjar.pipeline.report.data.changes import Fingerprint
 from nightjar.pipeline.report.data.fingerprints import changed
 from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel, NightScale, Plain
+from nightjar.pipeline.report.data.trend_changes import NightChange, night_changes
 
 SCHEMA_VERSION = "1.0"
 """Of docs/trend.schema.json; the first number changes when a key is renamed or removed."""
@@ -41,11 +42,17 @@ class Trend(Plain):
     generated_by: str
     nights: list[Night]
     marks: list[TrendMark]
+    changes: list[NightChange]
+    """Of each model's headline metric on its newest night, against its night before."""
 
     @property
     def models(self) -> list[str]:
         """In order of first appearance."""
         return list(dict.fromkeys(model.name for night in self.nights for model in night.models))
+
+    def of_model(self, name: str) -> list[tuple[Night, NightModel]]:
+        """The nights a model took part in, oldest first."""
+        return [(night, model) for night in self.nights if (model := model_of(night, name)) is not None]
 
     @property
     def scales(self) -> dict[str, NightScale]:
@@ -85,7 +92,15 @@ def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -
             )
             for model, mark in new_marks
         ]
-    return Trend(suite=suite, generated_at=now, generated_by=f"nightjar {version}", nights=list(nights), marks=marks)
+    headline = nights[-1].headline if nights else None
+    return Trend(
+        suite=suite,
+        generated_at=now,
+        generated_by=f"nightjar {version}",
+        nights=list(nights),
+        marks=marks,
+        changes=night_changes(nights, headline),
+    )
 
 
 def model_of(night: Night, name: str) -> NightModel | None:

@@ -192,7 +192,9 @@ def _changed_model(report: RunReport, change: ModelChange) -> ChangedModel:
         if metric.told
     )
     marks = tuple(mark.words for mark in change.marks)
-    return ChangedModel(name=change.model, shared=change.shared, metrics=metrics, marks=marks)
+    return ChangedModel(
+        name=change.model, shared=change.shared, incomplete=change.incomplete, metrics=metrics, marks=marks
+    )
 
 
 def _subjects(all_findings: Sequence[findings.Finding]) -> tuple[PageSubject, ...]:

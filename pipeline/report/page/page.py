@@ -70,6 +70,8 @@ class ChangedModel:
 
     name: str
     shared: int
+    incomplete: int
+    """Of the shared sequences."""
     metrics: tuple[ChangedMetric, ...]
     marks: tuple[str, ...]
 

@@ -74,7 +74,7 @@ def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
     if place is None or place.to_worst is None or place.to_best is None or place.to_best == place.to_worst:
         return cell
     bounds = Interval(low=min(place.to_worst, place.to_best), high=max(place.to_worst, place.to_best), method="bounds")
-    return with_note(cell, f"{fmt.interval(bounds, report.scales[name])} by what is missing")
+    return with_note(cell, f"{fmt.interval(bounds, report.scales[name])} depending on the missing replies")
 
 
 def criteria_table(report: RunReport) -> Table:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.night import Night, NightScale
+from nightjar.pipeline.report.data.night import Night
 from nightjar.pipeline.report.data.trend import Trend, model_of, night_metric
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, ChartMark, Point
 from nightjar.pipeline.report.page.vega_lite import MOST_BANDS
-from nightjar.pipeline.scores import Direction, Scale
 
 MOST_METRICS = 8
 GIB = 2**30
-Read = Callable[[Night, str], tuple[float | None, float | None, float | None]]
-"""(night, model) -> the value and the ends of its interval."""
 Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A value of one night, as text, and the ends of its band."""
+
+    value: float
+    shown: str
+    low: float
+    high: float
+
+
+Read = Callable[[Night, str], Measured | None]
+"""(night, model) -> what was measured; None if nothing was."""
 
 
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
@@ -23,41 +35,42 @@ def trend_charts(trend: Trend) -> tuple[Chart, ...]:
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
     fixed = "The probe: the same fixed work every night, or a fixed part of it where a model is slow."
     costs: tuple[tuple[str, str, str, Show], ...] = (
-        ("decode", "Decode, tokens per second", fixed, fmt.number),
+        ("decode", "Decode per conversation, tokens per second", fixed, fmt.number),
         ("prefill", "Prefill, tokens per second", fixed, fmt.number),
-        ("together", "All together, tokens per second", "Reply tokens over the busy time.", fmt.number),
+        ("together", "Decode in total, tokens per second", "Reply tokens over the busy time.", fmt.number),
         ("first", "First token", "Median, from submission.", fmt.seconds),
         ("memory", "Process memory, peak, GiB", "Of the worker process.", _size),
     )
-    made += [_chart(trend, key, title, note, show, _cost(key)) for key, title, note, show in costs]
+    made += [_chart(trend, key, title, note, _cost(key, show)) for key, title, note, show in costs]
     return tuple(chart for chart in made if chart is not None)
 
 
-def plain_scale(scale: NightScale) -> Scale:
-    """The stored scale as a `Scale`."""
-    return Scale(worst=scale.worst, best=scale.best, direction=Direction(scale.direction), unit=scale.unit)
-
-
 def _metric_chart(trend: Trend, name: str) -> Chart | None:
-    scale = plain_scale(trend.scales[name])
+    scale = trend.scales[name].scale
 
-    def read(night: Night, model: str) -> tuple[float | None, float | None, float | None]:
+    def read(night: Night, model: str) -> Measured | None:
         metric = night_metric(night, model, name)
-        return (metric.mean, metric.low, metric.high) if metric is not None else (None, None, None)
+        if metric is None or metric.mean is None:
+            return None
+        shown, bounds = fmt.metric_value(metric.mean, scale), metric.bounds
+        if bounds is not None:
+            low, high = (fmt.metric_value(end, scale) for end in bounds)
+            shown += f" ({low} to {high} depending on the missing replies)"
+        ends = [end for end in (metric.mean, metric.low, metric.high, *(bounds or ())) if end is not None]
+        return Measured(value=metric.mean, shown=shown, low=min(ends), high=max(ends))
 
     share = scale.unit in ("pass", "share")
     banded = len(trend.models) <= MOST_BANDS
-    note = "Mean over sequences; the band is its 95 % interval." if banded else "Mean over sequences."
-    return _chart(
-        trend, f"metric-{trend.metrics().index(name)}", name, note, lambda v: fmt.metric_value(v, scale), read, share
-    )
+    band = "; the band is its 95 % interval, and what the missing replies could make of it" if banded else ""
+    note = f"Mean over sequences{band}."
+    return _chart(trend, f"metric-{trend.metrics().index(name)}", name, note, read, share)
 
 
-def _cost(key: str) -> Read:
-    def read(night: Night, model: str) -> tuple[float | None, float | None, float | None]:
+def _cost(key: str, show: Show) -> Read:
+    def read(night: Night, model: str) -> Measured | None:
         measured = model_of(night, model)
         if measured is None:
-            return None, None, None
+            return None
         values = {
             "decode": measured.decode_tokens_per_s,
             "prefill": measured.prefill_tokens_per_s,
@@ -65,7 +78,8 @@ def _cost(key: str) -> Read:
             "first": measured.first_token_s,
             "memory": measured.process_peak_bytes / GIB if measured.process_peak_bytes is not None else None,
         }
-        return values[key], None, None
+        value = values[key]
+        return None if value is None else Measured(value=value, shown=show(value), low=value, high=value)
 
     return read
 
@@ -79,18 +93,17 @@ def _chart(
     identity: str,
     title: str,
     note: str,
-    show: Callable[[float | None], str],
     read: Read,
     share: bool = False,
 ) -> Chart | None:
     points, rows = [], []
     for at, night in enumerate(trend.nights):
         for model in trend.models:
-            value, low, high = read(night, model)
-            if value is not None:
-                low, high = (low, high) if low is not None else (value, value)
-                points.append(Point(series=model, x=at, y=value, low=low, high=high, shown=show(value)))
-                rows.append((night.name, model, show(value)))
+            if (found := read(night, model)) is not None:
+                points.append(
+                    Point(series=model, x=at, y=found.value, low=found.low, high=found.high, shown=found.shown)
+                )
+                rows.append((night.name, model, found.shown))
     if not points:
         return None
     courses = {model: _course(rows, model) for model in trend.models}

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Set
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.night import Night, NightMetric, NightModel
+from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.compared import PairDifference
+from nightjar.pipeline.report.data.night import Night, NightMetric
 from nightjar.pipeline.report.data.safe import slug
-from nightjar.pipeline.report.data.trend import Trend, TrendMark, model_of, night_metric
+from nightjar.pipeline.report.data.series import MISSING_LIMIT
+from nightjar.pipeline.report.data.trend import Trend, TrendMark, night_metric
+from nightjar.pipeline.report.data.trend_changes import NightChange
 from nightjar.pipeline.report.page.build import model_labels
 from nightjar.pipeline.report.page.html import asset, csp_hash, drawing, render_template
 from nightjar.pipeline.report.page.page import NightMarks, TrendPage
 from nightjar.pipeline.report.page.tables import SERIES, Cell, Table, columns_of
-from nightjar.pipeline.report.page.trend_charts import plain_scale, trend_charts
+from nightjar.pipeline.report.page.trend_charts import trend_charts
+from nightjar.pipeline.scores import Scale
 
 
 def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
@@ -47,27 +52,57 @@ def render_trend_json(trend: Trend) -> str:
 
 
 def now_table(trend: Trend) -> Table:
-    """Where each model stands: the newest night, the one before, and the range over all."""
+    """Where each model stands: its newest night, the one before, what changed between them, and the range over all."""
     name = trend.headline
     rows = []
     for at, model in enumerate(trend.models):
-        of_nights = [night_metric(night, model, name) for night in trend.nights] if name else []
-        there = [metric for metric in of_nights if metric is not None and metric.mean is not None]
-        speeds = [measured.decode_tokens_per_s or measured.run_tokens_per_s for measured in _of_model(trend, model)]
+        nights = trend.of_model(model)
+        newest, measured = nights[-1]
+        headline = (*_newest(trend, name, model), _range(trend, name, model)) if name else ()
+        probe, run = measured.decode_tokens_per_s, measured.run_tokens_per_s
+        night = "" if newest is trend.nights[-1] else f"newest: {newest.name}"
         rows.append(
             (
-                Cell(text=model, series=at % SERIES + 1),
-                *((_cell(trend, name, metric) for metric in (there[-1:] + there[-2:-1])) if name else ()),
-                *(Cell(text=fmt.ABSENT, note="no such night") for _ in range(2 - len(there[-2:]) if name else 0)),
-                _range(trend, name, there),
-                Cell(text=fmt.number(speeds[-1])) if speeds and speeds[-1] else Cell(text=fmt.ABSENT, note="none"),
-                Cell(text=str(len(_of_model(trend, model)))),
+                Cell(text=model, series=at % SERIES + 1, note=night),
+                *headline,
+                Cell(text=fmt.number(probe), note="" if probe else "no probe"),
+                Cell(text=fmt.number(run), note="" if run else "nothing was generated"),
+                Cell(text=str(len(nights))),
             )
         )
-    first = (f"{name}, newest>", "night before>") if name else ()
-    return Table(
-        id="now", columns=columns_of(("model", *first, "lowest to highest>", "tokens/s>", "nights>")), rows=tuple(rows)
+    first = (f"{name}, newest>", "night before>", "change>", "verdict", "lowest to highest>") if name else ()
+    columns = ("model", *first, f"{fmt.PER_CONVERSATION}, probe>", f"{fmt.IN_TOTAL}>", "nights>")
+    return Table(id="now", columns=columns_of(columns), rows=tuple(rows))
+
+
+def _newest(trend: Trend, name: str, model: str) -> tuple[Cell, ...]:
+    """The newest value, that of the night before, their difference and the verdict on it."""
+    metrics = [measured.metrics.get(name) for _, measured in trend.of_model(model)]
+    change = next((change for change in trend.changes if change.model == model), None)
+    if change is None:
+        none = Cell(text=fmt.ABSENT, note="no such night")
+        return _cell(trend, name, metrics[-1]), none, none, Cell(text=fmt.ABSENT, note="one night")
+    mark = "" if change.verdict == PairDifference.CANNOT_TELL else change.verdict
+    return (
+        _cell(trend, name, metrics[-1]),
+        _cell(trend, name, metrics[-2]),
+        _difference(change, trend.scales[name].scale),
+        Cell(text=change.words, mark=mark),
     )
+
+
+def _difference(change: NightChange, scale: Scale) -> Cell:
+    notes = []
+    if change.sequences:
+        notes.append(f"over {fmt.count(change.sequences, 'sequence')} complete on both nights")
+    if change.low is not None and change.high is not None:
+        notes.append(f"{amount(change.low, scale)} to {amount(change.high, scale)}")
+    if change.lowest is not None and change.highest is not None:
+        ends = f"{amount(change.lowest, scale)} to {amount(change.highest, scale)}"
+        notes.append(f"{ends} depending on the missing replies")
+    if change.difference is None:
+        notes.insert(0, "no sequence is complete on both nights")
+    return Cell(text=amount(change.difference, scale), note="; ".join(notes))
 
 
 def nights_table(trend: Trend, reports: Set[str]) -> Table:
@@ -93,21 +128,28 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
 def _cell(trend: Trend, name: str | None, metric: NightMetric | None) -> Cell:
     if name is None or metric is None or metric.mean is None:
         return Cell(text=fmt.ABSENT, note="no value")
-    scale = plain_scale(trend.scales[name])
+    scale = trend.scales[name].scale
     ends = [fmt.metric_value(end, scale) for end in (metric.low, metric.high) if end is not None]
-    return Cell(text=fmt.metric_value(metric.mean, scale), note=" to ".join(ends))
+    notes = [" to ".join(ends)] if ends else []
+    if (bounds := metric.bounds) is not None:
+        notes.append(f"{' to '.join(fmt.metric_value(end, scale) for end in bounds)} depending on the missing replies")
+    return Cell(text=fmt.metric_value(metric.mean, scale), note="; ".join(notes), alert=bounds is not None)
 
 
-def _range(trend: Trend, name: str | None, metrics: list[NightMetric]) -> Cell:
-    if name is None or not metrics:
-        return Cell(text=fmt.ABSENT, note="no value")
-    means = [metric.mean for metric in metrics if metric.mean is not None]
-    scale = plain_scale(trend.scales[name])
-    return Cell(text=f"{fmt.metric_value(min(means), scale)} to {fmt.metric_value(max(means), scale)}")
-
-
-def _of_model(trend: Trend, model: str) -> list[NightModel]:
-    return [model_night for night in trend.nights if (model_night := model_of(night, model)) is not None]
+def _range(trend: Trend, name: str, model: str) -> Cell:
+    """Over the nights on which little enough was missing for the mean to say something."""
+    values = [
+        (measured.metrics[name].mean, measured.missing_share(name, trend.scales[name].scale) <= MISSING_LIMIT)
+        for _, measured in trend.of_model(model)
+        if name in measured.metrics
+    ]
+    means = [mean for mean, whole in values if mean is not None and whole]
+    holed = sum(not whole for _, whole in values)
+    note = f"without {fmt.count(holed, 'night')} with over {MISSING_LIMIT:.0%} missing" if holed else ""
+    if not means:
+        return Cell(text=fmt.ABSENT, note=note or "no value")
+    low, high = (fmt.metric_value(end(means), trend.scales[name].scale) for end in (min, max))
+    return Cell(text=f"{low} to {high}", note=note)
 
 
 def _bad(night: Night) -> str:
