@@ -64,7 +64,8 @@ class GateResult(BaseModel):
 
     def sentence(self) -> str:
         """For a person: which gate, what it said of which model, and why."""
-        return f"Gate {self.gate}: {self.outcome.value} for {self.about}: {self.reason}."
+        verb = "is inconclusive" if self.outcome is GateOutcome.INCONCLUSIVE else self.outcome.value
+        return f"Gate {self.gate} {verb} for {self.about}: {self.reason}."
 
 
 class GateVerdict(BaseModel):

@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trend": ("trend", "The nights of a suite side by side."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),
-    "baseline": ("baseline", "Which run a suite's other runs are held against."),
+    "baseline": ("baseline", "Which run a suite's other runs are compared with."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),

@@ -23,7 +23,7 @@ def changes(base: RunReport, report: RunReport) -> Changes:
     base_models = {model.name: model for model in base.models}
     models_now = {model.name: model for model in report.models}
     both = [name for name in models_now if name in base_models]
-    reason = None if both else "they have no model of one name"
+    reason = None if both else "they have no model name in common"
     models = []
     for name in both:
         before, after = Side(report=base, model=base_models[name]), Side(report=report, model=models_now[name])

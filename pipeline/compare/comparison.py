@@ -93,8 +93,8 @@ def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Sid
     pairs = [(before, after) for before in base for after in other if before.model.name == after.model.name]
     if not pairs:
         raise UsageError(
-            f"{base[0].report.provenance.name} and {other[0].report.provenance.name} have no model of one name. "
-            "Say which to compare: RUN:MODEL RUN:MODEL."
+            f"{base[0].report.provenance.name} and {other[0].report.provenance.name} have no model name in common. "
+            "Name the models to compare: RUN:MODEL RUN:MODEL."
         )
     return pairs
 
@@ -174,17 +174,17 @@ def _notices(base: Side, other: Side) -> list[str]:
     apart = unlike(base.report, other.report)
     notices = [f"The judges' scores are not compared: {apart}."] if apart else []
     blind = [judge for side in (base, other) if side.report.judging for judge in side.report.judging.blind]
-    notices += [f"{judge.told}: read nothing into the judges' scores." for judge in dict.fromkeys(blind)]
+    notices += [f"{judge.told}: disregard the judges' scores." for judge in dict.fromkeys(blind)]
     if before.seed != after.seed:
         seeds = f"{before.seed}, {after.seed}"
-        notices.append(f"The runs have different seeds ({seeds}): replies are not paired draw by draw.")
+        notices.append(f"The runs have different seeds ({seeds}), so replies are not paired draw by draw.")
     notices += [
         f"{side.name} is not finished; its numbers will change."
         for side in (base, other)
         if side.report.provenance.partial
     ]
     if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
-        notices.append("The model's file changed between the two.")
+        notices.append("The model's file changed between the two runs.")
     differ = [
         name
         for name, uses in base.model.parameters.items()

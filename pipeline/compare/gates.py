@@ -110,7 +110,7 @@ def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResu
     worst = series.to_worst
     if outcome is GateOutcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
         outcome = GateOutcome.INCONCLUSIVE
-        reason += f", but {series.missing_share:.0%} is missing, and with that at its worst it would be {worst:.4g}"
+        reason += f", but {series.missing_share:.0%} is missing; with what is missing at its worst it is {worst:.4g}"
     return GateResult(gate=gate, about=about, outcome=outcome, reason=reason)
 
 
@@ -120,9 +120,9 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     check_metrics([gate], known, f"run {comparison.other.report.provenance.name!r}")
     change = next((metric for metric in comparison.metrics if metric.metric == gate.metric), None)
     if change is None or change.pair.paired.interval is None:
-        why = "too few shared sequences for an interval" if change else "the metric has no value on both sides"
+        why = "too few shared sequences for an interval" if change else "one side has no value of the metric"
         if gate.metric is not None and gate.metric in comparison.apart:
-            why = f"its scorer reads replies otherwise than the baseline's did ({comparison.apart[gate.metric]})"
+            why = f"the baseline was scored by another version of its scorer ({comparison.apart[gate.metric]})"
         return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
     interval = change.pair.paired.interval
     sentence = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"

@@ -77,7 +77,7 @@ def _regressions(
         return hold_against(gates, base.report, report, model)
     if base.run is not None:
         return without_baseline(gates, run.name, "the run is the baseline itself")
-    why = f"suite {run.suite_name!r} has no baseline; set one: `nightjar baseline set RUN`"
+    why = f"no baseline has been set for suite {run.suite_name!r}; set one with `nightjar baseline set RUN`"
     return without_baseline(gates, run.name, why)
 
 
@@ -93,7 +93,7 @@ def hold_against(gates: Sequence[Gate], base: RunReport, report: RunReport, mode
     held = {after.name for _, after in pairs}
     for side in models:
         if side.name not in held:
-            results += without_baseline(gates, side.name, f"{base.provenance.name} has no model of that name")
+            results += without_baseline(gates, side.name, f"run {base.provenance.name} has no model of that name")
     return results
 
 

@@ -35,9 +35,9 @@ def apart_notice(apart: Mapping[str, str], base: RunReport, other: RunReport) ->
     if not apart:
         return []
     gone = " and ".join(report.provenance.name for report in (base, other) if not report.jobs)
-    why = f", and the transcripts of {gone} are gone, so that they cannot be scored again" if gone else ""
+    why = f", and the transcripts of {gone} are gone, so their replies cannot be scored again" if gone else ""
     differences = "; ".join(sorted(set(apart.values())))
-    return [f"Not compared: {', '.join(sorted(apart))}. The scorers read replies otherwise ({differences}){why}."]
+    return [f"Not compared: {', '.join(sorted(apart))}. Their scorers changed ({differences}){why}."]
 
 
 def _both(before: Versions | None, after: Versions | None) -> dict[str, tuple[str, str]]:

@@ -63,7 +63,7 @@ def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None
     match event:
         case Event.STALLED:
             span = shown_span(run.ending.stalled_after_s or 0)
-            return f"Run {run.name} has not moved for {span}: {why or 'nobody can say why'}. It goes on; {progress}."
+            return f"Run {run.name} has made no progress for {span}: {why or 'the reason is unknown'}. {progress}."
         case Event.DEADLINE | Event.STOPPED:
             head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {progress}."
         case Event.DONE | Event.TRIPPED:

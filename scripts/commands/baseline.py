@@ -1,4 +1,4 @@
-"""`nightjar baseline`: which run a suite's other runs are held against."""
+"""`nightjar baseline`: which run a suite's other runs are compared with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="The run that a suite's other runs are held against: by `compare RUN`, by gates, in reports.",
+    help="The run that a suite's other runs are compared with: by `compare RUN`, by gates, in reports.",
 )
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="The suite's name.")]
 
@@ -77,7 +77,7 @@ def clear(suite: SuiteName) -> None:
             await baseline.delete()
 
     run_async(forget())
-    print(plain(f"Suite {suite!r} has no baseline any more."))
+    print(plain(f"Suite {suite!r} no longer has a baseline."))
 
 
 def _rows() -> list[dict[str, Any]]:

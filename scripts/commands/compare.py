@@ -29,7 +29,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN[:MODEL]...",
-            help="The first is what the others are held against; one alone is held against its baseline.",
+            help="The others are compared with the first; a single one is compared with its baseline.",
         ),
     ],
     gates: GateOptions,
@@ -43,7 +43,7 @@ def compare(
     from nightjar.scripts.session import run_async
 
     if gates.baseline is not None and len(runs) > 1:
-        raise UsageError("--baseline is for one RUN alone; of several the first is what the others are held against.")
+        raise UsageError("--baseline is for a single RUN: of several, the first is what the others are compared with.")
     run_async(_compare(runs, gates, as_json=as_json))
 
 
@@ -78,7 +78,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
 
 
 async def _baseline_of(operand: str, named: str | None, session: Session) -> str:
-    """The name of the run that a run alone is held against. Raises UsageError where there is none."""
+    """The name of the run that a single run is compared with. Raises UsageError where there is none."""
     from nightjar.config.errors import UsageError
     from nightjar.pipeline.compare.baseline import find_baseline
 
@@ -86,11 +86,11 @@ async def _baseline_of(operand: str, named: str | None, session: Session) -> str
     base = await find_baseline(run, named, session.database)
     if base is None:
         raise UsageError(
-            f"compare needs two or more of RUN or RUN:MODEL: suite {run.suite_name!r} has no baseline to hold "
-            f"{operand!r} against. Set one: `nightjar baseline set RUN`."
+            f"compare needs two or more of RUN or RUN:MODEL: {operand!r} alone is compared with the baseline, and no "
+            f"baseline has been set for suite {run.suite_name!r}. Set one with `nightjar baseline set RUN`."
         )
     if base.id == run.id:
-        raise UsageError(f"Run {run.name!r} is the baseline itself; give another run to compare it with.")
+        raise UsageError(f"Run {run.name!r} is the baseline itself; name another run to compare it with.")
     return base.name
 
 
@@ -123,7 +123,7 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
     screen = console()
     for name in left_out:
-        print(plain(f"Not compared, in one run only: {name}"))
+        print(plain(f"Not compared (in one run only): {name}"))
     for comparison in comparisons:
         print(plain(f"{comparison.other.name} against {comparison.base.name}, over {comparison.shared} sequences"))
         for notice in comparison.notices:
@@ -137,7 +137,7 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
 def _metric_rows(comparison: Comparison) -> list[list[str]]:
     from nightjar.pipeline.report.data import numbers as fmt
-    from nightjar.pipeline.report.data.answer import amount, verdict_words
+    from nightjar.pipeline.report.data.answer import amount, missing_bounds, verdict_words
 
     rows = []
     primary = comparison.other.report.headline
@@ -148,7 +148,9 @@ def _metric_rows(comparison: Comparison) -> list[list[str]]:
         effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
         judged = metric in comparison.metrics
         p = fmt.p_value(pair.p_adjusted) if judged and pair.p_adjusted is not None else "-"
-        verdict = verdict_words(pair) if judged else "a measure"
+        verdict = verdict_words(pair) if judged else "measure, no better end"
+        if judged and (bounds := missing_bounds(pair.missing, metric.scale)):
+            verdict = f"{verdict}; {bounds}"
         name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
         rows.append([name, *values, amount(pair.paired.difference, metric.scale), between, effect, p, verdict])
     return rows
@@ -192,6 +194,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             "verdict": pair.verdict.value if metric in comparison.metrics else None,
             "detectable": pair.detectable,
             "needed": pair.needed,
+            "missing": asdict(pair.missing) if pair.missing else None,
         }
 
     return {

@@ -33,7 +33,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
     reference: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="html: whom tags are held against. Default: the first model."),
+        typer.Option(
+            metavar="MODEL", help="html: the model that results by tag are compared with. Default: the first."
+        ),
     ] = None,
     at_least: Annotated[
         list[str] | None,

@@ -23,17 +23,18 @@ class GateOptions:
         list[str] | None,
         typer.Option(
             metavar="METRIC:MARGIN",
-            help="Gate: fails when it is worse than the baseline's by more than the margin, beyond doubt; repeatable.",
+            help="Gate: fails when the metric is significantly worse than the baseline's, by more than the margin; "
+            "repeatable.",
         ),
     ] = None
     max_missing: Annotated[
         str | None,
         typer.Option(metavar="SHARE|COUNT", help="Gate: fails when more turns are missing: 0.05, 5%, or 3 turns."),
     ] = None
-    strict: Annotated[bool, typer.Option("--strict", help="A gate that cannot be decided fails, too.")] = False
+    strict: Annotated[bool, typer.Option("--strict", help="An inconclusive gate fails, too.")] = False
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Regressions are against this run; default: the suite's baseline."),
+        typer.Option(metavar="RUN", help="Compare with this run; default: the suite's baseline."),
     ] = None
 
     def gates(self) -> tuple[Gate, ...]:

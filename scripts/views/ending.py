@@ -1,4 +1,4 @@
-"""How a run is to end and did, for people: its gates, its deadline, who was told."""
+"""How a run is to end and did, for people: its gates, its deadline, who was notified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def print_ending(run: RunDetail) -> None:
         print(plain("\n".join(lines)))
     if run.deliveries:
         rows = [[d.event, d.hook, d.state, d.tries, d.outcome, d.called_at] for d in run.deliveries]
-        console().print(table("Told", ("event", "whom", "state", "tries>", "outcome", "called"), rows))
+        console().print(table("Notifications", ("event", "to", "state", "tries>", "outcome", "called"), rows))
 
 
 def _lines(run: RunDetail) -> list[str]:

@@ -66,8 +66,8 @@ def missing_words(missing: Missing) -> str:
     """Why what is missing forbids a verdict."""
     many = "1 sequence is" if missing.sequences == 1 else f"{fmt.whole(missing.sequences)} sequences are"
     if missing.lowest is None:
-        return f"{many} incomplete on one side, and this scale has no ends to say how much that could matter"
-    return f"{many} incomplete, and the missing replies could turn it"
+        return f"{many} incomplete on one side, and this scale has no limits, so how much that could matter is unknown"
+    return f"{many} incomplete, and the missing replies could change the result"
 
 
 def missing_bounds(missing: Missing | None, scale: Scale) -> str:
@@ -85,9 +85,9 @@ def _measured(report: RunReport) -> str:
         counts, words = model.total.counts, model.total.metrics.get("words")
         bad = counts.empty + counts.degenerate
         share = f"{fmt.whole(counts.turns)} of {fmt.whole(counts.turns_expected)} replies"
-        long = f", {fmt.number(words.mean)} words each" if words and words.mean is not None else ""
+        long = f", {fmt.number(words.mean)} words on average" if words and words.mean is not None else ""
         parts.append(f"{model.name} wrote {share} ({f'{bad} empty or degenerate' if bad else 'none empty'}){long}")
-    return "; ".join(parts) + ". The suite has no checks, so nothing here says how good they are."
+    return "; ".join(parts) + ". The suite has no checks, so this says nothing about their quality."
 
 
 def _alone(report: RunReport, place: Rank) -> str:

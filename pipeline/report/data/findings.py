@@ -49,8 +49,8 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
     counted = (
         (counts.failed, "failed", f"{fmt.whole(counts.failed)} of {_plural(jobs, 'job')} failed"),
         (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
-        (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, counted as worst"),
-        (counts.degenerate, "degenerate", f"{_plural(counts.degenerate, 'degenerate reply')}, counted as worst"),
+        (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, scored as worst"),
+        (counts.degenerate, "degenerate", f"{_plural(counts.degenerate, 'degenerate reply')}, scored as worst"),
         (counts.timeout, "timeout", f"{_plural(counts.timeout, 'reply')} cut off by the time limit"),
         (
             counts.truncated_context,
@@ -73,7 +73,8 @@ def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
     """Replies without a value of the headline metric, by which models are ranked."""
     value = model.total.metrics.get(report.headline) if report.headline is not None else None
     if value is not None and value.unscored:
-        text = f"{_plural(value.unscored, 'score')} of {report.headline} missing"
+        have = "has" if value.unscored == 1 else "have"
+        text = f"{_plural(value.unscored, 'reply')} {have} no {report.headline} score"
         yield Finding(about=model.name, text=text, show=show(model=model.name, flag="unscored"))
 
 
@@ -87,18 +88,20 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
 
 
 def _doubt(pair: Pair, scale: Scale) -> str:
-    """The difference seen, what is missing, what is found with power 0.8, and how many sequences are needed."""
+    """The observed difference, what is missing, what is detected with power 0.8, how many sequences are needed."""
     paired = pair.paired
     if paired.n < SMALLEST_INTERVAL:
-        return f"{_plural(paired.n, 'sequence')}; at least {SMALLEST_INTERVAL} are needed to compare at all"
-    parts = [f"{amount(paired.difference, scale)} seen"]
+        return f"{_plural(paired.n, 'sequence')}: too few for a comparison, which needs at least {SMALLEST_INTERVAL}"
+    parts = [f"observed difference {amount(paired.difference, scale)}"]
     if pair.turned:
         assert pair.missing is not None
         parts.append(missing_words(pair.missing))
     if bounds := missing_bounds(pair.missing, scale):
         parts.append(bounds)
     if pair.detectable is not None and (scale.width is None or pair.detectable <= scale.width):
-        parts.append(f"{amount(pair.detectable, scale).lstrip('+')} is found in four of five cases")
+        parts.append(
+            f"a true difference of {amount(pair.detectable, scale).lstrip('+')} would be detected with 80\u202f% power"
+        )
     more = more_needed(pair)
     if more is not None:
         parts.append(f"about {fmt.whole(more)} more sequences are needed to confirm a difference this large")
@@ -119,7 +122,9 @@ def _unranked(report: RunReport) -> Iterator[Finding]:
         if place.rank is None and (len(report.models) > 1 or "missing" in (place.reason or "")):
             limit = f" (over {MISSING_LIMIT:.0%})" if "missing" in (place.reason or "") else ""
             yield Finding(
-                about=place.model, text=f"no rank: {place.reason}{limit}", show=show(model=place.model, flag="missing")
+                about=place.model,
+                text=f"not ranked: {place.reason}{limit}",
+                show=show(model=place.model, flag="missing"),
             )
 
 
@@ -127,14 +132,16 @@ def _few(report: RunReport) -> Iterator[Finding]:
     count = len(report.sequences)
     if 0 < count < SMALLEST_INTERVAL:
         text = f"only {_plural(count, 'sequence')}: intervals and tests need at least {SMALLEST_INTERVAL}"
-        yield Finding(about="Every number", text=text)
+        yield Finding(about="All results", text=text)
     name = report.headline
     if name is None or count < SMALLEST_INTERVAL:
         return
     small = [tag for tag in report.tags if sum(tag in s.tags for s in report.sequences) < SMALLEST_INTERVAL]
     if small:
         listed = ", ".join(small[:6]) + (f" and {len(small) - 6} more" if len(small) > 6 else "")
-        yield Finding(about="Results by tag", text=f"no intervals for {listed}: under {SMALLEST_INTERVAL} sequences")
+        yield Finding(
+            about="Results by tag", text=f"no intervals for {listed}: fewer than {SMALLEST_INTERVAL} sequences"
+        )
 
 
 def _turns(model: ModelReport) -> str:

@@ -40,7 +40,7 @@ def suspicions(judging: JudgingReport) -> Iterator[Notice]:
     """Which judges can be talked into a good verdict, and how many replies look as if they tried."""
     for checkup in judging.fooled:
         told = checkup.told_of_attempts or ""
-        text = f"{told}. Its scores of replies that try it mean nothing; the check is under Judges."
+        text = f"{told}. Do not trust its scores of replies that try this; Judges shows the check."
         yield Notice(level="warning", text=text[:1].upper() + text[1:])
     if judging.imitations:
         counts = Counter(imitation.model for imitation in judging.imitations)
@@ -48,8 +48,8 @@ def suspicions(judging: JudgingReport) -> Iterator[Notice]:
         many = "replies imitate" if len(judging.imitations) > 1 else "reply imitates"
         yield Notice(
             level="warning",
-            text=f"{len(judging.imitations)} judged {many} a verdict or the borders of what judges read ({by_model}). "
-            "They are listed under Judges: look whether their scores are deserved.",
+            text=f"{len(judging.imitations)} judged {many} a verdict, or the markers around the texts that judges read "
+            f"({by_model}). Judges lists them: check that their scores are deserved.",
         )
 
 
@@ -83,7 +83,7 @@ def unlike(one: RunReport, two: RunReport) -> str | None:
     if [(judge.name, judge.file) for judge in first.judges] != [(judge.name, judge.file) for judge in second.judges]:
         return "they were judged by different judges"
     if first.rubric is not None and first.rubric.method is Method.PAIRWISE and one.provenance.id != two.provenance.id:
-        return "shares of comparisons won are among a run's own replies (`nightjar judge RUN --against RUN`)"
+        return "shares of comparisons won are among a run's own replies; use `nightjar judge RUN --against RUN`"
     return None
 
 

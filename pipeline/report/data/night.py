@@ -34,7 +34,7 @@ class NightMetric(Plain):
     low: float | None = None
     high: float | None = None
     to_worst: float | None = None
-    """The mean with every missing value at the scale's worst; None where nothing is missing, or the scale has no ends."""
+    """The mean with missing values at the scale's worst; None where nothing is missing, or the scale has no ends."""
     to_best: float | None = None
     unscored: int = 0
     failed: int = 0

@@ -45,7 +45,7 @@ def _sampled(differences: Sequence[Difference]) -> Notice | None:
         + " / ".join(f"{_short(value)} ({model})" for model, value in difference.values.items())
         for difference in differences
     )
-    return _warn(f"The models were sampled differently, so differences between them may come from that: {differing}.")
+    return _warn(f"The models were sampled differently, which may explain differences between them: {differing}.")
 
 
 def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
@@ -54,7 +54,7 @@ def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
     left = sum(not job.finished for job in jobs)
     return _warn(
         f"Partial report: the run is {provenance.status.value} and {left} of {len(jobs)} jobs are not finished. "
-        "Numbers will change."
+        "The numbers will change."
     )
 
 
@@ -69,14 +69,14 @@ def _failed(model: ModelReport) -> Notice | None:
     if not failed:
         return None
     jobs = sum(model.total.counts.jobs.values())
-    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; the reasons are under Failures.", "failure")
+    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; Failures lists the reasons.", "failure")
 
 
 def _missing(model: ModelReport) -> Notice | None:
     share = missing_turns(model)
     if share <= MISSING_LIMIT:
         return None
-    text = f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}); it gets no rank."
+    text = f"{model.name}: {share:.0%} of its turns are missing (over {MISSING_LIMIT:.0%}), so it is not ranked."
     return _warn(text, "failure")
 
 
@@ -101,7 +101,7 @@ def _empty(model: ModelReport) -> Notice | None:
         level="info",
         topic="failure",
         text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
-        "they count as the worst value wherever there is one.",
+        "they get the worst score wherever a scale has one.",
     )
 
 
@@ -110,7 +110,7 @@ def _repeated(provenance: Provenance, models: Sequence[ModelReport]) -> Notice |
     greedy_parts = [f"{turns} of {total} turns of {name}" for name, (turns, total) in greedy.items() if turns]
     if provenance.repeats < 2 or not greedy_parts:
         return None
-    same = f"were generated at temperature 0: their {provenance.repeats} repeats give the same reply."
+    same = f"were generated at temperature 0, so their {provenance.repeats} repeats give the same reply."
     return Notice(level="info", text=f"{', '.join(greedy_parts)} {same}")
 
 

@@ -99,7 +99,7 @@ def build_transcripts(report: RunReport, jobs: Sequence[JobView], *, cut: bool) 
     run, name = report.provenance, f"{slug(report.provenance.name, report.provenance.id)}.json"
     left_out = None
     if len(jobs) < len(report.jobs):
-        left_out = f"{fmt.whole(len(jobs))} of {fmt.whole(len(report.jobs))} transcripts have room in this page"
+        left_out = f"{fmt.whole(len(jobs))} of {fmt.whole(len(report.jobs))} transcripts fit into this page"
     return TranscriptsPage(
         left_out=left_out,
         cut=cut,
@@ -127,7 +127,7 @@ def _about(report: RunReport) -> str:
     if run.finished_at:
         when = f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC."
     else:
-        when = f"Begun {run.created_at:%Y-%m-%d %H:%M} UTC, not finished."
+        when = f"Started {run.created_at:%Y-%m-%d %H:%M} UTC, not finished."
     return f"{run.suite_name} version {run.suite_version}: {sizes}. {when}"
 
 
@@ -209,7 +209,7 @@ def _results(report: RunReport) -> ResultTables:
     repeated, count = report.provenance.repeats > 1, len(report.sequences)
     left_out = None
     if count > result_tables.MOST_SEQUENCES:
-        left_out = f"The {result_tables.MOST_SEQUENCES} sequences with the lowest values of {count}"
+        left_out = f"The {result_tables.MOST_SEQUENCES} of {count} sequences with the lowest values"
     return ResultTables(
         models=result_tables.models_table(report),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,

@@ -55,7 +55,7 @@ def pairs_table(report: RunReport) -> Table:
     rows = tuple(_pair(pair, rates.get((pair.first, pair.second)), ranking, scale) for pair in ranking.pairs)
     columns = (
         *("models", "difference>", "effect>", "win rate>", "better / equal / worse>", "p, adjusted>", "verdict"),
-        *("found in 4 of 5 cases>", "more sequences needed>"),
+        *("detectable>", "more sequences needed>"),
     )
     return Table(id="pairs", columns=columns_of(columns), rows=rows)
 
@@ -69,12 +69,22 @@ def spread_table(report: RunReport) -> Table:
             if detail is None:
                 continue
             scale, q = report.scales[name], detail.quantiles
-            middle = fmt.interval(detail.median_interval, scale) or f"under {SMALLEST_BOOTSTRAP} sequences"
+            middle = fmt.interval(detail.median_interval, scale) or f"fewer than {SMALLEST_BOOTSTRAP} sequences"
             cells = (Cell(text=fmt.metric_value(q[percent], scale)) for percent in (0, 10, 25, 75, 90, 100))
             first = list(cells)
             first.insert(3, Cell(text=fmt.metric_value(q[50], scale), note=middle if scale.worst is not None else ""))
             rows.append((Cell(text=name), name_cell(model, at, facts=False), *first))
-    columns = ("metric", "model", "least>", "10\u202f%>", "25\u202f%>", "median>", "75\u202f%>", "90\u202f%>", "most>")
+    columns = (
+        "metric",
+        "model",
+        "minimum>",
+        "10\u202f%>",
+        "25\u202f%>",
+        "median>",
+        "75\u202f%>",
+        "90\u202f%>",
+        "maximum>",
+    )
     return Table(id="spread", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -87,7 +97,16 @@ def repeats_detail_table(report: RunReport) -> Table:
             if detail is not None and detail.repeats is not None:
                 cells = _repeats(detail, detail.repeats, report.scales[name])
                 rows.append((Cell(text=name), name_cell(model, at, facts=False), *cells))
-    columns = ("metric", "model", "median>", "best>", "pass@k>", "pass^k>", "variance, sequences>", "repeats>")
+    columns = (
+        "metric",
+        "model",
+        "median>",
+        "best>",
+        "pass@k>",
+        "pass^k>",
+        "variance between sequences>",
+        "between repeats>",
+    )
     return Table(id="repeat-detail", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -95,7 +114,9 @@ def changes_table(report: RunReport, changes: Changes) -> Table:
     """Every quality metric compared with the baseline, with speeds by the probe and memory."""
     rows = tuple(row for change in changes.models for row in _changed(report, change))
     return Table(
-        id="changes", columns=columns_of(("model", "metric", "then>", "now>", "difference>", "verdict")), rows=rows
+        id="changes",
+        columns=columns_of(("model", "metric", "baseline>", "this run>", "difference>", "verdict")),
+        rows=rows,
     )
 
 
@@ -115,8 +136,16 @@ def _changed(report: RunReport, model: ModelChange) -> Iterator[tuple[Cell, ...]
     for cost in model.costs:
         show_cost = _bytes if "bytes" in cost.name else fmt.number
         cells = (Cell(text=show_cost(value)) for value in (cost.before, cost.after))
-        change = f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "new"
-        yield (Cell(text=model.model), Cell(text=cost.name), *cells, Cell(text=change), Cell(text="measured"))
+        change = (
+            f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "was 0"
+        )
+        yield (
+            Cell(text=model.model),
+            Cell(text=cost.name),
+            *cells,
+            Cell(text=change),
+            Cell(text="measured, not tested"),
+        )
 
 
 def _bytes(value: float) -> str:
@@ -124,7 +153,7 @@ def _bytes(value: float) -> str:
 
 
 def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> tuple[Cell, ...]:
-    paired, few = pair.paired, f"under {SMALLEST_INTERVAL} sequences"
+    paired, few = pair.paired, f"fewer than {SMALLEST_INTERVAL} sequences"
     more = more_needed(pair)
     mark = "" if pair.verdict is PairDifference.CANNOT_TELL else pair.verdict.value
     return (
@@ -140,14 +169,14 @@ def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> t
         Cell(text=amount(pair.detectable, scale).lstrip("+")) if pair.detectable else Cell(text=fmt.ABSENT, note=few),
         Cell(text=fmt.whole(more))
         if more is not None
-        else Cell(text=fmt.ABSENT, note="enough" if mark else "none would do"),
+        else Cell(text=fmt.ABSENT, note="enough" if mark else "no number would do"),
     )
 
 
 def _repeats(detail: Detail, repeats: Repeats, scale: Scale) -> Iterator[Cell]:
-    yield _reduced(repeats.median, scale, f"of up to {repeats.most}")
+    yield _reduced(repeats.median, scale, f"of up to {repeats.most} repeats")
     yield (
-        _reduced(repeats.best, scale, "of a sequence")
+        _reduced(repeats.best, scale, "of each sequence")
         if repeats.best is not None
         else Cell(text=fmt.ABSENT, note="no better end")
     )
@@ -156,7 +185,7 @@ def _repeats(detail: Detail, repeats: Repeats, scale: Scale) -> Iterator[Cell]:
             k = max(by_k)
             yield _reduced(by_k[k], scale, f"k = {k}")
         else:
-            yield Cell(text=fmt.ABSENT, note="no passes")
+            yield Cell(text=fmt.ABSENT, note="not pass or fail")
     split = repeats.variance
     if split is None or split.shared is None:
         yield from (Cell(text=fmt.ABSENT, note="no spread"), Cell(text=fmt.ABSENT, note="no spread"))
@@ -177,7 +206,7 @@ def _difference_interval(pair: Pair, scale: Scale) -> str:
 
 def _strength_interval(interval: Interval | None) -> str:
     if interval is None:
-        return f"under {SMALLEST_BOOTSTRAP} sequences"
+        return f"fewer than {SMALLEST_BOOTSTRAP} sequences"
     return f"{fmt.signed(interval.low)} to {fmt.signed(interval.high)}"
 
 

@@ -33,12 +33,13 @@ def intro(judging: JudgingReport) -> str:
     """What the judges were asked, in a sentence or two."""
     rubric = judging.rubric
     if rubric is None:
-        return "The judges were checked; nothing of this run is judged."
+        return "The judges were checked, but judged nothing in this run."
     what = "conversation" if rubric.scope.value == "conversation" else "reply"
     names = ", ".join(criterion.name for criterion in rubric.criteria)
     if rubric.method is Method.PAIRWISE:
         versus = f"the same model's in run {judging.against}" if judging.against else "every other model's"
-        asked = f"Each {what} was compared with {versus}, in both orders; what changes with the order is a tie."
+        tie = "a choice that changes with the order counts as a tie"
+        asked = f"Each {what} was compared with {versus}, in both orders; {tie}."
     else:
         asked = f"Each {what} was given points."
     return f"{asked} Rubric {rubric.name} ({names}), prompts {(judging.prompt_digest or '')[:12]}."
@@ -57,7 +58,7 @@ def judges_checked(judging: JudgingReport) -> str:
 def judges_table(judging: JudgingReport) -> Table:
     pairwise = judging.rubric is not None and judging.rubric.method is Method.PAIRWISE
     what = "pairs" if pairwise else "texts"
-    more = ("changed with the order>", "chose the first>") if pairwise else ("mean>",)
+    more = ("changed with the order>", "chose the first shown>") if pairwise else ("mean>",)
     rows = [
         (
             Cell(text=judge.name, note=_own(judge), title=judge.file or ""),
@@ -175,7 +176,7 @@ def _attempt_row(judge: str, attempt: InjectionResult) -> tuple[Cell, ...]:
 
 def _number_of(attempt: InjectionResult) -> Cell:
     if attempt.share is None:
-        return Cell(text=fmt.ABSENT, note="nothing could be seen")
+        return Cell(text=fmt.ABSENT, note="could not be measured")
     return Cell(text=_share(attempt.share), note=_interval(attempt.interval) or "too few sequences")
 
 

@@ -103,7 +103,7 @@ def run_table(report: RunReport) -> Table:
         ("prompts", prompts_digest(report)),
         ("judges", ", ".join(run.judges) or "none"),
         ("rubric", run.rubric_digest or "none"),
-        ("read from", run.suite_source or "the suite is no longer stored"),
+        ("imported from", run.suite_source or "the suite is no longer stored"),
         ("licence of the suite", run.suite_licence or "none given"),
         ("sequences x models x repeats", f"{len(report.sequences)} x {len(report.models)} x {run.repeats}"),
         ("seed", str(run.seed)),
@@ -111,7 +111,7 @@ def run_table(report: RunReport) -> Table:
         ("--set per model", _json(run.set_model_parameters)),
         ("date given to templates", run.date),
         ("content", run.content),
-        ("begun", _moment(run.created_at)),
+        ("started", _moment(run.created_at)),
         ("finished", _moment(run.finished_at) if run.finished_at else "not finished"),
         ("nightjar", f"{run.nightjar_version}; this report {report.generated_by}, {_moment(report.generated_at)}"),
     ]
@@ -163,7 +163,7 @@ def _reproducible_cost(load: LoadFacts | None) -> Cell:
 def _parameter(model: ModelReport, name: str) -> Cell:
     uses = model.parameters.get(name, ())
     if not uses:
-        return Cell(text=fmt.ABSENT, note="no turn yet")
+        return Cell(text=fmt.ABSENT, note="no turns yet")
     shown = [json.dumps(use.value, ensure_ascii=False) for use in uses[:4]]
     more = f" and {len(uses) - 4} more" if len(uses) > 4 else ""
     sources = " / ".join(dict.fromkeys(use.source for use in uses[:4]))
@@ -171,7 +171,7 @@ def _parameter(model: ModelReport, name: str) -> Cell:
 
 
 def _no_turn(model: ModelReport) -> str:
-    return "" if model.parameters else "no turn yet"
+    return "" if model.parameters else "no turns yet"
 
 
 def _columns(first: str, report: RunReport, *, right: bool = True) -> tuple[str, ...]:

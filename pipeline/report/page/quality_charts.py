@@ -27,7 +27,7 @@ def quality_chart(report: RunReport) -> Chart | None:
                 continue
             low, high = (value.interval.low, value.interval.high) if value.interval else (None, None)
             shown = fmt.percent(value.mean)
-            within = f"{fmt.percent(low)} to {fmt.percent(high)}" if value.interval else "under five sequences"
+            within = f"{fmt.percent(low)} to {fmt.percent(high)}" if value.interval else "fewer than five sequences"
             points.append(Point(series=model.name, x=value.mean, y=name, low=low, high=high, shown=shown))
             rows.append((name, model.name, shown, within, str(value.n)))
     if not points:
@@ -35,7 +35,7 @@ def quality_chart(report: RunReport) -> Chart | None:
     return Chart(
         id="quality",
         title="Checks met",
-        note="Mean over sequences; the line is its 95 % interval, drawn from five sequences on.",
+        note="Mean over sequences; the line is its 95 % interval, given from five sequences on.",
         alternative="Share of checks met. "
         + "; ".join(f"{point.y}, {point.series}: {point.shown}" for point in points),
         kind=ChartKind.DOTS,
@@ -69,7 +69,7 @@ def distribution(report: RunReport) -> Chart | None:
     return Chart(
         id="distribution",
         title=f"{name}, sequence by sequence",
-        note="How many sequences have which value; turns and repeats are averaged first.",
+        note="Number of sequences by value, after averaging over turns and repeats.",
         alternative=f"{name} of sequences. "
         + "; ".join(f"{model}: {_five(of_model, scale)}" for model, of_model in values.items() if of_model),
         kind=ChartKind.HISTOGRAM,
@@ -98,7 +98,7 @@ def length(report: RunReport) -> Chart | None:
     return Chart(
         id="length",
         title="Words per reply, turn by turn",
-        note="Mean over sequences, empty replies counted as 0; a fall to 0 is a model that stops answering.",
+        note="Mean over sequences; empty replies count as 0. A drop to 0 means that the model stopped answering.",
         alternative="Words per reply. "
         + "; ".join(f"{point.series}, turn {point.x}: {point.shown}" for point in points),
         kind=ChartKind.LINES,
@@ -127,4 +127,4 @@ def _binned(values: Sequence[float], low: float, high: float) -> list[int]:
 
 def _five(values: Sequence[float], scale: Scale) -> str:
     q = [fmt.metric_value(percentile(values, percent), scale) for percent in (0, 25, 50, 75, 100)]
-    return f"least {q[0]}, quarter {q[1]}, median {q[2]}, three quarters {q[3]}, most {q[4]}"
+    return f"minimum {q[0]}, first quartile {q[1]}, median {q[2]}, third quartile {q[3]}, maximum {q[4]}"

@@ -99,7 +99,7 @@ def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
         for model in report.models:
             group = model.by_tag.get(tag)
             link = show(model=model.name, tag=tag, sort=name)
-            cell = metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no job")
+            cell = metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no jobs")
             gap = gaps.gaps.get((tag, model.name)) if gaps is not None else None
             cells.append(_with_gap(cell, gap, report.scales[name]) if gap is not None else cell)
         count = sum(tag in sequence.tags for sequence in report.sequences)
@@ -160,7 +160,17 @@ def metrics_table(report: RunReport) -> Table:
                     count_cell(value.missing, show(model=here, flag="missing"), bad=True),
                 )
             )
-    columns = ("metric", "model", "mean>", "sequences>", "turns>", "as worst>", "unscored>", "failed>", "missing>")
+    columns = (
+        "metric",
+        "model",
+        "mean>",
+        "sequences>",
+        "turns>",
+        "scored as worst>",
+        "unscored>",
+        "failed>",
+        "missing>",
+    )
     return Table(id="metrics", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -207,7 +217,7 @@ def failures_table(report: RunReport) -> Table:
 def _with_gap(cell: Cell, gap: Gap, scale: Scale) -> Cell:
     """The cell with the difference from the reference model, marked if it is significant."""
     if gap.paired.difference is None:
-        return with_note(cell, "no sequence in common")
+        return with_note(cell, "no complete sequence in common")
     shown = amount(gap.paired.difference, scale)
     mark = "" if gap.verdict is PairDifference.CANNOT_TELL else gap.verdict.value
     marked = with_note(cell, f"{shown}, {mark}" if mark else shown)
@@ -231,7 +241,7 @@ def _by(
             group = group_of(model, key)
             link = cell_link(model.name, key)
             cells.append(
-                metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no job")
+                metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no jobs")
             )
         rows.append((Cell(text=key, link=row_link(key)), *cells))
     return Table(id=table, columns=columns_of(_columns(what, report)), rows=tuple(rows))

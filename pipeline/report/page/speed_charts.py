@@ -63,8 +63,8 @@ def speed(report: RunReport) -> Chart | None:
     return Chart(
         id="speed",
         title="Tokens per second",
-        note="Of one conversation, and in total of all that run at once. The probe is fixed work, or a fixed part of it "
-        "where a model is slow.",
+        note="Of one conversation, and in total of all that run at once. The probe is fixed work, or a fixed part "
+        "of it where a model is slow.",
         alternative="Tokens per second. " + "; ".join(f"{point.series}, {point.y}: {point.shown}" for point in points),
         kind=ChartKind.BARS,
         series=tuple(model.name for model in report.models),
@@ -93,8 +93,8 @@ def latency(report: RunReport) -> Chart | None:
         return None
     return Chart(
         id="latency",
-        title="Waiting",
-        note="From submission: the dot is the median, the end of the line the 95th percentile.",
+        title="Waiting times",
+        note="From submission: the dot is the median, the end of the line is the 95th percentile.",
         alternative="Waiting times. "
         + "; ".join(f"{model}, {what}: median {p50}, 95th percentile {p95}" for what, model, p50, p95 in rows),
         kind=ChartKind.SPANS,

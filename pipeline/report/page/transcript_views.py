@@ -194,7 +194,7 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
         turns=tuple(_turn(report, turn, most) for turn in job.turns),
         turns_shown=there,
         turns_total=total,
-        missing=f"Turns {there + 1} to {total} are not there: {job.missing_reason}" if there < total else None,
+        missing=f"Turns {there + 1} to {total} are missing: {job.missing_reason}" if there < total else None,
     )
 
 

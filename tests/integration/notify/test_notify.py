@@ -156,7 +156,7 @@ async def test_what_a_webhook_is_told(database: Database, web: WebReceiver, tmp_
     (got,) = web.got
     said = got.json
     assert (said["event"], said["run"]["name"], said["verdict"]["outcome"]) == ("tripped", "r", "tripped")
-    assert "Gate --max-missing 0: tripped for r:scripted: 2 of 2 turns are missing" in said["text"]
+    assert "Gate --max-missing 0 tripped for r:scripted: 2 of 2 turns are missing" in said["text"]
     assert said["report"]["link"] == "https://host/reports/r.html"
     assert said["report"]["files"] == [str(settings.reports_dir / f"r.{form}") for form in ("html", "json")]
     identity, seconds = got.headers["webhook-id"], got.headers["webhook-timestamp"]

@@ -58,7 +58,7 @@ def test_what_an_end_is_called(
 def test_a_verdict_is_its_worst_result() -> None:
     assert verdict(GateOutcome.PASSED, GateOutcome.INCONCLUSIVE).outcome is GateOutcome.INCONCLUSIVE
     assert verdict(GateOutcome.INCONCLUSIVE, GateOutcome.TRIPPED).outcome is GateOutcome.TRIPPED
-    assert verdict(GateOutcome.TRIPPED).reasons() == ["Gate --fail-below checks:0.8: tripped for r:m: why."]
+    assert verdict(GateOutcome.TRIPPED).reasons() == ["Gate --fail-below checks:0.8 tripped for r:m: why."]
 
 
 @pytest.mark.parametrize(

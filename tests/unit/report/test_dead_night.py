@@ -31,7 +31,7 @@ EXPECT = [{"check": "includes", "value": "fox"}]
 ABOUT = [
     Sequence.model_validate({"id": f"s{at}", "turns": [{"prompt": f"p{at}", "expect": EXPECT}] * 4}) for at in range(12)
 ]
-WHOLE = {at: 4 for at in range(12)}
+WHOLE = dict.fromkeys(range(12), 4)
 
 
 def run_of(share: float, name: str, committed: Mapping[int, int] = WHOLE, model: str = "m") -> RunReport:
@@ -68,7 +68,7 @@ def text(page: str) -> str:
 
 
 BASE = run_of(0.4, "a")
-DEAD = run_of(0.4, "b", {at: 2 for at in range(12)})
+DEAD = run_of(0.4, "b", dict.fromkeys(range(12), 2))
 
 
 def test_the_page_calls_it_neither_better_nor_worse() -> None:

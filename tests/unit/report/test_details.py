@@ -106,15 +106,15 @@ def test_doubts_say_what_would_settle_them() -> None:
     """Two alike: what was seen, what would be found, how many more sequences."""
     report = run_of([sequence(at) for at in range(12)], {"a": 0.5, "b": 0.6})
     text = next(found.text for found in doubts(report) if found.about == "a or b")
-    assert "seen; " in text
-    assert "is found in four of five cases" in text
+    assert text.startswith("observed difference ")
+    assert "would be detected with 80\u202f% power" in text
     assert "more sequences are needed to confirm a difference this large" in text
 
 
 def test_few_sequences_are_told() -> None:
     """With fewer than five nothing has an interval, and the report says so."""
     told = [found.text for found in doubts(run_of([sequence(0), sequence(1)], {"a": 0.5, "b": 0.6}))]
-    assert "2 sequences; at least 5 are needed to compare at all" in told
+    assert "2 sequences: too few for a comparison, which needs at least 5" in told
     assert "only 2 sequences: intervals and tests need at least 5" in told
 
 
@@ -129,7 +129,7 @@ def test_failures_are_counted_by_kind() -> None:
     assert [one.text for one in found] == [
         "1 of 2 jobs failed",
         "1 of 4 turns are missing",
-        "2 empty replies, counted as worst",
+        "2 empty replies, scored as worst",
     ]
     assert all(one.show for one in found)
     assert failures(run_of(about, {"m": 1.0})) == ()

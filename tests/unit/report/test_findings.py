@@ -23,8 +23,8 @@ def test_replies_without_a_score_are_told_among_what_failed() -> None:
     """A judge that could not read them is no reason to say that nothing failed."""
     report = factories.synthetic_report()
     told = [found.text for found in failures(with_unscored(report, 3)) if found.about == report.models[0].name]
-    assert f"3 scores of {report.headline} missing" in told
-    assert all("missing" not in found.text for found in failures(with_unscored(report, 0)) if "score" in found.text)
+    assert f"3 replies have no {report.headline} score" in told
+    assert all(f"no {report.headline} score" not in found.text for found in failures(with_unscored(report, 0)))
 
 
 def test_a_single_model_without_a_rank_is_told_of_when_too_much_is_missing() -> None:
@@ -32,4 +32,6 @@ def test_a_single_model_without_a_rank_is_told_of_when_too_much_is_missing() -> 
     assert report.ranking is not None
     place = replace(report.ranking.places[0], rank=None, reason="19% missing")
     alone = replace(report, models=report.models[:1], ranking=replace(report.ranking, places=(place,), pairs=()))
-    assert [found.text for found in doubts(alone) if found.about == place.model] == ["no rank: 19% missing (over 5%)"]
+    assert [found.text for found in doubts(alone) if found.about == place.model] == [
+        "not ranked: 19% missing (over 5%)"
+    ]

@@ -113,7 +113,7 @@ def test_equal_sampling_is_no_notice() -> None:
 @pytest.mark.parametrize(
     ("jobs", "told"),
     [
-        ([row(ONE, ["fox"]), row(TWO, [], status=JobStatus.DEAD)], "gets no rank"),  # half is missing
+        ([row(ONE, ["fox"]), row(TWO, [], status=JobStatus.DEAD)], "so it is not ranked"),  # half is missing
         ([row(ONE, [], status=JobStatus.DEAD)], "1 of 1 jobs failed"),
         ([row(ONE, [""], empty="no text")], "1 empty and 0 degenerate"),
     ],
@@ -130,7 +130,7 @@ def test_greedy_repeats_are_told() -> None:
         row(TWO, ["x", "y"], parameters={"temperature": 0.7}),
     ]
     assert notices(*jobs, repeats=2) == [
-        "2 of 4 turns of m were generated at temperature 0: their 2 repeats give the same reply."
+        "2 of 4 turns of m were generated at temperature 0, so their 2 repeats give the same reply."
     ]
     assert notices(*jobs, repeats=1) == []
 
@@ -140,7 +140,7 @@ def test_suite_without_checks_has_an_answer() -> None:
     plain = Sequence.model_validate({"id": "plain", "turns": [{"prompt": "a"}]})
     report = factories.report_of([row(plain, ["three words here"])], [plain])
     told = answer(report)
-    assert told.startswith("m wrote 1 of 1 replies (none empty), 3.00 words each.")
+    assert told.startswith("m wrote 1 of 1 replies (none empty), 3.00 words on average.")
     assert "no checks" in told
     assert report.ranking is None
     assert report.leading_metrics(2) == ("words", "distinct_1")

@@ -297,4 +297,4 @@ def test_json_with_a_baseline_follows_its_schema() -> None:
     ]
     text = render(held, "html")
     assert "Since the-baseline" in text
-    assert "nothing statistically significant over 6 sequences" in text
+    assert "no statistically significant change over 6 sequences" in text
