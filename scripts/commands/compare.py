@@ -137,13 +137,13 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
 def _metric_rows(comparison: Comparison) -> list[list[str]]:
     from nightjar.pipeline.report.data import numbers as fmt
-    from nightjar.pipeline.report.data.answer import amount, missing_bounds, verdict_words
+    from nightjar.pipeline.report.data.answer import amount, between, missing_bounds, verdict_words
 
     rows = []
     primary = comparison.other.report.headline
     for metric in (*comparison.metrics, *comparison.measures):
         pair, interval = metric.pair, metric.pair.paired.interval
-        between = f"{amount(interval.low, metric.scale)} to {amount(interval.high, metric.scale)}" if interval else "-"
+        ends = between(interval.low, interval.high, metric.scale) if interval else "-"
         values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
         effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
         judged = metric in comparison.metrics
@@ -152,7 +152,7 @@ def _metric_rows(comparison: Comparison) -> list[list[str]]:
         if judged and (bounds := missing_bounds(pair.missing, metric.scale)):
             verdict = f"{verdict}; {bounds}"
         name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
-        rows.append([name, *values, amount(pair.paired.difference, metric.scale), between, effect, p, verdict])
+        rows.append([name, *values, amount(pair.paired.difference, metric.scale), ends, effect, p, verdict])
     return rows
 
 

@@ -13,6 +13,7 @@ from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 
 MOST_CLAIMS = 3
 """So many sentences of who beats whom at most; the tables have the rest."""
+POINTS = "\u202fpoints"
 
 
 def answer(report: RunReport) -> str:
@@ -41,8 +42,14 @@ def amount(value: float | None, scale: Scale) -> str:
     """A signed amount formatted for its scale: in points for shares."""
     if value is None:
         return fmt.ABSENT
-    shown = f"{value * 100:+.1f} points" if scale.unit in ("pass", "share") else f"{value:+.3g}"
-    return shown.replace("-", "\u2212").replace(" ", "\u202f")
+    shown = f"{value * 100:+.1f}{POINTS}" if scale.unit in ("pass", "share") else f"{value:+.3g}"
+    return shown.replace("-", "\u2212")
+
+
+def between(low: float | None, high: float | None, scale: Scale) -> str:
+    """Two ends of a difference with the unit once: "-3.1 to +4.0 points"."""
+    first = amount(low, scale)
+    return f"{first.removesuffix(POINTS)} to {amount(high, scale)}"
 
 
 def verdict_words(pair: Pair) -> str:
@@ -74,8 +81,7 @@ def missing_bounds(missing: Missing | None, scale: Scale) -> str:
     """How large the difference could be, depending on the missing replies; "" where nothing is or no ends bound it."""
     if missing is None or missing.lowest is None or missing.highest is None:
         return ""
-    low, high = missing.lowest.difference, missing.highest.difference
-    return f"{amount(low, scale)} to {amount(high, scale)} depending on the missing replies"
+    return f"{between(missing.lowest.difference, missing.highest.difference, scale)} depending on the missing replies"
 
 
 def _measured(report: RunReport) -> str:

@@ -84,7 +84,7 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
         if pair.verdict is PairDifference.CANNOT_TELL:
             assert ranking is not None
             scale = report.scales[ranking.metric]
-            yield Finding(about=f"{pair.first} or {pair.second}", text=_doubt(pair, scale))
+            yield Finding(about=f"{pair.first} against {pair.second}", text=_doubt(pair, scale))
 
 
 def _doubt(pair: Pair, scale: Scale) -> str:

@@ -41,6 +41,11 @@ class Metric:
     """Turns that were never generated."""
     reason: str | None = None
 
+    @property
+    def gone(self) -> int:
+        """Turns that should have a value and have none."""
+        return self.unscored + self.failed + self.missing
+
 
 class MetricTally:
     """Accumulates one metric of one group, turn by turn."""

@@ -170,8 +170,7 @@ def _sequences(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -
 
 
 def _metric(model: ModelReport, metric: Metric, scale: Scale) -> NightMetric:
-    gone = metric.unscored + metric.failed + metric.missing
-    series = series_of(model, metric.name, scale) if gone and scale.width is not None else None
+    series = series_of(model, metric.name, scale) if metric.gone and scale.width is not None else None
     return NightMetric(
         mean=metric.mean,
         n=metric.n,

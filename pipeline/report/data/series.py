@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.statistics.intervals import Interval
 
 MISSING_LIMIT = 0.05
 """A model with a larger missing share gets no rank."""
@@ -61,7 +63,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         if scored is None:
             continue
         key = keys[sequence] if keys is not None else sequence
-        gone = scored.missing + scored.unscored + scored.failed
+        gone = scored.gone
         there += scored.values
         lost += gone
         if scored.mean is not None:
@@ -91,6 +93,19 @@ def _sign(scale: Scale) -> float:
     return -1.0 if scale.direction is Direction.LOWER else 1.0
 
 
+def bounds_words(model: ModelReport, name: str, scale: Scale) -> str:
+    """What the missing replies could make of a metric's mean; "" where nothing is missing, or no ends bound it."""
+    metric = model.total.metrics.get(name)
+    if metric is None or not metric.gone or metric.mean is None or scale.width is None:
+        return ""
+    series = series_of(model, name, scale)
+    if series.to_worst is None or series.to_best is None:
+        return ""
+    low, high = sorted((series.to_worst, series.to_best))
+    bounds = fmt.interval(Interval(low=low, high=high, method="bounds"), scale)
+    return f"{bounds} depending on the missing replies"
+
+
 def missing_turns(model: ModelReport) -> float:
     """Share of the expected turns that ended jobs never produced."""
     counts = model.total.counts
@@ -100,6 +115,5 @@ def missing_turns(model: ModelReport) -> float:
 def _filled(group: Group, metric: str, value: float | None) -> float:
     """A sequence's mean with `value` in place of everything missing."""
     scored = group.metrics[metric]
-    gone = scored.missing + scored.unscored + scored.failed
-    total = scored.values + gone
-    return ((scored.mean or 0.0) * scored.values + (value or 0.0) * gone) / total if total else 0.0
+    total = scored.values + scored.gone
+    return ((scored.mean or 0.0) * scored.values + (value or 0.0) * scored.gone) / total if total else 0.0

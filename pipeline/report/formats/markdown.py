@@ -8,6 +8,7 @@ from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.numbers import metric, metric_title
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import markdown
+from nightjar.pipeline.report.data.series import bounds_words
 from nightjar.pipeline.report.formats.summary import summary_rows
 from nightjar.pipeline.report.page.judge_tables import judge_markdown
 
@@ -42,7 +43,8 @@ def _metrics(report: RunReport) -> Iterator[str]:
         for name in names:
             value = model.total.metrics.get(name)
             if value is not None:
-                rows.append([model.name, name, metric(value, report.scales[name]), metric_title(value)])
+                of = [metric_title(value), bounds_words(model, name, report.scales[name])]
+                rows.append([model.name, name, metric(value, report.scales[name]), ": ".join(filter(None, of))])
     yield "\n## Quality\n\n"
     yield from _table(["model", "metric", "mean>", "of"], rows)
 

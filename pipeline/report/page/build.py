@@ -192,9 +192,11 @@ def _changed_model(report: RunReport, change: ModelChange) -> ChangedModel:
         if metric.told
     )
     marks = tuple(mark.words for mark in change.marks)
-    return ChangedModel(
-        name=change.model, shared=change.shared, incomplete=change.incomplete, metrics=metrics, marks=marks
-    )
+    incomplete = ""
+    if change.incomplete:
+        are = "is" if change.incomplete == 1 else "are"
+        incomplete = f"{fmt.whole(change.incomplete)} of {fmt.whole(change.shared)} shared sequences {are} incomplete"
+    return ChangedModel(name=change.model, shared=change.shared, incomplete=incomplete, metrics=metrics, marks=marks)
 
 
 def _subjects(all_findings: Sequence[findings.Finding]) -> tuple[PageSubject, ...]:

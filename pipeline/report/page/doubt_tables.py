@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, difference, missing_bounds
+from nightjar.pipeline.report.data.answer import amount, between, difference, missing_bounds
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.findings import more_needed
@@ -123,14 +123,13 @@ def changes_table(report: RunReport, changes: Changes) -> Table:
 def _changed(report: RunReport, model: ModelChange) -> Iterator[tuple[Cell, ...]]:
     for metric in model.metrics:
         scale, link = report.scales[metric.metric], show(model=model.model, sort=metric.metric)
-        ends = (amount(end, scale) for end in (metric.low, metric.high))
-        between = "too few sequences" if metric.low is None else " to ".join(ends)
+        interval = "too few sequences" if metric.low is None else between(metric.low, metric.high, scale)
         yield (
             Cell(text=model.model),
             Cell(text=metric.metric),
             Cell(text=fmt.metric_value(metric.before, scale)),
             Cell(text=fmt.metric_value(metric.after, scale), link=link),
-            Cell(text=amount(metric.difference, scale), note=between),
+            Cell(text=amount(metric.difference, scale), note=interval),
             Cell(text=metric.words, mark=metric.verdict if metric.told else ""),
         )
     for cost in model.costs:
@@ -201,7 +200,7 @@ def _reduced(value: Reduced, scale: Scale, what: str) -> Cell:
 
 def _difference_interval(pair: Pair, scale: Scale) -> str:
     interval = pair.paired.interval
-    return f"{amount(interval.low, scale)} to {amount(interval.high, scale)}" if interval else "too few sequences"
+    return between(interval.low, interval.high, scale) if interval else "too few sequences"
 
 
 def _strength_interval(interval: Interval | None) -> str:

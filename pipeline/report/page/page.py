@@ -70,8 +70,8 @@ class ChangedModel:
 
     name: str
     shared: int
-    incomplete: int
-    """Of the shared sequences."""
+    incomplete: str
+    """How many of the shared sequences are incomplete, in words; "" if none is."""
     metrics: tuple[ChangedMetric, ...]
     marks: tuple[str, ...]
 

@@ -12,6 +12,7 @@ from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.series import bounds_words
 from nightjar.pipeline.report.page.tables import (
     Cell,
     Table,
@@ -23,7 +24,6 @@ from nightjar.pipeline.report.page.tables import (
     with_note,
 )
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.statistics.intervals import Interval
 
 MOST_SEQUENCES = 300
 """The most rows of the table by sequence; if there are more, those with the lowest values are shown."""
@@ -48,7 +48,9 @@ def models_table(report: RunReport) -> Table:
                 name_cell(model, at),
                 *(quality_cell(report, model, metric) for metric in quality),
                 count_cell(counts.turns, show(model=name), f"of {fmt.whole(counts.turns_expected)}"),
-                count_cell(counts.failed, show(model=name, flag="failed"), "jobs", bad=True),
+                count_cell(
+                    counts.failed, show(model=name, flag="failed"), "job" if counts.failed == 1 else "jobs", bad=True
+                ),
                 count_cell(bad, show(model=name, flag=flag), f"{counts.empty} empty" if bad else "", bad=True),
                 count_cell(
                     sum(count for count, _ in cut.values()),
@@ -67,25 +69,23 @@ def models_table(report: RunReport) -> Table:
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
-    """A metric's cell; the headline metric of a model with missing turns also shows its bounds."""
+    """A metric's cell, with what the missing replies could make of its mean."""
     cell = metric_cell(report, model.total, name, show(model=model.name, sort=name))
-    places = report.ranking.places if report.ranking and report.ranking.metric == name else ()
-    place = next((place for place in places if place.model == model.name), None)
-    if place is None or place.to_worst is None or place.to_best is None or place.to_best == place.to_worst:
-        return cell
-    bounds = Interval(low=min(place.to_worst, place.to_best), high=max(place.to_worst, place.to_best), method="bounds")
-    return with_note(cell, f"{fmt.interval(bounds, report.scales[name])} depending on the missing replies")
+    return with_note(cell, bounds_words(model, name, report.scales[name]))
 
 
 def criteria_table(report: RunReport) -> Table:
     """Heat map of every metric with a better end, criteria by models."""
     rows = []
     for name in report.quality_metrics():
+        scale = report.scales[name]
         cells = (
-            metric_cell(report, model.total, name, show(model=model.name, sort=name), heat=True)
+            with_note(
+                metric_cell(report, model.total, name, show(model=model.name, sort=name), heat=True),
+                bounds_words(model, name, scale),
+            )
             for model in report.models
         )
-        scale = report.scales[name]
         rows.append((Cell(text=name, note=_ends(scale)), *cells))
     return Table(id="criteria", columns=columns_of(_columns("criterion", report)), rows=tuple(rows))
 
@@ -99,7 +99,7 @@ def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
         for model in report.models:
             group = model.by_tag.get(tag)
             link = show(model=model.name, tag=tag, sort=name)
-            cell = metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no jobs")
+            cell = _heat_cell(report, group, name, link)
             gap = gaps.gaps.get((tag, model.name)) if gaps is not None else None
             cells.append(_with_gap(cell, gap, report.scales[name]) if gap is not None else cell)
         count = sum(tag in sequence.tags for sequence in report.sequences)
@@ -240,11 +240,18 @@ def _by(
         for model in report.models:
             group = group_of(model, key)
             link = cell_link(model.name, key)
-            cells.append(
-                metric_cell(report, group, name, link, heat=True) if group else Cell(text=fmt.ABSENT, note="no jobs")
-            )
+            cells.append(_heat_cell(report, group, name, link))
         rows.append((Cell(text=key, link=row_link(key)), *cells))
     return Table(id=table, columns=columns_of(_columns(what, report)), rows=tuple(rows))
+
+
+def _heat_cell(report: RunReport, group: Group | None, name: str, link: str) -> Cell:
+    """A part's mean, with how many of its scores are missing."""
+    if group is None:
+        return Cell(text=fmt.ABSENT, note="no jobs")
+    cell, metric = metric_cell(report, group, name, link, heat=True), group.metrics.get(name)
+    gone = metric.gone if metric is not None and metric.mean is not None else 0
+    return with_note(cell, f"{fmt.whole(gone)} missing" if gone else "")
 
 
 def _columns(first: str, report: RunReport) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.answer import amount, between
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.night import Night, NightMetric
 from nightjar.pipeline.report.data.safe import slug
@@ -96,10 +96,9 @@ def _difference(change: NightChange, scale: Scale) -> Cell:
     if change.sequences:
         notes.append(f"over {fmt.count(change.sequences, 'sequence')} complete on both nights")
     if change.low is not None and change.high is not None:
-        notes.append(f"{amount(change.low, scale)} to {amount(change.high, scale)}")
+        notes.append(between(change.low, change.high, scale))
     if change.lowest is not None and change.highest is not None:
-        ends = f"{amount(change.lowest, scale)} to {amount(change.highest, scale)}"
-        notes.append(f"{ends} depending on the missing replies")
+        notes.append(f"{between(change.lowest, change.highest, scale)} depending on the missing replies")
     if change.difference is None:
         notes.insert(0, "no sequence is complete on both nights")
     return Cell(text=amount(change.difference, scale), note="; ".join(notes))

@@ -105,7 +105,7 @@ def test_reference_is_chosen_by_name() -> None:
 def test_doubts_say_what_would_settle_them() -> None:
     """Two alike: what was seen, what would be found, how many more sequences."""
     report = run_of([sequence(at) for at in range(12)], {"a": 0.5, "b": 0.6})
-    text = next(found.text for found in doubts(report) if found.about == "a or b")
+    text = next(found.text for found in doubts(report) if found.about == "a against b")
     assert text.startswith("observed difference ")
     assert "would be detected with 80\u202f% power" in text
     assert "more sequences are needed to confirm a difference this large" in text
