@@ -64,7 +64,9 @@ def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None
         case Event.STALLED:
             span = shown_span(run.ending.stalled_after_s or 0)
             return f"Run {run.name} has made no progress for {span}: {why or 'the reason is unknown'}. {progress}."
-        case Event.DEADLINE | Event.STOPPED:
+        case Event.DEADLINE:
+            head = f"Run {run.name} was stopped at its {run.status_reason or 'deadline'}; {progress}."
+        case Event.STOPPED:
             head = f"Run {run.name} was stopped: {run.status_reason or 'no reason recorded'}; {progress}."
         case Event.DONE | Event.TRIPPED:
             head = f"Run {run.name} is done: {progress}."

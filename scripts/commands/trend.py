@@ -22,7 +22,10 @@ def trend(
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the trend page of a suite's nights and print its path. Example: nightjar trend story-starters --last 30"""
+    """Write the trend page of a suite's nights; print what changed and its path.
+
+    Example: nightjar trend story-starters --last 30
+    """
     from nightjar.scripts.session import run_async
 
     run_async(_trend(suite, last, formats or ["html"], out, as_json=as_json))
@@ -55,7 +58,11 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     shown = trend_of(name, nights, now=utc_now(), version=NIGHTJAR_VERSION)
     paths = await asyncio.to_thread(write_trend, shown, chosen, folder)
     if as_json:
-        emit_json({"suite": name, "nights": len(nights), "files": [str(path) for path in paths]})
+        changes = [change.model_dump(mode="json") for change in shown.changes]
+        emit_json({"suite": name, "nights": len(nights), "changes": changes, "files": [str(path) for path in paths]})
         return
+    for change in shown.changes:
+        compared = f"{change.night} compared with {change.before}"
+        print(plain(f"{change.model}, {shown.headline or 'no metric'}: {change.words} ({compared})"))
     for path in paths:
         print(plain(str(path)))

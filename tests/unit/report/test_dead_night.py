@@ -194,4 +194,4 @@ def test_a_scale_without_ends_has_no_bounds_and_no_verdict_where_something_is_mi
     reports = [replace(each, scales={**each.scales, "checks": endless}) for each in (BASE, report)]
     change = change_of(*reports)
     assert (change.verdict, change.lowest) == ("can't tell", None)
-    assert "no ends" in change.words
+    assert "this scale has no limits" in change.words

@@ -102,7 +102,7 @@ def test_page_draws_a_line_per_model_and_links_nights() -> None:
 def test_one_night_is_a_trend() -> None:
     """A single night has a page; nothing has changed."""
     page = render_trend(of(night(1)))
-    assert "Nothing: no model file" in page
+    assert "are the same on all nights" in page
 
 
 def test_hostile_names_are_text() -> None:
