@@ -52,7 +52,7 @@ def _model(name: str, comparison: Comparison, marks: Sequence[Fingerprint]) -> M
     return ModelChange(
         model=name,
         shared=comparison.shared,
-        incomplete=max((m.pair.missing.sequences for m in comparison.metrics if m.pair.missing), default=0),
+        incomplete=comparison.incomplete,
         metrics=tuple(map(_metric, comparison.metrics)),
         costs=tuple(costs),
         marks=tuple(marks),

@@ -74,6 +74,11 @@ class Comparison:
     apart: Mapping[str, str] = field(default_factory=dict)
     """Metrics left out, since the two sides were scored by different versions of a scorer -> what differs."""
 
+    @property
+    def incomplete(self) -> int:
+        """How many of the shared sequences lack a reply or a score, by the metric that lacks most."""
+        return max((metric.pair.missing.sequences for metric in self.metrics if metric.pair.missing), default=0)
+
 
 def sides(report: RunReport, model: str | None) -> list[Side]:
     """The models of an operand RUN[:MODEL]. Raises UnknownNameError."""

@@ -120,12 +120,16 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     check_metrics([gate], known, f"run {comparison.other.report.provenance.name!r}")
     change = next((metric for metric in comparison.metrics if metric.metric == gate.metric), None)
     if change is None or change.pair.paired.interval is None:
-        why = "too few shared sequences for an interval" if change else "one side has no value of the metric"
+        why = "one side has no value of the metric"
+        if change is not None:
+            why = f"too few sequences are complete on both sides for an interval ({change.pair.paired.n})"
         if gate.metric is not None and gate.metric in comparison.apart:
             why = f"the baseline was scored by another version of its scorer ({comparison.apart[gate.metric]})"
         return GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=f"{gate.metric}: {why}")
     interval = change.pair.paired.interval
-    sentence = f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 %), margin {gate.value:g}"
+    sentence = (
+        f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 % interval), margin {gate.value:g}"
+    )
     outcome = _regressed(change, gate.value)
     missing = change.pair.missing
     if missing is not None and outcome is GateOutcome.INCONCLUSIVE:

@@ -119,13 +119,16 @@ async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) 
 
 
 def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
+    from nightjar.pipeline.report.data.numbers import count_of
     from nightjar.scripts.views.output import console, plain, table
 
     screen = console()
     for name in left_out:
         print(plain(f"Not compared (in one run only): {name}"))
     for comparison in comparisons:
-        print(plain(f"{comparison.other.name} against {comparison.base.name}, over {comparison.shared} sequences"))
+        over = f"over {count_of(comparison.shared, 'shared sequence')}"
+        over += f", {comparison.incomplete} of them incomplete" if comparison.incomplete else ""
+        print(plain(f"{comparison.other.name} against {comparison.base.name}, {over}"))
         for notice in comparison.notices:
             print(plain(f"  Note: {notice}"))
         for side, only in ((comparison.base, comparison.only_base), (comparison.other, comparison.only_other)):
@@ -137,13 +140,13 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
 
 def _metric_rows(comparison: Comparison) -> list[list[str]]:
     from nightjar.pipeline.report.data import numbers as fmt
-    from nightjar.pipeline.report.data.answer import amount, between, missing_bounds, verdict_words
+    from nightjar.pipeline.report.data.answer import amount, ends_of, missing_bounds, verdict_words
 
     rows = []
     primary = comparison.other.report.headline
     for metric in (*comparison.metrics, *comparison.measures):
         pair, interval = metric.pair, metric.pair.paired.interval
-        ends = between(interval.low, interval.high, metric.scale) if interval else "-"
+        ends = ends_of(interval.low, interval.high, metric.scale) if interval else "-"
         values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
         effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
         judged = metric in comparison.metrics
@@ -201,6 +204,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "base": comparison.base.name,
         "other": comparison.other.name,
         "shared": comparison.shared,
+        "incomplete": comparison.incomplete,
         "only_base": comparison.only_base,
         "only_other": comparison.only_other,
         "notices": comparison.notices,

@@ -32,7 +32,7 @@ def stored(shell: Shell, acceptance_home: Path) -> Shell:
 def test_models_of_a_run(stored: Shell) -> None:
     """Two models side by side: verdicts in words, speed and memory beside quality."""
     printed = stored.ok("compare", f"{RUN}:amber-1b", f"{RUN}:basalt-3b")
-    assert f"{RUN}:basalt-3b against {RUN}:amber-1b, over 6 sequences" in printed
+    assert f"{RUN}:basalt-3b against {RUN}:amber-1b, over 6 shared sequences" in printed
     assert "can't tell" in printed
     assert "sampled differently: temperature" in printed
     assert "probe: decode, tokens/s" in printed

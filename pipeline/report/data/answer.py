@@ -46,7 +46,7 @@ def amount(value: float | None, scale: Scale) -> str:
     return shown.replace("-", "\u2212")
 
 
-def between(low: float | None, high: float | None, scale: Scale) -> str:
+def ends_of(low: float | None, high: float | None, scale: Scale) -> str:
     """Two ends of a difference with the unit once: "-3.1 to +4.0 points"."""
     first = amount(low, scale)
     return f"{first.removesuffix(POINTS)} to {amount(high, scale)}"
@@ -81,7 +81,7 @@ def missing_bounds(missing: Missing | None, scale: Scale) -> str:
     """How large the difference could be, depending on the missing replies; "" where nothing is or no ends bound it."""
     if missing is None or missing.lowest is None or missing.highest is None:
         return ""
-    return f"{between(missing.lowest.difference, missing.highest.difference, scale)} depending on the missing replies"
+    return f"{ends_of(missing.lowest.difference, missing.highest.difference, scale)} depending on the missing replies"
 
 
 def _measured(report: RunReport) -> str:

@@ -30,7 +30,7 @@ def whole(value: int | None) -> str:
     return ABSENT if value is None else f"{value:,}".replace(",", "\u202f")
 
 
-def count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """A number of things: 1 sequence, 2 sequences."""
     return f"{whole(number)} {noun}{'' if number == 1 else 's'}"
 

@@ -6,7 +6,7 @@ not turn it (`compared.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.answer import verdict_words
@@ -99,7 +99,10 @@ def _series(night: Night, model: NightModel) -> Series | None:
     if kept is None or night.headline is None:
         return None
     scale = night.scales[night.headline].scale
-    bounds = {key: (value, value) for key, value in kept.complete.items()} | kept.incomplete
+    bounds: dict[str, tuple[float, float] | None] = {
+        **{key: (value, value) for key, value in kept.complete.items()},
+        **kept.incomplete,
+    }
     return Series(
         model=model.name,
         metric=night.headline,
@@ -115,9 +118,7 @@ def _series(night: Night, model: NightModel) -> Series | None:
     )
 
 
-def _end(
-    bounds: dict[str, tuple[float, float]] | dict[str, tuple[float, float] | None], end: int, scale: Scale
-) -> dict[str, float] | None:
+def _end(bounds: Mapping[str, tuple[float, float] | None], end: int, scale: Scale) -> dict[str, float] | None:
     """The values at one end in values of which more is better; None where a scale has no ends."""
     if scale.width is None:
         return None

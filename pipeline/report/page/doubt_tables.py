@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, between, difference, missing_bounds
+from nightjar.pipeline.report.data.answer import amount, difference, ends_of, missing_bounds
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.findings import more_needed
@@ -123,7 +123,7 @@ def changes_table(report: RunReport, changes: Changes) -> Table:
 def _changed(report: RunReport, model: ModelChange) -> Iterator[tuple[Cell, ...]]:
     for metric in model.metrics:
         scale, link = report.scales[metric.metric], show(model=model.model, sort=metric.metric)
-        interval = "too few sequences" if metric.low is None else between(metric.low, metric.high, scale)
+        interval = "too few sequences" if metric.low is None else ends_of(metric.low, metric.high, scale)
         yield (
             Cell(text=model.model),
             Cell(text=metric.metric),
@@ -200,7 +200,7 @@ def _reduced(value: Reduced, scale: Scale, what: str) -> Cell:
 
 def _difference_interval(pair: Pair, scale: Scale) -> str:
     interval = pair.paired.interval
-    return between(interval.low, interval.high, scale) if interval else "too few sequences"
+    return ends_of(interval.low, interval.high, scale) if interval else "too few sequences"
 
 
 def _strength_interval(interval: Interval | None) -> str:

@@ -17,7 +17,7 @@ Show = Callable[[float | None], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class NightValue:
     """A value of one night, as text, and the ends of its band."""
 
     value: float
@@ -26,7 +26,7 @@ class Measured:
     high: float
 
 
-Read = Callable[[Night, str], Measured | None]
+Read = Callable[[Night, str], NightValue | None]
 """(night, model) -> what was measured; None if nothing was."""
 
 
@@ -48,7 +48,7 @@ def trend_charts(trend: Trend) -> tuple[Chart, ...]:
 def _metric_chart(trend: Trend, name: str) -> Chart | None:
     scale = trend.scales[name].scale
 
-    def read(night: Night, model: str) -> Measured | None:
+    def read(night: Night, model: str) -> NightValue | None:
         metric = night_metric(night, model, name)
         if metric is None or metric.mean is None:
             return None
@@ -57,7 +57,7 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
             low, high = (fmt.metric_value(end, scale) for end in bounds)
             shown += f" ({low} to {high} depending on the missing replies)"
         ends = [end for end in (metric.mean, metric.low, metric.high, *(bounds or ())) if end is not None]
-        return Measured(value=metric.mean, shown=shown, low=min(ends), high=max(ends))
+        return NightValue(value=metric.mean, shown=shown, low=min(ends), high=max(ends))
 
     share = scale.unit in ("pass", "share")
     banded = len(trend.models) <= MOST_BANDS
@@ -67,7 +67,7 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
 
 
 def _cost(key: str, show: Show) -> Read:
-    def read(night: Night, model: str) -> Measured | None:
+    def read(night: Night, model: str) -> NightValue | None:
         measured = model_of(night, model)
         if measured is None:
             return None
@@ -79,7 +79,7 @@ def _cost(key: str, show: Show) -> Read:
             "memory": measured.process_peak_bytes / GIB if measured.process_peak_bytes is not None else None,
         }
         value = values[key]
-        return None if value is None else Measured(value=value, shown=show(value), low=value, high=value)
+        return None if value is None else NightValue(value=value, shown=show(value), low=value, high=value)
 
     return read
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, between
+from nightjar.pipeline.report.data.answer import amount, ends_of
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.night import Night, NightMetric
 from nightjar.pipeline.report.data.safe import slug
@@ -94,11 +94,11 @@ def _newest(trend: Trend, name: str, model: str) -> tuple[Cell, ...]:
 def _difference(change: NightChange, scale: Scale) -> Cell:
     notes = []
     if change.sequences:
-        notes.append(f"over {fmt.count(change.sequences, 'sequence')} complete on both nights")
+        notes.append(f"over {fmt.count_of(change.sequences, 'sequence')} complete on both nights")
     if change.low is not None and change.high is not None:
-        notes.append(between(change.low, change.high, scale))
+        notes.append(ends_of(change.low, change.high, scale))
     if change.lowest is not None and change.highest is not None:
-        notes.append(f"{between(change.lowest, change.highest, scale)} depending on the missing replies")
+        notes.append(f"{ends_of(change.lowest, change.highest, scale)} depending on the missing replies")
     if change.difference is None:
         notes.insert(0, "no sequence is complete on both nights")
     return Cell(text=amount(change.difference, scale), note="; ".join(notes))
@@ -144,7 +144,7 @@ def _range(trend: Trend, name: str, model: str) -> Cell:
     ]
     means = [mean for mean, whole in values if mean is not None and whole]
     holed = sum(not whole for _, whole in values)
-    note = f"without {fmt.count(holed, 'night')} with over {MISSING_LIMIT:.0%} missing" if holed else ""
+    note = f"without {fmt.count_of(holed, 'night')} with over {MISSING_LIMIT:.0%} missing" if holed else ""
     if not means:
         return Cell(text=fmt.ABSENT, note=note or "no value")
     low, high = (fmt.metric_value(end(means), trend.scales[name].scale) for end in (min, max))
