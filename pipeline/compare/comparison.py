@@ -188,6 +188,12 @@ def _notices(base: Side, other: Side) -> list[str]:
         for side in (base, other)
         if side.report.provenance.partial
     ]
+    notices += [
+        f"{side.name}: the time limit cut off {cut} of {side.model.total.counts.turns} replies, so a difference may "
+        "come from the speed of the machine."
+        for side in (base, other)
+        if (cut := side.model.total.counts.timeout)
+    ]
     if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
     differ = [

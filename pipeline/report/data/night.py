@@ -79,6 +79,8 @@ class NightModel(Plain):
     failed_jobs: int
     empty: int
     degenerate: int
+    timeout: int = 0
+    """Replies cut off by the time limit."""
     metrics: dict[str, NightMetric]
     sequences: NightSequences | None = None
     """None where the headline metric has no better end."""
@@ -145,6 +147,7 @@ def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> Ni
         failed_jobs=counts.failed,
         empty=counts.empty,
         degenerate=counts.degenerate,
+        timeout=counts.timeout,
         metrics={name: _metric(model, metric, report.scales[name]) for name, metric in model.total.metrics.items()},
         sequences=_sequences(model, report, keys),
         decode_tokens_per_s=resources.probe.decode_tokens_per_s if resources.probe else None,

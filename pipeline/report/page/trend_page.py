@@ -120,7 +120,7 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
                 Cell(text=str(number), link=f"mark-{number}") if number else Cell(text=fmt.ABSENT, note="nothing"),
             )
         )
-    columns = ("night", *(f"{model}>" for model in trend.models), "failed or empty>", "changed>")
+    columns = ("night", *(f"{model}>" for model in trend.models), "failed, empty or cut off by time>", "changed>")
     return Table(id="nights", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -152,7 +152,7 @@ def _range(trend: Trend, name: str, model: str) -> Cell:
 
 
 def _bad(night: Night) -> str:
-    return fmt.whole(sum(model.failed_jobs + model.empty + model.degenerate for model in night.models))
+    return fmt.whole(sum(model.failed_jobs + model.empty + model.degenerate + model.timeout for model in night.models))
 
 
 def _marks(trend: Trend) -> tuple[NightMarks, ...]:

@@ -11,13 +11,17 @@ import pytest
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.compare.baseline import HeldAgainst, changed_since
+from nightjar.pipeline.compare.comparison import Side, compare_sides
 from nightjar.pipeline.exports.write import render
+from nightjar.pipeline.report.data.night import night_of
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.formats.summary import summary_rows
 from nightjar.pipeline.report.page.charts import charts
 from nightjar.pipeline.report.page.machine_tables import facts_table, machine_table, speed_table
 from nightjar.pipeline.report.page.result_tables import models_table
 from nightjar.pipeline.report.page.tables import Table
+from nightjar.pipeline.report.page.trend_page import nights_table
 from tests import factories
 from tests.documents import a_run
 
@@ -60,6 +64,19 @@ def test_replies_cut_off_by_time_are_told_at_the_head(ends: list[str], sentence:
     if sentence is not None:
         assert told[0].text.startswith(sentence)
         assert "time_limit_s" in told[0].text
+
+
+def test_compare_and_trend_tell_of_replies_cut_off_by_time() -> None:
+    """A slower machine would make a difference of its own."""
+    whole, cut = cut_run(["stop"] * 3), cut_run(["timeout", "timeout", "stop"])
+    base, other = (Side(report=report, model=report.models[0]) for report in (whole, cut))
+    (notice,) = compare_sides(base, other).notices
+    assert notice.endswith(
+        ":amber: the time limit cut off 2 of 3 replies, so a difference may come from the speed of the machine."
+    )
+    assert compare_sides(base, base).notices == ()
+    (row,) = nights_table(trend("s", [night_of(cut)], now=factories.START, version="0"), frozenset()).rows
+    assert "2" in [cell.text for cell in row if cell.alert]
 
 
 def test_the_models_table_counts_all_that_was_cut_off() -> None:
