@@ -38,9 +38,9 @@ async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[
     served = await live_slots(database)
     missing = [judge for judge in judges if judge not in served]
     for judge in missing:
-        _say(f"No worker holds the judge {judge!r}; nothing is judged until one does: nightjar worker --model {judge}")
+        _say(f"No worker serves the judge {judge!r}; nothing is judged until one does: nightjar worker --model {judge}")
     if not await dispatcher_is_live(database):
-        _say("No dispatcher runs; nothing is planned until one does: nightjar dispatcher")
+        _say("No dispatcher is running; nothing is planned until one is: nightjar dispatcher")
     return missing
 
 

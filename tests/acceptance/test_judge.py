@@ -86,7 +86,7 @@ def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> No
 
     alone = shell.run("judge", "check", "judged", "--self-judging")
     assert alone.returncode == 0, alone.stderr
-    assert "No worker holds the judge 'nightjar-demo'" in alone.stderr
+    assert "No worker serves the judge 'nightjar-demo'" in alone.stderr
 
     with service(shell, "dispatcher"), service(shell, "worker", "--model", "nightjar-demo", "--slots", "4"):
         checked = shell.run("judge", "check", "judged", "--self-judging", "--wait", "--json")

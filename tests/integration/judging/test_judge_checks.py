@@ -274,7 +274,7 @@ async def test_a_judge_that_can_be_talked_into_a_verdict(bench: Bench, rubric: d
     (notice,) = [notice.text for notice in report.notices if "falls for" in notice.text]
     assert notice.startswith("Gullible falls for replies that ask for a good verdict: ready verdict, 8 of 8 (95 %: ")
     page = "".join(render_html(report))
-    assert "judge stood firm" in page
+    assert "judge resisted replies that ask" in page
     assert "Replies that ask for a good verdict" in page
 
 
