@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def stored(shell: Shell, acceptance_home: Path) -> Shell:
         await factories.store(database)
         run = await database.runs.find_one({"name": RUN})
         assert run is not None
-        await database.runs.insert_one(run | {"_id": "second", "name": SECOND, "series": "nightly"})
+        later = run["created_at"] + timedelta(days=1)
+        await database.runs.insert_one(
+            run | {"_id": "second", "name": SECOND, "series": "nightly", "created_at": later}
+        )
         jobs = [{**job, "_id": f"2{job['_id']}", "run": "second"} async for job in database.jobs.find({})]
         await database.jobs.insert_many(jobs)
 
@@ -222,3 +226,17 @@ def test_a_webhook_is_received_once_although_the_dispatcher_is_killed(shell: She
     done = shell.run("run", "wait", "n")
     assert done.returncode == 1
     assert "Gate --max-missing 0 tripped" in done.stdout
+
+
+def test_the_trend_says_what_changed_on_the_newest_night(stored: Shell, tmp_path: Path) -> None:
+    """A line for each model, with the two nights; in the JSON the numbers behind it."""
+    printed = stored.ok("trend", "sample", "--out", tmp_path / "out")
+    assert f"amber-1b, checks: can't tell ({SECOND} compared with {RUN})" in printed
+    assert "trend-sample.html" in printed.splitlines()[-1]
+    changes = stored.json("trend", "sample", "--out", tmp_path / "out")["changes"]
+    assert {change["model"]: change["difference"] for change in changes if change["incomplete"] == 0} == {
+        "amber-1b": 0.0,
+        "basalt-3b": 0.0,
+    }
+    (holed,) = [change for change in changes if change["incomplete"]]
+    assert (holed["model"], holed["incomplete"], holed["verdict"]) == ("cinder-0.5b-instruct", 1, "can't tell")

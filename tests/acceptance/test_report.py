@@ -120,3 +120,37 @@ def test_scorers_are_listed(shell: Shell) -> None:
         None,
     )
     assert "pattern" in shell.ok("scorer", "list")
+
+
+OFF_SCALE = """
+from nightjar.scorers import Direction, FunctionScorer, Scale, Score
+
+share = FunctionScorer(
+    name="share",
+    scale=Scale(worst=0.0, best=1.0, direction=Direction.HIGHER),
+    function=lambda context: Score(value=2.0 if context.turn == 1 else 0.5),
+)
+size = FunctionScorer(
+    name="size",
+    scale=Scale(worst=None, best=None, direction=Direction.NONE),
+    function=lambda context: Score(value=1e308 if context.turn == 1 else 3.0),
+)
+"""
+
+
+def test_scores_off_their_scale_end_no_report(stored: Shell, tmp_path: Path) -> None:
+    """A scorer of the user's without limits, in the process that scores: those replies failed, the others count."""
+    (tmp_path / "off_scale.py").write_text(OFF_SCALE)
+    environment = {
+        "NIGHTJAR_SCORERS": "off_scale:share,off_scale:size",
+        "PYTHONPATH": f"{stored.environ()['PYTHONPATH']}:{tmp_path}",
+    }
+    stored.ok("report", "nightly-2026-11-20", "-f", "html,json", "--out", tmp_path / "out", env=environment)
+    document = json.loads((tmp_path / "out" / "nightly-2026-11-20.json").read_text("utf-8"))
+    amber = next(model for model in document["models"] if model["name"] == "amber-1b")
+    assert (amber["metrics"]["size"]["mean"], amber["metrics"]["size"]["failed"]) == (3.0, 12)
+    turns = {turn["index"]: turn for job in document["jobs"] for turn in job["turns"] if job["model"] == "basalt-3b"}
+    assert turns[0]["scores"]["share"]["value"] == 0.5
+    assert turns[1]["scores"]["share"]["state"] == "failed"
+    assert "the scorer returned 2, outside its scale (0 to 1)" in turns[1]["scores"]["share"]["reason"]
+    assert "outside its scale" in turns[1]["scores"]["size"]["reason"]
