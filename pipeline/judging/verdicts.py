@@ -15,6 +15,8 @@ from nightjar.pipeline.scores import Direction, JobScores, Scale, Score, ScoreSt
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COMPOSITE = "judge"
+SHARE_WON = "share won"
+"""The unit of comparisons among a run's own replies."""
 NO_SEAT = "a judge is not asked about replies of its own"
 NO_REFERENCE = "the turn has no reference, and the rubric requires one"
 Verdicts = Mapping[str, Sequence[Verdict]]
@@ -24,7 +26,7 @@ Verdicts = Mapping[str, Sequence[Verdict]]
 def judge_scales(rubric: Rubric) -> dict[str, Scale]:
     """Metric name -> scale; the composite runs from the mean of the criteria's worst to the mean of their best."""
     if rubric.method is Method.PAIRWISE:
-        won = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share won", least=0.0, most=1.0)
+        won = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=SHARE_WON, least=0.0, most=1.0)
         return dict.fromkeys([COMPOSITE, *(metric_name(criterion.name) for criterion in rubric.criteria)], won)
     criteria = {metric_name(criterion.name): _scale(criterion.worst, criterion.best) for criterion in rubric.criteria}
     worst = fmean(criterion.worst for criterion in rubric.criteria)

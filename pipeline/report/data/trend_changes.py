@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nightjar.pipeline.judging.verdicts import is_judges
+from nightjar.pipeline.judging.verdicts import SHARE_WON, is_judges
 from nightjar.pipeline.report.data.answer import verdict_words
 from nightjar.pipeline.report.data.compared import (
     ComparedSeries,
     Pair,
-    PairDifference,
     compare_series,
     verdicts_on_pairs,
 )
@@ -21,9 +20,6 @@ from nightjar.pipeline.report.data.fingerprints import changed
 from nightjar.pipeline.report.data.night import Night, NightModel, Plain
 from nightjar.pipeline.report.data.series import Series
 from nightjar.pipeline.scores import Direction, Scale
-
-PAIRWISE_UNIT = "share won"
-"""Of comparisons among a run's own replies."""
 
 
 class NightChange(Plain):
@@ -45,9 +41,10 @@ class NightChange(Plain):
     highest: float | None = None
     p_adjusted: float | None = None
     """Adjusted over the models (Holm)."""
-    verdict: str = PairDifference.CANNOT_TELL.value
+    verdict: str | None = None
+    """None where the two nights cannot be compared."""
     words: str
-    """The verdict, or why there is none."""
+    """The verdict with its reason, or why there is none."""
 
 
 def night_changes(nights: Sequence[Night], metric: str | None) -> list[NightChange]:
@@ -85,7 +82,7 @@ def _not_comparable(before: Night, night: Night, metric: str | None) -> str | No
     if before.scales.get(metric) != night.scales.get(metric):
         return f"the scale of {metric} changed"
     judged = is_judges(metric)
-    if judged and night.scales[metric].unit == PAIRWISE_UNIT:
+    if judged and night.scales[metric].unit == SHARE_WON:
         return "shares of comparisons won are among a run's own replies"
     changes = {mark.what for mark in changed(before.marks, night.marks)}
     found = [what for what in ("judge", "rubric") if judged and what in changes]

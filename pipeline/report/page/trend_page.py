@@ -82,12 +82,12 @@ def _newest(trend: Trend, name: str, model: str) -> tuple[Cell, ...]:
     if change is None:
         none = Cell(text=fmt.ABSENT, note="no such night")
         return _cell(trend, name, metrics[-1]), none, none, Cell(text=fmt.ABSENT, note="one night")
-    mark = "" if change.verdict == PairDifference.CANNOT_TELL else change.verdict
+    mark = change.verdict if change.verdict in (PairDifference.BETTER, PairDifference.WORSE) else ""
     return (
         _cell(trend, name, metrics[-1]),
         _cell(trend, name, metrics[-2]),
         _difference(change, trend.scales[name].scale),
-        Cell(text=change.words, mark=mark),
+        Cell(text=change.words, mark=mark or ""),
     )
 
 
@@ -99,7 +99,7 @@ def _difference(change: NightChange, scale: Scale) -> Cell:
         notes.append(ends_of(change.low, change.high, scale))
     if change.lowest is not None and change.highest is not None:
         notes.append(f"{ends_of(change.lowest, change.highest, scale)} depending on the missing replies")
-    if change.difference is None:
+    if change.difference is None and change.verdict is not None:
         notes.insert(0, "no sequence is complete on both nights")
     return Cell(text=amount(change.difference, scale), note="; ".join(notes))
 

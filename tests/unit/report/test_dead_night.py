@@ -164,7 +164,10 @@ def test_nights_that_measured_different_things_are_not_compared(change: dict[str
     before = night(0, BASE)
     changed = Night.model_validate(before.model_dump() | change)
     (found,) = trend("s", [changed, night(1, run_of(1.0, "b"))], now=factories.START, version="0").changes
-    assert (found.words, found.verdict, found.difference) == (words, "can't tell", None)
+    assert (found.words, found.verdict, found.difference) == (words, None, None)
+    made = trend("s", [changed, night(1, run_of(1.0, "b"))], now=factories.START, version="0")
+    cells = dict(zip((column.title for column in now_table(made).columns), now_table(made).rows[0], strict=True))
+    assert (cells["change"].text, cells["change"].note, cells["verdict"].text) == ("\u2013", "", words)
 
 
 def test_judges_scores_are_compared_only_under_one_rubric_and_judge() -> None:
