@@ -85,9 +85,9 @@ def _not_comparable(before: Night, night: Night, metric: str | None) -> str | No
     if judged and night.scales[metric].unit == SHARE_WON:
         return "shares of comparisons won are among a run's own replies"
     changes = {mark.what for mark in changed(before.marks, night.marks)}
-    found = [what for what in ("judge", "rubric") if judged and what in changes]
-    found += ["scorers"] if not judged and "scorers" in changes else []
-    return f"another {found[0]}" if found and judged else "other versions of the scorers" if found else None
+    if judged:
+        return next((f"another {what}" for what in ("judge", "rubric") if what in changes), None)
+    return "other versions of the scorers" if "scorers" in changes else None
 
 
 def _series(night: Night, model: NightModel) -> Series | None:

@@ -57,7 +57,7 @@ def test_thousand_transcripts_fit() -> None:
     assert size < LIMIT
     assert size > 0.85 * LIMIT  # room is used
     assert page().count('<details class="job"') == 1000
-    assert "Long texts are cut" in page()
+    assert "Long texts are shortened" in page()
     assert re.search(r"&hellip; [\d\u202f]+ more characters in nightly-2026-11-20\.json", page())
 
 
@@ -65,7 +65,7 @@ def test_short_texts_are_whole() -> None:
     """What fits is not cut."""
     small = render(report_of(100, 80), "html")
     assert "more characters" not in small
-    assert "Long texts are cut" not in small
+    assert "Long texts are shortened" not in small
 
 
 def test_one_huge_reply_is_cut_and_the_others_are_not() -> None:
