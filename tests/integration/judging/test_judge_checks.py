@@ -288,9 +288,8 @@ async def test_replies_that_imitate_a_verdict_are_named(bench: Bench) -> None:
     report = await collect("r", bench.database)
     assert [(seen.model, seen.what) for seen in said(report).imitations] == [("lively", "a judge's verdict")] * 2
     (notice,) = [notice.text for notice in report.notices if "imitate" in notice.text]
-    assert notice.startswith(
-        "2 judged replies imitate a verdict, or the markers around the texts that judges read (lively: 2)."
-    )
+    told = "2 judged replies imitate a verdict, or the markers around the texts that judges read (lively: 2)."
+    assert notice.startswith(told)
     assert "Judged replies that imitate" in "".join(render_html(report))
 
 
