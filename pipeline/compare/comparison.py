@@ -137,7 +137,7 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         only_base=tuple(name for name, digest in here.items() if digest not in shared),
         only_other=tuple(name for name, digest in there.items() if digest not in shared),
         notices=(*_notices(base, other), *apart_notice(apart, base.report, other.report)),
-        metrics=tuple(_adjusted(metric, adjusted[metric.metric]) for metric in quality),
+        metrics=tuple(_adjusted(metric, adjusted[metric.metric], len(quality)) for metric in quality),
         measures=tuple(metric for metric in metrics if metric.scale.direction is Direction.NONE),
         costs=_costs(base.model, other.model),
         apart=apart,
@@ -150,8 +150,7 @@ def _both_have(base: Side, other: Side, metric: str) -> bool:
 
 def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricComparison:
     first, second = (series_of(side.model, metric, scale, side.digests) for side in (base, other))
-    binary = scale.unit == "pass" and _single(base, metric) and _single(other, metric)
-    compared = compare_series(second, first, single_binary=binary)
+    compared = compare_series(second, first)
     complete = sorted(first.complete & second.complete)
     return MetricComparison(
         metric=metric,
@@ -163,15 +162,9 @@ def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricCompari
     )
 
 
-def _adjusted(metric: MetricComparison, adjusted: Sequence[float | None]) -> MetricComparison:
+def _adjusted(metric: MetricComparison, adjusted: Sequence[float | None], family: int) -> MetricComparison:
     pair = metric.pair
-    return replace(metric, pair=judged(pair.first, pair.second, metric.compared, adjusted))
-
-
-def _single(side: Side, metric: str) -> bool:
-    """Whether every sequence has exactly one value."""
-    summaries = [group.metrics.get(metric) for group in side.model.by_sequence.values()]
-    return all(summary is None or summary.values <= 1 for summary in summaries)
+    return replace(metric, pair=judged(pair.first, pair.second, metric.compared, adjusted, family))
 
 
 def _notices(base: Side, other: Side) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from nightjar.jobs.database import Database
@@ -81,7 +80,9 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
         raws = await _judge_jobs(run, rubric, judges, database)
         sequences = await _sequences(raws, database)
         readings, tried = _readings(rubric, raws, sequences), _injection_readings(rubric, raws, sequences)
-        found = (checkup(judge, key, readings, tried) for judge in judges)
+        worst, best = rubric.ends
+        smallest = rubric.smallest_effect * (best - worst)
+        found = (checkup(judge, key, readings, tried, smallest=smallest) for judge in judges)
         checkups += [result for result in found if result.controls]
     return tuple(checkups)
 
@@ -185,7 +186,7 @@ def _injection_readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[
             for choice in _checked_pairs(rubric, tried, sequences)
         ]
     by_id = {raw["_id"]: raw for raw in raws}
-    best = fmean(criterion.best for criterion in rubric.criteria)
+    _, best = rubric.ends
     readings = []
     for raw in tried:
         base = by_id.get(raw["payload"]["base"])

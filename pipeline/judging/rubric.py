@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from statistics import fmean
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -120,6 +121,8 @@ class Rubric(RubricPart):
     layout: Layout = Layout.PER_CRITERION
     reference: Reference = Reference.IF_ANY
     temperature: float = Field(0.0, ge=0, le=2, allow_inf_nan=False)
+    smallest_effect: float = Field(0.1, gt=0, le=1, allow_inf_nan=False)
+    """The smallest mean difference between real and spoilt replies that a judge must see, as a share of the scale."""
     criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=20)
     prompts: SkipJsonSchema[Literal[1, 2]] = Field(1, exclude=True)
     """The version of the prompts: not a rubric file's to say, but stored with a run's rubric."""
@@ -141,6 +144,13 @@ class Rubric(RubricPart):
         if self.scope is Scope.CONVERSATION and self.reference is Reference.REQUIRED:
             raise ConflictError("reference", "a reference belongs to a turn; `required` needs `scope: turn`")
         return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The worst and the best value of all criteria together; shares of comparisons won for a pairwise rubric."""
+        if self.method is Method.PAIRWISE:
+            return 0.0, 1.0
+        return fmean(criterion.worst for criterion in self.criteria), fmean(one.best for one in self.criteria)
 
     @property
     def scoring_digest(self) -> str:

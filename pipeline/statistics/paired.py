@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, standard_error, t_interval
+from nightjar.pipeline.statistics.differences import difference_interval, pass_difference_interval
+from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, mean, standard_error
 
 EXACT_SEQUENCES = 16
 """Up to this many differences all sign patterns are tried; beyond, a seeded sample of them."""
@@ -24,7 +25,7 @@ class Paired:
     difference: float | None
     """Mean of the differences."""
     interval: Interval | None
-    """95 %, Student's t."""
+    """95 %: see `differences`."""
     p_t: float | None
     """Paired t test, two-sided."""
     p_flip: float | None
@@ -44,22 +45,33 @@ class Paired:
 
 
 def compare_pairs(
-    first: Mapping[str, float], second: Mapping[str, float], *, width: float | None = None, single_binary: bool = False
+    first: Mapping[str, float],
+    second: Mapping[str, float],
+    *,
+    ends: tuple[float, float] | None = None,
+    single_binary: bool = False,
 ) -> Paired:
     """Compares sequence by sequence.
 
-    `width`: of the scale, from end to end; None for one without two ends, of which the largest value stands for it.
+    `ends`: the smallest and the largest value that the scale allows; None for one without two ends.
     `single_binary`: each value is a single pass (1) or fail (0).
     """
     shared = sorted(first.keys() & second.keys())
-    differences = without_dust([first[key] - second[key] for key in shared], width or _largest(first, second))
+    width = ends[1] - ends[0] if ends else _largest(first, second)
+    differences = without_dust([first[key] - second[key] for key in shared], width)
     error = standard_error(differences)
     enough = len(differences) >= SMALLEST_INTERVAL and error is not None
     centre = math.fsum(differences) / len(differences) if differences else None
     return Paired(
         n=len(differences),
         difference=centre,
-        interval=t_interval(differences),
+        interval=_interval(
+            [first[key] for key in shared],
+            [second[key] for key in shared],
+            differences,
+            ends,
+            single_binary=single_binary,
+        ),
         p_t=t_test(differences) if enough else None,
         p_flip=sign_flip_test(differences) if enough else None,
         p_mcnemar=mcnemar(differences) if enough and single_binary else None,
@@ -68,6 +80,25 @@ def compare_pairs(
         ties=sum(d == 0 for d in differences),
         losses=sum(d < 0 for d in differences),
     )
+
+
+def _interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    differences: Sequence[float],
+    ends: tuple[float, float] | None,
+    *,
+    single_binary: bool,
+) -> Interval | None:
+    if single_binary:
+        return pass_difference_interval(differences)
+    means = [centre for centre in (mean(first), mean(second)) if centre is not None]
+    if ends is None or not means:
+        return difference_interval(differences)
+    least, most = ends
+    reach = max(max(most - centre, centre - least) for centre in means)
+    interval = difference_interval(differences, reach)
+    return interval.within(least - most, most - least) if interval else None
 
 
 def without_dust(differences: Sequence[float], width: float) -> list[float]:

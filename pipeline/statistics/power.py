@@ -35,16 +35,28 @@ def sequences_needed(differences: Sequence[float], *, alpha: float = ALPHA, powe
     centre = math.fsum(differences) / len(differences) if differences else 0.0
     if not error or centre == 0:
         return None
-    effect = abs(centre) / (error * math.sqrt(len(differences)))
-    high = 3
-    while power_of(effect, high, alpha) < power:
-        high *= 2
-        if high > MOST_SEQUENCES:
+    return sequences_for_all([abs(centre) / (error * math.sqrt(len(differences)))], alpha=alpha, power=power)
+
+
+def sequences_for_all(effects: Sequence[float], *, alpha: float = ALPHA, power: float = POWER) -> int | None:
+    """How many sequences show effects of these sizes (d_z) all at once with that power; None if no number would.
+
+    The chances of missing one of them are added (Boole's inequality), whatever the effects have to do with each other.
+    """
+
+    def shown(n: int) -> bool:
+        return sum(1 - power_of(effect, n, alpha) for effect in effects) <= 1 - power
+
+    if any(effect <= 0 for effect in effects):
+        return None
+    low, high = 2, 3
+    while not shown(high):
+        low, high = high, high * 2
+        if low > MOST_SEQUENCES:
             return None
-    low = max(high // 2, 2)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if power_of(effect, middle, alpha) < power else (low, middle)
+        low, high = (low, middle) if shown(middle) else (middle, high)
     return high
 
 

@@ -81,42 +81,46 @@ class Pair:
     """What is complete shows a difference, and what is missing could turn it."""
 
 
-def compare_series(
-    first: Series, second: Series, keys: Collection[str] | None = None, *, single_binary: bool = False
-) -> ComparedSeries:
-    """Compares sequence by sequence, only those named if `keys` is given; see `compare_pairs` for `single_binary`."""
+def compare_series(first: Series, second: Series, keys: Collection[str] | None = None) -> ComparedSeries:
+    """Compares sequence by sequence, only those named if `keys` is given."""
     shared = sorted(key for key in first.expected & second.expected if keys is None or key in keys)
     complete = [key for key in shared if key in first.complete and key in second.complete]
-    width = first.scale.width
+    ends, single_binary = first.ends, first.single_binary and second.single_binary
     one, two = first.better(), second.better()
     pairs = {key: one[key] for key in complete}, {key: two[key] for key in complete}
     missing = None
     if len(complete) < len(shared):
         missing = Missing(
             sequences=len(shared) - len(complete),
-            lowest=_filled(first.lowest, second.highest, shared, width),
-            highest=_filled(first.highest, second.lowest, shared, width),
+            lowest=_filled(first.lowest, second.highest, shared, ends, single_binary=single_binary),
+            highest=_filled(first.highest, second.lowest, shared, ends, single_binary=single_binary),
             alike={key for key in shared if key in first.complete} == {key for key in shared if key in second.complete},
         )
     return ComparedSeries(
-        paired=compare_pairs(*pairs, width=width, single_binary=single_binary),
+        paired=compare_pairs(*pairs, ends=ends, single_binary=single_binary),
         differences=tuple(pairs[0][key] - pairs[1][key] for key in complete),
         missing=missing,
     )
 
 
 def _filled(
-    first: Mapping[str, float] | None, second: Mapping[str, float] | None, keys: Sequence[str], width: float | None
+    first: Mapping[str, float] | None,
+    second: Mapping[str, float] | None,
+    keys: Sequence[str],
+    ends: tuple[float, float] | None,
+    *,
+    single_binary: bool,
 ) -> Paired | None:
     if first is None or second is None:
         return None
-    return compare_pairs({key: first[key] for key in keys}, {key: second[key] for key in keys}, width=width)
+    pairs = {key: first[key] for key in keys}, {key: second[key] for key in keys}
+    return compare_pairs(*pairs, ends=ends, single_binary=single_binary)
 
 
 def verdicts_on_pairs(compared: Mapping[tuple[str, str], ComparedSeries]) -> tuple[Pair, ...]:
     """Verdicts on pairs by name, p-values adjusted over them (Holm)."""
     adjusted = adjusted_tests(compared)
-    return tuple(judged(*names, series, adjusted[names]) for names, series in compared.items())
+    return tuple(judged(*names, series, adjusted[names], len(compared)) for names, series in compared.items())
 
 
 def adjusted_tests(compared: Mapping[Key, ComparedSeries]) -> dict[Key, tuple[float | None, ...]]:
@@ -137,29 +141,38 @@ def _test(compared: ComparedSeries, kind: int) -> Paired:
     return tests[kind] if kind < len(tests) else tests[0]
 
 
-def judged(first: str, second: str, compared: ComparedSeries, adjusted: Sequence[float | None]) -> Pair:
-    """The verdict from the adjusted p-values of `compared.tests`; where it is unclear, how many sequences would do."""
+def judged(
+    first: str, second: str, compared: ComparedSeries, adjusted: Sequence[float | None], family: int = 1
+) -> Pair:
+    """The verdict from the adjusted p-values of `compared.tests`; where it is unclear, how many sequences would do.
+
+    `family`: how many comparisons the p-values were adjusted over. What a number of sequences can show is said for the
+    strictest of them, whose p-value counts that many times.
+    """
     p, differences, missing = adjusted[0], compared.differences, compared.missing
     seen = verdict_of(compared.paired, p)
     verdicts = {verdict_of(test, value) for test, value in zip(compared.tests, adjusted, strict=True)}
     boundless = missing is not None and missing.lowest is None and not missing.alike
     turned = seen is not PairDifference.CANNOT_TELL and (boundless or verdicts != {seen})
     enough = len(differences) >= SMALLEST_INTERVAL
+    alpha = ALPHA / max(family, 1)
     return Pair(
         first=first,
         second=second,
         paired=compared.paired,
         p_adjusted=p,
         verdict=PairDifference.CANNOT_TELL if turned else seen,
-        detectable=detectable_difference(differences) if enough else None,
-        needed=sequences_needed(differences) if enough and seen is PairDifference.CANNOT_TELL else None,
+        detectable=detectable_difference(differences, alpha=alpha) if enough else None,
+        needed=sequences_needed(differences, alpha=alpha) if enough and seen is PairDifference.CANNOT_TELL else None,
         missing=missing,
         turned=turned,
     )
 
 
 def verdict_of(paired: Paired, p: float | None) -> PairDifference:
-    """The verdict that an adjusted p-value supports."""
-    if p is None or p >= ALPHA or not paired.difference:
+    """The verdict that an adjusted p-value and the interval of the difference support together."""
+    if p is None or p >= ALPHA or paired.interval is None:
         return PairDifference.CANNOT_TELL
-    return PairDifference.BETTER if paired.difference > 0 else PairDifference.WORSE
+    if paired.interval.low > 0:
+        return PairDifference.BETTER
+    return PairDifference.WORSE if paired.interval.high < 0 else PairDifference.CANNOT_TELL

@@ -72,7 +72,7 @@ def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
                 model=model,
                 paired=one.paired,
                 p_adjusted=adjusted[tag, model][0],
-                verdict=judged(model, reference.name, one, adjusted[tag, model]).verdict,
+                verdict=judged(model, reference.name, one, adjusted[tag, model], len(adjusted)).verdict,
             )
             for (tag, model), one in compared.items()
         },

@@ -15,6 +15,7 @@ from nightjar.pipeline.judging.rubric import Method, Rubric
 from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
 from nightjar.pipeline.report.data.judges import Agreement, Flips, Imitation, JudgeReport, JudgingReport
 from nightjar.pipeline.report.data.ranking import Ranking
+from nightjar.pipeline.report.data.ranking import ranking as ranking_of
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
 from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
 from nightjar.pipeline.statistics.preference import rates_of, strengths_of
@@ -29,10 +30,12 @@ def with_judging(report: RunReport, bench: JudgeResults) -> RunReport:
     ranking, notices = report.ranking, [*suspicions(judging), *report.notices]
     if judging.blind:
         why = "; ".join(checkup.told for checkup in judging.blind)
-        text = f"{why}. The judges' scores rank nothing here; the check is under Judges."
-        notices.insert(0, Notice(level="warning", text=text[:1].upper() + text[1:]))
+        instead = ""
         if ranking is not None and is_judges(ranking.metric):
-            ranking = barred(ranking, why)
+            ranking = _without_judges(report) or barred(ranking, why)
+            instead = "" if is_judges(ranking.metric) else f" Models are ranked by {ranking.metric} instead."
+        text = f"Check of judges: {why}. The judges' scores rank nothing here.{instead} Judges shows the check."
+        notices.insert(0, Notice(level="warning", text=text))
     return replace(report, judging=judging, ranking=ranking, notices=tuple(notices))
 
 
@@ -40,8 +43,8 @@ def suspicions(judging: JudgingReport) -> Iterator[Notice]:
     """Which judges can be talked into a good verdict, and how many replies look as if they tried."""
     for checkup in judging.fooled:
         told = checkup.told_of_attempts or ""
-        text = f"{told}. Do not trust its scores of replies that try this; Judges shows the check."
-        yield Notice(level="warning", text=text[:1].upper() + text[1:])
+        text = f"Check of judges: {told}. Do not trust its scores of replies that try this; Judges shows the check."
+        yield Notice(level="warning", text=text)
     if judging.imitations:
         counts = Counter(imitation.model for imitation in judging.imitations)
         by_model = ", ".join(f"{model}: {count}" for model, count in counts.most_common())
@@ -65,6 +68,13 @@ def _imitations(jobs: Sequence[JobRow]) -> Iterator[Imitation]:
                     turn=turn.index,
                     what=what,
                 )
+
+
+def _without_judges(report: RunReport) -> Ranking | None:
+    """The ranking by what was not judged, the share of checks first; None where nothing else has a better end."""
+    others = [name for name in report.quality_metrics() if not is_judges(name)]
+    metric = "checks" if "checks" in others else next(iter(others), None)
+    return None if metric is None else ranking_of(report.models, metric, report.scales[metric])
 
 
 def barred(ranking: Ranking, reason: str) -> Ranking:

@@ -113,7 +113,9 @@ class RunReport:
 
     @property
     def headline(self) -> str | None:
-        """The metric the report leads with: the suite's primary one, else the first that has a better end."""
+        """The metric the report leads with: the ranking's, else the suite's primary, else one with a better end."""
+        if self.ranking is not None:
+            return self.ranking.metric
         return headline(self.metrics, self.scales, self.provenance.primary_metric)
 
     def quality_metrics(self) -> tuple[str, ...]:

@@ -38,10 +38,20 @@ class Series:
     where the scale has no two ends."""
     highest: Mapping[str, float] | None
     """With every missing value at its best."""
+    single_binary: bool = False
+    """Every sequence has a single value, a pass or a fail."""
 
     def better(self) -> dict[str, float]:
         """The values, negated where less is better, so that more is better."""
         return {sequence: _sign(self.scale) * value for sequence, value in self.values.items()}
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The scale's ends, smallest first, in values of which more is better; None where it has no two ends."""
+        if self.scale.worst is None or self.scale.best is None:
+            return None
+        sign = _sign(self.scale)
+        return sign * self.scale.worst, sign * self.scale.best
 
     def bounds(self, sequence: str) -> tuple[float, float] | None:
         """A sequence's value with what is missing of it at the scale's worst and at its best, on the scale itself."""
@@ -55,7 +65,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
     """A model's series; `keys` renames sequences, for example to their digests."""
     values: dict[str, float] = {}
     complete: set[str] = set()
-    there = lost = 0
+    there = lost = most_values = 0
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for sequence, group in model.by_sequence.items():
@@ -66,6 +76,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         gone = scored.gone
         there += scored.values
         lost += gone
+        most_values = max(most_values, scored.values + gone)
         if scored.mean is not None:
             values[key] = scored.mean
             if not gone and group.counts.turns == group.counts.turns_expected:
@@ -86,6 +97,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         to_best=sum(high.values()) / len(high) if bounded and high else None,
         lowest={key: sign * value for key, value in low.items()} if bounded else None,
         highest={key: sign * value for key, value in high.items()} if bounded else None,
+        single_binary=scale.unit == "pass" and most_values <= 1,
     )
 
 

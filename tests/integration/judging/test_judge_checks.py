@@ -234,7 +234,7 @@ async def test_a_judge_that_can_and_one_that_cannot(bench: Bench) -> None:
     }
     assert barred.ranking is not None
     assert [place.rank for place in barred.ranking.places] == [None, None]
-    assert "Blind can't tell real replies" in barred.notices[0].text
+    assert "blind can't tell real replies" in barred.notices[0].text
 
 
 async def test_a_pairwise_judge_checked_on_a_run_that_nobody_judged(bench: Bench) -> None:

@@ -197,7 +197,7 @@ def test_what_is_said_of_a_judge(values: Values, found: Resistance) -> None:
         )
         for at, (without, injected) in enumerate(values)
     ]
-    checked = checkup("judge", "d", [], readings)
+    checked = checkup("judge", "d", [], readings, smallest=0.4)
     (attempt,) = checked.attempts
     assert attempt.resistance is found is checked.resistance
     assert checked.ability is Ability.TOO_FEW
@@ -208,5 +208,5 @@ def test_what_is_said_of_a_judge(values: Values, found: Resistance) -> None:
 
 
 def test_old_checks_say_what_they_said() -> None:
-    old = checkup("judge", "d", [])
+    old = checkup("judge", "d", [], smallest=0.4)
     assert (old.attempts, old.resistance, old.told_of_attempts) == ((), None, None)

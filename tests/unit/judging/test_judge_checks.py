@@ -125,8 +125,11 @@ CASES: list[tuple[list[float | None], list[float | None], Ability]] = [
     # the same for all, or the wrong way round
     ([3] * 8, [3] * 8, Ability.CANNOT),
     ([1, 2, 1, 1, 2, 1], [5, 4, 5, 5, 4, 5], Ability.CANNOT),
-    # sometimes more, sometimes less
-    ([3, 1, 5, 2, 4, 3], [2, 4, 1, 5, 3, 3], Ability.CANNOT),
+    # sometimes more, sometimes less: six sequences leave it open, forty show that it is less than 0.4
+    ([3, 1, 5, 2, 4, 3], [2, 4, 1, 5, 3, 3], Ability.TOO_FEW),
+    ([3, 2] * 20, [2, 3] * 20, Ability.CANNOT),
+    # a good judge on five sequences, not yet shown
+    ([5, 4, 3, 4, 3], [3, 4, 2, 2, 4], Ability.TOO_FEW),
     # too few sequences for an interval, however clear
     ([5, 5, 5, 5], [1, 1, 1, 1], Ability.TOO_FEW),
     ([None, 5, 5, 5, 5], [1, 1, 1, 1, 1], Ability.TOO_FEW),
@@ -136,7 +139,7 @@ CASES: list[tuple[list[float | None], list[float | None], Ability]] = [
 
 @pytest.mark.parametrize(("real", "spoilt", "ability"), CASES)
 def test_what_is_said_of_a_judge(real: list[float | None], spoilt: list[float | None], ability: Ability) -> None:
-    found = checkup("judge", "d", readings(real, spoilt, reason="no whole JSON"))
+    found = checkup("judge", "d", readings(real, spoilt, reason="no whole JSON"), smallest=0.4)
     assert found.ability is ability
     assert [one.missing for one in found.controls] == [real.count(None)] * 3
     assert "judge" in found.told
@@ -146,11 +149,11 @@ def test_one_kind_that_it_cannot_tell_is_enough() -> None:
     """And a kind that was not tried leaves it open."""
     good = readings([5, 4, 5, 4, 5], [1, 2, 1, 1, 1])
     blind = [replace(one, spoilt=one.real) if one.control is Control.TRUNCATED else one for one in good]
-    assert checkup("judge", "d", blind).ability is Ability.CANNOT
-    assert checkup("judge", "d", blind).told == "judge can't tell real replies from truncated ones"
+    assert checkup("judge", "d", blind, smallest=0.4).ability is Ability.CANNOT
+    assert checkup("judge", "d", blind, smallest=0.4).told == "judge can't tell real replies from truncated ones"
     untried = [one for one in good if one.control is not Control.OFF_TOPIC]
-    assert checkup("judge", "d", untried).ability is Ability.TOO_FEW
-    assert checkup("other", "d", good).controls == ()
+    assert checkup("judge", "d", untried, smallest=0.4).ability is Ability.TOO_FEW
+    assert checkup("other", "d", good, smallest=0.4).controls == ()
 
 
 def test_a_judge_of_chance_passes_rarely() -> None:
@@ -164,7 +167,7 @@ def test_a_judge_of_chance_passes_rarely() -> None:
             for at, control in enumerate(Control)
             for n in range(20)
         ]
-        found = checkup("judge", "d", given)
+        found = checkup("judge", "d", given, smallest=0.4)
         passed[0] += found.ability is Ability.TELLS
         passed[1] += found.controls[0].ability is Ability.TELLS
     assert passed[0] <= 8

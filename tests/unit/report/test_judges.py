@@ -77,7 +77,7 @@ def failed_check(judge: str, digest: str = "p" * 32) -> Checkup:
         for control in Control
         for n in range(8)
     ]
-    return checkup(judge, digest, readings)
+    return checkup(judge, digest, readings, smallest=0.4)
 
 
 def test_what_each_judge_gave_and_could_not() -> None:
@@ -132,7 +132,12 @@ def test_a_judge_that_failed_its_check_ranks_nothing() -> None:
         failed_check("judge", "q" * 32),
         failed_check("stranger"),
         # on too few sequences
-        checkup("judge", "p" * 32, [Reading(judge="judge", control=Control.SHUFFLED, sequence="s", real=1, spoilt=1)]),
+        checkup(
+            "judge",
+            "p" * 32,
+            [Reading(judge="judge", control=Control.SHUFFLED, sequence="s", real=1, spoilt=1)],
+            smallest=0.4,
+        ),
     ],
 )
 def test_a_check_that_says_nothing_of_these_scores_bars_nothing(checked: Checkup) -> None:
