@@ -18,7 +18,8 @@ from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.ranking import ranking as ranking_of
 from nightjar.pipeline.report.data.run_report import Notice, RunReport
 from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
-from nightjar.pipeline.statistics.preference import rates_of, strengths_of
+from nightjar.pipeline.statistics.preference import rates_of
+from nightjar.pipeline.statistics.strengths import strengths_of
 from nightjar.pipeline.transcripts import JobRow
 
 

@@ -11,7 +11,8 @@ from nightjar.pipeline.judging.resistance import Resistance
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Rubric
 from nightjar.pipeline.statistics.agreement import Level
-from nightjar.pipeline.statistics.preference import Strength, WinRate
+from nightjar.pipeline.statistics.preference import WinRate
+from nightjar.pipeline.statistics.strengths import Strength
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from nightjar.pipeline.report.data.series import MISSING_LIMIT, Series, series_o
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import mean
 from nightjar.pipeline.statistics.letters import compact_letters
-from nightjar.pipeline.statistics.preference import Strength, WinRate, bradley_terry, win_rates
+from nightjar.pipeline.statistics.preference import WinRate, rates_of, shares_of
+from nightjar.pipeline.statistics.strengths import Strength, strengths_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
     pairs = verdicts_on_pairs(
         {(one.model, two.model): _compared(one, two, ranked, shared) for one, two in combinations(ranked, 2)}
     )
+    shares = shares_of(better)
     order = sorted(better, key=lambda name: -(mean(list(better[name].values())) or 0.0))
     apart = {(pair.first, pair.second) for pair in pairs if pair.verdict is not PairDifference.CANNOT_TELL}
     letters = compact_letters(order, apart)
@@ -88,8 +90,8 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
         sequences=len(shared),
         places=tuple(sorted(places, key=lambda place: _order(place, scale))),
         pairs=pairs,
-        win_rates=tuple(win_rates(better)),
-        strengths=tuple(bradley_terry(better)),
+        win_rates=tuple(rates_of(shares)),
+        strengths=tuple(strengths_of(shares)),
     )
 
 

@@ -19,6 +19,7 @@ from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval
 from nightjar.pipeline.statistics.preference import WinRate
 from nightjar.pipeline.statistics.spread import SMALLEST_BOOTSTRAP
+from nightjar.pipeline.statistics.strengths import Strength
 
 
 def ranking_table(report: RunReport) -> Table:
@@ -37,7 +38,7 @@ def ranking_table(report: RunReport) -> Table:
                 name_cell(model, at[place.model]),
                 rank,
                 quality_cell(report, model, ranking.metric),
-                Cell(text=fmt.signed(strength.strength), note=_strength_interval(strength.interval))
+                Cell(text=fmt.signed(strength.strength), note=strength_ends(strength))
                 if strength is not None
                 else Cell(text=fmt.ABSENT, note="not ranked" if place.rank is None else "one model"),
             )
@@ -203,10 +204,15 @@ def _difference_interval(pair: Pair, scale: Scale) -> str:
     return ends_of(interval.low, interval.high, scale) if interval else "too few sequences"
 
 
-def _strength_interval(interval: Interval | None) -> str:
-    if interval is None:
-        return f"fewer than {SMALLEST_BOOTSTRAP} sequences"
-    return f"{fmt.signed(interval.low)} to {fmt.signed(interval.high)}"
+def strength_ends(strength: Strength) -> str:
+    """The interval in words; one end for a model that never lost or never won."""
+    if strength.at_least is not None:
+        return f"never lost: at least {fmt.signed(strength.at_least)}"
+    if strength.at_most is not None:
+        return f"never won: at most {fmt.signed(strength.at_most)}"
+    if strength.interval is None:
+        return f"fewer than {SMALLEST_INTERVAL} sequences"
+    return f"{fmt.signed(strength.interval.low)} to {fmt.signed(strength.interval.high)}"
 
 
 def _share(interval: Interval | None) -> str:

@@ -11,6 +11,7 @@ from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.judges import Agreement, JudgeReport, JudgingReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import markdown
+from nightjar.pipeline.report.page.doubt_tables import strength_ends
 from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 from nightjar.pipeline.statistics.intervals import Interval
 
@@ -141,7 +142,7 @@ def strengths_table(judging: JudgingReport) -> Table | None:
     rows = [
         (
             Cell(text=strength.model),
-            Cell(text=fmt.number(strength.strength), note=_interval(strength.interval, share=False)),
+            Cell(text=fmt.number(strength.strength), note=strength_ends(strength)),
         )
         for strength in judging.strengths
     ]

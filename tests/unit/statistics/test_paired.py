@@ -1,4 +1,4 @@
-"""Paired tests, power, spread and strengths against published values."""
+"""Paired tests, power and spread against published values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.pipeline.statistics.paired import compare_pairs, holm, mcnemar, sign_flip_test, t_test
-from nightjar.pipeline.statistics.power import detectable_difference, power_of, sequences_needed
-from nightjar.pipeline.statistics.preference import bradley_terry, win_rates
+from nightjar.pipeline.statistics.power import detectable_difference, power_of, sequences_for_all, sequences_needed
+from nightjar.pipeline.statistics.preference import rates_of, shares_of
 from nightjar.pipeline.statistics.spread import bootstrap_interval, variance_split
 
 DARWIN = [49.0, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -90,6 +90,15 @@ def test_five_sequences_cannot_show_a_difference() -> None:
     assert sign_flip_test([1.0] * 5) == 2 / 32
 
 
+def test_sequences_for_all() -> None:
+    """Three effects of 0.5 at once need more than one alone, each may be missed in 1 of 15 cases."""
+    assert sequences_for_all([0.5]) == 34
+    assert sequences_for_all([0.5, math.inf]) == 34
+    alone = next(n for n in range(3, 200) if power_of(0.5, n) >= 1 - 0.2 / 3)
+    assert sequences_for_all([0.5] * 3) == alone == 50
+    assert sequences_for_all([0.5, 0.0]) is None
+
+
 def test_power() -> None:
     """Paired t test, effect 0.5, 34 pairs: power 0.808 (G*Power 3.1's example)."""
     assert power_of(0.5, 34) == pytest.approx(0.8078, abs=5e-4)
@@ -135,25 +144,7 @@ def test_bootstrap_only_from_ten_sequences() -> None:
 
 def test_win_rates() -> None:
     """A tie is half a win; models without a shared sequence are not compared."""
-    (rate,) = win_rates({"a": {"s": 1, "t": 0, "u": 1, "v": 1}, "b": {"s": 0, "t": 0, "u": 0, "w": 1}, "c": {"z": 1}})
+    values = {"a": {"s": 1, "t": 0, "u": 1, "v": 1}, "b": {"s": 0, "t": 0, "u": 0, "w": 1}, "c": {"z": 1}}
+    (rate,) = rates_of(shares_of(values))
     assert (rate.first, rate.second, rate.n) == ("a", "b", 3)
     assert rate.share == pytest.approx(2.5 / 3)
-
-
-def test_bradley_terry_of_two() -> None:
-    """Thirty wins of forty: log odds of 3, shared around the average; a small prior keeps them finite."""
-    a = {str(at): float(at < 30) for at in range(40)}
-    strongest, weakest = bradley_terry({"b": dict.fromkeys(a, 0.5), "a": a})
-    assert strongest.model == "a"
-    assert strongest.strength - weakest.strength == pytest.approx(math.log(3), abs=0.02)
-    assert strongest.interval is not None
-    assert strongest.interval.low < strongest.strength < strongest.interval.high
-
-
-def test_bradley_terry_without_enough() -> None:
-    """One model, or nothing in common: no strengths. Always winning: finite all the same, and no interval under ten."""
-    assert bradley_terry({"a": {"s": 1.0}}) == []
-    assert bradley_terry({"a": {"s": 1.0}, "b": {"t": 1.0}}) == []
-    strongest, _ = bradley_terry({"a": {"s": 1.0, "t": 1.0}, "b": {"s": 0.0, "t": 0.0}})
-    assert math.isfinite(strongest.strength)
-    assert strongest.interval is None
