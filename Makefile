@@ -40,7 +40,7 @@ chaos: $(VENV)/.dev-installed
 	@$(BIN)/python -m pytest tests/acceptance/chaos -m chaos -s
 
 simulate: $(VENV)/.run-installed
-	@$(BIN)/python -m nightjar.scripts.dev.simulate_statistics $(ARGS)
+	@$(BIN)/python -m nightjar.scripts.dev.simulate $(ARGS)
 
 check: $(VENV)/.dev-installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
-from nightjar.pipeline.compare.comparison import Comparison, MetricComparison
+from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data.answer import missing_words
-from nightjar.pipeline.report.data.compared import PairDifference
+from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, PairDifference
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, series_of
@@ -130,22 +130,22 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     sentence = (
         f"{gate.metric} changed by {interval.low:+.4g} to {interval.high:+.4g} (95 % interval), margin {gate.value:g}"
     )
-    outcome = _regressed(change, gate.value)
+    outcome = regressed(change.pair, change.compared, gate.value)
     missing = change.pair.missing
     if missing is not None and outcome is GateOutcome.INCONCLUSIVE:
         sentence += f"; {missing_words(missing)}"
     return GateResult(gate=gate, about=about, outcome=outcome, reason=sentence)
 
 
-def _regressed(change: MetricComparison, margin: float) -> GateOutcome:
+def regressed(pair: Pair, compared: ComparedSeries, margin: float) -> GateOutcome:
     """Tripped where the verdict is "worse" and the interval lies beyond the margin, whatever the missing were."""
-    missing = change.pair.missing
+    missing = pair.missing
     if missing is not None and missing.lowest is None and not missing.alike:
         return GateOutcome.INCONCLUSIVE
-    intervals = [test.interval for test in change.compared.tests]
+    intervals = [test.interval for test in compared.tests]
     if any(interval is None for interval in intervals):
         return GateOutcome.INCONCLUSIVE
-    if change.pair.verdict is PairDifference.WORSE and all(i.high < -margin for i in intervals if i):
+    if pair.verdict is PairDifference.WORSE and all(i.high < -margin for i in intervals if i):
         return GateOutcome.TRIPPED
     kept = all(interval.low >= -margin for interval in intervals if interval)
     return GateOutcome.PASSED if kept else GateOutcome.INCONCLUSIVE

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nightjar.pipeline.statistics.differences import difference_interval, pass_difference_interval
+from nightjar.pipeline.statistics.differences import difference_interval
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, mean, standard_error
 
 EXACT_SEQUENCES = 16
@@ -65,13 +65,7 @@ def compare_pairs(
     return Paired(
         n=len(differences),
         difference=centre,
-        interval=_interval(
-            [first[key] for key in shared],
-            [second[key] for key in shared],
-            differences,
-            ends,
-            single_binary=single_binary,
-        ),
+        interval=paired_interval([first[key] for key in shared], [second[key] for key in shared], differences, ends),
         p_t=t_test(differences) if enough else None,
         p_flip=sign_flip_test(differences) if enough else None,
         p_mcnemar=mcnemar(differences) if enough and single_binary else None,
@@ -82,16 +76,13 @@ def compare_pairs(
     )
 
 
-def _interval(
+def paired_interval(
     first: Sequence[float],
     second: Sequence[float],
     differences: Sequence[float],
     ends: tuple[float, float] | None,
-    *,
-    single_binary: bool,
 ) -> Interval | None:
-    if single_binary:
-        return pass_difference_interval(differences)
+    """The interval of the mean of these differences between two series; see `compare_pairs` for `ends`."""
     means = [centre for centre in (mean(first), mean(second)) if centre is not None]
     if ends is None or not means:
         return difference_interval(differences)

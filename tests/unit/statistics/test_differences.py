@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.pipeline.statistics.differences import (
-    difference_interval,
-    pass_difference_interval,
-    smallest_passing,
-)
+from nightjar.pipeline.statistics.differences import difference_interval, smallest_passing
 from nightjar.pipeline.statistics.intervals import t_interval
 from nightjar.pipeline.statistics.paired import compare_pairs
 
@@ -44,12 +40,13 @@ def test_of_ordinary_values_it_is_nearly_students() -> None:
         assert 0.9 < (ours.high - ours.low) / (students.high - students.low) < 1.1
 
 
-def test_of_passes_is_bonett_and_prices() -> None:
-    """Their formula by hand for 20 pairs, 6 worse and 1 better: (2 - 7) / 22 and Student's 2.093."""
-    interval = pass_difference_interval([1.0] + [-1.0] * 6 + [0.0] * 13)
+def test_of_passes_it_is_as_wide_as_bonett_and_prices_with_the_normal_quantile() -> None:
+    """Their interval for 20 pairs, 6 worse and 1 better, by hand: (1 - 6) / 22 and 1.96 standard errors."""
+    interval = difference_interval([1.0] + [-1.0] * 6 + [0.0] * 13, 0.65)
     assert interval is not None
-    assert interval.low == pytest.approx(-5 / 22 - 2.093 * ((9 / 22 - (5 / 22) ** 2) / 22) ** 0.5, abs=1e-4)
-    assert interval.high == pytest.approx(-5 / 22 + 2.093 * ((9 / 22 - (5 / 22) ** 2) / 22) ** 0.5, abs=1e-4)
+    reach = 1.96 * ((9 / 22 - (5 / 22) ** 2) / 22) ** 0.5
+    assert interval.low == pytest.approx(-5 / 22 - reach, abs=0.03)
+    assert interval.high == pytest.approx(-5 / 22 + reach, abs=0.03)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=5, max_size=12), st.floats(0.0, 1.0))
@@ -67,17 +64,14 @@ def test_it_has_a_width_stays_on_the_scale_and_is_symmetric(values: list[float],
 
 def test_four_are_too_few() -> None:
     assert difference_interval([1.0] * 4, 1.0) is None
-    assert pass_difference_interval([1.0] * 4) is None
 
 
 def test_from_where_on_a_gate_can_pass() -> None:
     """The first number of sequences whose interval without a difference keeps within the margin."""
-    for single in (False, True):
-        n = smallest_passing(0.05, 1.0, single_binary=single)
-        assert n is not None
-        for size, kept in ((n, True), (n - 1, False)):
-            none = [0.0] * size
-            interval = pass_difference_interval(none) if single else difference_interval(none, 1.0)
-            assert interval is not None
-            assert (interval.low >= -0.05) is kept
+    n = smallest_passing(0.05, 1.0)
+    assert n == 61
+    for size, kept in ((n, True), (n - 1, False)):
+        interval = difference_interval([0.0] * size, 1.0)
+        assert interval is not None
+        assert (interval.low >= -0.05) is kept
     assert smallest_passing(0.0, 1.0) is None

@@ -91,4 +91,5 @@ def test_without_enough() -> None:
     assert strengths_of(shares_of({"a": {"s": 1.0}, "b": {"t": 1.0}})) == []
     few = {str(at): 1.0 for at in range(4)}
     strongest, _ = strengths_of({("a", "b"): few})
-    assert strongest == Strength(model="a", strength=pytest.approx(math.log(9) / 2), interval=None)
+    assert strongest == Strength(model="a", strength=strongest.strength, interval=None)
+    assert strongest.strength == pytest.approx(math.log(9) / 2)

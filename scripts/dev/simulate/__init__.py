@@ -1,0 +1,1 @@
+"""What intervals, verdicts, gates and checks of judges do on data whose truth is known: `make simulate`."""

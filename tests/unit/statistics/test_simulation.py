@@ -1,0 +1,42 @@
+"""A part of `make simulate`: intervals hold the truth, claims are rarely false, on data that nobody chose for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from nightjar.scripts.dev.simulate.cells import Bar, Cell
+from nightjar.scripts.dev.simulate.claims import gate_cells, headline_cells, judge_cells, missing_cells
+from nightjar.scripts.dev.simulate.intervals import interval_cells
+
+
+def test_intervals_hold_the_truth_at_no_more_than_students_width() -> None:
+    cells = list(interval_cells(150, sizes=(7, 20, 80)))
+    assert [cell.row() for cell, _ in cells if cell.broken] == []
+    assert [width.row() for _, width in cells if width.ratio > 1.2 and width.compared] == []
+    assert sum(width.compared for _, width in cells) > 10
+
+
+def test_claims_are_rarely_false() -> None:
+    cells = [
+        *missing_cells(150, sizes=(12, 30)),
+        *headline_cells(60, sizes=(20,)),
+        *gate_cells(150, sizes=(5, 12, 30)),
+        *judge_cells(150, sizes=(5, 12)),
+    ]
+    assert [cell.row() for cell in cells if cell.broken] == []
+
+
+@pytest.mark.parametrize(
+    ("count", "bar", "limit", "broken"),
+    [
+        (1_860, Bar.AT_LEAST, 0.93, False),
+        (1_835, Bar.AT_LEAST, 0.93, False),  # 91.8 %: within what 2,000 sets leave open
+        (1_825, Bar.AT_LEAST, 0.93, True),
+        (120, Bar.AT_MOST, 0.05, False),
+        (130, Bar.AT_MOST, 0.05, True),
+    ],
+)
+def test_when_a_bar_is_broken(count: int, bar: Bar, limit: float, broken: bool) -> None:
+    cell = Cell(what="mean", kind="points", sequences=20, count=count, sets=2_000, bar=bar, limit=limit)
+    assert cell.broken is broken
+    assert ("**broken**" in cell.row()) is broken
