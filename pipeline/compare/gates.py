@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
@@ -14,6 +14,7 @@ from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, series_of
 from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.statistics.differences import smallest_passing
 
 
 def parse_gate(kind: GateKind, text: str) -> Gate:
@@ -52,6 +53,24 @@ def check_metrics(gates: Iterable[Gate], known: Sequence[str], where: str) -> No
                 f"{gate}: {where} has no metric {gate.metric!r} with a better end. "
                 + suggest(gate.metric, known, "metric with a better end")
             )
+
+
+def out_of_reach(gates: Iterable[Gate], scales: Mapping[str, Scale], sequences: int) -> list[str]:
+    """A sentence for each regression gate that cannot pass over so few sequences, however alike the runs are."""
+    notes = []
+    for gate in gates:
+        width = scales[gate.metric].width if gate.kind is GateKind.REGRESSION and gate.metric in scales else None
+        if width is None:
+            continue
+        least, at_an_end = smallest_passing(gate.value, width / 2), smallest_passing(gate.value, width)
+        if least is None or sequences < least:
+            needed = (
+                f"it takes {least} sequences, {at_an_end} where most values lie at an end of the scale"
+                if least is not None
+                else "a margin of 0 allows no uncertainty at all"
+            )
+            notes.append(f"{gate} cannot pass over {sequences} sequences, only trip or stay inconclusive: {needed}.")
+    return notes
 
 
 def check_report(gates: Sequence[Gate], report: RunReport, only: str | None = None) -> list[GateResult]:

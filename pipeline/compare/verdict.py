@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.database import Database
@@ -12,27 +12,41 @@ from nightjar.jobs.lookup import find_run
 from nightjar.pipeline.collect.run_scorers import plan_scorers
 from nightjar.pipeline.compare.baseline import HeldAgainst, read_baseline
 from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
-from nightjar.pipeline.compare.gates import check_comparison, check_metrics, check_report, without_baseline
+from nightjar.pipeline.compare.gates import (
+    check_comparison,
+    check_metrics,
+    check_report,
+    out_of_reach,
+    without_baseline,
+)
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.scores import Scale
 
 
-async def check_ending(run: Run, sequences: Iterable[SequenceRef], database: Database) -> None:
-    """Before anything is generated: raises UsageError for a gate that the run cannot have, or an unknown baseline."""
+async def check_ending(run: Run, sequences: Collection[SequenceRef], database: Database) -> list[str]:
+    """Before anything is generated: raises UsageError for a gate that the run cannot have, or an unknown baseline.
+
+    Returns notes on gates that so few sequences can never pass.
+    """
     gates = run.ending.gates
     if run.ending.baseline is not None:
         await find_run(run.ending.baseline, database)
-    if any(gate.metric is not None for gate in gates):
-        judged = "" if run.judging.judges else " (without --judge)"
-        known = await _known_metrics(run, sequences)
-        check_metrics(gates, known, f"suite {run.suite_name!r}{judged}")
+    if all(gate.metric is None for gate in gates):
+        return []
+    judged = "" if run.judging.judges else " (without --judge)"
+    known = await _known_scales(run, sequences)
+    check_metrics(gates, list(known), f"suite {run.suite_name!r}{judged}")
+    return out_of_reach(gates, known, len(sequences))
 
 
-async def _known_metrics(run: Run, sequences: Iterable[SequenceRef]) -> list[str]:
-    """The metrics with a better end that a run of these sequences will have."""
+async def _known_scales(run: Run, sequences: Iterable[SequenceRef]) -> dict[str, Scale]:
+    """The metrics with a better end that a run of these sequences will have, with their scales."""
     ids = [sequence.document for sequence in sequences]
     documents = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()
     by_id = {document.sequence.id: document.sequence for document in documents}
-    return plan_scorers(run, by_id).quality_metrics()
+    planned = plan_scorers(run, by_id)
+    scales = planned.scales()
+    return {name: scales[name] for name in planned.quality_metrics()}
 
 
 async def reach_verdict(

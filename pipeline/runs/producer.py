@@ -64,11 +64,11 @@ async def enqueue(
     sequences = select(suite.sequences, request.only, request.limit)
     facts = await check_models(request, sequences, database)
     wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
-    await check_ending(wanted, sequences, database)
+    notes = await check_ending(wanted, sequences, database)
     await check_judging(wanted, database)
     if enforceable is not None:
         await check_held_to(wanted, sequences, database, enforceable)
-    notes = await warnings(wanted, sequences, facts, database)
+    notes += await warnings(wanted, sequences, facts, database)
     for _ in range(RACES):
         done = await _write(wanted, request, database=database, progress=progress)
         if done is not None:

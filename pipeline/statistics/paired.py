@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from nightjar.pipeline.statistics.differences import difference_interval
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, mean, standard_error
 
+SMALLEST_COMPARISON = 6
+"""With fewer sequences no difference can be shown: of the 32 sign patterns of five, two are always as extreme."""
 EXACT_SEQUENCES = 16
 """Up to this many differences all sign patterns are tried; beyond, a seeded sample of them."""
 SAMPLED_FLIPS = 20_000

@@ -9,7 +9,7 @@ from nightjar.pipeline.report.data.compared import Missing, Pair, PairDifference
 from nightjar.pipeline.report.data.ranking import Rank, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
-from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
+from nightjar.pipeline.statistics.paired import SMALLEST_COMPARISON
 
 MOST_CLAIMS = 3
 """So many sentences of who beats whom at most; the tables have the rest."""
@@ -29,7 +29,7 @@ def answer(report: RunReport) -> str:
         return _alone(report, ranking.places[0])
     sentences = [*_results(ranking, scale), _doubt(ranking, scale)]
     left = [place for place in ranking.places if place.rank is None]
-    sentences += [f"Without a rank: {_reasons(left)}."] if left else []
+    sentences += [f"Not ranked: {_reasons(left)}."] if left else []
     return " ".join(part for part in sentences if part)
 
 
@@ -59,7 +59,7 @@ def verdict_words(pair: Pair) -> str:
     if pair.turned:
         assert pair.missing is not None
         return f"can't tell: {missing_words(pair.missing)}"
-    if pair.paired.n < SMALLEST_INTERVAL:
+    if pair.paired.n < SMALLEST_COMPARISON:
         if pair.missing is not None:
             incomplete = fmt.whole(pair.missing.sequences)
             return f"can't tell: too few complete sequences ({pair.paired.n}, and {incomplete} incomplete)"
@@ -185,18 +185,20 @@ def _doubt(ranking: Ranking, scale: Scale) -> str:
     detectable = [p.detectable for p in ranking.pairs if {p.first, p.second} <= leaders and p.detectable is not None]
     if len(leaders) < 2:
         return ""
-    if ranking.sequences < SMALLEST_INTERVAL:
-        return f"At least {SMALLEST_INTERVAL} sequences are needed to compare at all."
+    if ranking.sequences < SMALLEST_COMPARISON:
+        return f"At least {SMALLEST_COMPARISON} sequences are needed to compare at all."
+    for pair in ranking.pairs:
+        if pair.turned and pair.missing is not None and {pair.first, pair.second} <= leaders:
+            ahead = pair.first if (pair.paired.difference or 0) > 0 else pair.second
+            return f"{ahead} is ahead where nothing is missing, but {missing_words(pair.missing)}."
     largest = max(detectable, default=None)
     if largest is None:
         return ""
     if scale.width is not None and largest > scale.width:
-        return (
-            "So few sequences miss even the largest difference that this scale allows in more than one of five cases."
-        )
+        return "With so few sequences even the largest difference this scale allows has less than 80\u202f% power."
     return (
-        f"A true difference of about {amount(largest, scale).lstrip('+')} is found in four of five cases here, "
-        "a smaller one less often."
+        f"A true difference of about {amount(largest, scale).lstrip('+')} would be detected with "
+        "80\u202f% power here, a smaller one less often."
     )
 
 

@@ -14,6 +14,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
+from nightjar.pipeline.statistics.paired import SMALLEST_COMPARISON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,8 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
 def _doubt(pair: Pair, scale: Scale) -> str:
     """The observed difference, what is missing, what is detected with power 0.8, how many sequences are needed."""
     paired = pair.paired
-    if paired.n < SMALLEST_INTERVAL:
-        return f"{_plural(paired.n, 'sequence')}: too few for a comparison, which needs at least {SMALLEST_INTERVAL}"
+    if paired.n < SMALLEST_COMPARISON:
+        return f"{_plural(paired.n, 'sequence')}: too few for a comparison, which needs at least {SMALLEST_COMPARISON}"
     parts = [f"observed difference {amount(paired.difference, scale)}"]
     if pair.turned:
         assert pair.missing is not None

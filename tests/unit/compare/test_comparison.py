@@ -15,11 +15,12 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.collect.aggregates import pack, unpack
 from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
-from nightjar.pipeline.compare.gates import check_comparison, check_report, parse_gate
+from nightjar.pipeline.compare.gates import check_comparison, check_report, out_of_reach, parse_gate
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.night import night_of
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.trend import trend
+from nightjar.pipeline.scores import SHARE, Direction, Scale
 from tests import factories
 
 
@@ -332,3 +333,20 @@ def test_a_trend_marks_the_night_from_which_replies_are_read_otherwise() -> None
     marks = trend("s", nights, now=factories.START, version="0").marks
     assert [(mark.what, mark.before) for mark in marks] == [("scorers", None)]
     assert "choice 2" in (marks[0].after or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sequences", "said"),
+    [
+        ("checks:0.05", 12, "cannot pass over 12 sequences, only trip or stay inconclusive: it takes 31 sequences, 61"),
+        ("checks:0.05", 31, None),
+        ("checks:0.3", 12, None),
+        ("checks:0", 500, "a margin of 0 allows no uncertainty at all"),
+        ("words:3", 6, None),  # no two ends, so nothing is known before
+    ],
+)
+def test_a_gate_that_cannot_pass_is_named_before_the_run(text: str, sequences: int, said: str | None) -> None:
+    scales = {"checks": SHARE, "words": Scale(worst=0.0, best=None, direction=Direction.HIGHER)}
+    notes = out_of_reach([parse_gate(GateKind.REGRESSION, text)], scales, sequences)
+    assert len(notes) == (said is not None)
+    assert all(said is not None and said in note for note in notes)

@@ -114,7 +114,7 @@ def test_doubts_say_what_would_settle_them() -> None:
 def test_few_sequences_are_told() -> None:
     """With fewer than five nothing has an interval, and the report says so."""
     told = [found.text for found in doubts(run_of([sequence(0), sequence(1)], {"a": 0.5, "b": 0.6}))]
-    assert "2 sequences: too few for a comparison, which needs at least 5" in told
+    assert "2 sequences: too few for a comparison, which needs at least 6" in told
     assert "only 2 sequences: intervals and tests need at least 5" in told
 
 

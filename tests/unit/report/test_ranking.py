@@ -60,7 +60,7 @@ def test_doubt_makes_a_group() -> None:
     report = run_of({"a": 0.6, "b": 0.62})
     assert ranks(report) == {"a": 1, "b": 1}
     assert "can't be separated over 12 sequences" in answer(report)
-    assert "is found in four of five cases" in answer(report)
+    assert "would be detected with 80\u202f% power" in answer(report)
 
 
 def test_group_ahead_of_a_third() -> None:
@@ -130,7 +130,7 @@ def test_few_sequences_rank_nobody_apart() -> None:
     """Four sequences: whatever the means, nothing is claimed."""
     report = run_of({"weak": 0.0, "strong": 1.0}, count=4)
     assert set(ranks(report).values()) == {1}
-    assert "At least 5 sequences are needed" in answer(report)
+    assert "At least 6 sequences are needed" in answer(report)
 
 
 def test_much_missing_gets_no_rank() -> None:
@@ -143,7 +143,7 @@ def test_much_missing_gets_no_rank() -> None:
     assert place.to_worst is not None
     assert place.to_best is not None
     assert place.to_best - place.to_worst == pytest.approx(1 / 12)
-    assert "Without a rank: holed (8% missing)" in answer(report)
+    assert "Not ranked: holed (8% missing)" in answer(report)
 
 
 def test_unranked_model_costs_the_others_nothing() -> None:
