@@ -59,7 +59,8 @@ def out_of_reach(gates: Iterable[Gate], scales: Mapping[str, Scale], sequences: 
     """A sentence for each regression gate that cannot pass over so few sequences, however alike the runs are."""
     notes = []
     for gate in gates:
-        width = scales[gate.metric].width if gate.kind is GateKind.REGRESSION and gate.metric in scales else None
+        scale = scales.get(gate.metric or "") if gate.kind is GateKind.REGRESSION else None
+        width = scale.width if scale is not None else None
         if width is None:
             continue
         least, at_an_end = smallest_passing(gate.value, width / 2), smallest_passing(gate.value, width)

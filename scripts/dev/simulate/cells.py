@@ -17,7 +17,7 @@ class Bar(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class CountedShare:
     """How often something happened in `sets` simulated sets. A bar is broken when it lies outside the 99 % interval."""
 
     what: str

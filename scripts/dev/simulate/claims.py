@@ -13,7 +13,7 @@ from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.report.data.compared import PairDifference, compare_series, verdicts_on_pairs
 from nightjar.pipeline.report.data.series import Series
 from nightjar.pipeline.scores import SHARE
-from nightjar.scripts.dev.simulate.cells import Bar, Cell
+from nightjar.scripts.dev.simulate.cells import Bar, CountedShare
 from nightjar.scripts.dev.simulate.draws import SEED, TURNS, levels
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SPREAD = 1.0
 """Standard deviation of the difference between a real reply's points and a spoilt one's."""
 
 
-def missing_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[Cell]:
+def missing_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[CountedShare]:
     """Two equal models, the second's worst sequences the likeliest to be missing: what is left of it looks better."""
     import numpy as np
 
@@ -45,7 +45,7 @@ def missing_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[Cell]:
             yield _false(f"verdict, {lost:.0%} missing, the worst first", "equal models", sequences, false, sets)
 
 
-def headline_cells(headlines: int, sizes: Sequence[int] = (12, 20, 30)) -> Iterator[Cell]:
+def headline_cells(headlines: int, sizes: Sequence[int] = (12, 20, 30)) -> Iterator[CountedShare]:
     """Headlines of which at least one claim is of a gap that is not there."""
     import numpy as np
 
@@ -61,7 +61,7 @@ def headline_cells(headlines: int, sizes: Sequence[int] = (12, 20, 30)) -> Itera
             yield _false(f"headline of {len(means)} models", kind, sequences, false, headlines)
 
 
-def gate_cells(sets: int, sizes: Sequence[int] = (5, *SIZES)) -> Iterator[Cell]:
+def gate_cells(sets: int, sizes: Sequence[int] = (5, *SIZES)) -> Iterator[CountedShare]:
     """Gates at their margin, and one of 5 points on a true regression of 10."""
     import numpy as np
 
@@ -76,7 +76,7 @@ def gate_cells(sets: int, sizes: Sequence[int] = (5, *SIZES)) -> Iterator[Cell]:
             yield _false("gate of 5 passes 10 points", kind, sequences, below.count(GateOutcome.PASSED), sets)
 
 
-def judge_cells(sets: int, sizes: Sequence[int] = JUDGES) -> Iterator[Cell]:
+def judge_cells(sets: int, sizes: Sequence[int] = JUDGES) -> Iterator[CountedShare]:
     """A judge that tells real replies by one standard deviation is never called unable, a blind one never able."""
     import numpy as np
 
@@ -90,8 +90,8 @@ def judge_cells(sets: int, sizes: Sequence[int] = JUDGES) -> Iterator[Cell]:
             yield _false(what, "points from 1 to 5", sequences, false, sets)
 
 
-def _false(what: str, kind: str, sequences: int, count: int, sets: int) -> Cell:
-    return Cell(what=what, kind=kind, sequences=sequences, count=count, sets=sets, bar=Bar.AT_MOST, limit=FALSE)
+def _false(what: str, kind: str, sequences: int, count: int, sets: int) -> CountedShare:
+    return CountedShare(what=what, kind=kind, sequences=sequences, count=count, sets=sets, bar=Bar.AT_MOST, limit=FALSE)
 
 
 def _shares(source: Generator, sets: int, sequences: int, means: Sequence[float]) -> Iterator[NDArray[Any]]:

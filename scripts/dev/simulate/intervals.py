@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nightjar.pipeline.statistics.intervals import Interval, bounded_interval, share_interval, t_interval
 from nightjar.pipeline.statistics.paired import paired_interval, without_dust
-from nightjar.scripts.dev.simulate.cells import Bar, Cell
+from nightjar.scripts.dev.simulate.cells import Bar, CountedShare
 from nightjar.scripts.dev.simulate.draws import SEED, ScoreKind, kinds
 
 SIZES = (5, 7, 12, 20, 30, 80)
@@ -44,7 +44,7 @@ class Width:
         return f"| {self.what} | {self.kind} | {self.sequences} | {self.ratio:.2f} | {self.t_covers:.1%} | {wanted} |"
 
 
-def interval_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[tuple[Cell, Width]]:
+def interval_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[tuple[CountedShare, Width]]:
     """For each kind of score and size: of the mean of the first model, and of the difference."""
     import numpy as np
 
@@ -76,12 +76,12 @@ def _students(first: list[float], second: list[float]) -> Interval | None:
 
 def _counted(
     what: str, kind: ScoreKind, sequences: int, pairs: list[tuple[Interval | None, Interval | None]], truth: float
-) -> tuple[Cell, Width]:
+) -> tuple[CountedShare, Width]:
     ours, students = ([interval for interval in side if interval is not None] for side in zip(*pairs, strict=True))
     held = [sum(i.low - 1e-9 <= truth <= i.high + 1e-9 for i in side) for side in (ours, students)]
     wide = [sum(i.high - i.low for i in side) for side in (ours, students)]
     limit = COVERED if sequences >= HELD_FROM else 0.0
-    cell = Cell(
+    cell = CountedShare(
         what=what, kind=kind.name, sequences=sequences, count=held[0], sets=len(ours), bar=Bar.AT_LEAST, limit=limit
     )
     ratio = wide[0] / wide[1] if wide[1] else float("inf")

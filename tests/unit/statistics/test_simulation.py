@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightjar.scripts.dev.simulate.cells import Bar, Cell
+from nightjar.scripts.dev.simulate.cells import Bar, CountedShare
 from nightjar.scripts.dev.simulate.claims import gate_cells, headline_cells, judge_cells, missing_cells
 from nightjar.scripts.dev.simulate.intervals import interval_cells
 
@@ -37,6 +37,6 @@ def test_claims_are_rarely_false() -> None:
     ],
 )
 def test_when_a_bar_is_broken(count: int, bar: Bar, limit: float, broken: bool) -> None:
-    cell = Cell(what="mean", kind="points", sequences=20, count=count, sets=2_000, bar=bar, limit=limit)
+    cell = CountedShare(what="mean", kind="points", sequences=20, count=count, sets=2_000, bar=bar, limit=limit)
     assert cell.broken is broken
     assert ("**broken**" in cell.row()) is broken
