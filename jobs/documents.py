@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.doing import Doing
 from nightjar.jobs.ending import Ending, GateVerdict
-from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
@@ -315,6 +316,19 @@ class WorkerState(StoredDocument):
     slots: int = 0
     slots_used: int = 0
     waiting: int = 0
+    doing: Doing | None = None
+    """What it does and how far it is; None: a worker older than this field."""
+    probe: SpeedProbe | None = None
+    """The newest measured speed of the model on its machine."""
+    decode_tokens: int = 0
+    """Generated since it loaded its model."""
+    prefill_tokens: int = 0
+    threads: ThreadUse | None = None
+    """None where their number is fixed."""
+    others_cores: float | None = None
+    """Cores that other processes keep from it now; None where it is not known."""
+    others_cores_mean: float | None = None
+    """The same while it had work, since it started."""
     tokens_per_s: float = 0.0
     """Decoded tokens per second over the last beats."""
     turns_per_s: float = 0.0

@@ -175,7 +175,8 @@ DEAF = """
 import asyncio, sys, time
 from nightjar.config.settings import load_settings
 from nightjar.scripts.session import open_session, run_async
-from nightjar.workers.process.main import WorkerOptions, serve
+from nightjar.workers.process.load_model import WorkerOptions
+from nightjar.workers.process.main import serve
 
 def hang():
     print("loading", flush=True)

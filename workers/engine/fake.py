@@ -105,6 +105,8 @@ class ScriptedBackend:
         self.cells: list[list[int]] = [[] for _ in range(limits.slots)]
         self.vocabulary = max(CONTROLS) + 1
         self.decodes = 0
+        self.threads: list[int] = []
+        """What `set_threads` was told."""
         self.open_samplers = 0
         self._script = script
         self._token_delay_s = token_delay_s
@@ -141,6 +143,9 @@ class ScriptedBackend:
     def clear(self) -> None:
         self.cells = [[] for _ in range(self.limits.slots)]
         self._aborted = False
+
+    def set_threads(self, count: int) -> None:
+        self.threads.append(count)
 
     def abort(self) -> None:
         self._aborted = True

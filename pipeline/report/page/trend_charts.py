@@ -33,7 +33,7 @@ Read = Callable[[Night, str], NightValue | None]
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
     """Charts of the metrics, then of speed and memory; those without data are left out."""
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
-    fixed = "The probe: the same fixed work every night, or a fixed part of it where a model is slow."
+    fixed = "The speed probe: one conversation by itself, as it was known when the night ended."
     costs: tuple[tuple[str, str, str, Show], ...] = (
         ("decode", "Decode per conversation, tokens per second", fixed, fmt.number),
         ("prefill", "Prefill, tokens per second", fixed, fmt.number),

@@ -16,7 +16,7 @@ from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.obtain import obtain
 from nightjar.workers.process import main
-from nightjar.workers.process.main import WorkerOptions, load_engine
+from nightjar.workers.process.load_model import WorkerOptions, load_engine
 from tests.gguf_files import write_llama
 from tests.hub import LocalHub, Repository
 
