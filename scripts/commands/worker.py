@@ -60,7 +60,7 @@ async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOption
         gpu=gpu,
         load=load.changes(),
         burst=burst,
-        probe=True if load.probe else None,
+        probe=load.probe,
         started_ms=started_ms,
     )
     async with open_session(service=True) as session:

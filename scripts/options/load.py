@@ -44,8 +44,11 @@ class LoadOptions:
     threads: Threads = None
     reproducible: Reproducible = False
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure the model's speed again, after the work or while idle.")
-    ] = False
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe", help="Measure the model's speed again, after the work or while idle; or never."
+        ),
+    ] = None
 
     def changes(self) -> dict[str, Any]:
         """Load settings by name. Raises UsageError."""
@@ -68,5 +71,7 @@ class LoadOptions:
         """The same, for another process. Raises UsageError."""
         changes = self.changes()
         given = [word for name in ("slots", "threads") if name in changes for word in (f"--{name}", str(changes[name]))]
-        switches = ["--reproducible"] * self.reproducible + ["--probe"] * self.probe
+        switches = ["--reproducible"] * self.reproducible
+        if self.probe is not None:
+            switches.append("--probe" if self.probe else "--no-probe")
         return [*given, *switches]

@@ -75,6 +75,11 @@ class BatchEngine:
     def tokenizer(self) -> Tokenizer:
         return self._backend.tokenizer
 
+    @property
+    def threads(self) -> int:
+        """How many compute now."""
+        return self.load.threads if self._tuner is None else self._tuner.count
+
     def start(self, request: Request, *, streaming: bool = False) -> RequestTicket:
         """Submits a request; only a streaming ticket can be iterated.
 
@@ -176,13 +181,12 @@ class BatchEngine:
         """Tokens per second of several conversations at once: on a CPU of as many as may be best, else of all slots."""
         on_cpu = self.load.offloaded_layers == 0 and not self.load.reproducible_alone
         counts = sorted({*(SWEEP if on_cpu else ()), self.load.slots})
-        threads = self.load.threads if self._tuner is None else self._tuner.count
         rates: dict[int, float] = {}
         step_s = 1 / max(alone, 1e-9)
         for slots in counts:
             if self._together is None or step_s > LONGEST_SWEEP_STEP_S:
                 break
-            rate = await self._in_thread(partial(self._together, slots, threads, SWEEP_S))
+            rate = await self._in_thread(partial(self._together, slots, self.threads, SWEEP_S))
             if rate is None:
                 break
             rates[slots], step_s = rate, slots / rate

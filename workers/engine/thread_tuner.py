@@ -24,6 +24,8 @@ SLOWER = ((1, 2.5), (2, 1.3))
 """(steps, times as long): after so many steps of a trial that took so long it is over."""
 SLOWED = 1.4
 """Steps that take so many times as long as before call for fewer threads at once."""
+FIRST_LOOK_S = 0.5
+"""From the first step to the first trial: the machine may have been busy before."""
 LOOK_S, LONGEST_LOOK_S = 2.0, 8.0
 """Between two trials; twice as long after each that changed nothing, up to the second."""
 LOST_SHARE = 0.05
@@ -69,7 +71,7 @@ class ThreadTuner:
         known = self._of(shape)
         known.append(took_s)
         if self._next_look is None:
-            self._next_look = now + self._look_s
+            self._next_look = now + FIRST_LOOK_S
         if _slowed(known) and self._held > 1:
             self._begin(up=False, now=now)
         elif now >= self._next_look and len(known) >= LEAST:

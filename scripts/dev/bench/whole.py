@@ -67,8 +67,10 @@ class Pipeline:
         try:
             async with open_session(redis=True) as session, AsyncExitStack() as children:
                 (entry,) = await take_models([str(model)], session)
-                worker = await _child(children, ["worker", "--model", str(model)], home / "logs/worker.log")
-                await _child(children, ["dispatcher"], home / "logs/dispatcher.log")
+                worker = await started(
+                    children, ["worker", "--model", str(model), "--no-probe"], home / "logs/worker.log"
+                )
+                await started(children, ["dispatcher"], home / "logs/dispatcher.log")
                 await _ready(session, worker)
                 yield cls(session, entry, load)
         finally:
@@ -104,7 +106,8 @@ class Pipeline:
         return await self._session.database.jobs.find({"run": run.id, "status": "DONE"}).to_list()
 
 
-async def _child(children: AsyncExitStack, arguments: list[str], log: Path) -> Child:
+async def started(children: AsyncExitStack, arguments: list[str], log: Path) -> Child:
+    """A command that runs until the stack closes."""
     child = await Child.start(arguments, log)
     children.push_async_callback(child.stop, 40)
     return child
