@@ -15,7 +15,7 @@ LINE_S = 10.0
 """Between two lines where nobody watches a bar."""
 
 
-class Task(StrEnum):
+class Activity(StrEnum):
     """What is being done."""
 
     STARTING = "starting"
@@ -30,15 +30,15 @@ class Task(StrEnum):
 
 
 _WORDS = {
-    Task.STARTING: "starting its worker",
-    Task.READING: "reading the model's file",
-    Task.LOADING: "loading the model",
-    Task.PREFILL: "reading the prompt",
-    Task.GENERATING: "generating",
-    Task.MEASURING: "measuring its speed",
-    Task.WAITING: "waiting",
-    Task.SCORING: "scoring the replies",
-    Task.STOPPING: "stopping",
+    Activity.STARTING: "starting its worker",
+    Activity.READING: "reading the model's file",
+    Activity.LOADING: "loading the model",
+    Activity.PREFILL: "reading the prompt",
+    Activity.GENERATING: "generating",
+    Activity.MEASURING: "measuring its speed",
+    Activity.WAITING: "waiting",
+    Activity.SCORING: "scoring the replies",
+    Activity.STOPPING: "stopping",
 }
 
 
@@ -46,7 +46,7 @@ _WORDS = {
 class Doing:
     """A task, and how far it is."""
 
-    task: Task
+    task: Activity
     share: float | None = None
     """How much of it is done, 0..1; None where it cannot be known."""
     tokens: int | None = None
@@ -57,14 +57,14 @@ class Doing:
     @property
     def event(self) -> str:
         """What of it is a turn of events: prompts, replies and moments without a job follow each other all the time."""
-        return "working" if self.task in (Task.PREFILL, Task.GENERATING, Task.WAITING) else self.task.value
+        return "working" if self.task in (Activity.PREFILL, Activity.GENERATING, Activity.WAITING) else self.task.value
 
     @property
     def sentence(self) -> str:
         """For a person: "reading the prompt, 35 % of 6,144 tokens"."""
-        between = " for " if self.task is Task.WAITING else ": "
+        between = " for " if self.task is Activity.WAITING else ": "
         words = _WORDS[self.task] + (f"{between}{self.why}" if self.why else "")
-        if self.task is Task.GENERATING and self.tokens is not None:
+        if self.task is Activity.GENERATING and self.tokens is not None:
             return f"{words}, {self.tokens:,} tokens so far"
         if self.share is None:
             return words
@@ -74,7 +74,7 @@ class Doing:
 def read_doing(stored: Mapping[str, Any] | None) -> Doing | None:
     """What a worker's beat says; None where it says nothing, or nothing that this version knows."""
     try:
-        return Doing(**{**stored, "task": Task(stored["task"])}) if stored else None
+        return Doing(**{**stored, "task": Activity(stored["task"])}) if stored else None
     except (TypeError, ValueError, KeyError):
         return None
 

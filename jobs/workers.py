@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.documents import CrashDocument, utc_now
-from nightjar.jobs.doing import Doing, Task, read_doing
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.doing import Activity, Doing, read_doing
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import WorkerStatus
+from nightjar.jobs.worker_documents import CrashDocument
 
 LONGEST_BEAT_S = 5.0
 """A worker beats at least this often, whatever the settings say."""
@@ -83,7 +84,7 @@ async def at_work(model: str, host: str, database: Database) -> list[WorkerAtWor
     cursor = database.workers.find(query, {"doing": 1, "decode_tokens": 1}).sort("started_at", -1)
     return [
         WorkerAtWork(
-            doing=read_doing(row.get("doing")) or Doing(task=Task.STARTING),
+            doing=read_doing(row.get("doing")) or Doing(task=Activity.STARTING),
             tokens=row.get("decode_tokens", 0),
         )
         async for row in cursor

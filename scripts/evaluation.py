@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from nightjar.config.stopping import OVERDUE_S
-from nightjar.jobs.doing import Doing, Task
+from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
@@ -81,7 +81,7 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
 
     entries = told_apart([await asyncio.to_thread(obtained, name, session.settings) for name in names])
     for entry in entries:
-        with saying(Doing(task=Task.READING)):
+        with saying(Doing(task=Activity.READING)):
             facts = await asyncio.to_thread(entry_facts, entry)
         came_from = await asyncio.to_thread(origin, entry, session.settings)
         await publish_model(session.database, facts, by="eval", origin=came_from)
@@ -138,7 +138,9 @@ async def generate(
             await _until(_planned, run)
         await serve(judges, judging=True)
         last = [*entries, *judges][-1]
-        closing = replace(await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Task.SCORING))
+        closing = replace(
+            await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
+        )
         await _until(_halted, run, lambda: watch(closing))
     return unserved
 
@@ -186,7 +188,7 @@ async def _work(
         watch(replace(await progress(run, entry.name, session, judging=judging), tokens=last.tokens, doing=last.doing))
     except asyncio.CancelledError:
         why = f"turns under way have {session.settings.drain_s:.0f} s to end; Ctrl-C again ends at once"
-        watch(replace(last, doing=Doing(task=Task.STOPPING, why=why)))
+        watch(replace(last, doing=Doing(task=Activity.STOPPING, why=why)))
         raise
     finally:
         await child.stop(session.settings.drain_s + 2 * OVERDUE_S)

@@ -114,7 +114,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.doing import Doing, Task
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.jobs.parameters import ParameterSource, resolve
     from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.views.model_pull import obtained
@@ -124,7 +124,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     everywhere, by_model = read_assignments(assignments)
     with unusable_file():
         entry = obtained(model, load_settings())
-        with saying(Doing(task=Task.READING)):
+        with saying(Doing(task=Activity.READING)):
             facts = entry_facts(entry)
     for other in by_model:
         if other != entry.name:

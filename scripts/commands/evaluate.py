@@ -103,7 +103,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written.
     """
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.doing import Doing, Task
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.exports.write import check_formats, not_written
     from nightjar.pipeline.report.formats.files import check_folder
@@ -138,7 +138,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
         _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
         unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
-        with saying(Doing(task=Task.SCORING)):
+        with saying(Doing(task=Activity.SCORING)):
             report, paths, left_out = await finish(enqueued.run, formats, out, session)
         _note(_made_smaller(report), as_json=wanted.as_json)
         show(enqueued.run, report, paths, as_json=wanted.as_json)

@@ -59,7 +59,7 @@ def try_(
 
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
-    from nightjar.jobs.doing import Doing, Task
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.scripts.one_prompt import request, unusable_file
     from nightjar.scripts.views.saying import Sayer
     from nightjar.workers.engine.load_progress import LoadProgress
@@ -73,7 +73,7 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
     how = partial(
         load, entry.path, facts=subject.facts, gpu=gpu, adapters=entry.adapters, progress=(progress := LoadProgress())
     )
-    with unusable_file(), Sayer(lambda: Doing(task=Task.LOADING, share=progress.share)):
+    with unusable_file(), Sayer(lambda: Doing(task=Activity.LOADING, share=progress.share)):
         loaded = await load_fitting(how, entry.load.model_copy(update=changes), subject.facts.file_facts.context_train)
     async with loaded as engine:
         asked = request(engine, subject, text, system=options.system, completion=options.completion, seed=options.seed)
@@ -109,12 +109,14 @@ async def _stream(engine: BatchEngine, asked: Request) -> Generation:
 
 def _doing(engine: BatchEngine) -> Doing:
     """What the engine does for the one reply."""
-    from nightjar.jobs.doing import Doing, Task
+    from nightjar.jobs.doing import Activity, Doing
 
     stats = engine.stats()
     if stats.prompts_tokens:
-        return Doing(task=Task.PREFILL, share=stats.prompts_done / stats.prompts_tokens, tokens=stats.prompts_tokens)
-    return Doing(task=Task.GENERATING, tokens=stats.decode_tokens)
+        return Doing(
+            task=Activity.PREFILL, share=stats.prompts_done / stats.prompts_tokens, tokens=stats.prompts_tokens
+        )
+    return Doing(task=Activity.GENERATING, tokens=stats.decode_tokens)
 
 
 def took_line(load: LoadFacts, generation: Generation) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from nightjar.jobs.doing import Doing, Reporter, Stillness, Task
+from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-STARTING = Doing(task=Task.STARTING)
+STARTING = Doing(task=Activity.STARTING)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from time import monotonic
 
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database, DatabaseError, Row
-from nightjar.jobs.doing import Doing, Task
+from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts, SpeedProbe
 from nightjar.jobs.periodic import board, every
@@ -79,17 +79,17 @@ class Heartbeat:
         """What the worker does now, and how far it is."""
         stats = self.stats()
         if self.state is WorkerStatus.LOADING:
-            return Doing(task=Task.LOADING, share=self.progress.share)
+            return Doing(task=Activity.LOADING, share=self.progress.share)
         if self.state is WorkerStatus.DRAINING:
-            return Doing(task=Task.STOPPING)
+            return Doing(task=Activity.STOPPING)
         if self.measuring():
-            return Doing(task=Task.MEASURING)
+            return Doing(task=Activity.MEASURING)
         if not stats.slots_used:
-            return Doing(task=Task.WAITING, why=self.waits_for)
+            return Doing(task=Activity.WAITING, why=self.waits_for)
         if stats.prompts < stats.slots_used or not stats.prompts_tokens:
-            return Doing(task=Task.GENERATING)
+            return Doing(task=Activity.GENERATING)
         share = stats.prompts_done / stats.prompts_tokens
-        return Doing(task=Task.PREFILL, share=share, tokens=stats.prompts_tokens)
+        return Doing(task=Activity.PREFILL, share=share, tokens=stats.prompts_tokens)
 
     def _fields(self) -> Row:
         stats = self.stats()

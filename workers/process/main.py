@@ -38,7 +38,7 @@ from nightjar.workers.process.gpus import NONE
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local
-from nightjar.workers.process.measuring import Measuring, measured, speed_key
+from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
 from nightjar.workers.process.run_cache import RunCache
@@ -93,7 +93,7 @@ async def serve(
 
     async def loaded() -> tuple[Replier | Embedder, SpeedKey | None]:
         key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
-        informed = replace(options, progress=beat.progress, speed=await measured(key, database))
+        informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
         await card.take()
         async with card.kept():
             return await loader(entry, informed, settings), key

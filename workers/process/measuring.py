@@ -116,7 +116,7 @@ class Measuring:
         return None if task.cancelled() else task.result()
 
 
-async def measured(key: SpeedKey | None, database: Database) -> SpeedProbe | None:
+async def speed_known(key: SpeedKey | None, database: Database) -> SpeedProbe | None:
     """What is known of the speed before the model is loaded; a MongoDB that is away for a moment costs only this."""
     if key is None:
         return None

@@ -7,7 +7,7 @@ from time import monotonic
 
 import structlog
 
-from nightjar.jobs.doing import STILL_S, Reporter, Task
+from nightjar.jobs.doing import STILL_S, Activity, Reporter
 from nightjar.workers.process.heartbeat import Heartbeat
 
 SAY_EVERY_S = 1.0
@@ -28,15 +28,15 @@ class Narrator:
         now, doing = monotonic(), self._beat.doing()
         if now - self._began < STILL_S:
             return
-        if doing.task is not Task.WAITING:
+        if doing.task is not Activity.WAITING:
             self._waits_since = None
         elif self._waits_since is None:
             self._waits_since = now
-        if doing.task is Task.WAITING and now - (self._waits_since or now) < STILL_S:
+        if doing.task is Activity.WAITING and now - (self._waits_since or now) < STILL_S:
             return  # between two jobs
-        working = doing.task in (Task.PREFILL, Task.GENERATING)
+        working = doing.task in (Activity.PREFILL, Activity.GENERATING)
         event: Hashable = "working" if working else (doing.task, doing.why)
-        if doing.task is Task.WAITING and event == self._reporter.event:
+        if doing.task is Activity.WAITING and event == self._reporter.event:
             return
         if self._reporter.due(event, now):
             stats = self._beat.stats()

@@ -133,6 +133,7 @@ async def _dispatching(home: Path) -> AsyncIterator[Session]:
 async def _one_start(model: Path, session: Session, home: Path, number: int) -> dict[str, float]:
     """When a worker for one new job was started, had loaded its model, computed a piece of a prompt and committed, in
     seconds since the epoch. Raises ModelError where it did not."""
+    from nightjar.jobs.documents import Job
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.suites.importer import import_suite
@@ -153,11 +154,11 @@ async def _one_start(model: Path, session: Session, home: Path, number: int) -> 
                 await child.process.wait()
         except TimeoutError:
             raise ModelError(f"A worker did not end. Its log:\n{child.last_words()}") from None
-    [job] = await session.database.jobs.find({"run": run.id}).to_list()
-    if not job["turns"]:
+    [job] = await Job.find({"run": run.id}).to_list()
+    if not job.turns:
         raise ModelError(f"A worker committed nothing. Its log:\n{child.last_words()}")
     said = _moments(log)
-    turn = job["turns"][0]["committed_at"].timestamp()
+    turn = job.turns[0].committed_at.timestamp()
     return {"start": start, "loaded": said["model_loaded"], "piece": said["first_prompt_piece"], "turn": turn}
 
 

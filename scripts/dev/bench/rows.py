@@ -166,7 +166,7 @@ def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) 
     """The 95th percentile of some seconds."""
     return Row(
         measure=f"{measure}, p95 of {len(values)}",
-        value=percentile(values, 95),
+        value=nth_percentile(values, 95),
         goal=goal,
         unit="s",
         note=f"median {median(values):.2f} s{'; ' if note else ''}{note}",
@@ -192,10 +192,10 @@ def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row
 
 def percentile_99(values: Sequence[float]) -> float:
     """Interpolated between values, never beyond the highest one."""
-    return percentile(values, 99)
+    return nth_percentile(values, 99)
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
+def nth_percentile(values: Sequence[float], percent: int) -> float:
     """The same of any per cent, 1 to 99."""
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 

@@ -6,16 +6,16 @@ from dataclasses import asdict
 
 import pytest
 
-from nightjar.jobs.doing import Doing, Reporter, Stillness, Task, read_doing
+from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness, read_doing
 
 SENTENCES = [
-    (Doing(task=Task.LOADING), "loading the model"),  # how far is not known yet
-    (Doing(task=Task.LOADING, share=0.4), "loading the model, 40 %"),
-    (Doing(task=Task.PREFILL, share=0.351, tokens=6144), "reading the prompt, 35 % of 6,144 tokens"),
-    (Doing(task=Task.GENERATING, tokens=1200), "generating, 1,200 tokens so far"),
-    (Doing(task=Task.MEASURING), "measuring its speed"),
-    (Doing(task=Task.WAITING, why="a dispatcher: none runs"), "waiting for a dispatcher: none runs"),
-    (Doing(task=Task.STOPPING, why="Ctrl-C again ends at once"), "stopping: Ctrl-C again ends at once"),
+    (Doing(task=Activity.LOADING), "loading the model"),  # how far is not known yet
+    (Doing(task=Activity.LOADING, share=0.4), "loading the model, 40 %"),
+    (Doing(task=Activity.PREFILL, share=0.351, tokens=6144), "reading the prompt, 35 % of 6,144 tokens"),
+    (Doing(task=Activity.GENERATING, tokens=1200), "generating, 1,200 tokens so far"),
+    (Doing(task=Activity.MEASURING), "measuring its speed"),
+    (Doing(task=Activity.WAITING, why="a dispatcher: none runs"), "waiting for a dispatcher: none runs"),
+    (Doing(task=Activity.STOPPING, why="Ctrl-C again ends at once"), "stopping: Ctrl-C again ends at once"),
 ]
 
 
