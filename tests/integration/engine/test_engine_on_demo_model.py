@@ -33,6 +33,7 @@ from nightjar.workers.engine.slots import Piece
 from nightjar.workers.engine.ticket import RequestTicket
 from nightjar.workers.library.inspect import read_facts
 from tests.demo_engine import DEMO, demo_engine, opened
+from tests.workbench import until
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -403,13 +404,11 @@ async def test_speed_is_probed_alone_and_by_the_number_of_conversations(engine: 
 
 async def test_a_probe_that_is_cancelled_leaves_the_engine_as_it_was(engine: BatchEngine) -> None:
     task = asyncio.create_task(engine.probe())
-    while not engine.stats().holding:
-        await asyncio.sleep(0)
+    await until(lambda: engine.stats().holding)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while engine.stats().holding:
-        await asyncio.sleep(0.01)
+    await until(lambda: not engine.stats().holding)
     assert (await engine.generate(asked(engine, "Tell me a story.", max_tokens=4))).token_ids
 
 
@@ -420,8 +419,8 @@ async def test_a_load_says_how_far_it_is_and_can_be_given_up() -> None:
     engine = await load(DEMO, settings=LoadSettings(slots=1, context=64), facts=facts, gpu="none", progress=progress)
     await engine.close()
     assert progress.share == 1.0
+    given_up = LoadProgress(given_up=True)
     with pytest.raises(ModelFileError):
-        given_up = LoadProgress(given_up=True)
         await load(DEMO, settings=LoadSettings(slots=1), facts=facts, gpu="none", progress=given_up)
 
 
