@@ -92,10 +92,10 @@ async def serve(
     saying = asyncio.create_task(every(SAY_EVERY_S, Narrator(beat).say, ended, name="narrator"))
 
     async def loaded() -> tuple[Replier | Embedder, SpeedKey | None]:
-        key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
-        informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
         await card.take()
         async with card.kept():
+            key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
+            informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
             return await loader(entry, informed, settings), key
 
     try:
