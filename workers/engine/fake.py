@@ -19,6 +19,7 @@ from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
 from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 
 BOS, TURN_START, TURN_END = 256, 257, 258
 CONTROLS = {BOS: "<s>", TURN_START: "<|im_start|>", TURN_END: "<|im_end|>"}
@@ -207,6 +208,7 @@ class ScriptedEngine(BatchEngine):
         patience_s: float = PATIENCE_S,
         kind: ModelKind = ModelKind.CHAT,
         digest: str = "0" * 64,
+        tuner: ThreadTuner | None = None,
     ) -> None:
         limits = DeviceLimits(slots=slots, context=context, n_batch=n_batch)
         self.backend = ScriptedBackend(script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults())
@@ -218,6 +220,7 @@ class ScriptedEngine(BatchEngine):
             bos_text=CONTROLS[BOS],
             eos_text=CONTROLS[TURN_END],
             patience_s=patience_s,
+            tuner=tuner,
         )
 
 
