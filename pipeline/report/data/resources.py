@@ -38,7 +38,7 @@ def resources(model: ModelInput) -> Resources:
             {
                 **values,
                 "probe": 1.0 if probe else None,
-                "threads": threads and 1.0,
+                "threads": 1.0 if threads else None,
                 "others_cores": others,
             },
         ),

@@ -428,7 +428,7 @@ async def test_measured_slots_are_what_automatic_slots_become() -> None:
     """On a CPU, and as far as memory allows; a number that was set stays."""
     facts = read_facts(DEMO, "demo")
     for slots, measured, expected in (("auto", 16, 16), ("auto", 1, 1), ("auto", None, 8), (3, 16, 3)):
-        settings = LoadSettings(slots=slots, context=64)  # type: ignore[arg-type]
+        settings = LoadSettings(slots=slots, context=64)
         async with await load(DEMO, settings=settings, facts=facts, gpu="none", auto_slots=measured) as engine:
             assert engine.load.slots == expected
 
