@@ -180,7 +180,7 @@ async def _work(
     until = math.inf
     try:
         while not ended.done() and monotonic() < until:  # else the worker would go on with other runs of this model
-            last = await progress(run, entry.name, session, judging=judging)
+            last = _unless_gone(await progress(run, entry.name, session, judging=judging), last)
             watch(last)
             if until == math.inf and not await _open_jobs(run, entry.name, session, judging=judging):
                 until = monotonic() + MEASURING_S
@@ -193,6 +193,13 @@ async def _work(
     finally:
         await child.stop(session.settings.drain_s + 2 * OVERDUE_S)
     return child
+
+
+def _unless_gone(now: EvalProgress, last: EvalProgress) -> EvalProgress:
+    """What is known of a worker that has signed off is what it said last."""
+    if now.doing != STARTING or last.doing == STARTING:
+        return now
+    return replace(now, tokens=last.tokens, doing=Doing(task=Activity.STOPPING))
 
 
 def log_of(run: Run, model: str, session: Session) -> Path:

@@ -166,7 +166,7 @@ def _cores(settings: Settings) -> Check:
 
 def _others_cores() -> float:
     """Cores that other processes take, over a moment."""
-    from nightjar.workers.process.meters import CpuMeter
+    from nightjar.config.cpu_meter import CpuMeter
 
     meter = CpuMeter()
     sleep(LOOKED_S)

@@ -50,9 +50,10 @@ class ProgressLines:
 def progress_line(now: EvalProgress) -> str:
     """ "amber: reading the prompt, 35 % of 6,144 tokens; 3/12 turns, 1,204 tokens" """
     role = "judging with " if now.judging else ""
-    turns = f"{now.committed}/{now.total} turns, " if now.total else ""
+    turns = f"; {now.committed}/{now.total} turns" if now.total else ""
     failed = f", {now.failed_jobs} jobs failed" if now.failed_jobs else ""
-    return plain(f"{role}{now.model}: {now.doing.sentence}; {turns}{now.tokens:,} tokens{failed}")
+    tokens = f", {now.tokens:,} tokens" if now.tokens else ""
+    return plain(f"{role}{now.model}: {now.doing.sentence}{turns}{tokens}{failed}")
 
 
 class ProgressBars:

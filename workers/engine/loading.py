@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from nightjar.config.cpu_meter import CpuMeter, waiting_for_cores
 from nightjar.config.errors import ModelError
 from nightjar.config.hardware import usable_cores
 from nightjar.config.load_settings import LoadSettings
@@ -97,7 +98,7 @@ def _open(asked: LoadRequest) -> BatchEngine:
     from nightjar.workers.engine.llama.model import LlamaModel
     from nightjar.workers.engine.together import together_rate
 
-    began = time.monotonic()
+    began, meter = time.monotonic(), CpuMeter()
     path, settings, facts = asked.path, asked.settings, asked.facts
     _refuse_untrained_positions(settings, facts)
     device = this_device(asked.gpu)
@@ -137,6 +138,9 @@ def _open(asked: LoadRequest) -> BatchEngine:
         reproducible_alone=backend.limits.alone,
         reproducible_cost=cost,
     )
+    tuner = _tuner(settings, resolved, device, meter.others())
+    if tuner is not None:
+        backend.set_threads(tuner.count)
     return BatchEngine(
         backend,
         facts=facts,
@@ -144,15 +148,24 @@ def _open(asked: LoadRequest) -> BatchEngine:
         chat_template=model.chat_template,
         bos_text=model.tokenizer.bos_text,
         eos_text=model.tokenizer.eos_text,
-        tuner=_tuner(settings, resolved, device),
+        tuner=tuner,
         together=None if resolved.embeddings else partial(together_rate, model, resolved),
     )
 
 
-def _tuner(settings: LoadSettings, resolved: ContextSettings, device: Device) -> ThreadTuner | None:
-    """The number of threads changes results by rounding, so under `reproducible` it stays."""
+def _tuner(
+    settings: LoadSettings, resolved: ContextSettings, device: Device, others: float | None
+) -> ThreadTuner | None:
+    """None where the number of threads is set, or fixed by `reproducible`: nothing may depend on what else runs.
+
+    `others`: cores that other processes took while the model was loaded; None where that was too short. It begins with
+    those that are left: beside others' work all cores can take seconds for the first piece of a prompt.
+    """
     follows = settings.threads == "auto" and device.is_cpu and not settings.reproducible and resolved.threads > 1
-    return ThreadTuner(resolved.threads) if follows and not resolved.embeddings else None
+    if not follows or resolved.embeddings:
+        return None
+    taken = waiting_for_cores() if others is None else others
+    return ThreadTuner(resolved.threads, min(resolved.threads, max(1, round(usable_cores() - taken))))
 
 
 def _refuse_untrained_positions(settings: LoadSettings, facts: ModelFacts) -> None:

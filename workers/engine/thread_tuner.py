@@ -37,17 +37,19 @@ MOST_SHAPES = 64
 class ThreadTuner:
     """Told of every step, it says how many threads the next one shall have."""
 
-    def __init__(self, most: int) -> None:
-        assert most >= 1
-        self.count = most
+    def __init__(self, most: int, start: int | None = None) -> None:
+        """`start`: the count to begin with, where a guess is better than all."""
+        first = most if start is None else start
+        assert 1 <= first <= most
+        self.count = first
         """That of the next step, a trial's too."""
         self._most = most
-        self._held = most
+        self._held = first
         """The count that is not a trial."""
         self._took: dict[Hashable, deque[float]] = {}
         """By shape, under the held count."""
         self._trial: _Trial | None = None
-        self._up = False
+        self._up = first < most
         """The direction of the next trial."""
         self._stride = 1
         self._look_s = LOOK_S

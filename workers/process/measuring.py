@@ -8,6 +8,7 @@ from time import monotonic
 
 import structlog
 
+from nightjar.config.cpu_meter import CpuMeter
 from nightjar.config.errors import NightjarError
 from nightjar.config.hardware import memory_limit, usable_cores
 from nightjar.config.load_settings import LoadSettings
@@ -19,7 +20,6 @@ from nightjar.workers.conversation.replier import ServedModel
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.inspect import entry_facts
-from nightjar.workers.process.meters import CpuMeter
 
 IDLE_S = 10.0
 """So long nothing was to do before an idle worker measures."""

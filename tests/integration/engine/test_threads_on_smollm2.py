@@ -19,6 +19,13 @@ from tests.smollm2 import smollm2
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "usable_cores", lambda: 4)
+    others(monkeypatch, 0.0)
+
+
+def others(monkeypatch: pytest.MonkeyPatch, cores: float | None, waiting: float = 0.0) -> None:
+    """Other processes take so many cores; None: the load was too short to tell, and so many threads want one."""
+    monkeypatch.setattr(loading.CpuMeter, "others", lambda meter: cores)
+    monkeypatch.setattr(loading, "waiting_for_cores", lambda: waiting)
 
 
 async def opened(**settings: Any) -> BatchEngine:
@@ -40,6 +47,19 @@ async def test_where_the_number_follows_the_load(settings: dict[str, Any], follo
         threads = engine.stats().threads
     assert (threads is not None) is follows
     assert threads is None or (threads.used, threads.lowest, threads.highest) == (4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("taken", "waiting", "start"),
+    [(0.2, 0.0, 4), (1.0, 0.0, 3), (3.9, 0.0, 1), (7.0, 0.0, 1), (None, 2.2, 2), (None, 9.0, 1)],
+)
+async def test_it_begins_with_the_cores_that_are_left(
+    monkeypatch: pytest.MonkeyPatch, taken: float | None, waiting: float, start: int
+) -> None:
+    """The first piece of a prompt took 7.5 s on two threads beside seven busy ones."""
+    others(monkeypatch, taken, waiting)
+    async with await opened() as engine:
+        assert (engine.threads, engine.load.threads) == (start, 4)
 
 
 class Restless(ThreadTuner):

@@ -103,6 +103,13 @@ def test_long_steps_lose_little_to_trials() -> None:
     assert Clock(ThreadTuner(2)).play(slow, 600) >= 0.9 * 2.0 / 1.01
 
 
+def test_a_guess_that_was_too_low_is_soon_mended() -> None:
+    clock = Clock(tuner := ThreadTuner(2, start=1))
+    assert tuner.count == 1
+    clock.play(QUIET, 3)
+    assert clock.play(QUIET, 20) >= 0.93 * 100 / 1.05
+
+
 def test_one_thread_is_never_changed() -> None:
     tuner = ThreadTuner(1)
     assert [tuner.step(1, 0.01 * (1 + n), n) for n in range(50)] == [1] * 50

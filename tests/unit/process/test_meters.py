@@ -9,9 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
+from nightjar.config import cpu_meter
+from nightjar.config.cpu_meter import CpuMeter
 from nightjar.config.hardware import usable_cores
-from nightjar.workers.process import meters
-from nightjar.workers.process.meters import CpuMeter, OthersMeter
+from nightjar.workers.process.meters import OthersMeter
 
 
 class Machine:
@@ -21,9 +22,9 @@ class Machine:
         self.now = self.own = 0.0
         self.busy = [0.0] * cores
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-        monkeypatch.setattr(meters, "usable_cores", lambda: usable)
-        monkeypatch.setattr(meters, "monotonic", lambda: self.now)
-        monkeypatch.setattr(meters, "process_time", lambda: self.own)
+        monkeypatch.setattr(cpu_meter, "usable_cores", lambda: usable)
+        monkeypatch.setattr(cpu_meter, "monotonic", lambda: self.now)
+        monkeypatch.setattr(cpu_meter, "process_time", lambda: self.own)
         monkeypatch.setattr(psutil, "cpu_times", self._times)
 
     def _times(self, percpu: bool) -> list[Any]:
