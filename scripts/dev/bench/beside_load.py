@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.engine_side import EngineSide
 from nightjar.scripts.dev.bench.measures import Setup, say
 from nightjar.scripts.dev.bench.rows import Row
-from nightjar.scripts.dev.bench.whole import started
+from nightjar.scripts.dev.bench.whole import home_session, started
 from nightjar.workers.library.inspect import read_facts
 
 if TYPE_CHECKING:
@@ -98,7 +97,8 @@ async def _first_turns(setup: Setup, world: str, others: int) -> list[Row]:
     pieces_s, turns_s, starts_s = [], [], []
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="nightjar-bench-")))
-        session = await stack.enter_async_context(_dispatching(home))
+        session = await stack.enter_async_context(home_session(home))
+        await started(stack, ["dispatcher"], home / "logs/dispatcher.log")
         stack.enter_context(neighbours(others))
         for number in range(STARTS):
             moments = await _one_start(setup.model, session, home, number)
@@ -111,23 +111,6 @@ async def _first_turns(setup: Setup, world: str, others: int) -> list[Row]:
         lines.latest(f"first turn after loading, {world}", turns_s, lines.FIRST_TURN_S, reply),
         lines.latest(f"first turn after the worker's start, {world}", starts_s, None, reply),
     ]
-
-
-@asynccontextmanager
-async def _dispatching(home: Path) -> AsyncIterator[Session]:
-    """Servers and a dispatcher in a home of their own."""
-    from nightjar.config.embedded import down
-    from nightjar.config.settings import load_settings
-    from nightjar.scripts.session import open_session
-
-    os.environ["NIGHTJAR_HOME"] = str(home)
-    load_settings.cache_clear()
-    try:
-        async with open_session(redis=True) as session, AsyncExitStack() as children:
-            await started(children, ["dispatcher"], home / "logs/dispatcher.log")
-            yield session
-    finally:
-        await asyncio.to_thread(down, load_settings())
 
 
 async def _one_start(model: Path, session: Session, home: Path, number: int) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nightjar.config.cpu_meter import CpuMeter
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine import loading
@@ -24,7 +25,7 @@ def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def others(monkeypatch: pytest.MonkeyPatch, cores: float | None, waiting: float = 0.0) -> None:
     """Other processes take so many cores; None: the load was too short to tell, and so many threads want one."""
-    monkeypatch.setattr(loading.CpuMeter, "others", lambda meter: cores)
+    monkeypatch.setattr(CpuMeter, "others", lambda meter: cores)
     monkeypatch.setattr(loading, "waiting_for_cores", lambda: waiting)
 
 
