@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 ROUNDS = 8
 STARTS = 10
 CONTEXT = 2048
-PROMPT, WARM_UP_S, COUNTED = 16, 3.0, 256
+PROMPT, TOKENS = 16, 32
+WARM_UP_S, COUNTED_S = 3.0, 4.0
 REPLY_TOKENS = 16
 LONGEST_S = 120.0
 WORLDS = (("quiet", 0), ("beside one busy process", 1))
@@ -83,12 +84,18 @@ async def _rate(model: Path, threads: Threads) -> tuple[float, int | None]:
     """Tokens per second of one conversation, and how many threads computed it at last where they follow the load."""
     settings = LoadSettings(slots=1, context=CONTEXT, threads=threads)
     async with EngineSide.loaded(model, settings) as side:
-        until = asyncio.get_running_loop().time() + WARM_UP_S
-        while asyncio.get_running_loop().time() < until:
-            await side.decode(1, PROMPT, 32)
-        rate = (await side.decode(1, PROMPT, COUNTED)).outcome.tokens_per_s
-        use = side.engine.stats().threads
-        return rate, None if use is None else side.engine.threads
+        await _decode_for(side, WARM_UP_S)
+        rate = await _decode_for(side, COUNTED_S)
+        return rate, None if side.engine.stats().threads is None else side.engine.threads
+
+
+async def _decode_for(side: EngineSide, seconds: float) -> float:
+    """Tokens per second over so long, or a little longer."""
+    tokens = spent_s = 0.0
+    while spent_s < seconds:
+        outcome = (await side.decode(1, PROMPT, TOKENS)).outcome
+        tokens, spent_s = tokens + outcome.reply_tokens, spent_s + outcome.seconds
+    return tokens / spent_s
 
 
 async def _first_turns(setup: Setup, world: str, others: int) -> list[Row]:
