@@ -25,8 +25,8 @@ from nightjar.workers.library.inspect import read_facts
 if TYPE_CHECKING:
     from nightjar.scripts.session import Session
 
-ROUNDS = 8
-STARTS = 10
+ROUNDS, STARTS = 8, 10
+"""At least; a quick look, with fewer rounds than count for the record, has fewer of both."""
 CONTEXT = 2048
 PROMPT, TOKENS = 16, 32
 WARM_UP_S, COUNTED_S = 3.0, 4.0
@@ -69,7 +69,7 @@ async def _following(setup: Setup, world: str) -> Row:
     sides: dict[str, Threads] = {"auto": "auto", **{f"{count} threads": count for count in fixed}}
     samples: dict[str, list[float]] = {name: [] for name in sides}
     used = set()
-    for number in range(max(ROUNDS, setup.rounds)):
+    for number in range(_count(setup, ROUNDS)):
         for name in list(sides) if number % 2 else reversed(list(sides)):
             rate, threads = await _rate(setup.model, sides[name])
             samples[name].append(rate)
@@ -78,6 +78,10 @@ async def _following(setup: Setup, world: str) -> Row:
         say(f"  {world}: " + ", ".join(f"{name} {lines.figure(values[-1])}" for name, values in samples.items()))
     note = f"auto ended with {' or '.join(map(str, sorted(used))) or 'fixed'} threads"
     return lines.ratio_of_medians(f"threads=auto / best fixed number, {world}", samples, lines.FOLLOWING, note)
+
+
+def _count(setup: Setup, least: int) -> int:
+    return max(least, setup.rounds) if setup.rounds >= lines.LEAST_ROUNDS else setup.rounds
 
 
 async def _rate(model: Path, threads: Threads) -> tuple[float, int | None]:
@@ -107,7 +111,7 @@ async def _first_turns(setup: Setup, world: str, others: int) -> list[Row]:
         session = await stack.enter_async_context(home_session(home))
         await started(stack, ["dispatcher"], home / "logs/dispatcher.log")
         stack.enter_context(neighbours(others))
-        for number in range(STARTS):
+        for number in range(_count(setup, STARTS)):
             moments = await _one_start(setup.model, session, home, number)
             pieces_s.append(moments["piece"] - moments["loaded"])
             turns_s.append(moments["turn"] - moments["loaded"])
