@@ -151,15 +151,16 @@ def ratio_of_medians(measure: str, samples: Mapping[str, Sequence[float]], goal:
         medians = [np.median(side, axis=axis) for side in sides]
         return medians[0] / np.max(medians[1:], axis=0)
 
-    drawn = bootstrap(
-        (own, *others), of, paired=True, vectorized=True, method="percentile", rng=np.random.default_rng(7)
-    )
-    low, high = float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    interval = None
+    if len(own) > 1:
+        rng = np.random.default_rng(7)
+        drawn = bootstrap((own, *others), of, paired=True, vectorized=True, method="percentile", rng=rng)
+        interval = float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    between = "" if interval is None else f"95 % interval {interval[0]:.2f} to {interval[1]:.2f}; "
     sides = ", ".join(f"{name} {figure(median(values))}" for name, values in samples.items())
-    text = f"95 % interval {low:.2f} to {high:.2f}; tokens/s: {sides}; {_counted(len(own))}; {note}"
-    return Row(
-        measure=measure, value=float(of(own, *others)), goal=goal, note=text, samples=samples, interval=(low, high)
-    )
+    text = f"{between}tokens/s: {sides}; {_counted(len(own))}; {note}"
+    value = float(of(own, *others))
+    return Row(measure=measure, value=value, goal=goal, note=text, samples=samples, interval=interval)
 
 
 def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) -> Row:
