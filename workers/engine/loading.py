@@ -138,7 +138,7 @@ def _open(asked: LoadRequest) -> BatchEngine:
         reproducible_alone=backend.limits.alone,
         reproducible_cost=cost,
     )
-    tuner = _tuner(settings, resolved, device, meter.others())
+    tuner = _tuner(settings, resolved, device, meter)
     if tuner is not None:
         backend.set_threads(tuner.count)
     return BatchEngine(
@@ -153,19 +153,21 @@ def _open(asked: LoadRequest) -> BatchEngine:
     )
 
 
-def _tuner(
-    settings: LoadSettings, resolved: ContextSettings, device: Device, others: float | None
-) -> ThreadTuner | None:
+def _tuner(settings: LoadSettings, resolved: ContextSettings, device: Device, meter: CpuMeter) -> ThreadTuner | None:
     """None where the number of threads is set, or fixed by `reproducible`: nothing may depend on what else runs.
 
-    `others`: cores that other processes took while the model was loaded; None where that was too short. It begins with
-    those that are left: beside others' work all cores can take seconds for the first piece of a prompt.
+    It begins with the cores that others left since the `meter` was made, or in the last minute where that is too short:
+    beside others' work all cores can take seconds for the first piece of a prompt.
     """
     follows = settings.threads == "auto" and device.is_cpu and not settings.reproducible and resolved.threads > 1
     if not follows or resolved.embeddings:
         return None
-    taken = waiting_for_cores() if others is None else others
-    return ThreadTuner(resolved.threads, min(resolved.threads, max(1, round(usable_cores() - taken))))
+
+    def free() -> float | None:
+        return None if (others := meter.others()) is None else usable_cores() - others
+
+    left = usable_cores() - waiting_for_cores() if (measured := free()) is None else measured
+    return ThreadTuner(resolved.threads, min(resolved.threads, max(1, round(left))), free)
 
 
 def _refuse_untrained_positions(settings: LoadSettings, facts: ModelFacts) -> None:

@@ -3,12 +3,14 @@
 llama.cpp's threads wait for each other at every layer, spinning: beside one busy process as many threads as cores can
 take twenty times as long as one fewer. Nobody but the steps themselves can tell which count is the fastest now, so
 another one is tried for a few of them now and then, and soon when they take longer than they did. The faster one stays.
+
+One step on a core that others have can take seconds, so more threads are hardly ever tried while the kernel says so.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from nightjar.jobs.models import ThreadUse
 
@@ -31,14 +33,18 @@ LOOK_S, LONGEST_LOOK_S = 2.0, 8.0
 LOST_SHARE = 0.05
 """Of the time, at most, may be lost in trials."""
 LONGEST_PAUSE_S = 60.0
+"""Also between two trials of cores that others have: theirs may be work that gives way."""
 MOST_SHAPES = 64
+TAKEN = 0.5
+"""Of another core, at least so much must be free for one more thread."""
 
 
 class ThreadTuner:
     """Told of every step, it says how many threads the next one shall have."""
 
-    def __init__(self, most: int, start: int | None = None) -> None:
-        """`start`: the count to begin with, where a guess is better than all."""
+    def __init__(self, most: int, start: int | None = None, free: Callable[[], float | None] = lambda: None) -> None:
+        """`start`: the count to begin with, where a guess is better than all. `free`: the cores that others left since
+        it was last asked; None where that is not known."""
         first = most if start is None else start
         assert 1 <= first <= most
         self.count = first
@@ -52,8 +58,11 @@ class ThreadTuner:
         self._up = first < most
         """The direction of the next trial."""
         self._stride = 1
+        self._free = free
         self._look_s = LOOK_S
         self._next_look: float | None = None
+        self._up_anyway: float | None = None
+        """When more threads are tried whatever others do."""
         self._seconds: dict[int, float] = {}
 
     @property
@@ -72,22 +81,37 @@ class ThreadTuner:
         self._seconds[self._held] = self._seconds.get(self._held, 0.0) + took_s
         known = self._of(shape)
         known.append(took_s)
-        if self._next_look is None:
-            self._next_look = now + FIRST_LOOK_S
+        if self._next_look is None or self._up_anyway is None:
+            self._next_look, self._up_anyway = now + FIRST_LOOK_S, now + LONGEST_PAUSE_S
         if _slowed(known) and self._held > 1:
-            self._begin(up=False, now=now)
+            self._begin(up=False, free=self._free())
         elif now >= self._next_look and len(known) >= LEAST:
-            self._begin(up=self._up, now=now)
+            self._look(now, self._up_anyway)
         return self.count
+
+    def _look(self, now: float, up_anyway: float) -> None:
+        """Begins a trial, unless the one that is left to try needs cores that others have."""
+        up = self._held == 1 or (self._up and self._held < self._most)
+        free = self._free()
+        taken = free is not None and free < self._held + TAKEN and now < up_anyway
+        if up and taken and self._held == 1:
+            self._next_look = now + LOOK_S
+            return
+        if up and not taken:
+            self._up_anyway = now + LONGEST_PAUSE_S
+        up = up and not taken
+        self._begin(up=up, free=free)
 
     def _of(self, shape: Hashable) -> deque[float]:
         if shape not in self._took and len(self._took) >= MOST_SHAPES:
             self._took.clear()
         return self._took.setdefault(shape, deque(maxlen=KEPT))
 
-    def _begin(self, *, up: bool, now: float) -> None:
-        up = self._held == 1 or (up and self._held < self._most)
+    def _begin(self, *, up: bool, free: float | None) -> None:
+        """Tries more threads, or fewer: as many as are free, where that is known, since those between are no better."""
         other = self._held + self._stride if up else self._held - self._stride
+        if not up and free is not None and round(free) < self._held:
+            other = round(free)
         self.count = min(self._most, max(1, other))
         self._trial = _Trial(up)
 

@@ -103,6 +103,28 @@ def test_long_steps_lose_little_to_trials() -> None:
     assert Clock(ThreadTuner(2)).play(slow, 600) >= 0.9 * 2.0 / 1.01
 
 
+def test_cores_that_others_have_are_hardly_ever_tried() -> None:
+    """A single step on two threads took 1.8 s beside three busy processes. Once a minute it is risked, since theirs may
+    be work that gives way; and soon after the cores are free."""
+    left = 1.0
+    crawl = rates(40, 0.5)
+    clock = Clock(tuner := ThreadTuner(2, 1, lambda: left))
+    assert clock.play(crawl, 55) >= 0.97 * 40 / 1.02
+    assert clock.play(crawl, 65) >= 0.9 * 40 / 1.02
+    assert tuner.use.highest == 1
+    left = 2.0
+    clock.play(QUIET, 5)
+    assert clock.play(QUIET, 20) >= 0.93 * 100 / 1.05
+    assert tuner.use.highest == 2
+
+
+def test_fewer_are_tried_while_others_have_the_next_core() -> None:
+    """Of sixteen cores eight are taken, and it holds twelve."""
+    clock = Clock(ThreadTuner(16, 12, lambda: 8.0))
+    clock.play(sixteen(8), 20)
+    assert clock.play(sixteen(8), 20) >= 0.9 / sixteen(8)(8) / 1.06
+
+
 def test_a_guess_that_was_too_low_is_soon_mended() -> None:
     clock = Clock(tuner := ThreadTuner(2, start=1))
     assert tuner.count == 1
