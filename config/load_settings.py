@@ -19,7 +19,8 @@ class LoadSettings(BaseModel):
     context: int | None = Field(None, ge=16)
     """Tokens per conversation; None: what the file declares, at most 8192."""
     slots: Annotated[int, Field(ge=1, le=256)] | Auto = "auto"
-    """Conversations at once; auto: as many as fit, at most 8 on a CPU and 32 on a GPU."""
+    """Conversations at once; auto: as many as fit, on a GPU at most 32, on a CPU at most as many as a measurement here
+    found enough (8 until there is one)."""
     gpu_layers: int = Field(-1, ge=-1)
     """Layers offloaded; -1: all."""
     flash_attention: bool = True
@@ -32,7 +33,7 @@ class LoadSettings(BaseModel):
     n_ubatch: Positive | Auto = "auto"
     """Tokens per device micro-batch; auto: 64 on a CPU, 512 on a GPU, and at least one for each slot."""
     threads: Positive | Auto = "auto"
-    """auto: the cores this process may use."""
+    """auto: the cores this process may use, and fewer while other processes need them; fixed under `reproducible`."""
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
     """q8_0 and q4_0 need flash attention."""

@@ -14,9 +14,10 @@ from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
-from nightjar.jobs.states import JobKind, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
+from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
 def utc_now() -> datetime:
@@ -298,60 +299,6 @@ class PublishedModel(StoredDocument):
 
     class Settings:
         name = "models"
-
-
-class WorkerState(StoredDocument):
-    """A worker's beat; `_id` is the worker's id, "host:pid:start"."""
-
-    id: str  # type: ignore[assignment]
-    host: str
-    pid: int
-    model: str
-    state: WorkerStatus
-    """As it said itself, or its supervisor; how old that is tells what it is now."""
-    reason: str | None = None
-    load: LoadFacts | None = None
-    device: str = ""
-    slots: int = 0
-    slots_used: int = 0
-    waiting: int = 0
-    tokens_per_s: float = 0.0
-    """Decoded tokens per second over the last beats."""
-    turns_per_s: float = 0.0
-    """Committed turns per second over the last two minutes."""
-    reused_tokens: int = 0
-    wasted_tokens: int = 0
-    """Generated for turns that were never committed."""
-    process_peak_bytes: int | None = None
-    gpu_peak_bytes: int | None = None
-    gpu_utilisation: float | None = None
-    """Mean share of the time since loading that it was busy, 0..1; None without NVML."""
-    gpu_energy_j: float | None = None
-    schema_version: int | None = None
-    """Of the database's form that this worker writes; see `jobs.schema`. None: a worker older than that."""
-    nightjar_version: str | None = None
-    """None: a worker older than this field."""
-    started_at: datetime
-    beat_at: datetime
-
-    class Settings:
-        name = "workers"
-        indexes: ClassVar = [IndexModel([("beat_at", ASCENDING)])]
-
-
-class CrashDocument(StoredDocument):
-    """A worker process that died, as its supervisor saw it."""
-
-    worker: str
-    reason: str
-    held: list[str]
-    """Ids of the jobs that it held."""
-    stderr: str = ""
-    """The last of what it wrote."""
-    at: datetime
-
-    class Settings:
-        name = "crashes"
 
 
 class ScoreDocument(StoredDocument):

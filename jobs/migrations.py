@@ -139,6 +139,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="runs may be REMOVING",
         converts={},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version cannot read loads and speeds with the new fields.
+        name="probes have a kind and a date, loads say what they gave up",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -135,17 +136,35 @@ def nest_file_facts(stored: Mapping[str, Any]) -> dict[str, Any]:
 _RETIRED = "all_slots_prefill_tokens_per_s"
 
 
+class ProbeKind(StrEnum):
+    """How a speed was probed. Only probes of one kind are compared with each other."""
+
+    WORK = "work"
+    """A fixed amount of work, right after loading, as earlier versions did it."""
+    TIME = "time"
+    """What a fixed time is enough for, after the work or while idle."""
+
+
 class SpeedProbe(BaseModel):
-    """Speed at fixed work done right after loading, so that models are compared by the same work."""
+    """A model's speed apart from its work: what the turns of many conversations at once cannot tell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: ProbeKind = ProbeKind.WORK
+    measured_at: datetime | None = None
+    """None: right after the load that it is recorded with."""
     prompt_tokens: int
     generated_tokens: int
     slots: int
+    """Conversations at once in `all_slots_decode_tokens_per_s`."""
     prefill_tokens_per_s: float
     decode_tokens_per_s: float
-    all_slots_decode_tokens_per_s: float
+    """One conversation."""
+    all_slots_decode_tokens_per_s: float | None = None
+    by_slots: dict[int, float] = Field(default_factory=dict)
+    """Conversations at once -> tokens per second of all of them, each with little context."""
+    busy: bool = False
+    """Other processes took cores meanwhile: it is measured again when the machine is quiet."""
 
     @model_validator(mode="before")
     @classmethod
@@ -153,9 +172,24 @@ class SpeedProbe(BaseModel):
         """Run files and kept aggregates of earlier versions still hold the retired field, always null."""
         return {key: value for key, value in data.items() if key != _RETIRED} if isinstance(data, dict) else data
 
+    def with_slots(self, slots: int) -> Self:
+        """The same, as a load with so many slots shows it."""
+        return self.model_copy(update={"slots": slots, "all_slots_decode_tokens_per_s": self.by_slots.get(slots)})
+
     def shown(self) -> dict[str, Any]:
         """For reports and run files, whose keys stay: the retired one is null."""
         return {**self.model_dump(mode="json"), _RETIRED: None}
+
+
+class ThreadUse(BaseModel):
+    """How many threads computed, where the engine follows the machine's load."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    used: int
+    """Most of the time."""
+    lowest: int
+    highest: int
 
 
 class LoadFacts(BaseModel):
@@ -175,6 +209,7 @@ class LoadFacts(BaseModel):
     n_batch: int
     n_ubatch: int
     threads: int
+    """At most, where `threads` is auto."""
     flash_attention: bool
     cache_type_k: str
     cache_type_v: str
@@ -182,12 +217,15 @@ class LoadFacts(BaseModel):
     llama_cpp_python: str
     load_s: float
     kv_bytes: int | None = None
+    given_up: tuple[str, ...] = ()
+    """What automatic settings gave up because memory was short, in words."""
     reproducible: bool = False
     reproducible_alone: bool = False
     """This device's results depend on the batch, so each decode holds one conversation and nothing is shared."""
     reproducible_cost: float | None = None
     """Share of the decode speed with all slots busy that `reproducible` costs: 0.2 is a fifth slower."""
     probe: SpeedProbe | None = None
+    """What was known when the model was loaded; None: it had not been probed here."""
 
     def shown(self) -> dict[str, Any]:
         """For reports and run files; see `SpeedProbe.shown`."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.documents import CrashDocument, utc_now
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.doing import Activity, Doing, read_doing
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import WorkerStatus
+from nightjar.jobs.worker_documents import CrashDocument
 
 LONGEST_BEAT_S = 5.0
 """A worker beats at least this often, whatever the settings say."""
@@ -25,6 +28,15 @@ moment. Still half a job's lease (30 s): a dead worker stops counting before its
 VANISHED_S = 60.0
 """A silent worker is called stalled at first, since it may come back (a stopped process, a cut network), then dead."""
 CRASHES_READ = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerAtWork:
+    """What a worker says that it does."""
+
+    doing: Doing
+    tokens: int
+    """Generated since it loaded its model."""
 
 
 def status_now(said: WorkerStatus, silent_s: float) -> WorkerStatus:
@@ -63,6 +75,20 @@ async def write_beat(worker: str, fields: Mapping[str, Any], database: Database)
     values: Row = {key: {"$literal": value} for key, value in fields.items()}
     values |= {"beat_at": "$$NOW", "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
     await database.workers.update_one({"_id": worker}, [{"$set": values}], upsert=True)
+
+
+async def at_work(model: str, host: str, database: Database) -> list[WorkerAtWork]:
+    """What the workers of a model on a host say of themselves, as far as they are alive; the newest first."""
+    alive = [status for status in WorkerStatus if status.alive]
+    query: Row = {"model": model, "host": host, "state": {"$in": alive}, **heard_of()}
+    cursor = database.workers.find(query, {"doing": 1, "decode_tokens": 1}).sort("started_at", -1)
+    return [
+        WorkerAtWork(
+            doing=read_doing(row.get("doing")) or Doing(task=Activity.STARTING),
+            tokens=row.get("decode_tokens", 0),
+        )
+        async for row in cursor
+    ]
 
 
 async def sign_off(worker: str, database: Database) -> None:

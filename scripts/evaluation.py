@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from textwrap import shorten
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from nightjar.config.stopping import OVERDUE_S
+from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
+from nightjar.scripts.views.progress import STARTING, EvalProgress
 
 if TYPE_CHECKING:
     from nightjar.config.errors import UsageError
@@ -34,22 +38,12 @@ UNSERVED = "its model could not be served"
 """Reasons of jobs that were given up with their model begin so; the same command tries them again."""
 LONGEST_REASON = 1_000
 PATIENCE_S = 30.0
+MEASURING_S = 20.0
+"""After its last job a worker may take so long to measure its model's speed and to end by itself."""
 PRIORITY = 100
 """Somebody sits and waits: before runs that were only enqueued."""
 CLOSING_S = 120.0
 """At most this long for scoring and the dispatcher's own report after the last job."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalProgress:
-    """Where a run stands. Turns of jobs that died count as not committed."""
-
-    model: str
-    committed: int
-    total: int
-    failed_jobs: int
-    judging: bool = False
-
 
 Watch = Callable[[EvalProgress], None]
 
@@ -80,13 +74,15 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
     """
     from nightjar.jobs.published import publish_model
     from nightjar.scripts.views.model_pull import obtained
+    from nightjar.scripts.views.saying import saying
     from nightjar.workers.library.find import told_apart
     from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.origin import origin
 
     entries = told_apart([await asyncio.to_thread(obtained, name, session.settings) for name in names])
     for entry in entries:
-        facts = await asyncio.to_thread(entry_facts, entry)
+        with saying(Doing(task=Activity.READING)):
+            facts = await asyncio.to_thread(entry_facts, entry)
         came_from = await asyncio.to_thread(origin, entry, session.settings)
         await publish_model(session.database, facts, by="eval", origin=came_from)
     return entries
@@ -141,7 +137,11 @@ async def generate(
         if judges:
             await _until(_planned, run)
         await serve(judges, judging=True)
-        await _until(_halted, run)
+        last = [*entries, *judges][-1]
+        closing = replace(
+            await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
+        )
+        await _until(_halted, run, lambda: watch(closing))
     return unserved
 
 
@@ -176,16 +176,30 @@ async def _work(
     """One worker, from its start to its end or to that of the work."""
     child = await Child.start(flags.arguments(entry, bare=_is_bare(entry, session)), log_of(run, entry.name, session))
     ended = asyncio.create_task(child.process.wait())
+    last = EvalProgress(model=entry.name, committed=0, total=0, failed_jobs=0, judging=judging)
+    until = math.inf
     try:
-        while not ended.done():
-            watch(await progress(run, entry.name, session, judging=judging))
-            if not await _open_jobs(run, entry.name, session, judging=judging):
-                break  # the worker would go on with other runs of this model
+        while not ended.done() and monotonic() < until:  # else the worker would go on with other runs of this model
+            last = _unless_gone(await progress(run, entry.name, session, judging=judging), last)
+            watch(last)
+            if until == math.inf and not await _open_jobs(run, entry.name, session, judging=judging):
+                until = monotonic() + MEASURING_S
             await asyncio.wait([ended], timeout=POLL_S)
-        watch(await progress(run, entry.name, session, judging=judging))
+        watch(replace(await progress(run, entry.name, session, judging=judging), tokens=last.tokens, doing=last.doing))
+    except asyncio.CancelledError:
+        why = f"turns under way have {session.settings.drain_s:.0f} s to end; Ctrl-C again ends at once"
+        watch(replace(last, doing=Doing(task=Activity.STOPPING, why=why)))
+        raise
     finally:
         await child.stop(session.settings.drain_s + 2 * OVERDUE_S)
     return child
+
+
+def _unless_gone(now: EvalProgress, last: EvalProgress) -> EvalProgress:
+    """What is known of a worker that has signed off is what it said last."""
+    if now.doing != STARTING or last.doing == STARTING:
+        return now
+    return replace(now, tokens=last.tokens, doing=Doing(task=Activity.STOPPING))
 
 
 def log_of(run: Run, model: str, session: Session) -> Path:
@@ -232,8 +246,10 @@ def _is_bare(entry: ModelEntry, session: Session) -> bool:
 async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> EvalProgress:
     """Committed turns of one model in one phase, and how many there will be."""
     from nightjar.jobs.status import census
+    from nightjar.jobs.workers import at_work
 
     kind = _kinds(judging)
+    workers = await _ask(lambda: at_work(model, socket.gethostname(), session.database))
     jobs = await _ask(lambda: census.count(run.id, session.database, model=model, kind=kind))
     return EvalProgress(
         model=model,
@@ -241,6 +257,8 @@ async def progress(run: Run, model: str, session: Session, *, judging: bool = Fa
         total=await _ask(lambda: census.planned_turns(run.id, model, kind, session.database)),
         failed_jobs=jobs.of(JobStatus.DEAD).jobs,
         judging=judging,
+        tokens=sum(worker.tokens for worker in workers),
+        doing=workers[0].doing if workers else STARTING,
     )
 
 
@@ -268,13 +286,14 @@ async def _dispatching(session: Session) -> AsyncIterator[None]:
         await task
 
 
-async def _until(reached: Callable[[Run], bool], run: Run) -> None:
+async def _until(reached: Callable[[Run], bool], run: Run, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Waits until the dispatcher has moved the run so far, or it is gone; at most CLOSING_S."""
     deadline = asyncio.get_running_loop().time() + CLOSING_S
     while asyncio.get_running_loop().time() < deadline:
         now = await _now(run)
         if now is None or reached(now):
             return
+        meanwhile()
         await asyncio.sleep(POLL_S)
 
 

@@ -114,15 +114,18 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.jobs.parameters import ParameterSource, resolve
     from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.views.model_pull import obtained
+    from nightjar.scripts.views.saying import saying
     from nightjar.workers.library.inspect import entry_facts
 
     everywhere, by_model = read_assignments(assignments)
     with unusable_file():
         entry = obtained(model, load_settings())
-        facts = entry_facts(entry)
+        with saying(Doing(task=Activity.READING)):
+            facts = entry_facts(entry)
     for other in by_model:
         if other != entry.name:
             raise UsageError(f"--set is for {other!r}, and {entry.name!r} is tried. Correct or leave out the name.")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
-from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument, SequenceRef, SuiteVersion, WorkerState
+from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument, SequenceRef, SuiteVersion
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.records import Timings
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of
 from nightjar.pipeline.report.data.model import ModelInput

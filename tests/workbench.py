@@ -18,13 +18,15 @@ from nightjar.jobs.documents import Job, Run, RunJudging, RunModel, SequenceDocu
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.heartbeat import Heartbeat
-from nightjar.workers.process.main import WorkerOptions, WorkerProcess, serving
+from nightjar.workers.process.load_model import WorkerOptions, serving
+from nightjar.workers.process.main import WorkerProcess
 from tests.documents import a_job, a_run
 from tests.scripted_replier import ScriptedReplier
 
@@ -117,9 +119,9 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: M, *, burst: bool = False, probe: bool = False, name: str = "host:1:1"
+        self, engine: M, *, burst: bool = False, probe: bool | None = False, name: str = "host:1:1"
     ) -> AsyncIterator[Worker[M]]:
-        """A worker on that engine or replier; drained at the end."""
+        """A worker on that engine or replier; drained at the end. `probe`: as in `WorkerOptions`."""
         model = engine.facts.name
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
@@ -128,7 +130,10 @@ class Bench:
         options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
         card = GpuLease(None, name, self.database)
         served = serving(engine, entry) if isinstance(engine, ScriptedEngine) else engine
-        process = WorkerProcess(options, self.settings, entry, served, beat, card, self.database, self.services.redis)
+        key = SpeedKey(digest=engine.facts.digest, machine="a test's", settings={})
+        process = WorkerProcess(
+            options, self.settings, entry, served, beat, card, self.database, self.services.redis, key=key
+        )
         ended = asyncio.Event()
         beating = asyncio.create_task(beat.run(ended))
         task = asyncio.create_task(process.run(name))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 
 
@@ -85,6 +86,17 @@ class WorkerView:
     turns_per_s: float
     wasted_tokens: int
     beat_age_s: float
+    doing: str | None = None
+    """What it does and how far it is, in words; None where it does not say."""
+    threads: int | None = None
+    """Threads that compute, where their number follows the machine's load."""
+    others_cores: float | None = None
+    """Cores that other processes keep from it."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether other processes use its machine."""
+        return self.others_cores is not None and self.others_cores > BUSY_CORES
 
 
 @dataclass(frozen=True, kw_only=True)

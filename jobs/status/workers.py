@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.doing import read_doing
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import WorkerStatus
@@ -71,4 +72,7 @@ def _worker_view(row: Row) -> WorkerView:
         turns_per_s=row.get("turns_per_s", 0.0) if status.alive else 0.0,
         wasted_tokens=row.get("wasted_tokens", 0),
         beat_age_s=age,
+        doing=doing.sentence if status.alive and (doing := read_doing(row.get("doing"))) else None,
+        threads=(row.get("threads") or {}).get("used"),
+        others_cores=row.get("others_cores") if status.alive else None,
     )

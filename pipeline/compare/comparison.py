@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
@@ -189,6 +190,9 @@ def _notices(base: Side, other: Side) -> list[str]:
     ]
     if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
+    if _unlike_probes(base.model, other.model):
+        notices.append("Their speed probes were made in different ways and are not compared; `--probe` makes new ones.")
+    notices += _loaded_unlike(base.model, other.model)
     differ = [
         name
         for name, uses in base.model.parameters.items()
@@ -199,25 +203,39 @@ def _notices(base: Side, other: Side) -> list[str]:
     return notices
 
 
+def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:
+    """What changes a model's replies or where they end: context and cache, and what automatic settings gave up."""
+    before, after = ({_loaded(load) for load in model.input.loads} for model in (base, other))
+    if before and after and before != after:
+        yield f"They were loaded differently: {' and '.join(sorted(before))} / {' and '.join(sorted(after))}."
+
+
+def _loaded(load: LoadFacts) -> str:
+    return f"context {load.context:,}, {load.cache_type_k}/{load.cache_type_v} cache"
+
+
 def _values(uses: Sequence[object]) -> set[str]:
     return {repr(getattr(use, "value", None)) for use in uses}
 
 
+def _unlike_probes(base: ModelReport, other: ModelReport) -> bool:
+    """Whether each has a probe, made in another way."""
+    before, after = base.resources.probe, other.resources.probe
+    return before is not None and after is not None and before.kind is not after.kind
+
+
 def _costs(base: ModelReport, other: ModelReport) -> tuple[CostComparison, ...]:
     before, after = base.resources, other.resources
+    probes = (None, None) if _unlike_probes(base, other) else (before.probe, after.probe)
+    decode, prefill = (
+        [None if probe is None else getattr(probe, name) for probe in probes]
+        for name in ("decode_tokens_per_s", "prefill_tokens_per_s")
+    )
+    turns = [model.total.speed.decode_tokens_per_s for model in (base, other)]
     return (
-        CostComparison(
-            name="probe: decode, tokens/s",
-            base=before.probe.decode_tokens_per_s if before.probe else None,
-            other=after.probe.decode_tokens_per_s if after.probe else None,
-            more_is_better=True,
-        ),
-        CostComparison(
-            name="probe: prefill, tokens/s",
-            base=before.probe.prefill_tokens_per_s if before.probe else None,
-            other=after.probe.prefill_tokens_per_s if after.probe else None,
-            more_is_better=True,
-        ),
+        CostComparison(name="turns: decode, tokens/s", base=turns[0], other=turns[1], more_is_better=True),
+        CostComparison(name="probe: decode, tokens/s", base=decode[0], other=decode[1], more_is_better=True),
+        CostComparison(name="probe: prefill, tokens/s", base=prefill[0], other=prefill[1], more_is_better=True),
         CostComparison(
             name="process memory, bytes",
             base=before.process_peak_bytes,

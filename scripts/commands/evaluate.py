@@ -103,6 +103,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written.
     """
     from nightjar.config.settings import load_settings
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.exports.write import check_formats, not_written
     from nightjar.pipeline.report.formats.files import check_folder
@@ -112,6 +113,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
     from nightjar.scripts.session import open_session
+    from nightjar.scripts.views.saying import saying
 
     formats = check_formats(wanted.formats)
     user_scorers(load_settings().scorers)  # one that is broken is named now, not after the last reply
@@ -136,7 +138,9 @@ async def run_evaluation(wanted: Evaluation) -> None:
         _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
         unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
-        report, paths, left_out = await finish(enqueued.run, formats, out, session)
+        with saying(Doing(task=Activity.SCORING)):
+            report, paths, left_out = await finish(enqueued.run, formats, out, session)
+        _note(_made_smaller(report), as_json=wanted.as_json)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         _say_unserved(unserved, enqueued.run)
         if left_out:
@@ -149,6 +153,15 @@ def _failed(report: RunReport) -> bool:
     """Whether a job failed or a gate tripped."""
     tripped = report.verdict is not None and report.verdict.failed
     return tripped or any(model.total.counts.failed for model in report.models)
+
+
+def _made_smaller(report: RunReport) -> list[str]:
+    """What automatic load settings gave up for want of memory."""
+    return [
+        f"{model.name} was loaded smaller, since memory was short: {words}."
+        for model in report.models
+        for words in dict.fromkeys(words for load in model.input.loads for words in load.given_up)
+    ]
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
@@ -176,26 +189,21 @@ async def _generate(
     import asyncio
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
 
-    from nightjar.scripts.evaluation import EvalProgress, generate
+    from nightjar.scripts.evaluation import generate
+    from nightjar.scripts.views.progress import ProgressBars, ProgressLines, evaluation_bar
 
     screen = Console(stderr=True)
     if not quiet:
         screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
-    columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("turns")]
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=screen, disable=quiet) as bar:
-        tasks = {(entry.name, False): bar.add_task(plain(entry.name), total=None) for entry in entries}
-        for judge in judges:
-            role = "embed" if judge.name == run.embed_model else "judge"
-            tasks[judge.name, True] = bar.add_task(plain(f"{role} {judge.name}"), total=None)
-
-        def watch(now: EvalProgress) -> None:
-            bar.update(tasks[now.model, now.judging], completed=now.committed, total=now.total)
-
+    names = [(entry.name, False, entry.name) for entry in entries]
+    for judge in judges:
+        role = "embed" if judge.name == run.embed_model else "judge"
+        names.append((judge.name, True, f"{role} {judge.name}"))
+    with evaluation_bar(quiet=quiet or not screen.is_terminal) as bar:
+        progress = ProgressBars(bar, names) if screen.is_terminal and not quiet else ProgressLines()
         try:
-            return await generate(run, entries, judges, flags, session, watch)
+            return await generate(run, entries, judges, flags, session, progress.show)
         except asyncio.CancelledError:
             _say_how_to_go_on(bar, run)
             raise

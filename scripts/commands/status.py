@@ -171,7 +171,9 @@ def _run_row(run: Any) -> tuple[Any, ...]:
 
 
 def _worker_row(worker: Any) -> tuple[Any, ...]:
-    state = f"{worker.state}: {worker.reason}" if worker.reason else worker.state
+    why = worker.reason or worker.doing
+    state = f"{worker.state}: {why}" if why else str(worker.state)
+    state += f"; the machine is busy, others take {worker.others_cores:.1f} cores" if worker.busy else ""
     return (
         worker.id,
         worker.model,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightjar.scripts.options.load import Reproducible
+from nightjar.scripts.options.load import Reproducible, Threads, threads_setting
 from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import run_async
 
 if TYPE_CHECKING:
+    from nightjar.jobs.doing import Doing
     from nightjar.jobs.models import LoadFacts
     from nightjar.scripts.one_prompt import Subject
     from nightjar.workers.engine.engine import BatchEngine
@@ -34,6 +36,7 @@ class TryOptions:
     seed: Annotated[int, typer.Option(help="Seed of the sampling, from 0 to 2147483647.")] = 1
     context: Annotated[int | None, typer.Option(min=16, help="Tokens of context.")] = None
     gpu: Annotated[str | None, typer.Option(help="UUID or index of a card, or `none` for the CPU alone.")] = None
+    threads: Threads = None
     reproducible: Reproducible = False
 
 
@@ -48,6 +51,7 @@ def try_(
 
     text = read_prompt(prompt, options.system)
     check_seed(options.seed)
+    threads_setting(options.threads)  # a wrong one is named now
     log_to_file()
     gpu = pin(options.gpu)
     subject = find_subject(options.model, options.assignments or [], completion=options.completion)
@@ -55,19 +59,27 @@ def try_(
 
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
+    from nightjar.jobs.doing import Activity, Doing
     from nightjar.scripts.one_prompt import request, unusable_file
+    from nightjar.scripts.views.saying import Sayer
+    from nightjar.workers.engine.load_progress import LoadProgress
     from nightjar.workers.engine.loading import load
+    from nightjar.workers.process.load_model import load_fitting
 
     entry = subject.entry
-    changes: dict[str, object] = {"slots": 1}
+    changes: dict[str, object] = {"slots": 1, **threads_setting(options.threads)}
     changes |= {"context": options.context} if options.context else {}
     changes |= {"reproducible": True} if options.reproducible else {}
-    how = entry.load.model_copy(update=changes)
-    with unusable_file():
-        loaded = await load(entry.path, settings=how, facts=subject.facts, gpu=gpu, adapters=entry.adapters)
+    how = partial(
+        load, entry.path, facts=subject.facts, gpu=gpu, adapters=entry.adapters, progress=(progress := LoadProgress())
+    )
+    with unusable_file(), Sayer(lambda: Doing(task=Activity.LOADING, share=progress.share)):
+        loaded = await load_fitting(how, entry.load.model_copy(update=changes), subject.facts.file_facts.context_train)
     async with loaded as engine:
         asked = request(engine, subject, text, system=options.system, completion=options.completion, seed=options.seed)
         generation = await _stream(engine, asked)
+    for words in engine.load.given_up:
+        print(f"[loaded smaller, since memory was short: {words}]", file=sys.stderr)
     if engine.load.reproducible:
         print(reproducible_line(engine.load), file=sys.stderr)
     print(took_line(engine.load, generation), file=sys.stderr)
@@ -76,19 +88,35 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
 async def _stream(engine: BatchEngine, asked: Request) -> Generation:
     from nightjar.scripts.streams import unread
     from nightjar.scripts.views.output import plain
+    from nightjar.scripts.views.saying import Sayer
 
-    ticket, begun = engine.start(asked, streaming=True), False
-    try:
-        async for text in ticket:
-            begun = True
-            sys.stdout.write(plain(text))
-            sys.stdout.flush()
-            if unread():
-                raise SystemExit(0)
-    finally:
-        if begun:  # also after Ctrl-C, so that the shell's prompt begins a line
-            print(flush=True)
-    return await ticket
+    ticket, begun, seen = engine.start(asked, streaming=True), False, sys.stdout.isatty()
+    moved = (lambda: engine.stats().decode_tokens) if seen else (lambda: None)  # elsewhere nobody sees the text
+    with Sayer(lambda: _doing(engine), moved) as sayer:
+        try:
+            async for text in ticket:
+                begun = True
+                sayer.wipe()
+                sys.stdout.write(plain(text))
+                sys.stdout.flush()
+                if unread():
+                    raise SystemExit(0)
+        finally:
+            if begun:  # also after Ctrl-C, so that the shell's prompt begins a line
+                print(flush=True)
+        return await ticket
+
+
+def _doing(engine: BatchEngine) -> Doing:
+    """What the engine does for the one reply."""
+    from nightjar.jobs.doing import Activity, Doing
+
+    stats = engine.stats()
+    if stats.prompts_tokens:
+        return Doing(
+            task=Activity.PREFILL, share=stats.prompts_done / stats.prompts_tokens, tokens=stats.prompts_tokens
+        )
+    return Doing(task=Activity.GENERATING, tokens=stats.decode_tokens)
 
 
 def took_line(load: LoadFacts, generation: Generation) -> str:

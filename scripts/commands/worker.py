@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,7 +42,7 @@ def worker(
         follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
     named = ["--name", name] if name is not None else []
     if single:
-        code = run_async(_serve(model, name, gpu, load.changes(), burst, started_ms))
+        code = run_async(_serve(model, name, gpu, load, burst, started_ms))
     elif model == "auto" or idle_exit is not None:
         code = run_async(_roam(model, gpu, [*load.arguments(), *named], wanted, idle_exit))
     else:
@@ -50,12 +50,19 @@ def worker(
     sys.exit(code)
 
 
-async def _serve(
-    model: str, name: str | None, gpu: str | None, changes: dict[str, Any], burst: bool, started_ms: int
-) -> int:
-    from nightjar.workers.process.main import WorkerOptions, serve
+async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOptions, burst: bool, started_ms: int) -> int:
+    from nightjar.workers.process.load_model import WorkerOptions
+    from nightjar.workers.process.main import serve
 
-    options = WorkerOptions(model=model, name=name, gpu=gpu, load=changes, burst=burst, started_ms=started_ms)
+    options = WorkerOptions(
+        model=model,
+        name=name,
+        gpu=gpu,
+        load=load.changes(),
+        burst=burst,
+        probe=load.probe,
+        started_ms=started_ms,
+    )
     async with open_session(service=True) as session:
         return await serve(options, session.settings, session.database, session.urls.redis)
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
 from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.doing import BUSY_CORES
 from nightjar.scripts.doctor.check import GIB, Check, gib
 from nightjar.scripts.doctor.programs import program_checks
 from nightjar.scripts.doctor.work import CRASHES_OF_S, model_checks, work_checks
@@ -24,6 +26,8 @@ MIN_FREE_DISK = 1 * GIB
 LOW_FREE_DISK = 10 * GIB
 LOW_MEMORY = 2 * GIB
 MAX_SKEW_S = 2.0
+LOOKED_S = 0.7
+"""How long it is looked at what others compute."""
 
 
 async def all_checks(settings: Settings) -> list[Check]:
@@ -147,11 +151,26 @@ def _cores(settings: Settings) -> Check:
 
     usable, all_cores = usable_cores(), os.cpu_count() or 1
     count = f"{usable} usable of {all_cores}"
+    others = _others_cores()
+    if others > BUSY_CORES:
+        count += f"; other processes take {others:.1f}"
     threads = settings.model.threads
     if threads != "auto" and threads > usable:
         remedy = f"NIGHTJAR_MODEL__THREADS is {threads}: more threads than cores slow generation down. Leave it out."
         return Check(name="cores", state="warning", found=count, remedy=remedy)
+    if others > BUSY_CORES:
+        remedy = "Models on the CPU are slower meanwhile, and speeds measured now say little."
+        return Check(name="cores", state="warning", found=count, remedy=remedy)
     return Check(name="cores", state="fine", found=count)
+
+
+def _others_cores() -> float:
+    """Cores that other processes take, over a moment."""
+    from nightjar.config.cpu_meter import CpuMeter
+
+    meter = CpuMeter()
+    sleep(LOOKED_S)
+    return meter.others() or 0.0
 
 
 def _devices() -> Iterator[Check]:

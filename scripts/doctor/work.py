@@ -11,8 +11,8 @@ from nightjar.scripts.doctor.check import Check, gib
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.documents import CrashDocument
     from nightjar.jobs.status.views import Overview, QueueView, WorkerView
+    from nightjar.jobs.worker_documents import CrashDocument
     from nightjar.workers.library.inventory import Held
 
 CRASHES_OF_S = 86_400

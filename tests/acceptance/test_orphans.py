@@ -20,8 +20,8 @@ from tests.shell import Shell
 
 pytestmark = pytest.mark.timeout(900)  # many commands, each with an interpreter of its own
 SOON_S = 120
-SLOW_PROBE = {"NIGHTJAR_MODEL__SLOTS": "32", "NIGHTJAR_DRAIN_S": "1"}
-"""A probe of seconds on a small model, and no waiting for turns that are under way."""
+SOON_DRAINED = {"NIGHTJAR_MODEL__SLOTS": "32", "NIGHTJAR_DRAIN_S": "1"}
+"""No waiting for turns that are under way, of which there are many."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def nightjar(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    shell = Shell(folder=home.parent, environment={"NIGHTJAR_HOME": str(home), **SLOW_PROBE, **more})
+    shell = Shell(folder=home.parent, environment={"NIGHTJAR_HOME": str(home), **SOON_DRAINED, **more})
     return subprocess.Popen(
         [sys.executable, "-m", "nightjar", *arguments],
         cwd=shell.folder,
@@ -85,7 +85,7 @@ def said(home: Path, event: str) -> bool:
 MOMENTS: dict[str, Callable[[Path], object]] = {
     "when the worker's supervisor starts": workers,
     "while the model loads": lambda home: any("--single" in process.cmdline() for process in workers(home)),
-    "in the speed probe": lambda home: said(home, "model_loaded"),
+    "before the first reply": lambda home: said(home, "model_loaded"),
     "in the middle of the work": lambda home: said(home, "worker_ready"),
 }
 
@@ -101,9 +101,9 @@ def gone(home: Path) -> bool:
     ("signum", "moment"),
     [
         *((signal.SIGHUP, moment) for moment in MOMENTS),
-        (signal.SIGINT, "in the speed probe"),
+        (signal.SIGINT, "before the first reply"),
         (signal.SIGKILL, "while the model loads"),
-        (signal.SIGKILL, "in the speed probe"),
+        (signal.SIGKILL, "before the first reply"),
     ],
 )
 def test_a_signal_to_the_evaluation_leaves_no_worker(signum: signal.Signals, moment: str, home: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_signal_to_the_evaluation_leaves_no_worker(signum: signal.Signals, mom
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("moment", ["in the speed probe", "in the middle of the work"])
+@pytest.mark.parametrize("moment", ["before the first reply", "in the middle of the work"])
 def test_services_down_under_an_evaluation_ends_it(moment: str, home: Path) -> None:
     """The servers are gone and nobody means to bring them back: the command says so and leaves nothing behind."""
     with evaluation(home) as command:
@@ -175,7 +175,8 @@ DEAF = """
 import asyncio, sys, time
 from nightjar.config.settings import load_settings
 from nightjar.scripts.session import open_session, run_async
-from nightjar.workers.process.main import WorkerOptions, serve
+from nightjar.workers.process.load_model import WorkerOptions
+from nightjar.workers.process.main import serve
 
 def hang():
     print("loading", flush=True)

@@ -12,6 +12,7 @@ import structlog
 
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import turn_seed
+from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.jobs.sequences import Mode
@@ -43,8 +44,8 @@ class LocalReplier(LocalModel):
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
         self._renderer = RendererProcess()
 
-    async def probe(self) -> None:
-        await self.engine.probe()
+    async def probe(self) -> SpeedProbe:
+        return await self.engine.probe()
 
     async def close(self) -> None:
         await super().close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
 from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -75,8 +75,8 @@ class ServedModel(Protocol):
     def stats(self) -> EngineStats:
         """Counters, and the requests held. A `failure` in it means that no reply will ever come: the worker ends."""
 
-    async def probe(self) -> None:
-        """Measures its speed by fixed work, where that makes sense, and records it in `load`."""
+    async def probe(self) -> SpeedProbe | None:
+        """Measures its speed, where that makes sense; nothing else should run. Cancelled, it ends soon."""
 
     async def close(self) -> None:
         """Cancels what runs and frees everything. Idempotent."""

@@ -58,6 +58,9 @@ class Backend(Protocol):
     def clear(self) -> None:
         """Empties the cache of every slot."""
 
+    def set_threads(self, count: int) -> None:
+        """How many threads compute from the next decode on."""
+
     def abort(self) -> None:
         """Asks a running decode to give up; from any thread. No effect if the device cannot."""
 

@@ -13,12 +13,13 @@ import structlog
 
 from nightjar.jobs.parameters import FinishReason
 from nightjar.workers.engine.backend import Backend, Drawn, Sampler
-from nightjar.workers.engine.chunks import FIRST_CHUNK, next_chunk
+from nightjar.workers.engine.chunks import FIRST_CHUNK, ROWS, next_chunk
 from nightjar.workers.engine.embeddings import TextQueue
 from nightjar.workers.engine.reply import GrowingReply
 from nightjar.workers.engine.sampling_threads import SamplingThreads
 from nightjar.workers.engine.scheduler import Scheduler
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTicket, TextTicket
 
 log = structlog.get_logger()
@@ -82,13 +83,15 @@ class DecodeThread:
         lost: Callable[[BaseException], None],
         *,
         lanes: int = 1,
+        tuner: ThreadTuner | None = None,
     ) -> None:
         """`deliver` gets a step's results; `lost` is called once if the thread fails by an error of its own; `lanes`
-        counts the threads that may draw tokens."""
+        counts the threads that may draw tokens; without a `tuner` those that compute stay as many as they are."""
         self.scheduler = Scheduler(backend.limits)
         self.counters = EngineCounters()
         self.failure: BaseException | None = None
         self._backend = backend
+        self._tuner = tuner
         self._deliver = deliver
         self._lost = lost
         self._runs: dict[int, RunningRequest] = {}
@@ -277,13 +280,22 @@ class DecodeThread:
         counters.steps += 1
         counters.last_step = now
         counters.decode_tokens += len(step.pieces) - len(prefilled)
+        tokens = sum(len(piece.ids) for piece in prefilled)
+        if self._tuner is not None:
+            self._tune(self._tuner, (len(step.pieces) - len(prefilled), tokens // ROWS), now - began, now)
         if not prefilled:
             return
-        tokens = sum(len(piece.ids) for piece in prefilled)
+        if not counters.prefill_tokens:
+            log.info("first_prompt_piece", tokens=tokens, took_s=now - began)
         counters.prefill_tokens += tokens
         limits = self._backend.limits
         if not limits.alone:
             self.scheduler.chunk = next_chunk(self.scheduler.chunk, tokens, now - began, limits.n_batch)
+
+    def _tune(self, tuner: ThreadTuner, shape: tuple[int, int], took_s: float, now: float) -> None:
+        before = tuner.count
+        if tuner.step(shape, took_s, now) != before:
+            self._backend.set_threads(tuner.count)
 
     def _housekeep(self) -> None:
         """Every so often: ends requests that are over their time limit, and collects the text of streaming ones."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -16,7 +18,8 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.workers.engine.backend import Backend
 from nightjar.workers.engine.decoding import DecodeThread
 from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
-from nightjar.workers.engine.speed import measure_speed
+from nightjar.workers.engine.speed import SWEEP, measure_speed
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, TextTicket, Ticket
 from nightjar.workers.engine.watchdog import Watchdog
 
@@ -26,6 +29,10 @@ MOST_LANES = 8
 """Threads that draw tokens, if there are that many cores."""
 PATIENCE_S = 60.0
 """A decode that takes longer than this is aborted."""
+SWEEP_S, LONGEST_SWEEP_STEP_S = 0.4, 1.0
+"""How long each number of conversations is measured; where a step of fewer took so long, more are not tried."""
+Together = Callable[[int, int, float], float | None]
+"""(conversations at once, threads, seconds) -> tokens per second of them all; None where there is no room for them."""
 ANY_SEED = 2**32 - 1
 """llama.cpp takes this value for "any seed"; ours are below it."""
 
@@ -43,7 +50,11 @@ class BatchEngine:
         bos_text: str = "",
         eos_text: str = "",
         patience_s: float = PATIENCE_S,
+        tuner: ThreadTuner | None = None,
+        together: Together | None = None,
     ) -> None:
+        """`tuner`: follows the machine's load with the number of threads; None where that is fixed. `together`: for
+        the speed probe; None where only one conversation is measured."""
         self.facts = facts
         self.load = load
         self.chat_template = chat_template
@@ -53,7 +64,9 @@ class BatchEngine:
         self._tickets: set[AnyTicket] = set()
         self._calls = itertools.count()
         self._refusing: str | None = None
-        self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load))
+        self._tuner = tuner
+        self._together = together
+        self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load), tuner=tuner)
         self._watchdog = Watchdog(
             lambda: self._thread.counters.busy_since, backend.abort, self._give_up, patience_s=patience_s
         )
@@ -61,6 +74,11 @@ class BatchEngine:
     @property
     def tokenizer(self) -> Tokenizer:
         return self._backend.tokenizer
+
+    @property
+    def threads(self) -> int:
+        """How many compute now."""
+        return self.load.threads if self._tuner is None else self._tuner.count
 
     def start(self, request: Request, *, streaming: bool = False) -> RequestTicket:
         """Submits a request; only a streaming ticket can be iterated.
@@ -127,7 +145,10 @@ class BatchEngine:
         """A snapshot; the age of the last step is 0 while there is nothing to do."""
         counters = self._thread.counters
         tickets = list(self._tickets)
-        running = len(self._thread.scheduler.running)
+        works = self._thread.scheduler.running
+        running = len(works)
+        prompts = [(len(work.prompt), len(slot.cells)) for work in works if (slot := work.slot) is not None]
+        prompts = [(total, done) for total, done in prompts if done < total]
         return EngineStats(
             slots=self._backend.limits.slots,
             slots_used=running,
@@ -140,15 +161,54 @@ class BatchEngine:
             dropped_tokens=counters.dropped_tokens,
             requests_done=counters.requests_done,
             holding=frozenset(ticket.asked.id for ticket in tickets),
+            prompts=len(prompts),
+            prompts_tokens=sum(total for total, _ in prompts),
+            prompts_done=sum(done for _, done in prompts),
+            threads=None if self._tuner is None else self._tuner.use,
             failure=None if self._thread.failure is None else str(self._thread.failure),
         )
 
     async def probe(self) -> SpeedProbe:
-        """Measures the model's speed on fixed work and records it in `load.probe`; nothing else should run."""
-        probe = await measure_speed(self, vocabulary=self.facts.file_facts.vocabulary)
-        self.load = self.load.model_copy(update={"probe": probe})
-        log.info("speed_probe", model=self.facts.name, **probe.model_dump(exclude_none=True))
+        """Measures the model's speed by itself and by the number of conversations; nothing else should run. Cancelled,
+        it ends within a step."""
+        alone = await measure_speed(self, vocabulary=self.facts.file_facts.vocabulary)
+        by_slots = await self._by_slots(alone.decode_tokens_per_s)
+        probe = alone.model_copy(update={"by_slots": by_slots}).with_slots(self.load.slots)
+        log.info("speed_probe", model=self.facts.name, **probe.model_dump(mode="json", exclude_none=True))
         return probe
+
+    async def _by_slots(self, alone: float) -> dict[int, float]:
+        """Tokens per second of several conversations at once: on a CPU of as many as may be best, else of all slots."""
+        on_cpu = self.load.offloaded_layers == 0 and not self.load.reproducible_alone
+        counts = sorted({*(SWEEP if on_cpu else ()), self.load.slots})
+        rates: dict[int, float] = {}
+        step_s = 1 / max(alone, 1e-9)
+        for slots in counts:
+            if self._together is None or step_s > LONGEST_SWEEP_STEP_S:
+                break
+            rate = await self._in_thread(partial(self._together, slots, self.threads, SWEEP_S))
+            if rate is None:
+                break
+            rates[slots], step_s = rate, slots / rate
+        return rates
+
+    async def _in_thread(self, work: Callable[[], float | None]) -> float | None:
+        """What the work gives in the decode thread, where no other thread computes beside it."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[float | None] = loop.create_future()
+
+        def settle(result: float | None) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        def command() -> None:
+            result = None if done.done() else work()
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(settle, result)
+
+        self._check_open()
+        self._thread.tell(command)
+        return await done
 
     async def drain(self, limit_s: float) -> bool:
         """Refuses new requests and waits for those it holds; False if some were left when the time was up."""

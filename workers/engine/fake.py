@@ -19,6 +19,7 @@ from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
 from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 
 BOS, TURN_START, TURN_END = 256, 257, 258
 CONTROLS = {BOS: "<s>", TURN_START: "<|im_start|>", TURN_END: "<|im_end|>"}
@@ -105,6 +106,8 @@ class ScriptedBackend:
         self.cells: list[list[int]] = [[] for _ in range(limits.slots)]
         self.vocabulary = max(CONTROLS) + 1
         self.decodes = 0
+        self.threads: list[int] = []
+        """What `set_threads` was told."""
         self.open_samplers = 0
         self._script = script
         self._token_delay_s = token_delay_s
@@ -141,6 +144,9 @@ class ScriptedBackend:
     def clear(self) -> None:
         self.cells = [[] for _ in range(self.limits.slots)]
         self._aborted = False
+
+    def set_threads(self, count: int) -> None:
+        self.threads.append(count)
 
     def abort(self) -> None:
         self._aborted = True
@@ -202,6 +208,7 @@ class ScriptedEngine(BatchEngine):
         patience_s: float = PATIENCE_S,
         kind: ModelKind = ModelKind.CHAT,
         digest: str = "0" * 64,
+        tuner: ThreadTuner | None = None,
     ) -> None:
         limits = DeviceLimits(slots=slots, context=context, n_batch=n_batch)
         self.backend = ScriptedBackend(script or echo, limits, token_delay_s=token_delay_s, faults=faults or Faults())
@@ -213,6 +220,7 @@ class ScriptedEngine(BatchEngine):
             bos_text=CONTROLS[BOS],
             eos_text=CONTROLS[TURN_END],
             patience_s=patience_s,
+            tuner=tuner,
         )
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from nightjar.config.cpu_meter import CpuMeter, waiting_for_cores
 from nightjar.config.errors import ModelError
 from nightjar.config.hardware import usable_cores
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind
 from nightjar.workers.engine.device import Device, driver_version, this_device
 from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.memory import Budget, check_fit, fitting_slots
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 from nightjar.workers.library.fit.estimate import memory, memory_on_cpu
 from nightjar.workers.library.fit.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
 from nightjar.workers.library.gguf.shape import Shape, shape_of
@@ -37,6 +41,19 @@ COPY_COST = 20.0
 BATCH = 2048
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadRequest:
+    """What is loaded, and how. See `load`."""
+
+    path: Path
+    settings: LoadSettings
+    facts: ModelFacts
+    gpu: str | None
+    adapters: tuple[tuple[Path, float], ...]
+    auto_slots: int | None
+    progress: LoadProgress
+
+
 async def load(
     path: Path,
     *,
@@ -44,38 +61,52 @@ async def load(
     facts: ModelFacts | None = None,
     gpu: str | None = None,
     adapters: Sequence[tuple[Path, float]] = (),
+    auto_slots: int | None = None,
+    progress: LoadProgress | None = None,
 ) -> BatchEngine:
     """Loads a model with its LoRA adapters, in a thread; `async with await load(path) as engine` closes it again.
 
-    `facts` None reads them from the file and names the model after it. `gpu` "none" means the CPU alone. Raises
-    ModelFileError (not a usable file), ModelFitError (too large, with the numbers), ModelError.
+    `facts` None reads them from the file and names the model after it. `gpu` "none" means the CPU alone. `auto_slots`:
+    how many `slots = auto` means on a CPU, at most, where that was measured. `progress` is told how far it is.
+
+    Cancelled, it gives up as soon as llama.cpp asks. Raises ModelFileError (not a usable file), ModelFitError (too
+    large, with the numbers), ModelError.
     """
     known = await asyncio.to_thread(read_facts, path, path.stem) if facts is None else facts
-    engine = await asyncio.to_thread(_open, path, settings or LoadSettings(), known, gpu, adapters)
+    asked = LoadRequest(
+        path=path,
+        settings=settings or LoadSettings(),
+        facts=known,
+        gpu=gpu,
+        adapters=tuple(adapters),
+        auto_slots=auto_slots,
+        progress=progress or LoadProgress(),
+    )
+    try:
+        engine = await asyncio.to_thread(_open, asked)
+    except asyncio.CancelledError:
+        asked.progress.given_up = True
+        raise
     log.info("model_loaded", model=known.name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
     return engine
 
 
-def _open(
-    path: Path,
-    settings: LoadSettings,
-    facts: ModelFacts,
-    gpu: str | None,
-    adapters: Sequence[tuple[Path, float]] = (),
-) -> BatchEngine:
+def _open(asked: LoadRequest) -> BatchEngine:
     """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
     from nightjar.workers.engine.llama.backend import LlamaBackend
     from nightjar.workers.engine.llama.library import BINDING, BUILD
     from nightjar.workers.engine.llama.model import LlamaModel
+    from nightjar.workers.engine.together import together_rate
 
-    began = time.monotonic()
+    began, meter = time.monotonic(), CpuMeter()
+    path, settings, facts = asked.path, asked.settings, asked.facts
     _refuse_untrained_positions(settings, facts)
-    device = this_device(gpu)
-    resolved, kv_bytes = resolve_load(path, settings, facts, device)
+    device = this_device(asked.gpu)
+    resolved, kv_bytes = resolve_load(path, settings, facts, device, auto_slots=asked.auto_slots)
     layers = 0 if device.is_cpu else settings.gpu_layers
-    model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock)
+    model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock, progress=asked.progress.step)
     try:
-        for adapter, scale in adapters:
+        for adapter, scale in asked.adapters:
             model.add_adapter(adapter, scale)
         paused = time.monotonic()
         usual = _usual_rate(model, resolved, settings) if settings.reproducible else None
@@ -107,6 +138,9 @@ def _open(
         reproducible_alone=backend.limits.alone,
         reproducible_cost=cost,
     )
+    tuner = _tuner(settings, resolved, device, meter)
+    if tuner is not None:
+        backend.set_threads(tuner.count)
     return BatchEngine(
         backend,
         facts=facts,
@@ -114,7 +148,26 @@ def _open(
         chat_template=model.chat_template,
         bos_text=model.tokenizer.bos_text,
         eos_text=model.tokenizer.eos_text,
+        tuner=tuner,
+        together=None if resolved.embeddings else partial(together_rate, model, resolved),
     )
+
+
+def _tuner(settings: LoadSettings, resolved: ContextSettings, device: Device, meter: CpuMeter) -> ThreadTuner | None:
+    """None where the number of threads is set, or fixed by `reproducible`: nothing may depend on what else runs.
+
+    It begins with the cores that others left since the `meter` was made, or in the last minute where that is too short:
+    beside others' work all cores can take seconds for the first piece of a prompt.
+    """
+    follows = settings.threads == "auto" and device.is_cpu and not settings.reproducible and resolved.threads > 1
+    if not follows or resolved.embeddings:
+        return None
+
+    def free() -> float | None:
+        return None if (others := meter.others()) is None else usable_cores() - others
+
+    left = usable_cores() - waiting_for_cores() if (measured := free()) is None else measured
+    return ThreadTuner(resolved.threads, min(resolved.threads, max(1, round(left))), free)
 
 
 def _refuse_untrained_positions(settings: LoadSettings, facts: ModelFacts) -> None:
@@ -159,7 +212,7 @@ def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) ->
 
 
 def resolve_load(
-    path: Path, settings: LoadSettings, facts: ModelFacts, device: Device
+    path: Path, settings: LoadSettings, facts: ModelFacts, device: Device, *, auto_slots: int | None = None
 ) -> tuple[ContextSettings, int | None]:
     """Every "auto" decided, and the bytes of the KV cache where they can be known. Raises ModelFitError, ModelError."""
     from nightjar.workers.engine.llama.context import ContextSettings
@@ -181,7 +234,7 @@ def resolve_load(
     n_ubatch = min(n_ubatch, n_batch)
     budget = _budget(shape_of(inspection.metadata), settings, device, context, n_ubatch, flash_attention)
     if settings.slots == "auto":
-        slots = fitting_slots(budget, MAX_SLOTS_CPU if device.is_cpu else MAX_SLOTS_GPU)
+        slots = fitting_slots(budget, (auto_slots or MAX_SLOTS_CPU) if device.is_cpu else MAX_SLOTS_GPU)
     else:
         slots = settings.slots
         check_fit(budget, slots)

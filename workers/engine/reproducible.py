@@ -6,6 +6,7 @@ conversations as the scheduler would: each prompt piece in a decode by itself, t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -58,8 +59,9 @@ def logit_differences(backend: LlamaBackend, piece: int) -> list[str]:
     return deviations
 
 
-def decode_rate(backend: LlamaBackend) -> float:
-    """Tokens per second with every slot decoding, together or alone, over a few steps. Leaves the cache empty."""
+def decode_rate(backend: LlamaBackend, limit_s: float = math.inf) -> float:
+    """Tokens per second with every slot decoding, together or alone, over a few steps; no more of them are begun once
+    the time is over. Leaves the cache empty."""
     probe = _Probe(backend, 0, TIMED_STEPS, 1)
     slots = range(backend.limits.slots)
     groups = [[slot] for slot in slots] if backend.limits.alone else [list(slots)]
@@ -67,12 +69,15 @@ def decode_rate(backend: LlamaBackend) -> float:
     for step in range(TIMED_STEPS + 1):
         if step == 1:
             began = time.perf_counter()
+        elif step > 1 and time.perf_counter() - began > limit_s:
+            break
+        done = step
         for group in groups:
             backend.decode([probe.piece(slot, step, step + 1) for slot in group])
             backend.logits(0)
     seconds = time.perf_counter() - began
     backend.clear()
-    return TIMED_STEPS * backend.limits.slots / seconds
+    return done * backend.limits.slots / seconds
 
 
 class _Probe:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
 from nightjar.jobs.parameters import FinishReason, Parameters
 from nightjar.jobs.records import Timings
 from nightjar.workers.engine.markers import Markers
@@ -89,6 +89,14 @@ class EngineStats:
     requests_done: int = 0
     holding: frozenset[str] = field(default_factory=frozenset)
     """Ids of the requests waiting or running."""
+    prompts: int = 0
+    """How many requests have a prompt that is being computed."""
+    prompts_tokens: int = 0
+    """Of the prompts that are being computed, in all."""
+    prompts_done: int = 0
+    """Of those, how many are in the cache."""
+    threads: ThreadUse | None = None
+    """None where their number is fixed."""
     failure: str | None = None
     """Why the engine has stopped for good; None while it works."""
 
@@ -144,7 +152,7 @@ class Engine(Protocol):
     def stats(self) -> EngineStats: ...
 
     async def probe(self) -> SpeedProbe:
-        """Measures speed by fixed work and records it in `load`; nothing else should run."""
+        """Measures speed while nothing else runs: see `speed`. Cancelled, it ends within a step."""
 
     async def close(self) -> None:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""

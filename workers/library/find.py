@@ -169,7 +169,7 @@ def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
     return ModelEntry(
         name=name,
         path=stored.path if stored is not None else parts_of(entry_path(name, entry, settings))[0],
-        load=LoadSettings.model_validate({**settings.model.model_dump(), **given, **entry.load}),
+        load=LoadSettings.model_validate({**settings.model.model_dump(exclude_unset=True), **given, **entry.load}),
         parameters={**(stored.parameters if stored is not None else {}), **entry.parameters},
         template=resolve_template(name, entry, settings) or (stored.template if stored is not None else None),
         reasoning=entry.reasoning,

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.database import Database, Row
+from nightjar.jobs.database import Database, DatabaseError, Row
+from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.migrations import SCHEMA_VERSION
-from nightjar.jobs.models import LoadFacts
+from nightjar.jobs.models import LoadFacts, SpeedProbe
 from nightjar.jobs.periodic import board, every
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.jobs.workers import LONGEST_BEAT_S, sign_off, write_beat
+from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.held_jobs import ENGINE_STUCK_S
-from nightjar.workers.process.meters import GpuMeter, process_peak_bytes
+from nightjar.workers.process.meters import GpuMeter, OthersMeter, process_peak_bytes
 
 RATE_WINDOW_S = 10.0
 TURN_WINDOW_S = 120.0
@@ -42,11 +45,18 @@ class Heartbeat:
         self.load: LoadFacts | None = None
         self.stats: Callable[[], EngineStats] = EngineStats
         self.meter = GpuMeter(None)
+        self.progress = LoadProgress()
+        self.probe: Callable[[], SpeedProbe | None] = lambda: None
+        """The newest measured speed."""
+        self.measuring: Callable[[], bool] = lambda: False
+        self.waits_for: str | None = None
+        """What is missing while there is nothing to do."""
         self.tally = Tally()
         self._identity: Row = {"host": host, "pid": pid, "model": model}
         self._worker = worker
         self._beat_s = min(beat_s, LONGEST_BEAT_S)
         self._database = database
+        self._others = OthersMeter()
         self._tokens = _Rate(RATE_WINDOW_S)
         self._turns = _Rate(TURN_WINDOW_S)
 
@@ -61,20 +71,46 @@ class Heartbeat:
 
     async def leave(self) -> None:
         """Takes the worker off the list: it ended as it should. What it measured is kept for reports."""
+        with contextlib.suppress(DatabaseError):
+            await self.write()
         await sign_off(self._worker, self._database)
+
+    def doing(self) -> Doing:
+        """What the worker does now, and how far it is."""
+        stats = self.stats()
+        if self.state is WorkerStatus.LOADING:
+            return Doing(task=Activity.LOADING, share=self.progress.share)
+        if self.state is WorkerStatus.DRAINING:
+            return Doing(task=Activity.STOPPING)
+        if self.measuring():
+            return Doing(task=Activity.MEASURING)
+        if not stats.slots_used:
+            return Doing(task=Activity.WAITING, why=self.waits_for)
+        if stats.prompts < stats.slots_used or not stats.prompts_tokens:
+            return Doing(task=Activity.GENERATING)
+        share = stats.prompts_done / stats.prompts_tokens
+        return Doing(task=Activity.PREFILL, share=share, tokens=stats.prompts_tokens)
 
     def _fields(self) -> Row:
         stats = self.stats()
+        others = self._others.read(at_work=stats.slots_used > 0)
         stuck = self.state is WorkerStatus.READY and stats.last_step_age_s > ENGINE_STUCK_S
         gpu = self.meter.read()
         return self._identity | {
             "state": WorkerStatus.STALLED if stuck else self.state,
             "reason": f"the engine has made no step for {stats.last_step_age_s:.0f} s" if stuck else self.reason,
             "load": None if self.load is None else self.load.model_dump(mode="json"),
+            "probe": None if (probe := self.probe()) is None else probe.model_dump(mode="json"),
             "device": "" if self.load is None else self.load.device,
             "slots": stats.slots,
             "slots_used": stats.slots_used,
             "waiting": stats.waiting,
+            "doing": asdict(self.doing()),
+            "decode_tokens": stats.decode_tokens,
+            "prefill_tokens": stats.prefill_tokens,
+            "threads": None if stats.threads is None else stats.threads.model_dump(),
+            "others_cores": others.now,
+            "others_cores_mean": others.mean,
             "tokens_per_s": self._tokens.per_s(stats.decode_tokens),
             "turns_per_s": self._turns.per_s(self.tally.turns_done),
             "reused_tokens": stats.reused_tokens,

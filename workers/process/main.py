@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,27 +14,22 @@ import structlog
 from pydantic import SecretStr
 
 from nightjar.config.embedded import latest_redis_url
-from nightjar.config.errors import ModelFitError, NightjarError, SchemaError, UsageError
+from nightjar.config.errors import NightjarError, SchemaError, UsageError
 from nightjar.config.logging import bind_process
 from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
-from nightjar.jobs.models import ModelKind
+from nightjar.jobs.leases import dispatcher_is_live
 from nightjar.jobs.periodic import board, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
 from nightjar.jobs.schema import SCHEMA_EVERY_S
+from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
-from nightjar.workers.conversation.local import LocalReplier
-from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier
-from nightjar.workers.engine.loading import load
-from nightjar.workers.engine.request import Engine
 from nightjar.workers.library.find import ModelEntry, find_model
-from nightjar.workers.library.fit.fallback import smaller
-from nightjar.workers.library.inspect import entry_facts
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
 from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
@@ -42,7 +37,10 @@ from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
+from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local
+from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
+from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
 from nightjar.workers.process.run_cache import RunCache
 from nightjar.workers.process.stopping import StopRequest, unless
 from nightjar.workers.process.suspects import Suspects
@@ -50,6 +48,8 @@ from nightjar.workers.process.tasks import JobContext, run_job
 
 BURST_POLL_S = 0.5
 ENGINE_POLL_S = 1.0
+IDLE_LOOK_S = 1.0
+WAIT_LOOK_S = 3.0
 CANNOT = 3
 """Exit code of a worker whose model does not load, or that refuses every run: another one would do no better."""
 BROKEN = 70
@@ -57,61 +57,9 @@ BROKEN = 70
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkerOptions:
-    """The options of a worker process."""
-
-    model: str
-    """Name or path."""
-    gpu: str | None = None
-    """UUID, or "none" for the CPU; the environment is already pinned to it. None means whatever llama.cpp finds."""
-    load: Mapping[str, Any] = field(default_factory=dict)
-    """Load settings that override the registry's."""
-    burst: bool = False
-    """End when no working run has a job for the model any more."""
-    probe: bool = True
-    """Measure the model's speed before serving."""
-    started_ms: int
-    """The last part of the worker's id, chosen by the supervisor so that it knows the id too."""
-    name: str | None = None
-    """What the model is called, where that is not what its path alone says."""
-
-
 def worker_id(pid: int, started_ms: int) -> str:
     """`host:pid:start` of a worker process on this host."""
     return f"{socket.gethostname()}:{pid}:{started_ms}"
-
-
-Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Replier | Embedder]]
-"""Makes what the worker serves. Raises NightjarError if it cannot."""
-
-
-async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> LocalReplier | LocalEmbedder:
-    """Loads the model's file into this process. Raises ModelError."""
-    return serving(await load_engine(entry, options, settings), entry)
-
-
-def serving(engine: Engine, entry: ModelEntry) -> LocalReplier | LocalEmbedder:
-    """A loaded engine as what its kind of model does: reply or embed."""
-    return LocalEmbedder(engine) if engine.facts.kind is ModelKind.EMBEDDING else LocalReplier(engine, entry)
-
-
-async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> Engine:
-    """Reads the file's facts, hashing it the first time, and loads it with llama.cpp.
-
-    If there is too little memory, it tries once more with smaller settings. Raises ModelError.
-    """
-    facts = await asyncio.to_thread(entry_facts, entry)
-    wanted = entry.load.model_copy(update=dict(options.load))
-    how = partial(load, entry.path, facts=facts, gpu=options.gpu, adapters=entry.adapters)
-    try:
-        return await how(settings=wanted)
-    except ModelFitError as error:
-        second = smaller(wanted, facts.file_facts.context_train)
-        if second is None:
-            raise
-        _log.warning("model_loaded_smaller", given_up=second.given_up, reason=str(error))
-    return await how(settings=second.settings)
 
 
 async def serve(
@@ -141,17 +89,20 @@ async def serve(
     card = GpuLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
+    saying = asyncio.create_task(every(SAY_EVERY_S, Narrator(beat).say, ended, name="narrator"))
 
-    async def loaded() -> Replier | Embedder:
+    async def loaded() -> tuple[Replier | Embedder, SpeedKey | None]:
         await card.take()
         async with card.kept():
-            return await loader(entry, options, settings)
+            key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
+            informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
+            return await loader(entry, informed, settings), key
 
     try:
-        model = await unless(stop.asked, loaded())
+        model, key = await unless(stop.asked, loaded()) or (None, None)
     except NightjarError as error:
         ended.set()
-        await beating
+        await asyncio.gather(beating, saying)
         beat.state, beat.reason = WorkerStatus.FAILED, str(error)
         await beat.write()
         _log.error("model_not_loaded", error=str(error))
@@ -160,11 +111,11 @@ async def serve(
     try:
         if model is None:
             return 0
-        process = WorkerProcess(options, settings, entry, model, beat, card, database, redis, stop=stop.asked)
+        process = WorkerProcess(options, settings, entry, model, beat, card, database, redis, stop=stop.asked, key=key)
         return await process.run(worker)
     finally:
         ended.set()
-        await beating
+        await asyncio.gather(beating, saying)
         await beat.leave()
         await card.give_back()
         if model is not None and model.stats().failure is None:  # a thread that hangs in native code cannot be joined
@@ -186,7 +137,10 @@ class WorkerProcess:
         redis: SecretStr,
         *,
         stop: asyncio.Event | None = None,
+        key: SpeedKey | None = None,
     ) -> None:
+        """`key`: what a measured speed holds for; None where none is to be measured."""
+        self._key = key
         self._options = options
         self._settings = settings
         self._entry = entry
@@ -207,6 +161,7 @@ class WorkerProcess:
             return 0
         self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
         held = self._held(worker)
+        self._measuring = self._measure(held)
         ended = asyncio.Event()
         bell = asyncio.create_task(self._listen(held))
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
@@ -247,13 +202,24 @@ class WorkerProcess:
         came_from = await asyncio.to_thread(origin, self._entry, self._settings)
         await publish_model(self._database, self._model.facts, by=worker, origin=came_from)
         await asyncio.to_thread(mark_used, self._settings.home, self._model.facts.name)
-        if self._options.probe:
-            await unless(self._stop, self._model.probe())
         self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, WorkerStatus.READY
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
         await self._beat.write()
         _log.info("worker_ready", slots=self._model.load.slots, device=self._model.load.device)
+
+    def _measure(self, held: HeldJobs) -> Measuring:
+        measuring = Measuring(
+            self._model,
+            self._key if self._options.probe is not False else None,
+            self._database,
+            again=self._options.probe is True,
+            at_work=lambda: not held.idle,
+            stop=self._stop,
+        )
+        self._beat.measuring = lambda: measuring.running
+        self._beat.probe = lambda: measuring.probe
+        return measuring
 
     async def _listen(self, held: HeldJobs) -> None:
         await listen(
@@ -276,6 +242,9 @@ class WorkerProcess:
         ]
         if self._options.burst:
             chores.append(every(BURST_POLL_S, lambda: self._watch_backlog(held), self._stop, name="backlog"))
+        else:
+            chores.append(every(IDLE_LOOK_S, self._measuring.while_idle, self._stop, name="measuring"))
+        chores.append(every(WAIT_LOOK_S, lambda: self._watch_waiting(held), self._stop, name="waiting"))
         return chores
 
     async def _wait_for_end(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -306,11 +275,30 @@ class WorkerProcess:
         await schema.check_not_ahead(self._database)
 
     async def _watch_backlog(self, held: HeldJobs) -> None:
-        model = self._model.facts.name
         if self._run_cache.refused:
             self._beat.reason = next(iter(self._run_cache.refused.values()))
-        if held.idle and not await backlog.model_has_work(model, self._database, without=self._run_cache.refused):
+        if not held.idle or await self._has_work():
+            return
+        if self._beat.tally.turns_done or self._options.probe:  # else nobody asked anything of it
+            await self._measuring.measure()
+        if held.idle and not await self._has_work():
             self._stop.set()
+
+    async def _has_work(self) -> bool:
+        refused = self._run_cache.refused
+        return await backlog.model_has_work(self._model.facts.name, self._database, without=refused)
+
+    async def _watch_waiting(self, held: HeldJobs) -> None:
+        """What an idle worker waits for, for whoever looks."""
+        model = self._model.facts.name
+        if not held.idle:
+            self._beat.waits_for = None
+        elif not await self._has_work():
+            self._beat.waits_for = f"a job: no run has work for {model}"
+        elif not await dispatcher_is_live(self._database):
+            self._beat.waits_for = f"a dispatcher: jobs for {model} are there, and none runs that hands them out"
+        else:
+            self._beat.waits_for = f"a job of {model} that is due"
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from nightjar.config.cpu_meter import CpuMeter
+
 T = TypeVar("T")
 _log = structlog.get_logger()
 
@@ -28,6 +30,34 @@ def memory_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OthersReading:
+    """Cores that other processes keep from this one; None where it is not known."""
+
+    now: float | None = None
+    mean: float | None = None
+    """While this one had work."""
+
+
+class OthersMeter:
+    """The newest reading of `CpuMeter`, and the mean of those that were taken at work."""
+
+    def __init__(self) -> None:
+        self._meter = CpuMeter()
+        self._now: float | None = None
+        self._readings: list[float] = []
+
+    def read(self, *, at_work: bool) -> OthersReading:
+        """Takes a reading, which is of the time since the last one."""
+        reading = self._meter.others()
+        if reading is not None:
+            self._now = reading
+            if at_work:
+                self._readings.append(reading)
+        mean = sum(self._readings) / len(self._readings) if self._readings else None
+        return OthersReading(now=self._now, mean=mean)
 
 
 @dataclass(frozen=True, kw_only=True)

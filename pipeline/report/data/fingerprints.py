@@ -30,7 +30,7 @@ def scorer_marks(versions: Mapping[str, Mapping[str, str]]) -> str | None:
 
 
 def model_marks(model: ModelReport) -> dict[str, str | None]:
-    """The marks of one model: its file, template, build, driver, device and sampling parameters."""
+    """The marks of one model: its file, template, build, driver, device, context, cache and sampling parameters."""
     facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
     return {
         "model file": model.input.digest or (facts.digest if facts else None),
@@ -38,6 +38,8 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
         "llama.cpp": load.llama_cpp_build if load else None,
         "driver": load.driver if load else None,
         "device": load.device if load else None,
+        "context": f"{load.context:,} tokens" if load else None,
+        "cache": f"{load.cache_type_k}/{load.cache_type_v}" if load else None,
         "parameters": parameters_digest(model),
     }
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from nightjar.jobs.models import SpeedProbe, ThreadUse
 from nightjar.pipeline.report.data.model import ModelInput, WorkerFacts
 from nightjar.pipeline.report.data.run_report import Provenance
 from nightjar.pipeline.transcripts import JobRow
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run, SuiteVersion
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
@@ -71,4 +76,15 @@ def _worker(name: str, state: Mapping[str, Any]) -> WorkerFacts:
         gpu_peak_bytes=state.get("gpu_peak_bytes"),
         gpu_utilisation=state.get("gpu_utilisation"),
         gpu_energy_j=state.get("gpu_energy_j"),
+        probe=_maybe(SpeedProbe, state.get("probe")),
+        threads=_maybe(ThreadUse, state.get("threads")),
+        others_cores=state.get("others_cores_mean"),
     )
+
+
+def _maybe(kind: type[M], stored: Any) -> M | None:
+    """What a worker stored, where it is there and of a form that is known."""
+    try:
+        return None if stored is None else kind.model_validate(stored)
+    except ValidationError:
+        return None

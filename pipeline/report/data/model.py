@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
+from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.spread import Detail
 
@@ -21,6 +21,11 @@ class WorkerFacts:
     gpu_peak_bytes: int | None
     gpu_utilisation: float | None
     gpu_energy_j: float | None
+    probe: SpeedProbe | None = None
+    threads: ThreadUse | None = None
+    """None where their number is fixed, or not known."""
+    others_cores: float | None = None
+    """Cores that other processes kept from it while it had work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,10 @@ class Resources:
     gpu_utilisation: float | None
     gpu_energy_j: float | None
     probe: SpeedProbe | None
+    threads: ThreadUse | None = None
+    """Over all workers that followed their machine's load."""
+    others_cores: float | None = None
+    """Cores that other processes kept from the busiest of the workers while it had work."""
     reasons: Mapping[str, str]
 
 

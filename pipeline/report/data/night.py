@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nightjar.jobs.models import ProbeKind
 from nightjar.pipeline.report.data.fingerprints import model_marks, run_marks
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
@@ -85,8 +86,10 @@ class NightModel(Plain):
     sequences: NightSequences | None = None
     """None where the headline metric has no better end."""
     decode_tokens_per_s: float | None = None
-    """From the probe: one conversation, fixed work."""
+    """From the probe: one conversation."""
     prefill_tokens_per_s: float | None = None
+    probe_kind: ProbeKind = ProbeKind.WORK
+    """How the probe was made."""
     run_tokens_per_s: float | None = None
     """From the run: all reply tokens over the busy time."""
     first_token_s: float | None = None
@@ -152,6 +155,7 @@ def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> Ni
         sequences=_sequences(model, report, keys),
         decode_tokens_per_s=resources.probe.decode_tokens_per_s if resources.probe else None,
         prefill_tokens_per_s=resources.probe.prefill_tokens_per_s if resources.probe else None,
+        probe_kind=resources.probe.kind if resources.probe else ProbeKind.TIME,
         run_tokens_per_s=speed.total_tokens_per_s,
         first_token_s=speed.first_token_p50_s,
         process_peak_bytes=resources.process_peak_bytes,

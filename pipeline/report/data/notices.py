@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data.model import ModelReport
@@ -21,6 +22,7 @@ def notices(
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
     lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _empty(model))]
+    lines += [line for model in models for line in (_made_smaller(model), _busy(model))]
     lines.append(_repeated(provenance, models))
     return tuple(line for line in lines if line is not None)
 
@@ -102,6 +104,25 @@ def _empty(model: ModelReport) -> Notice | None:
         topic="failure",
         text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
         "they get the worst score wherever a scale has one.",
+    )
+
+
+def _made_smaller(model: ModelReport) -> Notice | None:
+    """What automatic load settings gave up for want of memory."""
+    given_up = dict.fromkeys(words for load in model.input.loads for words in load.given_up)
+    if not given_up:
+        return None
+    return _warn(f"{model.name} was loaded smaller, since memory was short: {', '.join(given_up)}.")
+
+
+def _busy(model: ModelReport) -> Notice | None:
+    others = model.resources.others_cores
+    if others is None or others <= BUSY_CORES:
+        return None
+    return Notice(
+        level="info",
+        text=f"{model.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
+        "worked. Its speeds are lower than on a quiet one.",
     )
 
 

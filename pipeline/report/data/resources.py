@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median_low
 from types import MappingProxyType
 
+from nightjar.jobs.models import SpeedProbe, ThreadUse
 from nightjar.pipeline.report.data.model import ModelInput, Resources
 
 
@@ -18,15 +20,43 @@ def resources(model: ModelInput) -> Resources:
         "gpu_utilisation": _mean(worker.gpu_utilisation for worker in workers),
         "gpu_energy_j": _total(worker.gpu_energy_j for worker in workers),
     }
-    probes = [load.probe for load in model.loads if load.probe is not None]
+    probes = [load.probe for load in model.loads] + [worker.probe for worker in workers]
+    probe = max((probe for probe in probes if probe is not None), key=_when, default=None)
+    threads = _together([worker.threads for worker in workers if worker.threads is not None])
+    others = _largest(worker.others_cores for worker in workers)
     return Resources(
         load_s=values["load_s"],
         process_peak_bytes=_whole(values["process_peak_bytes"]),
         gpu_peak_bytes=_whole(values["gpu_peak_bytes"]),
         gpu_utilisation=values["gpu_utilisation"],
         gpu_energy_j=values["gpu_energy_j"],
-        probe=probes[-1] if probes else None,
-        reasons=_reasons(model, {**values, "probe": 1.0 if probes else None}),
+        probe=probe,
+        threads=threads,
+        others_cores=others,
+        reasons=_reasons(
+            model,
+            {
+                **values,
+                "probe": 1.0 if probe else None,
+                "threads": 1.0 if threads else None,
+                "others_cores": others,
+            },
+        ),
+    )
+
+
+def _when(probe: SpeedProbe) -> float:
+    """To take the newest; among those without a date the first."""
+    return probe.measured_at.timestamp() if probe.measured_at is not None else 0.0
+
+
+def _together(uses: Sequence[ThreadUse]) -> ThreadUse | None:
+    if not uses:
+        return None
+    return ThreadUse(
+        used=median_low(use.used for use in uses),
+        lowest=min(use.lowest for use in uses),
+        highest=max(use.highest for use in uses),
     )
 
 
@@ -38,9 +68,13 @@ def _reasons(model: ModelInput, values: Mapping[str, float | None]) -> Mapping[s
 def _why(model: ModelInput, name: str) -> str:
     if not model.loads:
         return "no worker has loaded the model in this run"
-    if name in ("load_s", "probe"):
+    if name == "load_s":
         return "the worker did not measure it"
-    if name == "process_peak_bytes":
+    if name == "threads":
+        return "their number is fixed"
+    if name == "probe":
+        return "not measured yet on this machine; `--probe` measures it"
+    if name in ("process_peak_bytes", "others_cores"):
         return "no record of the worker is left" if not model.workers else "the worker did not measure it"
     if all(load.offloaded_layers == 0 for load in model.loads):
         return "no GPU"

@@ -135,6 +135,7 @@ def _model(model: ModelReport) -> dict[str, Any]:
         "details": {name: _fields(detail, without="name") for name, detail in model.details.items()},
         "resources": {
             **_fields(model.resources, without="probe"),
+            "threads": model.resources.threads.model_dump() if model.resources.threads else None,
             "probe": model.resources.probe.shown() if model.resources.probe else None,
         },
         "parameters": {name: [_fields(use) for use in uses] for name, uses in model.parameters.items()},

@@ -70,7 +70,18 @@ def model_identity(model: ModelReport) -> dict[str, Any]:
         "digest": model.input.digest,
         "facts": flat_facts(facts) if facts else None,
         "loads": [load.shown() for load in model.input.loads],
+        "threads": model.resources.threads.model_dump() if model.resources.threads else None,
     }
+
+
+def thread_words(model: ModelReport) -> str | None:
+    """How many threads computed: "2, from 1 to 2 as the load allowed"; None before the model was loaded."""
+    threads = model.resources.threads
+    if threads is None:
+        return ", ".join(dict.fromkeys(str(load.threads) for load in model.input.loads)) or None
+    if threads.lowest == threads.highest:
+        return str(threads.used)
+    return f"{threads.used}, from {threads.lowest} to {threads.highest} as the load allowed"
 
 
 def model_provenance(model: ModelReport) -> dict[str, Any]:
@@ -109,6 +120,7 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
         "model.template_digest": facts.template_digest if facts else None,
         "llama.cpp": ", ".join(dict.fromkeys(load.llama_cpp_build for load in model.input.loads)) or None,
         "device": ", ".join(dict.fromkeys(load.device for load in model.input.loads)) or None,
+        "threads": thread_words(model),
         **{
             f"parameter.{name}": f"{uses[0].value} ({uses[0].source})" + (" and others" if len(uses) > 1 else "")
             for name, uses in model.parameters.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +49,7 @@ def machine_table(report: RunReport) -> Table:
         ("GPU memory, peak", "", "gpu_peak_bytes", _bytes),
         ("GPU busy", "mean since load", "gpu_utilisation", fmt.percent),
         ("GPU energy", "since load", "gpu_energy_j", _energy),
+        ("Cores taken by others", "mean while it worked", "others_cores", fmt.number),
     ):
         cells = (
             measured(show, getattr(model.resources, name), model.resources.reasons.get(name, ""))
@@ -57,17 +59,26 @@ def machine_table(report: RunReport) -> Table:
     loads = [model.input.loads[-1] if model.input.loads else None for model in report.models]
     if any(load is not None and load.reproducible for load in loads):
         rows.append((Cell(text="Cost of reproducible", note=_COST), *map(_reproducible_cost, loads)))
-    for label, name in (
-        ("Probe: prefill, one slot", "prefill_tokens_per_s"),
-        ("Probe: decode, one slot", "decode_tokens_per_s"),
-        ("Probe: decode, all slots", "all_slots_decode_tokens_per_s"),
+    for label, name, note in (
+        ("Probe: prefill, one slot", "prefill_tokens_per_s", "tokens per second"),
+        ("Probe: decode, one slot", "decode_tokens_per_s", "tokens per second"),
+        ("Probe: decode, all slots", "all_slots_decode_tokens_per_s", "tokens per second, each with little context"),
     ):
-        cells = (
-            measured(fmt.number, getattr(model.resources.probe, name, None), model.resources.reasons.get("probe", ""))
-            for model in report.models
-        )
-        rows.append((Cell(text=label, note="tokens per second"), *cells))
+        cells = (_probed(model, name) for model in report.models)
+        rows.append((Cell(text=label, note=note), *cells))
     return Table(id="machine", columns=columns_of(_columns("measured", report)), rows=tuple(rows))
+
+
+def _probed(model: ModelReport, name: str) -> Cell:
+    """A speed of the probe, with its date and what it was measured by."""
+    probe, reason = model.resources.probe, model.resources.reasons.get("probe", "")
+    cell = measured(fmt.number, getattr(probe, name, None), reason or "not measured")
+    if probe is None or probe.measured_at is None or getattr(probe, name) is None:
+        return cell
+    counts = {"prefill_tokens_per_s": probe.prompt_tokens, "decode_tokens_per_s": probe.generated_tokens}
+    by = f", {fmt.whole(counts[name])} tokens" if name in counts else f", {probe.slots} slots"
+    busy = ", on a busy machine" if probe.busy else ""
+    return replace(cell, note=f"{probe.measured_at:%Y-%m-%d}{by}{busy}")
 
 
 def facts_table(report: RunReport) -> Table:
@@ -138,7 +149,8 @@ def _facts(model: ModelReport) -> dict[str, str]:
             "driver": load.driver or "none known",
             "layers offloaded": str(load.offloaded_layers),
             "context per conversation": f"{fmt.whole(load.context)} tokens, {load.slots} slots",
-            "batch / micro-batch / threads": f"{load.n_batch} / {load.n_ubatch} / {load.threads}",
+            "batch / micro-batch": f"{load.n_batch} / {load.n_ubatch}",
+            "threads": _threads(model, load),
             "flash attention": "on" if load.flash_attention else "off",
             "reproducible": _reproducible(load),
             "KV cache": f"{load.cache_type_k} / {load.cache_type_v}",
@@ -158,6 +170,14 @@ def _reproducible_cost(load: LoadFacts | None) -> Cell:
     if load is None or not load.reproducible:
         return Cell(text=fmt.ABSENT, note="not reproducible")
     return measured(fmt.percent, load.reproducible_cost, "not measured")
+
+
+def _threads(model: ModelReport, load: LoadFacts) -> str:
+    """Those that computed; where they followed the machine's load, from the fewest to the most."""
+    use = model.resources.threads
+    if use is None or use.lowest == use.highest:
+        return str(load.threads if use is None else use.used)
+    return f"{use.used} most of the time, from {use.lowest} to {use.highest} as the load allowed"
 
 
 def _parameter(model: ModelReport, name: str) -> Cell:

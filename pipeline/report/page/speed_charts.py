@@ -8,15 +8,17 @@ from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 
 def tradeoff(report: RunReport) -> Chart | None:
-    """The headline metric against the probe's speed; the size of a point is the size of the model's file."""
+    """The headline metric against speed; the size of a point is the size of the model's file. Speeds are all of one
+    kind: the probe's where every model has one of the same kind, else those of this run's turns."""
     name = report.headline
     if name is None or len(report.models) < 2:
         return None
     scale = report.scales[name]
     points: list[Point] = []
     rows = []
+    probed = len({probe.kind if (probe := model.resources.probe) else None for model in report.models}) == 1
     for model in report.models:
-        metric, probe = model.total.metrics.get(name), model.resources.probe
+        metric, probe = model.total.metrics.get(name), model.resources.probe if probed else None
         file = model.input.facts.file if model.input.facts else None
         rate = probe.decode_tokens_per_s if probe else model.total.speed.decode_tokens_per_s
         if metric is None or metric.mean is None or rate is None:
@@ -63,8 +65,8 @@ def speed(report: RunReport) -> Chart | None:
     return Chart(
         id="speed",
         title="Tokens per second",
-        note="Of one conversation, and in total of all that run at once. The probe is fixed work, or a fixed part "
-        "of it where a model is slow.",
+        note="Of one conversation, and in total of all that run at once. The probe is one conversation by itself, or "
+        "several with little context.",
         alternative="Tokens per second. " + "; ".join(f"{point.series}, {point.y}: {point.shown}" for point in points),
         kind=ChartKind.BARS,
         series=tuple(model.name for model in report.models),

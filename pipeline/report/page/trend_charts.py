@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nightjar.jobs.models import ProbeKind
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.night import Night
 from nightjar.pipeline.report.data.trend import Trend, model_of, night_metric
@@ -33,7 +34,10 @@ Read = Callable[[Night, str], NightValue | None]
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
     """Charts of the metrics, then of speed and memory; those without data are left out."""
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
-    fixed = "The probe: the same fixed work every night, or a fixed part of it where a model is slow."
+    kinds = [model.probe_kind for night in trend.nights for model in night.models if model.decode_tokens_per_s]
+    kind = kinds[-1] if kinds else None
+    fixed = "The speed probe: one conversation by itself, as it was known when the night ended."
+    fixed += " Nights whose probe was made in another way are left out." if len(set(kinds)) > 1 else ""
     costs: tuple[tuple[str, str, str, Show], ...] = (
         ("decode", "Decode per conversation, tokens per second", fixed, fmt.number),
         ("prefill", "Prefill, tokens per second", fixed, fmt.number),
@@ -41,7 +45,7 @@ def trend_charts(trend: Trend) -> tuple[Chart, ...]:
         ("first", "First token", "Median, from submission.", fmt.seconds),
         ("memory", "Process memory, peak, GiB", "Of the worker process.", _size),
     )
-    made += [_chart(trend, key, title, note, _cost(key, show)) for key, title, note, show in costs]
+    made += [_chart(trend, key, title, note, _cost(key, kind, show)) for key, title, note, show in costs]
     return tuple(chart for chart in made if chart is not None)
 
 
@@ -66,14 +70,17 @@ def _metric_chart(trend: Trend, name: str) -> Chart | None:
     return _chart(trend, f"metric-{trend.metrics().index(name)}", name, note, read, share)
 
 
-def _cost(key: str, show: Show) -> Read:
+def _cost(key: str, kind: ProbeKind | None, show: Show) -> Read:
+    """Probes of one kind only: the newest night's."""
+
     def read(night: Night, model: str) -> NightValue | None:
         measured = model_of(night, model)
         if measured is None:
             return None
+        alike = measured.probe_kind is kind
         values = {
-            "decode": measured.decode_tokens_per_s,
-            "prefill": measured.prefill_tokens_per_s,
+            "decode": measured.decode_tokens_per_s if alike else None,
+            "prefill": measured.prefill_tokens_per_s if alike else None,
             "together": measured.run_tokens_per_s,
             "first": measured.first_token_s,
             "memory": measured.process_peak_bytes / GIB if measured.process_peak_bytes is not None else None,

@@ -19,6 +19,7 @@ from nightjar.config.hardware import usable_cores
 from nightjar.config.logging import configure
 from nightjar.config.settings import Settings
 from nightjar.scripts.dev.bench import measures
+from nightjar.scripts.dev.bench.beside_load import beside_load
 from nightjar.scripts.dev.bench.circumstances import circumstances, circumstances_summary
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
@@ -35,9 +36,12 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "pipeline": measures.whole_pipeline,
     "texts": measures.differing_texts,
     "alone": measures.one_conversation,
+    "load": beside_load,
 }
 ON_A_GPU = ("alone",)
 """Made on a CPU only where they are named: a large model's 8,192 tokens of prompt take minutes there."""
+NAMED = ("load",)
+"""Made only where they are named: they want a real model, and a machine whose CPU computes."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
     known = circumstances(setup)
     out = setup.folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     rows: list[Row] = []
-    usual = [name for name in MEASURES if name not in ON_A_GPU or not this_device(None).is_cpu]
+    usual = [name for name in MEASURES if name not in (*ON_A_GPU * this_device(None).is_cpu, *NAMED)]
     for name in arguments.only or usual:
         rows += asyncio.run(MEASURES[name](setup))
         result = {**known, "standing": standing(setup.rounds), "rows": [as_json(row) for row in rows]}

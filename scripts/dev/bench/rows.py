@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import bootstrap
+
 from nightjar.pipeline.statistics.paired import mcnemar
 
 LEAST_ROUNDS = 5
@@ -45,6 +49,9 @@ SAME_TEXTS = Goal(bound=0.0, at_most=True)
 LOAD_S = Goal(bound=5.0, at_most=True)
 ALONE = Goal(bound=50.0)
 SHORT_REPLY_S = Goal(bound=1.5, at_most=True)
+FOLLOWING = Goal(bound=0.90)
+FIRST_PIECE_S = Goal(bound=1.0, at_most=True)
+FIRST_TURN_S = Goal(bound=3.0, at_most=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +65,16 @@ class Row:
     note: str = ""
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What every round gave, by side."""
+    interval: tuple[float, float] | None = None
+    """95 %, of the value; a goal inside it counts as reached, since the rounds cannot tell it from one."""
 
     @property
     def reached(self) -> bool | None:
         """None if there is nothing to compare."""
-        return None if self.value is None or self.goal is None else self.goal.reached(self.value)
+        if self.value is None or self.goal is None:
+            return None
+        best = self.value if self.interval is None else self.interval[0 if self.goal.at_most else 1]
+        return self.goal.reached(best)
 
     @property
     def remark(self) -> str:
@@ -130,6 +142,39 @@ def highest(measure: str, values: Sequence[float], goal: Goal) -> Row:
     return Row(measure=measure, value=max(values), goal=goal, note="highest of all rounds", samples={"ratio": values})
 
 
+def ratio_of_medians(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, note: str) -> Row:
+    """The median of the first side over the best of the other sides' medians, with its bootstrap interval: rounds are
+    drawn whole, since a round's sides ran one after the other."""
+    own, *others = (np.asarray(values) for values in samples.values())
+
+    def of(*sides: npt.NDArray[np.float64], axis: int = -1) -> Any:
+        medians = [np.median(side, axis=axis) for side in sides]
+        return medians[0] / np.max(medians[1:], axis=0)
+
+    interval = None
+    if len(own) > 1:
+        rng = np.random.default_rng(7)
+        drawn = bootstrap((own, *others), of, paired=True, vectorized=True, method="percentile", rng=rng)
+        interval = float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    between = "" if interval is None else f"95 % interval {interval[0]:.2f} to {interval[1]:.2f}; "
+    sides = ", ".join(f"{name} {figure(median(values))}" for name, values in samples.items())
+    text = f"{between}tokens/s: {sides}; {_counted(len(own))}; {note}"
+    value = float(of(own, *others))
+    return Row(measure=measure, value=value, goal=goal, note=text, samples=samples, interval=interval)
+
+
+def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) -> Row:
+    """The 95th percentile of some seconds."""
+    return Row(
+        measure=f"{measure}, p95 of {len(values)}",
+        value=nth_percentile(values, 95),
+        goal=goal,
+        unit="s",
+        note=f"median {median(values):.2f} s{'; ' if note else ''}{note}",
+        samples={"s": values},
+    )
+
+
 def median_of(measure: str, values: Sequence[float], goal: Goal | None, unit: str, note: str) -> Row:
     """The median of all rounds; `goal` None: for information."""
     return Row(measure=measure, value=median(values), goal=goal, unit=unit, note=note, samples={unit: values})
@@ -148,7 +193,12 @@ def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row
 
 def percentile_99(values: Sequence[float]) -> float:
     """Interpolated between values, never beyond the highest one."""
-    return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
+    return nth_percentile(values, 99)
+
+
+def nth_percentile(values: Sequence[float], percent: int) -> float:
+    """The same of any per cent, 1 to 99."""
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
 def rows_table(rows: Sequence[Row], rounds: int) -> str:

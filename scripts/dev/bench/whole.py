@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import ModelError
@@ -52,27 +53,19 @@ class Pipeline:
     @asynccontextmanager
     async def up(cls, model: Path, load: Load, home: Path) -> AsyncIterator[Pipeline]:
         """Raises ModelError with the worker's last words when it does not get ready."""
-        from nightjar.config.embedded import down
-        from nightjar.config.settings import load_settings
         from nightjar.scripts.evaluation import take_models
-        from nightjar.scripts.session import open_session
 
-        os.environ |= {
-            "NIGHTJAR_HOME": str(home),
-            "NIGHTJAR_MODEL__SLOTS": str(load.slots),
-            "NIGHTJAR_MODEL__CONTEXT": str(load.context),
-            "NIGHTJAR_MODEL__THREADS": str(load.threads),
-        }
-        load_settings.cache_clear()
-        try:
-            async with open_session(redis=True) as session, AsyncExitStack() as children:
-                (entry,) = await take_models([str(model)], session)
-                worker = await _child(children, ["worker", "--model", str(model)], home / "logs/worker.log")
-                await _child(children, ["dispatcher"], home / "logs/dispatcher.log")
+        settings = {"SLOTS": load.slots, "CONTEXT": load.context, "THREADS": load.threads}
+        async with home_session(
+            home, {f"NIGHTJAR_MODEL__{name}": str(value) for name, value in settings.items()}
+        ) as session:
+            (entry,) = await take_models([str(model)], session)
+            async with AsyncExitStack() as children:
+                arguments = ["worker", "--model", str(model), "--no-probe"]
+                worker = await started(children, arguments, home / "logs/worker.log")
+                await started(children, ["dispatcher"], home / "logs/dispatcher.log")
                 await _ready(session, worker)
                 yield cls(session, entry, load)
-        finally:
-            await asyncio.to_thread(down, load_settings())
 
     async def run(self, number: int) -> tuple[Delivered, Workload]:
         """Two-turn conversations, timed from the call of `enqueue` to the last commit; and the same work as ids."""
@@ -104,7 +97,24 @@ class Pipeline:
         return await self._session.database.jobs.find({"run": run.id, "status": "DONE"}).to_list()
 
 
-async def _child(children: AsyncExitStack, arguments: list[str], log: Path) -> Child:
+@asynccontextmanager
+async def home_session(home: Path, environment: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Session]:
+    """Servers in a home of their own, for this process and those that it starts."""
+    from nightjar.config.embedded import down
+    from nightjar.config.settings import load_settings
+    from nightjar.scripts.session import open_session
+
+    os.environ |= {"NIGHTJAR_HOME": str(home), **environment}
+    load_settings.cache_clear()
+    try:
+        async with open_session(redis=True) as session:
+            yield session
+    finally:
+        await asyncio.to_thread(down, load_settings())
+
+
+async def started(children: AsyncExitStack, arguments: list[str], log: Path) -> Child:
+    """A command that runs until the stack closes."""
     child = await Child.start(arguments, log)
     children.push_async_callback(child.stop, 40)
     return child

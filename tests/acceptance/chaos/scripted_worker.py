@@ -29,7 +29,8 @@ from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
 from nightjar.workers.engine.request import Generation, Request
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
-from nightjar.workers.process.main import WorkerOptions, serve
+from nightjar.workers.process.load_model import WorkerOptions
+from nightjar.workers.process.main import serve
 from nightjar.workers.process.supervisor import Supervisor
 
 MODEL = "scripted"

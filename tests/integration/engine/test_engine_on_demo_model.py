@@ -25,6 +25,7 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.llama.backend import LlamaBackend
 from nightjar.workers.engine.llama.context import ContextSettings
 from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Generation, Request
@@ -32,6 +33,7 @@ from nightjar.workers.engine.slots import Piece
 from nightjar.workers.engine.ticket import RequestTicket
 from nightjar.workers.library.inspect import read_facts
 from tests.demo_engine import DEMO, demo_engine, opened
+from tests.workbench import until
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -386,13 +388,49 @@ def _second(engine: BatchEngine, first: Request, reply: Generation, seed: int) -
     )
 
 
-async def test_speed_probe_is_recorded(engine: BatchEngine) -> None:
-    """Scaled to the context, as recorded."""
+async def test_speed_is_probed_alone_and_by_the_number_of_conversations(engine: BatchEngine) -> None:
+    """One conversation within the context; then as many as may be best, more than there are slots too. What is served
+    goes on as if nothing had been."""
+    before = await engine.generate(asked(engine, "Tell me a story.", max_tokens=12))
     probe = await engine.probe()
-    assert engine.load.probe == probe
-    assert probe.prompt_tokens + probe.generated_tokens <= 512
-    assert probe.slots == 4
-    assert min(probe.prefill_tokens_per_s, probe.decode_tokens_per_s, probe.all_slots_decode_tokens_per_s) > 0
+    assert max(probe.prompt_tokens, probe.generated_tokens) <= 512
+    assert set(probe.by_slots) == {1, 2, 4, 8, 16}
+    assert (probe.slots, probe.all_slots_decode_tokens_per_s) == (4, probe.by_slots[4])
+    assert min(probe.prefill_tokens_per_s, probe.decode_tokens_per_s, *probe.by_slots.values()) > 0
+    assert engine.load.probe is None  # it says what was known at the load
+    after = await engine.generate(asked(engine, "Tell me a story.", max_tokens=12))
+    assert after.token_ids == before.token_ids
+
+
+async def test_a_probe_that_is_cancelled_leaves_the_engine_as_it_was(engine: BatchEngine) -> None:
+    task = asyncio.create_task(engine.probe())
+    await until(lambda: engine.stats().holding)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: not engine.stats().holding)
+    assert (await engine.generate(asked(engine, "Tell me a story.", max_tokens=4))).token_ids
+
+
+async def test_a_load_says_how_far_it_is_and_can_be_given_up() -> None:
+    """llama.cpp asks for each tensor; Ctrl-C while a large file loads ends the load."""
+    progress = LoadProgress()
+    facts = read_facts(DEMO, "demo")
+    engine = await load(DEMO, settings=LoadSettings(slots=1, context=64), facts=facts, gpu="none", progress=progress)
+    await engine.close()
+    assert progress.share == 1.0
+    given_up = LoadProgress(given_up=True)
+    with pytest.raises(ModelFileError):
+        await load(DEMO, settings=LoadSettings(slots=1), facts=facts, gpu="none", progress=given_up)
+
+
+async def test_measured_slots_are_what_automatic_slots_become() -> None:
+    """On a CPU, and as far as memory allows; a number that was set stays."""
+    facts = read_facts(DEMO, "demo")
+    for slots, measured, expected in (("auto", 16, 16), ("auto", 1, 1), ("auto", None, 8), (3, 16, 3)):
+        settings = LoadSettings(slots=slots, context=64)
+        async with await load(DEMO, settings=settings, facts=facts, gpu="none", auto_slots=measured) as engine:
+            assert engine.load.slots == expected
 
 
 async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:

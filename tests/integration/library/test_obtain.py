@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from nightjar.config.settings import Settings
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.obtain import obtain
-from nightjar.workers.process import main
-from nightjar.workers.process.main import WorkerOptions, load_engine
+from nightjar.workers.process import load_model
+from nightjar.workers.process.load_model import WorkerOptions, load_engine
+from tests.factories import load_facts
 from tests.gguf_files import write_llama
 from tests.hub import LocalHub, Repository
 
@@ -92,38 +95,42 @@ def test_other_errors_are_not_mended_by_a_pull(project: Settings, hub: LocalHub)
         obtain("story", project, silent)
 
 
-async def test_a_model_that_does_not_fit_is_loaded_smaller_once(
+async def test_a_model_that_does_not_fit_is_loaded_smaller_where_that_is_automatic(
     project: Settings, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second try says what it gives up; a second failure is final."""
+    """What it gives up is logged and recorded. What was set is kept, and named where nothing else fits."""
     monkeypatch.setattr("nightjar.workers.library.inspect.default_digests", lambda: _cache(project))
     entry = obtain("story", project, silent)
     tried: list[Any] = []
 
-    async def load(path: Path, **given: Any) -> str:
+    engine: Any = SimpleNamespace(load=load_facts(1.0))
+
+    async def load(path: Path, **given: Any) -> Any:
         tried.append(given["settings"])
         if len(tried) == 1:
             raise ModelFitError("too large")
-        return "engine"
+        return engine
 
-    monkeypatch.setattr(main, "load", load)
+    monkeypatch.setattr(load_model, "load", load)
     options = WorkerOptions(model="story", gpu="none", load={"slots": 8}, started_ms=0)
     with structlog.testing.capture_logs() as logs:
         loaded: Any = await load_engine(entry, options, project)
-    assert loaded == "engine"
-    assert [(settings.slots, settings.cache_type_k) for settings in tried] == [(8, "f16"), (2, "q8_0")]
+    assert loaded is engine
+    assert [(settings.slots, settings.cache_type_k) for settings in tried] == [(8, "f16"), (8, "q8_0")]
     [said] = [log for log in logs if log["event"] == "model_loaded_smaller"]
-    assert said["given_up"] == "2 instead of 8 slots, a q8_0 cache instead of f16"
+    assert said["given_up"] == "a q8_0 cache instead of f16"
+    assert loaded.load.given_up == ("a q8_0 cache instead of f16",)
 
-    async def never(path: Path, **given: Any) -> str:
+    async def never(path: Path, **given: Any) -> Any:
         tried.append(given["settings"])
         raise ModelFitError("too large")
 
     tried.clear()
-    monkeypatch.setattr(main, "load", never)
-    with pytest.raises(ModelFitError):
-        await load_engine(entry, options, project)
-    assert len(tried) == 2
+    monkeypatch.setattr(load_model, "load", never)
+    fixed = replace(options, load={"slots": 8, "context": 512})
+    with pytest.raises(ModelFitError, match=r"too large What was set is kept: context 512, slots 8\."):
+        await load_engine(entry, fixed, project)
+    assert {settings.context for settings in tried} == {512}
 
 
 def _cache(settings: Settings) -> Any:

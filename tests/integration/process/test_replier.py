@@ -27,7 +27,8 @@ from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.process.main import WorkerOptions, serve
+from nightjar.workers.process.load_model import WorkerOptions
+from nightjar.workers.process.main import serve
 from tests.scripted_replier import ScriptedReplier, texts, tokens
 from tests.workbench import Bench, make_run, opened_bench, until
 

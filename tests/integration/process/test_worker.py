@@ -12,9 +12,10 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, WorkerState
+from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel
 from nightjar.jobs.identity import chain_digest, turn_seed
 from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.worker_documents import WorkerState
 from nightjar.workers.engine.fake import Faults, ScriptedEngine
 from tests.workbench import Bench, make_run, opened_bench, statuses, until
 
@@ -35,7 +36,7 @@ async def done(run_id: str) -> bool:
 async def test_a_run_is_generated_and_closed(bench: Bench) -> None:
     """Every turn is committed once, in order, with its chain, seed and parameters; the run ends DONE."""
     await make_run("r", sequences=6, turns=3)
-    async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2), burst=True, probe=True) as worker:
+    async with bench.dispatching(), bench.worker(ScriptedEngine(slots=2), burst=True) as worker:
         assert await asyncio.wait_for(worker.task, 120) == 0
         await until(lambda: done("r"))
     jobs = await Job.find({"run": "r"}).sort("+order").to_list()
@@ -52,7 +53,7 @@ async def test_a_run_is_generated_and_closed(bench: Bench) -> None:
     run = await Run.get("r")
     assert run is not None
     assert run.models[0].digest == worker.engine.facts.digest
-    assert run.models[0].loads[0].probe is not None
+    assert run.models[0].loads[0].probe is None
     assert await PublishedModel.get("scripted") is not None
 
 

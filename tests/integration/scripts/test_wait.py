@@ -10,8 +10,9 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs import control
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, RunJudging, WorkerState
+from nightjar.jobs.documents import Run, RunJudging
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.worker_documents import WorkerState
 from nightjar.scripts.views.wait import Ended, hint, wait_for_run
 from tests.dying_jobs import kill_one
 

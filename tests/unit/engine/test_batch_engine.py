@@ -19,6 +19,7 @@ from nightjar.workers.engine.fake import Faults, ScriptedEngine
 from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.scheduler import Scheduler
+from nightjar.workers.engine.thread_tuner import ThreadTuner
 from tests.workbench import until
 
 THINK = Markers(open="<think>", close="</think>")
@@ -342,4 +343,41 @@ async def test_a_soak_keeps_memory_flat_and_nothing_behind() -> None:
     assert engine.backend.open_samplers == 0
     assert engine.stats().requests_done == 960
     assert grown < 20_000
+    await engine.close()
+
+
+class UpAndDown(ThreadTuner):
+    """One thread and two in turn, noting what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.told: list[object] = []
+
+    def step(self, shape: object, took_s: float, now: float) -> int:
+        self.told.append(shape)
+        self.count = 3 - self.count
+        return self.count
+
+
+async def test_the_number_of_threads_is_set_between_steps_and_told_steps_apart() -> None:
+    """A step is told by the conversations that decode and by the prompt tokens that it computes; the device hears only
+    of changes."""
+    engine = ScriptedEngine(lambda prompt, seed: "abc", slots=3, tuner=(tuner := UpAndDown()))
+    await engine.generate(asked(engine, "x" * 40))
+    await engine.generate(asked(engine, "y" * 8))
+    assert tuner.told == [(0, 2), (1, 0), (1, 0), (1, 0), (0, 0), (1, 0), (1, 0), (1, 0)]
+    assert engine.backend.threads == [1, 2, 1, 2, 1, 2, 1, 2]
+    assert engine.threads == 2
+    assert engine.stats().threads is not None
+    await engine.close()
+
+
+async def test_prompts_that_are_read_are_counted() -> None:
+    engine = ScriptedEngine(slots=2, token_delay_s=0.002)
+    ticket = engine.start(asked(engine, "x" * 500))
+    await until(lambda: 0 < engine.stats().prompts_done < 500)
+    stats = engine.stats()
+    assert (stats.prompts, stats.prompts_tokens) == (1, 500)
+    await ticket
+    assert (engine.stats().prompts, engine.stats().prompts_tokens) == (0, 0)
     await engine.close()

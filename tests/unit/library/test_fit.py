@@ -21,7 +21,7 @@ from nightjar.workers.library.fit.estimate import (
     memory,
     memory_on_cpu,
 )
-from nightjar.workers.library.fit.fallback import smaller
+from nightjar.workers.library.fit.fallback import kept_words, smaller
 from nightjar.workers.library.fit.fit import Room, SpeedClass, expected_speed, fit, speed_class
 from nightjar.workers.library.fit.hardware import Gpu, Machine, nvidia_gpus, room_of
 from nightjar.workers.library.fit.recommend import recommend
@@ -214,19 +214,45 @@ def test_recommendations() -> None:
     assert recommend(curated_list().models, Room(host=10**6)) == []
 
 
-def test_smaller_settings_for_a_second_try() -> None:
-    """Slots and the cache go first, the context last; with nothing left there is no second try."""
-    first = smaller(LoadSettings(slots=8), 8192)
-    assert first is not None
-    assert (first.settings.slots, first.settings.context, first.settings.cache_type_k) == (2, None, "q8_0")
-    assert first.given_up == "2 instead of 8 slots, a q8_0 cache instead of f16"
-    second = smaller(LoadSettings(cache_type_k="q8_0"), 131072)
-    assert second is not None
-    assert (second.settings.slots, second.settings.context) == ("auto", 4096)
-    assert smaller(LoadSettings(cache_type_k="q8_0", context=1024, slots=1), 8192) is None
-    kept = smaller(LoadSettings(reproducible=True, slots=4), 8192)
-    assert kept is not None
-    assert kept.settings.cache_type_k == "f16"  # needs flash attention, which is off
+def test_what_is_automatic_is_made_smaller_step_by_step() -> None:
+    """Slots first, then the cache, the context last; each attempt gives up one thing more."""
+    attempts = list(smaller(LoadSettings(), 8192))
+    assert [(a.settings.slots, a.settings.cache_type_k, a.settings.context) for a in attempts] == [
+        (1, "f16", None),
+        (1, "q8_0", None),
+        (1, "q8_0", 4096),
+        (1, "q8_0", 2048),
+        (1, "q8_0", 1024),
+    ]
+    assert attempts[-1].given_up == (
+        "one conversation at a time",
+        "a q8_0 cache instead of f16",
+        "context 1,024 instead of 8,192 tokens",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "given_up"),
+    [
+        (LoadSettings(context=8192), ["one conversation at a time", "a q8_0 cache instead of f16"]),
+        (LoadSettings(context=8192, slots=8), ["a q8_0 cache instead of f16"]),
+        (LoadSettings(context=8192, slots=8, cache_type_k="f16"), []),  # all of it was set
+        (LoadSettings(context=8192, slots=1, reproducible=True), []),  # a q8_0 cache needs flash attention
+    ],
+)
+def test_what_a_person_set_is_never_made_smaller(settings: LoadSettings, given_up: list[str]) -> None:
+    """A context of 8,192 became 4,096, and nothing said so."""
+    attempts = list(smaller(settings, 8192))
+    assert [attempt.given_up[-1] for attempt in attempts] == given_up
+    for attempt in attempts:
+        assert attempt.settings.context == 8192
+        assert settings.slots == "auto" or attempt.settings.slots == settings.slots
+
+
+def test_what_was_set_is_named_where_it_does_not_fit() -> None:
+    settings = LoadSettings(context=8192, slots=4, cache_type_v="f16")
+    assert kept_words(settings) == " What was set is kept: context 8,192, slots 4, cache_type_v f16."
+    assert kept_words(LoadSettings()) == ""
 
 
 class NvmlError(Exception):

@@ -12,10 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.models import ProbeKind
 from nightjar.pipeline.report.data.night import Night, night_of
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.trend import Trend, trend
 from nightjar.pipeline.report.formats.trend_write import check_trend_formats, write_trend
+from nightjar.pipeline.report.page.trend_charts import trend_charts
 from nightjar.pipeline.report.page.trend_page import render_trend, render_trend_json
 from tests import factories
 
@@ -127,3 +129,20 @@ def test_files_are_named_by_the_suite(tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["trend-sample.html", "trend-sample.json"]
     with pytest.raises(UsageError, match="html"):
         check_trend_formats(["htm"])
+
+
+def test_only_probes_of_the_newest_kind_share_a_line() -> None:
+    """Nights from before the probe changed measured something else; their other values stay."""
+    first, second, third = night(0), night(1), night(2)
+
+    def probed_by_time(night: Night) -> Night:
+        models = [model.model_copy(update={"probe_kind": ProbeKind.TIME}) for model in night.models]
+        return night.model_copy(update={"models": models})
+
+    charts = {chart.id: chart for chart in trend_charts(of(first, probed_by_time(second), probed_by_time(third)))}
+    assert {point.x for point in charts["trend-decode"].points} == {1, 2}
+    assert "left out" in charts["trend-decode"].note
+    assert {point.x for point in charts["trend-memory"].points} == {0, 1, 2}
+    alike = {chart.id: chart for chart in trend_charts(of(first, second))}
+    assert {point.x for point in alike["trend-decode"].points} == {0, 1}
+    assert "left out" not in alike["trend-decode"].note

@@ -160,7 +160,23 @@ def test_other_slots_are_refused(text: str) -> None:
         LoadOptions(slots=text).changes()
 
 
+@pytest.mark.parametrize(("text", "threads"), [("auto", "auto"), (" Auto", "auto"), ("1", 1), ("512", 512)])
+def test_threads_are_a_number_or_auto(text: str, threads: int | str) -> None:
+    options = LoadOptions(threads=text)
+    assert options.changes() == {"threads": threads}
+    assert options.arguments() == ["--threads", str(threads)]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "513", "1.5", "all", "", "\u0663"])
+def test_other_threads_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="from 1 to 512, or auto"):
+        LoadOptions(threads=text).changes()
+
+
 def test_what_is_not_given_changes_nothing() -> None:
     assert (LoadOptions().changes(), LoadOptions().arguments()) == ({}, [])
     assert LoadOptions(reproducible=True).changes() == {"reproducible": True}
     assert LoadOptions(reproducible=True, slots="4").arguments() == ["--slots", "4", "--reproducible"]
+    assert LoadOptions(probe=True).changes() == {}  # it is no load setting
+    assert LoadOptions(probe=True, threads="2").arguments() == ["--threads", "2", "--probe"]
+    assert LoadOptions(probe=False).arguments() == ["--no-probe"]

@@ -146,6 +146,9 @@ class LlamaBackend:
     def clear(self) -> None:
         llama.llama_memory_clear(self._memory, False)
 
+    def set_threads(self, count: int) -> None:
+        llama.llama_set_n_threads(self._ctx, count, count)
+
     def abort(self) -> None:
         self._abort_text.value = b"1"
 

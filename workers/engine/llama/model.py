@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,24 @@ MAX_KEY_BYTES = 256
 class LlamaModel:
     """A loaded model file, with its vocabulary."""
 
-    def __init__(self, path: Path, *, gpu_layers: int, mmap: bool, mlock: bool) -> None:
-        """Raises ModelFileError if llama.cpp cannot load the file."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int,
+        mmap: bool,
+        mlock: bool,
+        progress: Callable[[float], bool] = lambda share: True,
+    ) -> None:
+        """`progress` hears the share that is loaded, and ends the load where it returns False.
+
+        Raises ModelFileError if llama.cpp cannot load the file.
+        """
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
+        told = llama.llama_progress_callback(lambda share, _: progress(share))
+        params.progress_callback = told  # kept until the load is over
         forget_errors()
         self.handle = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:

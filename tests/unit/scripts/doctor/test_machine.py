@@ -22,6 +22,7 @@ from nightjar.jobs import database, workers
 from nightjar.jobs.schema import Access
 from nightjar.jobs.status import overview
 from nightjar.jobs.status.views import Overview, QueueView, ServiceState
+from nightjar.scripts.doctor import machine
 from nightjar.scripts.doctor.check import GIB, Check
 from nightjar.scripts.doctor.machine import all_checks
 from nightjar.scripts.views import servers as servers_module
@@ -46,6 +47,7 @@ def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "memory_available", lambda: 30 * GIB)
     monkeypatch.setattr(hardware, "memory_limit", lambda: 32 * GIB)
     monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
+    monkeypatch.setattr(machine, "_others_cores", lambda: 0.0)
     monkeypatch.setattr(gpus, "list_cards", list)
     llama = ModuleType("nightjar.workers.engine.llama.devices")  # stands in for llama.cpp itself
     llama.gpus = list  # type: ignore[attr-defined]
@@ -124,6 +126,13 @@ async def test_more_threads_than_cores(tmp_path: Path) -> None:
     check = (await found(Settings(home=tmp_path, model=LoadSettings(threads=9))))["cores"]
     assert check.state == "warning"
     assert "NIGHTJAR_MODEL__THREADS is 9" in (check.remedy or "")
+
+
+async def test_a_busy_machine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_others_cores", lambda: 1.3)
+    check = (await found(settings))["cores"]
+    assert check.state == "warning"
+    assert check.found.endswith("; other processes take 1.3")
 
 
 async def test_a_program_that_is_missing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,18 @@ import pytest
 
 from nightjar.scripts.dev.bench import rows
 from nightjar.scripts.dev.bench.measures import ENGINE, NO_SERVER, Other, SideBySide
-from nightjar.scripts.dev.bench.rows import Goal, Row, as_json, not_measured, ratio, rows_table, standing, unsettled
+from nightjar.scripts.dev.bench.rows import (
+    Goal,
+    Row,
+    as_json,
+    latest,
+    not_measured,
+    ratio,
+    ratio_of_medians,
+    rows_table,
+    standing,
+    unsettled,
+)
 
 AT_LEAST = Goal(bound=2.0)
 AT_MOST = Goal(bound=20.0, at_most=True)
@@ -184,3 +195,27 @@ def test_the_table_counts_measured_goals_only() -> None:
 )
 def test_fewer_than_five_rounds_are_not_for_the_record(count: int, said: str) -> None:
     assert standing(count).startswith(said)
+
+
+def test_a_ratio_of_medians_is_held_against_the_best_other_side() -> None:
+    """A goal inside the interval counts as reached; one above it does not."""
+    steady = {"auto": [50.0] * 8, "1 threads": [62.0] * 8, "2 threads": [28.0] * 8}
+    row = ratio_of_medians("auto / best", steady, Goal(bound=0.9), "auto ended with 1 threads")
+    assert row.value == pytest.approx(50 / 62)
+    assert row.interval == pytest.approx((50 / 62, 50 / 62))
+    assert row.reached is False
+    noisy = steady | {"auto": [30.0, 40.0, 50.0, 52.0, 53.0, 60.0, 70.0, 80.0]}
+    row = ratio_of_medians("auto / best", noisy, Goal(bound=0.9), "")
+    assert row.value is not None
+    assert row.value < 0.9
+    assert row.interval is not None
+    assert row.interval[1] > 0.9
+    assert row.reached is True
+    assert "95 % interval" in row.remark
+
+
+def test_the_latest_of_some_starts() -> None:
+    row = latest("first turn", [0.2, 0.3, 0.4, 2.0], Goal(bound=1.0, at_most=True), "16 tokens out")
+    assert row.measure == "first turn, p95 of 4"
+    assert row.value == pytest.approx(1.76)
+    assert row.reached is False

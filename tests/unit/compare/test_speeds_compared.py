@@ -1,0 +1,147 @@
+"""Speeds and loads of two sides: like with like, and what differs is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from nightjar.jobs.models import LoadFacts, ProbeKind, SpeedProbe, ThreadUse
+from nightjar.pipeline.compare.comparison import Comparison, compare_sides, pair_up, sides
+from nightjar.pipeline.report.data.fingerprints import changed, model_marks
+from nightjar.pipeline.report.data.model import ModelInput, ModelReport, WorkerFacts
+from nightjar.pipeline.report.data.notices import notices
+from nightjar.pipeline.report.data.resources import resources
+from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.formats.provenance import flat, model_provenance
+from nightjar.pipeline.report.page.machine_tables import facts_table, machine_table
+from nightjar.pipeline.report.page.speed_charts import tradeoff
+from tests import factories
+
+SEQUENCES = factories.sequences()
+OLD = factories.load_facts(50.0).probe
+assert OLD is not None
+NEW = SpeedProbe(
+    kind=ProbeKind.TIME,
+    measured_at=datetime(2026, 11, 29, tzinfo=UTC),
+    prompt_tokens=900,
+    generated_tokens=75,
+    slots=8,
+    prefill_tokens_per_s=600.0,
+    decode_tokens_per_s=51.0,
+    by_slots={1: 50.0, 8: 160.0},
+)
+
+
+def loaded(**changes: Any) -> LoadFacts:
+    return factories.load_facts(50.0).model_copy(update={"probe": None, **changes})
+
+
+def report(*loads: LoadFacts, **worker: Any) -> RunReport:
+    """A run of one model with these loads, and what its one worker measured."""
+    jobs = [factories.row(sequence, ["fox"] * len(sequence.turns), model="m") for sequence in SEQUENCES]
+    made = factories.report_of(jobs, SEQUENCES)
+    known: dict[str, Any] = {"process_peak_bytes": 1, "gpu_peak_bytes": None, "gpu_utilisation": None}
+    worker_facts = WorkerFacts(id="h:1:1", device="CPU", gpu_energy_j=None, **known, **worker)
+    [model] = made.models
+    source = ModelInput(name="m", digest=None, facts=None, loads=loads, workers=(worker_facts,))
+    return replace(made, models=(replace(timed(model), input=source, resources=resources(source)),))
+
+
+def timed(model: ModelReport) -> ModelReport:
+    """With a speed of its turns."""
+    return replace(model, total=replace(model.total, speed=replace(model.total.speed, decode_tokens_per_s=40.0)))
+
+
+def compared(base: RunReport, other: RunReport) -> Comparison:
+    ((one, two),) = pair_up(sides(base, None), sides(other, None))
+    return compare_sides(one, two)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        (NEW, NEW, True),
+        (OLD, OLD, True),
+        (OLD, NEW, False),  # a fixed amount of work, and a fixed time
+        (None, NEW, False),
+    ],
+)
+def test_only_probes_of_one_kind_are_held_against_each_other(
+    before: SpeedProbe | None, after: SpeedProbe | None, held: bool
+) -> None:
+    comparison = compared(report(loaded(probe=before)), report(loaded(probe=after)))
+    costs = {cost.name: cost for cost in comparison.costs}
+    both = [cost.base is not None and cost.other is not None for name, cost in costs.items() if "probe" in name]
+    assert both == [held, held]
+    unlike = [notice for notice in comparison.notices if "different ways" in notice]
+    assert len(unlike) == (before is not None and after is not None and not held)
+
+
+def test_turns_are_compared_without_any_probe() -> None:
+    costs = {cost.name: cost for cost in compared(report(loaded()), report(loaded())).costs}
+    assert costs["turns: decode, tokens/s"].base == 40.0
+    assert costs["probe: decode, tokens/s"].base is None
+
+
+def test_the_newest_probe_counts_whoever_made_it() -> None:
+    """That of an earlier run is known at the load; one of this run comes with the worker's last beat."""
+    newer = NEW.model_copy(update={"measured_at": datetime(2026, 11, 30, tzinfo=UTC), "decode_tokens_per_s": 60.0})
+    [model] = report(loaded(probe=NEW), probe=newer).models
+    assert model.resources.probe == newer
+    [model] = report(loaded()).models
+    assert model.resources.probe is None
+    assert "--probe" in model.resources.reasons["probe"]
+
+
+def test_a_probe_is_shown_with_its_date_and_tokens() -> None:
+    rows = {row[0].text: row[1] for row in machine_table(report(loaded(probe=NEW.with_slots(8)))).rows}
+    assert rows["Probe: prefill, one slot"].note == "2026-11-29, 900 tokens"
+    assert (rows["Probe: decode, all slots"].text, rows["Probe: decode, all slots"].note) == (
+        "160",
+        "2026-11-29, 8 slots",
+    )
+
+
+def test_threads_that_followed_the_load_are_in_provenance_and_page() -> None:
+    made = report(loaded(threads=8), threads=ThreadUse(used=7, lowest=5, highest=8))
+    [model] = made.models
+    assert model_provenance(model)["threads"] == {"used": 7, "lowest": 5, "highest": 8}
+    assert flat(made, model)["threads"] == "7, from 5 to 8 as the load allowed"
+    rows = {row[0].text: row[1].text for row in facts_table(made).rows}
+    assert rows["threads"] == "7 most of the time, from 5 to 8 as the load allowed"
+    assert flat(fixed := report(loaded(threads=8)), fixed.models[0])["threads"] == "8"
+
+
+def test_a_busy_machine_and_a_smaller_load_are_said() -> None:
+    made = report(loaded(given_up=("context 4,096 instead of 8,192 tokens",)), others_cores=1.2)
+    texts = [notice.text for notice in notices(made.provenance, made.models, (), ())]
+    assert any("machine was busy; other processes took 1.2 cores" in text for text in texts)
+    assert any("loaded smaller, since memory was short: context 4,096 instead" in text for text in texts)
+    quiet = report(loaded(), others_cores=0.2)
+    assert not any("busy" in notice.text for notice in notices(quiet.provenance, quiet.models, (), ()))
+
+
+def test_loads_that_differ_are_said_by_compare_and_by_the_trend() -> None:
+    """A context that shrank was silent in both."""
+    whole, shrunk = report(loaded(context=8192)), report(loaded(context=4096, cache_type_k="q8_0"))
+    [said] = [notice for notice in compared(whole, shrunk).notices if "loaded differently" in notice]
+    assert said == "They were loaded differently: context 8,192, f16/f16 cache / context 4,096, q8_0/f16 cache."
+    marks = changed(model_marks(whole.models[0]), model_marks(shrunk.models[0]))
+    assert [mark.what for mark in marks] == ["context", "cache"]
+
+
+def test_speeds_in_one_chart_are_of_one_kind() -> None:
+    """One model with a probe beside one without: both are shown by the turns of this run."""
+    jobs = [
+        factories.row(sequence, ["fox"] * len(sequence.turns), model=name) for sequence in SEQUENCES for name in "ab"
+    ]
+    made = factories.report_of(jobs, SEQUENCES)
+    first, second = map(timed, made.models)
+    known = ModelInput(name="a", digest=None, facts=None, loads=(loaded(probe=NEW),), workers=())
+    mixed = replace(made, models=(replace(first, resources=resources(known)), second))
+    chart = tradeoff(mixed)
+    assert chart is not None
+    assert all("(this run)" in str(row) for row in chart.rows)
