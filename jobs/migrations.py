@@ -112,6 +112,11 @@ def _without_dead_speed(load: Row) -> Row:
     return load | {"probe": {name: value for name, value in load["probe"].items() if name != _DEAD_SPEED}}
 
 
+def may_be_closed_by_dispatchers(row: Row) -> Row:
+    """A run, schedule or call of before standby dispatchers: none of them may close it."""
+    return {"closers": None} | row
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -138,6 +143,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         # Nothing of what is stored changes; an earlier version cannot read a run of this status.
         name="runs may be REMOVING",
         converts={},
+    ),
+    Migration(
+        name="runs, schedules and calls say who may close them",
+        converts=dict.fromkeys(("runs", "schedules", "deliveries"), may_be_closed_by_dispatchers),
     ),
     # Append here.
 )

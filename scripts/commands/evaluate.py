@@ -108,6 +108,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.pipeline.scoring.plugins import user_scorers
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
@@ -131,7 +132,8 @@ async def run_evaluation(wanted: Evaluation) -> None:
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
-        enqueued = await enqueue(request, session.database, enforceable=check_enforceable)
+        closers = this_home(session.settings)
+        enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
         lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
         _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)

@@ -112,6 +112,7 @@ async def _add(
     name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules
 ) -> tuple[str, tuple[str, ...]]:
     from nightjar.pipeline.nights.schedules import add_schedule
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
@@ -119,7 +120,14 @@ async def _add(
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
         schedule = await add_schedule(
-            name, cron, timezone, options, session.database, rules=rules, enforceable=check_enforceable
+            name,
+            cron,
+            timezone,
+            options,
+            session.database,
+            rules=rules,
+            enforceable=check_enforceable,
+            closers=this_home(session.settings),
         )
         row = _row(schedule, schedule.created_at)
         tick = f"{row['next_local']} ({row['next_utc']} UTC)"
