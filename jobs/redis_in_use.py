@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 
 from nightjar.config.errors import SettingsError
-from nightjar.jobs.mongo import Database, ReturnDocument, Row
+from nightjar.jobs.mongo import Database, ReturnDocument, Row, insert_absent
 from nightjar.jobs.queue import Doorbell
 
 IN_USE_S = 30.0
@@ -57,10 +57,10 @@ class RedisInUse:
         now: Row = {"id": identity, "where": self.doorbell.where, "host": socket.gethostname()}
         values: Row = {key: {"$cond": [ours, {"$literal": value}, f"${key}"]} for key, value in now.items()}
         values["used_at"] = {"$cond": [ours, "$$NOW", "$used_at"]}
-        row = await self.database.raw["services"].find_one_and_update(
-            _ROW, [{"$set": values}], upsert=True, return_document=ReturnDocument.AFTER
-        )
-        assert row is not None, "an upsert"
+        services = self.database.raw["services"]
+        await insert_absent(services, [dict(_ROW)])  # so that of two first ones neither fails
+        row = await services.find_one_and_update(_ROW, [{"$set": values}], return_document=ReturnDocument.AFTER)
+        assert row is not None, "inserted"
         return row
 
 

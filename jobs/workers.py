@@ -24,6 +24,8 @@ ALIVE_S = 3 * LONGEST_BEAT_S
 moment. Still half a job's lease (30 s): a dead worker stops counting before its jobs come back to be queued."""
 VANISHED_S = 60.0
 """A silent worker is called stalled at first, since it may come back (a stopped process, a cut network), then dead."""
+LATELY_S = 600.0
+"""Who enqueues for a model whose last worker was seen longer ago is told so."""
 CRASHES_READ = 1_000
 
 
@@ -83,6 +85,16 @@ async def record_death(worker: str, reason: str, held: Sequence[str], stderr: st
     crash = {"worker": worker, "reason": reason, "held": list(held), "stderr": stderr, "at": utc_now()}
     await database.raw["crashes"].insert_one(crash)
     return last is not None and last["state"] == WorkerStatus.LOADING
+
+
+async def served_lately(models: Iterable[str], database: Database) -> set[str]:
+    """Those of these models that a worker served, or loaded, within the last minutes."""
+    served: Row = {"model": {"$in": list(models)}, "state": {"$nin": [WorkerStatus.FAILED, WorkerStatus.DEAD]}}
+    query = served | heard_of(LATELY_S)
+    seen: set[str] = set()
+    for collection in (database.workers, database.worker_records):
+        seen |= {row["model"] async for row in collection.find(query, {"model": 1})}
+    return seen
 
 
 async def last_reason(model: str, host: str, since: datetime, database: Database) -> str | None:

@@ -53,7 +53,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
-    from nightjar.scripts.views.wait import expansion_bar
+    from nightjar.scripts.views.wait import expansion_bar, unserved_notes
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})
@@ -65,7 +65,10 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
                 progress=progress,
                 enforceable=check_enforceable,
             )
-        notes = command_notes(request.on_finish, session.settings)
+        notes = [
+            *command_notes(request.on_finish, session.settings),
+            *(await unserved_notes(enqueued.run, session.settings, session.database)),
+        ]
         enqueued = replace(enqueued, warnings=(*enqueued.warnings, *notes))
         if not as_json:
             _tell(enqueued)
