@@ -58,9 +58,9 @@ class RedisInUse:
         values: Row = {key: {"$cond": [ours, {"$literal": value}, f"${key}"]} for key, value in now.items()}
         values["used_at"] = {"$cond": [ours, "$$NOW", "$used_at"]}
         services = self.database.raw["services"]
-        await insert_absent(services, [dict(_ROW)])  # so that of two first ones neither fails
-        row = await services.find_one_and_update(_ROW, [{"$set": values}], return_document=ReturnDocument.AFTER)
-        assert row is not None, "inserted"
+        after = ReturnDocument.AFTER
+        while (row := await services.find_one_and_update(_ROW, [{"$set": values}], return_document=after)) is None:
+            await insert_absent(services, [dict(_ROW)])  # of two first ones neither fails
         return row
 
 
