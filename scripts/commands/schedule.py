@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Nightly runs. A running `nightjar dispatcher` starts them, each tick once.",
+    help="Nightly runs. A running dispatcher (also beside a worker of this home) starts them, each tick once.",
 )
 
 
@@ -55,7 +55,7 @@ def add(
     tick, notes = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
     for note in notes:
         print(plain(f"Note: {note}"))
-    print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher` must be running then."))
+    print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher`, or a worker of this home, must be running then."))
 
 
 @app.command("list")
