@@ -137,7 +137,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
         lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
         _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
-        unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
+        unserved = await generate_shown(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
         report, paths, left_out = await finish(enqueued.run, formats, out, session)
         show(enqueued.run, report, paths, as_json=wanted.as_json)
         _say_unserved(unserved, enqueued.run)
@@ -172,9 +172,10 @@ def _say_unserved(unserved: dict[str, str], run: Run) -> None:
         print(plain(f"nightjar: model {model!r} could not be served: {reason}\n{missing}; {remedy}."), file=sys.stderr)
 
 
-async def _generate(
+async def generate_shown(
     run: Run, entries: list[ModelEntry], judges: list[ModelEntry], flags: WorkerFlags, session: Session, *, quiet: bool
 ) -> dict[str, str]:
+    """Generates and judges with progress on a terminal; the models that could not be served, with the reason."""
     import asyncio
 
     from rich.console import Console
@@ -184,7 +185,7 @@ async def _generate(
     from nightjar.scripts.evaluation import EvalProgress, generate
 
     screen = Console(stderr=True)
-    if not quiet:
+    if not quiet and entries:
         screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
     columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("turns")]
     with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=screen, disable=quiet) as bar:
@@ -199,12 +200,16 @@ async def _generate(
         try:
             return await generate(run, entries, judges, flags, session, watch)
         except asyncio.CancelledError:
-            _say_how_to_go_on(bar, run)
+            _say_how_to_go_on(bar, run, judging=not entries)
             raise
 
 
-def _say_how_to_go_on(bar: Bar, run: Run) -> None:
+def _say_how_to_go_on(bar: Bar, run: Run, *, judging: bool) -> None:
     bar.stop()
+    if judging:
+        said = "Stopped. The verdicts so far are kept: the same command goes on, and so do workers of the judges."
+        bar.console.print(said, highlight=False, markup=False)
+        return
     bar.console.print(
         f"Stopped. What was generated is kept: the same command with --name {plain(run.name)} goes on, "
         f"`nightjar report {plain(run.name)}` shows what there is, `nightjar run cancel {plain(run.name)}` ends it.",

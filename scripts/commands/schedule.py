@@ -55,7 +55,8 @@ def add(
     tick, notes = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
     for note in notes:
         print(plain(f"Note: {note}"))
-    print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher`, or a worker of this home, must be running then."))
+    needed = "A `nightjar dispatcher`, or a worker of this home, must be running then."
+    print(plain(f"Schedule {name!r}: the first run is at {tick}. {needed}"))
 
 
 @app.command("list")

@@ -42,7 +42,7 @@ def worker(
     single: Annotated[bool, typer.Option("--single", hidden=True, help="Be the process of one pinned card.")] = False,
     started_ms: Annotated[int, typer.Option(hidden=True)] = 0,
     parent: Annotated[int | None, typer.Option(hidden=True, help="End with the process that has this id.")] = None,
-    name: Annotated[str | None, typer.Option(hidden=True, help="What the model of a path is called.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the model of a file is called in runs.")] = None,
 ) -> None:
     """Loads one model and generates the replies of its jobs: one supervised process for each card.
 
