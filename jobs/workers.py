@@ -77,9 +77,11 @@ async def sign_off(worker: str, database: Database) -> None:
 async def record_death(worker: str, reason: str, held: Sequence[str], stderr: str, database: Database) -> bool:
     """Records that a worker process died with these jobs in hand, and frees its leases. True if it was still loading.
 
-    `stderr` is stored as it is given: whoever calls has taken secrets out of it.
+    One that had signed off with nothing in hand had done its work: how its process ended then is no crash. `stderr` is stored as it is given: whoever calls has taken secrets out of it.
     """
     await database.leases.delete_many({"owner": worker})
+    if not held and await database.worker_records.find_one({"_id": worker}, {"_id": 1}) is not None:
+        return False
     ended = {"state": WorkerStatus.DEAD, "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
     last = await database.workers.find_one_and_update({"_id": worker}, {"$set": ended})
     crash = {"worker": worker, "reason": reason, "held": list(held), "stderr": stderr, "at": utc_now()}
