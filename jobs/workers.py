@@ -77,7 +77,8 @@ async def sign_off(worker: str, database: Database) -> None:
 async def record_death(worker: str, reason: str, held: Sequence[str], stderr: str, database: Database) -> bool:
     """Records that a worker process died with these jobs in hand, and frees its leases. True if it was still loading.
 
-    One that had signed off with nothing in hand had done its work: how its process ended then is no crash. `stderr` is stored as it is given: whoever calls has taken secrets out of it.
+    One that had signed off with nothing in hand had done its work: how its process ended then is no crash. `stderr` is
+    stored as it is given: whoever calls has taken secrets out of it.
     """
     await database.leases.delete_many({"owner": worker})
     if not held and await database.worker_records.find_one({"_id": worker}, {"_id": 1}) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,13 +83,18 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
 
 async def _wait(run: Run, session: Session) -> Ended:
     """Waits for the run's end and for those who are told of it, and dispatches where nobody else does."""
+    from nightjar.config.errors import SettingsError
     from nightjar.scripts.standby import standing_by
     from nightjar.scripts.views.wait import wait_for_run
 
-    async with standing_by(session) as standby:
-        ended = await wait_for_run(run, session.database)
-        await standby.settle(run=run.id)
-    return ended
+    try:
+        async with standing_by(session) as standby:
+            ended = await wait_for_run(run, session.database)
+            await standby.settle(run=run.id)
+        return ended
+    except SettingsError as error:  # it can wait all the same for those who have the right Redis
+        print(plain(f"Note: this command does not dispatch. {error}"), file=sys.stderr)
+        return await wait_for_run(run, session.database)
 
 
 def _row(enqueued: Enqueued) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.home import Home
+from tests.home import Home, eventually
 from tests.machines import NO_SERVERS, Machine, copy_package
 
 SUITE = ("--suite", "story-starters", "--model", "nightjar-demo", "--limit", "2")
@@ -31,8 +31,9 @@ def test_a_second_host_with_one_url_is_told_that_its_redis_is_another(home: Home
 
     With both URLs it works.
     """
-    home.start("dispatcher", "dispatcher")
+    home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none")
     home.ok("enqueue", *SUITE)
+    eventually(lambda: home.find("services"), 60, lambda: home.said("worker"))
     one = {"NIGHTJAR_MONGO_URL": home.url("mongo")}
     second = tmp_path / "second"
     worker = home.run("worker", "--model", "nightjar-demo", "--gpu", "none", "--burst", home=second, env=one)
@@ -44,6 +45,9 @@ def test_a_second_host_with_one_url_is_told_that_its_redis_is_another(home: Home
     status = home.run("status", home=second, env=one)
     assert status.returncode == 1
     assert "is not the one that the workers and dispatchers of this database use" in together(status.stdout)
+    waiting = home.run("enqueue", *SUITE, "--wait", home=second, env=one)
+    assert waiting.returncode == 0, "it waits for those who have the right one"
+    assert "Note: this command does not dispatch." in waiting.stderr
     both = one | {"NIGHTJAR_REDIS_URL": home.url("redis")}
     assert "is not the one" not in home.run("status", home=second, env=both).stdout
 
