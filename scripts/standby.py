@@ -60,15 +60,17 @@ async def standing_by(session: Session) -> AsyncIterator[Standby]:
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 
     doorbell = Doorbell.unconnected(session.urls.redis, partial(latest_redis_url, session.settings))
-    with suppress(ServiceError):
-        await RedisInUse(doorbell=doorbell, database=session.database).begin()
-    dispatcher = Dispatcher(session.database, doorbell, session.settings, standby=True)
-    stop = asyncio.Event()
-    task = asyncio.create_task(dispatcher.run(stop))
     try:
-        closer = await asyncio.to_thread(lambda: dispatcher.closer)
-        yield Standby(closer=closer, _database=session.database)
+        with suppress(ServiceError):
+            await RedisInUse(doorbell=doorbell, database=session.database).begin()
+        dispatcher = Dispatcher(session.database, doorbell, session.settings, standby=True)
+        stop = asyncio.Event()
+        task = asyncio.create_task(dispatcher.run(stop))
+        try:
+            closer = await asyncio.to_thread(lambda: dispatcher.closer)
+            yield Standby(closer=closer, _database=session.database)
+        finally:
+            stop.set()
+            await task
     finally:
-        stop.set()
-        await task
         await doorbell.close()

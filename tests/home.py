@@ -108,7 +108,7 @@ class Home:
     def url(self, server: str) -> str:
         """Where a server is by its record, as somebody else would set it."""
         record, kind = self.record(server), mongod if server == "mongo" else redis_server
-        return kind.url(Endpoint(socket=record["socket"], port=record["port"]), record["password"])
+        return str(kind.url(Endpoint(socket=record["socket"], port=record["port"]), record["password"]))
 
     def insert(self, collection: str, rows: list[dict[str, Any]]) -> bool:
         """Stores documents as they are, in the same way; False while MongoDB is away."""

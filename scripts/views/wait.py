@@ -106,12 +106,12 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
         told = _Told(run, terminal=not bar.disable)
         while True:
             now, why = await patiently(partial(_look, run, database))
-            told.tell(now, why)
             ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
             bar.update(bar.task_ids[0], completed=ended, total=now.run.jobs_total, hint=why)
             halted = now.run.status in TERMINAL_RUNS or now.run.status is RunStatus.PAUSED
             if halted or (deadline is not None and loop.time() >= deadline):
                 return now
+            told.tell(now, why)
             await asyncio.sleep(POLL_S)
 
 

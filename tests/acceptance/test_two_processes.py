@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +50,7 @@ def test_enqueue_and_a_worker_are_enough(home: Home) -> None:
     done = home.run("worker", "--model", "nightjar-demo", "--gpu", "none", "--burst")
     assert done.returncode == 0, done.stderr
     assert (home.done(), run_status(home), reports(home)) == (4, "DONE", [".html", ".json"])
-    assert '"event": "done"' in told.read_text()
+    assert json.loads(told.read_text())["event"] == "done"
     assert home.run("status").returncode == 0
 
 
@@ -113,3 +115,26 @@ def test_a_home_that_scores_otherwise_leaves_the_run_ready_to_close(home: Home, 
     assert "ready to close" in " ".join(status.stdout.split())
     assert home.run(*burst).returncode == 0
     assert (run_status(home), reports(home)) == ("DONE", [".html", ".json"])
+
+
+def test_status_knows_that_an_auto_worker_is_about_to_take_the_jobs(home: Home) -> None:
+    """From its first mark to the end of the run nothing is called stuck; then it says which model it cannot serve."""
+    home.ok("enqueue", *SUITE, "--limit", "2")
+    assert home.run("status").returncode == 1
+    home.start("auto", "worker", "--model", "auto", "--gpu", "none")
+    eventually(lambda: [row for row in home.find("leases") if row["_id"].startswith("auto:")], WITHIN_S)
+    while run_status(home) != "DONE":
+        status = home.run("status")
+        assert status.returncode == 0, status.stdout + home.said("auto")
+    gone = home.folder / "models" / "gone.gguf"
+    gone.parent.mkdir()
+    shutil.copy(PROJECT / "config/models/nightjar-demo.gguf", gone)
+    here = {"NIGHTJAR_MODELS_DIR": str(gone.parent)}
+    enqueued = home.run("enqueue", "--suite", "story-starters", "--model", "gone", "--limit", "1", env=here)
+    assert enqueued.returncode == 0, enqueued.stderr
+
+    def named() -> bool:
+        status = home.run("status")
+        return status.returncode == 1 and "auto cannot serve it" in " ".join(status.stdout.split())
+
+    eventually(named, WITHIN_S, lambda: home.run("status").stdout)
