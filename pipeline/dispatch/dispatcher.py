@@ -17,7 +17,7 @@ from functools import cached_property, wraps
 
 import structlog
 
-from nightjar.config.errors import SchemaError, ServiceError, SettingsError
+from nightjar.config.errors import SchemaError, SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, schema
 from nightjar.jobs.closers import Closer
@@ -65,6 +65,7 @@ class Dispatcher:
         self._ringer = Ringer(database, doorbell)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
+        self._refused = False
         self._on_duty = not standby
         self._closes = not standby
 
@@ -95,6 +96,7 @@ class Dispatcher:
         ]
         return [
             (2.0, self.mark),
+            (5.0, self.check_redis),
             *((period_s, _where(lambda: self._on_duty, chore)) for period_s, chore in moving),
             *((period_s, _where(lambda: self._closes, chore)) for period_s, chore in closing),
         ]
@@ -123,17 +125,22 @@ class Dispatcher:
                 await leases.end_watch(self._name, self._database)
             _log.info("dispatcher_stopped", dispatcher=self._name, hanging=[task.get_name() for task in left])
 
-    async def mark(self) -> None:
-        """Leaves a sign of life, and sees whether others leave theirs. Raises SettingsError for another Redis than the
-        one in use: who rings there is not heard, so that others had better do it.
+    async def check_redis(self) -> None:
+        """Raises SettingsError for another Redis than the one in use. Who rings there is not heard, so that others had
+        better dispatch: no mark is left then.
         """
         try:
             await self._redis.check()
         except SettingsError:
+            self._refused = True
             self._on_duty = self._closes = not self._standby
             raise
-        except ServiceError:
-            pass  # that nobody rings is seen by the mark
+        self._refused = False
+
+    async def mark(self) -> None:
+        """Leaves a sign of life, and sees whether others leave theirs."""
+        if self._refused:
+            return
         if not self._standby:
             await leases.mark_dispatcher(self._name, self._database, silent_s=self._ringer.silent_s)
             return
