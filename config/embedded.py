@@ -28,6 +28,7 @@ from nightjar.config.server_record import (
 from nightjar.config.servers import check_room, keep_log_small, start, stop_orphans, stop_server
 from nightjar.config.settings import Settings
 
+KINDS: tuple[Kind, ...] = (mongod, redis_server)
 LOCK_S = 120.0
 """Longer than one server may take to start."""
 REVIVE_LOCK_S = 0.5
@@ -103,11 +104,13 @@ def up(settings: Settings) -> list[ServerStatus]:
 
 
 def down(settings: Settings) -> list[str]:
-    """Stops the embedded servers cleanly and waits for their end. Returns the names of those that were running."""
+    """Stops the embedded servers cleanly and waits for their end, also those that a URL has replaced since. Returns the
+    names of those that were running.
+    """
     if not _services(settings.home).is_dir():
         return []
     with _lock(settings.home):
-        return [kind.name for kind in embedded_kinds(settings) if stop_server(kind, Place.of(kind, settings.home))]
+        return [kind.name for kind in KINDS if stop_server(kind, Place.of(kind, settings.home))]
 
 
 def revive(settings: Settings) -> dict[str, NightjarError | None]:
@@ -168,9 +171,10 @@ def stop_without_home(settings: Settings) -> None:
         stop_orphans(kind, Place.of(kind, settings.home))
 
 
-def status(settings: Settings) -> list[ServerStatus]:
-    """The embedded servers, without those that have a URL. Starts nothing."""
-    return [_status(kind, Place.of(kind, settings.home)) for kind in embedded_kinds(settings)]
+def status(settings: Settings, *, every: bool = False) -> list[ServerStatus]:
+    """The embedded servers; without `every` those that no URL replaces. Starts nothing."""
+    kinds = KINDS if every else embedded_kinds(settings)
+    return [_status(kind, Place.of(kind, settings.home)) for kind in kinds]
 
 
 def embedded_kinds(settings: Settings) -> list[Kind]:

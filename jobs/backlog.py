@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nightjar.jobs.closers import Closers, read_closers
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
@@ -31,6 +32,7 @@ class RunInWork:
     jobs_total: int
     planned: bool
     fail_on_error: float | None
+    closers: Closers | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Waiting:
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
     judging = ("judging.judges", "judging.check.judges", "judging.planned")
-    fields = (*"name status priority models.name embed_model jobs_total fail_on_error".split(), *judging)
+    fields = (*"name status priority models.name embed_model jobs_total fail_on_error closers".split(), *judging)
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
@@ -129,11 +131,12 @@ async def dead_jobs(run: str, database: Database) -> int:
 
 
 async def model_has_work(model: str, database: Database, *, without: Iterable[str] = ()) -> bool:
-    """True while a run that is being written or worked on has a job for the model, now or after a backoff.
+    """True while a run that is being written or worked on has a job for the model, now, after a backoff, or soon.
 
     `without`: runs that the asking worker may not serve.
     """
-    roles = ("models.name", "judging.judges", "judging.check.judges", "embed_model")
+    helping = ("judging.judges", "judging.check.judges", "embed_model")
+    roles = ("models.name", *helping)
     wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{role: model} for role in roles]}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
@@ -141,7 +144,11 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
     cursor = database.runs.find({**wanted, "status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})
     runs = [row["_id"] async for row in cursor]
     query: Row = {"model": model, "status": {"$in": OPEN}, "run": {"$in": runs}}
-    return await database.jobs.find_one(query, {"_id": 1}) is not None
+    if await database.jobs.find_one(query, {"_id": 1}) is not None:
+        return True
+    to_plan: Row = {"_id": {"$in": runs}, "judging.planned": False, "$or": [{role: model} for role in helping]}
+    planning = [row["_id"] async for row in database.runs.find(to_plan, {"_id": 1})]
+    return any([not await has_open_jobs(run, database) for run in planning])
 
 
 async def live_slots(database: Database) -> dict[str, int]:
@@ -197,4 +204,5 @@ def _run_in_work(row: Row) -> RunInWork:
         jobs_total=row["jobs_total"],
         planned=judging["planned"],
         fail_on_error=row.get("fail_on_error"),
+        closers=read_closers(row),
     )

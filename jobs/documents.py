@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, GateVerdict
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
@@ -181,6 +182,8 @@ class Run(StoredDocument):
     series: str | None = None
     """What its nights have in common: the schedule, or the name with `{date}` in it. Retention counts nights by it."""
     ending: Ending = Field(default_factory=Ending)
+    closers: Closers | None = None
+    """Who may close it besides dispatchers; None: nobody."""
     outcome: RunOutcome = Field(default_factory=RunOutcome)
     progress: Progress | None = None
     transcripts_dropped_at: datetime | None = None

@@ -112,6 +112,11 @@ def _without_dead_speed(load: Row) -> Row:
     return load | {"probe": {name: value for name, value in load["probe"].items() if name != _DEAD_SPEED}}
 
 
+def may_be_closed_by_dispatchers(row: Row) -> Row:
+    """A run, schedule or call of before standby dispatchers: none of them may close it."""
+    return {"closers": None} | row
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -143,6 +148,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         # Nothing of what is stored changes; an earlier version cannot read loads and speeds with the new fields.
         name="probes have a kind and a date, loads say what they gave up",
         converts={},
+    ),
+    Migration(
+        name="runs, schedules and calls say who may close them",
+        converts=dict.fromkeys(("runs", "schedules", "deliveries"), may_be_closed_by_dispatchers),
     ),
     # Append here.
 )

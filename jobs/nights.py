@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 from pymongo import ASCENDING, IndexModel
 
+from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Event, Hook
 from nightjar.jobs.stored import StoredDocument
 
@@ -70,6 +71,8 @@ class Schedule(StoredDocument):
     keep_nights: int | None = None
     """Transcripts of this many newest runs are kept; None: the setting decides."""
     enabled: bool = True
+    closers: Closers | None = None
+    """Who may fire it besides dispatchers."""
     created_at: datetime
 
     class Settings:
@@ -106,6 +109,8 @@ class Delivery(StoredDocument):
     """What the receiver answered, or why it could not be reached."""
     output: str | None = None
     """The end of a command's output."""
+    closers: Closers | None = None
+    """Who may make it besides dispatchers: those who may close the run."""
     created_at: datetime
     called_at: datetime | None = None
     """When the latest call began."""

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from time import time
 from typing import Any, NamedTuple, Self
@@ -37,6 +38,8 @@ from nightjar.config.errors import NightjarError, ServiceError, SettingsError
 from nightjar.config.redact import redact_text
 from nightjar.jobs.database import address
 
+ID_KEY = "nightjar:id"
+"""Holds what tells this Redis from others."""
 FUNCTION = "start"
 """Name of the one arq function; an entry's arguments are (run, job id, fence)."""
 SOCKET_TIMEOUT_S = 4
@@ -72,9 +75,14 @@ class Doorbell:
         self._latest = latest
 
     @classmethod
+    def unconnected(cls, url: SecretStr, latest: Latest | None = None) -> Self:
+        """For those who can wait for a Redis that is away."""
+        return cls(open_redis(url, latest), url, latest)
+
+    @classmethod
     async def connect(cls, url: SecretStr, latest: Latest | None = None) -> Self:
         """Connects and pings."""
-        doorbell = cls(open_redis(url, latest), url, latest)
+        doorbell = cls.unconnected(url, latest)
         try:
             await doorbell.ping()
         except ServiceError:
@@ -86,6 +94,25 @@ class Doorbell:
         """Returns when Redis has answered."""
         async with self._reached() as redis:
             await redis.ping()
+
+    @property
+    def where(self) -> str:
+        """Its address, with this host's name where it is one of this host."""
+        known = address(self._url)
+        local = known.startswith("/") or known.partition(":")[0] in ("localhost", "127.0.0.1", "[")
+        return f"{known} on {socket.gethostname()}" if local else known
+
+    async def read_id(self) -> str | None:
+        """The id that this Redis holds; one that lost everything has none."""
+        async with self._reached() as redis:
+            value: bytes | None = await redis.get(ID_KEY)
+        return None if value is None else value.decode()
+
+    async def take_id(self, identity: str) -> str:
+        """Gives it this id where it has none; the one that it has then."""
+        async with self._reached() as redis:
+            await redis.set(ID_KEY, identity, nx=True)
+        return await self.read_id() or identity
 
     async def ring(self, model: str, run: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
         """Puts jobs (id, fence) of a run into a model's queue, in order; those already there stay where they are."""

@@ -27,6 +27,8 @@ ALIVE_S = 3 * LONGEST_BEAT_S
 moment. Still half a job's lease (30 s): a dead worker stops counting before its jobs come back to be queued."""
 VANISHED_S = 60.0
 """A silent worker is called stalled at first, since it may come back (a stopped process, a cut network), then dead."""
+LATELY_S = 600.0
+"""Who enqueues for a model whose last worker was seen longer ago is told so."""
 CRASHES_READ = 1_000
 
 
@@ -101,14 +103,27 @@ async def sign_off(worker: str, database: Database) -> None:
 async def record_death(worker: str, reason: str, held: Sequence[str], stderr: str, database: Database) -> bool:
     """Records that a worker process died with these jobs in hand, and frees its leases. True if it was still loading.
 
-    `stderr` is stored as it is given: whoever calls has taken secrets out of it.
+    One that had signed off with nothing in hand had done its work: how its process ended then is no crash. `stderr` is
+    stored as it is given: whoever calls has taken secrets out of it.
     """
     await database.leases.delete_many({"owner": worker})
+    if not held and await database.worker_records.find_one({"_id": worker}, {"_id": 1}) is not None:
+        return False
     ended = {"state": WorkerStatus.DEAD, "reason": reason, "slots_used": 0, "tokens_per_s": 0.0}
     last = await database.workers.find_one_and_update({"_id": worker}, {"$set": ended})
     crash = {"worker": worker, "reason": reason, "held": list(held), "stderr": stderr, "at": utc_now()}
     await database.raw["crashes"].insert_one(crash)
     return last is not None and last["state"] == WorkerStatus.LOADING
+
+
+async def served_lately(models: Iterable[str], database: Database) -> set[str]:
+    """Those of these models that a worker served, or loaded, within the last minutes."""
+    served: Row = {"model": {"$in": list(models)}, "state": {"$nin": [WorkerStatus.FAILED, WorkerStatus.DEAD]}}
+    query = served | heard_of(LATELY_S)
+    seen: set[str] = set()
+    for collection in (database.workers, database.worker_records):
+        seen |= {row["model"] async for row in collection.find(query, {"model": 1})}
+    return seen
 
 
 async def last_reason(model: str, host: str, since: datetime, database: Database) -> str | None:

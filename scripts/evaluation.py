@@ -6,8 +6,7 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
+from nightjar.scripts.standby import standing_by
 from nightjar.scripts.views.progress import STARTING, EvalProgress
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def generate(
             await _give_up(run, model, reason, session)
         unserved.update(missing)
 
-    async with _dispatching(session):
+    async with standing_by(session):
         await serve(entries)
         if judges:
             await _until(_planned, run)
@@ -271,19 +271,6 @@ async def _open_jobs(run: Run, model: str, session: Session, *, judging: bool) -
 def _kinds(judging: bool) -> tuple[JobKind, ...]:
     """Of the jobs that a model has in this phase; it may have others in the next."""
     return (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
-
-
-@asynccontextmanager
-async def _dispatching(session: Session) -> AsyncIterator[None]:
-    from nightjar.pipeline.dispatch.dispatcher import Dispatcher
-
-    stop = asyncio.Event()
-    task = asyncio.create_task(Dispatcher(session.database, session.doorbell, session.settings).run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def _until(reached: Callable[[Run], bool], run: Run, meanwhile: Callable[[], None] = lambda: None) -> None:

@@ -40,6 +40,7 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
     """Recreates suite and run of a file. Raises UsageError, RunConflictError, UnknownNameError."""
     from nightjar.pipeline.runs.repeat import import_run
     from nightjar.pipeline.runs.run_file import read_run_file
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar
 
@@ -50,7 +51,14 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
         known = origins({name: name for name in here}, session.settings)
         with expansion_bar() as progress:
             return await import_run(
-                file, here, session.database, origins=known, name=name, other_models=other_models, progress=progress
+                file,
+                here,
+                session.database,
+                origins=known,
+                name=name,
+                other_models=other_models,
+                closers=this_home(session.settings),
+                progress=progress,
             )
 
 

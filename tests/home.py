@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import pymongo
 
+from nightjar.config import mongod, redis_server
+from nightjar.config.endpoint import Endpoint
 from tests.shell import PROJECT
 
 COMMAND = (sys.executable, "-P", "-m", "nightjar")
@@ -102,10 +103,12 @@ class Home:
         return []
 
     def _connected(self) -> pymongo.MongoClient[dict[str, Any]]:
-        record = self.record("mongo")
-        where = quote(record.get("socket") or f"127.0.0.1:{record['port']}", safe=":")
-        url = f"mongodb://nightjar:{record['password']}@{where}/?authSource=admin&directConnection=true"
-        return pymongo.MongoClient(url, serverSelectionTimeoutMS=500)
+        return pymongo.MongoClient(self.url("mongo"), serverSelectionTimeoutMS=500)
+
+    def url(self, server: str) -> str:
+        """Where a server is by its record, as somebody else would set it."""
+        record, kind = self.record(server), mongod if server == "mongo" else redis_server
+        return str(kind.url(Endpoint(socket=record["socket"], port=record["port"]), record["password"]))
 
     def insert(self, collection: str, rows: list[dict[str, Any]]) -> bool:
         """Stores documents as they are, in the same way; False while MongoDB is away."""

@@ -9,10 +9,12 @@ from datetime import datetime
 
 from pymongo.errors import PyMongoError
 
+from nightjar.jobs.auto_workers import live_autos
+from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
 from nightjar.jobs.hindered import Hindrances, hindered
-from nightjar.jobs.leases import dispatcher_is_live, since_ringing_s
+from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
@@ -54,16 +56,13 @@ async def _read(database: Database, redis: ServiceState, run_id: str | None) -> 
     runs = [view for view, _ in filter(None, counted)]
     workers = await read_workers(database)
     dispatching = await dispatcher_is_live(database)
-    unattended = set() if dispatching else await _unattended(runs, counts, database)
+    waits = await _waits(rows, runs, counts, dispatching, database)
     waits_s = etas(runs, counts, workers)
     return Overview(
         services={"mongo": await _takes_writes(database), "redis": redis},
         queues=await _queues(runs, counts, workers, redis, dispatching, database),
         workers=workers,
-        runs=[
-            replace(run, eta_s=waits_s.get(run.id), wait="no dispatcher runs" if run.id in unattended else None)
-            for run in runs
-        ],
+        runs=[replace(run, eta_s=waits_s.get(run.id), wait=waits.get(run.id)) for run in runs],
         dead=await _dead([run for run in runs if counts[run.id].of(JobStatus.DEAD).jobs], database),
         nights=await _night_troubles(database) if run_id is None else [],
         chores=await parse_each("chore", database.raw["chore_failures"].find(_COUNTS).sort(_WORST_FIRST), _chore_view),
@@ -96,7 +95,8 @@ async def _takes_writes(database: Database) -> ServiceState:
 
 
 async def _runs(database: Database, run_id: str | None) -> list[Row]:
-    fields = dict.fromkeys(("name", "suite_name", "status", "status_reason", "priority", "jobs_total", "created_at"), 1)
+    names = "name suite_name status status_reason priority jobs_total created_at judging.planned closers"
+    fields = dict.fromkeys(names.split(), 1)
     if run_id is not None:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
     open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}}, fields)
@@ -130,6 +130,42 @@ async def _retries(run_ids: Sequence[str], database: Database) -> dict[str, int]
     return {row["_id"]: row["retries"] async for row in await database.jobs.aggregate(groups, hint="retried")}
 
 
+async def _waits(
+    rows: Sequence[Row],
+    runs: Sequence[RunView],
+    counts: Mapping[str, JobCounts],
+    dispatching: bool,
+    database: Database,
+) -> dict[str, str]:
+    """Run id -> why the run itself goes no further: nobody dispatches, or nobody may close it."""
+    unattended = set() if dispatching else await _unattended(runs, counts, database)
+    ready = await _ready_to_close(rows, runs, counts, database)
+    return dict.fromkeys(unattended, "no dispatcher runs") | ready
+
+
+async def _ready_to_close(
+    rows: Sequence[Row], runs: Sequence[RunView], counts: Mapping[str, JobCounts], database: Database
+) -> dict[str, str]:
+    """Run id -> who could close the run, of those whose work is done and that nobody who lives may close."""
+    planned = {row["_id"]: row for row in rows if (row.get("judging") or {}).get("planned")}
+    ready = [
+        run.id
+        for run in runs
+        if run.status is RunStatus.JUDGING
+        and run.id in planned
+        and not counts[run.id].of(JobStatus.PENDING, JobStatus.RUNNING).jobs
+    ]
+    closers = await live_closers(database) if ready else None
+    if closers is None:
+        return {}
+    may = {run: read_closers(planned[run]) for run in ready}
+    return {
+        run: f"ready to close: {who_may_close(may[run])}"
+        for run in ready
+        if all(right_of(here, may[run]) is Right.NONE for here in closers)
+    }
+
+
 async def _unattended(runs: Sequence[RunView], counts: Mapping[str, JobCounts], database: Database) -> set[str]:
     """Ids of working runs that only a dispatcher can move: nothing of theirs is open, or its worker is lost."""
     working = [run.id for run in runs if run.status in WORKING_RUNS]
@@ -147,6 +183,7 @@ async def _queues(
     database: Database,
 ) -> list[QueueView]:
     open_runs = [run for run in runs if run.status not in TERMINAL_RUNS | {RunStatus.REMOVING}]
+    autos = await live_autos(database)
     views = []
     for model in sorted(frozenset[str]().union(*(counts[run.id].models for run in open_runs))):
         pending = {run.id: counts[run.id].of(JobStatus.PENDING, model=model).jobs for run in open_runs}
@@ -166,6 +203,7 @@ async def _queues(
             redis_reason=redis.reason if not redis.ok else None,
             dispatching=dispatching,
             silent_s=await since_ringing_s(database),
+            auto=min((auto.cannot.get(model, "") for auto in autos if auto.only in (None, model)), default=None),
         )
         reason, stalled = explain(wait)
         views.append(QueueView(model=model, waiting=sum(pending.values()), reason=reason, stalled=stalled))

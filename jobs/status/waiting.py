@@ -30,6 +30,8 @@ class ModelWait:
     dispatching: bool
     silent_s: float | None = None
     """Since a dispatcher last rang; None: not known."""
+    auto: str | None = None
+    """Where a `worker --model auto` lives: why it cannot serve the model, or "" where it can."""
 
 
 def explain(wait: ModelWait) -> tuple[str | None, bool]:
@@ -58,10 +60,14 @@ def _no_worker(wait: ModelWait) -> tuple[str, bool]:
     states = dict(wait.worker_states.values())
     if WorkerStatus.LOADING in states:
         return "worker is loading", False
+    if wait.auto == "":
+        return "worker --model auto takes it next", False
     for state in (WorkerStatus.STALLED, WorkerStatus.FAILED, WorkerStatus.DEAD):
         if state in states:
             detail = f": {states[state]}" if states[state] else ""
             return f"no worker for model; the last one is {state}{detail}", True
     if WorkerStatus.DRAINING in states:
         return "no worker for model; the last one is draining", True
+    if wait.auto is not None:
+        return f"no worker for model; worker --model auto cannot serve it: {wait.auto}", True
     return "no worker for model", True

@@ -16,6 +16,7 @@ import structlog
 
 from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, control
+from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Progress, Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
@@ -93,11 +94,22 @@ async def _tell_stall(run: Run, jobs: dict[str, int], database: Database) -> Non
     _log.warning("run_stalled", run=run.id, name=run.name, why=why)
 
 
-async def finish_ended(owner: str, settings: Settings, database: Database, stop: asyncio.Event | None = None) -> None:
-    """Writes the partial report of runs that were stopped, and for each end whom to notify; a few at a time."""
+async def finish_ended(
+    owner: str,
+    settings: Settings,
+    database: Database,
+    stop: asyncio.Event | None = None,
+    *,
+    closer: Closer | None = None,
+) -> None:
+    """Writes the partial report of runs that were stopped, and for each end whom to notify; a few at a time.
+
+    `closer`: whose runs those must be; None takes all.
+    """
 
     async def take(recent: Collection[str], free: int) -> dict[str, Work]:
         ended: Row = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
+        ended |= {} if closer is None else closer.query("outcome.finished_at")
         runs = await read_each(Run, ended | {"_id": {"$nin": list(recent)}}, database)
         return {run.id: partial(_finish, run, owner, settings, database) for run in runs[:free]}
 

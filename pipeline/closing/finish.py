@@ -14,6 +14,7 @@ import structlog
 
 from nightjar.config.errors import ScoringError, ServiceError
 from nightjar.jobs import backlog, control
+from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
@@ -29,8 +30,15 @@ LANES = 4
 _log = structlog.get_logger()
 
 
-async def close_finished(owner: str, reports_dir: Path, database: Database, stop: asyncio.Event | None = None) -> int:
-    """Closes the runs whose jobs have all ended; returns how many were tried."""
+async def close_finished(
+    owner: str,
+    reports_dir: Path,
+    database: Database,
+    stop: asyncio.Event | None = None,
+    *,
+    closer: Closer | None = None,
+) -> int:
+    """Closes the runs whose jobs have all ended; returns how many were tried. `closer`: who does it; None may all."""
 
     async def take(recent: Collection[str], free: int) -> dict[str, Work]:
         ready: dict[str, Work] = {}
@@ -38,7 +46,9 @@ async def close_finished(owner: str, reports_dir: Path, database: Database, stop
             if len(ready) == free:
                 break
             done = run.status is RunStatus.JUDGING and run.planned and run.id not in recent
-            if done and not await backlog.has_open_jobs(run.id, database):
+            if not done or await backlog.has_open_jobs(run.id, database):
+                continue
+            if closer is None or closer.turn(run.id, run.closers):
                 ready[run.id] = partial(_close, run.id, run.name, owner, reports_dir, database)
         return ready
 

@@ -1,27 +1,31 @@
 """Keeps things moving from MongoDB: a table of chores, each with its period.
 
 Any number of dispatchers may run: every write is a compare-and-set or a repeatable insert, and ringing twice for a job
-is harmless.
+is harmless. A standby, which runs beside a worker or a waiting command, leaves the chores to whoever else does them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import cached_property, wraps
 
 import structlog
 
-from nightjar.config.errors import SchemaError
+from nightjar.config.errors import SchemaError, SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, schema
-from nightjar.jobs.database import Database
+from nightjar.jobs.closers import Closer
+from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.troubles import StoredBoard
@@ -34,6 +38,7 @@ from nightjar.pipeline.dispatch.ringing import RING_EVERY_S, Ringer
 from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import make_calls, run_commands
+from nightjar.pipeline.runs.this_home import this_home
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
@@ -46,34 +51,54 @@ class Dispatcher:
 
     A chore does a little work and returns; all it remembers it can do without, since the next look at MongoDB shows
     what is left to do. Chores run side by side: one that takes long, or fails, holds up no other.
+
+    A `standby` keeps jobs moving while no other dispatcher's mark counts; it closes runs, calls their hooks and fires
+    schedules as far as those say that it may (`jobs.closers`), while nobody lives who was started for that.
     """
 
-    def __init__(self, database: Database, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(self, database: Database, doorbell: Doorbell, settings: Settings, *, standby: bool = False) -> None:
         self._database = database
         self._settings = settings
+        self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
+        self._redis = RedisInUse(doorbell=doorbell, database=database)
         self._ringer = Ringer(database, doorbell)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
+        self._refused = False
+        self._on_duty = not standby
+        self._closes = not standby
+
+    @cached_property
+    def closer(self) -> Closer:
+        """What it is to the runs that it may close."""
+        return Closer(here=this_home(self._settings), dispatcher=not self._standby)
 
     def chores(self) -> list[tuple[float, Chore]]:
         """(seconds between, chore)"""
-        return [
+        moving: list[tuple[float, Chore]] = [
             (RING_EVERY_S, self._ringer.ring_when_due),
             (1.0, self.take_back),
             (1.0, self.advance),
-            (1.0, self.close),
-            (1.0, self.fire),
             (1.0, self.stop_late),
-            (1.0, self.end),
-            (1.0, self.make_calls),
-            (1.0, self.run_commands),
-            (2.0, self.mark),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
             (30.0, self.settle),
             (600.0, self.retain),
+        ]
+        closing: list[tuple[float, Chore]] = [
+            (1.0, self.close),
+            (1.0, self.fire),
+            (1.0, self.end),
+            (1.0, self.make_calls),
+            (1.0, self.run_commands),
+        ]
+        return [
+            (2.0, self.mark),
+            (5.0, self.check_redis),
+            *((period_s, _where(lambda: self._on_duty, chore)) for period_s, chore in moving),
+            *((period_s, _where(lambda: self._closes, chore)) for period_s, chore in closing),
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -82,7 +107,8 @@ class Dispatcher:
         Raises SchemaError where a newer Nightjar takes the database over.
         """
         self._stop = stop
-        _log.info("dispatcher_started", dispatcher=self._name)
+        await asyncio.to_thread(lambda: self.closer)  # the user's scorers may take long to import
+        _log.info("dispatcher_started", dispatcher=self._name, standby=self._standby)
         shown = StoredBoard(f"dispatcher {socket.gethostname()}:{os.getpid()}", self._database)
         board.set(shown)
         tasks = [
@@ -95,11 +121,35 @@ class Dispatcher:
             stop.set()
             left = await ended(tasks, within_s=ENDING_S)
             await shown.take_down()
+            with contextlib.suppress(DatabaseError):
+                await leases.end_watch(self._name, self._database)
             _log.info("dispatcher_stopped", dispatcher=self._name, hanging=[task.get_name() for task in left])
 
+    async def check_redis(self) -> None:
+        """Raises SettingsError for another Redis than the one in use. Who rings there is not heard, so that others had
+        better dispatch: no mark is left then.
+        """
+        try:
+            await self._redis.check()
+        except SettingsError:
+            self._refused = True
+            self._on_duty = self._closes = not self._standby
+            raise
+        self._refused = False
+
     async def mark(self) -> None:
-        """Leaves a sign of life for `nightjar status`."""
-        await leases.mark_dispatcher(self._name, self._database, silent_s=self._ringer.silent_s)
+        """Leaves a sign of life, and sees whether others leave theirs."""
+        if self._refused:
+            return
+        if not self._standby:
+            await leases.mark_dispatcher(self._name, self._database, silent_s=self._ringer.silent_s)
+            return
+        silent_s = self._ringer.silent_s if self._on_duty else 0.0
+        mark = await leases.stand_by(self._name, self.closer.here, self._database, silent_s=silent_s)
+        was, self._on_duty, self._closes = self._on_duty, mark.owner == self._name, mark.standby
+        if self._on_duty is not was:
+            self._ringer.begin()
+            _log.info("dispatching" if self._on_duty else "standing_by", dispatcher=self._name, others=mark.owner)
 
     async def take_back(self) -> None:
         """Makes PENDING again what vanished workers held."""
@@ -112,11 +162,11 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Writes the reports of runs whose work is done, which are DONE then."""
-        await close_finished(self._name, self._settings.reports_dir, self._database, self._stop)
+        await close_finished(self._name, self._settings.reports_dir, self._database, self._stop, closer=self.closer)
 
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
-        await fire_due(self._database)
+        await fire_due(self._database, closer=self.closer)
 
     async def stop_late(self) -> None:
         """Stops runs at their deadline."""
@@ -124,15 +174,15 @@ class Dispatcher:
 
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""
-        await endings.finish_ended(self._name, self._settings, self._database, self._stop)
+        await endings.finish_ended(self._name, self._settings, self._database, self._stop, closer=self.closer)
 
     async def make_calls(self) -> None:
         """Makes the web calls and sends the mails that are recorded as due."""
-        await make_calls(self._settings.night, self._name, self._database, self._stop)
+        await make_calls(self._settings.night, self._name, self._database, self._stop, closer=self.closer)
 
     async def run_commands(self) -> None:
         """Runs the commands that are recorded as due."""
-        await run_commands(self._settings.night, self._name, self._database, self._stop)
+        await run_commands(self._settings.night, self._name, self._database, self._stop, closer=self.closer)
 
     async def finish_expansions(self) -> None:
         """Finishes what a producer left half-written."""
@@ -157,8 +207,19 @@ class Dispatcher:
         async with leases.hold("retention", self._name, endings.CLOSING_LEASE_S, self._database) as mine:
             if mine:
                 await drop_old(self._settings.night.keep_records_days, self._database)
-                await retain(self._database, self._settings.night)
+                await retain(self._database, self._settings.night, closer=self.closer)
 
     async def watch_schema(self) -> None:
         """Raises SchemaError where a newer Nightjar has taken the database over."""
         await schema.check_not_ahead(self._database)
+
+
+def _where(condition: Callable[[], bool], chore: Chore) -> Chore:
+    """The chore, left out of the rounds in which it is not this dispatcher's."""
+
+    @wraps(chore)
+    async def work() -> None:
+        if condition():
+            await chore()
+
+    return work

@@ -48,6 +48,11 @@ class Ringer:
         self._pause_s = min(2 * self._pause_s, RING_QUIETLY_EVERY_S) if quiet else RING_EVERY_S
         self._due = monotonic() + self._pause_s
 
+    def begin(self) -> None:
+        """Rings from now on, for everything that is due; it may have been silent before."""
+        self._rung.clear()
+        self._due, self._rang_at = 0.0, monotonic()
+
     def hurry(self) -> None:
         """There is new work: the next call of `ring_when_due` rings, however quiet it was before."""
         self._due = 0.0

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.closers import Closer, Closers, Right, read_closers
 from nightjar.jobs.control import BATCH, pinned_runs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
@@ -42,6 +43,7 @@ class StoredNight:
     ended: bool
     dropped: bool
     """Nothing is left to drop."""
+    closers: Closers | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +136,15 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
     return True
 
 
-async def retain(database: Database, settings: NightSettings) -> int:
-    """Drops what settings and schedules say is old; returns the number of runs."""
+async def retain(database: Database, settings: NightSettings, *, closer: Closer | None = None) -> int:
+    """Drops what settings and schedules say is old; returns the number of runs.
+
+    A standby goes by its home's settings, and drops nights of that home alone.
+    """
     dropped = 0
     for old in await plan_retention(database, settings):
+        if closer is not None and closer.right(old.night.closers) is not Right.OWN:
+            continue
         with hindered("transcripts_not_dropped", run=old.night.name):
             dropped += await drop_transcripts(old.night.id, database)
     return dropped
@@ -145,7 +152,7 @@ async def retain(database: Database, settings: NightSettings) -> int:
 
 async def _nights(database: Database) -> list[StoredNight]:
     whole = {row["_id"] async for row in database.raw["aggregates"].find({"dropped": True}, {"_id": 1})}
-    fields = dict.fromkeys(("name", "series", "created_at", "status"), 1)
+    fields = dict.fromkeys(("name", "series", "created_at", "status", "closers"), 1)
     rows = database.runs.find({"series": {"$type": "string"}}, fields)
     return await parse_each("run", rows, partial(_night, whole=whole))
 
@@ -158,6 +165,7 @@ def _night(row: Mapping[str, Any], whole: set[str]) -> StoredNight:
         created_at=row["created_at"],
         ended=row["status"] in TERMINAL_RUNS,
         dropped=row["_id"] in whole,
+        closers=read_closers(row),
     )
 
 

@@ -8,13 +8,14 @@ enqueuing repeatable.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from nightjar.config.errors import RunConflictError, UsageError
 from nightjar.jobs import control
+from nightjar.jobs.closers import HOME_FIRST_S, Closer, Closers, Right
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
@@ -46,9 +47,11 @@ async def add_schedule(
     *,
     rules: Rules | None = None,
     enforceable: Enforceable | None = None,
+    closers: Closers | None = None,
 ) -> Schedule:
     """Stores a schedule whose first tick lies ahead; `options` and `enforceable` are those of enqueuing.
 
+    `closers`: who may fire it, besides dispatchers, and close its runs.
     What enqueuing would refuse now is refused here: an unknown suite, model or metric, a parameter out of its range.
     """
     if not re.fullmatch(NAME_PATTERN, name) or len(name) > MAX_NAME:
@@ -68,6 +71,7 @@ async def add_schedule(
         missed=kept.missed,
         grace_s=kept.grace_s,
         keep_nights=kept.keep_nights,
+        closers=closers,
         created_at=now,
     )
     try:
@@ -89,14 +93,19 @@ async def _check(request: EnqueueRequest, now: datetime, database: Database, enf
         await check_held_to(run, sequences, database, enforceable)
 
 
-async def fire_due(database: Database, now: datetime | None = None) -> list[Run]:
-    """Handles the due tick of every schedule; returns the runs that this call made."""
+async def fire_due(database: Database, now: datetime | None = None, *, closer: Closer | None = None) -> list[Run]:
+    """Handles the due tick of every schedule that `closer` may fire; returns the runs that this call made."""
     moment = now or await database.now()
     runs = []
     for schedule in await read_each(Schedule, {"enabled": True}, database):
+        right = Right.OWN if closer is None else closer.right(schedule.closers)
+        if right is Right.NONE:
+            continue
+        seen = moment if right is Right.OWN else moment - timedelta(seconds=HOME_FIRST_S)
         with hindered("schedule_hindered", schedule=schedule.id):
-            tick = schedule.claimed_tick or await _claim(schedule, moment, database)
-            if tick is not None and (run := await _take(schedule, tick, moment, database)) is not None:
+            tick = schedule.claimed_tick or await _claim(schedule, seen, database)
+            closers = schedule.closers or (None if closer is None else closer.here)
+            if tick is not None and (run := await _take(schedule, tick, moment, closers, database)) is not None:
                 runs.append(run)
     return runs
 
@@ -110,7 +119,9 @@ async def _claim(schedule: Schedule, now: datetime, database: Database) -> datet
     return tick if won.matched_count else None
 
 
-async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Database) -> Run | None:
+async def _take(
+    schedule: Schedule, tick: datetime, now: datetime, closers: Closers | None, database: Database
+) -> Run | None:
     """Fires a claimed tick, holds it back or passes it over, by the schedule's rules."""
     waited = schedule.claimed_tick == tick and schedule.waiting_for is not None
     previous = await _previous(schedule, tick)
@@ -138,7 +149,7 @@ async def _take(schedule: Schedule, tick: datetime, now: datetime, database: Dat
     if decision.step is TickStep.CANCEL_AND_FIRE:
         assert previous is not None
         await _cancel(previous, run_name(schedule.id, tick), database)
-    return await _fire(schedule, tick, database)
+    return await _fire(schedule, tick, closers, database)
 
 
 async def _previous(schedule: Schedule, tick: datetime) -> Run | None:
@@ -165,12 +176,12 @@ async def _cancel(previous: Run, follower: str, database: Database) -> None:
             raise
 
 
-async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run | None:
+async def _fire(schedule: Schedule, tick: datetime, closers: Closers | None, database: Database) -> Run | None:
     """Enqueues a claimed tick and marks it as fired. What cannot be enqueued is noted on the schedule."""
     name = run_name(schedule.id, tick)
     run: Run | None = None
     with hindered("schedule_failed", schedule=schedule.id, tick=tick.isoformat()) as hindrance:
-        run = await _enqueue(schedule, name, tick, database)
+        run = await _enqueue(schedule, name, tick, closers, database)
     fired: dict[str, Any] = {"last_error": in_words(hindrance.error) if hindrance.error is not None else None}
     if hindrance.error is None:
         fired["last_run"] = name
@@ -179,11 +190,13 @@ async def _fire(schedule: Schedule, tick: datetime, database: Database) -> Run |
     return run
 
 
-async def _enqueue(schedule: Schedule, name: str, tick: datetime, database: Database) -> Run | None:
+async def _enqueue(
+    schedule: Schedule, name: str, tick: datetime, closers: Closers | None, database: Database
+) -> Run | None:
     """The run where it is new; None where an earlier dispatcher enqueued it before it died."""
     options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
     try:
-        enqueued = await enqueue(make_request(**options), database)
+        enqueued = await enqueue(make_request(**options), database, closers=closers)
     except RunConflictError:
         _log.info("tick_fired_before", schedule=schedule.id, run=name)
         return None

@@ -26,6 +26,7 @@ from beanie.odm.utils.dump import get_dict
 from pydantic import ValidationError
 
 from nightjar.config.night_settings import NightSettings
+from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Event, Hook, HookKind
@@ -80,6 +81,7 @@ async def write_deliveries(
             event=event,
             hook=hook,
             payload=payload,
+            closers=run.closers,
             due_at=now,
             created_at=now,
         )
@@ -95,27 +97,50 @@ async def deliver_due(settings: NightSettings, owner: str, database: Database) -
     return await make_calls(settings, owner, database) + await run_commands(settings, owner, database)
 
 
-async def make_calls(settings: NightSettings, owner: str, database: Database, stop: asyncio.Event | None = None) -> int:
+async def make_calls(
+    settings: NightSettings,
+    owner: str,
+    database: Database,
+    stop: asyncio.Event | None = None,
+    *,
+    closer: Closer | None = None,
+) -> int:
     """Calls the web addresses and mail servers that are due, several at once; returns how many were tried.
+
+    `closer`: whose calls those must be; None makes all.
 
     Goes on looking for those that become due while others are under way: a slow one holds up none of another run.
     """
     kinds = [kind for kind in HookKind if kind is not HookKind.COMMAND]
-    return await work_in_lanes(LANES, _DueCalls(kinds, settings, owner, database).take, stop=stop)
+    return await work_in_lanes(LANES, _DueCalls(kinds, settings, owner, database, closer).take, stop=stop)
 
 
 async def run_commands(
-    settings: NightSettings, owner: str, database: Database, stop: asyncio.Event | None = None
+    settings: NightSettings,
+    owner: str,
+    database: Database,
+    stop: asyncio.Event | None = None,
+    *,
+    closer: Closer | None = None,
 ) -> int:
     """The same for commands, which may run for minutes."""
-    return await work_in_lanes(LANES, _DueCalls([HookKind.COMMAND], settings, owner, database).take, stop=stop)
+    kinds = [HookKind.COMMAND]
+    return await work_in_lanes(LANES, _DueCalls(kinds, settings, owner, database, closer).take, stop=stop)
 
 
 class _DueCalls:
     """Gives the lanes the calls that are due, and no run more of the lanes than its share."""
 
-    def __init__(self, kinds: Sequence[HookKind], settings: NightSettings, owner: str, database: Database) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[HookKind],
+        settings: NightSettings,
+        owner: str,
+        database: Database,
+        closer: Closer | None = None,
+    ) -> None:
         self._kinds = kinds
+        self._closer = closer
         self._settings = settings
         self._owner = owner
         self._database = database
@@ -128,6 +153,7 @@ class _DueCalls:
         while len(taken) < free:
             busy = [run for run, calls in self._of_runs.items() if calls >= OF_ONE_RUN]
             query: Row = {"hook.kind": {"$in": list(self._kinds)}, "run": {"$nin": busy}}
+            query |= {} if self._closer is None else self._closer.query("due_at")
             delivery = await claim_delivery(self._settings, self._owner, self._database, query)
             if delivery is None:
                 break

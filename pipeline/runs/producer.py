@@ -12,6 +12,7 @@ from beanie.odm.utils.encoder import Encoder
 
 from nightjar.config.errors import RunConflictError, ServiceError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.closers import Closers
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import DuplicateKeyError
@@ -50,11 +51,13 @@ async def enqueue(
     database: Database,
     now: datetime | None = None,
     *,
+    closers: Closers | None = None,
     progress: Progress | None = None,
     enforceable: Enforceable | None = None,
 ) -> Enqueued:
     """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
+    `closers`: who may close a new run besides dispatchers.
     `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out.
     Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
     do this.
@@ -64,6 +67,7 @@ async def enqueue(
     sequences = select(suite.sequences, request.only, request.limit)
     facts = await check_models(request, sequences, database)
     wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
+    wanted.closers = closers
     notes = await check_ending(wanted, sequences, database)
     await check_judging(wanted, database)
     if enforceable is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nightjar.config.errors import RunConflictError, UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.closers import Closers
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SuiteVersion, utc_now
 from nightjar.jobs.models import ModelFacts
@@ -110,12 +111,14 @@ async def import_run(
     origins: Mapping[str, Origin] | None = None,
     name: str | None = None,
     other_models: bool = False,
+    closers: Closers | None = None,
     progress: Progress | None = None,
 ) -> Imported:
     """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
 
     `here`: facts of the models that this machine has, by name. `other_models` takes models that differ from the
-    exported run's. Raises RunConflictError with every difference, UnknownNameError for a model that no host has.
+    exported run's. `closers`: who may close the run besides dispatchers. Raises RunConflictError with every difference,
+    UnknownNameError for a model that no host has.
     """
     await _check_models(file, here, database, other_models=other_models)
     for facts in here.values():
@@ -128,6 +131,7 @@ async def import_run(
         await finish_expansion(existing, database, progress)
         return Imported(run=await Run.get(file.run.id) or existing, created=False, suite=suite, remarks=notes)
     run = run_of(file, suite, name=name, version=NIGHTJAR_VERSION)
+    run.closers = closers
     if other_models:
         run.models = [model.model_copy(update={"digest": None}) for model in run.models]
     try:

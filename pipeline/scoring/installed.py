@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.identity import digest
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.expectations import expectation_scorer
 from nightjar.pipeline.scoring.measures_asked import asked_scorer, needs_phrases
@@ -21,6 +23,15 @@ def installed_scorers() -> UserScorers:
     from nightjar.config.settings import load_settings
 
     return user_scorers(load_settings().scorers)
+
+
+def installed_versions() -> tuple[str, ...]:
+    """What scores here: two hosts that say the same score alike. Raises SettingsError for a broken scorer."""
+    own = installed_scorers()
+    named = {scorer.name: scorer.version for scorer in own.scorers}
+    named |= {name: check.version for name, check in own.checks.items()}
+    theirs = [f"{name} {version}".strip() for name, version in sorted(named.items())]
+    return (f"nightjar {NIGHTJAR_VERSION}", *theirs, f"phrases {digest(installed_phrases())[:12]}")
 
 
 def installed_references() -> tuple[str, ...]:

@@ -23,6 +23,7 @@ async def _dispatch() -> None:
     from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
+    from nightjar.jobs.redis_in_use import RedisInUse
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
 
@@ -31,4 +32,5 @@ async def _dispatch() -> None:
     for signum in end_signals():
         heed(signum, stop.set, lambda: GONE_S)
     async with open_session(redis=True, service=True) as session:
+        await RedisInUse(doorbell=session.doorbell, database=session.database).begin()
         await Dispatcher(session.database, session.doorbell, session.settings).run(stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,11 @@ from nightjar.scripts.options.takes import takes
 from nightjar.scripts.views.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
+    from nightjar.jobs.documents import Run
     from nightjar.pipeline.runs.producer import Enqueued
     from nightjar.pipeline.runs.request import EnqueueRequest
+    from nightjar.scripts.session import Session
+    from nightjar.scripts.views.wait import Ended
 
 app = typer.Typer(add_completion=False)
 
@@ -46,25 +50,51 @@ def enqueue(
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
     from nightjar.pipeline.runs.producer import enqueue
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
-    from nightjar.scripts.views.wait import expansion_bar, wait_for_run
+    from nightjar.scripts.views.wait import expansion_bar, unserved_notes
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})
         with expansion_bar() as progress:
-            enqueued = await enqueue(request, session.database, progress=progress, enforceable=check_enforceable)
-        notes = command_notes(request.on_finish, session.settings)
+            enqueued = await enqueue(
+                request,
+                session.database,
+                closers=this_home(session.settings),
+                progress=progress,
+                enforceable=check_enforceable,
+            )
+        notes = [
+            *command_notes(request.on_finish, session.settings),
+            *(await unserved_notes(enqueued.run, session.settings, session.database)),
+        ]
         enqueued = replace(enqueued, warnings=(*enqueued.warnings, *notes))
         if not as_json:
             _tell(enqueued)
-        ended = await wait_for_run(enqueued.run, session.database) if wait else None
+        ended = await _wait(enqueued.run, session) if wait else None
         if as_json:
             emit_json({"run": _row(enqueued) | ({} if ended is None else {"status": ended.run.status, **ended.json()})})
         elif ended is not None:
             ended.show()
         return ended is not None and ended.failed
+
+
+async def _wait(run: Run, session: Session) -> Ended:
+    """Waits for the run's end and for those who are told of it, and dispatches where nobody else does."""
+    from nightjar.config.errors import SettingsError
+    from nightjar.scripts.standby import standing_by
+    from nightjar.scripts.views.wait import wait_for_run
+
+    try:
+        async with standing_by(session) as standby:
+            ended = await wait_for_run(run, session.database)
+            await standby.settle(run=run.id)
+        return ended
+    except SettingsError as error:  # it can wait all the same for those who have the right Redis
+        print(plain(f"Note: this command does not dispatch. {error}"), file=sys.stderr)
+        return await wait_for_run(run, session.database)
 
 
 def _row(enqueued: Enqueued) -> dict[str, Any]:

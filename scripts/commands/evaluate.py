@@ -109,6 +109,7 @@ async def run_evaluation(wanted: Evaluation) -> None:
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.pipeline.scoring.plugins import user_scorers
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
@@ -133,11 +134,12 @@ async def run_evaluation(wanted: Evaluation) -> None:
             paths={entry.name: str(entry.path) for entry in entries},
             **{key: value for key, value in wanted.options.items() if value is not None},
         )
-        enqueued = await enqueue(request, session.database, enforceable=check_enforceable)
+        closers = this_home(session.settings)
+        enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
         lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
         _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
         await try_again(enqueued.run, session)
-        unserved = await _generate(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
+        unserved = await generate_shown(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
         with saying(Doing(task=Activity.SCORING)):
             report, paths, left_out = await finish(enqueued.run, formats, out, session)
         _note(_made_smaller(report), as_json=wanted.as_json)
@@ -183,9 +185,10 @@ def _say_unserved(unserved: dict[str, str], run: Run) -> None:
         print(plain(f"nightjar: model {model!r} could not be served: {reason}\n{missing}; {remedy}."), file=sys.stderr)
 
 
-async def _generate(
+async def generate_shown(
     run: Run, entries: list[ModelEntry], judges: list[ModelEntry], flags: WorkerFlags, session: Session, *, quiet: bool
 ) -> dict[str, str]:
+    """Generates and judges with progress on a terminal; the models that could not be served, with the reason."""
     import asyncio
 
     from rich.console import Console
@@ -194,7 +197,7 @@ async def _generate(
     from nightjar.scripts.views.progress import ProgressBars, ProgressLines, evaluation_bar
 
     screen = Console(stderr=True)
-    if not quiet:
+    if not quiet and entries:
         screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
     names = [(entry.name, False, entry.name) for entry in entries]
     for judge in judges:
@@ -205,12 +208,16 @@ async def _generate(
         try:
             return await generate(run, entries, judges, flags, session, progress.show)
         except asyncio.CancelledError:
-            _say_how_to_go_on(bar, run)
+            _say_how_to_go_on(bar, run, judging=not entries)
             raise
 
 
-def _say_how_to_go_on(bar: Bar, run: Run) -> None:
+def _say_how_to_go_on(bar: Bar, run: Run, *, judging: bool) -> None:
     bar.stop()
+    if judging:
+        said = "Stopped. The verdicts so far are kept: the same command goes on, and so do workers of the judges."
+        bar.console.print(said, highlight=False, markup=False)
+        return
     bar.console.print(
         f"Stopped. What was generated is kept: the same command with --name {plain(run.name)} goes on, "
         f"`nightjar report {plain(run.name)}` shows what there is, `nightjar run cancel {plain(run.name)}` ends it.",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from nightjar.scripts.options.load import LoadOptions
+from nightjar.scripts.options.takes import takes
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
+    from nightjar.scripts.evaluation import WorkerFlags
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.wait import Ended
+    from nightjar.workers.library.find import ModelEntry
 
 
 class JudgeGroup(TyperGroup):
@@ -37,85 +42,132 @@ app = typer.Typer(
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or id.")]
 Rubric = Annotated[Path | None, typer.Option(help="A rubric file; default: the run's or its suite's.")]
 SelfJudging = Annotated[bool, typer.Option(help="Let a judge judge replies of its own.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done.")]
+Elsewhere = Annotated[
+    bool,
+    typer.Option("--enqueue", help="Leave it to workers of the judges; no model is loaded here."),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="The same, and wait until it is done.")]
+Gpu = Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")]
 
 
 @app.command()
+@takes(LoadOptions)
 def run(
     run: RunName,
-    judges: Annotated[list[str], typer.Option("--judge", "-j", help="A model that judges; repeatable.")],
+    judges: Annotated[list[str], typer.Option("--judge", "-j", help="A model that judges: name or file; repeatable.")],
+    load: LoadOptions,
     rubric: Rubric = None,
     against: Annotated[
         str | None, typer.Option(metavar="RUN", help="With a pairwise rubric: compare with this run's replies.")
     ] = None,
     self_judging: SelfJudging = False,
+    gpu: Gpu = None,
+    elsewhere: Elsewhere = False,
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Judge a finished run by a rubric; no reply is generated. Workers of the judges must run.
+    """Judge a finished run by a rubric, everything in one terminal; no reply is generated.
 
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
     from nightjar.jobs.lookup import find_run
+    from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.judging.start import judge_again
 
     given = _read(rubric)
+    how = _How(here=not (elsewhere or wait), wait=wait, flags=_flags(gpu, load), as_json=as_json)
 
     async def judge(target: Run, session: Session) -> bool:
         other = await find_run(against, session.database) if against else None
-        judged = await judge_again(
-            target,
-            judges,
-            given,
-            session.database,
-            known_models=_here(session),
-            self_judging=self_judging,
-            against=other,
-        )
+        entries = await how.take(judges, session)
+        names = [entry.name for entry in entries]
+        judged = target
+        if not (target.status is RunStatus.JUDGING and target.judging.judges == names and given is None):
+            judged = await judge_again(
+                target,
+                names,
+                given,
+                session.database,
+                known_models=(*_here(session), *names),
+                self_judging=self_judging,
+                against=other,
+            )
         said = f"Run {judged.name!r} is {judged.status}: a dispatcher plans the judging, see `nightjar status`."
-        begun = await _follow(judged, judged.judging.judges, said, session, wait=wait, as_json=as_json)
-        if as_json:
-            emit_json(begun.json())
-        elif begun.ended is not None:
-            print(plain(begun.ended.sentence()))
-        return begun.ended is not None and begun.ended.failed
+        begun = await _follow(judged, entries, said, session, how)
+        return await _tell_judging(begun, session, how)
 
     _exit_for(run, judge)
 
 
 @app.command()
+@takes(LoadOptions)
 def check(
     run: RunName,
+    load: LoadOptions,
     judges: Annotated[
-        list[str] | None, typer.Option("--judge", "-j", help="A model to check; repeatable; default: the run's judges.")
+        list[str] | None,
+        typer.Option("--judge", "-j", help="A model to check, name or file; repeatable; default: the run's judges."),
     ] = None,
     rubric: Rubric = None,
     sequences: Annotated[int, typer.Option(min=1, help="At most so many sequences, one reply each.")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Which replies, and how they are spoilt.")] = None,
     self_judging: SelfJudging = False,
+    gpu: Gpu = None,
+    elsewhere: Elsewhere = False,
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
     """Can the judges tell real replies from shuffled, truncated and off-topic ones? One that can't ranks nothing.
 
-    With --wait the exit code is 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b --wait
+    Exit code 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b
     """
+    from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.judging.start import start_check
 
     given = _read(rubric)
     options: dict[str, Any] = {"self_judging": self_judging, "sequences": sequences, "seed": seed}
+    how = _How(here=not (elsewhere or wait), wait=wait, flags=_flags(gpu, load), as_json=as_json)
 
     async def start(target: Run, session: Session) -> bool:
-        asked = await start_check(target, judges or [], given, session.database, known_models=_here(session), **options)
-        check = asked.judging.check
-        assert check is not None
-        names = ", ".join(check.judges)
+        here = how.here and target.status is not RunStatus.ACTIVE  # which has other work first
+        asking = replace(how, here=here)
+        entries = await asking.take(judges or target.judging.judges, session)
+        names = [entry.name for entry in entries]
+        known = (*_here(session), *names)
+        asked = await start_check(target, names, given, session.database, known_models=known, **options)
         what = "real and spoilt replies, and replies that ask for a good verdict"
-        said = f"Run {asked.name!r} is {asked.status}: {names} will be asked about {what}."
-        begun = await _follow(asked, check.judges, said, session, wait=wait, as_json=as_json)
+        said = f"Run {asked.name!r} is {asked.status}: {', '.join(names)} will be asked about {what}."
+        begun = await _follow(asked, entries, said, session, asking)
         return await _tell_check(begun, session, as_json=as_json)
 
     _exit_for(run, start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """A judge, and where its file is if it was given by path."""
+
+    name: str
+    entry: ModelEntry | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """Where the judges run, and who waits for them."""
+
+    here: bool
+    """In this terminal."""
+    wait: bool
+    flags: WorkerFlags
+    as_json: bool
+
+    async def take(self, named: Sequence[str], session: Session) -> list[_Judge]:
+        """The judges. Files are published under their names; a name must be found only where it is to be loaded."""
+        from nightjar.scripts.evaluation import take_models
+
+        loaded = [given for given in named if self.here or given.lower().endswith(".gguf")]
+        entries = dict(zip(loaded, await take_models(loaded, session), strict=True))
+        return [_Judge(name=entries[name].name if name in entries else name, entry=entries.get(name)) for name in named]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +176,7 @@ class Begun:
 
     run: Run
     missing: list[str]
-    """The judges that no worker holds."""
+    """The judges that no worker holds, or that could not be served here."""
     ended: Ended | None
 
     def json(self) -> dict[str, Any]:
@@ -133,15 +185,44 @@ class Begun:
         return {"run": {"id": self.run.id, "name": self.run.name, "status": status}, "without_worker": self.missing}
 
 
-async def _follow(run: Run, judges: Sequence[str], said: str, session: Session, *, wait: bool, as_json: bool) -> Begun:
-    """Tells people what was started and which judges are missing, and waits for the run's end where asked to."""
+async def _follow(run: Run, judges: Sequence[_Judge], said: str, session: Session, how: _How) -> Begun:
+    """Has the judges do it here; or tells people what was started, which judges are missing, and waits if asked to."""
+    from nightjar.scripts.commands.evaluate import generate_shown
     from nightjar.scripts.views.judges import say_who_is_missing
     from nightjar.scripts.views.wait import wait_for_run
 
-    if not as_json:
+    if how.here:
+        entries = [judge.entry for judge in judges if judge.entry is not None]
+        unserved = await generate_shown(run, [], entries, how.flags, session, quiet=how.as_json)
+        for model, reason in unserved.items():
+            print(plain(f"nightjar: judge {model!r} could not be served: {reason}"), file=sys.stderr)
+        ended = await wait_for_run(run, session.database, timeout_s=0)
+        return Begun(run=run, missing=list(unserved), ended=ended)
+    if not how.as_json:
         print(plain(said))
-    missing = await say_who_is_missing(judges, session.database)
-    return Begun(run=run, missing=missing, ended=await wait_for_run(run, session.database) if wait else None)
+    starts = {judge.name: str(judge.entry.path) for judge in judges if judge.entry is not None}
+    missing = await say_who_is_missing([judge.name for judge in judges], starts, session.database)
+    return Begun(run=run, missing=missing, ended=await wait_for_run(run, session.database) if how.wait else None)
+
+
+async def _tell_judging(begun: Begun, session: Session, how: _How) -> bool:
+    """Tells how the judging ended, and what it found where it was done here. True where it did not go well."""
+    from nightjar.jobs.states import RunStatus
+    from nightjar.scripts.commands.evaluate import show
+    from nightjar.scripts.evaluation import finish
+
+    ended = begun.ended
+    if how.here and ended is not None and ended.run.status is RunStatus.DONE:
+        report, paths, _ = await finish(ended.run, ["html"], session.settings.reports_dir, session)
+        if how.as_json:
+            emit_json(begun.json() | {"reports": [str(path) for path in paths]})
+        else:
+            show(ended.run, report, paths, as_json=False)
+    elif how.as_json:
+        emit_json(begun.json())
+    elif ended is not None:
+        print(plain(ended.sentence()))
+    return ended is not None and (ended.failed or (how.here and bool(begun.missing)))
 
 
 async def _tell_check(begun: Begun, session: Session, *, as_json: bool) -> bool:
@@ -180,6 +261,16 @@ def _exit_for(name: str, work: Callable[[Run, Session], Awaitable[bool]]) -> Non
 
     if on_run(name, work):
         raise typer.Exit(1)
+
+
+def _flags(gpu: str | None, load: LoadOptions) -> WorkerFlags:
+    """How the judges' workers are started. Raises UsageError."""
+    from nightjar.scripts.evaluation import WorkerFlags
+    from nightjar.workers.process.gpus import choose_pins, list_cards
+
+    load.changes()  # wrong ones are named now
+    choose_pins(gpu, list_cards())
+    return WorkerFlags(gpu=gpu, load=load)
 
 
 def _read(rubric: Path | None) -> dict[str, Any] | None:

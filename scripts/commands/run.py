@@ -186,7 +186,7 @@ def retry(
 def notify(name: Name) -> None:
     """Call again whom an --on-finish call failed to reach, or may not have. Example: nightjar run notify nightly
 
-    A running `nightjar dispatcher` makes the calls, under the same delivery ids.
+    A running dispatcher (also beside a worker) makes the calls, under the same delivery ids.
     """
     from nightjar.jobs.nights import Delivery
     from nightjar.pipeline.notify.deliveries import send_again

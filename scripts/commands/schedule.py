@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Nightly runs. A running `nightjar dispatcher` starts them, each tick once.",
+    help="Nightly runs. A running dispatcher (also beside a worker of this home) starts them, each tick once.",
 )
 
 
@@ -55,7 +55,8 @@ def add(
     tick, notes = run_async(_add(name, cron, timezone, request_options(options, gates), rules))
     for note in notes:
         print(plain(f"Note: {note}"))
-    print(plain(f"Schedule {name!r}: the first run is at {tick}. A `nightjar dispatcher` must be running then."))
+    needed = "A `nightjar dispatcher`, or a worker of this home, must be running then."
+    print(plain(f"Schedule {name!r}: the first run is at {tick}. {needed}"))
 
 
 @app.command("list")
@@ -112,6 +113,7 @@ async def _add(
     name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules
 ) -> tuple[str, tuple[str, ...]]:
     from nightjar.pipeline.nights.schedules import add_schedule
+    from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
@@ -119,7 +121,14 @@ async def _add(
     async with open_session() as session:
         options |= {"known_models": local_models(session.settings)}
         schedule = await add_schedule(
-            name, cron, timezone, options, session.database, rules=rules, enforceable=check_enforceable
+            name,
+            cron,
+            timezone,
+            options,
+            session.database,
+            rules=rules,
+            enforceable=check_enforceable,
+            closers=this_home(session.settings),
         )
         row = _row(schedule, schedule.created_at)
         tick = f"{row['next_local']} ({row['next_utc']} UTC)"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nightjar.config.settings import Settings
     from nightjar.jobs.database import Database
+    from nightjar.jobs.queue import Doorbell
     from nightjar.jobs.status.views import Overview, ServiceState
 
 app = typer.Typer()
@@ -81,12 +82,32 @@ async def _read(name: str | None) -> Overview:
         url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S, begin=False))
         documents = name is not None
         async with await connect(url, settings.mongo_database, documents=documents, access=Access.READ) as database:
-            return await _overview(name, database, await redis)
+            return await _overview(name, database, await _in_use(await redis, database))
     except UsageError:
         raise
     except (NightjarError, DatabaseError) as error:
         mongo = ServiceState(ok=False, reason=_why(error, settings))
-        return Overview(services={"mongo": mongo, "redis": await redis})
+        found = await redis
+        reached = found if isinstance(found, ServiceState) else ServiceState(ok=True)
+        return Overview(services={"mongo": mongo, "redis": reached})
+    finally:
+        if not isinstance(found := await redis, ServiceState):
+            await found.close()
+
+
+async def _in_use(found: Doorbell | ServiceState, database: Database) -> ServiceState:
+    """Whether this Redis is the one that this database's processes use."""
+    from nightjar.config.errors import ServiceError
+    from nightjar.jobs.redis_in_use import other_in_use
+    from nightjar.jobs.status.views import ServiceState
+
+    if isinstance(found, ServiceState):
+        return found
+    try:
+        other = await other_in_use(found, database)
+    except ServiceError as error:
+        return ServiceState(ok=False, reason=str(error))
+    return ServiceState(ok=other is None, reason=other)
 
 
 def _why(error: Exception, settings: Settings) -> str:
@@ -108,7 +129,8 @@ async def _overview(name: str | None, database: Database, redis: ServiceState) -
     return await read_overview(database, redis, run_id=(await find_run(name, database, removing=True)).id)
 
 
-async def _redis(settings: Settings) -> ServiceState:
+async def _redis(settings: Settings) -> Doorbell | ServiceState:
+    """A connection to Redis, or why there is none."""
     from nightjar.config.embedded import redis_url
     from nightjar.config.errors import NightjarError, SettingsError
     from nightjar.jobs.queue import Doorbell
@@ -116,13 +138,11 @@ async def _redis(settings: Settings) -> ServiceState:
 
     try:
         url = await asyncio.to_thread(partial(redis_url, settings, lock_s=LOCK_S, begin=False))
-        doorbell = await Doorbell.connect(url)
+        return await Doorbell.connect(url)
     except SettingsError:
         raise
     except NightjarError as error:
         return ServiceState(ok=False, reason=str(error))
-    await doorbell.close()
-    return ServiceState(ok=True)
 
 
 def _as_json(overview: Overview) -> dict[str, Any]:

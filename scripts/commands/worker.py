@@ -1,10 +1,11 @@
-"""`nightjar worker`: generate replies, one process a GPU."""
+"""`nightjar worker`: generate replies, one process a GPU, with a standby dispatcher beside them."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,13 @@ from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import open_session, run_async
 
+if TYPE_CHECKING:
+    from nightjar.scripts.session import Session
+    from nightjar.scripts.standby import Standby
+    from nightjar.workers.process.supervisor import Supervisor
+
 app = typer.Typer()
+Work = Callable[["Session", "Standby | None"], Awaitable[int]]
 
 
 @app.command(epilog="Example: nightjar worker --model llama-3.1-8b --gpu 0")
@@ -35,19 +42,23 @@ def worker(
     single: Annotated[bool, typer.Option("--single", hidden=True, help="Be the process of one pinned card.")] = False,
     started_ms: Annotated[int, typer.Option(hidden=True)] = 0,
     parent: Annotated[int | None, typer.Option(hidden=True, help="End with the process that has this id.")] = None,
-    name: Annotated[str | None, typer.Option(hidden=True, help="What the model of a path is called.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the model of a file is called in runs.")] = None,
 ) -> None:
-    """Loads one model and generates the replies of its jobs: one supervised process for each card."""
+    """Loads one model and generates the replies of its jobs: one supervised process for each card.
+
+    Dispatches too, while nobody else does: `nightjar enqueue` and a worker are enough.
+    """
     if parent is not None:
         follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
     named = ["--name", name] if name is not None else []
+    flags = [*load.arguments(), *named]
     if single:
-        code = run_async(_serve(model, name, gpu, load, burst, started_ms))
+        work = _serve(model, name, gpu, load, burst, started_ms)
     elif model == "auto" or idle_exit is not None:
-        code = run_async(_roam(model, gpu, [*load.arguments(), *named], wanted, idle_exit))
+        work = _roam(model, gpu, flags, wanted, idle_exit, dispatches=parent is None)
     else:
-        code = run_async(_supervise(model, gpu, [*load.arguments(), *named], burst))
-    sys.exit(code)
+        work = _supervise(model, name, gpu, flags, burst, dispatches=parent is None)
+    sys.exit(run_async(work))
 
 
 async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOptions, burst: bool, started_ms: int) -> int:
@@ -67,27 +78,51 @@ async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOption
         return await serve(options, session.settings, session.database, session.urls.redis)
 
 
-async def _supervise(model: str, gpu: str | None, flags: list[str], burst: bool) -> int:
+async def _supervise(
+    model: str, name: str | None, gpu: str | None, flags: list[str], burst: bool, *, dispatches: bool
+) -> int:
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.gpus import choose_pins, list_cards
     from nightjar.workers.process.supervisor import Supervisor
 
     settings = load_settings()
-    await asyncio.to_thread(obtained, model, settings)  # a wrong name fails here, and a missing file is fetched once
+    # A wrong name fails here, and a missing file is fetched once.
+    entry = await asyncio.to_thread(obtained, model, settings)
     pins = choose_pins(gpu, list_cards())
     arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
-    async with open_session(service=True) as session:
-        return await Supervisor(arguments, pins, session.database, burst=burst, drain_s=settings.drain_s).run()
+
+    async def work(session: Session, standby: Standby | None) -> int:
+        while True:
+            supervisor = Supervisor(arguments, pins, session.database, burst=burst, drain_s=settings.drain_s)
+            code = await supervisor.run()
+            if code or standby is None or not await _has_more(name or entry.name, supervisor, standby, session):
+                return code
+
+    return await _beside_standby(work, dispatches=dispatches)
 
 
-async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None) -> int:
+async def _has_more(model: str, supervisor: Supervisor, standby: Standby, session: Session) -> bool:
+    """After a burst: has the runs closed whose work is done, and says whether that gave the model new jobs."""
+    from nightjar.jobs.backlog import model_has_work
+
+    async def more() -> bool:
+        return supervisor.told or await model_has_work(model, session.database)
+
+    await standby.settle(enough=more)
+    return not supervisor.told and await model_has_work(model, session.database)
+
+
+async def _roam(
+    model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None, *, dispatches: bool
+) -> int:
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.auto import roam
 
     if model != "auto":
         await asyncio.to_thread(obtained, model, load_settings())
-    async with open_session(service=True) as session:
-        return await roam(
+
+    async def work(session: Session, standby: Standby | None) -> int:
+        idle = await roam(
             session.settings,
             session.database,
             only=None if model == "auto" else model,
@@ -96,3 +131,19 @@ async def _roam(model: str, gpu: str | None, flags: list[str], wanted: str | Non
             wanted=wanted,
             idle_exit_s=idle_exit,
         )
+        if idle and standby is not None:
+            await standby.settle()
+        return 0
+
+    return await _beside_standby(work, dispatches=dispatches)
+
+
+async def _beside_standby(work: Work, *, dispatches: bool) -> int:
+    """The work, and a standby dispatcher unless the process that started this one has its own."""
+    from nightjar.scripts.standby import standing_by
+
+    async with open_session(service=True) as session:
+        if not dispatches:
+            return await work(session, None)
+        async with standing_by(session) as standby:
+            return await work(session, standby)

@@ -70,7 +70,7 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
         yield _queue(queue)
     for run in overview.runs:
         if run.wait is not None:
-            remedy = "Start one: nightjar dispatcher"
+            remedy = "Start one: nightjar dispatcher (a worker of the same home is one, too)"
             yield Check(name=f"run {run.name}", state="problem", found=f"goes no further: {run.wait}", remedy=remedy)
     yield from _workers(overview.workers)
     yield from _failures(overview)

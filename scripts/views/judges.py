@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nightjar.scripts.views.output import plain
@@ -30,17 +30,17 @@ CONTROL_COLUMNS = (
 ATTEMPT_COLUMNS = ("judge", "asks for more by", "replies>", "fooled>", "95 %>", "no value>", "verdict")
 
 
-async def say_who_is_missing(judges: Iterable[str], database: Database) -> list[str]:
-    """Names the judges that no worker holds, on standard error with what to do; also where no dispatcher runs."""
+async def say_who_is_missing(judges: Iterable[str], files: Mapping[str, str], database: Database) -> list[str]:
+    """Names the judges that no worker holds, on standard error with what to do. `files`: of those given by path."""
+    from shlex import quote
+
     from nightjar.jobs.backlog import live_slots
-    from nightjar.jobs.leases import dispatcher_is_live
 
     served = await live_slots(database)
     missing = [judge for judge in judges if judge not in served]
     for judge in missing:
-        _say(f"No worker serves the judge {judge!r}; nothing is judged until one does: nightjar worker --model {judge}")
-    if not await dispatcher_is_live(database):
-        _say("No dispatcher is running; nothing is planned until one is: nightjar dispatcher")
+        model = f"{quote(files[judge])} --name {judge}" if judge in files else judge
+        _say(f"No worker serves the judge {judge!r}; nothing is judged until one does: nightjar worker --model {model}")
     return missing
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import NightjarError
@@ -35,11 +35,22 @@ async def server_views(settings: Settings) -> list[ServerView]:
     """MongoDB, then Redis. Starts nothing; an unreachable server takes at most 5 s."""
     from nightjar.config.embedded import status
 
-    embedded = {server.name: _embedded(server) for server in status(settings)}
+    mongo, redis = (server for server in status(settings, every=True))
     return [
-        embedded.get("mongo") or await _configured_mongo(settings),
-        embedded.get("redis") or await _configured_redis(settings),
+        _beside(mongo, await _configured_mongo(settings)) if settings.mongo_url else _embedded(mongo),
+        _beside(redis, await _configured_redis(settings)) if settings.redis_url else _embedded(redis),
     ]
+
+
+def _beside(embedded: ServerStatus, configured: ServerView) -> ServerView:
+    """The configured server, with a word about an embedded one that still runs."""
+    if embedded.pid is None or str(embedded.address) == configured.address:
+        return configured
+    running = (
+        f"Beside it the embedded {embedded.name} of this home still runs (pid {embedded.pid}), which the URL has "
+        "replaced; to stop it: nightjar services down"
+    )
+    return replace(configured, reason=". ".join(filter(None, (configured.reason, running))))
 
 
 def as_rows(views: list[ServerView]) -> list[dict[str, Any]]:

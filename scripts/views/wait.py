@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.errors import UsageError
@@ -17,11 +19,13 @@ from nightjar.scripts.views.output import plain
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from nightjar.config.settings import Settings
     from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
     from nightjar.jobs.ending import Ending, GateResult, GateVerdict
 
 POLL_S = 0.5
+TELL_EVERY_S = 30.0
 LONG_WORK = 20_000
 """Documents; writing or deleting fewer takes no time to speak of."""
 
@@ -90,6 +94,8 @@ async def check_asked(run: Run, asked: Ending, database: Database) -> None:
 async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None = None) -> Ended:
     """Waits until the run is DONE, STOPPED, CANCELLED or PAUSED, or the time is up. Ctrl-C says how to go on.
 
+    Without a terminal, lines on standard error say what is waited for.
+
     A MongoDB that is away for a moment is waited for; ServiceError when it stays away.
     """
     from nightjar.jobs.patience import patiently
@@ -97,6 +103,7 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
     with _bar(run) as bar:
+        told = _Told(run, terminal=not bar.disable)
         while True:
             now, why = await patiently(partial(_look, run, database))
             ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
@@ -104,6 +111,7 @@ async def wait_for_run(run: Run, database: Database, *, timeout_s: float | None 
             halted = now.run.status in TERMINAL_RUNS or now.run.status is RunStatus.PAUSED
             if halted or (deadline is not None and loop.time() >= deadline):
                 return now
+            told.tell(now, why)
             await asyncio.sleep(POLL_S)
 
 
@@ -120,17 +128,68 @@ async def _look(run: Run, database: Database) -> tuple[Ended, str]:
 
 async def hint(run: Run, database: Database) -> str:
     """Why the run may not be moving; empty where workers are at it."""
-    from nightjar.jobs.backlog import live_slots
+    from nightjar.jobs.backlog import has_open_jobs, live_slots, live_workers
 
     if run.status is RunStatus.ACTIVE:
-        needed = [model.name for model in run.models]
+        needed = [model.name for model in run.models if await has_open_jobs(run.id, database, model=model.name)]
     elif run.status is RunStatus.JUDGING:
         needed = [*run.judging.judges, *(run.judging.check.judges if run.judging.check else ())]
     else:
         return run.status.lower()
-    served = await live_slots(database)
-    missing = [name for name in dict.fromkeys(needed) if name not in served]
-    return f"no worker for {', '.join(missing)}: nightjar worker --model {missing[0]}" if missing else ""
+    ready, alive = await live_slots(database), await live_workers(database)
+    missing = [name for name in dict.fromkeys(needed) if name not in alive]
+    if missing:
+        return f"no worker for {', '.join(missing)}: nightjar worker --model {missing[0]}"
+    loading = [name for name in dict.fromkeys(needed) if name not in ready]
+    return f"{', '.join(loading)} is being loaded" if loading else ""
+
+
+async def unserved_notes(run: Run, settings: Settings, database: Database) -> tuple[str, ...]:
+    """Says of which models nobody has seen a worker lately, and in which database: another one may have been meant."""
+    from nightjar.jobs.auto_workers import live_autos
+    from nightjar.jobs.database import address
+    from nightjar.jobs.workers import LATELY_S, served_lately
+
+    models = _needed(run)
+    served = await served_lately(models, database)
+    for auto in await live_autos(database):
+        served |= {model for model in models if auto.only in (None, model) and model not in auto.cannot}
+    missing = [model for model in models if model not in served]
+    if not missing:
+        return ()
+    place = f"the embedded MongoDB of {settings.home}" if settings.mongo_url is None else address(settings.mongo_url)
+    starts = " and ".join(f"`nightjar worker --model {model}`" for model in missing)
+    return (
+        f"no worker of {', '.join(missing)} was seen in the last {LATELY_S / 60:.0f} minutes in {place}: its jobs wait "
+        f"until one is started with {starts}.",
+    )
+
+
+def _needed(run: Run) -> list[str]:
+    """Models that the run's jobs are for, now or later."""
+    helping = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
+    return list(dict.fromkeys([*(model.name for model in run.models), *helping]))
+
+
+class _Told:
+    """What waiting says where no terminal shows a bar: a line at each turn of events, and now and then one anyhow."""
+
+    def __init__(self, run: Run, *, terminal: bool) -> None:
+        self._name = plain(run.name)
+        self._terminal = terminal
+        self._said: tuple[str, str] | None = None
+        self._at = 0.0
+
+    def tell(self, now: Ended, why: str) -> None:
+        """Says how the run stands where that is news."""
+        state, at = (str(now.run.status), why), monotonic()
+        if self._terminal or (state == self._said and at - self._at < TELL_EVERY_S):
+            return
+        self._said, self._at = state, at
+        ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
+        jobs = "1 job" if now.run.jobs_total == 1 else f"{now.run.jobs_total} jobs"
+        hindrance = f": {plain(why)}" if why and why != state[0].lower() else ""
+        print(f"Waiting for run {self._name}, {state[0]}, {ended} of {jobs}{hindrance}.", file=sys.stderr, flush=True)
 
 
 @contextmanager

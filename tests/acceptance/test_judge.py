@@ -84,7 +84,7 @@ def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> No
         shell.ok("report", "judged", "-f", "md", "--out", out) and (out / "judged.md").read_text()
     )
 
-    alone = shell.run("judge", "check", "judged", "--self-judging")
+    alone = shell.run("judge", "check", "judged", "--self-judging", "--enqueue")
     assert alone.returncode == 0, alone.stderr
     assert "No worker serves the judge 'nightjar-demo'" in alone.stderr
 
@@ -115,6 +115,34 @@ def test_a_judged_run_and_its_judges_checked(shell: Shell, tmp_path: Path) -> No
         assert judge["flips"]["compared"] == judge["asked"]
         (rate,) = compared["win_rates"]
         assert (rate["first"], rate["second"], rate["n"]) == ("nightjar-demo", "somebody-elses", len(NAMES))
+
+
+def test_judging_takes_one_terminal(shell: Shell, tmp_path: Path) -> None:
+    """A finished run is judged and its judges are checked with no other process, by a judge given as a file."""
+    judge = tmp_path / "somebody-elses.gguf"
+    shutil.copy(DEMO_MODEL, judge)
+    with judge.open("ab") as file:
+        file.write(b"another file, and so another model")
+    for name, text in (("tiny.yaml", SUITE), ("rubric.yaml", RUBRIC)):
+        (shell.folder / name).write_text(text)
+    shell.ok("eval", "--suite", "tiny.yaml", "--model", "nightjar-demo", "--name", "judged", "--limit", "3")
+    what = ("--judge", judge, "--rubric", "rubric.yaml")
+
+    left = shell.run("judge", "judged", *what, "--enqueue")
+    assert left.returncode == 0, left.stderr
+    assert f"nightjar worker --model {judge} --name somebody-elses" in left.stderr
+    again = shell.ok("judge", "judged", "--judge", judge)
+    assert "Report: " in again, "the same judges go on with what was begun"
+    assert shell.json("run", "show", "judged")["run"]["status"] == "DONE"
+    shell.ok("report", "judged", "-f", "json", "--out", tmp_path)
+    report = json.loads((tmp_path / "judged.json").read_text())
+    scores = [turn["scores"]["judge"]["value"] for job in report["jobs"] for turn in job["turns"]]
+    assert len(scores) == 3
+    assert all(value is not None for value in scores)
+
+    checked = shell.run("judge", "check", "judged", *what, "--sequences", "2", "--json")
+    assert checked.returncode in (0, 1), checked.stderr
+    assert len(json.loads(checked.stdout)["checks"]) == 1
 
 
 REFUSED = [

@@ -5,10 +5,12 @@ Nothing here types a command that would start a server; only processes that run 
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,8 +19,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nightjar.config import redis_server
-from nightjar.config.programs import find_program
 from tests.home import Home, PortThief, eventually, port_range
 
 JOBS = 48
@@ -201,15 +201,20 @@ def test_what_runs_in_a_home_that_is_deleted_ends(home: Home) -> None:
 
 
 def test_nobody_rings(home: Home) -> None:
-    """A dispatcher that lives and cannot reach Redis: `status`, which can, says so with exit code 1."""
-    home.ok("enqueue", "--suite", "story-starters", "--model", "nightjar-demo", "--limit", "1", "--name", "night")
-    home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none", "--slots", "1")
+    """A dispatcher that lives and cannot reach Redis: `status`, which can, says so with exit code 1.
+
+    The worker has no standby that would ring, as if it were on the dispatcher's side of the fault.
+    """
+    home.ok("services", "up")
+    alone = ("--parent", str(os.getpid()))
+    home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none", "--slots", "1", *alone)
     eventually(lambda: "worker_ready" in home.said("worker"), WITHIN_S)
-    with another_redis() as (server, port):
-        home.start("dispatcher", "dispatcher", env={"NIGHTJAR_REDIS_URL": f"redis://127.0.0.1:{port}/0"})
-        eventually(lambda: home.find("leases", owner={"$regex": "^dispatcher"}), WITHIN_S)
+    with way_to_redis(home) as (way, url):
+        home.start("dispatcher", "dispatcher", env={"NIGHTJAR_REDIS_URL": url})
+        eventually(lambda: home.find("leases", standby=False), WITHIN_S, lambda: home.said("dispatcher"))
         assert home.run("status").returncode == 0
-        server.send_signal(signal.SIGSTOP)
+        way.send_signal(signal.SIGSTOP)
+        home.ok("enqueue", "--suite", "story-starters", "--model", "nightjar-demo", "--limit", "1", "--name", "night")
         done = eventually(lambda: _unwell(home), WITHIN_S)
     assert "nobody rings: no dispatcher has reached Redis for" in " ".join(done.stdout.split())
 
@@ -219,17 +224,38 @@ def _unwell(home: Home) -> subprocess.CompletedProcess[str] | None:
     return done if done.returncode == 1 else None
 
 
+FORWARD = """
+import asyncio, sys
+
+async def pump(reader, writer):
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+async def forward(reader, writer):
+    far_reader, far_writer = await asyncio.open_unix_connection(sys.argv[2])
+    await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+async def main():
+    server = await asyncio.start_server(forward, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
 @contextmanager
-def another_redis() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A Redis of somebody else's, and its port."""
-    port = int(port_range().partition("-")[0])
-    command = [str(find_program(redis_server).path), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+def way_to_redis(home: Home) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A process through which the home's Redis is reached, and the URL there."""
+    port, record = int(port_range().partition("-")[0]), home.record("redis")
+    command = [sys.executable, "-c", FORWARD, str(port), record["socket"]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as way:
         try:
             eventually(lambda: _answers(port), WITHIN_S)
-            yield server, port
+            yield way, f"redis://:{record['password']}@127.0.0.1:{port}/0"
         finally:
-            server.kill()
+            way.kill()
 
 
 def _answers(port: int) -> bool:

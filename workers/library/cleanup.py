@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
+from nightjar.config.embedded import status
 from nightjar.config.errors import ModelFileError
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.gguf.split import parts_of
@@ -40,7 +44,8 @@ def plan_cleanup(
     unused_days: int | None = None,
     log_days: int = 14,
 ) -> list[Item]:
-    """What would be deleted. Models loaded or being downloaded are left alone.
+    """What would be deleted. Models loaded or being downloaded are left alone, and logs that are
+    being written.
 
     Files of models go only with `unused_days`, and only those that can be downloaded again.
     """
@@ -48,7 +53,7 @@ def plan_cleanup(
     items = [*_partial(settings), *_stray(settings)]
     if unused_days is not None:
         items += _unused(settings, rows, now - timedelta(days=unused_days))
-    return [*items, *_logs(settings.home / "logs", now - timedelta(days=log_days))]
+    return [*items, *_logs(settings.home / "logs", now - timedelta(days=log_days), _written(settings))]
 
 
 def clear(items: Iterable[Item], settings: Settings) -> None:
@@ -102,9 +107,18 @@ def _unused(settings: Settings, held: list[Held], before: datetime) -> Iterator[
             yield Item(path=folder, bytes=size, why=f"{row.name}, not used since {used:%Y-%m-%d}", model=row.name)
 
 
-def _logs(folder: Path, before: datetime) -> Iterator[Item]:
+def _written(settings: Settings) -> set[Path]:
+    """Logs of servers that run, and whatever a process of this user has open: what is deleted then is lost unseen."""
+    written = {server.log.resolve() for server in status(settings, every=True) if server.pid is not None}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            written |= {Path(file.path) for file in process.open_files()}
+    return written
+
+
+def _logs(folder: Path, before: datetime, written: set[Path]) -> Iterator[Item]:
     for file in sorted(folder.glob("*.log*")):
-        if datetime.fromtimestamp(file.stat().st_mtime, before.tzinfo) < before:
+        if file.resolve() not in written and datetime.fromtimestamp(file.stat().st_mtime, before.tzinfo) < before:
             yield Item(path=file, bytes=file.stat().st_size, why="an old log")
 
 

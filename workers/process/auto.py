@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 from typing import Protocol
 
 import structlog
@@ -22,12 +22,15 @@ from nightjar.config.hardware import memory_limit
 from nightjar.config.interpreter import NIGHTJAR
 from nightjar.config.settings import Settings
 from nightjar.config.stopping import end_signals
+from nightjar.jobs.auto_workers import end_auto, mark_auto
 from nightjar.jobs.backlog import live_workers, waiting_jobs
-from nightjar.jobs.database import Database
+from nightjar.jobs.database import Database, DatabaseError
+from nightjar.jobs.periodic import every
 from nightjar.jobs.published import published
 from nightjar.workers.library.fit.hardware import room_of, this_machine
-from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model
+from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, hindrances
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
+from nightjar.workers.process.main import worker_id
 from nightjar.workers.process.survey import Loadable, backlogs, loadable
 
 CAPABILITIES = ("chat", "embedding", "judge")
@@ -96,10 +99,19 @@ class AutoWorkers:
         self._clock = clock
         self._stop = asyncio.Event()
         self._said: dict[str, str] = {}
+        self._cannot: dict[ServingPlace, dict[str, str]] = {}
         self._worked_at = clock()
 
-    async def run(self) -> int:
-        """Runs until a signal, or until idle for `idle_exit_s`; returns the exit code."""
+    @property
+    def cannot(self) -> dict[str, str]:
+        """Models that wait and that none of the places can serve, with the reason of one of them."""
+        if len(self._cannot) < len(self._places):
+            return {}  # not all have looked yet
+        first, *others = self._cannot.values()
+        return {model: why for model, why in first.items() if all(model in other for other in others)}
+
+    async def run(self) -> bool:
+        """Runs until a signal, or until idle for `idle_exit_s`; whether it ended for that."""
         for signum in end_signals():
             asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
         while not self._stop.is_set():
@@ -111,14 +123,18 @@ class AutoWorkers:
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._poll_s)
+        idle = not self._stop.is_set()
         await asyncio.gather(*(self._end(place) for place in self._places))
-        return 0
+        for signum in end_signals():
+            asyncio.get_running_loop().remove_signal_handler(signum)
+        return idle
 
     async def turn(self, place: ServingPlace) -> None:
         """Looks at one place once: notes how its process ended, and switches the model if `choose_model` says so."""
         if place.process is not None and place.process.returncode is not None:
             self._note_end(place, place.process.returncode)
         outlook = await self._look(place, self._ours(place))
+        self._cannot[place] = hindrances(outlook.backlogs, place.room_bytes, self._capability)
         now = self._clock()
         if place.model in outlook.busy:
             place.busy_at = now
@@ -195,9 +211,10 @@ async def roam(
     flags: Sequence[str],
     wanted: str | None,
     idle_exit_s: float | None,
-) -> int:
-    """Runs the roamer on the chosen cards. `only`: the one model to serve; `flags`: further ones of `nightjar
-    worker`. Raises UsageError.
+) -> bool:
+    """Serves on the chosen cards; whether it ended for want of work, not by a signal. Raises UsageError.
+
+    `only`: the one model to serve; `flags`: further ones of `nightjar worker`.
     """
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
@@ -207,7 +224,18 @@ async def roam(
         return await start_worker(model, pin, flags)
 
     look = _look(settings, database, only)
-    return await AutoWorkers(places, look, start, capability=wanted, idle_exit_s=idle_exit_s).run()  # type: ignore[arg-type]
+    workers = AutoWorkers(places, look, start, capability=wanted, idle_exit_s=idle_exit_s)  # type: ignore[arg-type]
+    name, ended = worker_id(os.getpid(), int(time() * 1000)), asyncio.Event()
+    marking = asyncio.create_task(
+        every(POLL_S, lambda: mark_auto(name, only, workers.cannot, database), ended, name="mark_auto")
+    )
+    try:
+        return await workers.run()
+    finally:
+        ended.set()
+        await marking
+        with contextlib.suppress(DatabaseError):
+            await end_auto(name, database)
 
 
 def _room(pin: Pin, settings: Settings) -> int:

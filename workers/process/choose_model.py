@@ -122,6 +122,12 @@ def _hindrance(item: Backlog, room_bytes: int, capability: Capability | None) ->
     return None
 
 
+def hindrances(every: Iterable[Backlog], room_bytes: int, capability: Capability | None) -> dict[str, str]:
+    """Models with waiting jobs that this worker cannot serve -> why."""
+    found = {item.model: _hindrance(item, room_bytes, capability) for item in every if item.waiting > 0}
+    return {model: why for model, why in found.items() if why is not None}
+
+
 def _why_none(every: list[Backlog], room_bytes: int, capability: Capability | None) -> str:
     waiting = [item for item in every if item.waiting > 0]
     if not waiting:

@@ -23,6 +23,8 @@ class StopRequest:
 
     def __init__(self, drain_s: float) -> None:
         self.asked = asyncio.Event()
+        """By a signal, or because a burst has come to its end."""
+        self._signalled = False
         self.serving = False
         """Whether there may be turns in hand, which get `drain_s` to finish."""
         self._drain_s = drain_s
@@ -33,9 +35,10 @@ class StopRequest:
             heed(signum, partial(self.signalled, signum), lambda: self._deadline_s + OVERDUE_S)
 
     def signalled(self, signum: signal.Signals) -> None:
-        """Asks; a second signal ends the process at once."""
-        if self.asked.is_set():
+        """Asks; a second signal ends the process at once. One that is ending anyhow ends as it should."""
+        if self._signalled:
             os._exit(exit_code(signum))
+        self._signalled = True
         _log.info("draining", signal=signum.name, deadline_s=self._deadline_s)
         leave_within(self._deadline_s + LEAVING_S, exit_code(signum))
         self.asked.set()

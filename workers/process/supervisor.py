@@ -84,6 +84,11 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._children: set[WorkerChild] = set()
 
+    @property
+    def told(self) -> bool:
+        """Whether a signal has told it to end."""
+        return self._stop.is_set()
+
     async def run(self) -> int:
         """Returns 0, or 1 if a worker could not do its work."""
         for signum in end_signals():

@@ -66,6 +66,17 @@ async def test_an_orderly_end_is_no_crash(database: Database) -> None:
     assert await workers.recent_crashes(60, database) == []
 
 
+@pytest.mark.parametrize(("held", "crashes"), [([], 0), (["a"], 1)])
+async def test_how_a_process_ends_after_it_signed_off_is_no_crash(
+    database: Database, held: list[str], crashes: int
+) -> None:
+    """Its work was done and it said so; unless it held a job all the same."""
+    await workers.write_beat("h:1:1", BEAT, database)
+    await workers.sign_off("h:1:1", database)
+    await workers.record_death("h:1:1", "died of SIGSEGV", held, "", database)
+    assert len(await workers.recent_crashes(60, database)) == crashes
+
+
 @pytest.mark.parametrize(("state", "loading"), [(WorkerStatus.LOADING, True), (WorkerStatus.READY, False)])
 async def test_a_death(database: Database, state: WorkerStatus, loading: bool) -> None:
     """It is recorded with the jobs held and the last output, and the worker's leases are free at once."""

@@ -11,6 +11,7 @@ from nightjar.jobs.migrations import (
     Row,
     drop_dead_speed_of_run,
     drop_dead_speed_of_worker,
+    may_be_closed_by_dispatchers,
     nest_file_facts_of_model,
     nest_file_facts_of_run,
     nest_judging_and_outcome,
@@ -50,6 +51,8 @@ SPEED = {"prefill_tokens_per_s": 1.0}
 DEAD = SPEED | {"all_slots_prefill_tokens_per_s": None}
 
 CASES: list[tuple[Convert, Row, Row]] = [
+    # nobody but a dispatcher closes a run of before
+    (may_be_closed_by_dispatchers, {"_id": "r"}, {"_id": "r", "closers": None}),
     # a run that was never judged gets empty places
     (
         nest_judging_and_outcome,

@@ -127,8 +127,23 @@ async def test_it_ends_when_idle() -> None:
         await asyncio.sleep(0.001)
     assert not running.done()
     world.now = 61
-    assert await asyncio.wait_for(running, 5) == 0
+    assert await asyncio.wait_for(running, 5) is True, "for want of work"
     assert world.started[0].signals == [signal.SIGTERM]
+
+
+async def test_it_says_which_models_none_of_its_places_can_serve() -> None:
+    """Only those that hold at every place, and only once every place has looked."""
+    world = World("GPU-1", "GPU-2", a=1)
+    roamer = world.roamer()
+    assert roamer.cannot == {}
+    world.places[0].room_bytes = GB // 2
+    await roamer.turn(world.places[0])
+    assert roamer.cannot == {}, "the other place has not looked yet"
+    await roamer.turn(world.places[1])
+    assert roamer.cannot == {}, "the other place can"
+    world.places[1].failures["a"] = "it is broken"
+    await roamer.turn(world.places[1])
+    assert list(roamer.cannot) == ["a"]
 
 
 def test_backlogs_join_what_is_known() -> None:

@@ -49,6 +49,15 @@ WELL = ModelWait(
             "no worker for model; the last one is draining",
             True,
         ),
+        # `worker --model auto` will take the model, or says why it can't
+        ({"worker_states": {}, "auto": ""}, "worker --model auto takes it next", False),
+        ({"worker_states": {"w": (Status.DEAD, None)}, "auto": ""}, "worker --model auto takes it next", False),
+        ({"worker_states": {"w": (Status.LOADING, None)}, "auto": ""}, "worker is loading", False),
+        (
+            {"worker_states": {}, "auto": "it is not on this host"},
+            "no worker for model; worker --model auto cannot serve it: it is not on this host",
+            True,
+        ),
         # one ready worker is enough, whatever the others do
         ({"worker_states": {"a": (Status.DEAD, None), "b": (Status.READY, None)}}, None, False),
         ({"dispatching": False}, "no dispatcher runs", True),
