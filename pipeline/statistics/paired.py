@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from nightjar.pipeline.statistics.differences import difference_interval
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, mean, standard_error
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALLEST_COMPARISON = 6
 """With fewer sequences no difference can be shown: of the 32 sign patterns of five, two are always as extreme."""
 EXACT_SEQUENCES = 16
 """Up to this many differences all sign patterns are tried; beyond, a seeded sample of them."""
 SAMPLED_FLIPS = 20_000
+KEPT_SIGNS = 256
+"""For up to so many differences the drawn signs are kept for the next test (5 MB): drawing costs most of one."""
 TIE = 1e-9
 """Differences below this share of the scale are rounding errors of floating point: ties."""
 SEED = 20_251_121
@@ -130,9 +137,20 @@ def sign_flip_test(differences: Sequence[float], seed: int = SEED) -> float:
     if values.size <= EXACT_SEQUENCES:
         patterns = (np.arange(2**values.size)[:, None] >> np.arange(values.size)) & 1
         return float(np.mean(np.abs((2 * patterns - 1) @ values) >= seen))
-    signs = np.random.default_rng(seed).integers(0, 2, size=(SAMPLED_FLIPS, values.size), dtype=np.int8)
-    extreme = int(np.count_nonzero(np.abs((2 * signs - 1) @ values) >= seen))
+    signs = (_kept_signs if values.size <= KEPT_SIGNS else _signs)(values.size, seed)
+    extreme = int(np.count_nonzero(np.abs(signs.astype(float) @ values) >= seen))
     return (extreme + 1) / (SAMPLED_FLIPS + 1)
+
+
+def _signs(count: int, seed: int) -> NDArray[Any]:
+    """SAMPLED_FLIPS rows of -1 and 1."""
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).integers(0, 2, size=(SAMPLED_FLIPS, count), dtype=np.int8)
+    return 2 * drawn - 1
+
+
+_kept_signs = lru_cache(maxsize=8)(_signs)
 
 
 def mcnemar(differences: Sequence[float]) -> float:
