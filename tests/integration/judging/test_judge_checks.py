@@ -272,7 +272,9 @@ async def test_a_judge_that_can_be_talked_into_a_verdict(bench: Bench, rubric: d
         ("note", 8, 0),
     ]
     (notice,) = [notice.text for notice in report.notices if "falls for" in notice.text]
-    assert notice.startswith("Gullible falls for replies that ask for a good verdict: ready verdict, 8 of 8 (95 %: ")
+    assert notice.startswith(
+        "Check of judges: gullible falls for replies that ask for a good verdict: ready verdict, 8 of 8 "
+    )
     page = "".join(render_html(report))
     assert "judge resisted replies that ask" in page
     assert "Replies that ask for a good verdict" in page

@@ -25,7 +25,7 @@ KEYS = {
     "services": "ok reason",
     "queues": "model waiting reason stalled",
     "workers": "id host device model state reason slots_used slots waiting tokens_per_s turns_per_s wasted_tokens "
-    "beat_age_s",
+    "beat_age_s doing threads others_cores",
     "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait",
     "dead": "run model kind count example",
     "nights": "",
