@@ -252,6 +252,24 @@ def test_stopping_is_clean_and_keeps_the_data(home: Settings) -> None:
         assert client["nightjar"]["jobs"].find_one() == {"_id": 1}
 
 
+def test_what_a_living_process_started_another_one_stops(home: Settings) -> None:
+    """Who started the servers need not notice their end: they are zombies then, and nobody waits for those."""
+    service_urls(home)
+    running = [psutil.Process(pid) for pid in pids(home)]
+    stop = [sys.executable, "-P", "-m", "nightjar", "services", "down"]
+    done = subprocess.run(
+        stop,
+        env=os.environ | {"NIGHTJAR_HOME": str(home.home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [process.status() for process in running] == [psutil.STATUS_ZOMBIE] * 2
+    assert [found.state for found in status(home)] == ["down", "down"]
+
+
 def test_a_record_of_before_the_reboot_is_recognised(home: Settings) -> None:
     """Its pid belongs to another process now (here, to this test). It is neither trusted nor killed."""
     urls = service_urls(home)
