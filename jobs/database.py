@@ -92,13 +92,14 @@ async def reconnect(database: Database, url: SecretStr, *, timeout_s: float = 5)
     except PyMongoError as error:
         await client.close()
         raise ServiceError(f"MongoDB at {address(url)} cannot be used: {_short(error)}.") from None
-    raw, former = client[database.raw.name], database.raw
+    former = database.raw
+    database.use(client)
     for document in ALL:
         with contextlib.suppress(CollectionWasNotInitialized):
             if document.get_pymongo_collection().database is former:
-                document.set_database(raw)  # type: ignore[no-untyped-call]
-                document.set_collection(raw[document.get_collection_name()])  # type: ignore[no-untyped-call]
-    database.use(client)
+                # The very object, by which the next reconnect knows its documents.
+                document.set_database(database.raw)  # type: ignore[no-untyped-call]
+                document.set_collection(database.raw[document.get_collection_name()])  # type: ignore[no-untyped-call]
 
 
 def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:

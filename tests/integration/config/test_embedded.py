@@ -28,6 +28,8 @@ from nightjar.config import embedded, mongod, programs, server_log, servers
 from nightjar.config.embedded import ServiceUrls, mongo_url, service_urls, status
 from nightjar.config.errors import NightjarError, OutputError, ServiceError
 from nightjar.config.settings import Settings
+from nightjar.jobs.database import reconnect
+from nightjar.jobs.documents import Run
 from nightjar.scripts import keeper, session
 from tests.home import port_range
 
@@ -159,6 +161,8 @@ import sys
 from pathlib import Path
 from nightjar.config.embedded import service_urls
 from nightjar.config.settings import Settings
+from nightjar.jobs.database import reconnect
+from nightjar.jobs.documents import Run
 from nightjar.scripts import session
 
 urls = service_urls(Settings(home=Path(sys.argv[1]), mongo_cache_gb=0.25))
@@ -236,6 +240,16 @@ async def test_a_long_command_revives_what_it_needs(home: Settings, monkeypatch:
             except pymongo.errors.PyMongoError:
                 await asyncio.sleep(0.1)
         assert found is not None
+
+
+async def test_a_database_follows_its_server_more_than_once(home: Settings) -> None:
+    """The documents go with every move, not only with the first: a former client is closed, and can do nothing more."""
+    async with session.open_session() as opened:
+        for _ in range(3):
+            await reconnect(opened.database, opened.urls.mongo)
+            await opened.database.close_former()
+            assert await Run.get("none") is None
+            assert await opened.database.runs.find_one({}) is None
 
 
 def test_stopping_is_clean_and_keeps_the_data(home: Settings) -> None:
