@@ -173,4 +173,6 @@ async def all_or_nothing(write: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody is left to tell; asyncio would log it as an error that was overlooked
         raise
