@@ -178,13 +178,15 @@ def _end(kind: Kind, process: psutil.Process) -> None:
 
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        try:
-            process.wait(STOP_S)
-        except psutil.TimeoutExpired:
-            raise ServiceError(
-                f"{kind.title} (process {process.pid}) has not ended {STOP_S:.0f} s after it was asked to. "
-                f"See its log; as a last resort: kill -9 {process.pid}"
-            ) from None
+        deadline = time.monotonic() + STOP_S
+        # `process.wait` would wait for who started it too: until then it is a zombie, for as long as that one lives.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"{kind.title} (process {process.pid}) has not ended {STOP_S:.0f} s after it was asked to. "
+                    f"See its log; as a last resort: kill -9 {process.pid}"
+                )
+            time.sleep(0.02)
     for child in _children:
         child.poll()
 
