@@ -46,6 +46,11 @@ class Scale:
         return max(lows, default=-LARGEST), min(highs, default=LARGEST)
 
     @property
+    def sign(self) -> float:
+        """What to multiply values by so that more is better."""
+        return -1.0 if self.direction is Direction.LOWER else 1.0
+
+    @property
     def is_share(self) -> bool:
         """From 0 to 1, more is better, and made of passes and fails; a similarity is not."""
         return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT

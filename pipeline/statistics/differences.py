@@ -19,6 +19,7 @@ from nightjar.pipeline.statistics.intervals import (
     standard_error,
     t_quantile,
 )
+from nightjar.pipeline.statistics.search import smallest_number
 
 UNSEEN = 1.1
 """How far a difference that was not seen may lie, over the square root of how many were; chosen by simulation."""
@@ -51,17 +52,9 @@ def difference_interval(
 
 def smallest_passing(margin: float, reach: float, most: int = 100_000) -> int | None:
     """From how many sequences on an interval without a single difference lies above `-margin`; None beyond `most`."""
-    low, high = SMALLEST_INTERVAL - 1, SMALLEST_INTERVAL
 
     def keeps(n: int) -> bool:
         interval = difference_interval([0.0] * n, reach)
         return interval is not None and interval.low >= -margin
 
-    while not keeps(high):
-        low, high = high, high * 2
-        if low > most:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if keeps(middle) else (middle, high)
-    return high
+    return smallest_number(keeps, least=SMALLEST_INTERVAL, most=most)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from nightjar.pipeline.statistics.intervals import standard_error
+from nightjar.pipeline.statistics.search import smallest_number
 
 ALPHA = 0.05
 POWER = 0.8
@@ -49,15 +50,7 @@ def sequences_for_all(effects: Sequence[float], *, alpha: float = ALPHA, power: 
 
     if any(effect <= 0 for effect in effects):
         return None
-    low, high = 2, 3
-    while not shown(high):
-        low, high = high, high * 2
-        if low > MOST_SEQUENCES:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle, high)
-    return high
+    return smallest_number(shown, least=3, most=MOST_SEQUENCES)
 
 
 def power_of(effect: float, n: int, alpha: float = ALPHA) -> float:

@@ -162,7 +162,7 @@ def _made_smaller(report: RunReport) -> list[str]:
     return [
         f"{model.name} was loaded smaller, since memory was short: {words}."
         for model in report.models
-        for words in dict.fromkeys(words for load in model.input.loads for words in load.given_up)
+        for words in model.input.given_up
     ]
 
 

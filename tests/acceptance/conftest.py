@@ -10,6 +10,7 @@ import pytest
 
 from nightjar.config import embedded
 from nightjar.config.settings import Settings
+from tests.home import Home
 from tests.shell import Shell
 
 
@@ -31,3 +32,13 @@ def shell(acceptance_home: Path, tmp_path: Path) -> Shell:
     folder.mkdir()
     environment = {"NIGHTJAR_HOME": str(acceptance_home), "NIGHTJAR_MONGO_DATABASE": f"t{uuid.uuid4().hex[:12]}"}
     return Shell(folder=folder, environment=environment)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home of the test's own in its folder; what runs in it is ended."""
+    home = Home(folder=tmp_path)
+    try:
+        yield home
+    finally:
+        home.close()

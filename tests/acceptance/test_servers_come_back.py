@@ -26,13 +26,6 @@ WITHIN_S = 90.0
 """Backoff of servers, workers and drivers together, on a busy machine."""
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = Home(folder=tmp_path)
-    yield made
-    made.close()
-
-
 def begin_work(home: Home) -> None:
     """A run of real jobs, a worker with the demo model, and a dispatcher; returns when some jobs are done."""
     more = ("--limit", "4", "--repeats", str(JOBS // 4), "--name", "night")

@@ -6,25 +6,13 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.home import Home, eventually
 from tests.shell import PROJECT
 
 WITHIN_S = 120
 SUITE = ("--suite", "story-starters", "--model", "nightjar-demo", "--name", "night")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(folder=tmp_path)
-    try:
-        yield home
-    finally:
-        home.close()
 
 
 def reports(home: Home) -> list[str]:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.home import Home, eventually
 from tests.machines import NO_SERVERS, Machine, copy_package
 
 SUITE = ("--suite", "story-starters", "--model", "nightjar-demo", "--limit", "2")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(folder=tmp_path)
-    try:
-        yield home
-    finally:
-        home.close()
 
 
 def together(text: str) -> str:

@@ -39,7 +39,7 @@ def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
     name = report.headline
     if name is None or report.scales[name].direction is Direction.NONE:
         return ()
-    sign = -1.0 if report.scales[name].direction is Direction.LOWER else 1.0
+    sign = report.scales[name].sign
     met: Counter[str] = Counter()
     candidates = []
     for job, turn in _turns(report):

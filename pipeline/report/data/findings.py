@@ -48,17 +48,17 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
     counts, name = model.total.counts, model.name
     jobs = sum(counts.jobs.values())
     counted = (
-        (counts.failed, "failed", f"{fmt.whole(counts.failed)} of {_plural(jobs, 'job')} failed"),
+        (counts.failed, "failed", f"{fmt.whole(counts.failed)} of {fmt.count_of(jobs, 'job')} failed"),
         (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
-        (counts.empty, "empty", f"{_plural(counts.empty, 'empty reply')}, scored as worst"),
-        (counts.degenerate, "degenerate", f"{_plural(counts.degenerate, 'degenerate reply')}, scored as worst"),
-        (counts.timeout, "timeout", f"{_plural(counts.timeout, 'reply')} cut off by the time limit"),
+        (counts.empty, "empty", f"{fmt.count_of(counts.empty, 'empty reply')}, scored as worst"),
+        (counts.degenerate, "degenerate", f"{fmt.count_of(counts.degenerate, 'degenerate reply')}, scored as worst"),
+        (counts.timeout, "timeout", f"{fmt.count_of(counts.timeout, 'reply')} cut off by the time limit"),
         (
             counts.truncated_context,
             "context",
-            f"{_plural(counts.truncated_context, 'reply')} cut off by a full context",
+            f"{fmt.count_of(counts.truncated_context, 'reply')} cut off by a full context",
         ),
-        (counts.truncated_length, "length", f"{_plural(counts.truncated_length, 'reply')} cut off by max_tokens"),
+        (counts.truncated_length, "length", f"{fmt.count_of(counts.truncated_length, 'reply')} cut off by max_tokens"),
     )
     for count, flag, text in counted:
         if count:
@@ -75,7 +75,7 @@ def _unscored(report: RunReport, model: ModelReport) -> Iterator[Finding]:
     value = model.total.metrics.get(report.headline) if report.headline is not None else None
     if value is not None and value.unscored:
         have = "has" if value.unscored == 1 else "have"
-        text = f"{_plural(value.unscored, 'reply')} {have} no {report.headline} score"
+        text = f"{fmt.count_of(value.unscored, 'reply')} {have} no {report.headline} score"
         yield Finding(about=model.name, text=text, show=show(model=model.name, flag="unscored"))
 
 
@@ -92,7 +92,8 @@ def _doubt(pair: Pair, scale: Scale) -> str:
     """The observed difference, what is missing, what is detected with power 0.8, how many sequences are needed."""
     paired = pair.paired
     if paired.n < SMALLEST_COMPARISON:
-        return f"{_plural(paired.n, 'sequence')}: too few for a comparison, which needs at least {SMALLEST_COMPARISON}"
+        few = fmt.count_of(paired.n, "sequence")
+        return f"{few}: too few for a comparison, which needs at least {SMALLEST_COMPARISON}"
     parts = [f"observed difference {amount(paired.difference, scale)}"]
     if pair.turned:
         assert pair.missing is not None
@@ -132,7 +133,7 @@ def _unranked(report: RunReport) -> Iterator[Finding]:
 def _few(report: RunReport) -> Iterator[Finding]:
     count = len(report.sequences)
     if 0 < count < SMALLEST_INTERVAL:
-        text = f"only {_plural(count, 'sequence')}: intervals and tests need at least {SMALLEST_INTERVAL}"
+        text = f"only {fmt.count_of(count, 'sequence')}: intervals and tests need at least {SMALLEST_INTERVAL}"
         yield Finding(about="All results", text=text)
     name = report.headline
     if name is None or count < SMALLEST_INTERVAL:
@@ -146,10 +147,4 @@ def _few(report: RunReport) -> Iterator[Finding]:
 
 
 def _turns(model: ModelReport) -> str:
-    return _plural(model.total.counts.turns_expected, "turn")
-
-
-def _plural(count: int, word: str) -> str:
-    many = {"reply": "replies"}.get(word.split()[-1], word.split()[-1] + "s")
-    words = word if count == 1 else " ".join([*word.split()[:-1], many])
-    return f"{fmt.whole(count)} {words}"
+    return fmt.count_of(model.total.counts.turns_expected, "turn")

@@ -38,6 +38,11 @@ class ModelInput:
     loads: tuple[LoadFacts, ...]
     workers: tuple[WorkerFacts, ...]
 
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """What automatic load settings gave up for want of memory, in words; each once."""
+        return tuple(dict.fromkeys(words for load in self.loads for words in load.given_up))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:

@@ -109,10 +109,8 @@ def _empty(model: ModelReport) -> Notice | None:
 
 def _made_smaller(model: ModelReport) -> Notice | None:
     """What automatic load settings gave up for want of memory."""
-    given_up = dict.fromkeys(words for load in model.input.loads for words in load.given_up)
-    if not given_up:
-        return None
-    return _warn(f"{model.name} was loaded smaller, since memory was short: {', '.join(given_up)}.")
+    given_up = ", ".join(model.input.given_up)
+    return _warn(f"{model.name} was loaded smaller, since memory was short: {given_up}.") if given_up else None
 
 
 def _busy(model: ModelReport) -> Notice | None:

@@ -31,8 +31,10 @@ def whole(value: int | None) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """A number of things: 1 sequence, 2 sequences."""
-    return f"{whole(number)} {noun}{'' if number == 1 else 's'}"
+    """A number of things: 1 sequence, 2 sequences, 3 empty replies."""
+    *before, last = noun.split()
+    many = noun if number == 1 else " ".join([*before, {"reply": "replies"}.get(last, f"{last}s")])
+    return f"{whole(number)} {many}"
 
 
 def percent(value: float | None) -> str:

@@ -135,5 +135,4 @@ def _place(
 
 
 def _order(place: Rank, scale: Scale) -> tuple[bool, int, float]:
-    sign = 1.0 if scale.direction.value == "lower" else -1.0
-    return place.rank is None, place.rank or 0, sign * (place.mean or 0.0)
+    return place.rank is None, place.rank or 0, -scale.sign * (place.mean or 0.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
 
 MISSING_LIMIT = 0.05
@@ -43,22 +43,20 @@ class Series:
 
     def better(self) -> dict[str, float]:
         """The values, negated where less is better, so that more is better."""
-        return {sequence: _sign(self.scale) * value for sequence, value in self.values.items()}
+        return {sequence: self.scale.sign * value for sequence, value in self.values.items()}
 
     @property
     def ends(self) -> tuple[float, float] | None:
         """The scale's ends, smallest first, in values of which more is better; None where it has no two ends."""
         if self.scale.worst is None or self.scale.best is None:
             return None
-        sign = _sign(self.scale)
-        return sign * self.scale.worst, sign * self.scale.best
+        return self.scale.sign * self.scale.worst, self.scale.sign * self.scale.best
 
     def bounds(self, sequence: str) -> tuple[float, float] | None:
         """A sequence's value with what is missing of it at the scale's worst and at its best, on the scale itself."""
         if self.lowest is None or self.highest is None:
             return None
-        sign = _sign(self.scale)
-        return sign * self.lowest[sequence], sign * self.highest[sequence]
+        return self.scale.sign * self.lowest[sequence], self.scale.sign * self.highest[sequence]
 
 
 def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, str] | None = None) -> Series:
@@ -84,7 +82,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         low[key] = _filled(group, metric, scale.worst)
         high[key] = _filled(group, metric, scale.best)
     bounded = scale.width is not None
-    sign = _sign(scale)
+    sign = scale.sign
     return Series(
         model=model.name,
         metric=metric,
@@ -99,10 +97,6 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         highest={key: sign * value for key, value in high.items()} if bounded else None,
         single_binary=scale.unit == "pass" and most_values <= 1,
     )
-
-
-def _sign(scale: Scale) -> float:
-    return -1.0 if scale.direction is Direction.LOWER else 1.0
 
 
 def bounds_words(model: ModelReport, name: str, scale: Scale) -> str:

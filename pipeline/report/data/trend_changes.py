@@ -19,7 +19,7 @@ from nightjar.pipeline.report.data.compared import (
 from nightjar.pipeline.report.data.fingerprints import changed
 from nightjar.pipeline.report.data.night import Night, NightModel, Plain
 from nightjar.pipeline.report.data.series import Series
-from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scores import Scale
 
 
 class NightChange(Plain):
@@ -119,8 +119,7 @@ def _end(bounds: Mapping[str, tuple[float, float] | None], end: int, scale: Scal
     """The values at one end in values of which more is better; None where a scale has no ends."""
     if scale.width is None:
         return None
-    sign = -1.0 if scale.direction is Direction.LOWER else 1.0
-    return {key: sign * pair[end] for key, pair in bounds.items() if pair is not None}
+    return {key: scale.sign * pair[end] for key, pair in bounds.items() if pair is not None}
 
 
 def _change(model: str, night: str, before: str, pair: Pair) -> NightChange:
