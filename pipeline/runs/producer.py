@@ -57,7 +57,7 @@ async def enqueue(
 ) -> Enqueued:
     """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
-    `closers`: who may close a new run besides dispatchers.
+    `closers`: who may close a new run, or an old one that names nobody, besides dispatchers.
     `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out.
     Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
     do this.
@@ -114,6 +114,7 @@ async def _write(
             f"Run {wanted.name!r} exists with other content: {'; '.join(conflicts)}. Give the run another --name, or "
             "leave out what differs."
         )
+    await _adopt(existing, wanted, database)
     before = existing.jobs_total
     larger = grown(existing, wanted)
     if larger is None:
@@ -122,6 +123,13 @@ async def _write(
         return None
     await finish_expansion(larger, database, progress)
     return await _again(larger), False, before
+
+
+async def _adopt(existing: Run, wanted: Run, database: Database) -> None:
+    """A run from before runs recorded who may close them is closed by the home that enqueues it again."""
+    if existing.closers is None and wanted.closers is not None:
+        set_now = {"$set": {"closers": wanted.closers.model_dump()}}
+        await database.runs.update_one({"_id": existing.id, "closers": None}, set_now)
 
 
 async def _grow(existing: Run, larger: Run, database: Database) -> bool:

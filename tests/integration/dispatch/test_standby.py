@@ -35,6 +35,8 @@ from nightjar.jobs.status.views import ServiceState
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.nights.schedules import add_schedule, fire_due
 from nightjar.pipeline.notify.deliveries import claim_delivery
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.runs.this_home import this_home
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
@@ -250,3 +252,18 @@ async def test_calls_are_made_by_those_who_may(database: Database, settings: Set
     assert [await takes(who) for who in (ELSEWHERE, alike, here)] == [False, False, True]
     await due(HOME_FIRST_S + 1)
     assert [await takes(who) for who in (ELSEWHERE, alike)] == [False, True]
+
+
+async def test_a_run_of_old_is_closed_by_the_home_that_enqueues_it_again(database: Database, here: Closers) -> None:
+    """Runs did not say who may close them once; one that does is not taken over."""
+    sequence = Sequence.model_validate({"id": "a", "turns": [{"prompt": "x"}]})
+    await import_suite(SuiteContent(name="tales", sequences=(sequence,)), database)
+    request = make_request(suite="tales", models=("m",), known_models=("m",), name="night")
+
+    assert (await enqueue(request, database)).run.closers is None
+    for closers in (here, ELSEWHERE):
+        await enqueue(request, database, closers=closers)
+
+    run = await Run.find_one({"name": "night"})
+    assert run is not None
+    assert run.closers == here

@@ -17,6 +17,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
+from nightjar.pipeline.runs.this_home import this_home
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.scripts.children import Child
@@ -66,7 +67,8 @@ async def test_a_model_that_replies_last_and_judges_too(session: Session, monkey
     await import_suite(SuiteContent(name="tales", sequences=(sequence,)), session.database)
     entries = await take_models([DEMO], session)
     wanted: dict[str, Any] = {"models": (DEMO,), "judges": (DEMO,), "rubric": RUBRIC, "self_judging": True}
-    run = (await enqueue(make_request(suite="tales", name="night", **wanted), session.database)).run
+    request = make_request(suite="tales", name="night", **wanted)
+    run = (await enqueue(request, session.database, closers=this_home(session.settings))).run
 
     await asyncio.wait_for(generate(run, entries, entries, WorkerFlags(), session, lambda _: None), 240)
 
