@@ -136,6 +136,13 @@ def revive(settings: Settings) -> dict[str, NightjarError | None]:
     return revived
 
 
+def stopped(settings: Settings) -> list[str]:
+    """The servers that somebody stopped on purpose: nobody restarts them by himself."""
+    places = {kind.title: Place.of(kind, settings.home) for kind in embedded_kinds(settings)}
+    records = {title: read_record(place) for title, place in places.items()}
+    return [title for title, record in records.items() if record is not None and not record.wanted]
+
+
 def latest_mongo_url(settings: Settings, known: SecretStr) -> SecretStr:
     """Where MongoDB is by now: an embedded server may have come back at another address. Starts nothing.
 

@@ -26,6 +26,7 @@ __all__ = [
     "MigrationProgress",
     "Row",
     "address",
+    "answers",
     "connect",
     "insert_absent",
     "reconnect",
@@ -33,6 +34,9 @@ __all__ = [
 INDEX_TIMEOUT_S = 1800
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer; this is also how long a server that went away is waited for."""
+
+ANSWER_S = 4.0
+"""A server that is well answers a ping much sooner."""
 
 
 async def connect(
@@ -76,8 +80,20 @@ async def connect(
     return database
 
 
+async def answers(database: Database) -> bool:
+    """Whether MongoDB answers through the client that is in use."""
+    try:
+        with pymongo.timeout(ANSWER_S):
+            await database.client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
 async def reconnect(database: Database, url: SecretStr, *, timeout_s: float = 5) -> None:
-    """Points a connected database at the address where its server is by now. Raises ServiceError if nobody answers.
+    """Gives a connected database a new client, for the address where its server is by now.
+
+    Raises ServiceError if nobody answers there.
 
     What is under way through the old client fails as if the server were away, and is tried again through the new one.
     """

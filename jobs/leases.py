@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.migrations import SCHEMA_VERSION
-from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.mongo import Database, Row, farewell
 
 DISPATCHER_MARK = "dispatcher"
 STANDBY_MARK = "standby"
@@ -114,8 +114,9 @@ async def stand_by(name: str, here: Closers, database: Database, *, silent_s: fl
 
 async def end_watch(name: str, database: Database) -> None:
     """Takes a dispatcher's marks down, so that others need not wait until they count no more."""
-    await database.leases.delete_one({"_id": f"{DISPATCHER_MARK}@{SCHEMA_VERSION}", "owner": name})
-    await database.leases.delete_one({"_id": _standby_mark(name)})
+    with farewell():
+        await database.leases.delete_one({"_id": f"{DISPATCHER_MARK}@{SCHEMA_VERSION}", "owner": name})
+        await database.leases.delete_one({"_id": _standby_mark(name)})
 
 
 def _mark(name: str, silent_s: float) -> Row:

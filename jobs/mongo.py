@@ -7,11 +7,13 @@ pymongo, so that an in-memory database can stand in for it some day.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+import pymongo
 from pymongo import AsyncMongoClient, ReplaceOne, ReturnDocument, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -27,6 +29,7 @@ __all__ = [
     "ReturnDocument",
     "Row",
     "WriteConcern",
+    "farewell",
     "insert_absent",
 ]
 
@@ -34,6 +37,12 @@ Row = dict[str, Any]
 DatabaseError = PyMongoError
 """What the driver raises; those who use `jobs` need no driver of their own for it."""
 DUPLICATE_KEY = 11000
+FAREWELL_S = 2.0
+
+
+def farewell() -> AbstractContextManager[None]:
+    """For what a process does last: it waits only so long for a MongoDB that is away."""
+    return pymongo.timeout(FAREWELL_S)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -88,11 +97,13 @@ class Database:
     async def close_former(self) -> None:
         """Closes clients that are used no more."""
         while self._former:
-            await self._former.pop().close()
+            with farewell():
+                await self._former.pop().close()
 
     async def close(self) -> None:
         await self.close_former()
-        await self.client.close()
+        with farewell():  # it tells the server which sessions have ended
+            await self.client.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
 from nightjar.jobs.hindered import Hindrances
-from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.mongo import Database, Row, farewell
 from nightjar.jobs.stored import StoredDocument
 
 REWRITE_S = 5.0
@@ -114,8 +114,9 @@ class StoredBoard:
     async def take_down(self) -> None:
         """The process ends: what it failed at is not failing any more."""
         try:
-            for key in list(self._written):
-                await self._works(*key)
+            with farewell():
+                for key in list(self._written):
+                    await self._works(*key)
         except PyMongoError as error:
             _log.warning("failure_not_shown", error=type(error).__name__)
 

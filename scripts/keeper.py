@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -17,11 +17,13 @@ from pydantic import SecretStr
 from nightjar.config import embedded
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect
+from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, answers, reconnect
 
 T = TypeVar("T")
 LOOK_S = 2.0
 """How often a command checks that the embedded servers are still up."""
+LOOKS = 3
+"""In a row before a server counts as stopped for good, or a client as stuck: one that restarts is neither."""
 END_S = 24.0
 """How long a process whose home is gone may take to end by itself."""
 _log = structlog.get_logger()
@@ -29,12 +31,21 @@ _log = structlog.get_logger()
 
 class Keeper:
     """Restarts embedded servers that were killed, so that a night's run survives it; follows MongoDB to another
-    address; ends the process when its home was deleted. Does nothing where both servers have a URL."""
+    address; ends the process when its home was deleted, and `command`, which a person waits for, when the servers were
+    stopped on purpose. Does nothing of that where both servers have a URL.
 
-    def __init__(self, settings: Settings, database: Database, mongo: SecretStr) -> None:
+    It also replaces a client that has lost a MongoDB that answers others.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, mongo: SecretStr, *, command: asyncio.Task[Any] | None
+    ) -> None:
         self._settings = settings
         self._database = database
         self._mongo = mongo
+        self._command = command
+        self._stopped: list[str] = []
+        self._stopped_looks = self._unanswered = 0
         self._errors: dict[str, NightjarError | None] = {}
         # While it is open no other folder can get the same number.
         begun = bool(embedded.embedded_kinds(settings)) and settings.home.is_dir()
@@ -42,21 +53,38 @@ class Keeper:
 
     async def run(self) -> None:
         """Until it is cancelled. What goes wrong is logged, and tried again."""
-        while self._home is not None:
+        while True:
             await asyncio.sleep(LOOK_S)
             try:
                 await self._revive()
-                await self._follow()
+                if not self._heed_stop():
+                    await self._follow()
             except Exception:
                 if not self._home_is_gone():
                     _log.exception("keeper_failed")
             if self._home_is_gone():
                 await self._end()
 
-    def check_home(self) -> None:
-        """Raises ServiceError if the home that this process works in is not there any more."""
+    def check(self) -> None:
+        """Raises ServiceError if this process has lost its home, or the servers in it."""
         if self._home_is_gone():
             raise ServiceError(self._farewell())
+        if self._stopped:
+            assert self._command is not None
+            self._command.uncancel()
+            raise ServiceError(
+                f"While this command worked, `nightjar services down` stopped {' and '.join(self._stopped)}. What was "
+                "written stays written; give the command again."
+            )
+
+    def _heed_stop(self) -> bool:
+        """Whether the servers were stopped on purpose. Nobody means to bring them back then, so the command ends."""
+        found = embedded.stopped(self._settings)
+        self._stopped_looks = self._stopped_looks + 1 if found else 0
+        if self._command is not None and not self._stopped and self._stopped_looks >= LOOKS:
+            self._stopped = found
+            self._command.cancel()
+        return bool(found)
 
     def _farewell(self) -> str:
         return (
@@ -80,14 +108,16 @@ class Keeper:
             self._errors[name] = error
 
     async def _follow(self) -> None:
+        self._unanswered = 0 if await answers(self._database) else self._unanswered + 1
         with contextlib.suppress(NightjarError):
             url = await asyncio.to_thread(embedded.latest_mongo_url, self._settings, self._mongo)
-            if url != self._mongo:
-                await reconnect(self._database, url)
-                self._mongo = url
-                _log.warning("mongo_moved")
-                await asyncio.sleep(OPERATION_TIMEOUT_S + LOOK_S)  # what is under way through the old client ends
-                await self._database.close_former()
+            if url == self._mongo and self._unanswered < LOOKS:
+                return
+            await reconnect(self._database, url)
+            _log.warning("mongo_moved" if url != self._mongo else "mongo_client_replaced")
+            self._mongo, self._unanswered = url, 0
+            await asyncio.sleep(OPERATION_TIMEOUT_S + LOOK_S)  # what is under way through the old client ends
+            await self._database.close_former()
 
     def _home_is_gone(self) -> bool:
         if self._home is None:

@@ -74,16 +74,16 @@ async def open_session(
     async with opened as database:
         latest = partial(latest_redis_url, settings)
         doorbell = await Doorbell.connect(urls.redis, latest) if redis else None
-        keeper = Keeper(settings, database, urls.mongo)
+        keeper = Keeper(settings, database, urls.mongo, command=None if service else asyncio.current_task())
         keeping = asyncio.create_task(keeper.run())
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)
-            keeper.check_home()
-        except asyncio.CancelledError:
-            keeper.check_home()
+            keeper.check()
+        except (asyncio.CancelledError, ServiceError):
+            keeper.check()
             raise
         except DatabaseError as error:
-            keeper.check_home()
+            keeper.check()
             if not is_transient(error):
                 raise
             raise ServiceError(

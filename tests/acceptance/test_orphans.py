@@ -128,7 +128,7 @@ def test_services_down_under_an_evaluation_ends_it(moment: str, home: Path) -> N
         output, _ = command.communicate(timeout=3 * SOON_S)
     wait_for(lambda: gone(home), 20)
     assert command.returncode == 1, output
-    assert "MongoDB" in output
+    assert "`nightjar services down` stopped MongoDB" in output
 
 
 def test_a_worker_that_hears_nothing_is_ended_too(home: Path) -> None:

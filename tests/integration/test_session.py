@@ -7,7 +7,10 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ServiceError
+from nightjar.jobs.database import answers
+from nightjar.jobs.documents import Run
 from nightjar.scripts.session import open_session
+from tests.workbench import until
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +28,16 @@ async def test_a_request_that_was_wrong_is_not_hidden() -> None:
     with pytest.raises(OperationFailure):
         async with open_session():
             raise OperationFailure("unknown operator", 2)
+
+
+async def test_a_client_that_has_lost_a_server_that_answers_others_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The driver's pool may stay paused after its server hung: commands that run for hours go on."""
+    monkeypatch.setattr("nightjar.scripts.keeper.LOOK_S", 0.05)
+    async with open_session() as session:
+        lost = session.database.client
+        await lost.close()
+        await until(lambda: answers(session.database))
+        assert session.database.client is not lost
+        assert await Run.count() == 0, "documents are read through the new client too"
