@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     beat_s: float = Field(2, ge=0.1, le=60)
     drain_s: float = Field(30, ge=0, le=86_400)
     """Time for running turns to finish after SIGTERM."""
+    probe: bool = True
+    """A worker measures its model's speed once for each machine, after its work or while idle; False: only if told to
+    by `--probe`."""
 
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"

@@ -21,7 +21,7 @@ import pymongo
 
 from nightjar.config import mongod, redis_server
 from nightjar.config.endpoint import Endpoint
-from tests.shell import PROJECT
+from tests.shell import PROJECT, QUICK
 
 COMMAND = (sys.executable, "-P", "-m", "nightjar")
 DATABASE = "nightjar"
@@ -74,7 +74,7 @@ class Home:
 
     def _environ(self, more: Mapping[str, str]) -> dict[str, str]:
         bare = {key: value for key, value in os.environ.items() if not key.startswith("NIGHTJAR_")}
-        few = {"NIGHTJAR_MONGO_CACHE_GB": "0.25", "NIGHTJAR_LEASE_S": "5", "NIGHTJAR_MODEL__THREADS": "1"}
+        few = {"NIGHTJAR_MONGO_CACHE_GB": "0.25", "NIGHTJAR_LEASE_S": "5"} | QUICK
         return bare | {"PYTHONPATH": str(PROJECT)} | few | self.environment | dict(more)
 
     def record(self, server: str) -> dict[str, Any]:

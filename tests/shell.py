@@ -13,6 +13,8 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 LIMIT_S = 240
+QUICK = {"NIGHTJAR_PROBE": "false", "NIGHTJAR_MODEL__THREADS": "1"}
+"""Files of tests run side by side, so that threads beyond one only get into each other's way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Shell:
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment that a command runs in."""
         bare = {key: value for key, value in os.environ.items() if not key.startswith("NIGHTJAR_")}
-        return bare | {"PYTHONPATH": str(PROJECT)} | self.environment | dict(more or {})
+        return bare | {"PYTHONPATH": str(PROJECT)} | QUICK | self.environment | dict(more or {})
 
     def ok(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
         """Standard output of a command that must succeed."""

@@ -65,16 +65,16 @@ async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOption
     from nightjar.workers.process.load_model import WorkerOptions
     from nightjar.workers.process.main import serve
 
-    options = WorkerOptions(
-        model=model,
-        name=name,
-        gpu=gpu,
-        load=load.changes(),
-        burst=burst,
-        probe=load.probe,
-        started_ms=started_ms,
-    )
     async with open_session(service=True) as session:
+        options = WorkerOptions(
+            model=model,
+            name=name,
+            gpu=gpu,
+            load=load.changes(),
+            burst=burst,
+            probe=False if load.probe is None and not session.settings.probe else load.probe,
+            started_ms=started_ms,
+        )
         return await serve(options, session.settings, session.database, session.urls.redis)
 
 

@@ -19,6 +19,7 @@ def evaluated(shell: Shell, name: str, *more: str) -> tuple[dict[str, Any], str]
     done = shell.run(
         *("eval", "--suite", "two.json", "--model", "nightjar-demo", "--gpu", "none", "--name", name),
         *("--format", "json", "--out", str(out), *more),
+        env={"NIGHTJAR_PROBE": "true", "NIGHTJAR_MODEL__THREADS": "auto"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     [file] = out.glob("*.json")
