@@ -31,6 +31,15 @@ async def take_back(run: Run, job: Job, database: Database) -> None:
     await take_back_lapsed(database)
 
 
+async def ask_again(run: Run, job: Job, database: Database) -> None:
+    """A later judging wants the job."""
+    judging = Judging(number=1, judges=["m"], begun_at=utc_now())
+    run = run.model_copy(update={"judging": RunJudging(passes=[judging])})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"judging": run.judging.model_dump()}})
+    await database.jobs.update_one({"_id": job.id, "status": "CANCELLED"}, {"$set": {"finished_at": job.created_at}})
+    await asked_still(run, judging, [job.id], [], database)
+
+
 async def find_it_damaged(run: Run, job: Job, database: Database) -> None:
     await database.jobs.update_one({"_id": job.id}, {"$set": {"tries": "many"}})
     await check_jobs([job.id], database)
@@ -57,6 +66,7 @@ ACTS: dict[str, Act] = {
     "stop the run": lambda run, job, db: control.stop(run, "too many failures", db),
     "cancel the run": lambda run, job, db: control.cancel(run, db),
     "give up its model": lambda run, job, db: control.give_up_model(run, job.model, "it does not load", db),
+    "ask after all for what a cancelled judging left": ask_again,
     "retry dead jobs": lambda run, job, db: control.retry(run, db),
 }
 
