@@ -49,8 +49,7 @@ async def fail_judging(run: Run, number: int, reason: str, database: Database) -
         _of(judging, "reason"): reason,
         "judging.shown": before[-1].number if before else None,
     }
-    failed = await _changed(run, _seen(run), {"$set": change} | _ended_now(judging), database)
-    return await _as_it_was(failed, database)
+    return await _given_up(run, judging, change, database)
 
 
 async def cancel_judging(run: Run, reason: str, database: Database) -> Run:
@@ -77,16 +76,18 @@ async def finish_cancelling(run: Run, database: Database) -> Run:
     first = run.judging.shown == judging.number
     change: Row = {_of(judging, "status"): JudgingStatus.CANCELLED, "judging.planned": first}
     change |= {"judging.shown": None} if first else {}
-    seen: Row = {"_id": run.id, _of(judging, "status"): JudgingStatus.CANCELLING}
-    await database.runs.update_one(seen, {"$set": change} | _ended_now(judging))
-    return await _as_it_was(await _now(run), database)
+    return await _given_up(run, judging, change, database)
 
 
-async def _as_it_was(run: Run, database: Database) -> Run:
-    """DONE, where the run has an end from before that still holds; otherwise it goes on and is closed."""
-    ended: Row = {"_id": run.id, "status": RunStatus.JUDGING, "outcome.finished_at": {"$ne": None}}
-    done = {"status": RunStatus.DONE, "status_reason": None, "judging.planned": True}
-    await database.runs.update_one(ended, {"$set": done})
+async def _given_up(run: Run, judging: Judging, change: Row, database: Database) -> Run:
+    """Ends a judging that is not shown, as it was seen. The run is DONE where its end from before still holds; else it
+    goes on and is closed by what counts.
+    """
+    seen: Row = {"_id": run.id, _of(judging, "status"): judging.status}
+    holds: Row = seen | {"status": RunStatus.JUDGING, "outcome.finished_at": {"$ne": None}}
+    as_it_was: Row = {"status": RunStatus.DONE, "status_reason": None, "judging.planned": True}
+    if not (await database.runs.update_one(holds, {"$set": change | as_it_was} | _ended_now(judging))).matched_count:
+        await database.runs.update_one(seen, {"$set": change} | _ended_now(judging))
     return await _now(run)
 
 

@@ -100,6 +100,6 @@ def _validated(kind: type[M], fields: dict[str, Any]) -> M:
 
 def take_judging(changes: dict[str, Any]) -> RunJudging:
     """What of the changes concerns a run's first judging and its check, taken out of them."""
-    whole = {name: changes.pop(name) for name in ("check", "planned") if name in changes}
+    whole: dict[str, Any] = {name: changes.pop(name) for name in ("check", "planned") if name in changes}
     asked = {name: changes.pop(name) for name in ("rubric", "self_judging", "against") if name in changes}
     return first_judging(changes.pop("judges", []), **asked).model_copy(update=whole)

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import control, ownership
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.judgings import Judging, RunJudging
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
 from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
+from nightjar.pipeline.judging.write_jobs import asked_still
 from tests.documents import a_job, a_run, a_turn
 
 Act = Callable[[Run, Job, Database], Awaitable[object]]
