@@ -18,6 +18,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import LeaseLostError, UsageError
 from nightjar.config.settings import Settings
 from nightjar.jobs import control, judging_moves, ownership
+from nightjar.jobs.closers import Closer, Closers
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run, utc_now
 from nightjar.jobs.ending import Ending, Gate, GateKind
@@ -191,9 +192,8 @@ async def test_the_first_judging_cancelled_leaves_generated_replies(bench: Bench
     await verdicts(bench.database, 2, most=2)
     run = await control.cancel(await now(), bench.database)
     assert (run.status, run.judging.shown, run.judging.planned) == (RunStatus.JUDGING, None, True)
-    await bench.dispatcher.advance()
-    await bench.dispatcher.close()
-    done = await now()
+    assert (await closed_by("another", bench)).status is RunStatus.JUDGING
+    done = await closed_by("home", bench)
     assert (done.status, set(await judge_jobs(bench.database))) == (RunStatus.DONE, {"DONE", "CANCELLED"})
     report = await collect(done.id, bench.database)
     assert "judge" not in report.metrics
@@ -202,6 +202,13 @@ async def test_the_first_judging_cancelled_leaves_generated_replies(bench: Bench
     assert done.outcome.verdict is not None
     assert [result.outcome for result in done.outcome.verdict.results] == ["inconclusive"]
     assert points(await collect(done.id, bench.database, judging=1)) == {2.0}
+
+
+async def closed_by(home: str, bench: Bench) -> Run:
+    """What a command in that home makes of the run that it has cancelled; "home" enqueued it."""
+    await bench.database.runs.update_one({}, {"$set": {"closers": {"home": "home", "where": "here", "scorers": ["1"]}}})
+    closer = Closer(here=Closers(home=home, where="here", scorers=("2",)), dispatcher=False)
+    return await finish.close_now(await now(), "o", bench.settings.reports_dir, bench.database, closer=closer)
 
 
 async def test_a_judge_that_gives_no_verdict_replaces_nothing(bench: Bench, tmp_path: Path) -> None:
