@@ -11,6 +11,7 @@ from pymongo import ASCENDING, IndexModel
 from nightjar.config.errors import UsageError
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, GateVerdict
+from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
@@ -93,34 +94,6 @@ class Progress(BaseModel):
     at: datetime
 
 
-class JudgeCheck(BaseModel):
-    """Judges to be asked about spoilt replies beside real ones."""
-
-    judges: list[str]
-    rubric: dict[str, Any]
-    seed: int
-    sequences: int
-    """At most this many are taken."""
-    self_judging: bool = False
-    planned: bool = False
-    """Its jobs are inserted; a run that grows later is not checked again."""
-
-
-class RunJudging(BaseModel):
-    """Who judges a run's replies, and by what."""
-
-    judges: list[str] = Field(default_factory=list)
-    rubric: dict[str, Any] | None = None
-    self_judging: bool = False
-    """A judge may judge replies of its own."""
-    against: str | None = None
-    """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
-    check: JudgeCheck | None = None
-    """The newest check of judges; the controls of earlier ones stay."""
-    planned: bool = False
-    """All jobs of judges and of the embedding model are inserted."""
-
-
 class RunOutcome(BaseModel):
     """How a run ended, or is ending."""
 
@@ -192,6 +165,11 @@ class Run(StoredDocument):
     content: str
     """Digest of everything that must agree when the name is enqueued again (models and repeats may grow)."""
     created_at: datetime
+
+    @property
+    def judged_again(self) -> bool:
+        """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
+        return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
 
     def check_transcripts(self) -> None:
         """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
@@ -305,7 +283,10 @@ class PublishedModel(StoredDocument):
 
 
 class ScoreDocument(StoredDocument):
-    """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing."""
+    """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing.
+
+    Judges' scores of the second judging and later ones have its number behind that.
+    """
 
     id: str  # type: ignore[assignment]
     run: str
@@ -319,6 +300,8 @@ class ScoreDocument(StoredDocument):
     answer: str | None = None
     reason: str | None = None
     scorer_digest: str
+    judging: int | None = None
+    """The judging that it comes from; None where it is no judge's."""
 
     class Settings:
         name = "scores"

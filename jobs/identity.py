@@ -27,9 +27,9 @@ def job_id(run_id: str, kind: str, sequence: str, model: str, repeat: int) -> st
     return digest("job", run_id, kind, sequence, model, repeat)
 
 
-def score_id(job: str, turn: int, scorer: str) -> str:
-    """`_id` of a score; a job's scores lie together in the index."""
-    return f"{job}.{turn}.{scorer}"
+def score_id(job: str, turn: int, scorer: str, judging: int | None = None) -> str:
+    """`_id` of a score; a job's scores lie together in the index. `judging`: the number of a judge's."""
+    return f"{job}.{turn}.{scorer}" + (f".{judging}" if judging is not None and judging > 1 else "")
 
 
 def default_run_seed(suite_name: str) -> int:

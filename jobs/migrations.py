@@ -117,6 +117,28 @@ def may_be_closed_by_dispatchers(row: Row) -> Row:
     return {"closers": None} | row
 
 
+def judging_is_a_document(run: Row) -> Row:
+    """A run's judging becomes the first of its judgings; one of a run that is DONE is complete."""
+    judging, outcome = run.get("judging") or {}, run.get("outcome") or {}
+    if "passes" in judging:
+        return run
+    kept = {"check": judging.get("check"), "planned": judging.get("planned", False)}
+    if not judging.get("judges") or judging.get("rubric") is None:
+        return run | {"judging": {"passes": [], "shown": None, **kept}}
+    done = run.get("status") == "DONE"
+    first = {name: judging.get(name, _JUDGING[name]) for name in ("judges", "rubric", "self_judging", "against")}
+    first |= {"number": 1, "status": "COMPLETE" if done else "OPEN", "reason": None, "begun_at": None}
+    first |= {name: outcome.get(name) if done else _OUTCOME[name] for name in ("verdict", "answer", "files")}
+    first["ended_at"] = outcome.get("finished_at") if done else None
+    return run | {"judging": {"passes": [first], "shown": 1, **kept}}
+
+
+def judging_of_score(score: Row) -> Row:
+    """Judges' scores say which judging they come from: the only one that there was room for."""
+    judges = score["scorer"] == "judge" or score["scorer"].startswith("judge.")
+    return {"judging": 1} | score if judges else score
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -152,6 +174,10 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="runs, schedules and calls say who may close them",
         converts=dict.fromkeys(("runs", "schedules", "deliveries"), may_be_closed_by_dispatchers),
+    ),
+    Migration(
+        name="a judging is a document of its own",
+        converts={"runs": judging_is_a_document, "scores": judging_of_score},
     ),
     # Append here.
 )

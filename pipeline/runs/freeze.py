@@ -9,9 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightjar.config.errors import RunConflictError, UsageError
-from nightjar.jobs.documents import Run, RunJudging, RunModel, SequenceRef, SuiteVersion
+from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.identity import default_run_seed, digest
+from nightjar.jobs.judgings import Judging, RunJudging, first_judging
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.judging.rubric import judging_rubric
@@ -80,11 +81,10 @@ def freeze(
 
 def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
     """Who judges the run, by the request's rubric or the suite's. Raises UsageError where there is none."""
-    return RunJudging(
-        judges=list(dict.fromkeys(request.judges)),
-        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
-        self_judging=request.self_judging,
-    )
+    if not request.judges:
+        return RunJudging()
+    rubric = judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}")
+    return first_judging(list(dict.fromkeys(request.judges)), rubric, self_judging=request.self_judging)
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
@@ -193,7 +193,7 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
 def _scored_otherwise(old: Run, new: Run) -> list[str]:
     phrases = []
     was, now = old.judging, new.judging
-    if (was.judges, _asked(was.rubric)) != (now.judges, _asked(now.rubric)):
+    if not any(_asked(now.current) == _asked(judging) for judging in _enqueued_with(was)):
         phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
@@ -202,9 +202,17 @@ def _scored_otherwise(old: Run, new: Run) -> list[str]:
     return phrases
 
 
-def _asked(rubric: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A rubric without the version of its prompts, which an existing run keeps."""
-    return None if rubric is None else {key: value for key, value in rubric.items() if key != "prompts"}
+def _enqueued_with(judging: RunJudging) -> list[Judging | None]:
+    """The judgings that the run may have been enqueued with, or judged by since: any of them may be asked for again."""
+    first = judging.passes[0] if judging.passes else None
+    return [*judging.passes, *([None] if first is None or first.begun_at is not None else [])]
+
+
+def _asked(judging: Judging | None) -> tuple[list[str], Mapping[str, Any]]:
+    """Who judges, and by a rubric without the version of its prompts, which an existing run keeps."""
+    if judging is None:
+        return [], {}
+    return judging.judges, {key: value for key, value in (judging.rubric or {}).items() if key != "prompts"}
 
 
 def _names(measures: Mapping[str, Any]) -> str:

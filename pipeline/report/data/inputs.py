@@ -42,6 +42,7 @@ def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
         created_at=run.created_at,
         finished_at=run.outcome.finished_at,
         rubric=run.judging.rubric,
+        judging=run.judging.shown,
     )
 
 

@@ -48,6 +48,10 @@ class Provenance:
     finished_at: datetime | None
     rubric: Mapping[str, Any] | None = None
     """What the judges were asked, as the run stores it."""
+    judging: int | None = None
+    """The number of the judging whose verdicts these are."""
+    side_judging: bool = False
+    """It is another than the one that counts: its report is a file beside the run's own."""
 
     @property
     def rubric_digest(self) -> str | None:

@@ -125,6 +125,7 @@ def _run(run: Provenance) -> dict[str, Any]:
         "nightjar_version": run.nightjar_version,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
+        "judging": run.judging,
     }
 
 

@@ -24,6 +24,7 @@ from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.judging.write_jobs import write_judging
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests import factories
+from tests.documents import take_judging
 from tests.workbench import Bench, make_run, opened_bench, until
 
 JUDGE_FILE = "1" * 64
@@ -69,10 +70,8 @@ async def becomes(run_id: str, status: RunStatus) -> None:
 async def stored(database: Database, **changes: Any) -> Run:
     """The synthetic run, generated and about to be judged."""
     run = await factories.store(database, status=RunStatus.JUDGING)
-    judging = {"rubric": rubric(), "judges": ["judge"], **changes}
-    await database.runs.update_one(
-        {"_id": run.id}, {"$set": {f"judging.{name}": value for name, value in judging.items()}}
-    )
+    judging = take_judging({"rubric": rubric(), "judges": ["judge"], **changes})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"judging": judging.model_dump()}})
     return await run_now(run.id)
 
 

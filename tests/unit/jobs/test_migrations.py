@@ -11,6 +11,8 @@ from nightjar.jobs.migrations import (
     Row,
     drop_dead_speed_of_run,
     drop_dead_speed_of_worker,
+    judging_is_a_document,
+    judging_of_score,
     may_be_closed_by_dispatchers,
     nest_file_facts_of_model,
     nest_file_facts_of_run,
@@ -50,6 +52,17 @@ NESTED = {
 SPEED = {"prefill_tokens_per_s": 1.0}
 DEAD = SPEED | {"all_slots_prefill_tokens_per_s": None}
 
+OLD_JUDGING = {
+    "judges": ["j"],
+    "rubric": {"name": "r"},
+    "self_judging": True,
+    "against": None,
+    "check": None,
+    "planned": True,
+}
+ASKED = {name: OLD_JUDGING[name] for name in ("judges", "rubric", "self_judging", "against")}
+ASKED |= {"number": 1, "reason": None, "begun_at": None, "ended_at": None}
+
 CASES: list[tuple[Convert, Row, Row]] = [
     # nobody but a dispatcher closes a run of before
     (may_be_closed_by_dispatchers, {"_id": "r"}, {"_id": "r", "closers": None}),
@@ -79,6 +92,45 @@ CASES: list[tuple[Convert, Row, Row]] = [
             },
         },
     ),
+    # a run that was judged has one judging, which is complete where the run is DONE
+    (
+        judging_is_a_document,
+        {"_id": "r", "status": "DONE", "judging": OLD_JUDGING, "outcome": {"answer": "a", "files": ["f"]}},
+        {
+            "_id": "r",
+            "status": "DONE",
+            "judging": {
+                "passes": [ASKED | {"status": "COMPLETE", "verdict": None, "answer": "a", "files": ["f"]}],
+                "shown": 1,
+                "check": None,
+                "planned": True,
+            },
+            "outcome": {"answer": "a", "files": ["f"]},
+        },
+    ),
+    (
+        judging_is_a_document,
+        {"_id": "r", "status": "JUDGING", "judging": OLD_JUDGING, "outcome": {"answer": "an earlier one's"}},
+        {
+            "_id": "r",
+            "status": "JUDGING",
+            "judging": {
+                "passes": [ASKED | {"status": "OPEN", "verdict": None, "answer": None, "files": []}],
+                "shown": 1,
+                "check": None,
+                "planned": True,
+            },
+            "outcome": {"answer": "an earlier one's"},
+        },
+    ),
+    # one that was not judged has none, and may have had its judges checked
+    (
+        judging_is_a_document,
+        {"judging": {"judges": [], "rubric": None, "check": {"judges": ["j"]}, "planned": True}},
+        {"judging": {"passes": [], "shown": None, "check": {"judges": ["j"]}, "planned": True}},
+    ),
+    (judging_of_score, {"scorer": "judge.plot"}, {"scorer": "judge.plot", "judging": 1}),
+    (judging_of_score, {"scorer": "judges_of_ours"}, {"scorer": "judges_of_ours"}),
     # a judge's score was named by a digest
     (
         rename_score,

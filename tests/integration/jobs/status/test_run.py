@@ -8,8 +8,9 @@ from datetime import datetime
 import pytest
 
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import JudgeCheck, Run, RunJudging, RunModel, RunOutcome, utc_now
+from nightjar.jobs.documents import Run, RunModel, RunOutcome, utc_now
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict, Hook, HookKind
+from nightjar.jobs.judgings import JudgeCheck, RunJudging
 from nightjar.jobs.nights import Delivery
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.run import describe_run, list_runs
