@@ -117,6 +117,11 @@ def may_be_closed_by_dispatchers(row: Row) -> Row:
     return {"closers": None} | row
 
 
+def without_variants(row: Row) -> Row:
+    """A run or suite of before variants: it has none."""
+    return {"variants": []} | row
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -152,6 +157,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="runs, schedules and calls say who may close them",
         converts=dict.fromkeys(("runs", "schedules", "deliveries"), may_be_closed_by_dispatchers),
+    ),
+    Migration(
+        # An earlier version would answer every job of a run with variants alike.
+        name="runs and suites have variants",
+        converts=dict.fromkeys(("runs", "suites"), without_variants),
     ),
     # Append here.
 )

@@ -136,6 +136,7 @@ class RunDetail:
     finished_at: str | None
     sequences: tuple[str, ...]
     models: tuple[RunModelView, ...]
+    variants: tuple[str, ...]
     jobs: dict[str, int]
     """By status; every status is there."""
     dead_reasons: tuple[DeadReason, ...]
@@ -145,7 +146,7 @@ class RunDetail:
     transcripts_dropped_at: datetime | None
 
 
-_MADE = frozenset({"helpers", "check", "sequences", "models", "ending", "transcripts_dropped_at"})
+_MADE = frozenset({"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at"})
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
 
@@ -182,6 +183,7 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         check=run.judging.check,
         sequences=tuple(run.sequences),
         models=tuple(_model_view(model, counts) for model in run.models),
+        variants=tuple(variant.name for variant in run.variants),
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),
