@@ -104,9 +104,7 @@ class ScriptedDialogue:
         job, turn = self.job, len(history)
         variant = self.run.variant(job.variant)
         varied = variant.parameters if variant is not None else {}
-        resolved = turn_parameters(
-            self.run, self.replier.facts, {}, self.sequence, turn, kind=job.kind, variant=varied
-        )
+        resolved = turn_parameters(self.run, self.replier.facts, {}, self.sequence, turn, kind=job.kind, variant=varied)
         request = f"{job.id}.{job.fence}.{turn}"
         async with self.watch(request):
             text = await self.replier.answer(request, resolved.values)

@@ -90,7 +90,9 @@ def freeze_variants(request: EnqueueRequest, suite: SuiteVersion) -> list[Varian
         )
     for name in request.only_variants:
         if name not in offered:
-            raise UnknownNameError(f"variant in suite {suite.name!r}", name, offered)
+            raise UnknownNameError(
+                "variant", name, offered, f"Suite {suite.name!r} has {', '.join(offered) or 'none'}."
+            )
     return [variant for name, variant in offered.items() if name in (request.only_variants or offered)]
 
 
