@@ -250,7 +250,7 @@ async def _lengthen(database: Database, document: str) -> None:
 
 
 async def test_variants_of_one_model_are_judged_against_each_other(bench: Bench) -> None:
-    """One worker serves both variants, each as it was asked; the judge reads the suite's own prompts and no variant's."""
+    """One worker serves both, each as it is asked; the judge reads the suite's own prompts and no variant's."""
     tales = tuple(Sequence(id=f"s{n}", system="Be kind.", turns=(TurnSpec(prompt=f"Tale {n}?"),)) for n in range(2))
     variants = (Variant(name="terse", system="Be brief."), Variant(name="wordy", prompt="{{prompt}} At length."))
     await import_suite(SuiteContent(name="tales", sequences=tales, variants=variants), bench.database)
