@@ -19,6 +19,7 @@ from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
+from nightjar.jobs.variants import Contestant, Variant
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
@@ -66,6 +67,7 @@ class SuiteVersion(StoredDocument):
     sequences: list[SequenceRef]
     rubric: dict[str, Any] | None = None
     primary_metric: str | None = None
+    variants: tuple[Variant, ...] = ()
     imported_at: datetime
 
     class Settings:
@@ -125,6 +127,8 @@ class Run(StoredDocument):
     sequences: list[str]
     """Ids of the sequences it takes (after --only and --limit), in suite order."""
     models: list[RunModel]
+    variants: list[Variant] = Field(default_factory=list)
+    """Every model replies once with each; empty: once, as the suite asks."""
     repeats: int
     seed: int
     set_parameters: dict[str, Any] = Field(default_factory=dict)
@@ -171,6 +175,15 @@ class Run(StoredDocument):
         """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
         return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
 
+    def contestants(self) -> tuple[Contestant, ...]:
+        """What its report ranks: its models, or each of them with every variant."""
+        names: list[str | None] = [variant.name for variant in self.variants]
+        return tuple(Contestant(model=model.name, variant=name) for model in self.models for name in names or [None])
+
+    def variant(self, name: str | None) -> Variant | None:
+        """The variant that a job of the run names; None for a job without one."""
+        return None if name is None else next(variant for variant in self.variants if variant.name == name)
+
     def check_transcripts(self) -> None:
         """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
         if self.transcripts_dropped_at is not None:
@@ -201,12 +214,14 @@ class Run(StoredDocument):
 
 
 class Job(StoredDocument):
-    """A queued unit and its recorded outcome: sequence x model x repeat, with its transcript."""
+    """A queued unit and its recorded outcome: sequence x contestant x repeat, with its transcript."""
 
     id: str  # type: ignore[assignment]
     run: str
     kind: JobKind = JobKind.REPLY
     model: str
+    variant: str | None = None
+    """Name of the run's variant that the model replies with; its queue is the model's all the same."""
     sequence: str
     """Sequence id in its suite."""
     sequence_digest: str

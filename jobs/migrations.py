@@ -139,6 +139,11 @@ def judging_of_score(score: Row) -> Row:
     return {"judging": 1} | score if judges else score
 
 
+def without_variants(row: Row) -> Row:
+    """A run or suite of before variants: it has none."""
+    return {"variants": []} | row
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -178,6 +183,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="a judging is a document of its own",
         converts={"runs": judging_is_a_document, "scores": judging_of_score},
+    ),
+    Migration(
+        # An earlier version would answer every job of a run with variants alike.
+        name="runs and suites have variants",
+        converts=dict.fromkeys(("runs", "suites"), without_variants),
     ),
     # Append here.
 )

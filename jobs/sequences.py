@@ -63,6 +63,8 @@ class Sequence(Value):
     """The suite's parameters already merged with the sequence's own."""
     measures: tuple[Expectation, ...] = Field((), exclude_if=lambda measures: not measures)
     """Measured on every reply beside what is always measured; left out of the stored form where there are none."""
+    values: dict[str, str] = Field(default_factory=dict, exclude_if=lambda values: not values)
+    """Values of its row that the suite's variants name; left out of the stored form where there are none."""
 
     @property
     def digest(self) -> str:
@@ -73,6 +75,7 @@ class Sequence(Value):
             [(t.prompt, t.parameters) for t in self.turns],
             [(d.name, d.text) for d in self.documents],
             self.parameters,
+            *([self.values] if self.values else []),
         )
 
     def prompt_text(self, turn: int, texts: dict[str, str] | None = None) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
+from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.scores import JobScores, Score
 
 PROJECTION: dict[str, Any] = {
@@ -105,6 +106,12 @@ class JobRow:
     crashes: int
     attempts: tuple[Mapping[str, Any], ...]
     turns: tuple[TurnRow, ...]
+    variant: str | None = None
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replied: the model, with its variant where it has one."""
+        return contestant_name(self.model, self.variant)
 
     @property
     def finished(self) -> bool:
@@ -151,6 +158,7 @@ class RowReader:
             crashes=raw["crashes"],
             attempts=tuple(raw["attempts"]),
             turns=tuple(self._turn(turn, tokens[at]) for at, turn in enumerate(raw["turns"])),
+            variant=raw.get("variant"),
         )
 
     def _turn(self, raw: Mapping[str, Any], reply_tokens: int) -> TurnRow:

@@ -33,14 +33,20 @@ def check_enforceable(parameters: Mapping[str, Any]) -> None:
 def check_suite(content: SuiteContent) -> SuiteContent:
     """The content, if all its turns can be held to what they ask for. Raises SuiteError that names the turn."""
     checked: list[Mapping[str, Any]] = []
+    over: list[Mapping[str, Any]] = [variant.parameters for variant in content.variants] or [{}]
     for sequence in content.sequences:
         for index, turn in enumerate(sequence.turns, start=1):
-            layers = {**sequence.parameters, **turn.parameters}
-            asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
-            if asked and asked not in checked[-100:]:
-                try:
-                    check_enforceable(asked)
-                except ParameterError as error:
-                    raise SuiteError(f"{content.source}: sequence {sequence.id!r}, turn {index}: {error}") from None
-                checked.append(asked)
+            for above in over:
+                layers = {**sequence.parameters, **turn.parameters, **above}
+                asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
+                if asked and asked not in checked[-100:]:
+                    _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
+                    checked.append(asked)
     return content
+
+
+def _check_turn(asked: Mapping[str, Any], where: str) -> None:
+    try:
+        check_enforceable(asked)
+    except ParameterError as error:
+        raise SuiteError(f"{where}: {error}") from None

@@ -17,6 +17,7 @@ from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.records import Timings
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of
@@ -417,13 +418,14 @@ def row(
     repeat: int = 0,
     status: JobStatus = JobStatus.DONE,
     own: UserScorers = NO_SCORERS,
+    variant: str | None = None,
     **each: Any,
 ) -> JobRow:
     """A scored job with these replies; `each` is passed to every turn."""
     turns = [turn(sequence=sequence, index=at, reply=reply, **each) for at, reply in enumerate(replies)]
     reason = "it broke" if status is JobStatus.DEAD else None
     raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
-    made = READER.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
+    made = READER.job({**raw, "variant": variant, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
     return made.scored(score_job(turn_lines(sequence, own=own), sequence, made))
 
 
@@ -435,15 +437,20 @@ def report_of(
     repeats: int = 1,
     scales: dict[str, Scale] | None = None,
     own: UserScorers = NO_SCORERS,
+    variants: Many[Variant] = (),
 ) -> RunReport:
-    """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones."""
+    """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones.
+
+    `variants`: those that the jobs name.
+    """
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
     scorers = {sequence.id: turn_lines(sequence, own=own) for sequence in about}
+    defined: dict[str | None, Variant] = {variant.name: variant for variant in variants}
     return assemble(
         provenance=provenance_of(run, suite),
         models=[
-            ModelInput(name=name, digest=None, facts=None, loads=(), workers=())
-            for name in dict.fromkeys(job.model for job in jobs)
+            ModelInput(name=name, digest=None, facts=None, loads=(), workers=(), variant=defined.get(variant))
+            for name, variant in dict.fromkeys((job.model, job.variant) for job in jobs)
         ],
         sequences=about,
         jobs=jobs,

@@ -162,6 +162,7 @@ class RunDetail:
     finished_at: str | None
     sequences: tuple[str, ...]
     models: tuple[RunModelView, ...]
+    variants: tuple[str, ...]
     jobs: dict[str, int]
     """By status; every status is there."""
     dead_reasons: tuple[DeadReason, ...]
@@ -172,7 +173,9 @@ class RunDetail:
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")
-_MADE = frozenset({"helpers", "check", "sequences", "models", "ending", "transcripts_dropped_at", *_OF_JUDGING})
+_MADE = frozenset(
+    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", *_OF_JUDGING}
+)
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
 
@@ -213,6 +216,7 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         **{name: getattr(run.judging, name) for name in _OF_JUDGING},
         sequences=tuple(run.sequences),
         models=tuple(_model_view(model, counts) for model in run.models),
+        variants=tuple(variant.name for variant in run.variants),
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),

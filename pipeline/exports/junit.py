@@ -60,7 +60,7 @@ def _document(report: RunReport, options: ExportOptions) -> Iterator[str]:
         for turn in range(len(sequence.turns))
     }
     for model in report.models:
-        jobs = [job for job in report.jobs if job.model == model.name]
+        jobs = [job for job in report.jobs if job.contestant == model.name]
         yield from _suite(report, model, [case for job in jobs for case in _job(job, report, checks, options)])
     yield "</testsuites>\n"
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 """The number of rows in a row group."""
-_TEXTS = "run model sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
+_TEXTS = (
+    "run model variant sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
+)
 _ENDS = "finish_reason empty degenerate policy reprefill_reason parameters sources worker missing".split()
 _COUNTS = "repeat turn prompt_tokens reused_tokens reply_tokens reasoning_tokens seed draws".split()
 _SECONDS = "queue_s prefill_s decode_s first_token_s mean_logprob".split()
@@ -63,7 +65,8 @@ def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[dict[str, Any
     for index in range(job.turns_total):
         row = {
             "run": run,
-            "model": job.model,
+            "model": job.contestant,
+            "variant": job.variant,
             "sequence": job.sequence,
             "sequence_digest": job.sequence_digest,
             "tags": list(job.tags),

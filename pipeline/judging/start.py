@@ -109,31 +109,34 @@ async def check_judging(run: Run, database: Database) -> None:
 
 def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
     """Raises UsageError if a judge would have nothing to judge."""
-    names = [model.name for model in run.models]
+    names = [contestant.model for contestant in run.contestants]
     if rubric.method is Method.POINTS:
         if against is not None:
             raise UsageError("--against compares replies; that needs a rubric with `method: pairwise`.")
         _check_seats(run, panel, [(name,) for name in names])
     elif against is not None:
-        _check_seats(run, panel, _opponents(run, names, against))
+        _check_seats(run, panel, _opponents(run, against))
     elif len(names) < 2:
         raise UsageError(
-            f"The rubric compares replies and run {run.name!r} has only one model. Add a second --model, or compare "
+            f"The rubric compares replies and run {run.name!r} has only one model. Add a second --model, try variants "
+            "(`variants:` in the suite, or --system), or compare "
             "with another run's replies: nightjar judge RUN --against RUN."
         )
     else:
         _check_seats(run, panel, list(combinations(names, 2)))
 
 
-def _opponents(run: Run, names: Sequence[str], against: Run) -> list[tuple[str, ...]]:
-    """Which model of the run is compared with which of the other; the same rule as `judged_jobs.opponents`."""
+def _opponents(run: Run, against: Run) -> list[tuple[str, ...]]:
+    """Which model of the run is compared with which of the other; the same rule as `read_judged.opponents`."""
     if against.id == run.id:
         raise UsageError(
             f"--against names run {run.name!r} itself; leave it out to compare the run's models with each other."
         )
-    theirs = [model.name for model in against.models]
+    theirs = against.contestants
     pairs: list[tuple[str, ...]] = [
-        (name, name if name in theirs else theirs[0]) for name in names if name in theirs or len(theirs) == 1
+        (one.model, one.model if one in theirs else theirs[0].model)
+        for one in run.contestants
+        if one in theirs or len(theirs) == 1
     ]
     if not pairs:
         raise UsageError(

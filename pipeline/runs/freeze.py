@@ -8,12 +8,13 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.judgings import Judging, RunJudging, first_judging
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.judging.rubric import judging_rubric
 from nightjar.pipeline.runs.request import EnqueueRequest, expand_name, readable_name
@@ -43,9 +44,9 @@ def freeze(
 ) -> Run:
     """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters."""
     day = request.tick or now
-    models = tuple(dict.fromkeys(request.models))
+    models, variants = tuple(dict.fromkeys(request.models)), freeze_variants(request, suite)
     name = request.name or readable_name(suite.name, now, identity[:6])
-    jobs_total = _bounded(len(sequences) * len(models) * request.repeats)
+    jobs_total = _bounded(len(sequences) * len(models) * max(len(variants), 1) * request.repeats)
     run = Run(
         id=identity,
         name=expand_name(name, day),
@@ -55,6 +56,7 @@ def freeze(
         suite_version=suite.version,
         sequences=[sequence.id for sequence in sequences],
         models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        variants=variants,
         repeats=request.repeats,
         seed=default_run_seed(suite.name) if request.seed is None else request.seed,
         set_parameters=request.set_parameters,
@@ -77,6 +79,22 @@ def freeze(
     )
     run.content = content_digest(run)
     return run
+
+
+def freeze_variants(request: EnqueueRequest, suite: SuiteVersion) -> list[Variant]:
+    """The variants that the run has: those given with it, or the suite's. Raises UsageError, UnknownNameError."""
+    offered = {variant.name: variant for variant in request.variants or suite.variants}
+    if request.variants and suite.variants:
+        raise UsageError(
+            f"Suite {suite.name!r} has variants of its own ({', '.join(v.name for v in suite.variants)}), and --system "
+            "makes others. Leave it out, or take a suite without `variants:`."
+        )
+    for name in request.only_variants:
+        if name not in offered:
+            raise UnknownNameError(
+                "variant", name, offered, f"Suite {suite.name!r} has {', '.join(offered) or 'none'}."
+            )
+    return [variant for name, variant in offered.items() if name in (request.only_variants or offered)]
 
 
 def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
@@ -125,7 +143,7 @@ def grown(existing: Run, wanted: Run) -> Run | None:
         for model in new
         if model.name in wanted.set_model_parameters
     }
-    jobs_total = _bounded(len(existing.sequences) * len(models) * repeats)
+    jobs_total = _bounded(len(existing.sequences) * len(models) * max(len(existing.variants), 1) * repeats)
     larger: Run = existing.model_copy(
         update={
             "models": models,
@@ -152,7 +170,7 @@ def run_differences(old: Run, new: Run) -> list[str]:
         phrases.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
     if old.seed != new.seed:
         phrases.append(f"the seed is {new.seed}, was {old.seed}")
-    phrases += _scored_otherwise(old, new)
+    phrases += [*_varied_otherwise(old, new), *_scored_otherwise(old, new)]
     phrases += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:
@@ -188,6 +206,13 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
         if option in given and was != now:
             changes[path] = (was, now)
     return changes
+
+
+def _varied_otherwise(old: Run, new: Run) -> list[str]:
+    was, now = ({variant.name: variant for variant in run.variants} for run in (old, new))
+    if set(was) != set(now):
+        return [f"the variants are {', '.join(now) or 'none'}, were {', '.join(was) or 'none'}"]
+    return [f"variant {name} is not what it was" for name in now if now[name] != was[name]]
 
 
 def _scored_otherwise(old: Run, new: Run) -> list[str]:

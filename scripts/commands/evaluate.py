@@ -159,11 +159,12 @@ def _failed(report: RunReport) -> bool:
 
 def _made_smaller(report: RunReport) -> list[str]:
     """What automatic load settings gave up for want of memory."""
-    return [
-        f"{model.name} was loaded smaller, since memory was short: {words}."
+    said = (
+        f"{model.input.name} was loaded smaller, since memory was short: {words}."
         for model in report.models
         for words in model.input.given_up
-    ]
+    )
+    return list(dict.fromkeys(said))
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:

@@ -11,7 +11,10 @@ from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nightjar.jobs.documents import SuiteVersion
+    from nightjar.jobs.variants import Variant
     from nightjar.pipeline.suites.content import SuiteContent
 
 app = typer.Typer(
@@ -113,6 +116,8 @@ def show(
     print(plain(about))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), _shortened(s.turns[0].prompt)] for s in content.sequences]
     console().print(table(None, ("sequence", "mode", "turns>", "tags", "first prompt"), rows))
+    if content.variants:
+        console().print(table("Variants", ("variant", "system prompt", "prompt", "parameters"), _variant_rows(content)))
 
 
 @app.command()
@@ -147,11 +152,13 @@ def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
     content = check_suite(read_suite(file, format_))
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
-        counts = {"sequences": len(content.sequences), "turns": turns, "notes": list(content.notes)}
+        named = [variant.name for variant in content.variants]
+        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, "notes": list(content.notes)}
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
     _print_notes(content)
-    print(plain(f"Fine: suite {content.name!r}, {len(content.sequences)} sequences, {turns} turns, {content.source}."))
+    sizes = f"{len(content.sequences)} sequences, {turns} turns{_tried(content.variants)}"
+    print(plain(f"Fine: suite {content.name!r}, {sizes}, {content.source}."))
 
 
 @app.command()
@@ -196,6 +203,22 @@ def _show_sequence(content: SuiteContent, name: str) -> None:
             print(plain(f"  reference: {turn.reference}"))
 
 
+def _variant_rows(content: SuiteContent) -> list[list[str]]:
+    def shown(text: str | None) -> str:
+        return "as in the suite" if text is None else _shortened(text) or "none"
+
+    return [
+        [v.name, shown(v.system), shown(v.prompt), ", ".join(f"{key}={value}" for key, value in v.parameters.items())]
+        for v in content.variants
+    ]
+
+
+def _tried(variants: Sequence[Variant]) -> str:
+    from nightjar.pipeline.report.data.numbers import count_of
+
+    return f", {count_of(len(variants), 'variant')}" if variants else ""
+
+
 def _summary(version: SuiteVersion) -> dict[str, Any]:
     return {
         "id": version.id,
@@ -203,6 +226,7 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
         "version": version.version,
         "sequences": len(version.sequences),
         "turns": sum(s.turns for s in version.sequences),
+        "variants": [variant.name for variant in version.variants],
         "tags": version.tags,
         "source": version.source,
         "imported_at": version.imported_at,
@@ -210,7 +234,8 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
 
 
 def _size(version: SuiteVersion) -> str:
-    return f"{len(version.sequences)} sequences, {sum(s.turns for s in version.sequences)} turns"
+    turns = sum(s.turns for s in version.sequences)
+    return f"{len(version.sequences)} sequences, {turns} turns{_tried(version.variants)}"
 
 
 def _day(version: SuiteVersion) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nightjar.jobs.variants import contestant_name
 from nightjar.scripts.views.output import console, plain, table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ STDERR_LINES = 12
 def print_job(job: JobDetail) -> None:
     """One job in full, with the last words of the workers that died with it."""
     reason = f" ({job.reason})" if job.reason else ""
-    print(plain(f"Job {job.id}  {job.sequence} x {job.model}, repeat {job.repeat}"))
+    print(plain(f"Job {job.id}  {job.sequence} x {contestant_name(job.model, job.variant)}, repeat {job.repeat}"))
     print(plain(f"{job.status}{reason}, {job.turns_committed} of {job.turns_total} turns"))
     counters = f"tries {job.tries}, lapses {job.lapses}, crashes {job.crashed}, fence {job.fence}"
     print(counters + (", suspect" if job.suspect else ""))

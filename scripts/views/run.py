@@ -37,6 +37,7 @@ def print_run(run: RunDetail) -> None:
         f"suite {run.suite_name}@{run.suite_version} ({run.suite[:12]}), {len(run.sequences)} sequences, "
         f"{run.repeats} repeats, seed {run.seed}, priority {run.priority}",
         f"parameters set: {_sets(run)}",
+        *([f"every model with each of the variants {', '.join(run.variants)}"] if run.variants else []),
         f"created {run.created_at}, finished {run.finished_at or 'not yet'}, Nightjar {run.nightjar_version}",
     ]
     print(plain("\n".join(lines)))

@@ -148,8 +148,15 @@ class LocalDialogue:
     async def reply(self, history: Sequence[TurnRecord]) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
+        variant = self._run.variant(job.variant)
         resolved = turn_parameters(
-            self._run, replier.facts, replier.entry.parameters, self._conversation.sequence, index, kind=job.kind
+            self._run,
+            replier.facts,
+            replier.entry.parameters,
+            self._conversation.sequence,
+            index,
+            kind=job.kind,
+            variant=variant.parameters if variant is not None else {},
         )
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
@@ -44,10 +45,12 @@ def turn_parameters(
     turn: int,
     *,
     kind: JobKind,
+    variant: Mapping[str, Any] = MappingProxyType({}),
 ) -> Resolved:
     """The parameters of one turn, each with the layer it came from. Raises ParameterError.
 
-    `--set` is for the models that reply: a judge keeps its temperature unless `--set MODEL:key=value` names it.
+    `variant`: what the contestant's variant sets. `--set` is for the models that reply: a judge keeps its temperature
+    unless `--set MODEL:key=value` names it.
     """
     set_for_all = run.set_parameters if kind is JobKind.REPLY else {}
     return resolve(
@@ -56,6 +59,7 @@ def turn_parameters(
             (ParameterSource.REGISTRY, registry_parameters),
             (ParameterSource.SUITE, sequence.parameters),
             (ParameterSource.TURN, sequence.turns[turn].parameters),
+            (ParameterSource.VARIANT, variant),
             (ParameterSource.SET, set_for_all),
             (ParameterSource.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
         ]

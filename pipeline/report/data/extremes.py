@@ -46,8 +46,8 @@ def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
         score = turn.scores.get(name)
         if score is None or score.value is None or score.value == report.scales[name].best:
             continue
-        again = met[job.model] + met[job.sequence] + AGAIN * met[job.id]
-        met.update((job.model, job.sequence, job.id))
+        again = met[job.contestant] + met[job.sequence] + AGAIN * met[job.id]
+        met.update((job.contestant, job.sequence, job.id))
         candidates.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
     chosen = heapq.nsmallest(most, candidates, key=lambda candidate: candidate[0])
     return tuple(Extreme(job=job, turn=turn, value=value) for _, job, turn, value in chosen)

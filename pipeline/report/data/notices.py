@@ -24,7 +24,7 @@ def notices(
     lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _empty(model))]
     lines += [line for model in models for line in (_made_smaller(model), _busy(model))]
     lines.append(_repeated(provenance, models))
-    return tuple(line for line in lines if line is not None)
+    return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
 
 
 def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
@@ -110,7 +110,7 @@ def _empty(model: ModelReport) -> Notice | None:
 def _made_smaller(model: ModelReport) -> Notice | None:
     """What automatic load settings gave up for want of memory."""
     given_up = ", ".join(model.input.given_up)
-    return _warn(f"{model.name} was loaded smaller, since memory was short: {given_up}.") if given_up else None
+    return _warn(f"{model.input.name} was loaded smaller, since memory was short: {given_up}.") if given_up else None
 
 
 def _busy(model: ModelReport) -> Notice | None:
@@ -119,7 +119,7 @@ def _busy(model: ModelReport) -> Notice | None:
         return None
     return Notice(
         level="info",
-        text=f"{model.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
+        text=f"{model.input.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
         "worked. Its speeds are lower than on a quiet one.",
     )
 

@@ -21,7 +21,7 @@ COLUMNS = (
 
 ORIGINS = (
     "run.id run.seed nightjar.version suite.digest prompts.digest rubric.digest model.digest model.file "
-    "model.template_digest llama.cpp device"
+    "model.template_digest llama.cpp device variant"
 ).split()
 """Keys of `provenance.flat`; the column `parameters` joins the model's parameters."""
 
@@ -48,7 +48,9 @@ def render_csv(report: RunReport) -> Iterator[str]:
     writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing", *origin_columns)])
     for job in report.jobs:
         for row in _rows(report.provenance.name, job, names, reasoned, parts):
-            writer.writerow([cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.model])])
+            writer.writerow(
+                [cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.contestant])]
+            )
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -76,7 +78,7 @@ def _rows(
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
-        head: list[Cell] = [run, job.model, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
+        head: list[Cell] = [run, job.contestant, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
             blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))

@@ -119,10 +119,12 @@ def model_labels(names: Sequence[str]) -> tuple[ModelLabel, ...]:
 
 
 def _about(report: RunReport) -> str:
-    run, models = report.provenance, len(report.models)
+    run, variants = report.provenance, len(report.variants)
+    models = len({model.input.name for model in report.models})
+    tried = f"{fmt.count_of(variants, 'variant')}, " if variants else ""
     sizes = (
         f"{len(report.sequences)} sequences, {models} model{'' if models == 1 else 's'}, "
-        f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
+        f"{tried}{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
     )
     if run.finished_at:
         when = f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC."
@@ -214,6 +216,7 @@ def _results(report: RunReport) -> ResultTables:
         left_out = f"The {result_tables.MOST_SEQUENCES} of {count} sequences with the lowest values"
     return ResultTables(
         models=result_tables.models_table(report),
+        variants=_filled(result_tables.variants_table(report)),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
         tags=result_tables.tags_table(report, by_tag) if report.tags else None,
         reference=by_tag.reference if by_tag is not None else None,
@@ -247,11 +250,18 @@ def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -
     more = "\u2026" if not turn.failure and len(turn.reply) > START else ""
     return ExtremeView(
         link=job_anchor(job.id) if job.id in shown else None,
-        model=job.model,
+        model=job.contestant,
         where=f"{job.sequence}, turn {turn.index + 1}{repeat}",
         value=value,
         start=(turn.failure or turn.reply[:START]) + more,
     )
+
+
+def _system(own: str | None, report: RunReport) -> str | None:
+    """A sequence's system prompt; where variants have others, where to look for them."""
+    if all(variant.system is None for variant in report.variants):
+        return own
+    return f"{own or 'none'} (variants have others; see Variants under Models)"
 
 
 def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView, ...]:
@@ -263,7 +273,7 @@ def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView
             id=f"sequence-{at}",
             name=sequence.id,
             tags=tuple(sequence.tags),
-            system=sequence.system,
+            system=_system(sequence.system, report),
             jobs=tuple(by_sequence[sequence.id]),
         )
         for at, sequence in enumerate(report.sequences)

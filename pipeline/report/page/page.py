@@ -113,6 +113,7 @@ class ResultTables:
     """The tables of results; None for those that would be empty."""
 
     models: Table
+    variants: Table | None
     criteria: Table | None
     tags: Table | None
     reference: str | None

@@ -25,6 +25,9 @@ from nightjar.pipeline.report.page.tables import (
 )
 from nightjar.pipeline.scores import Scale
 
+UNCHANGED = "as in the suite"
+LONGEST_TEXT = 1_000
+"""So much of a variant's text is in its table."""
 MOST_SEQUENCES = 300
 """The most rows of the table by sequence; if there are more, those with the lowest values are shown."""
 
@@ -66,6 +69,24 @@ def models_table(report: RunReport) -> Table:
     return Table(
         id="models", columns=columns_of((*columns, f"{fmt.PER_CONVERSATION}>", "first token>")), rows=tuple(rows)
     )
+
+
+def variants_table(report: RunReport) -> Table:
+    """What each variant gives the models otherwise."""
+    rows = []
+    for variant in report.variants:
+        parameters = ", ".join(f"{name}={value}" for name, value in variant.parameters.items())
+        cells = [Cell(text=variant.name), _text("none" if variant.system == "" else variant.system)]
+        rows.append((*cells, _text(variant.prompt), Cell(text=parameters or UNCHANGED)))
+    return Table(
+        id="variants", columns=columns_of(("variant", "system prompt", "prompt", "parameters")), rows=tuple(rows)
+    )
+
+
+def _text(text: str | None) -> Cell:
+    shown = UNCHANGED if text is None else text[:LONGEST_TEXT]
+    more = len(text or "") - len(shown)
+    return Cell(text=shown, note=f"and {fmt.count_of(more, 'more character')}, in the JSON report" if more > 0 else "")
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:

@@ -170,14 +170,14 @@ def flags(job: JobRow) -> tuple[str, ...]:
 
 
 def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None) -> JobView:
-    number = [model.name for model in report.models].index(job.model)
+    number = [model.name for model in report.models].index(job.contestant)
     bad, there, total = None, len(job.turns), job.turns_total
     if job_failed(job):
         bad = job.status.value if job.reason else "empty or degenerate"
     return JobView(
         anchor=job_anchor(job.id),
         sequence=job.sequence,
-        model=job.model,
+        model=job.contestant,
         series=number % SERIES + 1,
         model_number=number,
         tag_numbers=tuple(report.tags.index(tag) for tag in job.tags),

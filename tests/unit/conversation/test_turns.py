@@ -40,8 +40,9 @@ LAYERS: list[tuple[ParameterSource, dict[str, Any]]] = [
     (ParameterSource.REGISTRY, {"registry": {"top_k": 2}}),
     (ParameterSource.SUITE, {"sequence": {"top_k": 3}}),
     (ParameterSource.TURN, {"turn": {"top_k": 4}}),
-    (ParameterSource.SET, {"all_models": {"top_k": 5}}),
-    (ParameterSource.SET_MODEL, {"this_model": {"m": {"top_k": 6}, "other": {"top_k": 7}}}),
+    (ParameterSource.VARIANT, {"variant": {"top_k": 5}}),
+    (ParameterSource.SET, {"all_models": {"top_k": 6}}),
+    (ParameterSource.SET_MODEL, {"this_model": {"m": {"top_k": 7}, "other": {"top_k": 8}}}),
 ]
 
 
@@ -55,7 +56,8 @@ def test_the_highest_layer_wins_and_is_recorded(highest: int) -> None:
     )
     run = RunPart(given.get("all_models", {}), given.get("this_model", {}))
     facts, registry = given.get("facts", Facts()), given.get("registry", {})
-    resolved = turn_parameters(run, facts, registry, sequence, 0, kind=JobKind.REPLY)
+    variant = given.get("variant", {})
+    resolved = turn_parameters(run, facts, registry, sequence, 0, kind=JobKind.REPLY, variant=variant)
     assert resolved.values.top_k == (highest or 40)
     assert resolved.sources["top_k"] is LAYERS[highest][0]
     assert resolved.sources["temperature"] is ParameterSource.DEFAULT
