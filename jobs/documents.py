@@ -175,6 +175,7 @@ class Run(StoredDocument):
         """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
         return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
 
+    @property
     def contestants(self) -> tuple[Contestant, ...]:
         """What its report ranks: its models, or each of them with every variant."""
         names: list[str | None] = [variant.name for variant in self.variants]
