@@ -150,6 +150,7 @@ class _Builder:
             expect=expect,
             reference=None if part.reference is None else variables.fill_text(part.reference, row),
             parameters=part.parameters,
+            may_repeat=part.may_repeat,
         )
 
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:

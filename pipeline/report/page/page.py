@@ -168,7 +168,7 @@ class Page:
     longest: tuple[ExtremeView, ...]
     machine: MachineTables
     reasons: Table | None
-    """Reasons of failed jobs and of empty and degenerate replies."""
+    """Reasons of failed jobs and of unusable replies."""
     transcripts: Markup
     made: str
     """The version that made the page, and when."""

@@ -148,7 +148,7 @@ def views(report: RunReport, jobs: Sequence[JobRow], room: int) -> Iterator[JobV
 
 
 def job_failed(job: JobRow) -> bool:
-    """A dead or cancelled job, or one with an empty or degenerate reply."""
+    """A dead or cancelled job, or one with an unusable reply."""
     return job.reason is not None or any(turn.failure is not None for turn in job.turns)
 
 
@@ -159,7 +159,8 @@ def flags(job: JobRow) -> tuple[str, ...]:
     flagged["missing"] = job.finished and len(job.turns) < job.turns_total
     for turn in job.turns:
         flagged["empty"] = flagged.get("empty", False) or turn.empty is not None
-        flagged["degenerate"] = flagged.get("degenerate", False) or (turn.degenerate is not None and turn.empty is None)
+        flagged["degenerate"] = flagged.get("degenerate", False) or turn.degenerate is not None
+        flagged["repeats"] = flagged.get("repeats", False) or turn.repeats_previous is not None
         flagged["dropped"] = flagged.get("dropped", False) or bool(turn.dropped_turns)
         if turn.finish_reason in ("length", "context", "timeout"):
             flagged[turn.finish_reason] = True
@@ -173,7 +174,7 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
     number = [model.name for model in report.models].index(job.model)
     bad, there, total = None, len(job.turns), job.turns_total
     if job_failed(job):
-        bad = job.status.value if job.reason else "empty or degenerate"
+        bad = job.status.value if job.reason else "unusable reply"
     return JobView(
         anchor=job_anchor(job.id),
         sequence=job.sequence,
