@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.records import FAULTS, Similarity
+from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.replier import Embedder
@@ -36,7 +36,7 @@ class Pairs:
 async def read_replies(job: Job, database: Database) -> list[CommittedReply]:
     """The first draws of the job that an EMBED job is about. Raises ServiceError."""
     about = (job.payload or {})["job"]
-    fields = dict.fromkeys(["turns.index", *(f"turns.draws.{name}" for name in ("reply", *FAULTS))], 1)
+    fields = dict.fromkeys("turns.index turns.draws.reply turns.draws.empty turns.draws.degenerate".split(), 1)
     row = await patiently(lambda: database.jobs.find_one({"_id": about}, fields)) or {"turns": []}
     return [_reply(turn["index"], turn["draws"][0]) for turn in row["turns"]]
 
@@ -82,5 +82,5 @@ async def measure_similarities(
 
 
 def _reply(turn: int, draw: dict[str, str | None]) -> CommittedReply:
-    failed = any(draw.get(fault) is not None for fault in FAULTS)
+    failed = draw.get("empty") is not None or draw.get("degenerate") is not None
     return CommittedReply(turn=turn, text=None if failed else draw["reply"])

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.extremes import longest, worst
+from nightjar.pipeline.report.data.extremes import finest, longest, worst
 from nightjar.pipeline.report.data.links import SECONDS, TOKENS, job_anchor
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.side_by_side import side_by_side
 from nightjar.pipeline.report.page.clip import SHORTEST, Clip, clip, longest_that_fits
 from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
@@ -121,7 +122,9 @@ def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
     least = {job.id: _least(job) for job in report.jobs}
     if sum(least.values()) <= room:
         return report.jobs
-    first = {extreme.job.id for extreme in (*longest(report), *worst(report))}
+    first = {extreme.job.id for extreme in (*longest(report), *finest(report), *worst(report))}
+    beside = side_by_side(report)
+    first |= {reply.job.id for reply in beside.replies} if beside else set()
     step = max(len(report.jobs) * 4 // 1000, 1)
     order = sorted(
         range(len(report.jobs)),
