@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Row = dict[str, Any]
@@ -144,6 +145,38 @@ def without_variants(row: Row) -> Row:
     return {"variants": []} | row
 
 
+_LONG_ENOUGH = 20
+"""Visible tokens from which on a reply that is the one before it again is a failure."""
+
+
+def mark_repeated_replies(job: Row) -> Row:
+    """Each reply says whether it is the one before it again: runs of before are read as those of today are.
+
+    What a job's document does not say, whether its turns see each other, is taken for the usual.
+    """
+    turns = job.get("turns") or []
+    if job.get("kind", "reply") != "reply" or len(turns) < 2:
+        return job
+    return job | {"turns": [turns[0], *(_marked(turn, before) for before, turn in pairwise(turns))]}
+
+
+def _marked(turn: Row, before: Row) -> Row:
+    draws = [_marked_draw(draw, turn, before) for draw in turn["draws"]]
+    return turn | {"draws": draws}
+
+
+def _marked_draw(draw: Row, turn: Row, before: Row) -> Row:
+    if any(draw.get(fault) for fault in ("empty", "degenerate", "repeats_previous")):
+        return draw
+    ids = draw.get("reply_ids")
+    tokens = (draw.get("reported_tokens") or 0) if ids is None else len(ids)
+    earlier, words = before["draws"][0]["reply"], draw["reply"].casefold().split()
+    asked_again = turn["prompt"].casefold().split() == before["prompt"].casefold().split()
+    if asked_again or words != earlier.casefold().split() or tokens - draw.get("reasoning_tokens", 0) < _LONG_ENOUGH:
+        return draw
+    return draw | {"repeats_previous": f"the reply of turn {before['index'] + 1} again"}
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -188,6 +221,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         # An earlier version would answer every job of a run with variants alike.
         name="runs and suites have variants",
         converts=dict.fromkeys(("runs", "suites"), without_variants),
+    ),
+    Migration(
+        name="a reply that is the one before it again is marked",
+        converts={"jobs": mark_repeated_replies},
     ),
     # Append here.
 )

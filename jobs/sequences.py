@@ -48,6 +48,8 @@ class TurnSpec(Value):
     expect: tuple[Expectation, ...] = ()
     reference: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
+    may_repeat: bool = Field(False, exclude_if=lambda may: not may)
+    """The reply before it, given again, is an answer here and no failure. Left out of what is stored if not."""
 
 
 class Sequence(Value):

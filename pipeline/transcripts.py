@@ -54,6 +54,7 @@ class TurnRow:
     finish_reason: str
     empty: str | None
     degenerate: str | None
+    repeats_previous: str | None
     queue_s: float
     prefill_s: float
     decode_s: float
@@ -77,7 +78,9 @@ class TurnRow:
         """Why this is a model failure; None where it is not."""
         if self.empty is not None:
             return f"empty reply: {self.empty}"
-        return f"degenerate reply: {self.degenerate}" if self.degenerate is not None else None
+        if self.degenerate is not None:
+            return f"degenerate reply: {self.degenerate}"
+        return f"repeated reply: {self.repeats_previous}" if self.repeats_previous is not None else None
 
     @property
     def total_s(self) -> float:
@@ -177,6 +180,7 @@ class RowReader:
             finish_reason=self._text(draw["finish_reason"]),
             empty=draw.get("empty"),
             degenerate=draw.get("degenerate"),
+            repeats_previous=draw.get("repeats_previous"),
             queue_s=timings["queue_s"],
             prefill_s=timings["prefill_s"],
             decode_s=timings["decode_s"],

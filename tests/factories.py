@@ -95,6 +95,7 @@ def turn(
     finish_reason: str = "stop",
     empty: str | None = None,
     degenerate: str | None = None,
+    repeats_previous: str | None = None,
     reasoning: str = "",
     parameters: dict[str, Any] | None = None,
     source: ParameterSource = ParameterSource.SUITE,
@@ -122,6 +123,7 @@ def turn(
         reasoning_tokens=len(reasoning.split()),
         empty=empty,
         degenerate=degenerate,
+        repeats_previous=repeats_previous,
         mean_logprob=-1.25,
         timings=Timings(
             queue_s=0.02,

@@ -137,7 +137,7 @@ def _scores(turns: Sequence[TurnRow]) -> dict[str, dict[str, Any]]:
 
 def _score(given: Sequence[tuple[TurnRow, str, Score]]) -> dict[str, Any]:
     values = [score.value for _, _, score in given if score.value is not None]
-    reasons = [f"turn {turn.index}: {score.reason}" for turn, _, score in given if score.reason]
+    reasons = [f"turn {turn.index + 1}: {score.reason}" for turn, _, score in given if score.reason]
     answers = [score.answer for _, _, score in given if score.answer is not None]
     failed = any(score.state is ScoreState.FAILED for _, _, score in given)
     return {

@@ -1,8 +1,8 @@
 """JUnit XML, for showing a run in a continuous-integration server. Pure.
 
-A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty or degenerate
-reply, which the model answers for. A reply that is missing is an error where its job died and skipped where the job
-has not ended or was cancelled; its checks are skipped. Judged scores are numbers, and become cases only under
+A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty, degenerate or
+repeated reply, which the model answers for. A reply that is missing is an error where its job died and skipped where
+the job has not ended or was cancelled; its checks are skipped. Judged scores are numbers, and become cases only under
 `--at-least METRIC:X`.
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from nightjar.jobs.records import FAULTS
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
@@ -24,7 +25,7 @@ ROWS = 10_000
 _TEXTS = (
     "run model variant sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
 )
-_ENDS = "finish_reason empty degenerate policy reprefill_reason parameters sources worker missing".split()
+_ENDS = ("finish_reason", *FAULTS, *"policy reprefill_reason parameters sources worker missing".split())
 _COUNTS = "repeat turn prompt_tokens reused_tokens reply_tokens reasoning_tokens seed draws".split()
 _SECONDS = "queue_s prefill_s decode_s first_token_s mean_logprob".split()
 
@@ -81,7 +82,7 @@ def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[dict[str, Any
 
 
 def _turn(turn: TurnRow) -> dict[str, Any]:
-    same = (*_COUNTS[2:], *_SECONDS, "prompt", "reply", "reasoning", "finish_reason", "empty", "degenerate")
+    same = (*_COUNTS[2:], *_SECONDS, "prompt", "reply", "reasoning", "finish_reason", *FAULTS)
     row = {name: getattr(turn, name) for name in (*same, "policy", "reprefill_reason", "worker", "committed_at")}
     row |= {
         "turn_name": turn.name,

@@ -27,7 +27,7 @@ class JudgedJob:
     independent: bool = False
     """Each turn was a separate conversation: a reply is judged without the turns before it."""
     failures: frozenset[int] = frozenset()
-    """Turns whose reply is empty or degenerate: they get the worst value without asking a judge."""
+    """Turns whose reply is empty, degenerate or the one before it again: the worst value, without asking a judge."""
     variant: str | None = None
 
     @property

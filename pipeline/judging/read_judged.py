@@ -9,6 +9,7 @@ from typing import Any
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.published import published
+from nightjar.jobs.records import FAULTS
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
@@ -19,9 +20,8 @@ from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Rubric
 
 BATCH_JOBS = 50
-_OUTLINE = (
-    "model variant sequence sequence_document repeat tags "
-    "turns.index turns.chain turns.draws.empty turns.draws.degenerate"
+_OUTLINE = "model variant sequence sequence_document repeat tags turns.index turns.chain " + " ".join(
+    f"turns.draws.{fault}" for fault in FAULTS
 )
 _TEXTS = "turns.prompt turns.draws.reply"
 _GROUPED = dict.fromkeys("model variant sequence_digest repeat".split(), 1)
@@ -156,7 +156,5 @@ def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> Judg
             )
             for turn in turns
         ),
-        failures=frozenset(
-            turn["index"] for turn in turns if turn["draws"][0].get("empty") or turn["draws"][0].get("degenerate")
-        ),
+        failures=frozenset(turn["index"] for turn in turns if any(turn["draws"][0].get(fault) for fault in FAULTS)),
     )

@@ -71,6 +71,7 @@ def _turn(turn: TurnSpec) -> Any:
             "expect": [{e.check: escaped(e.value)} for e in turn.expect],
             "reference": escaped(turn.reference),
             "parameters": turn.parameters,
+            "may_repeat": turn.may_repeat or None,
         }
     )
     return data["prompt"] if data.keys() == {"prompt"} else data

@@ -170,6 +170,7 @@ class _Builder:
             expect=expect,
             reference=None if part.reference is None else fill_text(part.reference, row),
             parameters=part.parameters,
+            may_repeat=part.may_repeat,
         )
 
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:

@@ -164,6 +164,9 @@ class TurnPart(Part):
     expect: list[Expect] = Field(default=[], description="What the reply is checked for.")
     reference: Text | None = Field(None, description="A good reply, for scorers and judges.")
     parameters: ParameterMap = Field(default={})
+    may_repeat: bool = Field(
+        default=False, description="Whether the reply before it, given again, is an answer and no failure."
+    )
 
 
 Document = Annotated[DocumentPart, BeforeValidator(_document, json_schema_input_type=Text | DocumentPart)]

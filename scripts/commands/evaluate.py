@@ -228,7 +228,9 @@ def _say_how_to_go_on(bar: Bar, run: Run, *, judging: bool) -> None:
 
 
 def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> None:
-    """The short table and where the report is."""
+    """The short table, the report's answer, what to do about an undecided one, and where the report is."""
+    from nightjar.pipeline.report.data.advice import advice
+    from nightjar.pipeline.report.data.answer import answer
     from nightjar.pipeline.report.formats.summary import summary_rows
 
     results = report.verdict.results if report.verdict is not None else ()
@@ -238,6 +240,9 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
         return
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
+    console().print(plain(answer(report)))
+    for step in advice(report):
+        console().print(plain(f"- {step}"))
     show_results(results)
     for path in paths:
         print(f"Report: {plain(str(path))}")

@@ -22,7 +22,9 @@ def print_job(job: JobDetail) -> None:
     print(counters + (", suspect" if job.suspect else ""))
     columns = ("fence>", "waited>", "began (UTC)", "lasted>", "worker", "end", "turns>", "why")
     console().print(table("Attempts", columns, [_attempt_row(attempt) for attempt in job.attempts]))
-    turns = [[t.index, t.finish_reason, t.prompt_tokens, t.reused_tokens, t.reply_tokens, t.empty] for t in job.turns]
+    turns = [
+        [t.index + 1, t.finish_reason, t.prompt_tokens, t.reused_tokens, t.reply_tokens, t.empty] for t in job.turns
+    ]
     console().print(table("Turns", ("turn>", "finish", "prompt>", "reused>", "reply>", "empty"), turns))
     for crash in job.crashes:
         others = f" with {crash.jobs_in_hand - 1} other jobs in hand" if crash.jobs_in_hand > 1 else ""

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
-from nightjar.workers.conversation.emptiness import degenerate, empty
+from nightjar.workers.conversation.emptiness import degenerate, empty, repeats_previous
 from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import split_tokens
@@ -131,7 +132,7 @@ def turn_record(
         index=index,
         name=sequence.turns[index].name,
         prompt=prompt.text,
-        draws=reply.draws,
+        draws=tuple(_seen_beside(draw, reply, sequence, history) for draw in reply.draws),
         prompt_tokens=prompt.tokens,
         reused_tokens=prompt.reused_tokens,
         prompt_digest=prompt.digest,
@@ -147,3 +148,12 @@ def turn_record(
         worker=worker,
         committed_at=now,
     )
+
+
+def _seen_beside(draw: Draw, reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord]) -> Draw:
+    """The draw, marked where it is the reply before it again. An empty or degenerate one has its reason already."""
+    alone = not history or sequence.mode is Mode.INDEPENDENT or sequence.turns[len(history)].may_repeat
+    if alone or draw.empty is not None or draw.degenerate is not None:
+        return draw
+    again = repeats_previous(draw, reply.prompt.text, history[-1])
+    return draw if again is None else draw.model_copy(update={"repeats_previous": again})

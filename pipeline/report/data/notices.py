@@ -9,6 +9,7 @@ from typing import Literal
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
 from nightjar.pipeline.report.data.sampling import Difference
@@ -21,7 +22,7 @@ def notices(
 ) -> tuple[Notice, ...]:
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
-    lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _empty(model))]
+    lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _unusable(model))]
     lines += [line for model in models for line in (_made_smaller(model), _busy(model))]
     lines.append(_repeated(provenance, models))
     return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
@@ -94,16 +95,15 @@ def _cut(model: ModelReport) -> Notice | None:
     )
 
 
-def _empty(model: ModelReport) -> Notice | None:
+def _unusable(model: ModelReport) -> Notice | None:
     counts = model.total.counts
-    bad = counts.empty + counts.degenerate
-    if not bad:
+    if not counts.unusable:
         return None
     return Notice(
         level="info",
         topic="failure",
-        text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
-        "they get the worst score wherever a scale has one.",
+        text=f"{model.name}: {counts.unusable_words} of {fmt.count_of(counts.turns, 'reply')}; "
+        "these get the worst score wherever a scale has one.",
     )
 
 

@@ -15,8 +15,8 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COLUMNS = (
     "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "
-    "degenerate prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s first_token_s "
-    "mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
+    "degenerate repeats_previous prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s "
+    "first_token_s mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
 ).split()
 
 ORIGINS = (
@@ -98,6 +98,7 @@ def _turn(turn: TurnRow) -> list[Cell]:
         turn.finish_reason,
         turn.empty,
         turn.degenerate,
+        turn.repeats_previous,
         turn.prompt_tokens,
         turn.reused_tokens,
         turn.reply_tokens,

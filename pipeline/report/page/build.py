@@ -8,11 +8,12 @@ from markupsafe import Markup
 
 from nightjar.pipeline.report.data import findings
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.advice import advice
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
-from nightjar.pipeline.report.data.extremes import Extreme, longest, worst
+from nightjar.pipeline.report.data.extremes import finest, longest, worst
 from nightjar.pipeline.report.data.gaps import find_reference, gaps
-from nightjar.pipeline.report.data.links import FLAGS, job_anchor, show
+from nightjar.pipeline.report.data.links import FLAGS, show
 from nightjar.pipeline.report.data.ranking import Rank
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
@@ -24,7 +25,6 @@ from nightjar.pipeline.report.page.page import (
     ChangedModel,
     ChangesView,
     Drawing,
-    ExtremeView,
     FlagOption,
     MachineTables,
     ModelLabel,
@@ -37,11 +37,12 @@ from nightjar.pipeline.report.page.page import (
     SortOption,
     TranscriptsPage,
 )
+from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view
 from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
-START = 180
-"""How many characters of a reply worth reading are shown."""
+READ = 4
+"""How many of the best, the worst and the longest replies."""
 
 
 def build_page(
@@ -57,6 +58,7 @@ def build_page(
     `shown`: ids of the jobs whose transcripts the page has. `style` and `script`: each with its hash.
     """
     run = report.provenance
+    labels = model_labels([model.name for model in report.models])
     return Page(
         generated_by=report.generated_by,
         style=style[0],
@@ -67,9 +69,10 @@ def build_page(
         partial=run.partial,
         notices=tuple(notice for notice in report.notices if notice.topic == "run"),
         answer=answer(report),
+        advice=advice(report),
         about=_about(report),
         several=len(report.models) > 1,
-        models=model_labels([model.name for model in report.models]),
+        models=labels,
         headline=report.headline,
         ranking=_ranking(report),
         changes=_changes(report, report.changes) if report.changes else None,
@@ -79,14 +82,10 @@ def build_page(
         results=_results(report),
         charts=tuple(drawings),
         judging=judge_section(report, shown),
-        worst=tuple(
-            _extreme(report, extreme, fmt.metric_value(extreme.value, report.scales[report.headline or ""]), shown)
-            for extreme in worst(report)
-        ),
-        longest=tuple(
-            _extreme(report, extreme, f"{fmt.whole(extreme.turn.reply_tokens)} tokens", shown)
-            for extreme in longest(report)
-        ),
+        side_by_side=side_by_side_view(report, labels, shown),
+        best=by_headline(report, finest(report, READ), shown),
+        worst=by_headline(report, worst(report, READ), shown),
+        longest=by_length(report, longest(report, READ), shown),
         machine=_machine(report),
         reasons=_filled(result_tables.failures_table(report)),
         transcripts=transcripts,
@@ -242,19 +241,6 @@ def _machine(report: RunReport) -> MachineTables:
 
 def _filled(table: Table) -> Table | None:
     return table if table.rows else None
-
-
-def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -> ExtremeView:
-    job, turn = extreme.job, extreme.turn
-    repeat = f", repeat {job.repeat + 1}" if report.provenance.repeats > 1 else ""
-    more = "\u2026" if not turn.failure and len(turn.reply) > START else ""
-    return ExtremeView(
-        link=job_anchor(job.id) if job.id in shown else None,
-        model=job.contestant,
-        where=f"{job.sequence}, turn {turn.index + 1}{repeat}",
-        value=value,
-        start=(turn.failure or turn.reply[:START]) + more,
-    )
 
 
 def _system(own: str | None, report: RunReport) -> str | None:

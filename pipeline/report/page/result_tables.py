@@ -43,8 +43,8 @@ def models_table(report: RunReport) -> Table:
             "context": (counts.truncated_context, "by a full context"),
             "timeout": (counts.timeout, "by the time limit"),
         }
-        bad = counts.empty + counts.degenerate
-        flag = "empty" if counts.empty else "degenerate"
+        flags = {"empty": counts.empty, "degenerate": counts.degenerate, "repeats": counts.repeats_previous}
+        flag = next((flag for flag, count in flags.items() if count), "empty")
         cut_flag = next((flag for flag, (count, _) in cut.items() if count), "length")
         rows.append(
             (
@@ -54,7 +54,7 @@ def models_table(report: RunReport) -> Table:
                 count_cell(
                     counts.failed, show(model=name, flag="failed"), "job" if counts.failed == 1 else "jobs", bad=True
                 ),
-                count_cell(bad, show(model=name, flag=flag), f"{counts.empty} empty" if bad else "", bad=True),
+                count_cell(counts.unusable, show(model=name, flag=flag), counts.unusable_words, bad=True),
                 count_cell(
                     sum(count for count, _ in cut.values()),
                     show(model=name, flag=cut_flag),
@@ -65,7 +65,7 @@ def models_table(report: RunReport) -> Table:
             )
         )
     quality_columns = (f"{name}>" for name in quality)
-    columns = ("model", *quality_columns, "turns>", "failed>", "empty or degenerate>", "cut off>")
+    columns = ("model", *quality_columns, "turns>", "failed>", "unusable>", "cut off>")
     return Table(
         id="models", columns=columns_of((*columns, f"{fmt.PER_CONVERSATION}>", "first token>")), rows=tuple(rows)
     )
@@ -222,7 +222,7 @@ def turns_table(report: RunReport) -> Table:
 
 
 def failures_table(report: RunReport) -> Table:
-    """Reasons of failed jobs and of empty and degenerate replies."""
+    """Reasons of failed jobs and of unusable replies."""
     rows = [
         (
             name_cell(model, at, facts=False),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.extremes import longest, worst
+from nightjar.pipeline.report.data.extremes import finest, longest, worst
 from nightjar.pipeline.report.data.links import SECONDS, TOKENS, job_anchor
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.side_by_side import side_by_side
 from nightjar.pipeline.report.page.clip import SHORTEST, Clip, clip, longest_that_fits
 from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
@@ -121,7 +122,9 @@ def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
     least = {job.id: _least(job) for job in report.jobs}
     if sum(least.values()) <= room:
         return report.jobs
-    first = {extreme.job.id for extreme in (*longest(report), *worst(report))}
+    first = {extreme.job.id for extreme in (*longest(report), *finest(report), *worst(report))}
+    beside = side_by_side(report)
+    first |= {reply.job.id for reply in beside.replies} if beside else set()
     step = max(len(report.jobs) * 4 // 1000, 1)
     order = sorted(
         range(len(report.jobs)),
@@ -148,7 +151,7 @@ def views(report: RunReport, jobs: Sequence[JobRow], room: int) -> Iterator[JobV
 
 
 def job_failed(job: JobRow) -> bool:
-    """A dead or cancelled job, or one with an empty or degenerate reply."""
+    """A dead or cancelled job, or one with an unusable reply."""
     return job.reason is not None or any(turn.failure is not None for turn in job.turns)
 
 
@@ -159,7 +162,8 @@ def flags(job: JobRow) -> tuple[str, ...]:
     flagged["missing"] = job.finished and len(job.turns) < job.turns_total
     for turn in job.turns:
         flagged["empty"] = flagged.get("empty", False) or turn.empty is not None
-        flagged["degenerate"] = flagged.get("degenerate", False) or (turn.degenerate is not None and turn.empty is None)
+        flagged["degenerate"] = flagged.get("degenerate", False) or turn.degenerate is not None
+        flagged["repeats"] = flagged.get("repeats", False) or turn.repeats_previous is not None
         flagged["dropped"] = flagged.get("dropped", False) or bool(turn.dropped_turns)
         if turn.finish_reason in ("length", "context", "timeout"):
             flagged[turn.finish_reason] = True
@@ -173,7 +177,7 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
     number = [model.name for model in report.models].index(job.contestant)
     bad, there, total = None, len(job.turns), job.turns_total
     if job_failed(job):
-        bad = job.status.value if job.reason else "empty or degenerate"
+        bad = job.status.value if job.reason else "unusable reply"
     return JobView(
         anchor=job_anchor(job.id),
         sequence=job.sequence,

@@ -10,16 +10,18 @@ import pytest
 from pydantic import ValidationError
 
 from nightjar.config.errors import ParameterError
+from nightjar.jobs.documents import utc_now
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.parameters import ParameterSource, Policy
-from nightjar.jobs.records import Draw
-from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.parameters import ParameterSource, Policy, resolve
+from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
 from nightjar.jobs.states import JobKind
 from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.prompt_ids import UNKNOWN_IDS
 from nightjar.workers.conversation.replier import PromptFacts, Reply
 from nightjar.workers.conversation.turns import turn_parameters, turn_record, turn_request
 from nightjar.workers.engine.markers import Markers
+from tests.documents import a_turn
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,29 @@ def test_degenerate_replies_are_recorded_as_such(talk: Callable[..., Any]) -> No
     told = talk(["One", "Two"], min_tokens=3)
     assert told.say("ab").draw.degenerate == "2 tokens, min_tokens is 3"
     assert told.say("ab" * 60).draw.degenerate == "20-token span 5 times running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({}, [None, "the reply of turn 1 again", None]),
+        ({"may_repeat": True}, [None, None, None]),  # the suite says so
+        ({"mode": Mode.INDEPENDENT}, [None, None, None]),  # no turn sees the one before
+    ],
+)
+def test_a_reply_that_is_its_predecessor_again_is_recorded_as_such(changes: dict[str, Any], marks: list[Any]) -> None:
+    turns = tuple(
+        TurnSpec(prompt=text, may_repeat=changes.get("may_repeat", False)) for text in ("One", "Two", "Three")
+    )
+    sequence = Sequence(id="s", turns=turns, mode=changes.get("mode", Mode.CHAT))
+    facts = {"tokens": 1, "digest": "d", "policy": Policy.TRIM}
+    history: list[TurnRecord] = []
+    for turn, text in enumerate(("The sea. " * 10, "The sea. " * 10, "The end. " * 10)):
+        draw = a_turn(turn, reply=text, reply_ids=None, reported_tokens=20).draw
+        prompt = PromptFacts(text=turns[turn].prompt, **facts)
+        reply = Reply(prompt=prompt, draws=(draw,), parameters=resolve([]))
+        history.append(turn_record(reply, sequence, history, fence=1, worker="w", now=utc_now()))
+    assert [record.draw.repeats_previous for record in history] == marks
 
 
 def test_plans_are_values(talk: Callable[..., Any]) -> None:
