@@ -59,7 +59,7 @@ def _prompts(report: RunReport) -> Iterator[list[ComparedReply]]:
     jobs: dict[str, dict[str, JobRow]] = {}
     for job in report.jobs:
         if job.repeat == 0:
-            jobs.setdefault(job.sequence, {})[job.model] = job
+            jobs.setdefault(job.sequence, {})[job.contestant] = job
     for sequence in report.sequences:
         of_models = jobs.get(sequence.id, {})
         for turn in range(len(sequence.turns)):

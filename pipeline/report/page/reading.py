@@ -32,7 +32,7 @@ def side_by_side_view(report: RunReport, labels: Sequence[ModelLabel], shown: Se
         prompt=_cut(found.prompt),
         replies=tuple(
             ReplyView(
-                model=by_name[reply.job.model],
+                model=by_name[reply.job.contestant],
                 link=job_anchor(reply.job.id) if reply.job.id in shown else None,
                 value=_value(report, reply.value),
                 mark=ends.get(reply.value, "") if reply.value is not None else "",
@@ -61,7 +61,7 @@ def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -
     more = "\u2026" if not turn.failure and len(turn.reply) > START else ""
     return ExtremeView(
         link=job_anchor(job.id) if job.id in shown else None,
-        model=job.model,
+        model=job.contestant,
         where=f"{job.sequence}, turn {turn.index + 1}{repeat}",
         value=value,
         start=(turn.failure or turn.reply[:START]) + more,
