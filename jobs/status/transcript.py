@@ -11,6 +11,7 @@ from nightjar.jobs.records import FAULTS, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.variants import contestant_name, varied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +61,18 @@ class ShownTranscript:
     job: str
     sequence: str
     model: str
+    variant: str | None
     repeat: int
     status: JobStatus
     reason: str | None
     system: str | None
     turns_total: int
     turns: tuple[ShownTurn, ...]
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replied."""
+        return contestant_name(self.model, self.variant)
 
 
 async def conversations(run: Run, sequence: str, database: Database, *, model: str | None = None) -> list[Job]:
@@ -74,15 +81,17 @@ async def conversations(run: Run, sequence: str, database: Database, *, model: s
     return await Job.find(query).sort("+repeat", "+order").to_list()
 
 
-async def read_transcripts(jobs: Sequence[Job], database: Database) -> list[ShownTranscript]:
-    """The transcripts of these jobs."""
+async def read_transcripts(run: Run, jobs: Sequence[Job], database: Database) -> list[ShownTranscript]:
+    """The transcripts of these jobs of the run."""
     documents = await SequenceDocument.find({"_id": {"$in": [job.sequence_document for job in jobs]}}).to_list()
     sequences = {document.id: document.sequence for document in documents}
     scores: dict[tuple[str, int], dict[str, ShownScore]] = {}
     async for row in database.raw["scores"].find({"job": {"$in": [job.id for job in jobs]}}):
         score = ShownScore(value=row["value"], state=row["state"], reason=row["reason"])
         scores.setdefault((row["job"], row["turn"]), {})[row["scorer"]] = score
-    return [_transcript(job, sequences[job.sequence_document], scores) for job in jobs]
+    return [
+        _transcript(job, varied(sequences[job.sequence_document], run.variant(job.variant)), scores) for job in jobs
+    ]
 
 
 def _transcript(
@@ -92,6 +101,7 @@ def _transcript(
         job=job.id,
         sequence=job.sequence,
         model=job.model,
+        variant=job.variant,
         repeat=job.repeat + 1,
         status=job.status,
         reason=job.reason,

@@ -42,6 +42,7 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
     from nightjar.config.errors import UnknownNameError
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.status.transcript import conversations, read_transcripts
+    from nightjar.jobs.variants import contestant_name
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.show import print_transcripts
 
@@ -52,8 +53,9 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
             raise UnknownNameError(f"model in run {run.name!r}", model, names)
         sequence, order = await _chosen(run, prompt, session)
         jobs = await conversations(run, sequence, session.database, model=model)
-        jobs.sort(key=lambda job: (job.repeat, order.index(job.model) if job.model in order else len(order)))
-        transcripts = await read_transcripts(jobs, session.database)
+        named = {job.id: contestant_name(job.model, job.variant) for job in jobs}
+        jobs.sort(key=lambda job: (job.repeat, order.index(named[job.id]) if named[job.id] in order else len(order)))
+        transcripts = await read_transcripts(run, jobs, session.database)
         notes: list[str] = []
         if rendered:
             transcripts, notes = await _rendered(run, jobs, transcripts, session)
@@ -65,17 +67,17 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
 
 
 async def _chosen(run: Run, prompt: str | None, session: Session) -> tuple[str, list[str]]:
-    """The sequence to show, and the models in the order to show them. Raises UnknownNameError."""
+    """The sequence to show, and the contestants in the order to show them. Raises UnknownNameError."""
     from nightjar.config.errors import UnknownNameError
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.report.data.side_by_side import side_by_side
 
-    names = [entry.name for entry in run.models]
+    names = [contestant.name for contestant in run.contestants]
     if prompt is None:
         found = side_by_side(await collect(run.id, session.database))
         if found is None:
             return run.sequences[0], names
-        return found.sequence, [reply.job.model for reply in found.replies]
+        return found.sequence, [reply.job.contestant for reply in found.replies]
     if prompt in run.sequences:
         return prompt, names
     if prompt.isdecimal() and 1 <= int(prompt) <= len(run.sequences):
@@ -92,6 +94,7 @@ async def _rendered(
 
     from nightjar.config.errors import NightjarError
     from nightjar.jobs.documents import SequenceDocument
+    from nightjar.jobs.variants import varied
     from nightjar.scripts.rendering import render_prompts
 
     shown, notes = [], []
@@ -100,7 +103,8 @@ async def _rendered(
         assert document is not None
         texts: list[str | None] = []
         try:
-            texts = await asyncio.to_thread(render_prompts, run, job, document.sequence, session.settings)
+            sequence = varied(document.sequence, run.variant(job.variant))
+            texts = await asyncio.to_thread(render_prompts, run, job, sequence, session.settings)
         except NightjarError as error:
             notes.append(f"{job.model}: its prompts can't be rendered here: {error}")
         if None in texts:

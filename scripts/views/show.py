@@ -44,7 +44,7 @@ def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) 
 
 
 def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, *, repeated: bool) -> None:
-    name = transcript.model + (f", repeat {transcript.repeat}" if repeated else "")
+    name = transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
     if turn is None:
         _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
         if transcript.reason:

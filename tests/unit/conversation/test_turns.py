@@ -158,7 +158,7 @@ def test_a_reply_that_is_its_predecessor_again_is_recorded_as_such(changes: dict
         TurnSpec(prompt=text, may_repeat=changes.get("may_repeat", False)) for text in ("One", "Two", "Three")
     )
     sequence = Sequence(id="s", turns=turns, mode=changes.get("mode", Mode.CHAT))
-    facts = {"tokens": 1, "digest": "d", "policy": Policy.TRIM}
+    facts: dict[str, Any] = {"tokens": 1, "digest": "d", "policy": Policy.TRIM}
     history: list[TurnRecord] = []
     for turn, text in enumerate(("The sea. " * 10, "The sea. " * 10, "The end. " * 10)):
         draw = a_turn(turn, reply=text, reply_ids=None, reported_tokens=20).draw
