@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from nightjar.config.errors import ContextError
-from nightjar.jobs.parameters import Policy, resolve
-from nightjar.jobs.records import FinishReason, Summary, Timings
+from nightjar.jobs.parameters import FinishReason, Policy, resolve
+from nightjar.jobs.records import Summary, Timings
 from nightjar.workers.conversation import compression
 from nightjar.workers.conversation.compression import Task, plan_compression, summary_record
 from nightjar.workers.conversation.plan import PromptPlan, ask, draft, replay

@@ -26,7 +26,7 @@ def summary(text: str, **of: object) -> Summary:
         seed=1,
         finish_reason="stop",
         timings=Timings(queue_s=0, prefill_s=0, decode_s=0),
-        **of,  # type: ignore[arg-type]
+        **of,
     )
 
 
@@ -41,7 +41,7 @@ def report() -> RunReport:
 def test_the_page_shows_them_above_the_prompt(report: RunReport) -> None:
     page = " ".join(unescape(re.sub(r"<[^>]+>", " ", render(report, "html"))).split())
     told = (
-        "Summary of turns 2, 3: 1,480 tokens in 3 They <met>. Summary of the document chronicle, part 2: 1,480 tokens"
+        "Summary of turns 2, 3: 1 480 tokens in 3 They <met>. Summary of the document chronicle, part 2: 1 480 tokens"
     )
     assert told in page
     assert page.index(told) < page.index("And now?")
