@@ -39,6 +39,18 @@ RECENT_VALUES = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryRow:
+    """What stands for turns or for a document that did not fit, as in `jobs.records.Summary`."""
+
+    turns: tuple[int, ...]
+    document: str | None
+    part: int
+    text: str
+    tokens_before: int
+    tokens_after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TurnRow:
     """A committed turn. Seconds and tokens as in `jobs.records`."""
 
@@ -64,6 +76,8 @@ class TurnRow:
     seed: int
     policy: str
     dropped_turns: tuple[int, ...]
+    summaries: tuple[SummaryRow, ...]
+    """Made for this turn; later turns keep using them."""
     reprefill_reason: str | None
     system_merged: bool
     parameters: Mapping[str, Any]
@@ -190,12 +204,23 @@ class RowReader:
             seed=draw["seed"],
             policy=self._text(raw["policy"]),
             dropped_turns=tuple(raw.get("dropped_turns", ())),
+            summaries=tuple(self._summary(summary) for summary in raw.get("summaries", ())),
             reprefill_reason=raw.get("reprefill_reason"),
             system_merged=raw.get("system_merged", False),
             parameters=self._value(raw["parameters"]),
             sources=self._value(raw["sources"]),
             worker=self._text(raw["worker"]),
             committed_at=raw["committed_at"],
+        )
+
+    def _summary(self, raw: Mapping[str, Any]) -> SummaryRow:
+        return SummaryRow(
+            turns=tuple(raw.get("turns", ())),
+            document=raw.get("document"),
+            part=raw.get("part", 0),
+            text=self._text(raw["text"]),
+            tokens_before=raw["tokens_before"],
+            tokens_after=raw["tokens_after"],
         )
 
     def _text(self, text: str) -> str:

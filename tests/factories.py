@@ -14,7 +14,7 @@ from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument,
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
-from nightjar.jobs.records import Timings
+from nightjar.jobs.records import Summary, Timings
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.variants import Variant
@@ -105,6 +105,7 @@ def turn(
     prompt_tokens: int = 40,
     reused_tokens: int = 0,
     prompt: str | None = None,
+    summaries: tuple[Summary, ...] = (),
 ) -> dict[str, Any]:
     """A committed turn as MongoDB stores it. `speed`: tokens decoded per second."""
     ids = tuple(range(len(reply.split()) * 4 // 3 if tokens is None else tokens))
@@ -134,6 +135,7 @@ def turn(
         prompt_tokens=prompt_tokens,
         reused_tokens=reused_tokens,
         prompt_digest=digest(text),
+        summaries=summaries,
         parameters=resolved.values.model_dump(mode="json"),
         sources=resolved.sources,
         chain=chain_digest("", index, text, list(ids)),

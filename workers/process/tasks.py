@@ -134,11 +134,11 @@ async def watched(hold: Hold, database: Database, request: str) -> AsyncIterator
     """
     if hold.lapsed:
         await ownership.check_held(hold.job, database)
-    hold.request = request
+    hold.requests.append(request)
     try:
         yield
     finally:
-        hold.request = None
+        hold.requests.remove(request)
 
 
 async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:

@@ -202,6 +202,7 @@ def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
         "draws": turn.draws,
         "policy": turn.policy,
         "dropped_turns": turn.dropped_turns,
+        "summaries": [_fields(summary) for summary in turn.summaries],
         "reprefill_reason": turn.reprefill_reason,
         "system_merged": turn.system_merged,
         "parameter_set": sets.number(turn),

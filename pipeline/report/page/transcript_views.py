@@ -15,7 +15,7 @@ from nightjar.pipeline.report.page.clip import SHORTEST, Clip, clip, longest_tha
 from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
-from nightjar.pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.transcripts import JobRow, SummaryRow, TurnRow
 
 JOB_BYTES = 420
 TURN_BYTES = 240
@@ -43,6 +43,15 @@ class ScoreView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SummaryView:
+    """A text that stands for what did not fit the context."""
+
+    of: str
+    """What it stands for, and the tokens of both."""
+    text: Excerpt
+
+
+@dataclass(frozen=True, kw_only=True)
 class TurnView:
     """A turn with its numbers formatted as text."""
 
@@ -66,12 +75,14 @@ class TurnView:
     """None for a single one."""
     dropped: str
     """Numbers of the earlier turns that were left out of its context."""
+    summaries: tuple[SummaryView, ...]
     reprefill_reason: str | None
 
     @property
     def cut(self) -> bool:
         """Whether part of its texts is not shown."""
-        return any(text.left is not None for text in (self.prompt, self.reply, self.reasoning))
+        texts = (self.prompt, self.reply, self.reasoning, *(summary.text for summary in self.summaries))
+        return any(text.left is not None for text in texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,8 +260,17 @@ def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
         seed=turn.seed,
         draws=turn.draws if turn.draws > 1 else None,
         dropped=", ".join(str(index + 1) for index in turn.dropped_turns),
+        summaries=tuple(SummaryView(of=_summarised(summary), text=cut(summary.text)) for summary in turn.summaries),
         reprefill_reason=turn.reprefill_reason,
     )
+
+
+def _summarised(summary: SummaryRow) -> str:
+    """What a summary stands for, in words."""
+    turns = ", ".join(str(index + 1) for index in summary.turns)
+    what = f"turns {turns}" if summary.document is None else f"the document {summary.document}"
+    part = f", part {summary.part + 1}" if summary.part else ""
+    return f"{what}{part}: {fmt.whole(summary.tokens_before)} tokens in {fmt.whole(summary.tokens_after)}"
 
 
 def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> ScoreView:
@@ -266,6 +286,7 @@ def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> Sco
 
 def _texts(turn: TurnRow) -> Iterator[str]:
     yield from (turn.prompt, turn.reply, turn.reasoning)
+    yield from (summary.text for summary in turn.summaries)
     yield from (score.reason for score in turn.scores.values() if score.reason)
 
 
