@@ -138,9 +138,6 @@ class RunDetail:
     expanded: int
     expanded_at: str | None
     planned: bool
-    judgings: tuple[JudgingView, ...]
-    judging_shown: int | None
-    judging_under_way: int | None
     judges: list[str]
     """Of the judging that counts, as are the two after it."""
     self_judging: bool
@@ -170,6 +167,9 @@ class RunDetail:
     gates: VerdictView | None
     deliveries: tuple[DeliveryView, ...]
     transcripts_dropped_at: datetime | None
+    judgings: tuple[JudgingView, ...]
+    judging_shown: int | None
+    judging_under_way: int | None
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")

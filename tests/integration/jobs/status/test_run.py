@@ -18,13 +18,13 @@ from nightjar.scripts.views.output import emit_json
 from nightjar.scripts.views.run import print_run, print_runs
 from tests.dying_jobs import kill_one
 
-LIST_KEYS = "id run status suite models done dead jobs created".split()
+LIST_KEYS = "id run status suite models done dead jobs created judging_shown judging_under_way".split()
 RUN_KEYS = (
     "id name status status_reason suite suite_name suite_version repeats seed set_parameters set_model_parameters date "
     "priority max_tries max_lapses max_crashes fail_on_error jobs_total expanded expanded_at planned judges "
     "self_judging against embed_model measures helpers check schedule tick series deadline_met answer files "
     "stalled_at nightjar_version content created_at finished_at sequences models jobs dead_reasons ending gates "
-    "deliveries transcripts_dropped_at"
+    "deliveries transcripts_dropped_at judgings judging_shown judging_under_way"
 ).split()
 MODEL_KEYS = "name digest path jobs loads".split()
 COUNT_KEYS = [*map(str, JobStatus), "turns", "empty"]
