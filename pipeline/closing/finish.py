@@ -25,7 +25,7 @@ from nightjar.jobs.records import cut
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.closing.endings import CLOSING_LEASE_S, UNSCORABLE
-from nightjar.pipeline.judging.verdict_counts import silent_judges
+from nightjar.pipeline.judging.read_counts import silent_judges
 
 LANES = 4
 """Runs that are closed at the same time."""

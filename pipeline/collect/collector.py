@@ -19,7 +19,7 @@ from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transc
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.collect.scoring import scored_jobs
-from nightjar.pipeline.judging.verdict_counts import count_verdicts
+from nightjar.pipeline.judging.read_counts import count_verdicts
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging

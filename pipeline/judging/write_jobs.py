@@ -19,9 +19,9 @@ from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
 from nightjar.pipeline.judging.plan_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judging.read_counts import silent_judges
 from nightjar.pipeline.judging.read_judged import JudgedReader, panel_of
 from nightjar.pipeline.judging.rubric import Method, read_rubric
-from nightjar.pipeline.judging.verdict_counts import silent_judges
 
 _log = structlog.get_logger()
 Batches = AsyncIterator[Iterable[JudgeJobSpec]]
