@@ -78,7 +78,7 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.ACTIVE: frozenset(
         {RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.EXPANDING}
     ),
-    RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.CANCELLED}),
+    RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
     RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED}),
     RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING, RunStatus.REMOVING}),
     RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING, RunStatus.REMOVING}),
@@ -87,5 +87,5 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
 }
 """A run that grows (more models or repeats) is EXPANDING again until its new jobs are written.
 
-Cancelled while it is judged, a run is DONE by what counts then; see `jobs.judging_moves`.
+Cancelled while it is judged, or paused in that, a run is DONE by what counts then: `jobs.judging_moves` sees to that.
 """
