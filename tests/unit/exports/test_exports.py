@@ -75,7 +75,7 @@ def test_an_export_has_the_conversation_that_a_variant_asked() -> None:
     jobs = [factories.row(about[0], ["A fox."], variant=variant.name) for variant in variants]
     report = factories.report_of(jobs, about, variants=variants)
     sft = lines(files(report, "sft")["run.sft.jsonl"])
-    assert [(row["model"], row["messages"][0]["content"]) for row in sft] == [
+    assert [(row["source"]["model"], row["messages"][0]["content"]) for row in sft] == [
         ("m+terse", "Be brief."),
         ("m+plain", "Be kind."),
     ]
