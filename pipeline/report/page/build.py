@@ -37,7 +37,7 @@ from nightjar.pipeline.report.page.page import (
     SortOption,
     TranscriptsPage,
 )
-from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view
+from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view, with_code
 from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
@@ -69,7 +69,7 @@ def build_page(
         partial=run.partial,
         notices=tuple(notice for notice in report.notices if notice.topic == "run"),
         answer=answer(report),
-        advice=advice(report),
+        advice=tuple(with_code(step) for step in advice(report)),
         about=_about(report),
         several=len(report.models) > 1,
         models=labels,

@@ -172,7 +172,7 @@ class Page:
     partial: bool
     notices: tuple[Notice, ...]
     answer: str
-    advice: tuple[str, ...]
+    advice: tuple[Markup, ...]
     """What to do where the answer is that one can't tell."""
     about: str
     """Suite, sizes, seed and dates in words."""

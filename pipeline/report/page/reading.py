@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
+from markupsafe import Markup, escape
+
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.extremes import Extreme
 from nightjar.pipeline.report.data.links import job_anchor
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.safe import visible
 from nightjar.pipeline.report.data.side_by_side import side_by_side
 from nightjar.pipeline.report.page.clip import clip
 from nightjar.pipeline.report.page.page import ExtremeView, ModelLabel, ReplyView, SideBySideView
@@ -53,6 +56,12 @@ def by_length(report: RunReport, extremes: Sequence[Extreme], shown: Set[str]) -
     return tuple(
         _extreme(report, extreme, fmt.count_of(extreme.turn.reply_tokens, "token"), shown) for extreme in extremes
     )
+
+
+def with_code(text: str) -> Markup:
+    """A sentence whose commands stand between backticks."""
+    parts = [escape(visible(part)) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -> ExtremeView:
