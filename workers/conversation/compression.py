@@ -14,7 +14,7 @@ from nightjar.jobs.parameters import Parameters, Policy, Resolved
 from nightjar.jobs.records import Summary
 from nightjar.jobs.sequences import Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation.cutting import beginning, pieces, whole_words
+from nightjar.workers.conversation.cutting import pieces, shortened, whole_words
 from nightjar.workers.conversation.emptiness import is_visible
 from nightjar.workers.conversation.plan import Asked, PromptPlan, draft, plan_prompt
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
@@ -88,7 +88,7 @@ def summary_record(task: Task, number: int, generation: Generation, *, seed: int
     wrote = draw.reply.strip()
     if generation.finish_reason in ("length", "context"):
         wrote = whole_words(wrote)
-    text = beginning(wrote if is_visible(wrote) else part.text, part.target, tokenizer)
+    text = shortened(wrote if is_visible(wrote) else part.text, part.target, tokenizer)
     return Summary(
         turns=task.turns,
         document=task.document,

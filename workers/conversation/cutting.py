@@ -17,7 +17,7 @@ _BORDERS = regex.compile(r"\b", regex.WORD)
 """Of words as Unicode divides a text into them (UAX 29): "3.14", "1,234" and "don't" are one word each."""
 
 
-def beginning(text: str, most: int, tokenizer: Tokenizer) -> str:
+def shortened(text: str, most: int, tokenizer: Tokenizer) -> str:
     """The beginning of the text, at most `most` tokens, up to the end of a word."""
     ids = tokenizer.tokenize(text, parse_special=False)
     if len(ids) <= most:

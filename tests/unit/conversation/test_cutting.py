@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.workers.conversation.cutting import beginning, pieces, whole_words, word_border
+from nightjar.workers.conversation.cutting import pieces, shortened, whole_words, word_border
 from nightjar.workers.engine.fake import ByteTokenizer
 
 WORDS = st.sampled_from(
@@ -34,7 +34,7 @@ def test_pieces_of_any_text_divide_no_word(words: list[str], most: int) -> None:
 
 @given(TEXTS, st.integers(20, 200))
 def test_a_beginning_of_any_text_ends_with_a_word(words: list[str], most: int) -> None:
-    kept = beginning(" ".join(words), most, ByteTokenizer())
+    kept = shortened(" ".join(words), most, ByteTokenizer())
     assert len(kept.encode()) <= most
     assert kept.split() == words[: len(kept.split())]
 

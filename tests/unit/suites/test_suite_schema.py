@@ -41,7 +41,7 @@ def test_the_examples_of_the_documentation_are_suites(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "contract.txt").write_text("Signed by nobody.", encoding="utf-8")
     texts = [whole, *("nightjar: 1\nsequences:\n" + ("" if "- id:" in p else "  - id: x\n") + p for p in parts)]
-    assert len(texts) == 3
+    assert len(texts) == 4
     for text in texts:
         (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
         assert read_suite(tmp_path / "suite.yaml").sequences
