@@ -9,7 +9,14 @@ from itertools import count
 import pytest
 
 from nightjar.jobs.doing import Activity, Doing
-from nightjar.scripts.views.progress import EvalProgress, ProgressBars, ProgressLines, evaluation_bar, progress_line
+from nightjar.scripts.views.progress import (
+    EvalProgress,
+    ProgressBars,
+    ProgressLines,
+    evaluation_bar,
+    progress_line,
+    seen_between,
+)
 from nightjar.scripts.views.saying import Sayer
 
 
@@ -105,6 +112,25 @@ def test_lines_of_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
         "generating",
         "measuring its speed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("committed", "tokens", "last", "sentence"),
+    [
+        (3, 90, (2, 60), "generating"),  # between two conversations: "waiting" is what the beat says
+        (3, 90, (3, 90), "waiting for its next conversation"),  # nothing has moved since the last line
+        (0, 0, None, "waiting for its next conversation"),
+        (12, 300, (11, 280), "stopping"),
+    ],
+)
+def test_a_worker_between_two_conversations_does_not_wait(
+    committed: int, tokens: int, last: tuple[int, int] | None, sentence: str
+) -> None:
+    waiting = Doing(task=Activity.WAITING)
+    before = at(*last, waiting) if last is not None else None
+    assert seen_between(at(committed, tokens, waiting), before).doing.sentence == sentence
+    told = Doing(task=Activity.WAITING, why="MongoDB")
+    assert seen_between(at(committed, tokens, told), before).doing is told
 
 
 def test_bars_count_tokens_and_say_what_is_done_when_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
