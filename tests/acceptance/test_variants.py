@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_two_system_prompts_on_one_model_are_ranked_and_compared(shell: Shell, t
     assert {job["turns"][0]["seed"] for job in report["jobs"] if job["variant"] == "plain"} == {
         job["turns"][0]["seed"] for job in report["jobs"] if job["variant"] == "named"
     }
-    rows = list(csv.DictReader((out / "ab.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader(io.StringIO((out / "ab.csv").read_text("utf-8"))))
     assert {(row["model"], row["from.variant"]) for row in rows} == {
         ("nightjar-demo+plain", "plain"),
         ("nightjar-demo+named", "named"),
