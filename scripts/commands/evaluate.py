@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False)
 
 SuiteOrFile = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
 ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
