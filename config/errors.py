@@ -46,7 +46,11 @@ class SettingsError(UsageError):
 
 
 class SuiteError(UsageError):
-    pass
+    """`line`: where in the file, from 1, if that is known."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class UnknownNameError(UsageError):

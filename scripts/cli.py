@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nightjar.config.errors import NightjarError, UsageError, suggest
 from nightjar.config.interpreter import distrust_current_folder
+from nightjar.scripts.options.given_twice import refuse_given_twice
 from nightjar.scripts.streams import secure_streams
 from nightjar.scripts.views.help_pages import dress
 
@@ -65,6 +66,7 @@ class LazyCommands(TyperGroup):
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         dress(command)
+        refuse_given_twice(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

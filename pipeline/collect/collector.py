@@ -22,7 +22,7 @@ from nightjar.pipeline.collect.scoring import scored_jobs
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
-from nightjar.pipeline.report.data.notices import with_verdict
+from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
@@ -85,6 +85,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         now=now,
         version=NIGHTJAR_VERSION,
     )
+    report = with_left_out(report, () if suite is None else suite.left_out)
     return await asyncio.to_thread(with_judging, report, scorers.bench), scorers
 
 

@@ -43,6 +43,7 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
             sequences=references,
             rubric=content.rubric,
             primary_metric=content.primary_metric,
+            left_out=content.left_out,
             imported_at=utc_now(),
         )
         try:
@@ -71,6 +72,7 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
         sequences=tuple(sequences[reference.document] for reference in version.sequences),
         rubric=version.rubric,
         primary_metric=version.primary_metric,
+        left_out=version.left_out,
         source=version.source,
     )
 

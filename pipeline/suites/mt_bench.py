@@ -72,18 +72,20 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
     """One sequence per question, in file order; the category becomes the tag. Raises SuiteError."""
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
-        question = source.validate(Question, (index,))
-        given = next(source.data[index][key] for key in KNOWN if key in source.data[index])
-        identity = unique_id(source, (index, "question_id"), question.question_id, sequences, given)
-        sequences[identity] = Sequence(
-            id=identity,
-            turns=_turns(source, index, question),
-            tags=tag_of(question.category),
-            parameters={
-                "temperature": TEMPERATURES.get(question.category.lower(), OTHER_TEMPERATURE),
-                "max_tokens": MAX_TOKENS,
-            },
-        )
+        with source.gathered.part():
+            question = source.validate(Question, (index,))
+            given = next(source.data[index][key] for key in KNOWN if key in source.data[index])
+            identity = unique_id(source, (index, "question_id"), question.question_id, sequences, given)
+            sequences[identity] = Sequence(
+                id=identity,
+                turns=_turns(source, index, question),
+                tags=tag_of(question.category),
+                parameters={
+                    "temperature": TEMPERATURES.get(question.category.lower(), OTHER_TEMPERATURE),
+                    "max_tokens": MAX_TOKENS,
+                },
+            )
+    source.gathered.check()
     if not sequences:
         raise source.error((), "the file holds no question.")
     notes = passed_over(source.data, KNOWN, "questions")

@@ -15,7 +15,7 @@ from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.located import Located, Path, check_some
 from nightjar.pipeline.suites.names import sequence_id, unique_id
 from nightjar.pipeline.suites.promptfoo_checks import as_promptfoo_writes, read_assertion
 
@@ -42,16 +42,20 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
     base = _vars(source, ("defaultTest", "vars"), common.get("vars", {}))
     sequences: dict[str, Sequence] = {}
     for index, test in enumerate(tests):
-        here: Path = ("tests", index)
-        only(source, here, test, TEST)
-        values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
-        expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
-        title = _title(test, index)
-        for number, prompt in enumerate(prompts):
-            identity = title if len(prompts) == 1 else f"{title}[{number + 1}]"
-            unique_id(source, (*here, "description"), identity, sequences, test.get("description", title))
-            sequences[identity] = _sequence(source, ("prompts", number), prompt, identity, values, tuple(expect))
-        _check_used(source, here, test, prompts, [item for part in (common, test) for item in part.get("assert", [])])
+        with source.gathered.part():
+            here: Path = ("tests", index)
+            only(source, here, test, TEST)
+            values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
+            expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
+            title = _title(test, index)
+            for number, prompt in enumerate(prompts):
+                identity = title if len(prompts) == 1 else f"{title}[{number + 1}]"
+                unique_id(source, (*here, "description"), identity, sequences, test.get("description", title))
+                sequences[identity] = _sequence(source, ("prompts", number), prompt, identity, values, tuple(expect))
+            used = [item for part in (common, test) for item in part.get("assert", [])]
+            _check_used(source, here, test, prompts, used)
+    source.gathered.check()
+    check_some(source, sequences)
     description = data.get("description")
     return SuiteContent(
         name=name,
@@ -67,11 +71,12 @@ def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None
         raise source.error(path, "must be a mapping of fields.")
     for key in data:
         if key not in known:
-            raise source.error(
-                (*path, key),
-                f"promptfoo's {key!r} cannot be used here; Nightjar reads {', '.join(known)}. Remove it, or write "
-                "the suite in the native format (docs/suites.md).",
-            )
+            with source.gathered.part():
+                raise source.unsupported(
+                    (*path, key),
+                    f"promptfoo's {key!r} cannot be used here; Nightjar reads {', '.join(known)}. Remove it, leave it "
+                    "out with --skip-unsupported, or write the suite in the native format (docs/suites.md).",
+                )
 
 
 def _sequence(
@@ -81,7 +86,7 @@ def _sequence(
         only(source, path, prompt, PROMPT)
         prompt, path = prompt.get("raw", prompt.get("id")), (*path, "raw")
     if not isinstance(prompt, str) or prompt.startswith("file://"):
-        raise source.error(path, "a prompt is a text in this file, not a file, a function or a list.")
+        raise source.unsupported(path, "a prompt is a text in this file, not a file, a function or a list.")
     messages = _messages(prompt)
     filled = _filled(source, path, prompt if messages is None else messages, values)
     system, text = read_input(source, path, filled)
@@ -105,7 +110,7 @@ def _filled(source: Located, path: Path, value: Any, values: Vars) -> Any:
     """Texts with the variables put in. Raises SuiteError for template code and for names without a value."""
     if isinstance(value, str):
         if _CODE.search(value):
-            raise source.error(path, "only plain {{name}} placeholders can be used, no template code.")
+            raise source.unsupported(path, "only plain {{name}} placeholders can be used, no template code.")
         if unknown := sorted(variables.names_in(value) - values.keys()):
             raise source.error(path, f"no variable of this test is called {unknown[0]!r}.")
         return variables.fill_text(value, values)
@@ -121,7 +126,7 @@ def _vars(source: Located, path: Path, given: Any) -> Vars:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(value, str | int | float | bool):
             raise source.error((*path, key), "a variable is a plain name with a text, a number, true or false.")
         if isinstance(value, str) and value.startswith("file://"):
-            raise source.error((*path, key), "a variable's value must be written here, not in a separate file.")
+            raise source.unsupported((*path, key), "a variable's value must be written here, not in a separate file.")
     return {key: as_promptfoo_writes(value) for key, value in given.items()}
 
 
@@ -132,8 +137,8 @@ def _expect(source: Located, path: Path, test: Mapping[str, Any], values: Vars) 
     expectations = []
     for index, item in enumerate(given):
         here = (*path, "assert", index)
-        filled = _filled(source, here, item, values)
-        expectations += read_assertion(source, here, filled)
+        with source.gathered.part():
+            expectations += read_assertion(source, here, _filled(source, here, item, values))
     return expectations
 
 

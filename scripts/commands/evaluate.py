@@ -137,7 +137,10 @@ async def run_evaluation(wanted: Evaluation) -> None:
         closers = this_home(session.settings)
         enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
         lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
-        _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
+        _note(
+            [*_renamed(named, taken), *_given_twice(wanted.models, entries), *enqueued.warnings, *lacking],
+            as_json=wanted.as_json,
+        )
         await try_again(enqueued.run, session)
         unserved = await generate_shown(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
         with saying(Doing(task=Activity.SCORING)):
@@ -171,6 +174,14 @@ def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
     for given, entry in zip(named, taken, strict=True):
         if given.lower().endswith(".gguf") and entry.name.casefold() not in given.casefold():
             yield f"{given} is called {entry.name} here."
+
+
+def _given_twice(named: list[str], entries: list[ModelEntry]) -> Iterator[str]:
+    """Models that were given under several names: each is evaluated once."""
+    for name in dict.fromkeys(entry.name for entry in entries):
+        given = dict.fromkeys(text for text, entry in zip(named, entries, strict=True) if entry.name == name)
+        if len(given) > 1:
+            yield f"{' and '.join(given)} are the same model; it is evaluated once. --repeats asks for more replies."
 
 
 def _note(notes: list[str], *, as_json: bool) -> None:

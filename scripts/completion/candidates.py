@@ -41,6 +41,7 @@ BY_NAME = {
     "embed_model": Wanted.MODELS,
     "formats": Wanted.REPORT_FORMATS,
     "judges": Wanted.MODELS,
+    "like": Wanted.LIKE,
     "measures": Wanted.MEASURES,
     "model": Wanted.MODELS,
     "models": Wanted.MODELS,

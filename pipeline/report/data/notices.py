@@ -10,6 +10,7 @@ from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.numbers import count_of
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
 from nightjar.pipeline.report.data.sampling import Difference
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, missing_turns
@@ -37,6 +38,14 @@ def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
         listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
         added.append(Notice(level="info", text=f"Gates passed: {listed}."))
     return replace(report, verdict=verdict, notices=(*report.notices, *added))
+
+
+def with_left_out(report: RunReport, left_out: Sequence[str]) -> RunReport:
+    """The report with a notice on what its suite's import left out: a reply may pass since nobody asks."""
+    if not left_out:
+        return report
+    text = f"The suite's import left out {count_of(len(left_out), 'part')} of its file: {' '.join(left_out)}"
+    return replace(report, notices=(*report.notices, Notice(level="info", text=text)))
 
 
 def _sampled(differences: Sequence[Difference]) -> Notice | None:
