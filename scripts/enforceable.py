@@ -31,16 +31,25 @@ def check_enforceable(parameters: Mapping[str, Any]) -> None:
 
 
 def check_suite(content: SuiteContent) -> SuiteContent:
-    """The content, if all its turns can be held to what they ask for. Raises SuiteError that names the turn."""
+    """The content, if all its turns can be held to what they ask for. Raises SuiteError that names each that can't."""
+    from nightjar.pipeline.suites.located import Gathered
+
+    gathered = Gathered()
     checked: list[Mapping[str, Any]] = []
     for sequence in content.sequences:
         for index, turn in enumerate(sequence.turns, start=1):
             layers = {**sequence.parameters, **turn.parameters}
             asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
             if asked and asked not in checked[-100:]:
-                try:
-                    check_enforceable(asked)
-                except ParameterError as error:
-                    raise SuiteError(f"{content.source}: sequence {sequence.id!r}, turn {index}: {error}") from None
+                with gathered.part():
+                    _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
                 checked.append(asked)
+    gathered.check()
     return content
+
+
+def _check_turn(asked: Mapping[str, Any], where: str) -> None:
+    try:
+        check_enforceable(asked)
+    except ParameterError as error:
+        raise SuiteError(f"{where}: {error}") from None

@@ -130,15 +130,15 @@ def dotted_path(path: Path) -> str:
 
 def field_errors(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
     """Where each field is wrong and what is. A field is not missing where it is there under another name."""
-    details = [dict(detail) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
     wheres = [tuple(step for step in detail["loc"] if step != "[key]") for detail in details]
     renamed = {
         (*where[:-1], right)
         for detail, where in zip(details, wheres, strict=True)
-        if detail["type"] == "extra_forbidden" and (right := right_field(str(where[-1]))[0])
+        if detail["type"] == "extra_forbidden" and (right := right_field(str(where[-1]))[0]) is not None
     }
     return [
-        (where, describe_error(detail, model))
+        (where, describe_error(dict(detail), model))
         for detail, where in zip(details, wheres, strict=True)
         if detail["type"] != "missing" or where not in renamed
     ]

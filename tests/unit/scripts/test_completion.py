@@ -72,7 +72,7 @@ def _parameters(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 def test_the_tables_name_parameters_that_there_are() -> None:
     """A parameter that is renamed would otherwise be completed by nothing."""
     root = typer.main.get_command(app)
-    every = [pair for name in COMMANDS for pair in _parameters(root.get_command(None, name), name)]  # type: ignore[attr-defined,arg-type]
+    every = [pair for name in COMMANDS for pair in _parameters(root.get_command(None, name), name)]  # type: ignore[attr-defined]
     assert set(BY_METAVAR) <= {parameter.metavar for _, parameter in every}
     assert set(BY_NAME) | FILES <= {parameter.name for _, parameter in every}
     assert set(BY_PLACE) <= {(path, parameter.name) for path, parameter in every}

@@ -41,7 +41,7 @@ def test_beginnings_are_offered_by_name(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_rubric_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that comes with Nightjar; a file of that name goes before it, and a wrong name is answered with the nearest."""
+    """One that comes with Nightjar; a file of that name goes before it; a wrong name is answered with the nearest."""
     monkeypatch.chdir(tmp_path)
     assert read_rubric_file(Path("pairwise")) == read_rubric_file(packaged("rubrics")["pairwise"])
     with pytest.raises(UnknownNameError, match=r"no rubric 'pairwize'\. Did you mean 'pairwise'\?"):
