@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or id.")]
 Rubric = Annotated[
-    Path | None, typer.Option(help="A rubric: a file, pairwise or storybench; default: the run's or its suite's.")
+    Path | None, typer.Option(help="A file, pairwise or storybench; default: the run's or its suite's.")
 ]
 SelfJudging = Annotated[bool, typer.Option(help="Let a judge judge replies of its own.")]
 Elsewhere = Annotated[
