@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from nightjar.config.errors import SchemaError, ServiceError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nightjar.config.settings import Settings
     from nightjar.jobs.status.workers import Serving
     from nightjar.workers.library.describe import ModelDetail
@@ -26,14 +28,17 @@ def prepared() -> Settings:
     return settings
 
 
-async def inventory_rows(wanted: str | None) -> list[Held]:
-    """The inventory, with what workers serve where MongoDB is up already: listing starts no server."""
-    from nightjar.workers.library.inventory import inventory
+async def inventory_rows(wanted: str | None, folder: Path | None = None) -> list[Held]:
+    """The inventory, with what workers serve where MongoDB is up already: listing starts no server.
+
+    `folder`: the model files in it instead. Raises ModelFileError where there are none.
+    """
+    from nightjar.workers.library.inventory import folder_inventory, inventory
 
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
     settings = prepared()
-    rows = inventory(settings, await _serving(settings))
+    rows = inventory(settings, await _serving(settings)) if folder is None else folder_inventory(folder, settings)
     return [row for row in rows if wanted is None or _has(row, wanted)]
 
 
@@ -88,6 +93,18 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
     for row in rows:
         if row.reason and row.state == "failed":
             console().print(plain(f"{row.name}: {row.reason}"), soft_wrap=True)
+
+
+def say_unlisted(rows: list[Held]) -> None:
+    """Where model files lie in the current folder that are none of these: how they are listed."""
+    from pathlib import Path
+
+    from nightjar.config.counting import counted
+
+    known = {row.path.resolve() for row in rows if row.path is not None}
+    other = [path for path in Path().glob("*.gguf") if path.resolve() not in known]
+    if other:
+        print(f"Beside these, this folder holds {counted(len(other), 'model file')}: `nightjar model list .`")
 
 
 def show_info(model: ModelDetail, *, as_json: bool) -> None:
