@@ -16,3 +16,8 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 def counted(number: int, noun: str, many: str | None = None) -> str:
     """A number of things: 1 sequence, 2 sequences, 1,200 empty replies."""
     return f"{number:,} {plural(number, noun, many)}"
+
+
+def are(number: int) -> str:
+    """The verb that goes with so many."""
+    return "is" if number == 1 else "are"

@@ -54,10 +54,12 @@ class SuiteError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """Nothing has that name; the message lists the nearest existing names."""
+    """Nothing has that name, `within` a run, say; the message lists the nearest existing names."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
-        super().__init__(f"There is no {kind} {name!r}. {suggest(name, known, kind)}{' ' + remedy if remedy else ''}")
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "", *, within: str = "") -> None:
+        place = f" in {within}" if within else ""
+        said = f"There is no {kind} {name!r}{place}. {suggest(name, known, kind)}"
+        super().__init__(f"{said} {remedy}" if remedy else said)
 
 
 class RunConflictError(UsageError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from nightjar.config.counting import counted
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
@@ -86,7 +87,7 @@ def sides(report: RunReport, model: str | None) -> list[Side]:
     chosen = [each for each in report.models if model is None or each.name == model]
     if not chosen:
         known = [each.name for each in report.models]
-        raise UnknownNameError(f"model in run {report.provenance.name!r}", model or "", known)
+        raise UnknownNameError("model", model or "", known, within=f"run {report.provenance.name!r}")
     return [Side(report=report, model=each) for each in chosen]
 
 
@@ -183,8 +184,8 @@ def _notices(base: Side, other: Side) -> list[str]:
         if side.report.provenance.partial
     ]
     notices += [
-        f"{side.name}: the time limit cut off {cut} of {side.model.total.counts.turns} replies, so a difference may "
-        "come from the speed of the machine."
+        f"{side.name}: the time limit cut off {cut} of {counted(side.model.total.counts.turns, 'reply')}, so a "
+        "difference may come from the speed of the machine."
         for side in (base, other)
         if (cut := side.model.total.counts.timeout)
     ]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
+from nightjar.config.counting import counted
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
@@ -95,7 +96,9 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
 def _turns(source: Located, index: int, question: Question) -> tuple[TurnSpec, ...]:
     references = [text.strip() or None for text in question.reference]
     if len(references) > len(question.turns):
-        raise source.error((index, "reference"), f"{len(references)} references for {len(question.turns)} turns.")
+        raise source.error(
+            (index, "reference"), f"{counted(len(references), 'reference')} for {counted(len(question.turns), 'turn')}."
+        )
     for turn, prompt in enumerate(question.turns):
         if documents_in(prompt):
             raise source.error((index, "turns", turn), "{{documents...}} in a prompt is not known in this format.")

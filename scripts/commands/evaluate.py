@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import counted
 from nightjar.scripts.evaluation import WorkerFlags
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
@@ -209,7 +210,9 @@ async def generate_shown(
 
     screen = Console(stderr=True)
     if not quiet and entries:
-        screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
+        screen.print(
+            f"Run {plain(run.name)}: {counted(run.jobs_total, 'conversation')}.", highlight=False, markup=False
+        )
     names = [(entry.name, False, entry.name) for entry in entries]
     for judge in judges:
         role = "embed" if judge.name == run.embed_model else "judge"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import counted
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
@@ -197,7 +198,12 @@ def validate(
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
     _print_notes(content)
-    print(plain(f"Fine: suite {content.name!r}, {len(content.sequences)} sequences, {turns} turns, {content.source}."))
+    print(
+        plain(
+            f"Fine: suite {content.name!r}, {counted(len(content.sequences), 'sequence')}, "
+            f"{counted(turns, 'turn')}, {content.source}."
+        )
+    )
 
 
 @app.command()
@@ -268,7 +274,7 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
 
 
 def _size(version: SuiteVersion) -> str:
-    return f"{len(version.sequences)} sequences, {sum(s.turns for s in version.sequences)} turns"
+    return f"{counted(len(version.sequences), 'sequence')}, {counted(sum(s.turns for s in version.sequences), 'turn')}"
 
 
 def _day(version: SuiteVersion) -> str:

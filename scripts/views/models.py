@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import counted
 from nightjar.config.errors import SchemaError, ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -99,8 +100,6 @@ def say_unlisted(rows: list[Held]) -> None:
     """Where model files lie in the current folder that are none of these: how they are listed."""
     from pathlib import Path
 
-    from nightjar.config.counting import counted
-
     known = {row.path.resolve() for row in rows if row.path is not None}
     other = [path for path in Path().glob("*.gguf") if path.resolve() not in known]
     if other:
@@ -119,7 +118,7 @@ def show_info(model: ModelDetail, *, as_json: bool) -> None:
         ("File", f"{model.path} ({decimal_size(model.file_bytes)})"),
         ("SHA-256", model.digest),
         ("Kind", model.kind),
-        ("Architecture", f"{model.architecture}, {model.layers} layers, width {model.embedding_width}"),
+        ("Architecture", f"{model.architecture}, {counted(model.layers, 'layer')}, width {model.embedding_width}"),
         ("Parameters", f"{model.parameters:,}"),
         ("Quantisation", model.quantisation),
         ("Context", f"{model.context_train:,} tokens in the file, {model.context:,} used per conversation"),
@@ -146,7 +145,8 @@ def _here(model: ModelDetail) -> str:
     where = f"{fit.offloaded_layers} of {model.layers + 1} layers on the GPU" if fit.offloaded_layers else "on the CPU"
     speed = "" if model.kind == "embedding" else f", expected speed: {fit.speed}"
     lost = f"; {', '.join(fit.compromises)}" if fit.compromises else ""
-    return f"{where}, {fit.slots} slots of {fit.context:,} tokens, {decimal_size(fit.memory_bytes)}{speed}{lost}"
+    slots = f"{counted(fit.slots, 'slot')} of {fit.context:,} tokens"
+    return f"{where}, {slots}, {decimal_size(fit.memory_bytes)}{speed}{lost}"
 
 
 def decimal_size(count: int | None) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import counted
 from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
@@ -50,9 +51,9 @@ class ProgressLines:
 def progress_line(now: EvalProgress) -> str:
     """ "amber: reading the prompt, 35 % of 6,144 tokens; 3/12 turns, 1,204 tokens" """
     role = "judging with " if now.judging else ""
-    turns = f"; {now.committed}/{now.total} turns" if now.total else ""
-    failed = f", {now.failed_jobs} jobs failed" if now.failed_jobs else ""
-    tokens = f", {now.tokens:,} tokens" if now.tokens else ""
+    turns = f"; {now.committed}/{counted(now.total, 'turn')}" if now.total else ""
+    failed = f", {counted(now.failed_jobs, 'job')} failed" if now.failed_jobs else ""
+    tokens = f", {counted(now.tokens, 'token')}" if now.tokens else ""
     return plain(f"{role}{now.model}: {now.doing.sentence}{turns}{tokens}{failed}")
 
 
@@ -78,7 +79,7 @@ class ProgressBars:
         task = self._tasks[now.model, now.judging]
         self._bar.update(task, completed=now.committed, total=now.total or None, doing=plain(doing))
         if now.tokens:
-            self._bar.update(task, tokens=f"{now.tokens:,} tokens")
+            self._bar.update(task, tokens=counted(now.tokens, "token"))
 
 
 @contextmanager

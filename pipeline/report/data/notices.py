@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from nightjar.config.counting import are
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
@@ -64,8 +65,8 @@ def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
         return None
     left = sum(not job.finished for job in jobs)
     return _warn(
-        f"Partial report: the run is {provenance.status.value} and {left} of {len(jobs)} jobs are not finished. "
-        "The numbers will change."
+        f"Partial report: the run is {provenance.status.value} and {left} of {count_of(len(jobs), 'job')} "
+        f"{are(len(jobs))} not finished. The numbers will change."
     )
 
 
@@ -80,7 +81,7 @@ def _failed(model: ModelReport) -> Notice | None:
     if not failed:
         return None
     jobs = sum(model.total.counts.jobs.values())
-    return _warn(f"{model.name}: {failed} of {jobs} jobs failed; Failures lists the reasons.", "failure")
+    return _warn(f"{model.name}: {failed} of {count_of(jobs, 'job')} failed; Failures lists the reasons.", "failure")
 
 
 def _missing(model: ModelReport) -> Notice | None:

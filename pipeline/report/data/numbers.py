@@ -96,7 +96,7 @@ def interval(value: Interval | None, scale: Scale) -> str:
 
 def metric_title(value: Metric) -> str:
     """The explanation beside a mean: n, counts of unscored and failed turns, and why there is no number."""
-    parts = [f"{value.n} sequences, {value.values} turns"]
+    parts = [f"{count_of(value.n, 'sequence')}, {count_of(value.values, 'turn')}"]
     for count, word in ((value.worst, "counted as worst"), (value.unscored, "unscored"), (value.failed, "failed")):
         parts += [f"{count} {word}"] if count else []
     parts += [f"{value.missing} missing"] if value.missing else []

@@ -121,7 +121,7 @@ def model_labels(names: Sequence[str]) -> tuple[ModelLabel, ...]:
 def _about(report: RunReport) -> str:
     run, models = report.provenance, len(report.models)
     sizes = (
-        f"{len(report.sequences)} sequences, {models} model{'' if models == 1 else 's'}, "
+        f"{fmt.count_of(len(report.sequences), 'sequence')}, {fmt.count_of(models, 'model')}, "
         f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
     )
     if run.finished_at:
