@@ -101,7 +101,8 @@ async def warnings(
         if greedy:
             messages.append(
                 f"{greedy} of {counted(len(rows), 'sequence')} {are(len(rows))} generated at temperature 0 on "
-                f"{model.name}: their {run.repeats} repeats will be the same text. Use --repeats 1 or --set temperature=0.7."
+                f"{model.name}: their {run.repeats} repeats will be the same text. Use --repeats 1 or --set "
+                "temperature=0.7."
             )
     return messages
 

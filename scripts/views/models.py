@@ -20,12 +20,13 @@ CAPABILITIES = ("chat", "base", "embedding", "judge")
 
 
 def prepared() -> Settings:
-    """The settings, with logging set up by them."""
+    """The settings, with logging set up by them: a person waits, perhaps at a bar, and is shown warnings alone."""
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
 
     settings = load_settings()
-    configure(settings)
+    quiet = settings.log_level == "info"
+    configure(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
     return settings
 
 
