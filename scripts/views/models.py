@@ -87,11 +87,7 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
         )
         for row in rows
     ]
-    listing = table(None, columns, shown)
-    listing.columns[0].no_wrap = True  # a name must stay readable to be typed again
-    for column in listing.columns:
-        column.overflow = "fold"
-    console().print(listing)
+    console().print(table(None, columns, shown))
     for row in rows:
         if row.reason and row.state == "failed":
             console().print(plain(f"{row.name}: {row.reason}"), soft_wrap=True)
