@@ -13,7 +13,7 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
     return many or " ".join([*before, _IRREGULAR.get(last, f"{last}s")])
 
 
-def counted(number: int, noun: str, many: str | None = None) -> str:
+def how_many(number: int, noun: str, many: str | None = None) -> str:
     """A number of things: 1 sequence, 2 sequences, 1,200 empty replies."""
     return f"{number:,} {plural(number, noun, many)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
@@ -184,7 +184,7 @@ def _notices(base: Side, other: Side) -> list[str]:
         if side.report.provenance.partial
     ]
     notices += [
-        f"{side.name}: the time limit cut off {cut} of {counted(side.model.total.counts.turns, 'reply')}, so a "
+        f"{side.name}: the time limit cut off {cut} of {how_many(side.model.total.counts.turns, 'reply')}, so a "
         "difference may come from the speed of the machine."
         for side in (base, other)
         if (cut := side.model.total.counts.timeout)

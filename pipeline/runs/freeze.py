@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import RunConflictError, UsageError
 from nightjar.jobs.documents import Run, RunJudging, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
@@ -151,7 +151,7 @@ def run_differences(old: Run, new: Run) -> list[str]:
         phrases.append(f"the suite is {_suite(new)}, was {_suite(old)}")
     if old.sequences != new.sequences and old.suite == new.suite:
         phrases.append(
-            f"it takes {counted(len(new.sequences), 'sequence')}, was {len(old.sequences)} (--only, --limit)"
+            f"it takes {how_many(len(new.sequences), 'sequence')}, was {len(old.sequences)} (--only, --limit)"
         )
     if old.seed != new.seed:
         phrases.append(f"the seed is {new.seed}, was {old.seed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ServiceError, SuiteError
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
@@ -63,7 +63,7 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
     sequences = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
     if missing := documents - sequences.keys():
         raise ServiceError(
-            f"Gone from MongoDB: {counted(len(missing), 'sequence')} of suite {version.name!r}; import it again."
+            f"Gone from MongoDB: {how_many(len(missing), 'sequence')} of suite {version.name!r}; import it again."
         )
     return SuiteContent(
         name=version.name,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
@@ -97,7 +97,8 @@ def _turns(source: Located, index: int, question: Question) -> tuple[TurnSpec, .
     references = [text.strip() or None for text in question.reference]
     if len(references) > len(question.turns):
         raise source.error(
-            (index, "reference"), f"{counted(len(references), 'reference')} for {counted(len(question.turns), 'turn')}."
+            (index, "reference"),
+            f"{how_many(len(references), 'reference')} for {how_many(len(question.turns), 'turn')}.",
         )
     for turn, prompt in enumerate(question.turns):
         if documents_in(prompt):

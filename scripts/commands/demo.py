@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 
 app = typer.Typer(add_completion=False)
 
@@ -25,7 +25,7 @@ def demo(
     from nightjar.scripts.session import run_async
 
     print(
-        f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {counted(repeats, 'time')} each sequence.",
+        f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {how_many(repeats, 'time')} each sequence.",
         flush=True,
     )
     wanted = Evaluation(

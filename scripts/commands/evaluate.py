@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.scripts.evaluation import WorkerFlags
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
@@ -211,7 +211,7 @@ async def generate_shown(
     screen = Console(stderr=True)
     if not quiet and entries:
         screen.print(
-            f"Run {plain(run.name)}: {counted(run.jobs_total, 'conversation')}.", highlight=False, markup=False
+            f"Run {plain(run.name)}: {how_many(run.jobs_total, 'conversation')}.", highlight=False, markup=False
         )
     names = [(entry.name, False, entry.name) for entry in entries]
     for judge in judges:

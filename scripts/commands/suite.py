@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
@@ -200,8 +200,8 @@ def validate(
     _print_notes(content)
     print(
         plain(
-            f"Fine: suite {content.name!r}, {counted(len(content.sequences), 'sequence')}, "
-            f"{counted(turns, 'turn')}, {content.source}."
+            f"Fine: suite {content.name!r}, {how_many(len(content.sequences), 'sequence')}, "
+            f"{how_many(turns, 'turn')}, {content.source}."
         )
     )
 
@@ -274,7 +274,9 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
 
 
 def _size(version: SuiteVersion) -> str:
-    return f"{counted(len(version.sequences), 'sequence')}, {counted(sum(s.turns for s in version.sequences), 'turn')}"
+    return (
+        f"{how_many(len(version.sequences), 'sequence')}, {how_many(sum(s.turns for s in version.sequences), 'turn')}"
+    )
 
 
 def _day(version: SuiteVersion) -> str:

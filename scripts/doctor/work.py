@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.states import WorkerStatus
 from nightjar.scripts.doctor.check import Check, gib
@@ -83,7 +83,7 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
     if crashes:
         last = crashes[0]
         by = "by itself" if len(crashes) == 1 else "by themselves"
-        deaths = f"{counted(len(crashes), 'worker process')} ended {by} in the last day; the last {last.reason}"
+        deaths = f"{how_many(len(crashes), 'worker process')} ended {by} in the last day; the last {last.reason}"
         remedy = f"It was {last.worker}. `nightjar run show RUN --job JOB` shows what it last wrote."
         yield Check(name="crashes", state="warning", found=deaths, remedy=remedy)
 

@@ -18,7 +18,7 @@ ABSENT = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class FittingTable:
     """Rows of plain cells, None for a missing one. Columns whose name ends in ">" are right-aligned.
 
     The first column names the row and is never folded: it is there to be copied.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import SchemaError, ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def say_unlisted(rows: list[Held]) -> None:
     known = {row.path.resolve() for row in rows if row.path is not None}
     other = [path for path in Path().glob("*.gguf") if path.resolve() not in known]
     if other:
-        print(f"Beside these, this folder holds {counted(len(other), 'model file')}: `nightjar model list .`")
+        print(f"Beside these, this folder holds {how_many(len(other), 'model file')}: `nightjar model list .`")
 
 
 def show_info(model: ModelDetail, *, as_json: bool) -> None:
@@ -115,7 +115,7 @@ def show_info(model: ModelDetail, *, as_json: bool) -> None:
         ("File", f"{model.path} ({decimal_size(model.file_bytes)})"),
         ("SHA-256", model.digest),
         ("Kind", model.kind),
-        ("Architecture", f"{model.architecture}, {counted(model.layers, 'layer')}, width {model.embedding_width}"),
+        ("Architecture", f"{model.architecture}, {how_many(model.layers, 'layer')}, width {model.embedding_width}"),
         ("Parameters", f"{model.parameters:,}"),
         ("Quantisation", model.quantisation),
         ("Context", f"{model.context_train:,} tokens in the file, {model.context:,} used per conversation"),
@@ -142,7 +142,7 @@ def _here(model: ModelDetail) -> str:
     where = f"{fit.offloaded_layers} of {model.layers + 1} layers on the GPU" if fit.offloaded_layers else "on the CPU"
     speed = "" if model.kind == "embedding" else f", expected speed: {fit.speed}"
     lost = f"; {', '.join(fit.compromises)}" if fit.compromises else ""
-    slots = f"{counted(fit.slots, 'slot')} of {fit.context:,} tokens"
+    slots = f"{how_many(fit.slots, 'slot')} of {fit.context:,} tokens"
     return f"{where}, {slots}, {decimal_size(fit.memory_bytes)}{speed}{lost}"
 
 

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nightjar.scripts.views.listing import Listing
+    from nightjar.scripts.views.listing import FittingTable
 
 PIPE_COLUMNS = 160
 """Width of what is written to a file or a pipe."""
@@ -36,13 +36,13 @@ def console(*, stderr: bool = False) -> Console:
     return Console(markup=False, highlight=False, emoji=False, width=width, stderr=stderr)
 
 
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Listing:
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> FittingTable:
     """A table of plain cells that fits its window. None shows as "-"; a column "name>" is right-aligned."""
-    from nightjar.scripts.views.listing import Listing
+    from nightjar.scripts.views.listing import FittingTable
 
     cells = tuple(tuple(None if cell is None else plain(str(cell)).strip() for cell in row) for row in rows)
     heads = tuple(plain(column) for column in columns)
-    return Listing(title=None if title is None else plain(title), columns=heads, rows=cells)
+    return FittingTable(title=None if title is None else plain(title), columns=heads, rows=cells)
 
 
 def emit_json(data: Any) -> None:

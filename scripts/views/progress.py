@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
@@ -51,9 +51,9 @@ class ProgressLines:
 def progress_line(now: EvalProgress) -> str:
     """ "amber: reading the prompt, 35 % of 6,144 tokens; 3/12 turns, 1,204 tokens" """
     role = "judging with " if now.judging else ""
-    turns = f"; {now.committed}/{counted(now.total, 'turn')}" if now.total else ""
-    failed = f", {counted(now.failed_jobs, 'job')} failed" if now.failed_jobs else ""
-    tokens = f", {counted(now.tokens, 'token')}" if now.tokens else ""
+    turns = f"; {now.committed}/{how_many(now.total, 'turn')}" if now.total else ""
+    failed = f", {how_many(now.failed_jobs, 'job')} failed" if now.failed_jobs else ""
+    tokens = f", {how_many(now.tokens, 'token')}" if now.tokens else ""
     return plain(f"{role}{now.model}: {now.doing.sentence}{turns}{tokens}{failed}")
 
 
@@ -79,7 +79,7 @@ class ProgressBars:
         task = self._tasks[now.model, now.judging]
         self._bar.update(task, completed=now.committed, total=now.total or None, doing=plain(doing))
         if now.tokens:
-            self._bar.update(task, tokens=counted(now.tokens, "token"))
+            self._bar.update(task, tokens=how_many(now.tokens, "token"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from nightjar.config.counting import are, counted, plural
+from nightjar.config.counting import are, how_many, plural
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.exports.write import render
@@ -31,7 +31,7 @@ ONE_OF_MANY = re.compile(rf"(?<![\d.,/\u202f:x-])\b1[ \u00a0\u202f](?:\w+ )?(?:{
     ],
 )
 def test_a_number_of_things(number: int, noun: str, text: str) -> None:
-    assert counted(number, noun) == text
+    assert how_many(number, noun) == text
     assert (plural(1, noun), are(1), are(0)) == (noun, "is", "are")
 
 

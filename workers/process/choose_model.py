@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.jobs.models import ModelKind
 
 Capability = Literal["chat", "embedding", "judge"]
@@ -146,4 +146,4 @@ def _reversed(name: str) -> tuple[int, ...]:
 
 
 def _waiting(jobs: int) -> str:
-    return f"{counted(jobs, 'job')} {'waits' if jobs == 1 else 'wait'} for it"
+    return f"{how_many(jobs, 'job')} {'waits' if jobs == 1 else 'wait'} for it"

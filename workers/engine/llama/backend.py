@@ -13,7 +13,7 @@ import llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
-from nightjar.config.counting import counted
+from nightjar.config.counting import how_many
 from nightjar.config.errors import EngineError, ModelError, ParameterError
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
@@ -107,7 +107,7 @@ class LlamaBackend:
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
             f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
-            f"{counted(self._batch.struct.n_tokens, 'token')} in {counted(len(pieces), 'slot')}. "
+            f"{how_many(self._batch.struct.n_tokens, 'token')} in {how_many(len(pieces), 'slot')}. "
             f"{recent_errors()}".rstrip()
         )
 
@@ -224,7 +224,7 @@ class LlamaBackend:
         code = compute(self._ctx, self._batch.struct)
         if code != 0:
             raise EngineError(
-                f"Embedding {counted(len(texts), 'text')} failed with code {code}. {recent_errors()}".rstrip()
+                f"Embedding {how_many(len(texts), 'text')} failed with code {code}. {recent_errors()}".rstrip()
             )
         return [self._vector(slot) for slot in range(len(texts))]
 
