@@ -29,8 +29,9 @@ class FittingTable:
     rows: tuple[tuple[str | None, ...], ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for chosen in (range(len(self.columns)), self._filled()):
-            widths = self._fitting(chosen, options.max_width)
+        every, filled = range(len(self.columns)), self._filled()
+        for chosen, folding in ((every, False), (filled, False), (every, True), (filled, True)):
+            widths = self._fitting(chosen, options.max_width, folding=folding)
             if widths is not None:
                 yield self._table(chosen, widths)
                 return
@@ -40,11 +41,15 @@ class FittingTable:
         """The columns that hold anything."""
         return [at for at in range(len(self.columns)) if at == 0 or any(row[at] is not None for row in self.rows)]
 
-    def _fitting(self, chosen: Sequence[int], room: int) -> list[int] | None:
-        """A width for each of these columns, at least that of its longest word; None where there is no room."""
+    def _fitting(self, chosen: Sequence[int], room: int, *, folding: bool) -> list[int] | None:
+        """A width for each of these columns, at least that of its longest word; None where there is no room.
+
+        `folding`: of a word longer than LONGEST_WORD only so much counts.
+        """
+        longest = LONGEST_WORD if folding else room
         cells = [[_head(self.columns[at]), *(row[at] or ABSENT for row in self.rows)] for at in chosen]
         widths = [max(map(_cells, column)) for column in cells]
-        least = [widths[0], *(max(map(_word, column)) for column in cells[1:])]
+        least = [widths[0], *(min(max(map(_word, column)), longest) for column in cells[1:])]
         room -= GAP * len(chosen)
         if sum(least) > room:
             return None
@@ -97,4 +102,4 @@ def _cells(text: str) -> int:
 
 
 def _word(text: str) -> int:
-    return min(max((_cells(word) for word in text.split()), default=0), LONGEST_WORD)
+    return max((_cells(word) for word in text.split()), default=0)

@@ -142,7 +142,7 @@ def _here(model: ModelDetail) -> str:
     where = f"{fit.offloaded_layers} of {model.layers + 1} layers on the GPU" if fit.offloaded_layers else "on the CPU"
     speed = "" if model.kind == "embedding" else f", expected speed: {fit.speed}"
     lost = f"; {', '.join(fit.compromises)}" if fit.compromises else ""
-    slots = f"{how_many(fit.slots, 'slot')} of {fit.context:,} tokens"
+    slots = f"{fit.slots} {'slot' if fit.slots == 1 else 'slots'} of {fit.context:,} tokens"
     return f"{where}, {slots}, {decimal_size(fit.memory_bytes)}{speed}{lost}"
 
 
