@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nightjar.jobs.closers import Closers, read_closers
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.judgings import JudgingStatus, RunJudging
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
 from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
@@ -16,6 +17,8 @@ from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
 LIMITS = ("max_tries", "max_lapses", "max_crashes")
+_ASKING = [JudgingStatus.OPEN, JudgingStatus.COMPLETE]
+"""Judgings for which jobs may be written yet."""
 _DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
 
 
@@ -31,6 +34,8 @@ class RunInWork:
     """Those that reply, those that judge, and the one that embeds."""
     jobs_total: int
     planned: bool
+    cancelling: bool = False
+    """Its judging is being cancelled."""
     fail_on_error: float | None
     closers: Closers | None = None
 
@@ -56,8 +61,7 @@ class Waiting:
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
-    judging = ("judging.judges", "judging.check.judges", "judging.planned")
-    fields = (*"name status priority models.name embed_model jobs_total fail_on_error closers".split(), *judging)
+    fields = "name status priority models.name embed_model jobs_total fail_on_error closers judging".split()
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
@@ -135,9 +139,9 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
 
     `without`: runs that the asking worker may not serve.
     """
-    helping = ("judging.judges", "judging.check.judges", "embed_model")
-    roles = ("models.name", *helping)
-    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{role: model} for role in roles]}
+    judged = {"judging.passes": {"$elemMatch": {"judges": model, "status": {"$in": _ASKING}}}}
+    helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}]
+    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, *helping]}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
         return True
@@ -146,7 +150,7 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
     query: Row = {"model": model, "status": {"$in": OPEN}, "run": {"$in": runs}}
     if await database.jobs.find_one(query, {"_id": 1}) is not None:
         return True
-    to_plan: Row = {"_id": {"$in": runs}, "judging.planned": False, "$or": [{role: model} for role in helping]}
+    to_plan: Row = {"_id": {"$in": runs}, "judging.planned": False, "$or": helping}
     planning = [row["_id"] async for row in database.runs.find(to_plan, {"_id": 1})]
     return any([not await has_open_jobs(run, database) for run in planning])
 
@@ -191,9 +195,8 @@ def _lapsed(row: Row) -> HeldJob:
 
 
 def _run_in_work(row: Row) -> RunInWork:
-    judging = row["judging"]
-    models = [model["name"] for model in row["models"]] + judging["judges"]
-    models += (judging.get("check") or {}).get("judges", ())
+    judging = RunJudging.model_validate(row["judging"])
+    models = [model["name"] for model in row["models"]] + judging.at_work
     models += [row["embed_model"]] if row.get("embed_model") else []
     return RunInWork(
         id=row["_id"],
@@ -202,7 +205,8 @@ def _run_in_work(row: Row) -> RunInWork:
         priority=row["priority"],
         models=tuple(dict.fromkeys(models)),
         jobs_total=row["jobs_total"],
-        planned=judging["planned"],
+        planned=judging.planned,
+        cancelling=judging.cancelling,
         fail_on_error=row.get("fail_on_error"),
         closers=read_closers(row),
     )

@@ -7,17 +7,13 @@ worker can commit nothing more; workers look every second and stop what they los
 
 from __future__ import annotations
 
-from typing import Any
-
 from nightjar.config.errors import UsageError
+from nightjar.jobs.backlog import has_open_jobs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
-from nightjar.jobs.ownership import close_attempt
-from nightjar.jobs.records import AttemptEnd
-from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus
-
-BATCH = 5_000
-"""Jobs changed by one write, so that no write takes longer than an operation may."""
+from nightjar.jobs.judging_moves import cancel_judging, may_cancel
+from nightjar.jobs.open_jobs import FRESH, change_open, drop_open
+from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunStatus
 
 
 async def pause(run: Run, database: Database) -> Run:
@@ -35,10 +31,27 @@ async def resume(run: Run, database: Database) -> Run:
 
 
 async def cancel(run: Run, database: Database, *, reason: str = "cancelled") -> Run:
-    """Ends the run for good: what is not done becomes CANCELLED. Raises UsageError."""
+    """Ends the run for good: what is not done becomes CANCELLED. Raises UsageError.
+
+    Where only verdicts (and similarities) are not there yet, they alone are given up: the run is DONE by the judging
+    before, or about to be closed by its replies.
+    """
+    if await _only_judging(run, database):
+        return await cancel_judging(run, reason, database)
     moved = await move(run, RunStatus.CANCELLED, database, reason=reason)
     await settle(moved, database)
     return moved
+
+
+async def _only_judging(run: Run, database: Database) -> bool:
+    if not may_cancel(run):
+        return False
+    if run.status is RunStatus.JUDGING or run.judging.again:
+        return True
+    if await has_open_jobs(run.id, database, kinds=[JobKind.REPLY]):
+        return False
+    helping: Row = {"run": run.id, "kind": {"$in": [JobKind.JUDGE, JobKind.EMBED]}}
+    return run.judging.under_way is not None or await database.jobs.find_one(helping, {"_id": 1}) is not None
 
 
 async def stop(run: Run, reason: str, database: Database, *, also: Row | None = None) -> Run:
@@ -54,7 +67,7 @@ async def stop(run: Run, reason: str, database: Database, *, also: Row | None = 
 async def give_up_model(run: Run, model: str, reason: str, database: Database) -> None:
     """The run's jobs of a model that wait become DEAD: nobody can serve it. Idempotent; `retry` gives them back."""
     dead: Row = {"status": JobStatus.DEAD, "reason": {"$literal": reason}, "finished_at": "$$NOW"}
-    await _change_open(run, [JobStatus.PENDING], dead, database, model=model)
+    await change_open(run.id, [JobStatus.PENDING], dead, database, why=_why(run), only={"model": model})
 
 
 async def retry(run: Run, database: Database, *, reason: str | None = None) -> int:
@@ -68,9 +81,10 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
     query: Row = {"run": run.id, "status": JobStatus.DEAD}
     if reason is not None:
         query["$expr"] = {"$eq": [{"$indexOfCP": ["$reason", {"$literal": reason}]}, 0]}
-    fresh: Row = {"status": JobStatus.PENDING, "reason": None, "due_at": "$$NOW", "suspect": False, "finished_at": None}
-    fresh |= {"tries": 0, "lapses": 0, "crashes": 0, "fence": {"$add": ["$fence", 1]}}
-    changed = await database.jobs.update_many(query, [{"$set": fresh}])
+    changed = await database.jobs.update_many(query, [{"$set": FRESH}])
+    if changed.modified_count:  # its end of before no longer holds, if it is being judged again
+        again: Row = {"_id": run.id, "status": RunStatus.JUDGING}
+        await database.runs.update_one(again, {"$set": {"outcome.finished_at": None}})
     current = await Run.get(run.id) or run
     if current.status is RunStatus.STOPPED or (current.status is RunStatus.DONE and changed.modified_count):
         await move(current, RunStatus.ACTIVE, database)
@@ -115,25 +129,11 @@ async def move(
 async def settle(run: Run, database: Database) -> None:
     """Makes a run's jobs agree with its status: nothing runs in a run that does not work. Idempotent."""
     if run.status is RunStatus.CANCELLED:
-        ended: Row = {"status": JobStatus.CANCELLED, "reason": "cancelled", "finished_at": "$$NOW"}
-        await _change_open(run, [JobStatus.RUNNING, JobStatus.PENDING], ended, database)
+        await drop_open(run.id, database, kinds=list(JobKind), why=_why(run))
     elif run.status in (RunStatus.PAUSED, RunStatus.STOPPED):
-        await _change_open(run, [JobStatus.RUNNING], {"status": JobStatus.PENDING, "due_at": "$$NOW"}, database)
+        waiting: Row = {"status": JobStatus.PENDING, "due_at": "$$NOW"}
+        await change_open(run.id, [JobStatus.RUNNING], waiting, database, why=_why(run))
 
 
-async def _change_open(run: Run, statuses: list[JobStatus], change: Row, database: Database, **only: str) -> None:
-    update: list[dict[str, Any]] = [
-        {
-            "$set": {
-                **change,
-                "fence": {"$add": ["$fence", 1]},
-                "owner": None,
-                "lease_until": None,
-                "attempts": close_attempt(AttemptEnd.RELEASED, f"the run was {run.status.lower()}"),
-            }
-        }
-    ]
-    for status in statuses:
-        query: Row = {"run": run.id, "status": status, **only}
-        while ids := [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).limit(BATCH)]:
-            await database.jobs.update_many({**query, "_id": {"$in": ids}}, update)
+def _why(run: Run) -> str:
+    return f"the run was {run.status.lower()}"

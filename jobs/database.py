@@ -26,10 +26,10 @@ __all__ = [
     "MigrationProgress",
     "Row",
     "address",
-    "answers",
     "connect",
     "insert_absent",
     "reconnect",
+    "still_answers",
 ]
 INDEX_TIMEOUT_S = 1800
 OPERATION_TIMEOUT_S = 10
@@ -80,7 +80,7 @@ async def connect(
     return database
 
 
-async def answers(database: Database) -> bool:
+async def still_answers(database: Database) -> bool:
     """Whether MongoDB answers through the client that is in use."""
     try:
         with pymongo.timeout(ANSWER_S):

@@ -11,6 +11,7 @@ from pymongo import ASCENDING, IndexModel
 from nightjar.config.errors import UsageError
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, GateVerdict
+from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
@@ -18,6 +19,7 @@ from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
+from nightjar.jobs.variants import Contestant, Variant
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
@@ -67,6 +69,7 @@ class SuiteVersion(StoredDocument):
     primary_metric: str | None = None
     left_out: tuple[str, ...] = ()
     """What another tool would do with the file and this version does not, in sentences."""
+    variants: tuple[Variant, ...] = ()
     imported_at: datetime
 
     class Settings:
@@ -93,34 +96,6 @@ class Progress(BaseModel):
     jobs: int
     """Ended."""
     at: datetime
-
-
-class JudgeCheck(BaseModel):
-    """Judges to be asked about spoilt replies beside real ones."""
-
-    judges: list[str]
-    rubric: dict[str, Any]
-    seed: int
-    sequences: int
-    """At most this many are taken."""
-    self_judging: bool = False
-    planned: bool = False
-    """Its jobs are inserted; a run that grows later is not checked again."""
-
-
-class RunJudging(BaseModel):
-    """Who judges a run's replies, and by what."""
-
-    judges: list[str] = Field(default_factory=list)
-    rubric: dict[str, Any] | None = None
-    self_judging: bool = False
-    """A judge may judge replies of its own."""
-    against: str | None = None
-    """Id of a run whose replies a pairwise rubric compares with; None: the run's models with each other."""
-    check: JudgeCheck | None = None
-    """The newest check of judges; the controls of earlier ones stay."""
-    planned: bool = False
-    """All jobs of judges and of the embedding model are inserted."""
 
 
 class RunOutcome(BaseModel):
@@ -154,6 +129,8 @@ class Run(StoredDocument):
     sequences: list[str]
     """Ids of the sequences it takes (after --only and --limit), in suite order."""
     models: list[RunModel]
+    variants: list[Variant] = Field(default_factory=list)
+    """Every model replies once with each; empty: once, as the suite asks."""
     repeats: int
     seed: int
     set_parameters: dict[str, Any] = Field(default_factory=dict)
@@ -195,6 +172,21 @@ class Run(StoredDocument):
     """Digest of everything that must agree when the name is enqueued again (models and repeats may grow)."""
     created_at: datetime
 
+    @property
+    def judged_again(self) -> bool:
+        """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
+        return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        """What its report ranks: its models, or each of them with every variant."""
+        names: list[str | None] = [variant.name for variant in self.variants]
+        return tuple(Contestant(model=model.name, variant=name) for model in self.models for name in names or [None])
+
+    def variant(self, name: str | None) -> Variant | None:
+        """The variant that a job of the run names; None for a job without one."""
+        return None if name is None else next(variant for variant in self.variants if variant.name == name)
+
     def check_transcripts(self) -> None:
         """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
         if self.transcripts_dropped_at is not None:
@@ -225,12 +217,14 @@ class Run(StoredDocument):
 
 
 class Job(StoredDocument):
-    """A queued unit and its recorded outcome: sequence x model x repeat, with its transcript."""
+    """A queued unit and its recorded outcome: sequence x contestant x repeat, with its transcript."""
 
     id: str  # type: ignore[assignment]
     run: str
     kind: JobKind = JobKind.REPLY
     model: str
+    variant: str | None = None
+    """Name of the run's variant that the model replies with; its queue is the model's all the same."""
     sequence: str
     """Sequence id in its suite."""
     sequence_digest: str
@@ -307,7 +301,10 @@ class PublishedModel(StoredDocument):
 
 
 class ScoreDocument(StoredDocument):
-    """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing."""
+    """One scorer's result for one turn; `_id` is "JOB.TURN.SCORER": writing it again changes nothing.
+
+    Judges' scores of the second judging and later ones have its number behind that.
+    """
 
     id: str  # type: ignore[assignment]
     run: str
@@ -321,6 +318,8 @@ class ScoreDocument(StoredDocument):
     answer: str | None = None
     reason: str | None = None
     scorer_digest: str
+    judging: int | None = None
+    """The judging that it comes from; None where it is no judge's."""
 
     class Settings:
         name = "scores"

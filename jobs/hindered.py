@@ -54,7 +54,7 @@ class Hindrances:
         """The next round."""
         self.now = {}
 
-    def add(self, about: str, error: Exception) -> bool:
+    def add(self, about: str, error: Exception, again_s: float = LOG_AGAIN_S) -> bool:
         """Notes an error; True where it is to be logged: it is another than the last, or that was long ago.
 
         Not every round looks at everything, so one without the error does not mean that it has gone.
@@ -63,7 +63,7 @@ class Hindrances:
         if len(self.now) < MOST_HINDRANCES:
             self.now[about] = text
         last, at = self._logged.get(about, ("", 0.0))
-        if self.quiet or (last == text and now - at < LOG_AGAIN_S):
+        if self.quiet or (last == text and now - at < again_s):
             return False
         if len(self._logged) >= MOST_LOGGED:
             self._logged.clear()
@@ -81,11 +81,15 @@ class Hindrances:
 
 
 _collected: ContextVar[Hindrances | None] = ContextVar("hindrances", default=None)
+_seldom = Hindrances()
+"""What was logged of `seldom_s` outside of all collecting."""
 
 
 @contextmanager
-def hindered(event: str, *, level: int = logging.ERROR, **about: Any) -> Iterator[Hindrance]:
+def hindered(event: str, *, level: int = logging.ERROR, seldom_s: float = 0.0, **about: Any) -> Iterator[Hindrance]:
     """Logs an error as `event`, with its message and what it is `about`, and goes on after the block.
+
+    `seldom_s`: where nothing is collected, the same error about the same is logged once in so long.
 
     An error that is no NightjarError was not expected: its traceback is logged too. A transient one is raised, since
     the server is away, and whoever repeats the work waits for it; so is what comes of a task that is being cancelled.
@@ -99,7 +103,11 @@ def hindered(event: str, *, level: int = logging.ERROR, **about: Any) -> Iterato
         hindrance.error = error
         collected = _collected.get()
         subject = " ".join(f"{name} {value}" for name, value in about.items()) or event
-        if collected is None or collected.add(subject, error):
+        if collected is not None:
+            news = collected.add(subject, error)
+        else:
+            news = not seldom_s or _seldom.add(f"{event} {subject}", error, seldom_s)
+        if news:
             _log.log(level, event, error=in_words(error), **traceback_of(error), **about)
 
 

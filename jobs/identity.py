@@ -22,14 +22,14 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_CHARS]
 
 
-def job_id(run_id: str, kind: str, sequence: str, model: str, repeat: int) -> str:
-    """`_id` of a reply job; the same inputs always name the same job."""
-    return digest("job", run_id, kind, sequence, model, repeat)
+def job_id(run_id: str, kind: str, sequence: str, model: str, repeat: int, variant: str | None = None) -> str:
+    """`_id` of a reply job; the same inputs always name the same job. No variant leaves it as it was before any."""
+    return digest("job", run_id, kind, sequence, model, repeat, *([] if variant is None else [variant]))
 
 
-def score_id(job: str, turn: int, scorer: str) -> str:
-    """`_id` of a score; a job's scores lie together in the index."""
-    return f"{job}.{turn}.{scorer}"
+def score_id(job: str, turn: int, scorer: str, judging: int | None = None) -> str:
+    """`_id` of a score; a job's scores lie together in the index. `judging`: the number of a judge's."""
+    return f"{job}.{turn}.{scorer}" + (f".{judging}" if judging is not None and judging > 1 else "")
 
 
 def default_run_seed(suite_name: str) -> int:

@@ -62,7 +62,10 @@ async def suite_names(database: Database) -> list[str]:
 
 
 async def find_job(run: Run, name: str, database: Database) -> Job:
-    """A job of a run, by its id or as SEQUENCE, SEQUENCE:MODEL or SEQUENCE:MODEL:REPEAT. Raises UnknownNameError."""
+    """A job of a run, by its id or as SEQUENCE, SEQUENCE:MODEL or SEQUENCE:MODEL:REPEAT. Raises UnknownNameError.
+
+    MODEL may be MODEL+VARIANT.
+    """
     job = await Job.find_one({"_id": name, "run": run.id}) or await _by_prefix(Job, name, {"run": run.id})
     if job is not None:
         return job
@@ -70,7 +73,8 @@ async def find_job(run: Run, name: str, database: Database) -> Job:
     model, _, repeat = rest.rpartition(":") if rest.rpartition(":")[2].isdecimal() else (rest, "", "")
     query: dict[str, Any] = {"run": run.id, "sequence": sequence}
     if model:
-        query["model"] = model
+        named = next((each for each in run.contestants if each.name == model), None)
+        query |= {"model": model} if named is None else {"model": named.model, "variant": named.variant}
     if repeat:
         query["repeat"] = int(repeat)
     job = await Job.find(query).sort("+order").first_or_none()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Row = dict[str, Any]
@@ -117,6 +118,65 @@ def may_be_closed_by_dispatchers(row: Row) -> Row:
     return {"closers": None} | row
 
 
+def judging_is_a_document(run: Row) -> Row:
+    """A run's judging becomes the first of its judgings; one of a run that is DONE is complete."""
+    judging, outcome = run.get("judging") or {}, run.get("outcome") or {}
+    if "passes" in judging:
+        return run
+    kept = {"check": judging.get("check"), "planned": judging.get("planned", False)}
+    if not judging.get("judges") or judging.get("rubric") is None:
+        return run | {"judging": {"passes": [], "shown": None, **kept}}
+    done = run.get("status") == "DONE"
+    first = {name: judging.get(name, _JUDGING[name]) for name in ("judges", "rubric", "self_judging", "against")}
+    first |= {"number": 1, "status": "COMPLETE" if done else "OPEN", "reason": None, "begun_at": None}
+    first |= {name: outcome.get(name) if done else _OUTCOME[name] for name in ("verdict", "answer", "files")}
+    first["ended_at"] = outcome.get("finished_at") if done else None
+    return run | {"judging": {"passes": [first], "shown": 1, **kept}}
+
+
+def judging_of_score(score: Row) -> Row:
+    """Judges' scores say which judging they come from: the only one that there was room for."""
+    judges = score["scorer"] == "judge" or score["scorer"].startswith("judge.")
+    return {"judging": 1} | score if judges else score
+
+
+def without_variants(row: Row) -> Row:
+    """A run or suite of before variants: it has none."""
+    return {"variants": []} | row
+
+
+_LONG_ENOUGH = 20
+"""Visible tokens from which on a reply that is the one before it again is a failure."""
+
+
+def mark_repeated_replies(job: Row) -> Row:
+    """Each reply says whether it is the one before it again: runs of before are read as those of today are.
+
+    What a job's document does not say, whether its turns see each other, is taken for the usual.
+    """
+    turns = job.get("turns") or []
+    if job.get("kind", "reply") != "reply" or len(turns) < 2:
+        return job
+    return job | {"turns": [turns[0], *(_marked(turn, before) for before, turn in pairwise(turns))]}
+
+
+def _marked(turn: Row, before: Row) -> Row:
+    draws = [_marked_draw(draw, turn, before) for draw in turn["draws"]]
+    return turn | {"draws": draws}
+
+
+def _marked_draw(draw: Row, turn: Row, before: Row) -> Row:
+    if any(draw.get(fault) for fault in ("empty", "degenerate", "repeats_previous")):
+        return draw
+    ids = draw.get("reply_ids")
+    tokens = (draw.get("reported_tokens") or 0) if ids is None else len(ids)
+    earlier, words = before["draws"][0]["reply"], draw["reply"].casefold().split()
+    asked_again = turn["prompt"].casefold().split() == before["prompt"].casefold().split()
+    if asked_again or words != earlier.casefold().split() or tokens - draw.get("reasoning_tokens", 0) < _LONG_ENOUGH:
+        return draw
+    return draw | {"repeats_previous": f"the reply of turn {before['index'] + 1} again"}
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -152,6 +212,19 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="runs, schedules and calls say who may close them",
         converts=dict.fromkeys(("runs", "schedules", "deliveries"), may_be_closed_by_dispatchers),
+    ),
+    Migration(
+        name="a judging is a document of its own",
+        converts={"runs": judging_is_a_document, "scores": judging_of_score},
+    ),
+    Migration(
+        # An earlier version would answer every job of a run with variants alike.
+        name="runs and suites have variants",
+        converts=dict.fromkeys(("runs", "suites"), without_variants),
+    ),
+    Migration(
+        name="a reply that is the one before it again is marked",
+        converts={"jobs": mark_repeated_replies},
     ),
     # Append here.
 )

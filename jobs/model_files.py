@@ -13,7 +13,8 @@ LOADS_KEPT = 50
 def names_model(run: Run, model: str) -> bool:
     """Whether the run has jobs for the model: to reply, to judge or to embed."""
     judging = run.judging
-    judges = [*judging.judges, *(judging.check.judges if judging.check is not None else ())]
+    judges = [judge for one in judging.passes for judge in one.judges]
+    judges += judging.check.judges if judging.check is not None else ()
     return _replies(run, model) or model in (*judges, run.embed_model)
 
 

@@ -129,7 +129,7 @@ async def commit_turn(job: Job, turn: TurnRecord, database: Database, *, last: b
         if done.matched_count == 0:
             mine = {f"turns.{turn.index}.fence": job.fence, f"turns.{turn.index}.chain": turn.chain}
             if await database.jobs.find_one({"_id": job.id, **mine}, {"_id": 1}) is None:
-                raise _no_longer_held(job, f": turn {turn.index}")
+                raise _no_longer_held(job, f": turn {turn.index + 1}")
 
     await patiently(attempt)
 

@@ -1,7 +1,8 @@
 """Generation parameters, and which layer each value came from. Pure.
 
 Layers, lowest first: Nightjar's default < the GGUF's own `general.sampling.*` < models.toml < suite < turn
-< `--set key=value` < `--set MODEL:key=value`. A later layer wins, key by key; of `template`, variable by variable.
+< variant < `--set key=value` < `--set MODEL:key=value`. A later layer wins, key by key; of `template`, variable by
+variable.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class ParameterSource(StrEnum):
     REGISTRY = "models.toml"
     SUITE = "suite"
     TURN = "turn"
+    VARIANT = "variant"
     SET = "--set"
     SET_MODEL = "--set MODEL"
 

@@ -34,17 +34,20 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *, patience_s: float = 
     """Runs `attempt` again, with growing jittered pauses of at most 2 s, while MongoDB is away.
 
     Raises ServiceError when it stays away; any other error passes at once. `attempt` must be safe to repeat. Cancelling
-    the caller ends it, though the driver may make an error of its own of that.
+    the caller ends it, though the driver may make an error of its own of that, or none.
     """
     cancelled_before = _cancellations()
 
     async def once() -> T:
         try:
-            return await attempt()
+            result = await attempt()
         except PyMongoError:
             if _cancellations() > cancelled_before:
                 raise asyncio.CancelledError from None
             raise
+        if _cancellations() > cancelled_before:  # `wait_for` of Python 3.11 forgets one that comes with the answer
+            raise asyncio.CancelledError
+        return result
 
     try:
         return await once()  # nearly always it is this simple, and retrying machinery is not cheap

@@ -42,6 +42,10 @@ class Timings(Record):
         return self.queue_s + self.prefill_s + self.decode_s
 
 
+FAULTS = ("empty", "degenerate", "repeats_previous")
+"""Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
+
+
 class Draw(Record):
     """One generation for a turn. A turn keeps every draw; the first is the one that is scored."""
 
@@ -64,6 +68,8 @@ class Draw(Record):
     """The reason, if the reply has no visible text ("no text", "reasoning block never closed")."""
     degenerate: str | None = None
     """The reason, if the reply is degenerate ("3 tokens, min_tokens is 10", "20-token span 5 times running")."""
+    repeats_previous: str | None = None
+    """The reason, if the reply is the one before it in the conversation again ("the reply of turn 1 again")."""
     mean_logprob: float | None = None
     timings: Timings
 

@@ -48,6 +48,8 @@ class TurnSpec(Value):
     expect: tuple[Expectation, ...] = ()
     reference: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
+    may_repeat: bool = Field(False, exclude_if=lambda may: not may)
+    """The reply before it, given again, is an answer here and no failure. Left out of what is stored if not."""
 
 
 class Sequence(Value):
@@ -63,6 +65,8 @@ class Sequence(Value):
     """The suite's parameters already merged with the sequence's own."""
     measures: tuple[Expectation, ...] = Field((), exclude_if=lambda measures: not measures)
     """Measured on every reply beside what is always measured; left out of the stored form where there are none."""
+    values: dict[str, str] = Field(default_factory=dict, exclude_if=lambda values: not values)
+    """Values of its row that the suite's variants name; left out of the stored form where there are none."""
 
     @property
     def digest(self) -> str:
@@ -73,6 +77,7 @@ class Sequence(Value):
             [(t.prompt, t.parameters) for t in self.turns],
             [(d.name, d.text) for d in self.documents],
             self.parameters,
+            *([self.values] if self.values else []),
         )
 
     def prompt_text(self, turn: int, texts: dict[str, str] | None = None) -> str:

@@ -66,9 +66,12 @@ JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.RUNNING: frozenset({JobStatus.PENDING, JobStatus.DONE, JobStatus.DEAD, JobStatus.CANCELLED}),
     JobStatus.DONE: frozenset(),
     JobStatus.DEAD: frozenset({JobStatus.PENDING}),
-    JobStatus.CANCELLED: frozenset(),
+    JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
 }
-"""Kept by the queries of each act on a job; a test tries every act in every status."""
+"""Kept by the queries of each act on a job; a test tries every act in every status.
+
+What a cancelled judging left is done after all where a later one asks for the same.
+"""
 
 RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.EXPANDING: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
@@ -76,10 +79,13 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
         {RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.EXPANDING}
     ),
     RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
-    RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED, RunStatus.CANCELLED}),
+    RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED}),
     RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING, RunStatus.REMOVING}),
     RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING, RunStatus.REMOVING}),
     RunStatus.CANCELLED: frozenset({RunStatus.REMOVING}),
     RunStatus.REMOVING: frozenset(),
 }
-"""A run that grows (more models or repeats) is EXPANDING again until its new jobs are written."""
+"""A run that grows (more models or repeats) is EXPANDING again until its new jobs are written.
+
+Cancelled while it is judged, or paused in that, a run is DONE by what counts then: `jobs.judging_moves` sees to that.
+"""

@@ -65,7 +65,7 @@ SIMILARITY = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=SIMILAR
 class ScoreState(StrEnum):
     SCORED = "scored"
     WORST = "worst"
-    """A model failure (empty, degenerate): the scale's worst value."""
+    """A model failure (empty, degenerate, repeated): the scale's worst value."""
     UNSCORED = "unscored"
     """No value possible; never a number."""
     FAILED = "failed"

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
+from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.scores import JobScores, Score
 
 PROJECTION: dict[str, Any] = {
@@ -38,6 +39,18 @@ RECENT_VALUES = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryRow:
+    """What stands for turns or for a document that did not fit, as in `jobs.records.Summary`."""
+
+    turns: tuple[int, ...]
+    document: str | None
+    part: int
+    text: str
+    tokens_before: int
+    tokens_after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TurnRow:
     """A committed turn. Seconds and tokens as in `jobs.records`."""
 
@@ -53,6 +66,7 @@ class TurnRow:
     finish_reason: str
     empty: str | None
     degenerate: str | None
+    repeats_previous: str | None
     queue_s: float
     prefill_s: float
     decode_s: float
@@ -62,6 +76,8 @@ class TurnRow:
     seed: int
     policy: str
     dropped_turns: tuple[int, ...]
+    summaries: tuple[SummaryRow, ...]
+    """Made for this turn; later turns keep using them."""
     reprefill_reason: str | None
     system_merged: bool
     parameters: Mapping[str, Any]
@@ -76,7 +92,9 @@ class TurnRow:
         """Why this is a model failure; None where it is not."""
         if self.empty is not None:
             return f"empty reply: {self.empty}"
-        return f"degenerate reply: {self.degenerate}" if self.degenerate is not None else None
+        if self.degenerate is not None:
+            return f"degenerate reply: {self.degenerate}"
+        return f"repeated reply: {self.repeats_previous}" if self.repeats_previous is not None else None
 
     @property
     def total_s(self) -> float:
@@ -105,6 +123,12 @@ class JobRow:
     crashes: int
     attempts: tuple[Mapping[str, Any], ...]
     turns: tuple[TurnRow, ...]
+    variant: str | None = None
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replied: the model, with its variant where it has one."""
+        return contestant_name(self.model, self.variant)
 
     @property
     def finished(self) -> bool:
@@ -151,6 +175,7 @@ class RowReader:
             crashes=raw["crashes"],
             attempts=tuple(raw["attempts"]),
             turns=tuple(self._turn(turn, tokens[at]) for at, turn in enumerate(raw["turns"])),
+            variant=raw.get("variant"),
         )
 
     def _turn(self, raw: Mapping[str, Any], reply_tokens: int) -> TurnRow:
@@ -169,6 +194,7 @@ class RowReader:
             finish_reason=self._text(draw["finish_reason"]),
             empty=draw.get("empty"),
             degenerate=draw.get("degenerate"),
+            repeats_previous=draw.get("repeats_previous"),
             queue_s=timings["queue_s"],
             prefill_s=timings["prefill_s"],
             decode_s=timings["decode_s"],
@@ -178,12 +204,23 @@ class RowReader:
             seed=draw["seed"],
             policy=self._text(raw["policy"]),
             dropped_turns=tuple(raw.get("dropped_turns", ())),
+            summaries=tuple(self._summary(summary) for summary in raw.get("summaries", ())),
             reprefill_reason=raw.get("reprefill_reason"),
             system_merged=raw.get("system_merged", False),
             parameters=self._value(raw["parameters"]),
             sources=self._value(raw["sources"]),
             worker=self._text(raw["worker"]),
             committed_at=raw["committed_at"],
+        )
+
+    def _summary(self, raw: Mapping[str, Any]) -> SummaryRow:
+        return SummaryRow(
+            turns=tuple(raw.get("turns", ())),
+            document=raw.get("document"),
+            part=raw.get("part", 0),
+            text=self._text(raw["text"]),
+            tokens_before=raw["tokens_before"],
+            tokens_after=raw["tokens_after"],
         )
 
     def _text(self, text: str) -> str:

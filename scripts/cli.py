@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry, remove, export and import runs."),
     "judge": ("judge", "Judge a finished run; check whether its judges can judge."),
     "report": ("report", "Write the report of a run."),
+    "show": ("show", "What was asked and answered, all models beside each other."),
     "trend": ("trend", "The nights of a suite side by side."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),

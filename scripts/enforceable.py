@@ -36,14 +36,16 @@ def check_suite(content: SuiteContent) -> SuiteContent:
 
     gathered = Gathered()
     checked: list[Mapping[str, Any]] = []
+    over: list[Mapping[str, Any]] = [variant.parameters for variant in content.variants] or [{}]
     for sequence in content.sequences:
         for index, turn in enumerate(sequence.turns, start=1):
-            layers = {**sequence.parameters, **turn.parameters}
-            asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
-            if asked and asked not in checked[-100:]:
-                with gathered.part():
-                    _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
-                checked.append(asked)
+            for above in over:
+                layers = {**sequence.parameters, **turn.parameters, **above}
+                asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
+                if asked and asked not in checked[-100:]:
+                    with gathered.part():
+                        _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
+                    checked.append(asked)
     gathered.check()
     return content
 

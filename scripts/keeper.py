@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from nightjar.config import embedded
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, answers, reconnect
+from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect, still_answers
 
 T = TypeVar("T")
 LOOK_S = 2.0
@@ -108,7 +108,7 @@ class Keeper:
             self._errors[name] = error
 
     async def _follow(self) -> None:
-        self._unanswered = 0 if await answers(self._database) else self._unanswered + 1
+        self._unanswered = 0 if await still_answers(self._database) else self._unanswered + 1
         with contextlib.suppress(NightjarError):
             url = await asyncio.to_thread(embedded.latest_mongo_url, self._settings, self._mongo)
             if url == self._mongo and self._unanswered < LOOKS:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from nightjar.jobs.documents import Job, Run, RunModel, utc_now
+from nightjar.jobs.judgings import RunJudging, first_judging
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.records import Draw, Timings, TurnRecord
 from nightjar.jobs.states import RunStatus
@@ -95,3 +96,10 @@ def _validated(kind: type[M], fields: dict[str, Any]) -> M:
     document = kind.__new__(kind)
     BaseModel.__init__(document, **fields)
     return document
+
+
+def take_judging(changes: dict[str, Any]) -> RunJudging:
+    """What of the changes concerns a run's first judging and its check, taken out of them."""
+    whole: dict[str, Any] = {name: changes.pop(name) for name in ("check", "planned") if name in changes}
+    asked = {name: changes.pop(name) for name in ("rubric", "self_judging", "against") if name in changes}
+    return first_judging(changes.pop("judges", []), **asked).model_copy(update=whole)

@@ -14,9 +14,10 @@ from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument,
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
-from nightjar.jobs.records import Timings
+from nightjar.jobs.records import Summary, Timings
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of
@@ -94,6 +95,7 @@ def turn(
     finish_reason: str = "stop",
     empty: str | None = None,
     degenerate: str | None = None,
+    repeats_previous: str | None = None,
     reasoning: str = "",
     parameters: dict[str, Any] | None = None,
     source: ParameterSource = ParameterSource.SUITE,
@@ -103,6 +105,7 @@ def turn(
     prompt_tokens: int = 40,
     reused_tokens: int = 0,
     prompt: str | None = None,
+    summaries: tuple[Summary, ...] = (),
 ) -> dict[str, Any]:
     """A committed turn as MongoDB stores it. `speed`: tokens decoded per second."""
     ids = tuple(range(len(reply.split()) * 4 // 3 if tokens is None else tokens))
@@ -121,6 +124,7 @@ def turn(
         reasoning_tokens=len(reasoning.split()),
         empty=empty,
         degenerate=degenerate,
+        repeats_previous=repeats_previous,
         mean_logprob=-1.25,
         timings=Timings(
             queue_s=0.02,
@@ -131,6 +135,7 @@ def turn(
         prompt_tokens=prompt_tokens,
         reused_tokens=reused_tokens,
         prompt_digest=digest(text),
+        summaries=summaries,
         parameters=resolved.values.model_dump(mode="json"),
         sources=resolved.sources,
         chain=chain_digest("", index, text, list(ids)),
@@ -417,13 +422,14 @@ def row(
     repeat: int = 0,
     status: JobStatus = JobStatus.DONE,
     own: UserScorers = NO_SCORERS,
+    variant: str | None = None,
     **each: Any,
 ) -> JobRow:
     """A scored job with these replies; `each` is passed to every turn."""
     turns = [turn(sequence=sequence, index=at, reply=reply, **each) for at, reply in enumerate(replies)]
     reason = "it broke" if status is JobStatus.DEAD else None
     raw = job(sequence=sequence, model=model, repeat=repeat, turns=turns, status=status, reason=reason)
-    made = READER.job({**raw, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
+    made = READER.job({**raw, "variant": variant, "reply_tokens": [len(t["draws"][0]["reply_ids"]) for t in turns]})
     return made.scored(score_job(turn_lines(sequence, own=own), sequence, made))
 
 
@@ -435,15 +441,20 @@ def report_of(
     repeats: int = 1,
     scales: dict[str, Scale] | None = None,
     own: UserScorers = NO_SCORERS,
+    variants: Many[Variant] = (),
 ) -> RunReport:
-    """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones."""
+    """The report of these jobs, with models of which nothing else is known; `scales` override the built-in ones.
+
+    `variants`: those that the jobs name.
+    """
     run, suite, *_ = synthetic_run(repeats=repeats, status=status)
     scorers = {sequence.id: turn_lines(sequence, own=own) for sequence in about}
+    defined: dict[str | None, Variant] = {variant.name: variant for variant in variants}
     return assemble(
         provenance=provenance_of(run, suite),
         models=[
-            ModelInput(name=name, digest=None, facts=None, loads=(), workers=())
-            for name in dict.fromkeys(job.model for job in jobs)
+            ModelInput(name=name, digest=None, facts=None, loads=(), workers=(), variant=defined.get(variant))
+            for name, variant in dict.fromkeys((job.model, job.variant) for job in jobs)
         ],
         sequences=about,
         jobs=jobs,

@@ -102,7 +102,9 @@ class ScriptedDialogue:
 
     async def reply(self, history: Sequence[TurnRecord]) -> Reply:
         job, turn = self.job, len(history)
-        resolved = turn_parameters(self.run, self.replier.facts, {}, self.sequence, turn, kind=job.kind)
+        variant = self.run.variant(job.variant)
+        varied = variant.parameters if variant is not None else {}
+        resolved = turn_parameters(self.run, self.replier.facts, {}, self.sequence, turn, kind=job.kind, variant=varied)
         request = f"{job.id}.{job.fence}.{turn}"
         async with self.watch(request):
             text = await self.replier.answer(request, resolved.values)

@@ -14,7 +14,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, RunJudging, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
@@ -27,7 +27,7 @@ from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.load_model import WorkerOptions, serving
 from nightjar.workers.process.main import WorkerProcess
-from tests.documents import a_job, a_run
+from tests.documents import a_job, a_run, take_judging
 from tests.scripted_replier import ScriptedReplier
 
 MODEL = "scripted"
@@ -56,8 +56,7 @@ async def make_run(
         "seed": 7,
         "jobs_total": sequences,
     }
-    judging = {name: changes.pop(name) for name in RunJudging.model_fields if name in changes}
-    run = await a_run(run_id, **(fields | {"judging": judging} | changes)).insert()
+    run = await a_run(run_id, **(fields | {"judging": take_judging(changes)} | changes)).insert()
     for order, content in enumerate(contents):
         await a_job(
             job_id(run_id, JobKind.REPLY, content.id, model, 0),

@@ -61,6 +61,7 @@ class JobDetail:
     run: str
     kind: JobKind
     model: str
+    variant: str | None
     sequence: str
     sequence_digest: str
     sequence_document: str

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.documents import JudgeCheck, Run, RunModel
-from nightjar.jobs.ending import EndingView, Event, GateOutcome
+from nightjar.jobs.documents import Run, RunModel
+from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
+from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import JobStatus, RunStatus
@@ -32,6 +33,9 @@ class ListedRun:
     dead: int
     jobs: int
     created: str
+    judging_shown: int | None = None
+    """The judging that counts, and the one that is under way, by their numbers."""
+    judging_under_way: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,24 @@ class VerdictView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgingView:
+    """A judging of a run. Moments are ISO 8601; `rubric`: its name."""
+
+    number: int
+    status: JudgingStatus
+    reason: str | None
+    judges: list[str]
+    rubric: str | None
+    self_judging: bool
+    against: str | None
+    gates: VerdictView | None
+    answer: str | None
+    files: list[str]
+    begun_at: str | None
+    ended_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeliveryView:
     """A call about the run's end; `hook` without what a web address may hide."""
 
@@ -117,6 +139,7 @@ class RunDetail:
     expanded_at: str | None
     planned: bool
     judges: list[str]
+    """Of the judging that counts, as are the two after it."""
     self_judging: bool
     against: str | None
     embed_model: str | None
@@ -136,6 +159,7 @@ class RunDetail:
     finished_at: str | None
     sequences: tuple[str, ...]
     models: tuple[RunModelView, ...]
+    variants: tuple[str, ...]
     jobs: dict[str, int]
     """By status; every status is there."""
     dead_reasons: tuple[DeadReason, ...]
@@ -143,9 +167,15 @@ class RunDetail:
     gates: VerdictView | None
     deliveries: tuple[DeliveryView, ...]
     transcripts_dropped_at: datetime | None
+    judgings: tuple[JudgingView, ...]
+    judging_shown: int | None
+    judging_under_way: int | None
 
 
-_MADE = frozenset({"helpers", "check", "sequences", "models", "ending", "transcripts_dropped_at"})
+_OF_JUDGING = ("judges", "self_judging", "against")
+_MADE = frozenset(
+    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", *_OF_JUDGING}
+)
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
 
@@ -165,6 +195,7 @@ async def list_runs(limit: int, database: Database) -> list[ListedRun]:
             dead=jobs.of(JobStatus.DEAD).jobs,
             jobs=run.jobs_total,
             created=f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
+            **run.judging.numbers(),
         )
         for run, jobs in zip(runs, counts, strict=True)
     ]
@@ -180,12 +211,16 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         **stored,
         helpers=tuple(run.helpers),
         check=run.judging.check,
+        judgings=tuple(_judging_view(judging) for judging in run.judging.passes),
+        **run.judging.numbers(),
+        **{name: getattr(run.judging, name) for name in _OF_JUDGING},
         sequences=tuple(run.sequences),
         models=tuple(_model_view(model, counts) for model in run.models),
+        variants=tuple(variant.name for variant in run.variants),
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),
-        gates=_verdict_view(run),
+        gates=_verdict_view(run.outcome.verdict),
         deliveries=await _deliveries(run),
         transcripts_dropped_at=run.transcripts_dropped_at,
     )
@@ -214,8 +249,24 @@ async def _dead_reasons(run: Run, database: Database) -> tuple[DeadReason, ...]:
     return tuple([DeadReason(reason=row["_id"], jobs=row["jobs"], example=row["example"]) async for row in rows])
 
 
-def _verdict_view(run: Run) -> VerdictView | None:
-    verdict = run.outcome.verdict
+def _judging_view(judging: Judging) -> JudgingView:
+    return JudgingView(
+        number=judging.number,
+        status=judging.status,
+        reason=judging.reason,
+        judges=judging.judges,
+        rubric=(judging.rubric or {}).get("name"),
+        self_judging=judging.self_judging,
+        against=judging.against,
+        gates=_verdict_view(judging.verdict),
+        answer=judging.answer,
+        files=judging.files,
+        begun_at=judging.begun_at.isoformat() if judging.begun_at is not None else None,
+        ended_at=judging.ended_at.isoformat() if judging.ended_at is not None else None,
+    )
+
+
+def _verdict_view(verdict: GateVerdict | None) -> VerdictView | None:
     if verdict is None:
         return None
     results = [

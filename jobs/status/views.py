@@ -120,6 +120,9 @@ class RunView:
     eta_s: float | None
     wait: str | None = None
     """Why the run itself goes no further, whatever its jobs wait for; None where nothing is wrong."""
+    judging_shown: int | None = None
+    """The judging that counts, and the one that is under way, by their numbers."""
+    judging_under_way: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,15 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
 
 async def _store_verdict(report: RunReport, verdict: GateVerdict | None, run: Run, database: Database) -> None:
     encoded = Encoder(to_db=True).encode(verdict) if verdict is not None else None
-    change: Row = {"outcome.verdict": encoded, "outcome.answer": answer(report), "outcome.files": []}
+    await _set_outcome({"verdict": encoded, "answer": answer(report), "files": []}, run, database)
+
+
+async def _set_outcome(values: Row, run: Run, database: Database) -> None:
+    """Of the run, and of the judging that it comes by."""
+    places = ["outcome"]
+    if (judging := run.judging.current) is not None:
+        places.append(f"judging.passes.{judging.number - 1}")
+    change = {f"{place}.{name}": value for place in places for name, value in values.items()}
     await database.runs.update_one({"_id": run.id}, {"$set": change})
 
 
@@ -63,5 +71,5 @@ async def _write_files(report: RunReport, run: Run, folder: Path, database: Data
         _log.warning("export_not_written", run=run.id, format=form, why=str(error))
 
     paths = await asyncio.to_thread(write_exports, report, run.ending.formats, folder, left_out=left_out)
-    await database.runs.update_one({"_id": run.id}, {"$set": {"outcome.files": [str(path) for path in paths]}})
+    await _set_outcome({"files": [str(path) for path in paths]}, run, database)
     return paths

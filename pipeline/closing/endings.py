@@ -42,7 +42,8 @@ _log = structlog.get_logger()
 async def stop_late(database: Database) -> None:
     """Stops runs at their deadline. One that somebody resumes after it goes on."""
     now = await database.now()
-    late = {"status": {"$in": sorted(WORKING_RUNS)}, "outcome.deadline_met": False, "ending.deadline_at": {"$lte": now}}
+    late: Row = {"status": {"$in": sorted(WORKING_RUNS)}, "outcome.deadline_met": False}
+    late |= {"ending.deadline_at": {"$lte": now}, "outcome.finished_at": None}  # one that is judged again had its end
     for run in await read_each(Run, late, database):
         with hindered("run_not_stopped", run=run.name):
             if not await backlog.has_open_jobs(run.id, database):

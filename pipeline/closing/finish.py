@@ -14,16 +14,18 @@ import structlog
 
 from nightjar.config.errors import ScoringError, ServiceError
 from nightjar.jobs import backlog, control
-from nightjar.jobs.closers import Closer
+from nightjar.jobs.closers import Closer, Right
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
+from nightjar.jobs.judging_moves import complete_judging, fail_judging
 from nightjar.jobs.lanes import Work, work_in_lanes
 from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.records import cut
-from nightjar.jobs.states import RunStatus
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.closing.endings import CLOSING_LEASE_S, UNSCORABLE
+from nightjar.pipeline.judging.read_counts import silent_judges
 
 LANES = 4
 """Runs that are closed at the same time."""
@@ -55,6 +57,16 @@ async def close_finished(
     return await work_in_lanes(LANES, take, stop=stop)
 
 
+async def close_now(run: Run, owner: str, reports_dir: Path, database: Database, *, closer: Closer) -> Run:
+    """Closes this run if its work is done and it may be closed here; the run as it is then."""
+    ready = (
+        run.status is RunStatus.JUDGING and run.judging.planned and not await backlog.has_open_jobs(run.id, database)
+    )
+    if ready and closer.right(run.closers) is not Right.NONE:
+        await _close(run.id, run.name, owner, reports_dir, database)
+    return await Run.get(run.id) or run
+
+
 async def _close(run_id: str, name: str, owner: str, reports_dir: Path, database: Database) -> None:
     with hindered("run_not_closed", run=name):
         async with hold(closing_lease(run_id), owner, CLOSING_LEASE_S, database) as mine:
@@ -64,6 +76,30 @@ async def _close(run_id: str, name: str, owner: str, reports_dir: Path, database
 
 
 async def _close_mine(run: Run, reports_dir: Path, database: Database) -> None:
+    if run.judging.again and (reason := await _silence(run, database)) is not None:
+        failed = await fail_judging(run, len(run.judging.passes), reason, database)
+        _log.error("judging_failed", run=run.id, name=run.name, reason=reason)
+        if failed.status is RunStatus.DONE:
+            return
+        run = failed
+    await _close_by(await complete_judging(run, database), reports_dir, database)
+
+
+async def _silence(run: Run, database: Database) -> str | None:
+    """Why the judging that is under way shows nothing; None where each judge has given a verdict, or was not asked."""
+    judging = run.judging.under_way
+    if judging is None or judging.rubric is None:
+        return None
+    silent = await silent_judges(run, judging.rubric, judging.judges, database)
+    if not silent:
+        return None
+    dead = {"run": run.id, "model": silent[0], "kind": JobKind.JUDGE, "status": JobStatus.DEAD}
+    example = await database.jobs.find_one(dead, {"reason": 1}) or {}
+    return cut(f"no verdict came from {', '.join(silent)}: {example.get('reason') or 'its jobs were not done'}")
+
+
+async def _close_by(run: Run, reports_dir: Path, database: Database) -> None:
+    """Closes the run by the judging that counts."""
     reason = None
     try:
         await close_run(run.id, database, reports_dir)
@@ -72,6 +108,10 @@ async def _close_mine(run: Run, reports_dir: Path, database: Database) -> None:
     except ScoringError as error:
         # Without scores it has no result: it is put aside, and its gates have not passed.
         reason = cut(f"{UNSCORABLE}: {error}")
+        if run.judged_again and run.judging.shown is not None:
+            await fail_judging(run, run.judging.shown, reason, database)
+            _log.error("judging_failed", run=run.id, name=run.name, reason=reason)
+            return
         await control.stop(run, reason, database)
         _log.error("run_stopped", run=run.id, name=run.name, reason=reason)
         return

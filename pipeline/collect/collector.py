@@ -7,21 +7,23 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 
-from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.states import TERMINAL_RUNS, JobKind
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind, RunStatus
 from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.collect.scoring import scored_jobs
+from nightjar.pipeline.judging.read_counts import count_verdicts
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
+from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
 from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
@@ -29,14 +31,35 @@ from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 BATCH_JOBS = 100
 
 
-async def collect(run_id: str, database: Database) -> RunReport:
-    """The report of a run as it is now, finished or not. Writes nothing. Raises UnknownNameError."""
+async def collect(run_id: str, database: Database, *, judging: int | None = None) -> RunReport:
+    """The report of a run as it is now, finished or not, by the judging that counts or the one with that number.
+
+    Writes nothing. Raises UnknownNameError, UsageError.
+    """
     run = await find(run_id, database)
+    shown = run if judging is None else by_judging(run, judging)
+    side = shown.judging.shown != run.judging.shown
     if run.transcripts_dropped_at is not None:
+        if side:
+            run.check_transcripts()
         return await _kept(run, run.transcripts_dropped_at, database)
+    if run.judged_again:  # another judging that is under way changes nothing of the last
+        shown = shown.model_copy(update={"status": RunStatus.DONE})
     with gc_paused():
-        report, _ = await gather(run, database)
-    return with_verdict(report, run.outcome.verdict if run.status in TERMINAL_RUNS else None)
+        report, _ = await gather(shown, database)
+    if side:
+        report = replace(report, provenance=replace(report.provenance, side_judging=True))
+    counted = shown.judging.current if side else shown.outcome
+    verdict = counted.verdict if counted is not None and shown.status in TERMINAL_RUNS else None
+    return with_verdict(report, verdict)
+
+
+def by_judging(run: Run, number: int) -> Run:
+    """The run as though that judging counted. Raises UsageError where it has no such judging."""
+    if not 0 < number <= len(run.judging.passes):
+        there = f"its judgings are 1 to {len(run.judging.passes)}" if run.judging.passes else "it was never judged"
+        raise UsageError(f"Run {run.name!r} has no judging {number}: {there}. See `nightjar run show {run.name}`.")
+    return run.model_copy(update={"judging": run.judging.showing(number)})
 
 
 async def find(run_id: str, database: Database) -> Run:
@@ -86,7 +109,10 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         version=NIGHTJAR_VERSION,
     )
     report = with_left_out(report, () if suite is None else suite.left_out)
-    return await asyncio.to_thread(with_judging, report, scorers.bench), scorers
+    report = await asyncio.to_thread(with_judging, report, scorers.bench)
+    counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
+    told = judging_notices(run.name, run.judging, counts)
+    return replace(report, notices=(*told, *report.notices)), scorers
 
 
 async def _check_still_whole(run: Run, database: Database) -> None:

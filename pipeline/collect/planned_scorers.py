@@ -43,7 +43,8 @@ class PlannedScorers:
     @property
     def measures(self) -> Mapping[str, Any]:
         """What the run asks for; log-probabilities that it has recorded are measured, too."""
-        if asks_logprobs([self.run.set_parameters, *self.run.set_model_parameters.values()]):
+        varied = [variant.parameters for variant in self.run.variants]
+        if asks_logprobs([self.run.set_parameters, *self.run.set_model_parameters.values(), *varied]):
             return {LOGPROB: True, **self.run.measures}
         return self.run.measures
 

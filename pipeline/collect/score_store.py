@@ -28,20 +28,22 @@ IN_FLIGHT = 3
 
 
 async def store_scores(report: RunReport, scorers: RunScorers, database: Database) -> int:
-    """Stores every score of a report and removes those of other scorer versions, rubrics or models.
+    """Stores every score of a report and removes those of other scorer versions or models.
 
-    Returns the number of scores written.
+    Judges' scores of other judgings stay. Returns the number of scores written.
     """
     scores = unjournaled(database)
     run = report.provenance.id
     lasting = {
         scorer.digest for turns in scorers.lines.values() for turn in turns for scorer in turn if not scorer.across
     }
-    await scores.delete_many({"run": run, "scorer_digest": {"$nin": sorted(lasting | _passing(scorers))}})
+    others = {"run": run, "judging": {"$in": [None, report.provenance.judging]}}
+    await scores.delete_many({**others, "scorer_digest": {"$nin": sorted(lasting | _passing(scorers))}})
     written = await _insert_lasting(report, scorers, lasting, database)
     batch: list[ReplaceOne[Any]] = []
     for job in report.jobs:
-        batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in _changing(run, job, scorers)]
+        rows = _changing(run, job, scorers, report.provenance.judging)
+        batch += [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
         if len(batch) >= BATCH_SCORES:
             written += len(batch)
             await scores.bulk_write(batch, ordered=False)
@@ -95,7 +97,7 @@ def _lasting(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, A
                 yield _row(run, job.id, turn.index, scorer.name, score, scorer.digest)
 
 
-def _changing(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, Any]]:
+def _changing(run: str, job: JobRow, scorers: RunScorers, judging: int | None) -> Iterator[dict[str, Any]]:
     by_turn = scorers.lines[job.sequence]
     for turn in job.turns:
         digests = {scorer.name: scorer.digest for scorer in by_turn[turn.index] if scorer.across}
@@ -104,12 +106,15 @@ def _changing(run: str, job: JobRow, scorers: RunScorers) -> Iterator[dict[str, 
             digests |= dict.fromkeys(filter(is_judges, turn.scores), scorers.bench.score_digest)
         for name, made_by in digests.items():
             if (score := turn.scores.get(name)) is not None:
-                yield _row(run, job.id, turn.index, name, score, made_by)
+                number = judging if is_judges(name) else None
+                yield _row(run, job.id, turn.index, name, score, made_by, number)
 
 
-def _row(run: str, job: str, turn: int, scorer: str, score: Score, made_by: str) -> dict[str, Any]:
-    return {
-        "_id": score_id(job, turn, scorer),
+def _row(
+    run: str, job: str, turn: int, scorer: str, score: Score, made_by: str, judging: int | None = None
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "_id": score_id(job, turn, scorer, judging),
         "run": run,
         "job": job,
         "turn": turn,
@@ -120,3 +125,4 @@ def _row(run: str, job: str, turn: int, scorer: str, score: Score, made_by: str)
         "reason": score.reason,
         "scorer_digest": made_by,
     }
+    return row if judging is None else row | {"judging": judging}

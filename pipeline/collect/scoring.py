@@ -68,7 +68,7 @@ def _scored_together(scoring: _RunScoring, scorers: RunScorers, jobs: Sequence[J
     groups: dict[tuple[str, str], list[JobRow]] = {}
     for job in jobs:
         if any(scorer.across for turn in scorers.lines[job.sequence] for scorer in turn):
-            groups.setdefault((job.model, job.sequence), []).append(job)
+            groups.setdefault((job.contestant, job.sequence), []).append(job)
     scores: dict[str, JobScores] = {}
     for group in groups.values():
         scores |= scoring.together(group)

@@ -43,7 +43,7 @@ async def find_baseline(run: Run, named: str | None, database: Database) -> Run 
 
 async def set_baseline(run: Run, suite: str | None, database: Database) -> Baseline:
     """Makes a run the baseline of its suite, or of another suite by name. Raises UsageError, UnknownNameError."""
-    if run.status is not RunStatus.DONE:
+    if run.status is not RunStatus.DONE and not run.judged_again:
         raise UsageError(f"Run {run.name!r} is {run.status}: only a run that is DONE can be a baseline.")
     if suite is not None and suite not in (known := await suite_names(database)):
         raise UnknownNameError("suite", suite, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
@@ -19,21 +20,32 @@ from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.statistics.intervals import mean
 
 
+class PairBy(StrEnum):
+    """What makes two sequences the same."""
+
+    CONTENT = "content"
+    """All that reaches the model, whatever they are called."""
+    ID = "id"
+    """Their ids: for two suites, or two versions of one, that ask the same otherwise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """A model of a run."""
+    """A contestant of a run."""
 
     report: RunReport
     model: ModelReport
+    pair_by: PairBy = PairBy.CONTENT
 
     @property
     def name(self) -> str:
         return f"{self.report.provenance.name}:{self.model.name}"
 
     @property
-    def digests(self) -> dict[str, str]:
-        """Sequence id -> digest of all that reaches the model."""
-        return {sequence.id: sequence.digest for sequence in self.report.sequences}
+    def keys(self) -> dict[str, str]:
+        """Sequence id -> what the same sequence has on the other side, too."""
+        by_id = self.pair_by is PairBy.ID
+        return {sequence.id: sequence.id if by_id else sequence.digest for sequence in self.report.sequences}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +78,7 @@ class Comparison:
     other: Side
     shared: int
     only_base: tuple[str, ...]
-    """Sequences (ids) that only the base has, by content."""
+    """Sequences (ids) that only the base has."""
     only_other: tuple[str, ...]
     notices: tuple[str, ...]
     metrics: tuple[MetricComparison, ...]
@@ -82,13 +94,16 @@ class Comparison:
         return max((metric.pair.missing.sequences for metric in self.metrics if metric.pair.missing), default=0)
 
 
-def sides(report: RunReport, model: str | None) -> list[Side]:
-    """The models of an operand RUN[:MODEL]. Raises UnknownNameError."""
-    chosen = [each for each in report.models if model is None or each.name == model]
+def sides(report: RunReport, model: str | None, pair_by: PairBy = PairBy.CONTENT) -> list[Side]:
+    """The contestants of an operand RUN[:MODEL[+VARIANT]]; a model stands for all its variants.
+
+    Raises UnknownNameError.
+    """
+    chosen = [each for each in report.models if model in (None, each.name, each.input.name)]
     if not chosen:
         known = [each.name for each in report.models]
         raise UnknownNameError("model", model or "", known, within=f"run {report.provenance.name!r}")
-    return [Side(report=report, model=each) for each in chosen]
+    return [Side(report=report, model=each, pair_by=pair_by) for each in chosen]
 
 
 def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Side]]:
@@ -113,11 +128,13 @@ def unpaired(base: Sequence[Side], other: Sequence[Side], pairs: Sequence[tuple[
 
 
 def compare_sides(base: Side, other: Side) -> Comparison:
-    """Aligns by sequence digest, compares every metric both have. Raises UsageError when no sequence is shared."""
-    here, there = base.digests, other.digests
+    """Aligns the sequences, compares every metric both have. Raises UsageError when no sequence is shared."""
+    here, there = base.keys, other.keys
     shared = set(here.values()) & set(there.values())
     if not shared:
-        raise UsageError(f"{base.name} and {other.name} share no sequence, so there is nothing to compare.")
+        alike = len(here.keys() & there.keys())
+        hint = f" {alike} have the same id and other prompts: --pair-by id compares those." if alike else ""
+        raise UsageError(f"{base.name} and {other.name} share no sequence, so there is nothing to compare.{hint}")
     judged_apart = unlike(base.report, other.report)
     apart = {
         metric: difference
@@ -151,7 +168,7 @@ def _both_have(base: Side, other: Side, metric: str) -> bool:
 
 
 def _metric(base: Side, other: Side, metric: str, scale: Scale) -> MetricComparison:
-    first, second = (series_of(side.model, metric, scale, side.digests) for side in (base, other))
+    first, second = (series_of(side.model, metric, scale, side.keys) for side in (base, other))
     compared = compare_series(second, first)
     complete = sorted(first.complete & second.complete)
     return MetricComparison(
@@ -189,8 +206,9 @@ def _notices(base: Side, other: Side) -> list[str]:
         for side in (base, other)
         if (cut := side.model.total.counts.timeout)
     ]
-    if base.model.name == other.model.name and base.model.input.digest != other.model.input.digest:
+    if base.model.input.name == other.model.input.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
+    notices += _asked_unlike(base, other)
     if _unlike_probes(base.model, other.model):
         notices.append("Their speed probes were made in different ways and are not compared; `--probe` makes new ones.")
     notices += _loaded_unlike(base.model, other.model)
@@ -202,6 +220,17 @@ def _notices(base: Side, other: Side) -> list[str]:
     if differ:
         notices.append(f"They were sampled differently: {', '.join(differ)}.")
     return notices
+
+
+def _asked_unlike(base: Side, other: Side) -> Iterator[str]:
+    """What they were asked otherwise although they are called the same: sequences paired by id, a variant's texts."""
+    before, after = ({sequence.id: sequence.digest for sequence in side.report.sequences} for side in (base, other))
+    shared = before.keys() & after.keys()
+    differ = sum(before[name] != after[name] for name in shared)
+    if base.pair_by is PairBy.ID and differ:
+        yield f"Sequences are paired by id; {differ} of {len(shared)} ask otherwise: other prompts or parameters."
+    if base.model.name == other.model.name and base.model.input.variant != other.model.input.variant:
+        yield "The variant's texts or parameters changed between the two runs."
 
 
 def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:

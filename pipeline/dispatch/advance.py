@@ -14,6 +14,7 @@ from nightjar.jobs.backlog import RunInWork
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.judging_moves import finish_cancelling
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
@@ -34,6 +35,9 @@ async def advance_runs(database: Database) -> bool:
 
 
 async def _advance(run: RunInWork, database: Database) -> bool:
+    if run.cancelling:
+        await finish_cancelling(await _document(run), database)
+        return False
     if run.fail_on_error is not None and (reason := await _over_limit(run, run.fail_on_error, database)):
         await control.stop(await _document(run), reason, database)
         _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)

@@ -67,14 +67,12 @@ class Similarities:
         return [[*turn, *names(sequence, index)] for index, turn in enumerate(turns)]
 
     def _score(self, name: str, job: JobRow, turn: TurnRow, before: TurnRow | None) -> Score:
-        if turn.failure is not None:
-            worst = SCALES[name].worst
-            return (
-                unscored(turn.failure)
-                if worst is None
-                else Score(value=worst, state=ScoreState.WORST, reason=turn.failure)
-            )
-        if name == PREVIOUS and (before is None or before.failure is not None):
+        worst = SCALES[name].worst
+        if turn.failure is not None and worst is not None:
+            return Score(value=worst, state=ScoreState.WORST, reason=turn.failure)
+        if turn.failure is not None and not _embedded(turn):
+            return unscored(turn.failure)
+        if name == PREVIOUS and (before is None or not _embedded(before)):
             return unscored("the reply before it is a failure, or is not there")
         similarity = self.found.get(job.id, {}).get(turn.index)
         value = None if similarity is None else getattr(similarity, "reference" if name == REFERENCE else "previous")
@@ -82,6 +80,11 @@ class Similarities:
             return unscored(self.missing.get(job.id, "its job did not finish, or was not embedded yet"))
         parts = f"embedded in {similarity.parts} parts" if similarity.parts > 1 else None
         return Score(value=min(max(0.0, value), 1.0), answer=parts)
+
+
+def _embedded(turn: TurnRow) -> bool:
+    """A reply that is the one before it again has a text like any other."""
+    return turn.failure is None or turn.repeats_previous is not None
 
 
 def names(sequence: PromptSequence, turn: int) -> list[str]:

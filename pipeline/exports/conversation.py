@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.variants import varied
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
@@ -28,15 +29,27 @@ def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) ->
     return [*messages, message("user", turns[index].prompt)]
 
 
-def by_id(sequences: Sequence[PromptSequence]) -> Mapping[str, PromptSequence]:
-    return {sequence.id: sequence for sequence in sequences}
+class AskedSequences:
+    """The sequences of a report as its contestants were asked them: with the system prompt and prompts of a variant."""
+
+    def __init__(self, report: RunReport) -> None:
+        self._variants = {model.name: model.input.variant for model in report.models}
+        self._sequences = {sequence.id: sequence for sequence in report.sequences}
+        self._made: dict[tuple[str, str], PromptSequence] = {}
+
+    def of(self, contestant: str, sequence: str) -> PromptSequence:
+        """A sequence as that contestant was asked it."""
+        key = contestant, sequence
+        if key not in self._made:
+            self._made[key] = varied(self._sequences[sequence], self._variants[contestant])
+        return self._made[key]
 
 
 def jobs_by_sequence(report: RunReport, model: str) -> Mapping[str, Sequence[JobRow]]:
-    """A model's jobs by sequence, in the run's order."""
+    """A contestant's jobs by sequence, in the run's order."""
     jobs: dict[str, list[JobRow]] = {}
     for job in report.jobs:
-        if job.model == model:
+        if job.contestant == model:
             jobs.setdefault(job.sequence, []).append(job)
     return jobs
 

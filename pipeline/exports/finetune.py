@@ -14,7 +14,7 @@ from typing import Any
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.exports.conversation import Message, by_id, jobs_by_sequence, message, prompt_of
+from nightjar.pipeline.exports.conversation import AskedSequences, Message, jobs_by_sequence, message, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines
 from nightjar.pipeline.exports.quality import Quality, quality
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -42,9 +42,9 @@ def _about(report: RunReport, path: str, wanted: Quality, limit: Mapping[str, fl
 
 
 def _sft(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
-    sequences = by_id(report.sequences)
+    asked = AskedSequences(report)
     for job in report.jobs:
-        sequence = sequences[job.sequence]
+        sequence = asked.of(job.contestant, job.sequence)
         if sequence.mode is Mode.COMPLETION:
             continue
         for turn in _ends(job, sequence, wanted):
@@ -72,11 +72,11 @@ def _ends(job: JobRow, sequence: PromptSequence, wanted: Quality) -> list[TurnRo
 
 def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
     """Every pair of a model's repeats that answered the same messages and differ by at least the margin."""
-    sequences = by_id(report.sequences)
+    asked = AskedSequences(report)
     for model in report.models:
         for name, jobs in jobs_by_sequence(report, model.name).items():
-            if sequences[name].mode is not Mode.COMPLETION:
-                yield from _pairs(jobs, sequences[name], wanted)
+            if asked.of(model.name, name).mode is not Mode.COMPLETION:
+                yield from _pairs(jobs, asked.of(model.name, name), wanted)
 
 
 def _pairs(jobs: Sequence[JobRow], sequence: PromptSequence, wanted: Quality) -> Iterator[dict[str, Any]]:
@@ -111,7 +111,7 @@ def _reply(turn: TurnRow) -> Message:
 def _source(job: JobRow, turn: TurnRow, wanted: Quality) -> dict[str, Any]:
     return {
         "job": job.id,
-        "model": job.model,
+        "model": job.contestant,
         "sequence": job.sequence,
         "prompt_digest": job.sequence_digest,
         "repeat": job.repeat,

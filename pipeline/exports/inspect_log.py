@@ -13,7 +13,7 @@ from typing import Any
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.exports.conversation import by_id
+from nightjar.pipeline.exports.conversation import AskedSequences
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, safe_name
 from nightjar.pipeline.exports.inspect_sample import config_of, error_of, sample_of, timestamp, usage_of
 from nightjar.pipeline.report.data.metric import Metric
@@ -39,16 +39,18 @@ def _log(report: RunReport, model: ModelReport) -> Iterator[str]:
     """The head, then sample by sample: a log of a night need not fit into memory twice."""
     head = json.dumps(_head(report, model), default=to_json, indent=1).removesuffix("\n}")
     yield head + ',\n "samples": ['
-    sequences = by_id(report.sequences)
-    jobs = (job for job in report.jobs if job.model == model.name and job.finished)
+    asked = AskedSequences(report)
+    jobs = (job for job in report.jobs if job.contestant == model.name and job.finished)
     for number, job in enumerate(jobs):
-        yield (",\n  " if number else "\n  ") + json.dumps(sample_of(job, sequences[job.sequence]), default=to_json)
+        yield (",\n  " if number else "\n  ") + json.dumps(
+            sample_of(job, asked.of(job.contestant, job.sequence)), default=to_json
+        )
     yield "\n ]\n}\n"
 
 
 def _head(report: RunReport, model: ModelReport) -> dict[str, Any]:
     run = report.provenance
-    jobs = [job for job in report.jobs if job.model == model.name]
+    jobs = [job for job in report.jobs if job.contestant == model.name]
     status = STATUS.get(run.status, "started")
     head: dict[str, Any] = {"version": LOG_VERSION, "status": status, "eval": _spec(report, model)}
     head["plan"] = {"name": "plan", "steps": [{"solver": "nightjar", "params": {}}], "config": _config(model)}

@@ -39,11 +39,13 @@ def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
         "input": [{**entry, "source": "input"} for entry in start + first],
         "target": [turn.reference for turn in sequence.turns if turn.reference is not None] or "",
         "messages": messages,
-        "output": _output(turns[-1], messages[-1], job.model) if turns else {"model": job.model, "choices": []},
+        "output": _output(turns[-1], messages[-1], job.contestant)
+        if turns
+        else {"model": job.contestant, "choices": []},
         "events": _events(job, sequence, messages),
         "scores": _scores(turns),
         "metadata": _about(job, sequence),
-        "model_usage": {job.model: usage_of(turns)},
+        "model_usage": {job.contestant: usage_of(turns)},
         "turn_count": len(turns),
         "uuid": job.id[:22],
         "total_time": sum(turn.total_s for turn in turns),
@@ -60,7 +62,7 @@ def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
     """The whole conversation; each message has an id, because events repeat the messages."""
     messages: list[dict[str, Any]] = [{**entry, "source": "input"} for entry in start]
     for turn in job.turns:
-        messages += [{**message("user", turn.prompt), "source": "input"}, _reply(turn, job.model)]
+        messages += [{**message("user", turn.prompt), "source": "input"}, _reply(turn, job.contestant)]
     return [{"id": digest(job.id, number)[:22], **entry} for number, entry in enumerate(messages)]
 
 
@@ -79,12 +81,12 @@ def _events(job: JobRow, sequence: PromptSequence, messages: Sequence[Mapping[st
                 "completed": timestamp(turn.committed_at),
                 "working_start": sum(before.total_s - before.queue_s for before in job.turns[:number]),
                 "working_time": turn.total_s - turn.queue_s,
-                "model": job.model,
+                "model": job.contestant,
                 "input": [*given, messages[at - 1]],
                 "tools": [],
                 "tool_choice": "none",
                 "config": {**config_of(turn.parameters), "seed": turn.seed},
-                "output": _output(turn, messages[at], job.model),
+                "output": _output(turn, messages[at], job.contestant),
             }
         )
     return events
@@ -135,7 +137,7 @@ def _scores(turns: Sequence[TurnRow]) -> dict[str, dict[str, Any]]:
 
 def _score(given: Sequence[tuple[TurnRow, str, Score]]) -> dict[str, Any]:
     values = [score.value for _, _, score in given if score.value is not None]
-    reasons = [f"turn {turn.index}: {score.reason}" for turn, _, score in given if score.reason]
+    reasons = [f"turn {turn.index + 1}: {score.reason}" for turn, _, score in given if score.reason]
     answers = [score.answer for _, _, score in given if score.answer is not None]
     failed = any(score.state is ScoreState.FAILED for _, _, score in given)
     return {

@@ -1,8 +1,8 @@
 """JUnit XML, for showing a run in a continuous-integration server. Pure.
 
-A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty or degenerate
-reply, which the model answers for. A reply that is missing is an error where its job died and skipped where the job
-has not ended or was cancelled; its checks are skipped. Judged scores are numbers, and become cases only under
+A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty, degenerate or
+repeated reply, which the model answers for. A reply that is missing is an error where its job died and skipped where
+the job has not ended or was cancelled; its checks are skipped. Judged scores are numbers, and become cases only under
 `--at-least METRIC:X`.
 """
 
@@ -60,7 +60,7 @@ def _document(report: RunReport, options: ExportOptions) -> Iterator[str]:
         for turn in range(len(sequence.turns))
     }
     for model in report.models:
-        jobs = [job for job in report.jobs if job.model == model.name]
+        jobs = [job for job in report.jobs if job.contestant == model.name]
         yield from _suite(report, model, [case for job in jobs for case in _job(job, report, checks, options)])
     yield "</testsuites>\n"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.exports.conversation import by_id, prompt_of
+from nightjar.pipeline.exports.conversation import AskedSequences, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines, safe_name
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -107,16 +107,16 @@ def _higher(scale: Scale | None) -> bool | None:
 
 
 def _samples(report: RunReport, model: str) -> Iterator[dict[str, Any]]:
-    sequences = by_id(report.sequences)
+    asked = AskedSequences(report)
     first: dict[str, int] = {}
     count = 0
     for sequence in report.sequences:
         first[sequence.id] = count
         count += len(sequence.turns)
     for job in report.jobs:
-        if job.model == model:
+        if job.contestant == model:
             for turn in job.turns:
-                yield _sample(job, turn, sequences[job.sequence], first[job.sequence] + turn.index)
+                yield _sample(job, turn, asked.of(job.contestant, job.sequence), first[job.sequence] + turn.index)
 
 
 def _sample(job: JobRow, turn: TurnRow, sequence: PromptSequence, doc_id: int) -> dict[str, Any]:

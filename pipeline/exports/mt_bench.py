@@ -65,7 +65,7 @@ def _left_out(report: RunReport) -> list[dict[str, Any]]:
     return [
         {
             "question_id": question_id(job.sequence),
-            "model": job.model,
+            "model": job.contestant,
             "repeat": job.repeat,
             "reason": job.missing_reason,
         }

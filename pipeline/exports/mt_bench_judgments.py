@@ -47,7 +47,7 @@ def _singles(report: RunReport, rubric: Rubric, judging: JudgingReport, judge: s
             score, said = _points(rubric, turn, given)
             yield {
                 "question_id": question_id(job.sequence),
-                "model": safe_name(job.model),
+                "model": safe_name(job.contestant),
                 "judge": [judge, rubric.name],
                 "user_prompt": turn.prompt,
                 "judgment": said,

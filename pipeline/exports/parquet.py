@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from nightjar.jobs.records import FAULTS
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.provenance import provenance
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 """The number of rows in a row group."""
-_TEXTS = "run model sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
-_ENDS = "finish_reason empty degenerate policy reprefill_reason parameters sources worker missing".split()
+_TEXTS = (
+    "run model variant sequence sequence_digest job_id job_status job_reason turn_name prompt reply reasoning".split()
+)
+_ENDS = ("finish_reason", *FAULTS, *"policy reprefill_reason parameters sources worker missing".split())
 _COUNTS = "repeat turn prompt_tokens reused_tokens reply_tokens reasoning_tokens seed draws".split()
 _SECONDS = "queue_s prefill_s decode_s first_token_s mean_logprob".split()
 
@@ -50,6 +53,7 @@ def _schema(names: Sequence[str], metadata: dict[str, str]) -> pyarrow.Schema:
         *((name, pa.float64()) for name in _SECONDS),
         ("tags", pa.list_(pa.string())),
         ("dropped_turns", pa.list_(pa.int64())),
+        ("summaries", pa.list_(pa.string())),
         ("committed_at", pa.timestamp("ms", tz="UTC")),
         *((f"score.{name}", pa.float64()) for name in names),
         *((f"state.{name}", pa.string()) for name in names),
@@ -63,7 +67,8 @@ def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[dict[str, Any
     for index in range(job.turns_total):
         row = {
             "run": run,
-            "model": job.model,
+            "model": job.contestant,
+            "variant": job.variant,
             "sequence": job.sequence,
             "sequence_digest": job.sequence_digest,
             "tags": list(job.tags),
@@ -78,11 +83,12 @@ def _rows(run: str, job: JobRow, names: Sequence[str]) -> Iterator[dict[str, Any
 
 
 def _turn(turn: TurnRow) -> dict[str, Any]:
-    same = (*_COUNTS[2:], *_SECONDS, "prompt", "reply", "reasoning", "finish_reason", "empty", "degenerate")
+    same = (*_COUNTS[2:], *_SECONDS, "prompt", "reply", "reasoning", "finish_reason", *FAULTS)
     row = {name: getattr(turn, name) for name in (*same, "policy", "reprefill_reason", "worker", "committed_at")}
     row |= {
         "turn_name": turn.name,
         "dropped_turns": list(turn.dropped_turns),
+        "summaries": [summary.text for summary in turn.summaries],
         "parameters": json.dumps(turn.parameters),
         "sources": json.dumps(turn.sources),
     }

@@ -42,6 +42,8 @@ def write_exports(
 ) -> list[Path]:
     """Writes `<run>.<format>` for every report and the files of every export; returns the paths in that order.
 
+    A report by another judging than the one that counts is `<run>.judging-N.<format>`, and replaces none.
+
     `left_out` is called with each export that cannot be made of this run, and the reason; without it UsageError is
     raised. Raises OutputError if the folder cannot be created or written or the disk is full; then no file has changed.
     """
@@ -74,7 +76,8 @@ def export_paths(
 
 
 def _stem(report: RunReport) -> str:
-    return slug(report.provenance.name, report.provenance.id)
+    run = report.provenance
+    return slug(run.name, run.id) + (f".judging-{run.judging}" if run.side_judging else "")
 
 
 def _files(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[File]:

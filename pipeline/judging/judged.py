@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Reference, Rubric, Scope
 
@@ -26,7 +27,13 @@ class JudgedJob:
     independent: bool = False
     """Each turn was a separate conversation: a reply is judged without the turns before it."""
     failures: frozenset[int] = frozenset()
-    """Turns whose reply is empty or degenerate: they get the worst value without asking a judge."""
+    """Turns whose reply is empty, degenerate or the one before it again: the worst value, without asking a judge."""
+    variant: str | None = None
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replied. Who may judge it is a question of the model alone."""
+        return contestant_name(self.model, self.variant)
 
 
 @dataclass(frozen=True, kw_only=True)

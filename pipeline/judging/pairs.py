@@ -69,7 +69,7 @@ class PairResult:
 
     pair: JudgedPair
     names: tuple[str, str]
-    """What reports call the two: the model, and for a baseline run RUN:MODEL."""
+    """What reports call the two: the contestant, and for a baseline run RUN:CONTESTANT."""
     opinions: Mapping[str, Sequence[Opinion]] = field(default_factory=dict)
     """Judge -> one opinion per criterion."""
 

@@ -9,20 +9,22 @@ from typing import Any
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.published import published
+from nightjar.jobs.records import FAULTS
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, judged_pairs
 from nightjar.pipeline.judging.panel import Panel, seat
 from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Rubric
 
 BATCH_JOBS = 50
-_OUTLINE = (
-    "model sequence sequence_document repeat tags turns.index turns.chain turns.draws.empty turns.draws.degenerate"
+_OUTLINE = "model variant sequence sequence_document repeat tags turns.index turns.chain " + " ".join(
+    f"turns.draws.{fault}" for fault in FAULTS
 )
 _TEXTS = "turns.prompt turns.draws.reply"
-_GROUPED = dict.fromkeys("model sequence_digest repeat".split(), 1)
+_GROUPED = dict.fromkeys("model variant sequence_digest repeat".split(), 1)
 
 
 async def panel_of(
@@ -79,11 +81,13 @@ class JudgedReader:
             yield await self._paired(waiting, rubric, against)
 
     async def _groups(self, run: Run) -> dict[tuple[str, int], list[str]]:
-        """(sequence digest, repeat) -> ids of its DONE jobs, in the order of the run's models."""
-        place = {model.name: at for at, model in enumerate(run.models)}
+        """(sequence digest, repeat) -> ids of its DONE jobs, in the order of the run's contestants."""
+        place = {contestant.name: at for at, contestant in enumerate(run.contestants)}
         rows = await self._database.jobs.find(_done(run.id), _GROUPED).to_list()
         groups: dict[tuple[str, int], list[str]] = {}
-        for row in sorted(rows, key=lambda row: (row["sequence_digest"], row["repeat"], place.get(row["model"], 0))):
+        for row in sorted(
+            rows, key=lambda row: (row["sequence_digest"], row["repeat"], place.get(_contestant(row), 0))
+        ):
             groups.setdefault((row["sequence_digest"], row["repeat"]), []).append(row["_id"])
         return groups
 
@@ -110,20 +114,33 @@ class JudgedReader:
 
 
 def opponents(job: JudgedJob, others: Sequence[JudgedJob], run: Run) -> list[JudgedJob]:
-    """What a job is compared with in another run: the same model there or, if it has only one model, that one."""
-    same = [other for other in others if other.model == job.model]
-    return same or (list(others) if len(run.models) == 1 else [])
+    """What a job is compared with in another run: the same contestant there or, if it has only one, that one."""
+    same = [other for other in others if other.contestant == job.contestant]
+    return same or (list(others) if len(run.contestants) == 1 else [])
 
 
 def _done(run: str) -> dict[str, Any]:
     return {"run": run, "kind": JobKind.REPLY, "status": JobStatus.DONE}
 
 
+def _contestant(raw: Mapping[str, Any]) -> str:
+    return contestant_name(raw["model"], raw.get("variant"))
+
+
+def _prompt(turn: Mapping[str, Any], raw: Mapping[str, Any], sequence: PromptSequence | None) -> str:
+    """What the judge is told was asked. All variants of a model are held to one yardstick: the suite's own prompt."""
+    if raw.get("variant") is None or sequence is None or "prompt" not in turn:
+        return str(turn.get("prompt", ""))
+    return sequence.prompt_text(turn["index"])
+
+
 def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> JudgedJob:
+    """A judge sees the suite's system prompt and not the variant's, which would tell it who replied."""
     turns = raw["turns"]
     return JudgedJob(
         id=raw["_id"],
         model=raw["model"],
+        variant=raw.get("variant"),
         sequence=raw["sequence"],
         repeat=raw["repeat"],
         tags=tuple(raw["tags"]),
@@ -132,14 +149,12 @@ def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> Judg
         turns=tuple(
             JudgedTurn(
                 index=turn["index"],
-                prompt=turn.get("prompt", ""),
+                prompt=_prompt(turn, raw, sequence),
                 reply=turn["draws"][0].get("reply", ""),
                 chain=turn["chain"],
                 reference=sequence.turns[turn["index"]].reference if sequence is not None else None,
             )
             for turn in turns
         ),
-        failures=frozenset(
-            turn["index"] for turn in turns if turn["draws"][0].get("empty") or turn["draws"][0].get("degenerate")
-        ),
+        failures=frozenset(turn["index"] for turn in turns if any(turn["draws"][0].get(fault) for fault in FAULTS)),
     )

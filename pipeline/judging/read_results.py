@@ -120,8 +120,8 @@ async def _pair_results(
 
 
 def _names(pair: JudgedPair, against: Run | None) -> tuple[str, str]:
-    other = pair.second.model
-    return pair.first.model, f"{against.name}:{other}" if against else other
+    other = pair.second.contestant
+    return pair.first.contestant, f"{against.name}:{other}" if against else other
 
 
 def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:

@@ -20,6 +20,14 @@ NOBODY = Panel(judges=())
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerdictCounts:
+    """How far a judging is, a verdict being a judge job: all criteria of one text."""
+
+    given: int
+    asked: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgeResults:
     """The judges' results of a run; empty if it is not judged, though its judges may have been checked all the same."""
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from nightjar.config.errors import ModelError, UsageError
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import JudgeCheck, Run, SuiteVersion
+from nightjar.jobs.documents import Run, SuiteVersion
+from nightjar.jobs.judging_moves import begin_judging
+from nightjar.jobs.judgings import JudgeCheck, Judging
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import known_facts
 from nightjar.jobs.states import RunStatus
@@ -30,9 +32,9 @@ async def judge_again(
     self_judging: bool = False,
     against: Run | None = None,
 ) -> Run:
-    """Moves a DONE run to JUDGING with these judges and this rubric (None: the run's, else its suite's).
+    """Begins another judging of a DONE run, which is JUDGING then (rubric None: the last one's, else the suite's).
 
-    Verdicts by an earlier rubric stay but no longer count. `against`: the run that a pairwise rubric compares with.
+    The judging before counts until this one is complete. `against`: the run that a pairwise rubric compares with.
     Raises UsageError, UnknownNameError, ModelError.
     """
     if run.status is not RunStatus.DONE:
@@ -43,9 +45,14 @@ async def judge_again(
     judges = list(dict.fromkeys(judges))
     panel = await panel_of(run, judges, database, self_judging=self_judging, against=against)
     _check_work(run, read_rubric(stored), panel, against)
-    change = {"judges": judges, "rubric": stored, "self_judging": self_judging, "planned": False}
-    change["against"] = against.id if against else None
-    return await _to_judging(run, change, database)
+    asked = Judging(
+        number=len(run.judging.passes) + 1,
+        judges=judges,
+        rubric=stored,
+        self_judging=self_judging,
+        against=against.id if against else None,
+    )
+    return await begin_judging(run, asked, database)
 
 
 async def start_check(
@@ -88,45 +95,48 @@ async def start_check(
 
 async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Database) -> dict[str, Any]:
     suite = await SuiteVersion.get(run.suite)
-    own = stored_rubric(run.judging.rubric)
+    own = stored_rubric(next((one.rubric for one in reversed(run.judging.passes) if one.rubric is not None), None))
     return judging_rubric(given or own or (suite.rubric if suite else None), f"run {run.name!r}")
 
 
 async def check_judging(run: Run, database: Database) -> None:
     """Raises UsageError where the judges of a run that is about to be written would have nothing to judge."""
-    judging = run.judging
-    if judging.rubric is not None and judging.judges:
+    judging = run.judging.current
+    if judging is not None and judging.rubric is not None:
         panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging)
         _check_work(run, read_rubric(judging.rubric), panel, None)
 
 
 def _check_work(run: Run, rubric: Rubric, panel: Panel, against: Run | None) -> None:
     """Raises UsageError if a judge would have nothing to judge."""
-    names = [model.name for model in run.models]
+    names = [contestant.model for contestant in run.contestants]
     if rubric.method is Method.POINTS:
         if against is not None:
             raise UsageError("--against compares replies; that needs a rubric with `method: pairwise`.")
         _check_seats(run, panel, [(name,) for name in names])
     elif against is not None:
-        _check_seats(run, panel, _opponents(run, names, against))
+        _check_seats(run, panel, _opponents(run, against))
     elif len(names) < 2:
         raise UsageError(
-            f"The rubric compares replies and run {run.name!r} has only one model. Add a second --model, or compare "
+            f"The rubric compares replies and run {run.name!r} has only one model. Add a second --model, try variants "
+            "(`variants:` in the suite, or --system), or compare "
             "with another run's replies: nightjar judge RUN --against RUN."
         )
     else:
         _check_seats(run, panel, list(combinations(names, 2)))
 
 
-def _opponents(run: Run, names: Sequence[str], against: Run) -> list[tuple[str, ...]]:
-    """Which model of the run is compared with which of the other; the same rule as `judged_jobs.opponents`."""
+def _opponents(run: Run, against: Run) -> list[tuple[str, ...]]:
+    """Which model of the run is compared with which of the other; the same rule as `read_judged.opponents`."""
     if against.id == run.id:
         raise UsageError(
             f"--against names run {run.name!r} itself; leave it out to compare the run's models with each other."
         )
-    theirs = [model.name for model in against.models]
+    theirs = against.contestants
     pairs: list[tuple[str, ...]] = [
-        (name, name if name in theirs else theirs[0]) for name in names if name in theirs or len(theirs) == 1
+        (one.model, one.model if one in theirs else theirs[0].model)
+        for one in run.contestants
+        if one in theirs or len(theirs) == 1
     ]
     if not pairs:
         raise UsageError(
@@ -148,7 +158,9 @@ def _check_seats(run: Run, panel: Panel, groups: Sequence[tuple[str, ...]]) -> N
 
 
 async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -> Run:
-    """One compare-and-set on the run as it was read. Raises UsageError where somebody else was quicker.
+    """One compare-and-set on the run as it was read: it has to be closed again, if it was DONE.
+
+    Raises UsageError where somebody else was quicker.
 
     `change`: fields of `Run.judging`.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,16 @@ import structlog
 from beanie.odm.utils.dump import get_dict
 
 from nightjar.jobs.database import Database, insert_absent
-from nightjar.jobs.documents import Job, JudgeCheck, Run
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.lookup import get_whole_run
+from nightjar.jobs.open_jobs import FRESH, drop_open
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import sequence_key
-from nightjar.jobs.states import JobKind, RunStatus
+from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.judging.plan import JudgeJobSpec, plan_judging, plan_pairs, prompt_digest
 from nightjar.pipeline.judging.plan_checks import plan_checks, taken_sequences
+from nightjar.pipeline.judging.read_counts import silent_judges
 from nightjar.pipeline.judging.read_judged import JudgedReader, panel_of
 from nightjar.pipeline.judging.rubric import Method, read_rubric
 
@@ -27,12 +30,14 @@ Batches = AsyncIterator[Iterable[JudgeJobSpec]]
 async def write_judging(run: Run, database: Database) -> int:
     """Inserts the judge jobs that a run still lacks, including those of a check. Returns how many there are in all.
 
-    A run without a rubric or judges needs none. Raises UsageError for an invalid rubric.
+    The judging that is open gets its jobs; where none is, the one that counts gets those of replies that came later.
+    Raises UsageError for an invalid rubric.
     """
     written = 0
-    rubric, check = run.judging.rubric, run.judging.check
-    if rubric is not None and run.judging.judges:
-        written += await _write(run, rubric, _judging(run, rubric, database), run.jobs_total, database)
+    judging, check = run.judging.wanted, run.judging.check
+    if judging is not None and judging.rubric is not None:
+        batches = _judging(run, judging, judging.rubric, database)
+        written += await _write(run, judging.rubric, batches, run.jobs_total, database, judging)
     if check is not None and not check.planned:
         batches = _checking(run, check, database)
         written += await _write(run, check.rubric, batches, run.jobs_total + written, database)
@@ -41,17 +46,19 @@ async def write_judging(run: Run, database: Database) -> int:
 
 async def mark_planned(run: Run, database: Database) -> None:
     """Says that all of the run as it was read is planned; what was asked for meanwhile is not planned yet."""
-    judging = run.judging.model_dump(mode="python", include={"judges", "rubric", "check", "against", "self_judging"})
-    seen = {f"judging.{name}": value for name, value in judging.items()}
+    judging = run.judging.model_dump(mode="python", include={"check", "shown"})
+    seen: dict[str, Any] = {f"judging.{name}": value for name, value in judging.items()}
+    seen["judging.passes"] = {"$size": len(run.judging.passes)}
+    if (asked := run.judging.wanted) is not None:
+        seen[f"judging.passes.{asked.number - 1}.status"] = asked.status
     query = {"_id": run.id, "status": RunStatus.JUDGING, "jobs_total": run.jobs_total, **seen}
     checked = {"judging.check.planned": True} if run.judging.check is not None else {}
     planned = {"judging.planned": True} | checked
     await database.runs.update_one(query, {"$set": planned})
 
 
-async def _judging(run: Run, data: Mapping[str, Any], database: Database) -> Batches:
+async def _judging(run: Run, judging: Judging, data: Mapping[str, Any], database: Database) -> Batches:
     rubric = read_rubric(data, f"the rubric of run {run.name}")
-    judging = run.judging
     against = await get_whole_run(judging.against) if judging.against else None
     panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
     reader = JudgedReader(database)
@@ -71,9 +78,17 @@ async def _checking(run: Run, check: JudgeCheck, database: Database) -> Batches:
     yield plan_checks(run.id, jobs, rubric, panel, check.seed)
 
 
-async def _write(run: Run, data: Mapping[str, Any], batches: Batches, order: int, database: Database) -> int:
+async def _write(
+    run: Run,
+    data: Mapping[str, Any],
+    batches: Batches,
+    order: int,
+    database: Database,
+    judging: Judging | None = None,
+) -> int:
     digest = prompt_digest(read_rubric(data))
     now = await database.now()
+    silent = await silent_judges(run, data, judging.judges, database) if judging is not None else []
     planned = 0
     async for batch in batches:
         specs = list(batch)
@@ -81,8 +96,30 @@ async def _write(run: Run, data: Mapping[str, Any], batches: Batches, order: int
         rows = [_job_row(run, spec, order + planned + at, digest, now) for at, spec in enumerate(specs)]
         await insert_absent(database.jobs, rows)
         planned += len(specs)
+        ids = [spec.id for spec in specs]
+        if judging is not None and not await asked_still(run, judging, ids, silent, database):
+            break
     _log.info("judging_planned", run=run.id, name=run.name, jobs=planned, rubric=digest)
     return planned
+
+
+async def asked_still(
+    run: Run, judging: Judging, ids: Sequence[str], silent: Iterable[str], database: Database
+) -> bool:
+    """Has done after all what a cancelled judging left, or a judge without any verdict; False where this judging was
+    cancelled while its jobs were written, which are dropped then.
+    """
+    status = f"judging.passes.{judging.number - 1}.status"
+    if judging.status is JudgingStatus.OPEN and await database.runs.find_one({"_id": run.id, status: "OPEN"}) is None:
+        only = {"_id": {"$in": list(ids)}}
+        await drop_open(run.id, database, kinds=[JobKind.JUDGE], why="the judging was cancelled", only=only)
+        return False
+    if judging.begun_at is not None:
+        of_silent = {"status": JobStatus.DEAD, "model": {"$in": list(silent)}}
+        left: dict[str, Any] = {"_id": {"$in": list(ids)}, "finished_at": {"$lt": judging.begun_at}}
+        left["$or"] = [{"status": JobStatus.CANCELLED}, of_silent]
+        await database.jobs.update_many(left, [{"$set": FRESH}])
+    return True
 
 
 def _sequence_row(sequence: PromptSequence) -> dict[str, Any]:

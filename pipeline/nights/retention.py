@@ -16,11 +16,12 @@ import structlog
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.closers import Closer, Closers, Right, read_closers
-from nightjar.jobs.control import BATCH, pinned_runs
+from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.open_jobs import BATCH
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.collect.aggregates import VERSION, pack

@@ -1,4 +1,4 @@
-"""Suite x models x repeats -> jobs, in a deterministic order, with deterministic ids. Pure and lazy."""
+"""Suite x contestants x repeats -> jobs, in a deterministic order, with deterministic ids. Pure and lazy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nightjar.jobs.documents import SequenceRef
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.states import JobKind
+from nightjar.jobs.variants import Contestant
 
 MAX_REPEATS = 100_000
 
@@ -16,29 +17,30 @@ class JobSpec(NamedTuple):
     """A job to write. A tuple, since a run may have a million of them."""
 
     id: str
-    model: str
+    contestant: Contestant
     sequence: SequenceRef
     repeat: int
     order: int
 
 
 def expand(
-    run_id: str, sequences: Iterable[SequenceRef], models: Iterable[str], repeats: int, *, start: int = 0
+    run_id: str, sequences: Iterable[SequenceRef], contestants: Iterable[Contestant], repeats: int, *, start: int = 0
 ) -> Iterator[JobSpec]:
-    """Every job of a run, model by model, from number `start` on.
+    """Every job of a run, contestant by contestant, from number `start` on.
 
-    `order` puts the repeats of a sequence, which share their whole first prompt, next to each other. It depends on
-    the sequence's position and the repeat alone, so a run that grows keeps the order of the jobs it has.
+    `order` puts the repeats of a sequence, which share their whole first prompt, next to each other, and a model's
+    variants, too: they meet the same machine. It depends on the sequence's position and the repeat alone, so a run
+    that grows keeps the order of the jobs it has.
     """
     listed = list(sequences)
-    for number, model in enumerate(models):
+    for number, contestant in enumerate(contestants):
         jobs = len(listed) * repeats
         for index in range(max(0, start - number * jobs), jobs):
             position, repeat = divmod(index, repeats)
             sequence = listed[position]
             yield JobSpec(
-                id=job_id(run_id, JobKind.REPLY, sequence.id, model, repeat),
-                model=model,
+                id=job_id(run_id, JobKind.REPLY, sequence.id, contestant.model, repeat, contestant.variant),
+                contestant=contestant,
                 sequence=sequence,
                 repeat=repeat,
                 order=position * MAX_REPEATS + repeat,

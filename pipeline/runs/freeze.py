@@ -9,11 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import RunConflictError, UsageError
-from nightjar.jobs.documents import Run, RunJudging, RunModel, SequenceRef, SuiteVersion
+from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
+from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.identity import default_run_seed, digest
+from nightjar.jobs.judgings import Judging, RunJudging, first_judging
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.judging.rubric import judging_rubric
 from nightjar.pipeline.runs.request import EnqueueRequest, expand_name, readable_name
@@ -43,9 +45,9 @@ def freeze(
 ) -> Run:
     """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters."""
     day = request.tick or now
-    models = tuple(dict.fromkeys(request.models))
+    models, variants = tuple(dict.fromkeys(request.models)), freeze_variants(request, suite)
     name = request.name or readable_name(suite.name, now, identity[:6])
-    jobs_total = _bounded(len(sequences) * len(models) * request.repeats)
+    jobs_total = _bounded(len(sequences) * len(models) * max(len(variants), 1) * request.repeats)
     run = Run(
         id=identity,
         name=expand_name(name, day),
@@ -55,6 +57,7 @@ def freeze(
         suite_version=suite.version,
         sequences=[sequence.id for sequence in sequences],
         models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        variants=variants,
         repeats=request.repeats,
         seed=default_run_seed(suite.name) if request.seed is None else request.seed,
         set_parameters=request.set_parameters,
@@ -79,13 +82,28 @@ def freeze(
     return run
 
 
+def freeze_variants(request: EnqueueRequest, suite: SuiteVersion) -> list[Variant]:
+    """The variants that the run has: those given with it, or the suite's. Raises UsageError, UnknownNameError."""
+    offered = {variant.name: variant for variant in request.variants or suite.variants}
+    if request.variants and suite.variants:
+        raise UsageError(
+            f"Suite {suite.name!r} has variants of its own ({', '.join(v.name for v in suite.variants)}), and --system "
+            "makes others. Leave it out, or take a suite without `variants:`."
+        )
+    for name in request.only_variants:
+        if name not in offered:
+            raise UnknownNameError(
+                "variant", name, offered, f"Suite {suite.name!r} has {', '.join(offered) or 'none'}."
+            )
+    return [variant for name, variant in offered.items() if name in (request.only_variants or offered)]
+
+
 def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
     """Who judges the run, by the request's rubric or the suite's. Raises UsageError where there is none."""
-    return RunJudging(
-        judges=list(dict.fromkeys(request.judges)),
-        rubric=judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}") if request.judges else None,
-        self_judging=request.self_judging,
-    )
+    if not request.judges:
+        return RunJudging()
+    rubric = judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}")
+    return first_judging(list(dict.fromkeys(request.judges)), rubric, self_judging=request.self_judging)
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
@@ -126,7 +144,7 @@ def grown(existing: Run, wanted: Run) -> Run | None:
         for model in new
         if model.name in wanted.set_model_parameters
     }
-    jobs_total = _bounded(len(existing.sequences) * len(models) * repeats)
+    jobs_total = _bounded(len(existing.sequences) * len(models) * max(len(existing.variants), 1) * repeats)
     larger: Run = existing.model_copy(
         update={
             "models": models,
@@ -155,7 +173,7 @@ def run_differences(old: Run, new: Run) -> list[str]:
         )
     if old.seed != new.seed:
         phrases.append(f"the seed is {new.seed}, was {old.seed}")
-    phrases += _scored_otherwise(old, new)
+    phrases += [*_varied_otherwise(old, new), *_scored_otherwise(old, new)]
     phrases += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:
@@ -193,10 +211,17 @@ def adjustments(old: Run, new: Run, given: Set[str]) -> dict[str, tuple[Any, Any
     return changes
 
 
+def _varied_otherwise(old: Run, new: Run) -> list[str]:
+    was, now = ({variant.name: variant for variant in run.variants} for run in (old, new))
+    if set(was) != set(now):
+        return [f"the variants are {', '.join(now) or 'none'}, were {', '.join(was) or 'none'}"]
+    return [f"variant {name} is not what it was" for name in now if now[name] != was[name]]
+
+
 def _scored_otherwise(old: Run, new: Run) -> list[str]:
     phrases = []
     was, now = old.judging, new.judging
-    if (was.judges, _asked(was.rubric)) != (now.judges, _asked(now.rubric)):
+    if not any(_asked(now.current) == _asked(judging) for judging in _enqueued_with(was)):
         phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
@@ -205,9 +230,17 @@ def _scored_otherwise(old: Run, new: Run) -> list[str]:
     return phrases
 
 
-def _asked(rubric: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A rubric without the version of its prompts, which an existing run keeps."""
-    return None if rubric is None else {key: value for key, value in rubric.items() if key != "prompts"}
+def _enqueued_with(judging: RunJudging) -> list[Judging | None]:
+    """The judgings that the run may have been enqueued with, or judged by since: any of them may be asked for again."""
+    first = judging.passes[0] if judging.passes else None
+    return [*judging.passes, *([None] if first is None or first.begun_at is not None else [])]
+
+
+def _asked(judging: Judging | None) -> tuple[list[str], Mapping[str, Any]]:
+    """Who judges, and by a rubric without the version of its prompts, which an existing run keeps."""
+    if judging is None:
+        return [], {}
+    return judging.judges, {key: value for key, value in (judging.rubric or {}).items() if key != "prompts"}
 
 
 def _names(measures: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts
 from nightjar.jobs.sequences import Mode
+from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest
 
@@ -63,7 +64,11 @@ async def check_held_to(
     run: Run, sequences: Sequence[SequenceRef], database: Database, enforceable: Enforceable
 ) -> None:
     """Raises ParameterError, naming sequence and turn, for what no reply of the run could be held to."""
-    above = [run.set_parameters] + [run.set_parameters | of_model for of_model in run.set_model_parameters.values()]
+    above = [
+        {**below, **run.set_parameters, **of_model}
+        for below in [variant.parameters for variant in run.variants] or [{}]
+        for of_model in ({}, *run.set_model_parameters.values())
+    ]
     documents = sorted({sequence.document for sequence in sequences})
     fields = {"sequence.id": 1, "sequence.parameters": 1, "sequence.turns.parameters": 1}
     checked: list[Mapping[str, Any]] = []
@@ -95,24 +100,26 @@ async def warnings(
     fields = {"sequence.parameters.temperature": 1, "sequence.turns.parameters.temperature": 1}
     rows = [row async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields)]
     messages = []
-    for model in run.models:
-        below, above = _layers(run, model.name, facts.get(model.name))
+    for contestant in run.contestants:
+        below, above = _layers(run, contestant, facts.get(contestant.model))
         greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)
         if greedy:
             messages.append(
                 f"{greedy} of {how_many(len(rows), 'sequence')} {are(len(rows))} generated at temperature 0 on "
-                f"{model.name}: their {run.repeats} repeats will be the same text. Use --repeats 1 or --set "
+                f"{contestant.name}: their {run.repeats} repeats will be the same text. Use --repeats 1 or --set "
                 "temperature=0.7."
             )
     return messages
 
 
-def _layers(run: Run, model: str, facts: ModelFacts | None) -> tuple[float, float | None]:
+def _layers(run: Run, contestant: Contestant, facts: ModelFacts | None) -> tuple[float, float | None]:
     """The temperature in effect below the suite's, and the one that overrides it."""
     below = DEFAULT_TEMPERATURE
     if facts is not None:
         below = {**facts.sampling_defaults, **facts.registry_parameters}.get("temperature", below)
-    layers = {**run.set_parameters, **run.set_model_parameters.get(model, {})}
+    variant = run.variant(contestant.variant)
+    own = variant.parameters if variant is not None else {}
+    layers = {**own, **run.set_parameters, **run.set_model_parameters.get(contestant.model, {})}
     return below, layers.get("temperature")
 
 

@@ -12,6 +12,7 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs import parameters
 from nightjar.jobs.ending import Gate, Hook
 from nightjar.jobs.parameters import ParameterSource
+from nightjar.jobs.variants import MOST_VARIANTS, Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.runs.expand import MAX_REPEATS
 from nightjar.pipeline.scoring.installed import validate_measure
@@ -33,6 +34,10 @@ class EnqueueRequest(BaseModel):
     """None: from the suite's name."""
     set_parameters: dict[str, Any] = Field(default_factory=dict)
     set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    variants: tuple[Variant, ...] = Field((), max_length=MOST_VARIANTS)
+    """Of a run over a suite that has none (`--system`)."""
+    only_variants: tuple[Name, ...] = ()
+    """Those of the suite that are taken; empty: all."""
     only: tuple[Name, ...] = ()
     limit: int | None = Field(None, ge=1)
     name: str | None = None
@@ -86,6 +91,8 @@ def make_request(**options: Any) -> EnqueueRequest:
             known = (*request.models, *request.judges)
             raise UnknownNameError("model in this run", model, known, "Check --set MODEL:key=value.")
         parameters.check(values, f"--set {model}:")
+    for variant in request.variants:
+        parameters.check(variant.parameters, f"variant {variant.name}")
     for measure, argument in request.measures.items():
         _check_measure(measure, argument)
     if request.deadline is not None:
@@ -103,7 +110,13 @@ def _check_measure(measure: str, argument: Any) -> None:
         raise UsageError(f"--measure {measure}: {error}") from None
 
 
-_OPTIONS = {"models": "--model", "set_parameters": "--set", "set_model_parameters": "--set"}
+_OPTIONS = {
+    "models": "--model",
+    "variants": "--system",
+    "only_variants": "--variant",
+    "set_parameters": "--set",
+    "set_model_parameters": "--set",
+}
 
 
 def _plain(message: str) -> str:

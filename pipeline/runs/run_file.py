@@ -16,6 +16,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
 from nightjar.jobs.models import LoadFacts, ModelFacts, flat_facts, nest_file_facts
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.runs.freeze import content_digest, freeze
 from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
@@ -76,6 +77,7 @@ class RunPart(RunFilePart):
     repeats: int
     date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     sequences: tuple[str, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = Field((), exclude_if=lambda variants: not variants)
     set_parameters: dict[str, Any] = Field(default_factory=dict)
     set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     max_tries: int = 3
@@ -134,6 +136,7 @@ def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str
     request = make_request(
         suite=f"{suite.name}@{suite.version}",
         models=tuple(model.name for model in file.models),
+        **_variants(asked, suite),
         repeats=asked.repeats,
         seed=asked.seed,
         set_parameters=asked.set_parameters,
@@ -153,6 +156,13 @@ def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str
     run.date = asked.date  # templates see the day of the first run
     run.content = content_digest(run)
     return run
+
+
+def _variants(asked: RunPart, suite: SuiteVersion) -> dict[str, Any]:
+    """The run's variants as a request names them: by their names, where they are the suite's own."""
+    if suite.variants:
+        return {"only_variants": tuple(variant.name for variant in asked.variants)}
+    return {"variants": asked.variants}
 
 
 def _taken(file: RunFile, suite: SuiteVersion) -> list[SequenceRef]:

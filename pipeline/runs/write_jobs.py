@@ -84,7 +84,7 @@ async def _rows_left(run: Run, database: Database) -> Iterator[Row]:
         raise ServiceError(f"The suite of run {run.name!r} is gone from MongoDB; the run cannot be written.")
     taken = set(run.sequences)
     sequences = [sequence for sequence in suite.sequences if sequence.id in taken]
-    specs = expand(run.id, sequences, [model.name for model in run.models], run.repeats, start=run.expanded)
+    specs = expand(run.id, sequences, run.contestants, run.repeats, start=run.expanded)
     return _rows(run, specs, await database.now())
 
 
@@ -122,7 +122,8 @@ def _rows(run: Run, specs: Iterator[JobSpec], now: datetime) -> Iterator[Row]:
             pattern = get_dict(_job(run, spec, now), to_db=True)
         yield pattern | {
             "_id": spec.id,
-            "model": spec.model,
+            "model": spec.contestant.model,
+            "variant": spec.contestant.variant,
             "sequence": spec.sequence.id,
             "sequence_digest": spec.sequence.digest,
             "sequence_document": spec.sequence.document,
@@ -137,7 +138,8 @@ def _job(run: Run, spec: JobSpec, now: datetime) -> Job:
     return Job(
         id=spec.id,
         run=run.id,
-        model=spec.model,
+        model=spec.contestant.model,
+        variant=spec.contestant.variant,
         sequence=spec.sequence.id,
         sequence_digest=spec.sequence.digest,
         sequence_document=spec.sequence.document,

@@ -29,7 +29,7 @@ class Context:
     repeats: tuple[str, ...] = ()
     """Replies of the other repeats to the same turn, failures left out; only for scorers `across` repeats."""
     failure: str | None = None
-    """Why the reply is a model failure (empty, degenerate); None if it is not."""
+    """Why the reply is a model failure (empty, degenerate, the one before it again); None if it is not."""
     finish_reason: str = "stop"
     reply_tokens: int = 0
     mean_logprob: float | None = None

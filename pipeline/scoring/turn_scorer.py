@@ -158,7 +158,7 @@ def score_repeats(
     for job in jobs:
         if job.sequence in wanted:
             for turn in job.turns:
-                repeats.setdefault((job.model, job.sequence, turn.index), []).append((job.id, turn))
+                repeats.setdefault((job.contestant, job.sequence, turn.index), []).append((job.id, turn))
     scores: dict[str, JobScores] = {}
     for (_, name, index), turns in repeats.items():
         wanted_here = [scorer for scorer in scorers[name][index] if scorer.across]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence, Text, Value, sequence_key
+from nightjar.jobs.variants import Variant
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """Names of suites, runs and schedules: as file names they cannot leave a folder."""
@@ -23,6 +24,8 @@ class SuiteContent(Value):
     sequences: tuple[Sequence, ...] = Field(min_length=1)
     rubric: dict[str, Any] | None = None
     primary_metric: Text | None = None
+    variants: tuple[Variant, ...] = Field((), exclude_if=lambda variants: not variants)
+    """What every model of a run is tried with; none: it replies once, as the sequences ask."""
     source: str = ""
     """File name and format it was read from; not part of the content."""
     left_out: tuple[str, ...] = Field((), exclude=True)
@@ -42,4 +45,5 @@ class SuiteContent(Value):
             [sequence_key(sequence) for sequence in self.sequences],
             self.rubric,
             self.primary_metric,
+            *([[variant.model_dump(mode="json") for variant in self.variants]] if self.variants else []),
         )

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.native_file import FORMAT_VERSION
 from nightjar.pipeline.suites.variables import escaped
@@ -29,6 +30,7 @@ def export_yaml(content: SuiteContent) -> str:
         "tags": list(content.tags),
         "rubric": content.rubric,
         "primary_metric": content.primary_metric,
+        "variants": [_variant(variant) for variant in content.variants],
         **shared,
     }
     usual = {"mode": str(Mode.CHAT)} | shared
@@ -49,9 +51,16 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "measures": [
             measure.check if measure.value is True else {measure.check: measure.value} for measure in sequence.measures
         ],
+        "values": sequence.values,
         "documents": [document.model_dump() for document in sequence.documents],
         "turns": [_turn(turn) for turn in sequence.turns],
     }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    """Its texts are templates already. A null, which means no system prompt, is kept."""
+    data = _filled({"name": variant.name, "prompt": variant.prompt, "parameters": variant.parameters})
+    return data if variant.system is None else data | {"system": variant.system or None}
 
 
 def _turn(turn: TurnSpec) -> Any:
@@ -62,6 +71,7 @@ def _turn(turn: TurnSpec) -> Any:
             "expect": [{e.check: escaped(e.value)} for e in turn.expect],
             "reference": escaped(turn.reference),
             "parameters": turn.parameters,
+            "may_repeat": turn.may_repeat or None,
         }
     )
     return data["prompt"] if data.keys() == {"prompt"} else data

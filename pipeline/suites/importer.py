@@ -45,6 +45,7 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
             rubric=content.rubric,
             primary_metric=content.primary_metric,
             left_out=content.left_out,
+            variants=content.variants,
             imported_at=utc_now(),
         )
         try:
@@ -74,6 +75,7 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
         rubric=version.rubric,
         primary_metric=version.primary_metric,
         left_out=version.left_out,
+        variants=version.variants,
         source=version.source,
     )
 

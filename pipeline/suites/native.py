@@ -10,7 +10,9 @@ import regex
 from pydantic import ValidationError
 
 from nightjar.jobs.parameters import merged
+from nightjar.jobs.placeholders import Row, fill_text, written
 from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
+from nightjar.jobs.variants import Variant, varied
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
@@ -18,7 +20,7 @@ from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located, Path, field_errors
 from nightjar.pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
 from nightjar.pipeline.suites.right_words import right_check
-from nightjar.pipeline.suites.variables import Row
+from nightjar.pipeline.suites.variables import names_in_variant
 
 MAX_SEQUENCES = 50_000
 ReadText = Callable[[str], str]
@@ -31,7 +33,10 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
     shared = {part.name: _document(source, ("documents", i), part, read_text) for i, part in enumerate(suite.documents)}
     if len(shared) < len(suite.documents):
         raise source.error(("documents",), "two documents have one name.")
-    builder = _Builder(source=source, suite=suite, shared=shared, read_text=read_text)
+    variants = tuple(part.variant for part in suite.variants)
+    if len({variant.name for variant in variants}) < len(variants):
+        raise source.error(("variants",), "two variants have one name.")
+    builder = _Builder(source=source, suite=suite, variants=variants, shared=shared, read_text=read_text)
     sequences: dict[str, Sequence] = {}
     for index, part in zip(kept, suite.sequences, strict=True):
         with source.gathered.part():
@@ -52,6 +57,7 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
         sequences=tuple(sequences.values()),
         rubric=suite.rubric,
         primary_metric=suite.primary_metric,
+        variants=variants,
     )
 
 
@@ -80,6 +86,7 @@ def _structure(source: Located) -> tuple[SuitePart, list[int]]:
 class _Builder:
     source: Located
     suite: SuitePart
+    variants: tuple[Variant, ...]
     shared: dict[str, Document]
     read_text: ReadText
 
@@ -99,7 +106,7 @@ class _Builder:
         seen: list[dict[str, Any]] = []
         for index, row in enumerate(rows):
             self._check_names(part, system, path, set(row))
-            values = {name: row[name] for name in used}
+            values = {name: row[name] for name in used & row.keys()}
             if values not in seen:
                 seen.append(values)
                 yield self._sequence(part, system, values, self._row_id(part, row, (*rows_path, index), index), path)
@@ -120,16 +127,23 @@ class _Builder:
         return part.system if "system" in part.model_fields_set else self.suite.system
 
     def _names(self, part: SequencePart, system: str | None) -> set[str]:
-        return variables.names_in([system or "", *(_texts(turn) for turn in part.turns)])
+        return variables.names_in([system or "", *(_texts(turn) for turn in part.turns)]) | self._varied_names()
+
+    def _varied_names(self) -> set[str]:
+        """The variables that variants name."""
+        return set().union(*(names_in_variant(variant) for variant in self.variants))
 
     def _check_names(self, part: SequencePart, system: str | None, path: Path, known: set[str]) -> None:
-        places = [((*path, "turns", i), _texts(turn)) for i, turn in enumerate(part.turns)]
+        places = [((*path, "turns", i), variables.names_in(_texts(turn))) for i, turn in enumerate(part.turns)]
+        places += [
+            (("variants", i), names_in_variant(variant) - part.values.keys()) for i, variant in enumerate(self.variants)
+        ]
         system_path: Path = (*path, "system") if part.system is not None else ("system",)
-        for place, texts in [(system_path, system or ""), *places]:
-            if unknown := sorted(variables.names_in(texts) - known):
+        for place, names in [(system_path, variables.names_in(system or "")), *places]:
+            if unknown := sorted(names - known):
                 raise self.source.error(
                     place,
-                    f"{{{{{unknown[0]}}}}} names no variable of this sequence. Give it in `variables`, or write "
+                    f"{{{{{unknown[0]}}}}} names no variable of sequence {part.id!r}. Give it in `variables`, or write "
                     f"\\{{{{{unknown[0]}}}}} where the braces are meant as text.",
                 )
 
@@ -140,7 +154,7 @@ class _Builder:
                     raise self.source.error((*path, index, name), f"no prompt uses the variable {name!r}.")
 
     def _row_id(self, part: SequencePart, row: Row, path: Path, index: int) -> str:
-        label = variables.written(row["id"]) if "id" in row else str(index + 1)
+        label = written(row["id"]) if "id" in row else str(index + 1)
         if not regex.fullmatch(ROW_PATTERN, label):
             raise self.source.error(
                 (*path, "id"), "a row's id is up to 60 letters, digits and spaces; no bracket, : or /."
@@ -151,16 +165,22 @@ class _Builder:
         turns = tuple(self._turns(part, row, path))
         if len(turns) < len(part.turns):  # its errors are gathered, and said once
             raise self.source.gathered.errors[-1]
-        return Sequence(
+        values = {**part.values, **row}
+        sequence = Sequence(
             id=name,
             turns=turns,
             mode=part.mode or self.suite.mode,
-            system=None if system is None else variables.fill_text(system, row),
+            system=None if system is None else fill_text(system, row),
             tags=tuple(dict.fromkeys(part.tags)),
             documents=self._documents(part, turns, path),
             parameters=merged(self.suite.parameters, part.parameters),
             measures=self._measures(part, path),
+            values={name: written(values[name]) for name in sorted(self._varied_names())},
         )
+        for index, variant in enumerate(self.variants):
+            if any(not turn.prompt.strip() for turn in varied(sequence, variant).turns):
+                raise self.source.error(("variants", index, "prompt"), f"it makes an empty prompt of {name!r}.")
+        return sequence
 
     def _measures(self, part: SequencePart, path: Path) -> tuple[Expectation, ...]:
         given, place = (self.suite.measures, ()) if part.measures is None else (part.measures, path)
@@ -181,15 +201,16 @@ class _Builder:
 
     def _turn(self, part: TurnPart, row: Row, path: Path) -> TurnSpec:
         expect = tuple(self._expectations(part, row, path))
-        prompt = variables.fill_text(part.prompt, row)
+        prompt = fill_text(part.prompt, row)
         if not prompt.strip():
             raise self.source.error((*path, "prompt"), "the text is empty once the variables are put in.")
         return TurnSpec(
             prompt=prompt,
             name=part.name,
             expect=expect,
-            reference=None if part.reference is None else variables.fill_text(part.reference, row),
+            reference=None if part.reference is None else fill_text(part.reference, row),
             parameters=part.parameters,
+            may_repeat=part.may_repeat,
         )
 
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
@@ -209,10 +230,12 @@ class _Builder:
             if item.name in given:
                 raise self.source.error(here, f"two documents have the name {item.name!r}.")
             given[item.name] = self._given(item, here)
-        for index, turn in enumerate(turns):
-            for name in sorted(variables.documents_in(turn.prompt)):
+        prompts: list[tuple[Path, str]] = [((*path, "turns", i), turn.prompt) for i, turn in enumerate(turns)]
+        prompts += [(("variants", i), variant.prompt or "") for i, variant in enumerate(self.variants)]
+        for place, prompt in prompts:
+            for name in sorted(variables.documents_in(prompt)):
                 if name not in given and name not in self.shared:
-                    raise self.source.error((*path, "turns", index), f"there is no document {name!r}.")
+                    raise self.source.error(place, f"there is no document {name!r}.")
                 given.setdefault(name, self.shared.get(name) or given[name])
         return tuple(given.values())
 

@@ -22,6 +22,7 @@ from pydantic import (
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.jobs.parameters import Parameters, check
 from nightjar.jobs.sequences import Expectation, Mode
+from nightjar.jobs.variants import MOST_VARIANTS, VARIANT_PATTERN, Variant
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.scoring import measures_asked
 from nightjar.pipeline.scoring.checks import known_checks
@@ -163,6 +164,9 @@ class TurnPart(Part):
     expect: list[Expect] = Field(default=[], description="What the reply is checked for.")
     reference: Text | None = Field(None, description="A good reply, for scorers and judges.")
     parameters: ParameterMap = Field(default={})
+    may_repeat: bool = Field(
+        default=False, description="Whether the reply before it, given again, is an answer and no failure."
+    )
 
 
 Document = Annotated[DocumentPart, BeforeValidator(_document, json_schema_input_type=Text | DocumentPart)]
@@ -181,6 +185,25 @@ class SequencePart(Part):
     documents: list[Document] = []
     variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
     measures: list[Measure] | None = Field(None, description="In the place of the suite's measures.")
+    values: dict[VariableName, Cell] = Field(default={}, description="What variants name, beside the row's values.")
+
+
+class VariantPart(Part):
+    """Other instructions for the same sequences: every model replies once with each variant, and they are ranked.
+
+    What is left out stays as the suite has it. `{{prompt}}` and `{{system}}` stand for what the sequence has there.
+    """
+
+    name: Annotated[str, Field(pattern=VARIANT_PATTERN)]
+    system: Text | None = Field(None, description="In the place of every system prompt; null: no system prompt.")
+    prompt: Text | None = Field(None, description="In the place of every prompt, such as 'Be brief. {{prompt}}'.")
+    parameters: ParameterMap = Field(default={}, description="Over those of suite, sequence and turn.")
+
+    @property
+    def variant(self) -> Variant:
+        """As it is stored: a null that was written means no system prompt."""
+        system = "" if "system" in self.model_fields_set and self.system is None else self.system
+        return Variant(name=self.name, system=system, prompt=self.prompt, parameters=self.parameters)
 
 
 class SuitePart(Part):
@@ -199,6 +222,7 @@ class SuitePart(Part):
     rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
     primary_metric: Annotated[Text, AfterValidator(_metric)] | None = None
     measures: list[Measure] = Field(default=[], description="What replies are measured for beside the usual.")
+    variants: list[VariantPart] = Field(default=[], max_length=MOST_VARIANTS, description="Tried one beside the other.")
     sequences: list[SequencePart] = Field(min_length=1)
 
 

@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nightjar.jobs.names import made_name
+from nightjar.jobs.placeholders import fill_text, written
 from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
@@ -32,10 +35,14 @@ Vars = dict[str, str | int | float | bool]
 
 
 def read_promptfoo(source: Located, name: str) -> SuiteContent:
-    """A sequence of one turn per test and prompt, in file order. Raises SuiteError for anything outside the subset."""
+    """A sequence of one turn per test, in file order, and a variant per prompt where there are several.
+
+    Raises SuiteError for anything outside the subset.
+    """
     data = source.data
     only(source, (), data, (*TOP, *SILENT, *TOLD))
     prompts = _items(source, data, "prompts", "a list of texts")
+    variants = _variants(source, prompts) if len(prompts) > 1 else ()
     tests = _items(source, data, "tests", "a list of tests") if "tests" in data else [{}]
     common = data.get("defaultTest", {})
     only(source, ("defaultTest",), common, DEFAULT_TEST)
@@ -48,10 +55,16 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
             values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
             expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
             title = _title(test, index)
-            for number, prompt in enumerate(prompts):
-                identity = title if len(prompts) == 1 else f"{title}[{number + 1}]"
-                unique_id(source, (*here, "description"), identity, sequences, test.get("description", title))
-                sequences[identity] = _sequence(source, ("prompts", number), prompt, identity, values, tuple(expect))
+            unique_id(source, (*here, "description"), title, sequences, test.get("description", title))
+            asked = [_asked(source, ("prompts", number), prompt, values) for number, prompt in enumerate(prompts)]
+            system, text = asked[0]
+            named = sorted(variables.names_in([[variant.system or "", variant.prompt] for variant in variants]))
+            sequences[title] = Sequence(
+                id=title,
+                system=system,
+                turns=(TurnSpec(prompt=text, expect=tuple(expect)),),
+                values={name: written(values[name]) for name in named},
+            )
             used = [item for part in (common, test) for item in part.get("assert", [])]
             _check_used(source, here, test, prompts, used)
     source.gathered.check()
@@ -61,6 +74,7 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
         name=name,
         description=description if isinstance(description, str) else "promptfoo tests",
         sequences=tuple(sequences.values()),
+        variants=variants,
         notes=tuple(f"promptfoo's {key!r} is passed over: it says how promptfoo runs." for key in TOLD if key in data),
     )
 
@@ -79,18 +93,40 @@ def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None
                 )
 
 
-def _sequence(
-    source: Located, path: Path, prompt: Any, identity: str, values: Vars, expect: tuple[Expectation, ...]
-) -> Sequence:
+def _variants(source: Located, prompts: list[Any]) -> tuple[Variant, ...]:
+    """Each prompt as a variant, its texts with their placeholders. Raises SuiteError for two of one name."""
+    asked = [read_input(source, *_raw(source, ("prompts", number), prompt)) for number, prompt in enumerate(prompts)]
+    some_system = any(system is not None for system, _ in asked)
+    variants: dict[str, Variant] = {}
+    for number, (prompt, (system, text)) in enumerate(zip(prompts, asked, strict=True)):
+        name = _variant_name(prompt, number)
+        if name in variants:
+            raise source.error(("prompts", number), f"two prompts are called {name!r}; give each a `label` of its own.")
+        variants[name] = Variant(name=name, system=(system or "") if some_system else None, prompt=text)
+    return tuple(variants.values())
+
+
+def _variant_name(prompt: Any, number: int) -> str:
+    given = prompt.get("label", prompt.get("id") if "raw" in prompt else None) if isinstance(prompt, Mapping) else None
+    plain = f"prompt-{number + 1}"
+    return made_name(given, marks="._-", longest=60, otherwise=plain).rstrip("._-") if isinstance(given, str) else plain
+
+
+def _asked(source: Located, path: Path, prompt: Any, values: Vars) -> tuple[str | None, str]:
+    """System prompt and prompt of a test, with its variables."""
+    path, raw = _raw(source, path, prompt)
+    return read_input(source, path, _filled(source, path, raw, values))
+
+
+def _raw(source: Located, path: Path, prompt: Any) -> tuple[Path, Any]:
+    """A prompt's text or messages as they are written, and their place."""
     if isinstance(prompt, Mapping):
         only(source, path, prompt, PROMPT)
         prompt, path = prompt.get("raw", prompt.get("id")), (*path, "raw")
     if not isinstance(prompt, str) or prompt.startswith("file://"):
         raise source.unsupported(path, "a prompt is a text in this file, not a file, a function or a list.")
     messages = _messages(prompt)
-    filled = _filled(source, path, prompt if messages is None else messages, values)
-    system, text = read_input(source, path, filled)
-    return Sequence(id=identity, system=system, turns=(TurnSpec(prompt=text, expect=expect),))
+    return path, prompt if messages is None else messages
 
 
 def _messages(prompt: str) -> list[Any] | None:
@@ -113,7 +149,7 @@ def _filled(source: Located, path: Path, value: Any, values: Vars) -> Any:
             raise source.unsupported(path, "only plain {{name}} placeholders can be used, no template code.")
         if unknown := sorted(variables.names_in(value) - values.keys()):
             raise source.error(path, f"no variable of this test is called {unknown[0]!r}.")
-        return variables.fill_text(value, values)
+        return fill_text(value, values)
     if isinstance(value, Mapping):
         return {key: _filled(source, path, item, values) for key, item in value.items()}
     return [_filled(source, path, item, values) for item in value] if isinstance(value, list) else value

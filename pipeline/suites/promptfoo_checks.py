@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nightjar.jobs.placeholders import written
 from nightjar.jobs.sequences import Expectation
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites.located import Located, Path
-from nightjar.pipeline.suites.variables import written
 
 Check = tuple[str, Any]
 

@@ -14,7 +14,7 @@ from nightjar.scripts.views.output import Json
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.jobs.ending import GateResult
-    from nightjar.pipeline.compare.comparison import Comparison, Side
+    from nightjar.pipeline.compare.comparison import Comparison, PairBy, Side
     from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.scripts.session import Session
 
@@ -28,11 +28,15 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN[:MODEL]...",
+            metavar="RUN[:MODEL[+VARIANT]]...",
             help="The others are compared with the first; a single one is compared with its baseline.",
         ),
     ],
     gates: GateOptions,
+    pair_by: Annotated[
+        str,
+        typer.Option(metavar="content|id", help="The same sequences: by content, or by id where suites ask otherwise."),
+    ] = "content",
     as_json: Json = False,
 ) -> None:
     """Compare runs or models, sequence by sequence: better, worse, or can't tell.
@@ -44,10 +48,19 @@ def compare(
 
     if gates.baseline is not None and len(runs) > 1:
         raise UsageError("--baseline is for a single RUN: of several, the first is what the others are compared with.")
-    run_async(_compare(runs, gates, as_json=as_json))
+    run_async(_compare(runs, gates, _read_pair_by(pair_by), as_json=as_json))
 
 
-async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> None:
+def _read_pair_by(text: str) -> PairBy:
+    from nightjar.config.errors import UsageError
+    from nightjar.pipeline.compare.comparison import PairBy
+
+    if text not in list(PairBy):
+        raise UsageError(f"--pair-by is {text!r}; it is content or id.")
+    return PairBy(text)
+
+
+async def _compare(names: list[str], asked: GateOptions, pair_by: PairBy, *, as_json: bool) -> None:
     from nightjar.jobs.ending import gates_failed
     from nightjar.pipeline.compare.comparison import compare_sides, pair_up, unpaired
     from nightjar.pipeline.compare.gates import check_comparison, check_report
@@ -58,7 +71,7 @@ async def _compare(names: list[str], asked: GateOptions, *, as_json: bool) -> No
         reports: dict[str, RunReport] = {}
         if len(names) == 1:
             names = [await _baseline_of(names[0], asked.baseline, session), *names]
-        operands = [await _sides(name, session, reports) for name in names]
+        operands = [await _sides(name, pair_by, session, reports) for name in names]
     comparisons, results = [], []
     left_out: list[str] = []
     for other in operands[1:]:
@@ -108,14 +121,14 @@ async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
         return await find_run(name, session.database), model
 
 
-async def _sides(operand: str, session: Session, reports: dict[str, RunReport]) -> list[Side]:
+async def _sides(operand: str, pair_by: PairBy, session: Session, reports: dict[str, RunReport]) -> list[Side]:
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.comparison import sides
 
     run, model = await _operand(operand, session)
     if run.id not in reports:
         reports[run.id] = await collect(run.id, session.database)
-    return sides(reports[run.id], model)
+    return sides(reports[run.id], model, pair_by)
 
 
 def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:

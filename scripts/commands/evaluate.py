@@ -163,11 +163,12 @@ def _failed(report: RunReport) -> bool:
 
 def _made_smaller(report: RunReport) -> list[str]:
     """What automatic load settings gave up for want of memory."""
-    return [
-        f"{model.name} was loaded smaller, since memory was short: {words}."
+    said = (
+        f"{model.input.name} was loaded smaller, since memory was short: {words}."
         for model in report.models
         for words in model.input.given_up
-    ]
+    )
+    return list(dict.fromkeys(said))
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
@@ -241,7 +242,9 @@ def _say_how_to_go_on(bar: Bar, run: Run, *, judging: bool) -> None:
 
 
 def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> None:
-    """The short table and where the report is."""
+    """The short table, the report's answer, what to do about an undecided one, and where the report is."""
+    from nightjar.pipeline.report.data.advice import advice
+    from nightjar.pipeline.report.data.answer import answer
     from nightjar.pipeline.report.formats.summary import summary_rows
 
     results = report.verdict.results if report.verdict is not None else ()
@@ -251,6 +254,9 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
         return
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
+    console().print(plain(answer(report)))
+    for step in advice(report):
+        console().print(plain(f"- {step}"))
     show_results(results)
     for path in paths:
         print(f"Report: {plain(str(path))}")

@@ -68,10 +68,11 @@ def run(
 ) -> None:
     """Judge a finished run by a rubric, everything in one terminal; no reply is generated.
 
+    An earlier judging counts until this one is complete; `nightjar run cancel RUN` drops this one.
+
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
     from nightjar.jobs.lookup import find_run
-    from nightjar.jobs.states import RunStatus
     from nightjar.pipeline.judging.start import judge_again
 
     given = _read(rubric)
@@ -81,8 +82,8 @@ def run(
         other = await find_run(against, session.database) if against else None
         entries = await how.take(judges, session)
         names = [entry.name for entry in entries]
-        judged = target
-        if not (target.status is RunStatus.JUDGING and target.judging.judges == names and given is None):
+        judged, begun_by = target, target.judging.under_way
+        if begun_by is None or begun_by.judges != names or given is not None:
             judged = await judge_again(
                 target,
                 names,
@@ -182,7 +183,13 @@ class Begun:
     def json(self) -> dict[str, Any]:
         """For --json."""
         status = self.run.status if self.ended is None else self.ended.run.status
-        return {"run": {"id": self.run.id, "name": self.run.name, "status": status}, "without_worker": self.missing}
+        return {
+            "run": {"id": self.run.id, "name": self.run.name, "status": status, **self._numbers()},
+            "without_worker": self.missing,
+        }
+
+    def _numbers(self) -> dict[str, int | None]:
+        return (self.run if self.ended is None else self.ended.run).judging.numbers()
 
 
 async def _follow(run: Run, judges: Sequence[_Judge], said: str, session: Session, how: _How) -> Begun:
@@ -212,7 +219,12 @@ async def _tell_judging(begun: Begun, session: Session, how: _How) -> bool:
     from nightjar.scripts.evaluation import finish
 
     ended = begun.ended
-    if how.here and ended is not None and ended.run.status is RunStatus.DONE:
+    lost = _lost(begun)
+    if lost is not None:
+        print(plain(lost), file=sys.stderr)
+        if how.as_json:
+            emit_json(begun.json())
+    elif how.here and ended is not None and ended.run.status is RunStatus.DONE:
         report, paths, _ = await finish(ended.run, ["html"], session.settings.reports_dir, session)
         if how.as_json:
             emit_json(begun.json() | {"reports": [str(path) for path in paths]})
@@ -222,7 +234,24 @@ async def _tell_judging(begun: Begun, session: Session, how: _How) -> bool:
         emit_json(begun.json())
     elif ended is not None:
         print(plain(ended.sentence()))
-    return ended is not None and (ended.failed or (how.here and bool(begun.missing)))
+    return ended is not None and (lost is not None or ended.failed or (how.here and bool(begun.missing)))
+
+
+def _lost(begun: Begun) -> str | None:
+    """What became of a judging that is not shown, where the waiting is over; None where all went well."""
+    from nightjar.jobs.judgings import JudgingStatus
+    from nightjar.jobs.states import RunStatus
+
+    asked = begun.run.judging.under_way
+    if begun.ended is None or asked is None or begun.ended.run.status is not RunStatus.DONE:
+        return None
+    after = begun.ended.run.judging
+    judging = after.passes[asked.number - 1]
+    if judging.status is JudgingStatus.COMPLETE:
+        return None
+    how = f"failed: {judging.reason}" if judging.status is JudgingStatus.FAILED else "was cancelled"
+    now = "its replies, which are not judged" if after.shown is None else f"judging {after.shown}"
+    return f"nightjar: judging {judging.number} {how}. Run {begun.run.name!r} is DONE by {now}, as before."
 
 
 async def _tell_check(begun: Begun, session: Session, *, as_json: bool) -> bool:

@@ -44,6 +44,10 @@ def report(
     margin: Annotated[
         float | None, typer.Option(help="dpo: by how much the chosen reply is better. Default: a quarter of the scale.")
     ] = None,
+    judging: Annotated[
+        int | None,
+        typer.Option(min=1, help="By this judging, not by the one that counts; `run show` lists them."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
@@ -51,11 +55,18 @@ def report(
     from nightjar.scripts.session import run_async
 
     options = ExportOptions.read(at_least or [], margin)
-    run_async(_report(run, formats or ["html"], out, options, reference, as_json=as_json))
+    run_async(_report(run, formats or ["html"], out, options, reference, judging=judging, as_json=as_json))
 
 
 async def _report(
-    name: str, formats: list[str], out: Path | None, options: ExportOptions, reference: str | None, *, as_json: bool
+    name: str,
+    formats: list[str],
+    out: Path | None,
+    options: ExportOptions,
+    reference: str | None,
+    *,
+    judging: int | None,
+    as_json: bool,
 ) -> None:
     import asyncio
     from dataclasses import replace
@@ -74,7 +85,8 @@ async def _report(
         folder = out or session.settings.reports_dir
         check_folder(folder)
         run = await find_run(name, session.database)
-        collected = await since_baseline(await collect(run.id, session.database), run, session.database)
+        collected = await collect(run.id, session.database, judging=judging)
+        collected = await since_baseline(collected, run, session.database)
     if reference is not None:
         find_reference(collected, reference)
         collected = replace(collected, reference=reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -161,11 +162,31 @@ def resume(name: Name) -> None:
 
 @app.command()
 def cancel(name: Name) -> None:
-    """End a run for good; its results stay. Example: nightjar run cancel nightly"""
-    from nightjar.jobs import control
+    """End a run for good; its results stay. Example: nightjar run cancel nightly
 
-    run = on_run(name, lambda run, session: control.cancel(run, session.database))
-    print(plain(f"Run {run.name!r} is cancelled. `nightjar report {run.name}` shows what there is."))
+    Where only judges are at work their judging alone ends: the run is DONE as it was before it, or by its replies.
+    """
+    from nightjar.jobs import control
+    from nightjar.scripts.views.run import cancelled_sentence
+
+    async def end(run: Run, session: Session) -> tuple[Run, Run]:
+        return run, await close_here(await control.cancel(run, session.database), session)
+
+    print(plain(cancelled_sentence(*on_run(name, end))))
+
+
+async def close_here(run: Run, session: Session) -> Run:
+    """Closes a run whose judging was cancelled, if this home may; else a dispatcher does."""
+    from nightjar.jobs.closers import Closer
+    from nightjar.jobs.states import RunStatus
+    from nightjar.pipeline.closing.finish import close_now
+    from nightjar.pipeline.runs.this_home import this_home
+
+    if run.status is not RunStatus.JUDGING:
+        return run
+    closer = Closer(here=this_home(session.settings), dispatcher=False)
+    owner = f"run-cancel-{secrets.token_hex(6)}"
+    return await close_now(run, owner, session.settings.reports_dir, session.database, closer=closer)
 
 
 @app.command()

@@ -12,6 +12,7 @@ import typer
 
 from nightjar.scripts.streams import unread
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.run import status_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -175,7 +176,7 @@ def _run_row(run: Any) -> tuple[Any, ...]:
     ended = total - run.jobs["PENDING"] - run.jobs["RUNNING"]
     share = f"{100 * ended / total:.0f}" if total else None
     reason = run.wait or (run.reason if run.reason != run.status.lower() else None)
-    status = f"{run.status} ({reason})" if reason else str(run.status)
+    status = status_of(run) + (f" ({reason})" if reason else "")
     return (
         run.name,
         status,

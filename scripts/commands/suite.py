@@ -12,7 +12,10 @@ from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nightjar.jobs.documents import SuiteVersion
+    from nightjar.jobs.variants import Variant
     from nightjar.pipeline.suites.content import SuiteContent
 
 app = typer.Typer(
@@ -154,6 +157,8 @@ def show(
         print(plain(f"Left out: {left_out}"))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), _shortened(s.turns[0].prompt)] for s in content.sequences]
     console().print(table(None, ("sequence", "mode", "turns>", "tags", "first prompt"), rows))
+    if content.variants:
+        console().print(table("Variants", ("variant", "system prompt", "prompt", "parameters"), _variant_rows(content)))
 
 
 @app.command()
@@ -194,16 +199,13 @@ def validate(
     content = check_suite(read_suite(file, format_, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
-        counts = {"sequences": len(content.sequences), "turns": turns, **_notes(content)}
+        named = [variant.name for variant in content.variants]
+        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, **_notes(content)}
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
     _print_notes(content)
-    print(
-        plain(
-            f"Fine: suite {content.name!r}, {how_many(len(content.sequences), 'sequence')}, "
-            f"{how_many(turns, 'turn')}, {content.source}."
-        )
-    )
+    sizes = f"{how_many(len(content.sequences), 'sequence')}, {how_many(turns, 'turn')}{_tried(content.variants)}"
+    print(plain(f"Fine: suite {content.name!r}, {sizes}, {content.source}."))
 
 
 @app.command()
@@ -260,6 +262,22 @@ def _show_sequence(content: SuiteContent, name: str) -> None:
             print(plain(f"  reference: {turn.reference}"))
 
 
+def _variant_rows(content: SuiteContent) -> list[list[str]]:
+    def shown(text: str | None) -> str:
+        return "as in the suite" if text is None else _shortened(text) or "none"
+
+    return [
+        [v.name, shown(v.system), shown(v.prompt), ", ".join(f"{key}={value}" for key, value in v.parameters.items())]
+        for v in content.variants
+    ]
+
+
+def _tried(variants: Sequence[Variant]) -> str:
+    from nightjar.pipeline.report.data.numbers import count_of
+
+    return f", {count_of(len(variants), 'variant')}" if variants else ""
+
+
 def _summary(version: SuiteVersion) -> dict[str, Any]:
     return {
         "id": version.id,
@@ -267,6 +285,7 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
         "version": version.version,
         "sequences": len(version.sequences),
         "turns": sum(s.turns for s in version.sequences),
+        "variants": [variant.name for variant in version.variants],
         "tags": version.tags,
         "source": version.source,
         "imported_at": version.imported_at,
@@ -274,9 +293,8 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
 
 
 def _size(version: SuiteVersion) -> str:
-    return (
-        f"{how_many(len(version.sequences), 'sequence')}, {how_many(sum(s.turns for s in version.sequences), 'turn')}"
-    )
+    turns = how_many(sum(s.turns for s in version.sequences), "turn")
+    return f"{how_many(len(version.sequences), 'sequence')}, {turns}{_tried(version.variants)}"
 
 
 def _day(version: SuiteVersion) -> str:

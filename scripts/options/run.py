@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.ending import Hook
 
-READ = ("assignments", "stalled_after", "report_formats")
+READ = ("assignments", "systems", "stalled_after", "report_formats")
 """Fields that the request holds under another name, parsed."""
 RunName = Annotated[
     str | None, typer.Option(help="The run's name; {date} becomes the day (UTC). The same name is the same run.")
@@ -34,6 +34,17 @@ class RunOptions:
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value or MODEL:key=value, a generation parameter; repeatable."),
+    ] = None
+    systems: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--system",
+            metavar="[NAME=]FILE",
+            help="Try this system prompt; several are ranked against each other, `suite` is the suite's own.",
+        ),
+    ] = None
+    only_variants: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only this variant of the suite; repeatable.")
     ] = None
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Only sequences with this tag or id; repeatable.")
@@ -97,12 +108,15 @@ def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dic
     """Keyword arguments of `make_request`; what was not given is left out. Raises UsageError, ParameterError."""
     from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.options.rubric import read_rubric_file
+    from nightjar.scripts.options.system import read_systems
 
     given = {field.name: getattr(options, field.name) for field in fields(options)} | more
     everywhere, by_model = read_assignments(options.assignments or [])
     given |= {"set_parameters": everywhere or None, "set_model_parameters": by_model or None}
     given |= {"gates": gates.gates() or None, "strict": gates.strict or None, "baseline": gates.baseline}
     given["measures"] = _measures(options.measures) if options.measures else None
+    if options.systems:
+        given["variants"] = read_systems(options.systems)
     if options.rubric is not None:
         given["rubric"] = read_rubric_file(options.rubric)
     if isinstance(options, QueuedRunOptions):

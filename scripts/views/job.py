@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.counting import how_many
+from nightjar.jobs.variants import contestant_name
 from nightjar.scripts.views.output import console, plain, table
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ STDERR_LINES = 12
 def print_job(job: JobDetail) -> None:
     """One job in full, with the last words of the workers that died with it."""
     reason = f" ({job.reason})" if job.reason else ""
-    print(plain(f"Job {job.id}  {job.sequence} x {job.model}, repeat {job.repeat}"))
+    print(plain(f"Job {job.id}  {job.sequence} x {contestant_name(job.model, job.variant)}, repeat {job.repeat}"))
     print(plain(f"{job.status}{reason}, {job.turns_committed} of {how_many(job.turns_total, 'turn')}"))
     counters = f"tries {job.tries}, lapses {job.lapses}, crashes {job.crashed}, fence {job.fence}"
     print(counters + (", suspect" if job.suspect else ""))
     columns = ("fence>", "waited>", "began (UTC)", "lasted>", "worker", "end", "turns>", "why")
     console().print(table("Attempts", columns, [_attempt_row(attempt) for attempt in job.attempts]))
-    turns = [[t.index, t.finish_reason, t.prompt_tokens, t.reused_tokens, t.reply_tokens, t.empty] for t in job.turns]
+    turns = [
+        [t.index + 1, t.finish_reason, t.prompt_tokens, t.reused_tokens, t.reply_tokens, t.empty] for t in job.turns
+    ]
     console().print(table("Turns", ("turn>", "finish", "prompt>", "reused>", "reply>", "empty"), turns))
     for crash in job.crashes:
         others = f" with {crash.jobs_in_hand - 1} other jobs in hand" if crash.jobs_in_hand > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -40,12 +40,27 @@ class ProgressLines:
 
     def __init__(self) -> None:
         self._reporter = Reporter()
+        self._said: EvalProgress | None = None
 
     def show(self, now: EvalProgress) -> None:
         """Says how it goes, where it is time to."""
         if self._reporter.due((now.model, now.judging, now.doing.event, now.committed > 0), monotonic()):
-            sys.stderr.write(f"nightjar: {progress_line(now)}\n")
+            sys.stderr.write(f"nightjar: {progress_line(seen_between(now, self._said))}\n")
             sys.stderr.flush()
+            self._said = now
+
+
+def seen_between(now: EvalProgress, last: EvalProgress | None) -> EvalProgress:
+    """What was being done since the last line: a worker that has just no conversation in hand says that it waits."""
+    if now.doing.task is not Activity.WAITING or now.doing.why:
+        return now
+    if now.total and now.committed >= now.total:
+        return replace(now, doing=Doing(task=Activity.STOPPING))
+    before = (last.model, last.judging, last.committed, last.tokens) if last else None
+    same = before is not None and before == (now.model, now.judging, now.committed, now.tokens)
+    if same or not now.tokens:
+        return replace(now, doing=Doing(task=Activity.WAITING, why="its next conversation"))
+    return replace(now, doing=Doing(task=Activity.GENERATING))
 
 
 def progress_line(now: EvalProgress) -> str:

@@ -134,7 +134,7 @@ async def hint(run: Run, database: Database) -> str:
     if run.status is RunStatus.ACTIVE:
         needed = [model.name for model in run.models if await has_open_jobs(run.id, database, model=model.name)]
     elif run.status is RunStatus.JUDGING:
-        needed = [*run.judging.judges, *(run.judging.check.judges if run.judging.check else ())]
+        needed = run.judging.at_work
     else:
         return run.status.lower()
     ready, alive = await live_slots(database), await live_workers(database)
@@ -168,7 +168,8 @@ async def unserved_notes(run: Run, settings: Settings, database: Database) -> tu
 
 def _needed(run: Run) -> list[str]:
     """Models that the run's jobs are for, now or later."""
-    helping = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
+    judges = run.judging.wanted.judges if run.judging.wanted is not None else ()
+    helping = [*judges, *([run.embed_model] if run.embed_model else [])]
     return list(dict.fromkeys([*(model.name for model in run.models), *helping]))
 
 

@@ -38,7 +38,7 @@ def in_database(home: Path, shell: Shell, work: Any) -> Any:
 async def damage(database: Database) -> None:
     """A run at work, one that is being written, a job, a schedule, a delivery, a worker's beat, a published model."""
     long_ago = datetime.now(UTC) - timedelta(hours=1)
-    broken = {"repeats": "many", "judging": {"judges": "everybody"}}
+    broken = {"repeats": "many", "judging": {"passes": "everybody"}}
     await database.runs.update_one({"name": "poisoned"}, {"$set": broken})
     unwritten = {"status": "EXPANDING", "created_at": long_ago, "expanded_at": long_ago, "repeats": "many"}
     await database.runs.update_one({"name": "unwritten"}, {"$set": unwritten})

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,31 @@ def test_judging_takes_one_terminal(shell: Shell, tmp_path: Path) -> None:
     checked = shell.run("judge", "check", "judged", *what, "--sequences", "2", "--json")
     assert checked.returncode in (0, 1), checked.stderr
     assert len(json.loads(checked.stdout)["checks"]) == 1
+    _cancelled(shell, judge, report, tmp_path)
+
+
+def _cancelled(shell: Shell, judge: Path, judged: Any, out: Path) -> None:
+    """Another judging is begun, looked at and cancelled: the run stays as it was judged before."""
+    (page,) = shell.folder.rglob("judged.html")
+    was = page.read_bytes()
+    (shell.folder / "strict.yaml").write_text(RUBRIC + "instructions: Be strict.\n")
+    shell.run("judge", "judged", "--judge", judge, "--rubric", "strict.yaml", "--enqueue")
+    assert "JUDGING, judging 2" in shell.ok("run", "list")
+    shell.ok("report", "judged", "-f", "json", "--out", out)
+    report = json.loads((out / "judged.json").read_text())
+    assert [job["turns"] for job in report["jobs"]] == [job["turns"] for job in judged["jobs"]]
+    assert (report["run"]["status"], report["run"]["judging"]) == ("DONE", 1)
+
+    said = shell.ok("run", "cancel", "judged")
+    assert "Judging 2 of run 'judged' is cancelled. The run is DONE by judging 1: `nightjar report judged`." in said
+    shown = shell.json("run", "show", "judged")["run"]
+    assert (shown["status"], shown["judging_shown"], shown["judging_under_way"]) == ("DONE", 1, None)
+    assert [judging["status"] for judging in shown["judgings"]] == ["COMPLETE", "CANCELLED"]
+    assert page.read_bytes() == was
+    beside = shell.ok("report", "judged", "--judging", "2", "--out", out)
+    assert str(out / "judged.judging-2.html") in "".join(beside.split())
+    assert "was cancelled after 0 of" in (out / "judged.judging-2.html").read_text()
+    assert "it was never judged" not in shell.refused("report", "judged", "--judging", "3")
 
 
 REFUSED = [

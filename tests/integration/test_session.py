@@ -7,7 +7,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ServiceError
-from nightjar.jobs.database import answers
+from nightjar.jobs.database import still_answers
 from nightjar.jobs.documents import Run
 from nightjar.scripts.session import open_session
 from tests.workbench import until
@@ -38,6 +38,6 @@ async def test_a_client_that_has_lost_a_server_that_answers_others_is_replaced(
     async with open_session() as session:
         lost = session.database.client
         await lost.close()
-        await until(lambda: answers(session.database))
+        await until(lambda: still_answers(session.database))
         assert session.database.client is not lost
         assert await Run.count() == 0, "documents are read through the new client too"

@@ -17,10 +17,12 @@ COLLECTIONS = {"raw", "jobs", "runs", "workers", "worker_records", "leases"}
 RAW_ELSEWHERE = {
     "pipeline/closing/close.py",
     "pipeline/closing/endings.py",
+    "pipeline/closing/finish.py",
     "pipeline/collect/collector.py",
     "pipeline/collect/score_store.py",
     "pipeline/compare/baseline.py",
     "pipeline/embedding/write_jobs.py",
+    "pipeline/judging/read_counts.py",
     "pipeline/judging/read_judged.py",
     "pipeline/judging/read_results.py",
     "pipeline/judging/start.py",

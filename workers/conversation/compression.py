@@ -7,8 +7,6 @@ first, until the prompt fits. Each part is a generation of its own. What cannot 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nightjar.config.errors import ContextError
@@ -16,24 +14,26 @@ from nightjar.jobs.parameters import Parameters, Policy, Resolved
 from nightjar.jobs.records import Summary
 from nightjar.jobs.sequences import Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.cutting import pieces, shortened, whole_words
 from nightjar.workers.conversation.emptiness import is_visible
 from nightjar.workers.conversation.plan import Asked, PromptPlan, draft, plan_prompt
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.turns import turn_draw
-from nightjar.workers.engine.request import Generation, Tokenizer
+from nightjar.workers.engine.request import Generation
 
 PART_TOKENS = 1_500
 HISTORY_TOKENS = 200
 DOCUMENT_TOKENS = 100
 THINKING_TOKENS = 1_024
 """Added to a summary's tokens for models that reason before they write."""
+# The instruction comes last: small models forget what stood before a long text.
 ASK_HISTORY = (
-    "Summarise the following conversation in at most {words} words. Keep names, facts, and what was asked for and "
-    "decided. Write the summary only.\n\n{text}"
+    "{text}\n\nSummarise the conversation above in at most {words} words. Keep names, facts, and what was asked for "
+    "and decided. Write the summary only."
 )
 ASK_DOCUMENT = (
-    "Summarise the following text in at most {words} words. Keep names, numbers and facts. Write the summary only."
-    "\n\n{text}"
+    "{text}\n\nSummarise the text above in at most {words} words. Keep names, numbers and facts. Write the summary "
+    "only."
 )
 ASK_BASE = "{text}\n\nSummary in at most {words} words:"
 
@@ -85,7 +85,10 @@ def summary_record(task: Task, number: int, generation: Generation, *, seed: int
     part = task.parts[number]
     tokenizer = part.conversation.tokenizer
     draw = turn_draw(part.conversation, part.plan, part.resolved, generation, seed=seed)
-    text = _beginning(draw.reply.strip() if is_visible(draw.reply) else part.text, part.target, tokenizer)
+    wrote = draw.reply.strip()
+    if generation.finish_reason in ("length", "context"):
+        wrote = whole_words(wrote)
+    text = shortened(wrote if is_visible(wrote) else part.text, part.target, tokenizer)
     return Summary(
         turns=task.turns,
         document=task.document,
@@ -145,8 +148,9 @@ def _documents(asked: Asked) -> dict[str, int]:
 
 
 def _parts(asked: Asked, text: str, most_each: int, question: str, resolved: Resolved) -> tuple[SummaryPart, ...]:
-    pieces = _cut(text, min(PART_TOKENS, asked.conversation.context // 2), asked.conversation.tokenizer)
-    return tuple(_part(asked, piece, most_each, question, resolved) for piece in pieces)
+    most = min(PART_TOKENS, asked.conversation.context // 2)
+    cut = pieces(text, most, asked.conversation.tokenizer)
+    return tuple(_part(asked, piece, most_each, question, resolved) for piece in cut)
 
 
 def _target(tokens: int, most: int) -> int:
@@ -180,11 +184,14 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
 
 
 def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
-    """The turn's sampling, without its limits, structure and redraws, which do not concern a summary."""
+    """The turn's, without its limits, structure and redraws, which do not concern a summary; and the likeliest tokens:
+    a summary is to hold what was said, and the same text has the same one.
+    """
     own = given.reasoning_budget
     return given.model_copy(
         update={
             "max_tokens": target + (THINKING_TOKENS if thinks else 0),
+            "temperature": 0.0,
             "min_tokens": 0,
             "stop": (),
             "grammar": None,
@@ -194,31 +201,6 @@ def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
             "policy": Policy.FULL,
         }
     )
-
-
-def _beginning(text: str, most: int, tokenizer: Tokenizer) -> str:
-    """The beginning of the text, at most `most` tokens, up to a blank if one is near."""
-    ids = tokenizer.tokenize(text, parse_special=False)
-    if len(ids) <= most:
-        return text
-    cut = tokenizer.detokenize(ids[:most]).rstrip("\ufffd")
-    blank = max(cut.rfind(" ", len(cut) // 2), cut.rfind("\n", len(cut) // 2))
-    return cut[:blank] if blank > 0 else cut
-
-
-def _cut(text: str, most: int, tokenizer: Tokenizer) -> Iterator[str]:
-    """Pieces of at most about `most` tokens, about equally long, cut at blanks if any are near."""
-    while text:
-        ids = tokenizer.tokenize(text, parse_special=False)
-        if len(ids) <= most:
-            yield text
-            return
-        even = math.ceil(len(ids) / math.ceil(len(ids) / most))
-        end = max(1, len(tokenizer.detokenize(ids[:even]).rstrip("\ufffd")))
-        blank = max(text.rfind(" ", end // 2, end), text.rfind("\n", end // 2, end))
-        end = blank + 1 if blank > 0 else end
-        yield text[:end]
-        text = text[end:]
 
 
 def _count(asked: Asked, text: str) -> int:

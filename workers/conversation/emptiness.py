@@ -1,9 +1,11 @@
-"""Whether a reply is empty or degenerate. Both are committed results, with their reason. Pure."""
+"""Whether a reply is empty, degenerate, or its predecessor again: committed results, with their reason. Pure."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+
+from nightjar.jobs.records import Draw, TurnRecord
 
 SPAN_TOKENS = 20
 SPAN_TIMES = 5
@@ -35,6 +37,22 @@ def degenerate(ids: Sequence[int], *, reasoning_tokens: int, min_tokens: int) ->
     if _repeats(ids):
         return f"{SPAN_TOKENS}-token span {SPAN_TIMES} times running"
     return None
+
+
+def repeats_previous(draw: Draw, prompt: str, before: TurnRecord) -> str | None:
+    """Why a reply to `prompt` is only the one before it again; None if it is not, or may well be.
+
+    Letter case and white space do not count. Under one span of tokens the same answer may be right twice, and so it may
+    where the same is asked again.
+    """
+    short = draw.reply_tokens - draw.reasoning_tokens < SPAN_TOKENS
+    if short or _same(prompt, before.prompt) or not _same(draw.reply, before.draw.reply):
+        return None
+    return f"the reply of turn {before.index + 1} again"
+
+
+def _same(text: str, other: str) -> bool:
+    return text == other or text.casefold().split() == other.casefold().split()
 
 
 def _repeats(ids: Sequence[int]) -> bool:

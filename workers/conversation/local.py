@@ -21,6 +21,7 @@ from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.replier import Reply, Watch
+from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.template_process import RendererProcess
 from nightjar.workers.conversation.template_render import Renderer
@@ -39,6 +40,7 @@ class LocalReplier(LocalModel):
     def __init__(self, engine: Engine, entry: ModelEntry) -> None:
         super().__init__(engine)
         self.entry = entry
+        self.summaries = SharedGenerations()
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
@@ -148,14 +150,21 @@ class LocalDialogue:
     async def reply(self, history: Sequence[TurnRecord]) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
+        variant = self._run.variant(job.variant)
         resolved = turn_parameters(
-            self._run, replier.facts, replier.entry.parameters, self._conversation.sequence, index, kind=job.kind
+            self._run,
+            replier.facts,
+            replier.entry.parameters,
+            self._conversation.sequence,
+            index,
+            kind=job.kind,
+            variant=variant.parameters if variant is not None else {},
         )
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
         plan, summaries = await plan_turn(
-            asked, resolved, self._generate, replier.plan, id=name, seed=self._seed(index, 0)
+            asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
         )
         draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved))
         self._previous = plan
@@ -181,9 +190,19 @@ class LocalDialogue:
     def _seed(self, turn: int, redraw: int) -> int:
         return turn_seed(self._run.seed, self._job.sequence_digest, self._job.repeat, turn, redraw)
 
+    async def _summarise(self, request: Request) -> Generation:
+        """A document that many conversations of the run begin with is summarised once."""
+        shared = self._replier.summaries.take(self._run.id, request, self._replier.engine.generate)
+        async with self._watch(shared.request):
+            return _unless_closing(await asyncio.shield(shared.task))
+
     async def _generate(self, request: Request) -> Generation:
         async with self._watch(request.id):
-            generation = await self._replier.engine.generate(request)
-        if generation.finish_reason == "cancelled":  # the engine is closing
-            raise asyncio.CancelledError
-        return generation
+            return _unless_closing(await self._replier.engine.generate(request))
+
+
+def _unless_closing(generation: Generation) -> Generation:
+    """Raises CancelledError where the engine ended it since it closes."""
+    if generation.finish_reason == "cancelled":
+        raise asyncio.CancelledError
+    return generation

@@ -8,7 +8,7 @@ turns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -150,6 +150,12 @@ def draft(asked: Asked) -> PromptPlan:
 
 def replay(conversation: Conversation, history: Sequence[TurnRecord]) -> PromptPlan | None:
     """The rebuilt plan of the last committed turn; None if there is none or its ids differ from the recorded ones."""
+    plans = list(rebuilt(conversation, history))
+    return plans[-1] if plans and len(plans) == len(history) else None
+
+
+def rebuilt(conversation: Conversation, history: Sequence[TurnRecord]) -> Iterator[PromptPlan]:
+    """The plans of committed turns, up to the first whose ids are not those recorded."""
     plan: PromptPlan | None = None
     for turn, record in enumerate(history):
         try:
@@ -157,10 +163,10 @@ def replay(conversation: Conversation, history: Sequence[TurnRecord]) -> PromptP
             compression = recorded_compression(history[: turn + 1])
             plan = plan_prompt(conversation, turn, history[:turn], parameters, plan, compression)
         except (NightjarError, ValueError):
-            return None
+            return
         if plan.prompt_digest != record.prompt_digest:
-            return None
-    return plan
+            return
+        yield plan
 
 
 def recorded_compression(history: Sequence[TurnRecord]) -> Compression:

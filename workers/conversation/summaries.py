@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -42,11 +43,22 @@ async def plan_turn(
         decision = await think(partial(plan_compression, asked, resolved))
         if isinstance(decision, PromptPlan):
             return decision, tuple(made)
-        for number, part in enumerate(decision.parts):
-            own_seed = (seed + 1 + len(made)) & MOST_SEED
-            request = turn_request(
-                part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made)}", seed=own_seed
-            )
-            generation = await generate(replace(request, final=True))
-            made.append(summary_record(decision, number, generation, seed=own_seed))
+        seeds = [(seed + 1 + len(made) + number) & MOST_SEED for number in range(len(decision.parts))]
+        requests = [
+            turn_request(part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made) + n}", seed=seeds[n])
+            for n, part in enumerate(decision.parts)
+        ]
+        generations = await _side_by_side([generate(replace(request, final=True)) for request in requests])
+        for number, generation in enumerate(generations):
+            made.append(summary_record(decision, number, generation, seed=seeds[number]))
             asked = replace(asked, compression=asked.compression.and_summary(made[-1]))
+
+
+async def _side_by_side(work: Sequence[Awaitable[T]]) -> list[T]:
+    """All results. An error of one cancels the others."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
-from nightjar.workers.conversation.emptiness import degenerate, empty
+from nightjar.workers.conversation.emptiness import degenerate, empty, repeats_previous
 from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import split_tokens
@@ -44,10 +46,12 @@ def turn_parameters(
     turn: int,
     *,
     kind: JobKind,
+    variant: Mapping[str, Any] = MappingProxyType({}),
 ) -> Resolved:
     """The parameters of one turn, each with the layer it came from. Raises ParameterError.
 
-    `--set` is for the models that reply: a judge keeps its temperature unless `--set MODEL:key=value` names it.
+    `variant`: what the contestant's variant sets. `--set` is for the models that reply: a judge keeps its temperature
+    unless `--set MODEL:key=value` names it.
     """
     set_for_all = run.set_parameters if kind is JobKind.REPLY else {}
     return resolve(
@@ -56,6 +60,7 @@ def turn_parameters(
             (ParameterSource.REGISTRY, registry_parameters),
             (ParameterSource.SUITE, sequence.parameters),
             (ParameterSource.TURN, sequence.turns[turn].parameters),
+            (ParameterSource.VARIANT, variant),
             (ParameterSource.SET, set_for_all),
             (ParameterSource.SET_MODEL, run.set_model_parameters.get(facts.name, {})),
         ]
@@ -127,7 +132,7 @@ def turn_record(
         index=index,
         name=sequence.turns[index].name,
         prompt=prompt.text,
-        draws=reply.draws,
+        draws=tuple(_seen_beside(draw, reply, sequence, history) for draw in reply.draws),
         prompt_tokens=prompt.tokens,
         reused_tokens=prompt.reused_tokens,
         prompt_digest=prompt.digest,
@@ -143,3 +148,12 @@ def turn_record(
         worker=worker,
         committed_at=now,
     )
+
+
+def _seen_beside(draw: Draw, reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord]) -> Draw:
+    """The draw, marked where it is the reply before it again. An empty or degenerate one has its reason already."""
+    alone = not history or sequence.mode is Mode.INDEPENDENT or sequence.turns[len(history)].may_repeat
+    if alone or draw.empty is not None or draw.degenerate is not None:
+        return draw
+    again = repeats_previous(draw, reply.prompt.text, history[-1])
+    return draw if again is None else draw.model_copy(update={"repeats_previous": again})

@@ -40,8 +40,8 @@ class Hold:
 
     job: Job
     run: Run
-    request: str | None = None
-    """The id of the request that the model holds for it now."""
+    requests: list[str] = field(default_factory=list)
+    """The ids of the requests that the model holds for it now: one, or those of the parts of a long summary."""
     lost: bool = False
     """Another worker owns the job now, so nothing may be written any more."""
     stop_after_turn: bool = False
@@ -191,9 +191,9 @@ class HeldJobs:
             self._cancel(hold)  # claimed just as its run was paused: it goes back to PENDING
 
     def _makes_progress(self, hold: Hold, stats: EngineStats) -> bool:
-        if hold.request is None:  # between two turns
+        if not hold.requests:  # between two turns
             return True
-        return hold.request in stats.holding and stats.last_step_age_s < ENGINE_STUCK_S
+        return any(request in stats.holding for request in hold.requests) and stats.last_step_age_s < ENGINE_STUCK_S
 
     def _drop_lost(self, lost: set[str], fences: dict[str, int]) -> None:
         for job_id in lost:

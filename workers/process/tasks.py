@@ -24,6 +24,7 @@ from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.transcript_size import TranscriptSize
+from nightjar.jobs.variants import varied
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
 from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier
 from nightjar.workers.conversation.turns import turn_record
@@ -89,7 +90,7 @@ async def _converse(hold: Hold, context: JobContext) -> None:
     job, model = hold.job, context.model
     if not isinstance(model, Replier):
         raise ModelError(f"{model.facts.name!r} is an embedding model; it cannot generate text.")
-    sequence = await context.run_cache.sequence(job.sequence_document)
+    sequence = varied(await context.run_cache.sequence(job.sequence_document), hold.run.variant(job.variant))
     dialogue = await model.open(job, hold.run, sequence, partial(watched, hold, context.database))
     async with context.slots:
         last = await _turns(hold, context, sequence, dialogue)
@@ -133,11 +134,11 @@ async def watched(hold: Hold, database: Database, request: str) -> AsyncIterator
     """
     if hold.lapsed:
         await ownership.check_held(hold.job, database)
-    hold.request = request
+    hold.requests.append(request)
     try:
         yield
     finally:
-        hold.request = None
+        hold.requests.remove(request)
 
 
 async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:

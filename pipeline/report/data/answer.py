@@ -90,10 +90,9 @@ def _measured(report: RunReport) -> str:
     parts = []
     for model in report.models:
         counts, words = model.total.counts, model.total.metrics.get("words")
-        bad = counts.empty + counts.degenerate
         share = f"{fmt.whole(counts.turns)} of {fmt.whole(counts.turns_expected)} replies"
         long = f", {fmt.number(words.mean)} words on average" if words and words.mean is not None else ""
-        parts.append(f"{model.name} wrote {share} ({f'{bad} empty or degenerate' if bad else 'none empty'}){long}")
+        parts.append(f"{model.name} wrote {share} ({counts.unusable_words or 'none empty'}){long}")
     return "; ".join(parts) + ". The suite has no checks, so this says nothing about their quality."
 
 

@@ -14,7 +14,7 @@ from nightjar.pipeline.report.data.notices import notices
 from nightjar.pipeline.report.data.ranking import ranking
 from nightjar.pipeline.report.data.resources import resources
 from nightjar.pipeline.report.data.run_report import Provenance, RunReport, headline, occurring
-from nightjar.pipeline.report.data.sampling import parameter_uses, sampling_differences
+from nightjar.pipeline.report.data.sampling import Difference, parameter_uses, sampling_differences
 from nightjar.pipeline.report.data.spread import Detail, detail
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
@@ -37,13 +37,16 @@ def assemble(
     scorer_versions: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> RunReport:
     """The report; jobs come scored (`JobRow.scored`) and in the run's order."""
-    reports = tuple(_model(model, [job for job in jobs if job.model == model.name], lines, scales) for model in models)
+    own: dict[str, list[JobRow]] = {}
+    for job in jobs:
+        own.setdefault(job.contestant, []).append(job)
+    reports = tuple(_model(model, own.get(model.contestant, []), lines, scales) for model in models)
     first = headline(occurring(reports, scales), scales, provenance.primary_metric)
     return RunReport(
         provenance=provenance,
         generated_at=now,
         generated_by=version,
-        notices=notices(provenance, reports, jobs, sampling_differences(jobs)),
+        notices=notices(provenance, reports, jobs, _unintended(sampling_differences(jobs), models)),
         models=reports,
         sequences=tuple(sequences),
         jobs=tuple(jobs),
@@ -51,6 +54,12 @@ def assemble(
         scorer_versions=scorer_versions,
         ranking=ranking(reports, first, scales[first]) if first is not None else None,
     )
+
+
+def _unintended(differences: Sequence[Difference], models: Sequence[ModelInput]) -> list[Difference]:
+    """Without the parameters that variants set: those are what is tried."""
+    tried = {name for model in models if model.variant is not None for name in model.variant.parameters}
+    return [difference for difference in differences if difference.parameter not in tried]
 
 
 def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:

@@ -1,4 +1,4 @@
-"""The replies worth reading first: the longest and the worst. Pure."""
+"""The replies worth reading first: the longest, the best and the worst. Pure."""
 
 from __future__ import annotations
 
@@ -36,18 +36,29 @@ def worst(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
 
     Among replies of equal value, those of other sequences and models are preferred.
     """
+    return _furthest(report, most, best_first=False)
+
+
+def finest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
+    """The best replies, likewise."""
+    return _furthest(report, most, best_first=True)
+
+
+def _furthest(report: RunReport, most: int, *, best_first: bool) -> tuple[Extreme, ...]:
+    """From one end of the scale; replies at the other end are left out."""
     name = report.headline
     if name is None or report.scales[name].direction is Direction.NONE:
         return ()
-    sign = report.scales[name].sign
+    scale = report.scales[name]
+    sign, other_end = (-scale.sign, scale.worst) if best_first else (scale.sign, scale.best)
     met: Counter[str] = Counter()
     candidates = []
     for job, turn in _turns(report):
         score = turn.scores.get(name)
-        if score is None or score.value is None or score.value == report.scales[name].best:
+        if score is None or score.value is None or score.value == other_end:
             continue
-        again = met[job.model] + met[job.sequence] + AGAIN * met[job.id]
-        met.update((job.model, job.sequence, job.id))
+        again = met[job.contestant] + met[job.sequence] + AGAIN * met[job.id]
+        met.update((job.contestant, job.sequence, job.id))
         candidates.append(((sign * score.value, again, job.order, turn.index), job, turn, score.value))
     chosen = heapq.nsmallest(most, candidates, key=lambda candidate: candidate[0])
     return tuple(Extreme(job=job, turn=turn, value=value) for _, job, turn, value in chosen)

@@ -27,7 +27,7 @@ class Finding:
 
 
 def failures(report: RunReport) -> tuple[Finding, ...]:
-    """Model by model: failed jobs, missing turns, empty and truncated replies, missing scores."""
+    """Model by model: failed jobs, missing turns, unusable and truncated replies, missing scores."""
     return tuple(finding for model in report.models for finding in (*_failures(model), *_unscored(report, model)))
 
 
@@ -52,6 +52,7 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
         (counts.turns_missing, "missing", f"{fmt.whole(counts.turns_missing)} of {_turns(model)} are missing"),
         (counts.empty, "empty", f"{fmt.count_of(counts.empty, 'empty reply')}, scored as worst"),
         (counts.degenerate, "degenerate", f"{fmt.count_of(counts.degenerate, 'degenerate reply')}, scored as worst"),
+        (counts.repeats_previous, "repeats", f"{_again(counts.repeats_previous)}, scored as worst"),
         (counts.timeout, "timeout", f"{fmt.count_of(counts.timeout, 'reply')} cut off by the time limit"),
         (
             counts.truncated_context,
@@ -144,6 +145,10 @@ def _few(report: RunReport) -> Iterator[Finding]:
         yield Finding(
             about="Results by tag", text=f"no intervals for {listed}: fewer than {SMALLEST_INTERVAL} sequences"
         )
+
+
+def _again(count: int) -> str:
+    return f"{fmt.count_of(count, 'reply')} that {'is' if count == 1 else 'are'} the one before again"
 
 
 def _turns(model: ModelReport) -> str:

@@ -30,7 +30,7 @@ def scorer_marks(versions: Mapping[str, Mapping[str, str]]) -> str | None:
 
 
 def model_marks(model: ModelReport) -> dict[str, str | None]:
-    """The marks of one model: its file, template, build, driver, device, context, cache and sampling parameters."""
+    """The marks of one model: its file, template, build, driver, device, context, cache, parameters and variant."""
     facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
     return {
         "model file": model.input.digest or (facts.digest if facts else None),
@@ -41,6 +41,7 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
         "context": f"{load.context:,} tokens" if load else None,
         "cache": f"{load.cache_type_k}/{load.cache_type_v}" if load else None,
         "parameters": parameters_digest(model),
+        "variant": variant_digest(model),
     }
 
 
@@ -53,6 +54,12 @@ def parameters_digest(model: ModelReport) -> str | None:
     """Digest of the values of all generation parameters; None before the first turn."""
     values = {name: sorted(repr(use.value) for use in uses) for name, uses in model.parameters.items()}
     return digest("parameters", values) if values else None
+
+
+def variant_digest(model: ModelReport) -> str | None:
+    """Digest of what its variant gives the model otherwise; None without a variant."""
+    variant = model.input.variant
+    return digest("variant", variant.model_dump(mode="json")) if variant is not None else None
 
 
 def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Fingerprint, ...]:

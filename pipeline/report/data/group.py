@@ -27,6 +27,8 @@ class Counts:
     """Turns that dead or cancelled jobs never produced."""
     empty: int
     degenerate: int
+    repeats_previous: int = 0
+    """Replies that are the one before them again."""
     truncated_length: int
     """Ended by max_tokens."""
     truncated_context: int
@@ -41,7 +43,18 @@ class Counts:
     reply_tokens: int
     reasoning_tokens: int
     failures: Mapping[str, int]
-    """Reason -> count, over dead and cancelled jobs and empty and degenerate replies."""
+    """Reason -> count, over dead and cancelled jobs and replies that are failures."""
+
+    @property
+    def unusable(self) -> int:
+        """Replies that are failures of the model."""
+        return self.empty + self.degenerate + self.repeats_previous
+
+    @property
+    def unusable_words(self) -> str:
+        """Of which kind they are: "3 empty, 1 repeated"; "" without any."""
+        kinds = {"empty": self.empty, "degenerate": self.degenerate, "repeated": self.repeats_previous}
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
 
     @property
     def failed(self) -> int:
@@ -73,7 +86,9 @@ def reading(turn: TurnRow) -> ScoredTurn:
     return ScoredTurn(turn=turn, ended_at=turn.committed_at.timestamp(), scores=scores)
 
 
-_SUMS = ("_turns _expected _missing _empty _degenerate _redrawn _dropped _prompt _reused _reply _reasoning").split()
+_SUMS = (
+    "_turns _expected _missing _empty _degenerate _repeats _redrawn _dropped _prompt _reused _reply _reasoning"
+).split()
 
 
 class GroupTally:
@@ -84,8 +99,8 @@ class GroupTally:
         self._ends: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._speed = SpeedTally()
-        self._turns = self._expected = self._missing = self._empty = self._degenerate = self._redrawn = 0
-        self._dropped = self._prompt = self._reused = self._reply = self._reasoning = 0
+        self._turns = self._expected = self._missing = self._empty = self._degenerate = self._repeats = 0
+        self._redrawn = self._dropped = self._prompt = self._reused = self._reply = self._reasoning = 0
         self.metrics: dict[str, MetricTally] = {}
 
     def begin(self, job: JobRow) -> None:
@@ -107,7 +122,8 @@ class GroupTally:
         self._dropped += bool(turn.dropped_turns)
         if (failure := turn.failure) is not None:
             self._empty += turn.empty is not None
-            self._degenerate += turn.empty is None
+            self._degenerate += turn.degenerate is not None
+            self._repeats += turn.repeats_previous is not None
             self._failures[failure] += 1
         self._speed.add(turn, read.ended_at)
         key = (job.sequence, job.repeat)
@@ -154,6 +170,7 @@ class GroupTally:
             turns_missing=self._missing,
             empty=self._empty,
             degenerate=self._degenerate,
+            repeats_previous=self._repeats,
             truncated_length=self._ends["length"],
             truncated_context=self._ends["context"],
             timeout=self._ends["timeout"],

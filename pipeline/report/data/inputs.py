@@ -42,29 +42,33 @@ def provenance_of(run: Run, suite: SuiteVersion | None) -> Provenance:
         created_at=run.created_at,
         finished_at=run.outcome.finished_at,
         rubric=run.judging.rubric,
+        judging=run.judging.shown,
     )
 
 
 def workers_of(jobs: Iterable[JobRow]) -> dict[str, set[str]]:
-    """Model -> ids of the workers that committed its turns."""
+    """Contestant -> ids of the workers that committed its turns."""
     ids: dict[str, set[str]] = {}
     for job in jobs:
-        ids.setdefault(job.model, set()).update(turn.worker for turn in job.turns)
+        ids.setdefault(job.contestant, set()).update(turn.worker for turn in job.turns)
     return ids
 
 
 def models_of(run: Run, jobs: Sequence[JobRow], states: Mapping[str, Mapping[str, Any]]) -> list[ModelInput]:
-    """The run's models in its order; `states` are the raw worker documents by id, those that are left."""
-    ids = workers_of(jobs)
+    """The run's contestants in its order; `states` are the raw worker documents by id, those that are left."""
+    ids, models = workers_of(jobs), {model.name: model for model in run.models}
     return [
         ModelInput(
-            name=model.name,
-            digest=model.digest,
-            facts=model.facts,
-            loads=tuple(model.loads),
-            workers=tuple(_worker(name, states[name]) for name in sorted(ids.get(model.name, ())) if name in states),
+            name=contestant.model,
+            digest=models[contestant.model].digest,
+            facts=models[contestant.model].facts,
+            loads=tuple(models[contestant.model].loads),
+            workers=tuple(
+                _worker(name, states[name]) for name in sorted(ids.get(contestant.name, ())) if name in states
+            ),
+            variant=run.variant(contestant.variant),
         )
-        for model in run.models
+        for contestant in run.contestants
     ]
 
 

@@ -63,7 +63,7 @@ def _imitations(jobs: Sequence[JobRow]) -> Iterator[Imitation]:
             if (what := imitation(turn.reply)) is not None:
                 yield Imitation(
                     job=job.id,
-                    model=job.model,
+                    model=job.contestant,
                     sequence=job.sequence,
                     repeat=job.repeat,
                     turn=turn.index,

@@ -11,6 +11,7 @@ FLAGS = {
     "failed": "job failed",
     "empty": "empty reply",
     "degenerate": "degenerate reply",
+    "repeats": "reply before it again",
     "length": "cut off by max_tokens",
     "context": "cut off by a full context",
     "timeout": "cut off by the time limit",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
+from nightjar.jobs.variants import Variant, contestant_name
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.spread import Detail
 
@@ -30,13 +31,20 @@ class WorkerFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """A model of the run as the collector read it."""
+    """A contestant of the run as the collector read it: a model, with a variant where the run has some."""
 
     name: str
+    """The model's."""
     digest: str | None
     facts: ModelFacts | None
     loads: tuple[LoadFacts, ...]
     workers: tuple[WorkerFacts, ...]
+    variant: Variant | None = None
+
+    @property
+    def contestant(self) -> str:
+        """What reports call it."""
+        return contestant_name(self.name, self.variant.name if self.variant is not None else None)
 
     @property
     def given_up(self) -> tuple[str, ...]:
@@ -72,7 +80,7 @@ class ParameterUse:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReport:
-    """Everything about one model: as a whole and by tag, sequence, turn (0, 1, ...) and repeat."""
+    """Everything about one contestant: as a whole and by tag, sequence, turn (0, 1, ...) and repeat."""
 
     input: ModelInput
     total: Group
@@ -87,4 +95,5 @@ class ModelReport:
 
     @property
     def name(self) -> str:
-        return self.input.name
+        """What reports call it: the model, with its variant where it has one."""
+        return self.input.contestant

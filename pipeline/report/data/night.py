@@ -16,7 +16,7 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
 
-VERSION = 3
+VERSION = 4
 """Version of the stored form; a night of another version is made again from its run. Raised, too, when the version of a
 built-in scorer is, so that nights are scored alike where their transcripts are there."""
 KEY = 16
@@ -80,6 +80,7 @@ class NightModel(Plain):
     failed_jobs: int
     empty: int
     degenerate: int
+    repeats_previous: int = 0
     timeout: int = 0
     """Replies cut off by the time limit."""
     metrics: dict[str, NightMetric]
@@ -97,6 +98,11 @@ class NightModel(Plain):
     gpu_peak_bytes: int | None = None
     marks: dict[str, str | None]
     """Model file, template, llama.cpp build, driver, device, parameters."""
+
+    @property
+    def unusable(self) -> int:
+        """Replies that are failures of the model."""
+        return self.empty + self.degenerate + self.repeats_previous
 
     def missing_share(self, metric: str, scale: Scale) -> float:
         """Share of the turns that were not generated, or of what a metric's mean could still gain, where more."""
@@ -150,6 +156,7 @@ def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> Ni
         failed_jobs=counts.failed,
         empty=counts.empty,
         degenerate=counts.degenerate,
+        repeats_previous=counts.repeats_previous,
         timeout=counts.timeout,
         metrics={name: _metric(model, metric, report.scales[name]) for name, metric in model.total.metrics.items()},
         sequences=_sequences(model, report, keys),

@@ -10,6 +10,7 @@ from nightjar.config.counting import are
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
+from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.numbers import count_of
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
@@ -23,10 +24,10 @@ def notices(
 ) -> tuple[Notice, ...]:
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
-    lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _empty(model))]
+    lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _unusable(model))]
     lines += [line for model in models for line in (_made_smaller(model), _busy(model))]
     lines.append(_repeated(provenance, models))
-    return tuple(line for line in lines if line is not None)
+    return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
 
 
 def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
@@ -104,23 +105,22 @@ def _cut(model: ModelReport) -> Notice | None:
     )
 
 
-def _empty(model: ModelReport) -> Notice | None:
+def _unusable(model: ModelReport) -> Notice | None:
     counts = model.total.counts
-    bad = counts.empty + counts.degenerate
-    if not bad:
+    if not counts.unusable:
         return None
     return Notice(
         level="info",
         topic="failure",
-        text=f"{model.name}: {counts.empty} empty and {counts.degenerate} degenerate replies of {counts.turns}; "
-        "they get the worst score wherever a scale has one.",
+        text=f"{model.name}: {counts.unusable_words} of {fmt.count_of(counts.turns, 'reply')}; "
+        "these get the worst score wherever a scale has one.",
     )
 
 
 def _made_smaller(model: ModelReport) -> Notice | None:
     """What automatic load settings gave up for want of memory."""
     given_up = ", ".join(model.input.given_up)
-    return _warn(f"{model.name} was loaded smaller, since memory was short: {given_up}.") if given_up else None
+    return _warn(f"{model.input.name} was loaded smaller, since memory was short: {given_up}.") if given_up else None
 
 
 def _busy(model: ModelReport) -> Notice | None:
@@ -129,7 +129,7 @@ def _busy(model: ModelReport) -> Notice | None:
         return None
     return Notice(
         level="info",
-        text=f"{model.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
+        text=f"{model.input.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
         "worked. Its speeds are lower than on a quiet one.",
     )
 

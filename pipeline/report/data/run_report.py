@@ -11,6 +11,7 @@ from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.report.data.changes import Changes
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
@@ -48,6 +49,10 @@ class Provenance:
     finished_at: datetime | None
     rubric: Mapping[str, Any] | None = None
     """What the judges were asked, as the run stores it."""
+    judging: int | None = None
+    """The number of the judging whose verdicts these are."""
+    side_judging: bool = False
+    """It is another than the one that counts: its report is a file beside the run's own."""
 
     @property
     def rubric_digest(self) -> str | None:
@@ -80,6 +85,7 @@ class RunReport:
     """The version of Nightjar that made the report."""
     notices: tuple[Notice, ...]
     models: tuple[ModelReport, ...]
+    """Its contestants: the models, or each of them with every variant."""
     sequences: tuple[PromptSequence, ...]
     """In suite order."""
     jobs: tuple[JobRow, ...]
@@ -105,6 +111,11 @@ class RunReport:
     def tags(self) -> tuple[str, ...]:
         """All tags of the sequences, in order of first appearance."""
         return tuple(dict.fromkeys(tag for sequence in self.sequences for tag in sequence.tags))
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants of the run, in its order; empty where it has none."""
+        return tuple({v.name: v for model in self.models if (v := model.input.variant) is not None}.values())
 
     @property
     def metrics(self) -> tuple[str, ...]:

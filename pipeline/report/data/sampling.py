@@ -52,7 +52,7 @@ def sampling_differences(jobs: Sequence[JobRow]) -> tuple[Difference, ...]:
     first: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
     for job in jobs:
         for turn in job.turns:
-            first.setdefault((job.sequence, turn.index), {}).setdefault(job.model, turn.parameters)
+            first.setdefault((job.sequence, turn.index), {}).setdefault(job.contestant, turn.parameters)
     differences: dict[str, Difference] = {}
     for by_model in first.values():
         sets = list(by_model.values())

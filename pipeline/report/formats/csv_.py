@@ -15,13 +15,13 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 COLUMNS = (
     "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "
-    "degenerate prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s first_token_s "
-    "mean_logprob seed draws policy dropped_turns reprefill_reason worker committed_at"
+    "degenerate repeats_previous prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s "
+    "first_token_s mean_logprob seed draws policy dropped_turns summaries reprefill_reason worker committed_at"
 ).split()
 
 ORIGINS = (
     "run.id run.seed nightjar.version suite.digest prompts.digest rubric.digest model.digest model.file "
-    "model.template_digest llama.cpp device"
+    "model.template_digest llama.cpp device variant"
 ).split()
 """Keys of `provenance.flat`; the column `parameters` joins the model's parameters."""
 
@@ -48,7 +48,9 @@ def render_csv(report: RunReport) -> Iterator[str]:
     writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing", *origin_columns)])
     for job in report.jobs:
         for row in _rows(report.provenance.name, job, names, reasoned, parts):
-            writer.writerow([cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.model])])
+            writer.writerow(
+                [cell(value) if isinstance(value, str) else value for value in (*row, *origins[job.contestant])]
+            )
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -76,7 +78,7 @@ def _rows(
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
-        head: list[Cell] = [run, job.model, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
+        head: list[Cell] = [run, job.contestant, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
             blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))
@@ -96,6 +98,7 @@ def _turn(turn: TurnRow) -> list[Cell]:
         turn.finish_reason,
         turn.empty,
         turn.degenerate,
+        turn.repeats_previous,
         turn.prompt_tokens,
         turn.reused_tokens,
         turn.reply_tokens,
@@ -109,6 +112,7 @@ def _turn(turn: TurnRow) -> list[Cell]:
         turn.draws,
         turn.policy,
         " ".join(map(str, turn.dropped_turns)),
+        "\n\n".join(summary.text for summary in turn.summaries),
         turn.reprefill_reason,
         turn.worker,
         turn.committed_at.isoformat(),

@@ -71,7 +71,8 @@ def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
         "id": job.id,
         "sequence": job.sequence,
         "sequence_digest": job.sequence_digest,
-        "model": job.model,
+        "model": job.contestant,
+        "variant": job.variant,
         "repeat": job.repeat,
         "tags": job.tags,
         "status": job.status.value,
@@ -125,6 +126,7 @@ def _run(run: Provenance) -> dict[str, Any]:
         "nightjar_version": run.nightjar_version,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
+        "judging": run.judging,
     }
 
 
@@ -160,6 +162,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
         "failed": counts.failed,
         "empty": counts.empty,
         "degenerate": counts.degenerate,
+        "repeats_previous": counts.repeats_previous,
         "truncated_length": counts.truncated_length,
         "truncated_context": counts.truncated_context,
         "timeout": counts.timeout,
@@ -189,6 +192,7 @@ def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
         "finish_reason": turn.finish_reason,
         "empty": turn.empty,
         "degenerate": turn.degenerate,
+        "repeats_previous": turn.repeats_previous,
         "queue_s": turn.queue_s,
         "prefill_s": turn.prefill_s,
         "decode_s": turn.decode_s,
@@ -198,6 +202,7 @@ def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
         "draws": turn.draws,
         "policy": turn.policy,
         "dropped_turns": turn.dropped_turns,
+        "summaries": [_fields(summary) for summary in turn.summaries],
         "reprefill_reason": turn.reprefill_reason,
         "system_merged": turn.system_merged,
         "parameter_set": sets.number(turn),

@@ -67,6 +67,8 @@ def model_identity(model: ModelReport) -> dict[str, Any]:
     facts = model.input.facts
     return {
         "name": model.name,
+        "model": model.input.name,
+        "variant": model.input.variant.model_dump(mode="json") if model.input.variant else None,
         "digest": model.input.digest,
         "facts": flat_facts(facts) if facts else None,
         "loads": [load.shown() for load in model.input.loads],
@@ -114,6 +116,8 @@ def flat(report: RunReport, model: ModelReport) -> dict[str, str]:
         "judges": ", ".join(run.judges) or None,
         "rubric.digest": (judging(report) or {}).get("rubric_digest"),
         "model.name": model.name,
+        "variant": model.input.variant.name if model.input.variant else None,
+        "system": model.input.variant.system if model.input.variant else None,
         "model.digest": model.input.digest,
         "model.file": file.file_name if file else None,
         "model.quantisation": file.quantisation if file else None,

@@ -8,11 +8,12 @@ from markupsafe import Markup
 
 from nightjar.pipeline.report.data import findings
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.advice import advice
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
-from nightjar.pipeline.report.data.extremes import Extreme, longest, worst
+from nightjar.pipeline.report.data.extremes import finest, longest, worst
 from nightjar.pipeline.report.data.gaps import find_reference, gaps
-from nightjar.pipeline.report.data.links import FLAGS, job_anchor, show
+from nightjar.pipeline.report.data.links import FLAGS, show
 from nightjar.pipeline.report.data.ranking import Rank
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
@@ -24,7 +25,6 @@ from nightjar.pipeline.report.page.page import (
     ChangedModel,
     ChangesView,
     Drawing,
-    ExtremeView,
     FlagOption,
     MachineTables,
     ModelLabel,
@@ -37,11 +37,12 @@ from nightjar.pipeline.report.page.page import (
     SortOption,
     TranscriptsPage,
 )
+from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view, with_code
 from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
-START = 180
-"""How many characters of a reply worth reading are shown."""
+READ = 4
+"""How many of the best, the worst and the longest replies."""
 
 
 def build_page(
@@ -57,6 +58,7 @@ def build_page(
     `shown`: ids of the jobs whose transcripts the page has. `style` and `script`: each with its hash.
     """
     run = report.provenance
+    labels = model_labels([model.name for model in report.models])
     return Page(
         generated_by=report.generated_by,
         style=style[0],
@@ -67,9 +69,10 @@ def build_page(
         partial=run.partial,
         notices=tuple(notice for notice in report.notices if notice.topic == "run"),
         answer=answer(report),
+        advice=tuple(with_code(step) for step in advice(report)),
         about=_about(report),
         several=len(report.models) > 1,
-        models=model_labels([model.name for model in report.models]),
+        models=labels,
         headline=report.headline,
         ranking=_ranking(report),
         changes=_changes(report, report.changes) if report.changes else None,
@@ -79,14 +82,10 @@ def build_page(
         results=_results(report),
         charts=tuple(drawings),
         judging=judge_section(report, shown),
-        worst=tuple(
-            _extreme(report, extreme, fmt.metric_value(extreme.value, report.scales[report.headline or ""]), shown)
-            for extreme in worst(report)
-        ),
-        longest=tuple(
-            _extreme(report, extreme, f"{fmt.whole(extreme.turn.reply_tokens)} tokens", shown)
-            for extreme in longest(report)
-        ),
+        side_by_side=side_by_side_view(report, labels, shown),
+        best=by_headline(report, finest(report, READ), shown),
+        worst=by_headline(report, worst(report, READ), shown),
+        longest=by_length(report, longest(report, READ), shown),
         machine=_machine(report),
         reasons=_filled(result_tables.failures_table(report)),
         transcripts=transcripts,
@@ -119,10 +118,12 @@ def model_labels(names: Sequence[str]) -> tuple[ModelLabel, ...]:
 
 
 def _about(report: RunReport) -> str:
-    run, models = report.provenance, len(report.models)
+    run, variants = report.provenance, len(report.variants)
+    models = len({model.input.name for model in report.models})
+    tried = f"{fmt.count_of(variants, 'variant')}, " if variants else ""
     sizes = (
         f"{fmt.count_of(len(report.sequences), 'sequence')}, {fmt.count_of(models, 'model')}, "
-        f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
+        f"{tried}{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
     )
     if run.finished_at:
         when = f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC."
@@ -214,6 +215,7 @@ def _results(report: RunReport) -> ResultTables:
         left_out = f"The {result_tables.MOST_SEQUENCES} of {count} sequences with the lowest values"
     return ResultTables(
         models=result_tables.models_table(report),
+        variants=_filled(result_tables.variants_table(report)),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
         tags=result_tables.tags_table(report, by_tag) if report.tags else None,
         reference=by_tag.reference if by_tag is not None else None,
@@ -241,17 +243,11 @@ def _filled(table: Table) -> Table | None:
     return table if table.rows else None
 
 
-def _extreme(report: RunReport, extreme: Extreme, value: str, shown: Set[str]) -> ExtremeView:
-    job, turn = extreme.job, extreme.turn
-    repeat = f", repeat {job.repeat + 1}" if report.provenance.repeats > 1 else ""
-    more = "\u2026" if not turn.failure and len(turn.reply) > START else ""
-    return ExtremeView(
-        link=job_anchor(job.id) if job.id in shown else None,
-        model=job.model,
-        where=f"{job.sequence}, turn {turn.index + 1}{repeat}",
-        value=value,
-        start=(turn.failure or turn.reply[:START]) + more,
-    )
+def _system(own: str | None, report: RunReport) -> str | None:
+    """A sequence's system prompt; where variants have others, where to look for them."""
+    if all(variant.system is None for variant in report.variants):
+        return own
+    return f"{own or 'none'} (variants have others; see Variants under Models)"
 
 
 def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView, ...]:
@@ -263,7 +259,7 @@ def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView
             id=f"sequence-{at}",
             name=sequence.id,
             tags=tuple(sequence.tags),
-            system=sequence.system,
+            system=_system(sequence.system, report),
             jobs=tuple(by_sequence[sequence.id]),
         )
         for at, sequence in enumerate(report.sequences)

@@ -84,7 +84,7 @@ def _lists(report: RunReport, judging: JudgingReport, shown: Set[str]) -> Iterat
         for identity, won in ((row.job, row.value), (row.other, None if row.value is None else 1 - row.value)):
             job = jobs.get(identity or "")
             if job is not None:
-                groups.setdefault((row.criterion, job.model), []).append((won, row, job))
+                groups.setdefault((row.criterion, job.contestant), []).append((won, row, job))
     room = max(FEWEST_LINES, LINES // max(len(groups), 1))
     for (criterion, model), verdicts in groups.items():
         verdicts.sort(key=lambda verdict: (verdict[0] is None, verdict[0] or 0.0))
@@ -98,7 +98,7 @@ def _line(value: float | None, row: VerdictRow, job: JobRow, jobs: dict[str, Job
     where = f"{job.sequence}, repeat {job.repeat + 1}" + (f", turn {row.turn + 1}" if row.turn is not None else "")
     if row.other is not None:
         other = jobs.get(row.other if job.id == row.job else row.job)
-        where += f", against {other.model if other else 'the other run'}"
+        where += f", against {other.contestant if other else 'the other run'}"
     flipped = "changed with the order: " if row.flipped else ""
     return VerdictLine(
         value=fmt.ABSENT if value is None else f"{value:g}",

@@ -116,7 +116,7 @@ def run_table(report: RunReport) -> Table:
         ("rubric", run.rubric_digest or "none"),
         ("imported from", run.suite_source or "the suite is no longer stored"),
         ("licence of the suite", run.suite_licence or "none given"),
-        ("sequences x models x repeats", f"{len(report.sequences)} x {len(report.models)} x {run.repeats}"),
+        _sizes(report),
         ("seed", str(run.seed)),
         ("--set", _json(run.set_parameters)),
         ("--set per model", _json(run.set_model_parameters)),
@@ -127,6 +127,13 @@ def run_table(report: RunReport) -> Table:
         ("nightjar", f"{run.nightjar_version}; this report {report.generated_by}, {_moment(report.generated_at)}"),
     ]
     return text_table("run", ("", ""), pairs)
+
+
+def _sizes(report: RunReport) -> tuple[str, str]:
+    variants = [len(report.variants)] if report.variants else []
+    sizes = [len(report.sequences), len({model.input.name for model in report.models}), *variants]
+    what = "sequences x models x variants x repeats" if variants else "sequences x models x repeats"
+    return what, " x ".join(map(str, [*sizes, report.provenance.repeats]))
 
 
 def _facts(model: ModelReport) -> dict[str, str]:

@@ -109,10 +109,33 @@ class ExtremeView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplyView:
+    """A model's reply beside those of others. `link` leads to its transcript, if the page has it."""
+
+    model: ModelLabel
+    link: str | None
+    value: str
+    mark: str
+    """Whether it is the best or the worst; "" for those between, and where nothing says which is better."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySideView:
+    """The replies of all models to one prompt, best first. `turn` counts from 1."""
+
+    sequence: str
+    turn: int
+    prompt: str
+    replies: tuple[ReplyView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultTables:
     """The tables of results; None for those that would be empty."""
 
     models: Table
+    variants: Table | None
     criteria: Table | None
     tags: Table | None
     reference: str | None
@@ -149,6 +172,8 @@ class Page:
     partial: bool
     notices: tuple[Notice, ...]
     answer: str
+    advice: tuple[Markup, ...]
+    """What to do where the answer is that one can't tell."""
     about: str
     """Suite, sizes, seed and dates in words."""
     several: bool
@@ -164,11 +189,13 @@ class Page:
     results: ResultTables
     charts: tuple[Drawing, ...]
     judging: JudgeSection | None
+    side_by_side: SideBySideView | None
+    best: tuple[ExtremeView, ...]
     worst: tuple[ExtremeView, ...]
     longest: tuple[ExtremeView, ...]
     machine: MachineTables
     reasons: Table | None
-    """Reasons of failed jobs and of empty and degenerate replies."""
+    """Reasons of failed jobs and of unusable replies."""
     transcripts: Markup
     made: str
     """The version that made the page, and when."""

@@ -25,6 +25,9 @@ from nightjar.pipeline.report.page.tables import (
 )
 from nightjar.pipeline.scores import Scale
 
+UNCHANGED = "as in the suite"
+LONGEST_TEXT = 1_000
+"""So much of a variant's text is in its table."""
 MOST_SEQUENCES = 300
 """The most rows of the table by sequence; if there are more, those with the lowest values are shown."""
 
@@ -40,8 +43,8 @@ def models_table(report: RunReport) -> Table:
             "context": (counts.truncated_context, "by a full context"),
             "timeout": (counts.timeout, "by the time limit"),
         }
-        bad = counts.empty + counts.degenerate
-        flag = "empty" if counts.empty else "degenerate"
+        flags = {"empty": counts.empty, "degenerate": counts.degenerate, "repeats": counts.repeats_previous}
+        flag = next((flag for flag, count in flags.items() if count), "empty")
         cut_flag = next((flag for flag, (count, _) in cut.items() if count), "length")
         rows.append(
             (
@@ -51,7 +54,7 @@ def models_table(report: RunReport) -> Table:
                 count_cell(
                     counts.failed, show(model=name, flag="failed"), "job" if counts.failed == 1 else "jobs", bad=True
                 ),
-                count_cell(bad, show(model=name, flag=flag), f"{counts.empty} empty" if bad else "", bad=True),
+                count_cell(counts.unusable, show(model=name, flag=flag), counts.unusable_words, bad=True),
                 count_cell(
                     sum(count for count, _ in cut.values()),
                     show(model=name, flag=cut_flag),
@@ -62,10 +65,28 @@ def models_table(report: RunReport) -> Table:
             )
         )
     quality_columns = (f"{name}>" for name in quality)
-    columns = ("model", *quality_columns, "turns>", "failed>", "empty or degenerate>", "cut off>")
+    columns = ("model", *quality_columns, "turns>", "failed>", "unusable>", "cut off>")
     return Table(
         id="models", columns=columns_of((*columns, f"{fmt.PER_CONVERSATION}>", "first token>")), rows=tuple(rows)
     )
+
+
+def variants_table(report: RunReport) -> Table:
+    """What each variant gives the models otherwise."""
+    rows = []
+    for variant in report.variants:
+        parameters = ", ".join(f"{name}={value}" for name, value in variant.parameters.items())
+        cells = [Cell(text=variant.name), _text("none" if variant.system == "" else variant.system)]
+        rows.append((*cells, _text(variant.prompt), Cell(text=parameters or UNCHANGED)))
+    return Table(
+        id="variants", columns=columns_of(("variant", "system prompt", "prompt", "parameters")), rows=tuple(rows)
+    )
+
+
+def _text(text: str | None) -> Cell:
+    shown = UNCHANGED if text is None else text[:LONGEST_TEXT]
+    more = len(text or "") - len(shown)
+    return Cell(text=shown, note=f"and {fmt.count_of(more, 'more character')}, in the JSON report" if more > 0 else "")
 
 
 def quality_cell(report: RunReport, model: ModelReport, name: str) -> Cell:
@@ -201,7 +222,7 @@ def turns_table(report: RunReport) -> Table:
 
 
 def failures_table(report: RunReport) -> Table:
-    """Reasons of failed jobs and of empty and degenerate replies."""
+    """Reasons of failed jobs and of unusable replies."""
     rows = [
         (
             name_cell(model, at, facts=False),

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.extremes import longest, worst
+from nightjar.pipeline.report.data.extremes import finest, longest, worst
 from nightjar.pipeline.report.data.links import SECONDS, TOKENS, job_anchor
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.side_by_side import side_by_side
 from nightjar.pipeline.report.page.clip import SHORTEST, Clip, clip, longest_that_fits
 from nightjar.pipeline.report.page.tables import SERIES
 from nightjar.pipeline.scores import Direction, Scale, Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
-from nightjar.pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.transcripts import JobRow, SummaryRow, TurnRow
 
 JOB_BYTES = 420
 TURN_BYTES = 240
@@ -42,6 +43,15 @@ class ScoreView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SummaryView:
+    """A text that stands for what did not fit the context."""
+
+    of: str
+    """What it stands for, and the tokens of both."""
+    text: Excerpt
+
+
+@dataclass(frozen=True, kw_only=True)
 class TurnView:
     """A turn with its numbers formatted as text."""
 
@@ -65,12 +75,14 @@ class TurnView:
     """None for a single one."""
     dropped: str
     """Numbers of the earlier turns that were left out of its context."""
+    summaries: tuple[SummaryView, ...]
     reprefill_reason: str | None
 
     @property
     def cut(self) -> bool:
         """Whether part of its texts is not shown."""
-        return any(text.left is not None for text in (self.prompt, self.reply, self.reasoning))
+        texts = (self.prompt, self.reply, self.reasoning, *(summary.text for summary in self.summaries))
+        return any(text.left is not None for text in texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +133,9 @@ def choose_transcripts(report: RunReport, room: int) -> Sequence[JobRow]:
     least = {job.id: _least(job) for job in report.jobs}
     if sum(least.values()) <= room:
         return report.jobs
-    first = {extreme.job.id for extreme in (*longest(report), *worst(report))}
+    first = {extreme.job.id for extreme in (*longest(report), *finest(report), *worst(report))}
+    beside = side_by_side(report)
+    first |= {reply.job.id for reply in beside.replies} if beside else set()
     step = max(len(report.jobs) * 4 // 1000, 1)
     order = sorted(
         range(len(report.jobs)),
@@ -148,7 +162,7 @@ def views(report: RunReport, jobs: Sequence[JobRow], room: int) -> Iterator[JobV
 
 
 def job_failed(job: JobRow) -> bool:
-    """A dead or cancelled job, or one with an empty or degenerate reply."""
+    """A dead or cancelled job, or one with an unusable reply."""
     return job.reason is not None or any(turn.failure is not None for turn in job.turns)
 
 
@@ -159,7 +173,8 @@ def flags(job: JobRow) -> tuple[str, ...]:
     flagged["missing"] = job.finished and len(job.turns) < job.turns_total
     for turn in job.turns:
         flagged["empty"] = flagged.get("empty", False) or turn.empty is not None
-        flagged["degenerate"] = flagged.get("degenerate", False) or (turn.degenerate is not None and turn.empty is None)
+        flagged["degenerate"] = flagged.get("degenerate", False) or turn.degenerate is not None
+        flagged["repeats"] = flagged.get("repeats", False) or turn.repeats_previous is not None
         flagged["dropped"] = flagged.get("dropped", False) or bool(turn.dropped_turns)
         if turn.finish_reason in ("length", "context", "timeout"):
             flagged[turn.finish_reason] = True
@@ -170,14 +185,14 @@ def flags(job: JobRow) -> tuple[str, ...]:
 
 
 def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None) -> JobView:
-    number = [model.name for model in report.models].index(job.model)
+    number = [model.name for model in report.models].index(job.contestant)
     bad, there, total = None, len(job.turns), job.turns_total
     if job_failed(job):
-        bad = job.status.value if job.reason else "empty or degenerate"
+        bad = job.status.value if job.reason else "unusable reply"
     return JobView(
         anchor=job_anchor(job.id),
         sequence=job.sequence,
-        model=job.model,
+        model=job.contestant,
         series=number % SERIES + 1,
         model_number=number,
         tag_numbers=tuple(report.tags.index(tag) for tag in job.tags),
@@ -245,8 +260,17 @@ def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
         seed=turn.seed,
         draws=turn.draws if turn.draws > 1 else None,
         dropped=", ".join(str(index + 1) for index in turn.dropped_turns),
+        summaries=tuple(SummaryView(of=_summarised(summary), text=cut(summary.text)) for summary in turn.summaries),
         reprefill_reason=turn.reprefill_reason,
     )
+
+
+def _summarised(summary: SummaryRow) -> str:
+    """What a summary stands for, in words."""
+    turns = ", ".join(str(index + 1) for index in summary.turns)
+    what = f"turns {turns}" if summary.document is None else f"the document {summary.document}"
+    part = f", part {summary.part + 1}" if summary.part else ""
+    return f"{what}{part}: {fmt.whole(summary.tokens_before)} tokens in {fmt.whole(summary.tokens_after)}"
 
 
 def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> ScoreView:
@@ -262,6 +286,7 @@ def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> Sco
 
 def _texts(turn: TurnRow) -> Iterator[str]:
     yield from (turn.prompt, turn.reply, turn.reasoning)
+    yield from (summary.text for summary in turn.summaries)
     yield from (score.reason for score in turn.scores.values() if score.reason)
 
 

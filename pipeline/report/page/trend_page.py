@@ -152,7 +152,7 @@ def _range(trend: Trend, name: str, model: str) -> Cell:
 
 
 def _bad(night: Night) -> str:
-    return fmt.whole(sum(model.failed_jobs + model.empty + model.degenerate + model.timeout for model in night.models))
+    return fmt.whole(sum(model.failed_jobs + model.unusable + model.timeout for model in night.models))
 
 
 def _marks(trend: Trend) -> tuple[NightMarks, ...]:

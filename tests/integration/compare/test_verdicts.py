@@ -9,8 +9,9 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, RunJudging
+from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome
+from nightjar.jobs.judgings import first_judging
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect, gather
 from nightjar.pipeline.compare.baseline import set_baseline
@@ -115,7 +116,7 @@ async def test_asking_for_a_gate_reads_no_verdict(database: Database, night: Run
     """Before it waits, `run wait --fail-below` looks at suite and rubric for the metric's name, and at no job."""
     scale = {"1": "bad", "2": "good"}
     rubric = {"name": "r", "criteria": [{"name": "plot", "description": "d", "scale": scale}]}
-    night = night.model_copy(update={"judging": RunJudging(judges=["judge"], rubric=rubric), "embed_model": "embedder"})
+    night = night.model_copy(update={"judging": first_judging(["judge"], rubric), "embed_model": "embedder"})
     asked = Ending(gates=tuple(Gate(kind=GateKind.BELOW, metric=name, value=1) for name in ("judge.plot", "checks")))
     async with queries(database) as commands:
         await check_asked(night, asked, database)

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import control, ownership
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.judgings import Judging, RunJudging
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
 from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
+from nightjar.pipeline.judging.write_jobs import asked_still
 from tests.documents import a_job, a_run, a_turn
 
 Act = Callable[[Run, Job, Database], Awaitable[object]]
@@ -29,6 +31,15 @@ async def take_back(run: Run, job: Job, database: Database) -> None:
     lapsed = [{"$set": {"lease_until": "$created_at"}}]
     await database.jobs.update_one({"_id": job.id, "lease_until": {"$ne": None}}, lapsed)
     await take_back_lapsed(database)
+
+
+async def ask_again(run: Run, job: Job, database: Database) -> None:
+    """A later judging wants the job."""
+    judging = Judging(number=1, judges=["m"], begun_at=utc_now())
+    run = run.model_copy(update={"judging": RunJudging(passes=[judging])})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"judging": run.judging.model_dump()}})
+    await database.jobs.update_one({"_id": job.id, "status": "CANCELLED"}, {"$set": {"finished_at": job.created_at}})
+    await asked_still(run, judging, [job.id], [], database)
 
 
 async def find_it_damaged(run: Run, job: Job, database: Database) -> None:
@@ -57,6 +68,7 @@ ACTS: dict[str, Act] = {
     "stop the run": lambda run, job, db: control.stop(run, "too many failures", db),
     "cancel the run": lambda run, job, db: control.cancel(run, db),
     "give up its model": lambda run, job, db: control.give_up_model(run, job.model, "it does not load", db),
+    "ask after all for what a cancelled judging left": ask_again,
     "retry dead jobs": lambda run, job, db: control.retry(run, db),
 }
 

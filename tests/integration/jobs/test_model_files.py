@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import JudgeCheck, Run, RunJudging, RunModel
+from nightjar.jobs.documents import Run, RunModel
+from nightjar.jobs.judgings import JudgeCheck
 from nightjar.jobs.model_files import LOADS_KEPT, fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.workers.engine.fake import ScriptedEngine
@@ -48,7 +49,7 @@ async def test_of_two_that_load_at_once_one_wins(database: Database) -> None:
 
 async def test_a_judges_file_is_fixed_likewise(database: Database) -> None:
     """Beside the models that reply; several workers put it on the list once."""
-    run = await make_run("r", judging=RunJudging(judges=["judge"]))
+    run = await make_run("r", judges=["judge"])
     refusals = await asyncio.gather(*(fix_file(run, *loaded("a", "judge"), database) for _ in range(4)))
     assert refusals == [None] * 4
     assert [(helper.name, helper.digest) for helper in (await now(run)).helpers] == [("judge", "a" * 64)]
@@ -66,5 +67,5 @@ async def test_old_loads_are_forgotten(database: Database) -> None:
 )
 async def test_the_models_of_a_run(database: Database, name: str, named: bool) -> None:
     check = JudgeCheck(judges=["checked"], rubric={}, seed=1, sequences=2)
-    run = await make_run("r", embed_model="embedder", judging=RunJudging(judges=["judge"], check=check))
+    run = await make_run("r", embed_model="embedder", judges=["judge"], check=check)
     assert names_model(run, name) is named

@@ -177,8 +177,14 @@ async def test_no_field_is_lost_and_scores_have_one_form(migrated: Database) -> 
     for old in stored["runs"]:
         new = await migrated.runs.find_one({"_id": old["_id"]})
         assert new is not None
-        flat = new | new["judging"] | new["outcome"]
-        assert set(old) == set(flat) - {"judging", "outcome", "closers"}
+        judging = first_of(new["judging"])
+        flat = new | judging | new["outcome"]
+        assert set(old) == set(flat) - {"judging", "outcome", "closers", "variants"}
+        if judging["judges"]:
+            (only,) = new["judging"]["passes"]
+            done = old["status"] == "DONE"
+            assert (only["status"], only["ended_at"]) == (("COMPLETE", old["finished_at"]) if done else ("OPEN", None))
+            assert (only["verdict"], only["files"]) == ((old["verdict"], old["files"]) if done else (None, []))
         assert {name: flat[name] for name in old if name not in ("models", "helpers")} == {
             name: value for name, value in old.items() if name not in ("models", "helpers")
         }
@@ -186,6 +192,8 @@ async def test_no_field_is_lost_and_scores_have_one_form(migrated: Database) -> 
     assert len(scores) == len(stored["scores"])
     assert {score["_id"] for score in scores} == {f"{s['job']}.{s['turn']}.{s['scorer']}" for s in stored["scores"]}
     assert any("." not in score["_id"] for score in stored["scores"]), "judges' scores had another form"
+    assert {score.get("judging") for score in scores if score["scorer"].startswith("judge")} == {1}
+    assert {score.get("judging") for score in scores if not score["scorer"].startswith("judge")} == {None}
     for name in ("runs", "workers", "worker_records"):
         rows = await migrated.raw[name].find().to_list()
         assert "all_slots_prefill" not in str(rows)
@@ -207,6 +215,13 @@ async def test_closing_again_stores_the_very_same_scores(migrated: Database, tmp
         assert again.outcome.finished_at == run.outcome.finished_at
         reworded = (run.outcome.answer or "").replace("told apart", "separated").replace("At least 5", "At least 6")
         assert again.outcome.answer == reworded
+
+
+def first_of(judging: dict[str, Any]) -> dict[str, Any]:
+    """What of a run's judging was there before there could be several."""
+    empty: dict[str, Any] = {"judges": [], "rubric": None, "self_judging": False, "against": None}
+    asked = judging["passes"][0] if judging["shown"] == 1 else empty
+    return {name: judging[name] for name in ("check", "planned")} | {name: asked[name] for name in empty}
 
 
 COUNT_WORDS = {"words", "distinct_1", "distinct_2", "repetition", "loops", "max_words", "mattr"}

@@ -363,8 +363,8 @@ async def test_dead_judge_jobs_do_not_stop_a_run(bench: Bench) -> None:
     assert report.models[0].total.metrics["judge"].unscored == 2
 
 
-async def test_judges_scores_are_stored_once_and_replaced(bench: Bench) -> None:
-    """Closed again nothing changes; by another rubric the new scores stand in the old ones' place."""
+async def test_judges_scores_are_stored_once_a_judging(bench: Bench) -> None:
+    """Closed again nothing changes; by another rubric the new scores stand beside the old ones, which stay."""
     await make_run("r", sequences=2, turns=1, rubric=POINTS, judges=["judge"])
     replying, judging = bench.worker(ScriptedEngine(slots=1)), bench.worker(engine(blind), name="host:2:2")
     async with bench.dispatching(), replying, judging:
@@ -381,10 +381,11 @@ async def test_judges_scores_are_stored_once_and_replaced(bench: Bench) -> None:
     other = {**POINTS, "instructions": "Be strict."}
     await judge_again(await now("r"), ["judge"], other, bench.database, known_models=["judge"])
     await judged(bench, "r", engine(lambda *_: '{"reason": "Dull.", "score": 1}'))
-    replaced = await scores.find(query).sort("_id", 1).to_list()
-    assert [row["_id"] for row in replaced] == [row["_id"] for row in stored]
-    assert {row["value"] for row in replaced} == {1}
-    assert not {row["scorer_digest"] for row in replaced} & {row["scorer_digest"] for row in stored}
+    assert await scores.find(query | {"judging": 1}).sort("_id", 1).to_list() == stored
+    later = await scores.find(query | {"judging": 2}).sort("_id", 1).to_list()
+    assert [row["_id"] for row in later] == [f"{row['_id']}.2" for row in stored]
+    assert {row["value"] for row in later} == {1}
+    assert not {row["scorer_digest"] for row in later} & {row["scorer_digest"] for row in stored}
 
 
 async def replied(run: str, database: Database) -> None:

@@ -17,13 +17,20 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.judging import read_judged, write_jobs
 from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.judging.write_jobs import write_judging
+from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.request import make_request
+from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.importer import import_suite
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests import factories
+from tests.documents import take_judging
 from tests.workbench import Bench, make_run, opened_bench, until
 
 JUDGE_FILE = "1" * 64
@@ -69,10 +76,8 @@ async def becomes(run_id: str, status: RunStatus) -> None:
 async def stored(database: Database, **changes: Any) -> Run:
     """The synthetic run, generated and about to be judged."""
     run = await factories.store(database, status=RunStatus.JUDGING)
-    judging = {"rubric": rubric(), "judges": ["judge"], **changes}
-    await database.runs.update_one(
-        {"_id": run.id}, {"$set": {f"judging.{name}": value for name, value in judging.items()}}
-    )
+    judging = take_judging({"rubric": rubric(), "judges": ["judge"], **changes})
+    await database.runs.update_one({"_id": run.id}, {"$set": {"judging": judging.model_dump()}})
     return await run_now(run.id)
 
 
@@ -241,3 +246,46 @@ async def _lengthen(database: Database, document: str) -> None:
     """Makes a judge's material longer than its context."""
     field = "sequence.documents.1.text"
     await database.raw["sequences"].update_one({"_id": document}, {"$set": {field: "word " * 500}})
+
+
+async def test_variants_of_one_model_are_judged_against_each_other(bench: Bench) -> None:
+    """One worker serves both, each as it is asked; the judge reads the suite's own prompts and no variant's."""
+    tales = tuple(Sequence(id=f"s{n}", system="Be kind.", turns=(TurnSpec(prompt=f"Tale {n}?"),)) for n in range(2))
+    variants = (Variant(name="terse", system="Be brief."), Variant(name="wordy", prompt="{{prompt}} At length."))
+    await import_suite(SuiteContent(name="tales", sequences=tales, variants=variants), bench.database)
+    pairwise = {"name": "p", "method": "pairwise", "criteria": [{"name": "plot", "description": "d"}]}
+    names = {"models": ("scripted",), "judges": ("judge",), "known_models": ("scripted", "judge")}
+    asked = make_request(suite="tales", name="ab", rubric=pairwise, **names)
+    run = (await enqueue(asked, bench.database)).run
+    seen: dict[str, list[str]] = {"model": [], "judge": []}
+
+    def reply(prompt: str, seed: int) -> str:
+        seen["model"].append(prompt)
+        return "A long tale." if "At length" in prompt else "A tale."
+
+    def choose(prompt: str, seed: int) -> str:
+        seen["judge"].append(prompt)
+        first = prompt.index("A long tale.") < prompt.rindex("A tale.")
+        return json.dumps({"reason": "longer", "choice": "1" if first else "2"})
+
+    async with bench.dispatching():
+        async with bench.worker(ScriptedEngine(reply, slots=2)):
+            await becomes(run.id, RunStatus.JUDGING)
+        async with bench.worker(ScriptedEngine(choose, name="judge", digest=JUDGE_FILE, slots=2), name="host:2:2"):
+            await becomes(run.id, RunStatus.DONE)
+    assert len(seen["model"]) == 4
+    for prompt in seen["model"]:  # each contestant as it is meant to be asked
+        assert ("Be brief." in prompt, "Be kind." in prompt) == ("At length" not in prompt, "At length" in prompt)
+    assert len(seen["judge"]) == 4  # two pairs in both orders
+    for prompt in seen["judge"]:
+        assert "Be kind." in prompt
+        assert "Be brief." not in prompt
+        assert "At length." not in prompt
+    report = await collect(run.id, bench.database)
+    means = {model.name: model.total.metrics["judge.plot"].mean for model in report.models}
+    assert means == {"scripted+terse": 0.0, "scripted+wordy": 1.0}
+    assert report.judging is not None
+    assert {result.names for result in report.judging.bench.pairs} == {("scripted+terse", "scripted+wordy")}
+    rows = await Job.find({"run": run.id, "kind": JobKind.REPLY}).to_list()
+    assert {(job.model, job.variant) for job in rows} == {("scripted", "terse"), ("scripted", "wordy")}
+    assert len({(job.sequence, job.turns[0].draw.seed) for job in rows}) == 2  # draws are paired

@@ -12,6 +12,7 @@ from nightjar.config.errors import ModelError, RunConflictError, UnknownNameErro
 from nightjar.jobs import control, ownership
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.identity import digest, job_id
 from nightjar.jobs.models import FileFacts, ModelFacts, ModelKind
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.removal import remove_run
@@ -82,6 +83,27 @@ async def test_a_job_written_in_bulk_is_as_the_schema_writes_it(database: Databa
     assert row is not None
     await Job.model_validate(row | {"_id": "other"}).insert()
     assert await database.jobs.find_one({"_id": "other"}) == row | {"_id": "other"}
+
+
+async def test_variants_add_jobs_and_leave_those_without_as_they_were(database: Database) -> None:
+    """The queue is the model's; ids differ by the variant alone; a run without any has the ids it always had."""
+    await store_suite(database)
+    plain = await ask(database, name="plain")
+    tried = await ask(database, name="ab", variants=({"name": "a", "system": "One."}, {"name": "b"}))
+    assert (plain.jobs_total, tried.jobs_total) == (6, 12)
+    jobs = await Job.find({"run": tried.run.id}).to_list()
+    assert {(job.model, job.variant) for job in jobs} == {("m", "a"), ("m", "b")}
+    assert {job.id for job in jobs} == {
+        job_id(tried.run.id, "reply", job.sequence, "m", job.repeat, job.variant) for job in jobs
+    }
+    rows = await database.jobs.find({"run": plain.run.id}).to_list()
+    assert {row["_id"] for row in rows} == {
+        digest("job", plain.run.id, "reply", f"s{n}", "m", repeat) for n in range(3) for repeat in range(2)
+    }
+    again = await ask(database, name="ab", variants=({"name": "a", "system": "One."}, {"name": "b"}))
+    assert (again.created, again.jobs_added) == (False, 0)
+    with pytest.raises(RunConflictError, match="variant a is not what it was"):
+        await ask(database, name="ab", variants=({"name": "a", "system": "Two."}, {"name": "b"}))
 
 
 async def test_asking_again_changes_nothing_and_says_so(database: Database) -> None:

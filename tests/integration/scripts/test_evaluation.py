@@ -72,7 +72,7 @@ async def test_a_model_that_replies_last_and_judges_too(session: Session, monkey
 
     await asyncio.wait_for(generate(run, entries, entries, WorkerFlags(), session, lambda _: None), 240)
 
-    assert planned_before_the_end[0] is RunStatus.JUDGING
+    assert planned_before_the_end[0] in (RunStatus.JUDGING, RunStatus.DONE)
     jobs = await Job.find({"run": run.id}).to_list()
     assert {job.kind for job in jobs} == {JobKind.REPLY, JobKind.JUDGE}
     assert {job.status for job in jobs if job.kind is JobKind.REPLY} == {JobStatus.DONE}

@@ -13,7 +13,8 @@ from nightjar.config.settings import Settings
 from nightjar.jobs import control
 from nightjar.jobs.auto_workers import mark_auto
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, RunJudging
+from nightjar.jobs.documents import Run
+from nightjar.jobs.judgings import first_judging
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.worker_documents import WorkerState
 from nightjar.jobs.workers import LATELY_S
@@ -67,7 +68,7 @@ async def test_the_hint_names_the_model_that_nobody_serves(run: Run, database: D
     assert await hint(run, database) == "no worker for m: nightjar worker --model m"
     assert await hint(await with_worker(run, WorkerStatus.LOADING, database), database) == "m is being loaded"
     assert await hint(await with_worker(run, WorkerStatus.READY, database), database) == ""
-    judging = run.model_copy(update={"status": RunStatus.JUDGING, "judging": RunJudging(judges=["judge"])})
+    judging = run.model_copy(update={"status": RunStatus.JUDGING, "judging": first_judging(["judge"])})
     assert await hint(judging, database) == "no worker for judge: nightjar worker --model judge"
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.documents import RunJudging
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.collect.planned_scorers import PlannedScorers, asks_phrases
 from nightjar.pipeline.scores import PASS
 from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
 from nightjar.pipeline.scoring.scorer import FunctionScorer
 from tests import factories
+from tests.documents import take_judging
 
 ABOUT = Sequence.model_validate(
     {"id": "s", "turns": [{"prompt": "p", "reference": "r", "expect": [{"check": "includes", "value": "fox"}]}]}
@@ -23,7 +23,7 @@ TONE = UserScorers(scorers=(FunctionScorer(name="tone", scale=PASS, function=lam
 
 def planned(own: UserScorers = NO_SCORERS, **changes: Any) -> PlannedScorers:
     """`changes`: of the run or its judging."""
-    judging = RunJudging(**{name: changes.pop(name) for name in RunJudging.model_fields if name in changes})
+    judging = take_judging(changes)
     run = factories.synthetic_run()[0].model_copy(update={"judging": judging, **changes})
     return PlannedScorers(run, {"s": ABOUT}, own)
 

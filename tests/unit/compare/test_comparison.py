@@ -13,9 +13,11 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, gates_failed
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.collect.aggregates import pack, unpack
-from nightjar.pipeline.compare.comparison import Comparison, Side, compare_sides, pair_up, sides, unpaired
+from nightjar.pipeline.compare.comparison import Comparison, PairBy, Side, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.gates import check_comparison, check_report, out_of_reach, parse_gate
+from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.night import night_of
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -79,6 +81,73 @@ def test_same_name_other_content_is_no_match() -> None:
     """A sequence that kept its name and changed its prompts is another sequence."""
     with pytest.raises(UsageError, match="share no sequence"):
         held(night(0.9, turns=4), night(0.9, turns=3))
+
+
+def test_two_suites_are_paired_by_id() -> None:
+    """Two suites that differ in the system prompt: nothing is the same by content, all is by id, and it is said."""
+    about = [sequence(number) for number in range(12)]
+    kind = [one.model_copy(update={"system": "Think of a fox."}) for one in about]
+    plain = factories.report_of([factories.row(one, ["no"] * 4) for one in about], about)
+    told = factories.report_of([factories.row(one, ["fox"] * 4) for one in kind], kind)
+    with pytest.raises(UsageError, match="12 have the same id and other prompts: --pair-by id compares those"):
+        held(plain, told)
+    (base,), (other,) = sides(plain, None, PairBy.ID), sides(told, None, PairBy.ID)
+    comparison = compare_sides(base, other)
+    assert (comparison.shared, comparison.only_base, comparison.only_other) == (12, (), ())
+    assert set(verdicts(comparison).values()) == {PairDifference.BETTER}
+    assert any("paired by id; 12 of 12 ask otherwise" in notice for notice in comparison.notices)
+
+
+def varied_night(texts: Mapping[str, str | None], share: Mapping[str, float]) -> RunReport:
+    """A run of one model with variants, each of which passes about its share of checks."""
+    about = [sequence(number) for number in range(12)]
+    variants = [Variant(name=name, system=text) for name, text in texts.items()]
+    jobs = []
+    for one in about:
+        for name in texts:
+            source = random.Random(f"{name} {one.id}")
+            replies = ["fox" if source.random() < share[name] else "no" for _ in range(4)]
+            jobs.append(factories.row(one, replies, variant=name))
+    return factories.report_of(jobs, about, variants=variants)
+
+
+def test_variants_of_one_model_are_ranked_and_compared_like_models() -> None:
+    report = varied_night({"good": "Mind the fox.", "plain": None, "bad": ""}, {"good": 1.0, "plain": 0.9, "bad": 0.1})
+    assert report.ranking is not None
+    assert [(place.model, place.rank) for place in report.ranking.places][-1] == ("m+bad", 3)
+    assert "beat m+bad" in answer(report)
+    assert [side.name.partition(":")[2] for side in sides(report, "m")] == ["m+good", "m+plain", "m+bad"]
+    (good,), (bad,) = sides(report, "m+good"), sides(report, "m+bad")
+    assert set(verdicts(compare_sides(good, bad)).values()) == {PairDifference.WORSE}
+    with pytest.raises(UnknownNameError, match=r"m\+god.*Did you mean 'm\+good'"):
+        sides(report, "m+god")
+    again = varied_night({"good": "Mind the hare.", "plain": None, "bad": ""}, {"good": 0.1, "plain": 0.9, "bad": 0.1})
+    pairs = pair_up(sides(report, None), sides(again, None))
+    compared = [compare_sides(*pair) for pair in pairs]
+    assert [comparison.other.model.name for comparison in compared] == ["m+good", "m+plain", "m+bad"]
+    changed = ["The variant's texts or parameters changed between the two runs." in c.notices for c in compared]
+    assert changed == [True, False, False]
+    nights = [night_of(one) for one in (report, again)]
+    assert [model.name for model in nights[0].models] == ["m+good", "m+plain", "m+bad"]
+    assert [model.marks["variant"] for model in nights[0].models] != [m.marks["variant"] for m in nights[1].models]
+    assert unpack(pack(report)).models[0].input.variant == Variant(name="good", system="Mind the fox.")
+
+
+def test_a_parameter_that_variants_set_is_no_difference_to_warn_of() -> None:
+    """It is what is tried. Another one still is warned of."""
+    about = [sequence(number, 1) for number in range(3)]
+    hot = [Variant(name=name, parameters={"temperature": value}) for name, value in (("cold", 0.1), ("hot", 1.5))]
+    for more, warned in ({}, False), ({"top_k": 1}, True):
+        jobs = [
+            factories.row(
+                one, ["fox"], variant=each.name, parameters={**each.parameters, **(more if each is hot[0] else {})}
+            )
+            for one in about
+            for each in hot
+        ]
+        texts = [notice.text for notice in factories.report_of(jobs, about, variants=hot).notices]
+        assert any("sampled differently" in text for text in texts) is warned
+        assert not any("temperature" in text for text in texts)
 
 
 def test_missing_sequences_are_left_out() -> None:

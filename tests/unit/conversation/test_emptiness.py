@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.workers.conversation.emptiness import NEVER_CLOSED, NO_TEXT, degenerate, empty
+from nightjar.workers.conversation.emptiness import NEVER_CLOSED, NO_TEXT, degenerate, empty, repeats_previous
+from tests.documents import a_turn
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,25 @@ def test_repetition_is_found_as_by_looking_at_every_place(before: list[int], spa
         all(ids[at + 20 * k : at + 20 * (k + 1)] == ids[at : at + 20] for k in range(5)) for at in range(len(ids) - 99)
     )
     assert (degenerate(ids, reasoning_tokens=0, min_tokens=0) is not None) == naive
+
+
+LONG = " ".join(f"word{number}" for number in range(20))
+
+
+@pytest.mark.parametrize(
+    ("reply", "tokens", "reasoning", "prompt", "again"),
+    [
+        (LONG, 20, 0, "Go on.", True),
+        (LONG.upper().replace(" ", "\n\n") + "\n", 20, 0, "Go on.", True),  # case and white space do not count
+        (LONG, 19, 0, "Go on.", False),  # a short answer may be right twice
+        (LONG, 39, 20, "Go on.", False),  # thoughts do not count
+        (LONG + " more", 21, 0, "Go on.", False),
+        (LONG, 20, 0, "tell  me", False),  # the same was asked again
+    ],
+)
+def test_a_reply_that_is_its_predecessor_again(
+    reply: str, tokens: int, reasoning: int, prompt: str, again: bool
+) -> None:
+    before = a_turn(2, prompt="Tell me", reply=LONG)
+    draw = a_turn(3, reply=reply, reply_ids=tuple(range(tokens)), reasoning_tokens=reasoning).draw
+    assert repeats_previous(draw, prompt, before) == ("the reply of turn 3 again" if again else None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
 from nightjar.config.errors import ContextError
-from nightjar.jobs.parameters import Policy, resolve
+from nightjar.jobs.parameters import FinishReason, Policy, resolve
 from nightjar.jobs.records import Summary, Timings
 from nightjar.workers.conversation import compression
 from nightjar.workers.conversation.compression import Task, plan_compression, summary_record
@@ -24,13 +26,14 @@ T = TypeVar("T")
 class Summariser:
     """A model that writes the same summary to everything it is asked."""
 
-    def __init__(self, text: str = "They met.") -> None:
+    def __init__(self, text: str = "They met.", finish_reason: FinishReason = "stop") -> None:
         self.text = text
+        self.finish_reason = finish_reason
         self.requests: list[Request] = []
 
     async def generate(self, request: Request) -> Generation:
         self.requests.append(request)
-        return generation(self.text, len(request.prompt))
+        return replace(generation(self.text, len(request.prompt)), finish_reason=self.finish_reason)
 
     def asked(self, number: int) -> str:
         return ByteTokenizer().detokenize(self.requests[number].prompt)
@@ -228,20 +231,57 @@ def test_a_summary_of_a_thinking_model_is_its_reply_only(talk: Callable[..., Any
     assert made.text == "They met."
 
 
-def test_pieces_are_the_whole_text() -> None:
-    """Cut at blanks, nothing lost, none too long, characters whole."""
-    text = "Über den Bergen wohnt eine 你好 alte Frau. " * 20
-    pieces = list(compression._cut(text, 100, ByteTokenizer()))
-    assert "".join(pieces) == text
-    assert all(len(piece.encode()) <= 100 for piece in pieces)
-    assert all(piece[-1] == " " and len(piece.encode()) > 40 for piece in pieces)
-    assert list(compression._cut("你" * 50, 10, ByteTokenizer()))[:2] == ["你你你", "你你你"]
-
-
-def test_parameters_of_summaries_are_the_turns(talk: Callable[..., Any]) -> None:
-    given = resolve([]).values.model_copy(update={"json_schema": {}, "retry_empty": 3, "top_k": 9})
+def test_a_summary_holds_what_was_said_whatever_the_turn_samples(talk: Callable[..., Any]) -> None:
+    """The likeliest tokens, without the turn's structure; what else was asked for stays."""
+    given = resolve([]).values.model_copy(
+        update={"json_schema": {}, "retry_empty": 3, "temperature": 0.9, "repeat_penalty": 1.1}
+    )
     made = compression._parameters(given, 200, thinks=False)
-    assert (made.json_schema, made.retry_empty, made.top_k, made.max_tokens) == (None, 0, 9, 200)
+    assert (made.json_schema, made.retry_empty, made.temperature, made.max_tokens) == (None, 0, 0.0, 200)
+    assert made.repeat_penalty == 1.1
+
+
+async def test_the_instruction_comes_after_the_text(long_talk: Any) -> None:
+    """Small models forget what stood before a long text."""
+    model = Summariser()
+    await planned(long_talk, model)
+    asked = model.asked(0)
+    assert asked.index("reply 1") < asked.index("Summarise the conversation above")
+
+
+@pytest.mark.parametrize(
+    ("wrote", "kept"),
+    [
+        ("The mill cost 1,247 coins and the scho", "The mill cost 1,247 coins and the"),  # the word is half
+        ("The mill cost 1,2", "The mill cost"),  # so may the number be
+        ("The mill cost 97", "The mill cost"),  # and this one, though it looks whole
+        ("Mill", "Mill"),  # nothing else is there
+        ("磨坊花了很多钱而且学", "磨坊花了很多钱而且"),  # no blanks in this writing
+    ],
+)
+async def test_a_summary_that_ended_for_want_of_room_ends_with_a_word(long_talk: Any, wrote: str, kept: str) -> None:
+    model = Summariser(wrote, finish_reason="length")
+    _, made = await planned(long_talk, model)
+    assert {summary.text for summary in made} == {kept}
+
+
+async def test_parts_are_summarised_side_by_side(long_talk: Any) -> None:
+    """All of them wait for the model at once; their order in the prompt is the text's."""
+    model = Summariser()
+    waiting, all_asked = 0, asyncio.Event()
+
+    async def generate(request: Request) -> Generation:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 2:
+            all_asked.set()
+        await asyncio.wait_for(all_asked.wait(), 5)
+        return await Summariser(f"Part {request.id[-1]}.").generate(request)
+
+    model.generate = generate  # type: ignore[method-assign]
+    plan, made = await planned(long_talk, model)
+    assert [summary.part for summary in made] == [0, 1]
+    assert "so far: Part 0.\nPart 1." in plan.text
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,18 @@ import pytest
 from pydantic import ValidationError
 
 from nightjar.config.errors import ParameterError
+from nightjar.jobs.documents import utc_now
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.parameters import ParameterSource, Policy
-from nightjar.jobs.records import Draw
-from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.parameters import ParameterSource, Policy, resolve
+from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
 from nightjar.jobs.states import JobKind
 from nightjar.workers.conversation.plan import plan_prompt
 from nightjar.workers.conversation.prompt_ids import UNKNOWN_IDS
 from nightjar.workers.conversation.replier import PromptFacts, Reply
 from nightjar.workers.conversation.turns import turn_parameters, turn_record, turn_request
 from nightjar.workers.engine.markers import Markers
+from tests.documents import a_turn
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ LAYERS: list[tuple[ParameterSource, dict[str, Any]]] = [
     (ParameterSource.REGISTRY, {"registry": {"top_k": 2}}),
     (ParameterSource.SUITE, {"sequence": {"top_k": 3}}),
     (ParameterSource.TURN, {"turn": {"top_k": 4}}),
-    (ParameterSource.SET, {"all_models": {"top_k": 5}}),
-    (ParameterSource.SET_MODEL, {"this_model": {"m": {"top_k": 6}, "other": {"top_k": 7}}}),
+    (ParameterSource.VARIANT, {"variant": {"top_k": 5}}),
+    (ParameterSource.SET, {"all_models": {"top_k": 6}}),
+    (ParameterSource.SET_MODEL, {"this_model": {"m": {"top_k": 7}, "other": {"top_k": 8}}}),
 ]
 
 
@@ -55,7 +58,8 @@ def test_the_highest_layer_wins_and_is_recorded(highest: int) -> None:
     )
     run = RunPart(given.get("all_models", {}), given.get("this_model", {}))
     facts, registry = given.get("facts", Facts()), given.get("registry", {})
-    resolved = turn_parameters(run, facts, registry, sequence, 0, kind=JobKind.REPLY)
+    variant = given.get("variant", {})
+    resolved = turn_parameters(run, facts, registry, sequence, 0, kind=JobKind.REPLY, variant=variant)
     assert resolved.values.top_k == (highest or 40)
     assert resolved.sources["top_k"] is LAYERS[highest][0]
     assert resolved.sources["temperature"] is ParameterSource.DEFAULT
@@ -139,6 +143,29 @@ def test_degenerate_replies_are_recorded_as_such(talk: Callable[..., Any]) -> No
     told = talk(["One", "Two"], min_tokens=3)
     assert told.say("ab").draw.degenerate == "2 tokens, min_tokens is 3"
     assert told.say("ab" * 60).draw.degenerate == "20-token span 5 times running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({}, [None, "the reply of turn 1 again", None]),
+        ({"may_repeat": True}, [None, None, None]),  # the suite says so
+        ({"mode": Mode.INDEPENDENT}, [None, None, None]),  # no turn sees the one before
+    ],
+)
+def test_a_reply_that_is_its_predecessor_again_is_recorded_as_such(changes: dict[str, Any], marks: list[Any]) -> None:
+    turns = tuple(
+        TurnSpec(prompt=text, may_repeat=changes.get("may_repeat", False)) for text in ("One", "Two", "Three")
+    )
+    sequence = Sequence(id="s", turns=turns, mode=changes.get("mode", Mode.CHAT))
+    facts: dict[str, Any] = {"tokens": 1, "digest": "d", "policy": Policy.TRIM}
+    history: list[TurnRecord] = []
+    for turn, text in enumerate(("The sea. " * 10, "The sea. " * 10, "The end. " * 10)):
+        draw = a_turn(turn, reply=text, reply_ids=None, reported_tokens=20).draw
+        prompt = PromptFacts(text=turns[turn].prompt, **facts)
+        reply = Reply(prompt=prompt, draws=(draw,), parameters=resolve([]))
+        history.append(turn_record(reply, sequence, history, fence=1, worker="w", now=utc_now()))
+    assert [record.draw.repeats_previous for record in history] == marks
 
 
 def test_plans_are_values(talk: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.exports.file import ExportOptions
 from nightjar.pipeline.exports.formats import BUILDERS, export
 from nightjar.pipeline.judging.judged import JudgedAt, JudgedJob, JudgedPair
@@ -64,6 +65,26 @@ def judged(jobs: Sequence[JobRow], about: Sequence[PromptSequence], points: Sequ
     report = factories.report_of(scored, about, scales=bench.with_scales({}), repeats=len(jobs))
     run = replace(report.provenance, judges=("judge",), rubric=POINTS.model_dump(mode="json"))
     return with_judging(replace(report, provenance=run), bench)
+
+
+def test_an_export_has_the_conversation_that_a_variant_asked() -> None:
+    """Its system prompt, under the contestant's name, in every format that writes messages; one log for each."""
+    turn = {"prompt": "Of a fox?", "expect": [{"check": "includes", "value": "fox"}]}
+    about = [PromptSequence.model_validate({"id": "s", "system": "Be kind.", "turns": [turn]})]
+    variants = [Variant(name="terse", system="Be brief."), Variant(name="plain")]
+    jobs = [factories.row(about[0], ["A fox."], variant=variant.name) for variant in variants]
+    report = factories.report_of(jobs, about, variants=variants)
+    sft = lines(files(report, "sft")["run.sft.jsonl"])
+    assert [(row["source"]["model"], row["messages"][0]["content"]) for row in sft] == [
+        ("m+terse", "Be brief."),
+        ("m+plain", "Be kind."),
+    ]
+    logs = [json.loads(content) for content in files(report, "inspect").values()]
+    assert [(log["eval"]["model"], log["samples"][0]["input"][0]["content"]) for log in logs] == [
+        ("m+terse", "Be brief."),
+        ("m+plain", "Be kind."),
+    ]
+    assert [len(log["samples"]) for log in logs] == [1, 1]
 
 
 @pytest.mark.parametrize("form", sorted(BUILDERS))

@@ -84,3 +84,20 @@ def test_a_round_collects_what_hindered_it_and_logs_what_is_new() -> None:
                     raise UsageError(text)
     assert hindrances.now == {"run r": "no net"}
     assert [event["error"] for event in events] == ["no disk", "no net"]
+
+
+def test_what_is_read_again_and_again_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each document, and again where the error is another."""
+    clock = [1_000.0]
+    monkeypatch.setattr("nightjar.jobs.hindered.monotonic", lambda: clock[0])
+    with capture_logs() as events:
+        for passed_s, run, error in ((0, "r", "a"), (1, "r", "a"), (58, "s", "a"), (2, "r", "a"), (1, "r", "b")):
+            clock[0] += passed_s
+            with hindered("document_unreadable", seldom_s=60, run=run):
+                raise KeyError(error)
+    assert [(event["run"], event["error"]) for event in events] == [
+        ("r", "KeyError: 'a'"),
+        ("s", "KeyError: 'a'"),
+        ("r", "KeyError: 'a'"),
+        ("r", "KeyError: 'b'"),
+    ]

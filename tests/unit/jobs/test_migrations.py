@@ -11,6 +11,9 @@ from nightjar.jobs.migrations import (
     Row,
     drop_dead_speed_of_run,
     drop_dead_speed_of_worker,
+    judging_is_a_document,
+    judging_of_score,
+    mark_repeated_replies,
     may_be_closed_by_dispatchers,
     nest_file_facts_of_model,
     nest_file_facts_of_run,
@@ -50,7 +53,49 @@ NESTED = {
 SPEED = {"prefill_tokens_per_s": 1.0}
 DEAD = SPEED | {"all_slots_prefill_tokens_per_s": None}
 
+OLD_JUDGING = {
+    "judges": ["j"],
+    "rubric": {"name": "r"},
+    "self_judging": True,
+    "against": None,
+    "check": None,
+    "planned": True,
+}
+ASKED = {name: OLD_JUDGING[name] for name in ("judges", "rubric", "self_judging", "against")}
+ASKED |= {"number": 1, "reason": None, "begun_at": None, "ended_at": None}
+LONG = " ".join(f"word{number}" for number in range(20))
+
+
+def a_draw(reply: str = LONG, tokens: int = 20, **more: object) -> Row:
+    return {"reply": reply, "reply_ids": [0] * tokens, "empty": None, "degenerate": None, **more}
+
+
+def a_conversation(*draws: Row, prompts: str = "abc") -> Row:
+    turns = [{"index": at, "prompt": prompts[at], "draws": [draw]} for at, draw in enumerate(draws)]
+    return {"_id": "j", "kind": "reply", "turns": turns}
+
+
 CASES: list[tuple[Convert, Row, Row]] = [
+    # the reply of the turn before, again: from some length on, and unless the same was asked
+    (
+        mark_repeated_replies,
+        a_conversation(a_draw(), a_draw(f" {LONG.upper()}"), a_draw("Other.")),
+        a_conversation(
+            a_draw(), a_draw(f" {LONG.upper()}", repeats_previous="the reply of turn 1 again"), a_draw("Other.")
+        ),
+    ),
+    (mark_repeated_replies, a_conversation(a_draw(), a_draw(tokens=19)), a_conversation(a_draw(), a_draw(tokens=19))),
+    (
+        mark_repeated_replies,
+        a_conversation(a_draw(), a_draw(), prompts="aa"),
+        a_conversation(a_draw(), a_draw(), prompts="aa"),
+    ),
+    (
+        mark_repeated_replies,
+        a_conversation(a_draw(degenerate="loops"), a_draw(degenerate="loops")),
+        a_conversation(a_draw(degenerate="loops"), a_draw(degenerate="loops")),
+    ),
+    (mark_repeated_replies, {"_id": "j", "kind": "judge", "turns": []}, {"_id": "j", "kind": "judge", "turns": []}),
     # nobody but a dispatcher closes a run of before
     (may_be_closed_by_dispatchers, {"_id": "r"}, {"_id": "r", "closers": None}),
     # a run that was never judged gets empty places
@@ -79,6 +124,45 @@ CASES: list[tuple[Convert, Row, Row]] = [
             },
         },
     ),
+    # a run that was judged has one judging, which is complete where the run is DONE
+    (
+        judging_is_a_document,
+        {"_id": "r", "status": "DONE", "judging": OLD_JUDGING, "outcome": {"answer": "a", "files": ["f"]}},
+        {
+            "_id": "r",
+            "status": "DONE",
+            "judging": {
+                "passes": [ASKED | {"status": "COMPLETE", "verdict": None, "answer": "a", "files": ["f"]}],
+                "shown": 1,
+                "check": None,
+                "planned": True,
+            },
+            "outcome": {"answer": "a", "files": ["f"]},
+        },
+    ),
+    (
+        judging_is_a_document,
+        {"_id": "r", "status": "JUDGING", "judging": OLD_JUDGING, "outcome": {"answer": "an earlier one's"}},
+        {
+            "_id": "r",
+            "status": "JUDGING",
+            "judging": {
+                "passes": [ASKED | {"status": "OPEN", "verdict": None, "answer": None, "files": []}],
+                "shown": 1,
+                "check": None,
+                "planned": True,
+            },
+            "outcome": {"answer": "an earlier one's"},
+        },
+    ),
+    # one that was not judged has none, and may have had its judges checked
+    (
+        judging_is_a_document,
+        {"judging": {"judges": [], "rubric": None, "check": {"judges": ["j"]}, "planned": True}},
+        {"judging": {"passes": [], "shown": None, "check": {"judges": ["j"]}, "planned": True}},
+    ),
+    (judging_of_score, {"scorer": "judge.plot"}, {"scorer": "judge.plot", "judging": 1}),
+    (judging_of_score, {"scorer": "judges_of_ours"}, {"scorer": "judges_of_ours"}),
     # a judge's score was named by a digest
     (
         rename_score,

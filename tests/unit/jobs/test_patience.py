@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -26,6 +27,15 @@ class Driver:
         except asyncio.CancelledError:
             raise AutoReconnect("operation cancelled") from None
 
+    async def forget(self) -> None:
+        """As `asyncio.wait_for` does in Python 3.11 where answer and cancellation come together."""
+        self.calls += 1
+        self.begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
     async def work(self) -> str:
         self.calls += 1
         await asyncio.sleep(0)
@@ -34,10 +44,11 @@ class Driver:
         return "done"
 
 
-async def test_a_cancellation_that_the_driver_swallows_is_one() -> None:
-    """The command would go on for ever after Ctrl-C, since each new try may last."""
+@pytest.mark.parametrize("operation", [Driver.hang, Driver.forget])
+async def test_a_cancellation_that_the_driver_swallows_is_one(operation: Callable[[Driver], Awaitable[None]]) -> None:
+    """The command would go on for ever after Ctrl-C: each new try may last, and so may a loop that asks again."""
     driver = Driver()
-    waiting = asyncio.create_task(patiently(driver.hang))
+    waiting = asyncio.create_task(patiently(lambda: operation(driver)))
     await driver.begun.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

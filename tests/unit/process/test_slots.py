@@ -50,8 +50,9 @@ class Bench:
             repeat=0,
             sequence_digest="",
             payload=None,
+            variant=None,
         )
-        run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={})
+        run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={}, variant=lambda _: None)
         return asyncio.create_task(run_job(Hold(job=job, run=run), self.context))
 
 

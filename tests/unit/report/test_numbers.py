@@ -115,7 +115,7 @@ def test_equal_sampling_is_no_notice() -> None:
     [
         ([row(ONE, ["fox"]), row(TWO, [], status=JobStatus.DEAD)], "so it is not ranked"),  # half is missing
         ([row(ONE, [], status=JobStatus.DEAD)], "1 of 1 jobs failed"),
-        ([row(ONE, [""], empty="no text")], "1 empty and 0 degenerate"),
+        ([row(ONE, [""], empty="no text")], "1 empty of 1 reply"),
     ],
 )
 def test_notice(jobs: list[JobRow], told: str) -> None:

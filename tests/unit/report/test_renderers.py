@@ -281,7 +281,7 @@ def test_summary_has_a_row_per_model() -> None:
     columns, rows = summary_rows(report())
     assert [row[0] for row in rows] == ["amber-1b", "basalt-3b", "cinder-0.5b-instruct"]
     assert all(len(row) == len(columns) for row in rows)
-    assert rows[2][columns.index("failed>")] == "1"
+    assert rows[2][columns.index("failed jobs>")] == "1"
 
 
 def test_json_with_a_baseline_follows_its_schema() -> None:

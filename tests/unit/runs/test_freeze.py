@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from nightjar.config.errors import RunConflictError, UsageError
+from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Gate, GateKind, Hook, HookKind
 from nightjar.jobs.identity import default_run_seed
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.runs.freeze import adjustments, content_digest, freeze, gate_differences, grown, run_differences
 from nightjar.pipeline.runs.request import make_request
 
@@ -53,6 +54,30 @@ def test_a_run_is_frozen_with_all_that_decides_it() -> None:
 def test_the_day_of_a_scheduled_run_is_its_ticks() -> None:
     run = frozen(name="n-{date}", tick=datetime(2026, 11, 20, 23, 0, tzinfo=UTC))
     assert (run.name, run.date, run.created_at) == ("n-2026-11-20", "2026-11-20", NOW)
+
+
+def test_every_model_replies_with_every_variant() -> None:
+    tried = suite()
+    tried.variants = (Variant(name="terse", system="Be brief."), Variant(name="plain"))
+    run = frozen(models=("m", "n"), stored=tried)
+    assert ([v.name for v in run.variants], run.jobs_total) == (["terse", "plain"], 24)
+    assert frozen(models=("m", "n"), stored=tried, only_variants=("plain",)).jobs_total == 12
+    with pytest.raises(UnknownNameError, match=r"terce.*Did you mean 'terse'"):
+        frozen(stored=tried, only_variants=("terce",))
+    with pytest.raises(UsageError, match=r"variants of its own \(terse, plain\)"):
+        frozen(stored=tried, variants=(Variant(name="x", system="Other."),))
+    more = grown(run, frozen(models=("m", "n", "o"), stored=tried))
+    assert more is not None
+    assert more.jobs_total == 36
+
+
+def test_a_name_that_is_used_again_must_mean_the_same_variants() -> None:
+    first = frozen(variants=(Variant(name="a", system="One."),))
+    assert run_differences(first, frozen(variants=(Variant(name="a", system="One."),))) == []
+    assert run_differences(first, frozen(variants=(Variant(name="a", system="Two."),))) == [
+        "variant a is not what it was"
+    ]
+    assert run_differences(first, frozen()) == ["the variants are none, were a"]
 
 
 def test_too_many_jobs_are_refused_with_the_number() -> None:

@@ -13,6 +13,7 @@ from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelFacts, flat_facts
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.variants import Variant
 from nightjar.pipeline.runs.run_file import (
     RunFile,
     UsedModel,
@@ -93,6 +94,17 @@ def test_the_run_of_a_file_is_the_exported_one() -> None:
     assert run.models[0].digest == factories.model_facts("amber-1b").digest
     assert job_id(run.id, "reply", "sums", "amber-1b", 1) == job_id("a" * 32, "reply", "sums", "amber-1b", 1)
     assert run_of(read(), stored(), name="again", version="0").name == "again"
+
+
+def test_a_run_with_variants_is_repeated_with_them() -> None:
+    """Given by --system, or the suite's own: in both cases the run's variants come back, and its jobs are as many."""
+    tried = [{"name": "a", "system": "One."}, {"name": "b", "system": ""}]
+    run = run_of(read(run__variants=tried), stored(), name=None, version="0")
+    assert ([(v.name, v.system) for v in run.variants], run.jobs_total) == ([("a", "One."), ("b", "")], 8)
+    of_suite = stored()
+    of_suite.variants = (*run.variants, Variant(name="c"))
+    assert [v.name for v in run_of(read(run__variants=tried), of_suite, name=None, version="0").variants] == ["a", "b"]
+    assert "variants" not in read().model_dump(mode="json")["run"]  # a version without them reads the file
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import SuiteError
+from nightjar.jobs.variants import varied
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.export import export_yaml
 from nightjar.pipeline.suites.read import read_suite
@@ -194,25 +195,40 @@ def test_a_bad_writing_prompt_is_named(tmp_path: Path, prompt: Any, where: str, 
 def test_promptfoo_tests_become_sequences(tmp_path: Path) -> None:
     suite = read_suite(write(tmp_path, "promptfooconfig.yaml", PROMPTFOO))
     assert (suite.source, suite.description) == ("promptfooconfig.yaml (promptfoo)", "Capitals")
-    assert [s.id for s in suite.sequences] == [
-        "France, in short[1]",
-        "France, in short[2]",
-        "test-2[1]",
-        "test-2[2]",
-    ]
-    assert [s.system for s in suite.sequences] == [None, "Be brief.", None, "Be brief."]
-    assert suite.sequences[3].turns[0].prompt == "Capital of Japan?"
+    assert [s.id for s in suite.sequences] == ["France, in short", "test-2"]
+    assert [s.system for s in suite.sequences] == [None, None]
     assert checks(suite, 0) == [
         ("excludes", {"all": "As an AI", "case": True}),  # promptfoo's contains minds letter case
         ("equals", {"all": "Paris", "case": True}),
         ("includes", "France"),
         ("includes", {"any": ["Paris", "PARIS"], "case": True}),
     ]
-    assert checks(suite, 2)[1:] == [
+    assert checks(suite, 1)[1:] == [
         ("regex", "[Tt]okyo"),
         ("regex", r"\A(?![\s\S]*(?:Kyoto|Osaka))"),
         ("json", "strict"),
     ]
+
+
+def test_several_promptfoo_prompts_become_variants(tmp_path: Path) -> None:
+    """One sequence per test, and every prompt asked of it as a variant: what used to be a sequence of its own."""
+    suite = read_suite(write(tmp_path, "promptfooconfig.yaml", PROMPTFOO))
+    assert [variant.name for variant in suite.variants] == ["prompt-1", "prompt-2"]
+    asked = [varied(suite.sequences[1], variant) for variant in suite.variants]
+    assert [(s.system, s.turns[0].prompt) for s in asked] == [
+        (None, "What is the capital of Japan?"),
+        ("Be brief.", "Capital of Japan?"),
+    ]
+    assert asked[0].turns[0].expect == asked[1].turns[0].expect
+    labelled = PROMPTFOO.replace(
+        "- What is the capital of {{country}}?", "- {label: In full!, raw: 'What is the capital of {{country}}?'}"
+    )
+    names = [variant.name for variant in read_suite(write(tmp_path, "b.yaml", labelled), "promptfoo").variants]
+    assert names == ["In-full", "prompt-2"]
+    twice = labelled.replace("  - '[", "  - {label: In full!, raw: x}\n  - '[", 1)
+    assert twice != labelled
+    with pytest.raises(SuiteError, match="two prompts are called 'In-full'"):
+        read_suite(write(tmp_path, "c.yaml", twice), "promptfoo")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 
 from nightjar.config.errors import SuiteError
 from nightjar.jobs.sequences import Mode
+from nightjar.jobs.variants import varied
 from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.export import export_yaml
 from nightjar.pipeline.suites.read import read_suite
 
 Read = Callable[[str], SuiteContent]
@@ -198,6 +200,13 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
         (TURN + "expect: [instruction: {bulets: 3}]", "turns[0].expect[0].instruction", "'bullets'"),
         (TURN + "expect: [fields: {function: f}]", "turns[0].expect[0].fields", "at least one field"),
         (TURN + "expect: [fields: {expected: {a: 1}, schema: {type: x}}]", ".expect[0].fields", "not a JSON Schema"),
+        # variants
+        (HEAD + f"variants: [{{name: a+b}}]\n{ONE}", "line 2, field variants[0].name", "match pattern"),
+        (HEAD + f"variants: [{{name: a}}, {{name: a}}]\n{ONE}", "line 2, field variants", "two variants have one name"),
+        (HEAD + f"variants: [{{name: a, prompt: 'x {{{{who}}}}'}}]\n{ONE}", "variants[0]", "{{who}} names no variable"),
+        (HEAD + f"variants: [{{name: a, prompt: 'x {{{{documents.d}}}}'}}]\n{ONE}", "variants[0]", "no document 'd'"),
+        (HEAD + f"variants: [{{name: a, parameters: {{top_p: 7}}}}]\n{ONE}", "variants[0].parameters", "top_p"),
+        (HEAD + f"variants: [{{name: a, sytem: x}}]\n{ONE}", "line 2, field variants[0].sytem", "system"),
         # shape
         ("nightjar: 1\nsequences: {a: b}", "line 2, field sequences", "list"),
         ("- a", "suite.yaml", "not a suite format"),
@@ -236,6 +245,43 @@ def test_the_rubric_and_the_primary_metric_are_kept(read: Read) -> None:
         {"name": "voice", "description": "has it one", "scale": {"1": "none", "2": "one"}}
     ]
     assert suite.primary_metric == "judge.voice"
+
+
+VARIED = """\
+nightjar: 1
+system: You write for children.
+parameters: {temperature: 0.7}
+variants:
+  - {name: plain}
+  - {name: bare, system: null, parameters: {temperature: 0}}
+  - {name: wordy, system: "{{system}} Of a {{kind}}.", prompt: "{{prompt}} At length. {{documents.note}}"}
+documents: [{name: note, text: A note.}]
+sequences:
+  - {id: s, variables: [{kind: fox}, {kind: 3}], turns: [Tell a story.]}
+  - {id: own, values: {kind: bear}, turns: [Tell of it.]}
+"""
+
+
+def test_variants_ask_the_same_sequences_otherwise(read: Read) -> None:
+    """What they name of a row is kept with the sequence; what they leave out is the suite's."""
+    suite = read(VARIED)
+    assert [sequence.values for sequence in suite.sequences] == [{"kind": "fox"}, {"kind": "3"}, {"kind": "bear"}]
+    plain, bare, wordy = suite.variants
+    first = suite.sequences[0]
+    assert varied(first, plain) == first
+    assert (varied(first, bare).system, bare.parameters) == (None, {"temperature": 0})
+    asked = varied(first, wordy)
+    assert asked.system == "You write for children. Of a fox."
+    assert asked.prompt_text(0) == "Tell a story. At length. A note."
+    assert export_yaml(suite).count("values:") == 3
+    assert read(export_yaml(suite)).digest == suite.digest
+
+
+def test_a_suite_without_variants_keeps_its_digest(read: Read) -> None:
+    suite = read("nightjar: 1\nname: s\nsequences: [{id: a, turns: [x]}]")
+    assert not {"variants", "values"} & {*suite.model_dump(), *suite.sequences[0].model_dump()}
+    assert suite.digest == "2eb9456085ca911107560f48a18bfdd2"
+    assert suite.sequences[0].digest == "db229f73ee9b691e0f838a0e68058ff9"
 
 
 def test_measures_of_the_suite_and_of_a_sequence(read: Read) -> None:

@@ -36,12 +36,14 @@ def test_bundled_suites_keep_to_the_schema_and_carry_their_own_name(name: str) -
 
 
 def test_the_examples_of_the_documentation_are_suites(tmp_path: Path) -> None:
-    """The first block is a whole file, the others are sequences or parts of one."""
+    """The first block is a whole file, the others are parts of one: at the top, sequences, or in a sequence."""
     whole, *parts = re.findall(r"```yaml\n(.*?)```", (PUBLISHED.parent / "suites.md").read_text(encoding="utf-8"), re.S)
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "contract.txt").write_text("Signed by nobody.", encoding="utf-8")
-    texts = [whole, *("nightjar: 1\nsequences:\n" + ("" if "- id:" in p else "  - id: x\n") + p for p in parts)]
-    assert len(texts) == 3
+    at_top = [whole + part for part in parts if re.match("[a-z]", part)]
+    below = [part if "- id:" in part else f"  - id: x\n{part}" for part in parts if not re.match("[a-z]", part)]
+    texts = [whole, *at_top, *(f"nightjar: 1\nsequences:\n{part}" for part in below)]
+    assert (len(at_top), len(below)) == (1, 2)
     for text in texts:
         (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
         assert read_suite(tmp_path / "suite.yaml").sequences

@@ -27,14 +27,17 @@ class LlamaModel:
         gpu_layers: int,
         mmap: bool,
         mlock: bool,
+        vocabulary_only: bool = False,
         progress: Callable[[float], bool] = lambda share: True,
     ) -> None:
         """`progress` hears the share that is loaded, and ends the load where it returns False.
 
-        Raises ModelFileError if llama.cpp cannot load the file.
+        `vocabulary_only`: no weights are read, and no context can be made. Raises ModelFileError if llama.cpp cannot
+        load the file.
         """
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        params.vocab_only = vocabulary_only
         params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
         told = llama.llama_progress_callback(lambda share, _: progress(share))
         params.progress_callback = told  # kept until the load is over

@@ -26,7 +26,8 @@ KEYS = {
     "queues": "model waiting reason stalled",
     "workers": "id host device model state reason slots_used slots waiting tokens_per_s turns_per_s wasted_tokens "
     "beat_age_s doing threads others_cores",
-    "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait",
+    "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait judging_shown "
+    "judging_under_way",
     "dead": "run model kind count example",
     "nights": "",
     "chores": "process chore about error failures since last_at failing",

@@ -8,8 +8,9 @@ from datetime import datetime
 import pytest
 
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import JudgeCheck, Run, RunJudging, RunModel, RunOutcome, utc_now
+from nightjar.jobs.documents import Run, RunModel, RunOutcome, utc_now
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict, Hook, HookKind
+from nightjar.jobs.judgings import JudgeCheck, RunJudging
 from nightjar.jobs.nights import Delivery
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.run import describe_run, list_runs
@@ -17,13 +18,13 @@ from nightjar.scripts.views.output import emit_json
 from nightjar.scripts.views.run import print_run, print_runs
 from tests.dying_jobs import kill_one
 
-LIST_KEYS = "id run status suite models done dead jobs created".split()
+LIST_KEYS = "id run status suite models done dead jobs created judging_shown judging_under_way".split()
 RUN_KEYS = (
     "id name status status_reason suite suite_name suite_version repeats seed set_parameters set_model_parameters date "
     "priority max_tries max_lapses max_crashes fail_on_error jobs_total expanded expanded_at planned judges "
     "self_judging against embed_model measures helpers check schedule tick series deadline_met answer files "
     "stalled_at nightjar_version content created_at finished_at sequences models jobs dead_reasons ending gates "
-    "deliveries transcripts_dropped_at"
+    "deliveries transcripts_dropped_at judgings judging_shown judging_under_way"
 ).split()
 MODEL_KEYS = "name digest path jobs loads".split()
 COUNT_KEYS = [*map(str, JobStatus), "turns", "empty"]

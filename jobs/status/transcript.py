@@ -1,0 +1,136 @@
+"""What was asked and answered: the conversations of one prompt sequence in a run, with their stored scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, Run, SequenceDocument
+from nightjar.jobs.records import FAULTS, TurnRecord
+from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.sequences import TurnSpec
+from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.variants import contestant_name, varied
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownScore:
+    """A stored score; `value` is None where there is none, and `reason` says why."""
+
+    value: float | None
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownSummary:
+    """What stood in a prompt for what did not fit. `turns` count from 1; empty for a document."""
+
+    turns: tuple[int, ...]
+    document: str | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownTurn:
+    """A committed turn. `number` and `left_out` (turns that its prompt went without) count from 1."""
+
+    number: int
+    name: str | None
+    prompt: str
+    reasoning: str
+    reply: str
+    failure: str | None
+    finish_reason: str
+    reply_tokens: int
+    left_out: tuple[int, ...]
+    summaries: tuple[ShownSummary, ...]
+    scores: Mapping[str, ShownScore]
+    """By scorer; empty until the run is closed."""
+    checks: tuple[str, ...]
+    """Those of `scores` that come from what the suite expects."""
+    rendered: str | None = None
+    """The prompt as the model's template wrote it, where that was asked for and can be known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownTranscript:
+    """One conversation; `repeat` counts from 1."""
+
+    job: str
+    sequence: str
+    model: str
+    variant: str | None
+    repeat: int
+    status: JobStatus
+    reason: str | None
+    system: str | None
+    turns_total: int
+    turns: tuple[ShownTurn, ...]
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replied."""
+        return contestant_name(self.model, self.variant)
+
+
+async def conversations(run: Run, sequence: str, database: Database, *, model: str | None = None) -> list[Job]:
+    """The reply jobs of a sequence, in the run's order."""
+    query = {"run": run.id, "kind": JobKind.REPLY, "sequence": sequence} | ({"model": model} if model else {})
+    return await Job.find(query).sort("+repeat", "+order").to_list()
+
+
+async def read_transcripts(run: Run, jobs: Sequence[Job], database: Database) -> list[ShownTranscript]:
+    """The transcripts of these jobs of the run."""
+    documents = await SequenceDocument.find({"_id": {"$in": [job.sequence_document for job in jobs]}}).to_list()
+    sequences = {document.id: document.sequence for document in documents}
+    scores: dict[tuple[str, int], dict[str, ShownScore]] = {}
+    async for row in database.raw["scores"].find({"job": {"$in": [job.id for job in jobs]}}):
+        score = ShownScore(value=row["value"], state=row["state"], reason=row["reason"])
+        scores.setdefault((row["job"], row["turn"]), {})[row["scorer"]] = score
+    return [
+        _transcript(job, varied(sequences[job.sequence_document], run.variant(job.variant)), scores) for job in jobs
+    ]
+
+
+def _transcript(
+    job: Job, sequence: PromptSequence, scores: Mapping[tuple[str, int], Mapping[str, ShownScore]]
+) -> ShownTranscript:
+    return ShownTranscript(
+        job=job.id,
+        sequence=job.sequence,
+        model=job.model,
+        variant=job.variant,
+        repeat=job.repeat + 1,
+        status=job.status,
+        reason=job.reason,
+        system=sequence.system,
+        turns_total=job.turns_total,
+        turns=tuple(
+            _turn(turn, sequence.turns[turn.index], scores.get((job.id, turn.index), {})) for turn in job.turns
+        ),
+    )
+
+
+def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) -> ShownTurn:
+    draw = turn.draw
+    expected = {expectation.check for expectation in spec.expect}
+    faults = (f"{fault.replace('_', ' ')}: {why}" for fault in FAULTS if (why := getattr(draw, fault)) is not None)
+    return ShownTurn(
+        number=turn.index + 1,
+        name=turn.name,
+        prompt=turn.prompt,
+        reasoning=draw.reasoning,
+        reply=draw.reply,
+        failure=next(faults, None),
+        finish_reason=draw.finish_reason,
+        reply_tokens=draw.reply_tokens,
+        left_out=tuple(number + 1 for number in turn.dropped_turns),
+        summaries=tuple(
+            ShownSummary(turns=tuple(n + 1 for n in summary.turns), document=summary.document, text=summary.text)
+            for summary in turn.summaries
+        ),
+        scores=scores,
+        checks=tuple(name for name in scores if name.partition("#")[0] in expected),
+    )

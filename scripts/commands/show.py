@@ -1,0 +1,114 @@
+"""`nightjar show`: what was asked and answered, all models beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nightjar.scripts.views.output import Json, emit_json
+
+if TYPE_CHECKING:
+    from nightjar.jobs.documents import Job, Run
+    from nightjar.jobs.status.transcript import ShownTranscript
+    from nightjar.scripts.session import Session
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    help="What was asked and answered in a run: one prompt, all models beside each other.\n\n"
+    "Without --prompt it is the one on which the models differ most.\n\n"
+    "Example: nightjar show nightly-2026-11-20 --prompt lighthouse"
+)
+def show(
+    run: Annotated[str, typer.Argument(help="Name or id of the run; a running one is fine.")],
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="A sequence of the suite by its id, or its number from 1.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model's replies.")] = None,
+    rendered: Annotated[
+        bool, typer.Option("--rendered", help="Also each prompt as the model's own template wrote it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    from nightjar.scripts.session import run_async
+
+    run_async(_show(run, prompt, model, rendered=rendered, as_json=as_json))
+
+
+async def _show(name: str, prompt: str | None, model: str | None, *, rendered: bool, as_json: bool) -> None:
+    from nightjar.config.errors import UnknownNameError
+    from nightjar.jobs.lookup import find_run
+    from nightjar.jobs.status.transcript import conversations, read_transcripts
+    from nightjar.jobs.variants import contestant_name
+    from nightjar.scripts.session import open_session
+    from nightjar.scripts.views.show import print_transcripts
+
+    async with open_session(reading=True) as session:
+        run = await find_run(name, session.database)
+        names = [entry.name for entry in run.models]
+        if model is not None and model not in names:
+            raise UnknownNameError(f"model in run {run.name!r}", model, names)
+        sequence, order = await _chosen(run, prompt, session)
+        jobs = await conversations(run, sequence, session.database, model=model)
+        named = {job.id: contestant_name(job.model, job.variant) for job in jobs}
+        jobs.sort(key=lambda job: (job.repeat, order.index(named[job.id]) if named[job.id] in order else len(order)))
+        transcripts = await read_transcripts(run, jobs, session.database)
+        notes: list[str] = []
+        if rendered:
+            transcripts, notes = await _rendered(run, jobs, transcripts, session)
+    if as_json:
+        about = {"run": {"id": run.id, "name": run.name}, "prompt": sequence}
+        emit_json({**about, "conversations": [asdict(transcript) for transcript in transcripts], "notes": notes})
+    else:
+        print_transcripts(run, sequence, transcripts, notes)
+
+
+async def _chosen(run: Run, prompt: str | None, session: Session) -> tuple[str, list[str]]:
+    """The sequence to show, and the contestants in the order to show them. Raises UnknownNameError."""
+    from nightjar.config.errors import UnknownNameError
+    from nightjar.pipeline.collect.collector import collect
+    from nightjar.pipeline.report.data.side_by_side import side_by_side
+
+    names = [contestant.name for contestant in run.contestants]
+    if prompt is None:
+        found = side_by_side(await collect(run.id, session.database))
+        if found is None:
+            return run.sequences[0], names
+        return found.sequence, [reply.job.contestant for reply in found.replies]
+    if prompt in run.sequences:
+        return prompt, names
+    if prompt.isdecimal() and 1 <= int(prompt) <= len(run.sequences):
+        return run.sequences[int(prompt) - 1], names
+    there = f"The run has {len(run.sequences)}; a number from 1 to {len(run.sequences)} names one, too."
+    raise UnknownNameError(f"prompt in run {run.name!r}", prompt, run.sequences, there)
+
+
+async def _rendered(
+    run: Run, jobs: list[Job], transcripts: list[ShownTranscript], session: Session
+) -> tuple[list[ShownTranscript], list[str]]:
+    """With the prompts as the models read them, and why some cannot be known here."""
+    import asyncio
+
+    from nightjar.config.errors import NightjarError
+    from nightjar.jobs.documents import SequenceDocument
+    from nightjar.jobs.variants import varied
+    from nightjar.scripts.rendering import render_prompts
+
+    shown, notes = [], []
+    for job, transcript in zip(jobs, transcripts, strict=True):
+        document = await SequenceDocument.get(job.sequence_document)
+        assert document is not None
+        texts: list[str | None] = []
+        try:
+            sequence = varied(document.sequence, run.variant(job.variant))
+            texts = await asyncio.to_thread(render_prompts, run, job, sequence, session.settings)
+        except NightjarError as error:
+            notes.append(f"{job.model}: its prompts can't be rendered here: {error}")
+        if None in texts:
+            notes.append(f"{job.model}: turn {texts.index(None) + 1} was written by another template or version.")
+        turns = [replace(turn, rendered=text) for turn, text in zip(transcript.turns, texts, strict=False)]
+        shown.append(replace(transcript, turns=(*turns, *transcript.turns[len(turns) :])))
+    return shown, list(dict.fromkeys(notes))

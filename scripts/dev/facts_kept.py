@@ -1,0 +1,113 @@
+"""How much a summary keeps: of ten facts in a text of about 1,500 tokens, those that are in 100 tokens of summary."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from nightjar.config.load_settings import LoadSettings
+from nightjar.jobs.parameters import ParameterSource, resolve
+from nightjar.jobs.sequences import Document, Sequence, TurnSpec
+from nightjar.workers.conversation.local import conversation_on
+from nightjar.workers.conversation.plan import ask
+from nightjar.workers.conversation.summaries import plan_turn
+from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.loading import load
+from nightjar.workers.engine.request import Tokenizer
+
+FACTS = 10
+TEXT_TOKENS, CONTEXT = 1_500, 2_048
+VILLAGES = "Arden Boll Cray Dunn Esk Ferrow Glin Harth Ister Jorl Kell Lorn Marsk Nevin Orrin".split()
+BUILT = "mill school bridge bakery library harbour chapel market well tower inn dairy forge barn lighthouse".split()
+FILLER = (
+    "The road there is long, and in winter few people take it.",
+    "Those who do speak of the wind and of the light in the evening.",
+    "Much has been written about it since, and most of it is forgotten.",
+    "The children of the valley know the songs, though they know no dates.",
+    "In spring the river rises and the meadows stand under water for weeks.",
+    "A traveller once called it the quietest place that he had ever seen.",
+    "Old people still argue about who came first and who stayed.",
+    "There is a fair in autumn, with honey, wool and good bread.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A village and the number that is told of it."""
+
+    village: str
+    number: int
+    sentence: str
+
+    def kept_in(self, summary: str) -> bool:
+        """Whether both are there."""
+        plain = summary.replace(",", "")
+        return self.village in summary and re.search(rf"\b{self.number}\b", plain) is not None
+
+
+def make_text(number: int, tokenizer: Tokenizer) -> tuple[str, list[Fact]]:
+    """Ten facts, evenly spread over filling sentences; other ones for each number."""
+    source = random.Random(number)  # noqa: S311 a seeded generator is the point
+    villages, built = source.sample(VILLAGES, FACTS), source.sample(BUILT, FACTS)
+    facts = []
+    for village, thing in zip(villages, built, strict=True):
+        cost = source.randrange(120, 980)
+        facts.append(
+            Fact(village=village, number=cost, sentence=f"The {thing} of {village} was built for {cost} silver coins.")
+        )
+    paragraphs = [fact.sentence for fact in facts]
+    turn = 0
+    while len(tokenizer.tokenize(" ".join(paragraphs), parse_special=False)) < TEXT_TOKENS:
+        paragraphs[turn % FACTS] += " " + source.choice(FILLER)
+        turn += 1
+    return " ".join(paragraphs), facts
+
+
+async def summarise(engine: BatchEngine, text: str) -> str:
+    """The summary that a conversation gets that does not fit with the text."""
+    sequence = Sequence(
+        id="facts",
+        turns=(TurnSpec(prompt="{{ documents.chronicle }}\n\nWhat did the villages build?"),),
+        documents=(Document(name="chronicle", text=text),),
+    )
+    source = engine.chat_template
+    template = source and ChatTemplate(source, bos_text=engine.bos_text, eos_text=engine.eos_text, date="2026-03-14")
+    conversation = conversation_on(engine, sequence, template or None)
+    resolved = resolve([(ParameterSource.SUITE, {"policy": "summarise", "max_tokens": 1_000})])
+    asked = ask(conversation, 0, [], resolved.values, None)
+    _, summaries = await plan_turn(asked, resolved, engine.generate, asyncio.to_thread, id="facts", seed=1)
+    return "\n".join(summary.text for summary in summaries)
+
+
+async def measure(model: Path, texts: int, *, show: bool) -> None:
+    """Prints the facts kept of each text, and their mean."""
+    engine = await load(model, settings=LoadSettings(slots=1, context=CONTEXT), gpu="none")
+    try:
+        kept = []
+        for number in range(texts):
+            text, facts = make_text(number, engine.tokenizer)
+            summary = await summarise(engine, text)
+            kept.append(sum(fact.kept_in(summary) for fact in facts))
+            print(f"text {number + 1}: {kept[-1]} of {FACTS}" + (f"\n{summary}\n" if show else ""), flush=True)
+        print(f"{model.name}: {fmean(kept):.1f} of {FACTS} facts kept, mean of {texts}")
+    finally:
+        await engine.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a chat model, GGUF")
+    parser.add_argument("--texts", type=int, default=20)
+    parser.add_argument("--show", action="store_true", help="print the summaries")
+    given = parser.parse_args()
+    asyncio.run(measure(given.model, given.texts, show=given.show))
+
+
+if __name__ == "__main__":
+    main()

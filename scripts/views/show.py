@@ -1,0 +1,100 @@
+"""What `nightjar show` prints: turn by turn the prompt once, then each model's reply to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from nightjar.scripts.views.output import console, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nightjar.jobs.documents import Run
+    from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn
+
+INDENT = 2
+
+
+def print_transcripts(run: Run, sequence: str, transcripts: Sequence[ShownTranscript], notes: Sequence[str]) -> None:
+    """One prompt sequence with the replies of the models."""
+    screen = console()
+    number = run.sequences.index(sequence) + 1
+    _line(screen, f"{run.suite_name} / {sequence}, prompt {number} of {len(run.sequences)} in run {run.name}", "bold")
+    if transcripts and transcripts[0].system:
+        _text(screen, f"System: {transcripts[0].system}", "dim")
+    for turn in range(1, max((transcript.turns_total for transcript in transcripts), default=0) + 1):
+        _turn(screen, turn, transcripts)
+    for note in notes:
+        _line(screen, f"Note: {note}", "yellow")
+    if len(run.sequences) > 1:
+        _line(screen, f"\nAnother one: nightjar show {run.name} --prompt 1 (to {len(run.sequences)}, or an id)", "dim")
+
+
+def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) -> None:
+    """A prompt is written again where a summary made it another one for the next model."""
+    _line(screen, f"\nTurn {number}", "bold")
+    before: str | None = None
+    for transcript in transcripts:
+        there = next((turn for turn in transcript.turns if turn.number == number), None)
+        if there is not None and there.prompt != before:
+            before = there.prompt
+            _text(screen, before, "cyan")
+        _reply(screen, transcript, there, repeated=any(other.repeat > 1 for other in transcripts))
+
+
+def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, *, repeated: bool) -> None:
+    name = transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
+    if turn is None:
+        _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
+        if transcript.reason:
+            _text(screen, transcript.reason, "red")
+        return
+    _line(screen, f"\n{name}  ({turn.reply_tokens} tokens, ended by {turn.finish_reason})", "bold")
+    for line in _prompt_facts(turn):
+        _text(screen, line, "dim")
+    if turn.rendered is not None:
+        _text(screen, f"The prompt as rendered:\n{turn.rendered}", "dim")
+    if turn.reasoning:
+        _text(screen, f"Reasoning:\n{turn.reasoning}", "dim")
+    if turn.failure:
+        _text(screen, turn.failure, "red")
+    if turn.reply.strip():
+        _text(screen, turn.reply.strip())
+    for line in _scores(turn):
+        _text(screen, line, "magenta")
+
+
+def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
+    if turn.left_out:
+        yield "Without " + ("turn " if len(turn.left_out) == 1 else "turns ") + ", ".join(map(str, turn.left_out))
+    for summary in turn.summaries:
+        what = f"the document {summary.document}" if summary.document else f"turns {', '.join(map(str, summary.turns))}"
+        yield f"In place of {what}:\n{summary.text}"
+
+
+def _scores(turn: ShownTurn) -> Iterator[str]:
+    """How many checks are met, and which are not; the judges' points with their reasons."""
+    checks = {name: turn.scores[name] for name in turn.checks}
+    unmet = [name for name, score in checks.items() if score.value is None or score.value < 1]
+    if checks:
+        yield f"Checks met: {len(checks) - len(unmet)} of {len(checks)}"
+        yield from (f"  not met: {name}{_why(checks[name])}" for name in unmet)
+    for name, score in turn.scores.items():
+        if name.startswith("judge"):
+            yield f"{name}: {'no value' if score.value is None else f'{score.value:.3g}'}{_why(score)}"
+
+
+def _why(score: ShownScore) -> str:
+    return f" ({score.reason})" if score.reason else ""
+
+
+def _line(screen: Console, text: str, style: str = "") -> None:
+    screen.print(plain(text), style=style, soft_wrap=False)
+
+
+def _text(screen: Console, text: str, style: str = "") -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    screen.print(Padding(Text(plain(text), style=style), (0, 0, 0, INDENT), expand=False))

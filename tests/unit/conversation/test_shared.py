@@ -1,0 +1,89 @@
+"""Generations shared by the conversations of a run: made once, waited for by all, begun again after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nightjar.config.errors import EngineError
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.records import Timings
+from nightjar.workers.conversation.shared import MOST, SharedGenerations
+from nightjar.workers.engine.request import Generation, Request
+
+
+class Maker:
+    """A model whose generations end when they are let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.ready = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def generate(self, request: Request) -> Generation:
+        self.asked.append(request.id)
+        await self.ready.wait()
+        if self.error is not None:
+            raise self.error
+        return Generation(
+            token_ids=(1,),
+            text="They met.",
+            finish_reason="stop",
+            prompt_tokens=1,
+            reused_tokens=0,
+            timings=Timings(queue_s=0, prefill_s=0, decode_s=0),
+        )
+
+
+def request(id_: str, prompt: int = 7) -> Request:
+    return Request(id=id_, prompt=(prompt,), max_tokens=9, parameters=Parameters(), seed=len(id_), final=True)
+
+
+async def test_equal_requests_of_a_run_are_made_once() -> None:
+    """Whoever asks first or later waits for the same; another prompt or run has its own."""
+    shared, maker = SharedGenerations(), Maker()
+    taken = [shared.take("run", request(name), maker.generate) for name in ("a", "b")]
+    other = shared.take("run", request("c", prompt=8), maker.generate)
+    elsewhere = shared.take("other run", request("d"), maker.generate)
+    maker.ready.set()
+    assert await taken[0].task is await taken[1].task
+    assert {one.request for one in taken} == {"a"}
+    await asyncio.gather(other.task, elsewhere.task)
+    assert shared.take("run", request("e"), maker.generate).request == "a", "also once it is made"
+    assert maker.asked == ["a", "c", "d"]
+
+
+async def test_who_leaves_does_not_end_it_for_others() -> None:
+    shared, maker = SharedGenerations(), Maker()
+
+    async def wait() -> Generation:
+        return await asyncio.shield(shared.take("run", request("a"), maker.generate).task)
+
+    first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    maker.ready.set()
+    assert (await second).text == "They met."
+    assert first.cancelled()
+
+
+async def test_one_that_failed_is_begun_again() -> None:
+    shared, maker = SharedGenerations(), Maker()
+    maker.ready.set()
+    maker.error = EngineError("out of memory")
+    with pytest.raises(EngineError):
+        await shared.take("run", request("a"), maker.generate).task
+    maker.error = None
+    assert (await shared.take("run", request("b"), maker.generate).task).text == "They met."
+    assert maker.asked == ["a", "b"]
+
+
+async def test_old_ones_are_forgotten() -> None:
+    shared, maker = SharedGenerations(), Maker()
+    maker.ready.set()
+    for number in range(MOST + 1):
+        await shared.take("run", request(str(number), prompt=number), maker.generate).task
+    assert shared.take("run", request("again", prompt=0), maker.generate).request == "again"
+    await asyncio.sleep(0)
