@@ -46,14 +46,20 @@ class SettingsError(UsageError):
 
 
 class SuiteError(UsageError):
-    pass
+    """`line`: where in the file, from 1, if that is known."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class UnknownNameError(UsageError):
-    """Nothing has that name; the message lists the nearest existing names."""
+    """Nothing has that name, `within` a run, say; the message lists the nearest existing names."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
-        super().__init__(f"There is no {kind} {name!r}. {suggest(name, known, kind)}{' ' + remedy if remedy else ''}")
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "", *, within: str = "") -> None:
+        place = f" in {within}" if within else ""
+        said = f"There is no {kind} {name!r}{place}. {suggest(name, known, kind)}"
+        super().__init__(f"{said} {remedy}" if remedy else said)
 
 
 class RunConflictError(UsageError):

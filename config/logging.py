@@ -19,7 +19,7 @@ from nightjar.config.settings import Settings
 
 _LIBRARIES = (
     *("arq", "asyncio", "beanie", "filelock", "httpcore", "httpcore2", "httpx", "httpx2"),
-    *("huggingface_hub", "pymongo", "transformers"),
+    *("hf_xet", "huggingface_hub", "openai", "pymongo", "requests", "transformers", "urllib3"),
 )
 """Logged from WARNING on; at log level debug from INFO on."""
 _OWN_HANDLERS = ("huggingface_hub", "transformers")

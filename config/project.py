@@ -9,6 +9,7 @@ A `.nightjar/`, `.env` or `nightjar.toml` of another folder may have come with s
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -21,11 +22,14 @@ from nightjar.config.project_list import nearest_listed, user_config, user_data
 _ABOVE_ROOMS = Path(__file__).resolve().parent.parent
 PACKAGED_MODELS = Path(__file__).resolve().parent / "models.toml"
 """The registry that comes with Nightjar."""
-HOME_NAME, DOTENV, TOML = ".nightjar", ".env", "nightjar.toml"
+HOME_NAME, DOTENV, TOML, JSON = ".nightjar", ".env", "nightjar.toml", "nightjar.json"
+"""A `nightjar.json` says the same as a `nightjar.toml`, in the other notation. A pulled model's folder has one too, its
+manifest, which holds no settings."""
 CONFIG = "NIGHTJAR_CONFIG"
 """Read in the environment only: a file cannot say which files count."""
 _OURS = re.compile(r"^\s*(?:export\s+)?(?:NIGHTJAR_\w+|HF_TOKEN|HF_ENDPOINT|OLLAMA_MODELS)\s*=", re.MULTILINE | re.I)
 _LOOKED_AT_BYTES = 64 * 1024
+_LARGEST_MANIFEST = 4 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ def _named_config(text: str, current: Path | None) -> _NamedConfig:
     path = _absolute(text, current)
     if path.is_file():
         return _NamedConfig(folder=path.parent, files=(None, path))
-    files = _there(path / DOTENV), _there(path / TOML)
+    files = _there(path / DOTENV), _settings_in(path)
     if files == (None, None):
         raise SettingsError(
             f"{CONFIG} names {path}, and there is neither a file of that name nor {TOML} or {DOTENV} in such a folder. "
@@ -83,7 +87,7 @@ def _named_config(text: str, current: Path | None) -> _NamedConfig:
 
 def _checkout() -> Project:
     folder = _ABOVE_ROOMS
-    toml = _there(folder / TOML) or _there(folder / "config" / TOML)
+    toml = _settings_in(folder, folder / "config")
     why = "the checkout that holds Nightjar"
     return Project(why=why, folder=folder, home=folder / HOME_NAME, dotenv=_there(folder / DOTENV), toml=toml)
 
@@ -94,12 +98,12 @@ def _elsewhere(home: str | None, config: _NamedConfig | None, current: Path | No
     listed = nearest_listed(current) if current is not None else None
     if listed is not None and listed.same:
         made = listed.path
-        dotenv, toml = _there(made / DOTENV), _there(made / TOML)
+        dotenv, toml = _there(made / DOTENV), _settings_in(made)
         return Project(why="made by `nightjar init`", folder=made, home=made / HOME_NAME, dotenv=dotenv, toml=toml)
     own = user_config()
-    files = _there(own / DOTENV), _there(own / TOML)
+    files = _there(own / DOTENV), _settings_in(own)
     folder, why = (_absolute(home, current), "named by NIGHTJAR_HOME") if home else (user_data(), "your data folder")
-    if home and (named := (_there(folder / DOTENV), _there(folder / TOML))) != (None, None):
+    if home and (named := (_there(folder / DOTENV), _settings_in(folder))) != (None, None):
         files = named
     stale = listed.path if listed is not None else None
     return Project(why=why, folder=folder, home=folder, dotenv=files[0], toml=files[1], stale=stale)
@@ -109,10 +113,32 @@ def _ignored(project: Project, home: Path, current: Path) -> Iterator[Path]:
     if _same(current, project.folder) or _same(current, user_config()):
         return  # what lies there and does not count was overruled by its own user
     used = [path for path in (project.dotenv, project.toml, home) if path is not None]
-    for path in (current / HOME_NAME, current / DOTENV, current / TOML):
-        counts = path.name != DOTENV or sets_ours(path)
+    for path in (current / HOME_NAME, current / DOTENV, current / TOML, current / JSON):
+        counts = {DOTENV: sets_ours, JSON: holds_settings}.get(path.name, os.path.lexists)(path)
         if counts and os.path.lexists(path) and not any(_same(path, other) for other in used):
             yield path
+
+
+def _settings_in(*folders: Path) -> Path | None:
+    """The file of settings in one of these folders. Raises SettingsError where there are two."""
+    names = [folder / TOML for folder in folders] + [folder / JSON for folder in folders]
+    there = [path for path in names if _there(path) is not None and (path.name == TOML or holds_settings(path))]
+    if any(path.name == JSON for path in there) and len(there) > 1:
+        listed = " and ".join(map(str, there))
+        raise SettingsError(f"There are {listed}, and only one file of settings can count. Keep one of them.")
+    return there[0] if there else None
+
+
+def holds_settings(path: Path) -> bool:
+    """Whether a `nightjar.json` is meant as settings: any is that is no manifest of a pulled model."""
+    try:
+        with path.open("rb") as file:
+            data = json.loads(file.read(_LARGEST_MANIFEST))
+    except ValueError:
+        return True  # it is read, and the error names it
+    except OSError:
+        return False
+    return not (isinstance(data, dict) and {"repo", "commit", "files"} <= data.keys())
 
 
 def sets_ours(dotenv: Path) -> bool:

@@ -19,7 +19,15 @@ _SECRET_KEY = re.compile(r"token(?!i[sz])|passw|pwd|secret|api[-_]?key|authoriz|
 _PATTERNS = (
     # scheme://user:password@ ; up to the last @ of the word, since passwords are often pasted unquoted
     (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:@/\"'<>]*):[^\s\"'<>]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
-    (re.compile(r"\b([\w-]*(?:password|passwd|secret|token|api_?key)=)[^\s&\"',;)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # max_token=5 is a misspelt parameter, no secret
+    (
+        re.compile(
+            r"(?<![\w-])(?!(?:max|min|num|n|new|bos|eos|pad|stop|per)[_-](?:new[_-])?token=)"
+            r"([\w-]*(?:password|passwd|secret|token|api_?key)=)[^\s&\"',;)]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
     # 'password': '...' in the text of a dict or of JSON
     (
         re.compile(

@@ -6,6 +6,7 @@ file names: whoever can write the file could have it sent to himself.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -130,6 +131,10 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text("utf-8")
+        table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}. Fix or remove it.") from None
+    if not isinstance(table, dict):
+        raise SettingsError(f'{path} is no object of settings, such as {{"lease_s": 60}}. Fix or remove it.')
+    return table

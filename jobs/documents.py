@@ -67,6 +67,8 @@ class SuiteVersion(StoredDocument):
     sequences: list[SequenceRef]
     rubric: dict[str, Any] | None = None
     primary_metric: str | None = None
+    left_out: tuple[str, ...] = ()
+    """What another tool would do with the file and this version does not, in sentences."""
     variants: tuple[Variant, ...] = ()
     imported_at: datetime
 

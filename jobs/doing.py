@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nightjar.config.counting import how_many
+
 STILL_S = 3.0
 """When nothing has moved for so long, somebody who watches wants to know why."""
 BUSY_CORES = 0.5
@@ -65,10 +67,10 @@ class Doing:
         between = " for " if self.task is Activity.WAITING else ": "
         words = _WORDS[self.task] + (f"{between}{self.why}" if self.why else "")
         if self.task is Activity.GENERATING and self.tokens is not None:
-            return f"{words}, {self.tokens:,} tokens so far"
+            return f"{words}, {how_many(self.tokens, 'token')} so far"
         if self.share is None:
             return words
-        return f"{words}, {100 * self.share:.0f} %" + (f" of {self.tokens:,} tokens" if self.tokens else "")
+        return f"{words}, {100 * self.share:.0f} %" + (f" of {how_many(self.tokens, 'token')}" if self.tokens else "")
 
 
 def read_doing(stored: Mapping[str, Any] | None) -> Doing | None:

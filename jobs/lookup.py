@@ -79,7 +79,7 @@ async def find_job(run: Run, name: str, database: Database) -> Job:
         query["repeat"] = int(repeat)
     job = await Job.find(query).sort("+order").first_or_none()
     if job is None:
-        raise UnknownNameError(f"job in run {run.name!r}", name, run.sequences)
+        raise UnknownNameError("job", name, run.sequences, within=f"run {run.name!r}")
     return job
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nightjar.config.counting import how_many
+
 FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
 LAPSE_DELAY_S = 1.0
@@ -77,7 +79,7 @@ def decide(fault: Fault, error: str, counters: Counters, limits: RetryLimits, *,
         case Fault.LAPSED:
             lapses = counters.lapses + 1
             if lapses >= limits.max_lapses:
-                return Dead(reason=f"its worker vanished {lapses} times", counted=("lapses",))
+                return Dead(reason=f"its worker vanished {how_many(lapses, 'time')}", counted=("lapses",))
             return Again(delay_s=backoff(lapses, LAPSE_DELAY_S, LONGEST_LAPSE_DELAY_S, jitter), counted=("lapses",))
         case Fault.CRASHED | Fault.CRASHED_ALONE:
             if fault is Fault.CRASHED_ALONE and counters.crashes + 1 >= limits.max_crashes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nightjar.config.errors import NightjarError, UsageError, suggest
 from nightjar.config.interpreter import distrust_current_folder
+from nightjar.scripts.options.given_twice import refuse_given_twice
 from nightjar.scripts.streams import secure_streams
+from nightjar.scripts.views.help_pages import dress
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The main job on the bundled model, with nothing set up."),
@@ -36,8 +38,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),
     "doctor": ("doctor", "Check this machine and say what to do."),
+    "completion": ("completion", "Completion of commands, runs, models and suites in bash, zsh and fish."),
 }
 """Command name -> (module under scripts/commands, one line of help)."""
+
+
+COMPLETE = "__complete"
+"""What the scripts of `nightjar completion` call."""
 
 
 class LazyCommands(TyperGroup):
@@ -59,6 +66,8 @@ class LazyCommands(TyperGroup):
         module = importlib.import_module(f"nightjar.scripts.commands.{module_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        dress(command)
+        refuse_given_twice(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -79,8 +88,20 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def nightjar() -> None:
+def _version(wanted: bool) -> None:
+    if wanted:
+        from nightjar.config.version import NIGHTJAR_VERSION
+
+        typer.echo(f"nightjar {NIGHTJAR_VERSION}")
+        raise typer.Exit
+
+
+@app.callback(epilog="`nightjar help COMMAND` says how a command is used, `nightjar completion` completes it.")
+def nightjar(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Evaluate local GGUF language models overnight."""
 
 
@@ -99,9 +120,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == [COMPLETE]:
+        return complete_line(arguments[1:])
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
         app(arguments, prog_name="nightjar")
     except SystemExit as end:
@@ -118,6 +143,21 @@ def _run(arguments: list[str]) -> int:
         _complain(
             f"this should not have happened: {what}. The same command with --debug shows where; please report that."
         )
+        return 1
+    return 0
+
+
+def complete_line(arguments: list[str]) -> int:
+    """Answers a shell that asks what can come next; whatever goes wrong, it says nothing to a person who only typed."""
+    from nightjar.scripts.completion.candidates import next_words
+    from nightjar.scripts.completion.names import known_names
+    from nightjar.scripts.completion.shells import after_breaks, answer_lines, read_call
+
+    try:
+        words, breaks = read_call(arguments)
+        found = next_words(typer.main.get_command(app), words, known_names)
+        print(*answer_lines(after_breaks(found, words[-1] if words else "", breaks)), sep="\n")
+    except Exception:
         return 1
     return 0
 

@@ -31,7 +31,10 @@ def check_enforceable(parameters: Mapping[str, Any]) -> None:
 
 
 def check_suite(content: SuiteContent) -> SuiteContent:
-    """The content, if all its turns can be held to what they ask for. Raises SuiteError that names the turn."""
+    """The content, if all its turns can be held to what they ask for. Raises SuiteError that names each that can't."""
+    from nightjar.pipeline.suites.located import Gathered
+
+    gathered = Gathered()
     checked: list[Mapping[str, Any]] = []
     over: list[Mapping[str, Any]] = [variant.parameters for variant in content.variants] or [{}]
     for sequence in content.sequences:
@@ -40,8 +43,10 @@ def check_suite(content: SuiteContent) -> SuiteContent:
                 layers = {**sequence.parameters, **turn.parameters, **above}
                 asked = {key: layers[key] for key in ("grammar", "json_schema") if layers.get(key) is not None}
                 if asked and asked not in checked[-100:]:
-                    _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
+                    with gathered.part():
+                        _check_turn(asked, f"{content.source}: sequence {sequence.id!r}, turn {index}")
                     checked.append(asked)
+    gathered.check()
     return content
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 
@@ -154,7 +155,7 @@ class ChoreView:
         """For a person."""
         what = f"`{self.chore}`{f' ({self.about})' if self.about else ''} of {self.process}"
         how = "fails" if self.failing else "works again; it failed"
-        times = "once" if self.failures == 1 else f"{self.failures} times"
+        times = "once" if self.failures == 1 else how_many(self.failures, "time")
         return f"{what} {how}, {times} since {self.since:%Y-%m-%d %H:%M:%S} UTC: {self.error}"
 
 

@@ -24,7 +24,7 @@ from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
-from nightjar.pipeline.report.data.notices import with_verdict
+from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
@@ -108,6 +108,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         now=now,
         version=NIGHTJAR_VERSION,
     )
+    report = with_left_out(report, () if suite is None else suite.left_out)
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
     told = judging_notices(run.name, run.judging, counts)

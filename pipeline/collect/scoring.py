@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ScoringError
 from nightjar.pipeline.collect.planned_scorers import PlannedScorers
 from nightjar.pipeline.collect.run_scorers import RunScorers
@@ -175,8 +176,8 @@ class _RunScoring:
         self._lost += 1
         if self._lost > MAX_LOST:
             raise ScoringError(
-                f"scoring failed on {self._lost} jobs; on the last, sequence {jobs[0].sequence} of {jobs[0].model}, "
-                f"{_why(died)}"
+                f"scoring failed on {how_many(self._lost, 'job')}; on the last, "
+                f"sequence {jobs[0].sequence} of {jobs[0].model}, {_why(died)}"
             )
         return True
 

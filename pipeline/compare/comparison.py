@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
@@ -101,7 +102,7 @@ def sides(report: RunReport, model: str | None, pair_by: PairBy = PairBy.CONTENT
     chosen = [each for each in report.models if model in (None, each.name, each.input.name)]
     if not chosen:
         known = [each.name for each in report.models]
-        raise UnknownNameError(f"model in run {report.provenance.name!r}", model or "", known)
+        raise UnknownNameError("model", model or "", known, within=f"run {report.provenance.name!r}")
     return [Side(report=report, model=each, pair_by=pair_by) for each in chosen]
 
 
@@ -200,8 +201,8 @@ def _notices(base: Side, other: Side) -> list[str]:
         if side.report.provenance.partial
     ]
     notices += [
-        f"{side.name}: the time limit cut off {cut} of {side.model.total.counts.turns} replies, so a difference may "
-        "come from the speed of the machine."
+        f"{side.name}: the time limit cut off {cut} of {how_many(side.model.total.counts.turns, 'reply')}, so a "
+        "difference may come from the speed of the machine."
         for side in (base, other)
         if (cut := side.model.total.counts.timeout)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from nightjar.config.counting import are, how_many
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
 from nightjar.pipeline.compare.comparison import Comparison
@@ -70,7 +71,9 @@ def out_of_reach(gates: Iterable[Gate], scales: Mapping[str, Scale], sequences: 
                 if least is not None
                 else "a margin of 0 allows no uncertainty at all"
             )
-            notes.append(f"{gate} cannot pass over {sequences} sequences, only trip or stay inconclusive: {needed}.")
+            notes.append(
+                f"{gate} cannot pass over {how_many(sequences, 'sequence')}, only trip or stay inconclusive: {needed}."
+            )
     return notes
 
 
@@ -109,7 +112,7 @@ def _missing(gate: Gate, about: str, model: ModelReport) -> GateResult:
     lost = counts.turns_expected - counts.turns  # also those of a stopped run's jobs that never ended
     share = lost / counts.turns_expected if counts.turns_expected else 0.0
     bad = lost > gate.value if gate.counted else share > gate.value
-    reason = f"{lost} of {counts.turns_expected} turns are missing ({share:.1%})"
+    reason = f"{lost} of {how_many(counts.turns_expected, 'turn')} {are(counts.turns_expected)} missing ({share:.1%})"
     return GateResult(gate=gate, about=about, outcome=GateOutcome.TRIPPED if bad else GateOutcome.PASSED, reason=reason)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import structlog
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ServiceError
 from nightjar.jobs import backlog, control
 from nightjar.jobs.backlog import RunInWork
@@ -59,7 +60,7 @@ async def _over_limit(run: RunInWork, limit: float, database: Database) -> str |
     allowed = limit if limit >= 1 else limit * run.jobs_total
     if dead == 0 or dead < allowed:
         return None
-    return f"{dead} of {run.jobs_total} jobs failed (fail_on_error is {limit:g})"
+    return f"{dead} of {how_many(run.jobs_total, 'job')} failed (fail_on_error is {limit:g})"
 
 
 async def _plan(run: Run, database: Database) -> None:

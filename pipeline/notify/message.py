@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from nightjar.config.counting import are, how_many
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Event, GateVerdict
 from nightjar.jobs.states import JobStatus
@@ -59,7 +60,7 @@ def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None
     """What happened to a run, in one or two sentences."""
     done, total = jobs.get(JobStatus.DONE, 0), sum(jobs.values())
     lost = f", {jobs[JobStatus.DEAD]} failed" if jobs.get(JobStatus.DEAD) else ""
-    progress = f"{done} of {total} jobs are done{lost}"
+    progress = f"{done} of {how_many(total, 'job')} {are(total)} done{lost}"
     match event:
         case Event.STALLED:
             span = shown_span(run.ending.stalled_after_s or 0)

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
@@ -167,7 +168,9 @@ def run_differences(old: Run, new: Run) -> list[str]:
     if old.suite != new.suite:
         phrases.append(f"the suite is {_suite(new)}, was {_suite(old)}")
     if old.sequences != new.sequences and old.suite == new.suite:
-        phrases.append(f"it takes {len(new.sequences)} sequences, was {len(old.sequences)} (--only, --limit)")
+        phrases.append(
+            f"it takes {how_many(len(new.sequences), 'sequence')}, was {len(old.sequences)} (--only, --limit)"
+        )
     if old.seed != new.seed:
         phrases.append(f"the seed is {new.seed}, was {old.seed}")
     phrases += [*_varied_otherwise(old, new), *_scored_otherwise(old, new)]

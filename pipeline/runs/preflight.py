@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from nightjar.config.counting import are, how_many
 from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
@@ -104,8 +105,9 @@ async def warnings(
         greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)
         if greedy:
             messages.append(
-                f"{greedy} of {len(rows)} sequences are generated at temperature 0 on {contestant.name}: their "
-                f"{run.repeats} repeats will be the same text. Use --repeats 1 or --set temperature=0.7."
+                f"{greedy} of {how_many(len(rows), 'sequence')} {are(len(rows))} generated at temperature 0 on "
+                f"{contestant.name}: their {run.repeats} repeats will be the same text. Use --repeats 1 or --set "
+                "temperature=0.7."
             )
     return messages
 

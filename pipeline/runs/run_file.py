@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
 from nightjar.jobs.models import LoadFacts, ModelFacts, flat_facts, nest_file_facts
@@ -230,7 +231,7 @@ def remarks(file: RunFile, version: str) -> list[str]:
             notes.append(
                 f"{one_line(model.name)} ran on {one_line(load.device)} with {one_line(load.llama_cpp_build)}: "
                 f"context {load.context}, "
-                f"{load.slots} slots, flash attention {'on' if load.flash_attention else 'off'}, "
+                f"{how_many(load.slots, 'slot')}, flash attention {'on' if load.flash_attention else 'off'}, "
                 f"{'reproducible' if load.reproducible else 'not reproducible'}. Texts repeat word for word on a "
                 "device and build that compute alike; see docs/exports.md."
             )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from nightjar import config
 from nightjar.config.errors import UnknownNameError
+from nightjar.config.packaged import packaged
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SuiteVersion
 from nightjar.jobs.lookup import find_suite, suite_names
@@ -16,13 +16,12 @@ from nightjar.pipeline.suites.content import NAME_PATTERN
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.pipeline.suites.read import read_suite
 
-FOLDER = Path(config.__file__).parent / "suites"
 _log = structlog.get_logger()
 
 
 def bundled() -> dict[str, Path]:
     """Suites that come with Nightjar: name -> file."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    return packaged("suites")
 
 
 async def take_suite(name: str, database: Database) -> tuple[SuiteVersion, bool]:

@@ -23,7 +23,7 @@ def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str
         here = (*path, index)
         role = item.get("role") if isinstance(item, Mapping) else None
         if role not in ("system", "user"):
-            raise source.error(
+            raise source.unsupported(
                 here,
                 f"a message with the role {role!r} cannot be used: a turn is one user message, optionally after "
                 "a system message. Nightjar generates every reply; write a conversation as a suite of several turns.",
@@ -43,7 +43,7 @@ def _content(source: Located, path: Path, item: Mapping[str, Any]) -> Any:
         return content
     for index, part in enumerate(content):
         if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise source.error((*path, "content", index), "only parts of type text can be used.")
+            raise source.unsupported((*path, "content", index), "only parts of type text can be used.")
     return "".join(part["text"] for part in content)
 
 

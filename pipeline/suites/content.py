@@ -28,12 +28,14 @@ class SuiteContent(Value):
     """What every model of a run is tried with; none: it replies once, as the sequences ask."""
     source: str = ""
     """File name and format it was read from; not part of the content."""
+    left_out: tuple[str, ...] = Field((), exclude=True)
+    """What another tool would do with the file and this suite does not, in sentences; not part of the content."""
     notes: tuple[str, ...] = Field((), exclude=True)
     """What was passed over in reading the file, in sentences; not part of the content, and not stored."""
 
     @property
     def digest(self) -> str:
-        """Digest of everything but `source`, including names, tags and expectations."""
+        """Digest of everything but `source` and `left_out`, including names, tags and expectations."""
         return digest(
             "suite",
             self.name,

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from typing import Any
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import SuiteError
 from nightjar.pipeline.suites.json_text import parse_json
 from nightjar.pipeline.suites.located import Located, Path, storable, suite_error
@@ -26,7 +27,9 @@ def parse_csv(text: str, file: str) -> Located:
                 header = _header(cells, file)
             elif any(cells):
                 if len(cells) > len(header):
-                    raise suite_error(file, line, f"{len(cells)} cells in a table of {len(header)} columns.")
+                    raise suite_error(
+                        file, line, f"{how_many(len(cells), 'cell')} in a table of {how_many(len(header), 'column')}."
+                    )
                 lines[len(rows),] = line
                 rows.append({name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()})
             line = reader.line_num + 1

@@ -37,21 +37,27 @@ def read_eq_bench(source: Located, name: str) -> SuiteContent:
         raise source.error((), "the file is an object: prompt id -> {writing_prompt, seed_modifiers}.")
     sequences: dict[str, Sequence] = {}
     for key in source.data:
-        prompt = source.validate(WritingPrompt, (key,))
-        for iteration, modifier in enumerate(prompt.seed_modifiers if SEED in prompt.writing_prompt else [""], 1):
-            text = prompt.writing_prompt.replace(SEED, modifier)
-            if documents_in(text):
-                raise source.error((key, "writing_prompt"), "{{documents...}} is not known in this format.")
-            identity = unique_id(source, (key,), f"{sequence_id(key)}[{iteration}]", sequences, key)
-            sequences[identity] = Sequence(
-                id=identity,
-                turns=(TurnSpec(prompt=text, name=(prompt.title or "").strip() or None),),
-                tags=(*tag_of(prompt.category or ""), f"iteration {iteration}"),
-                parameters=PARAMETERS,
-            )
+        with source.gathered.part():
+            _add(source, key, sequences)
+    source.gathered.check()
     return SuiteContent(
         name=name,
         description="EQ-bench creative writing prompts",
         sequences=tuple(sequences.values()),
         notes=passed_over(source.data.values(), tuple(WritingPrompt.model_fields), "prompts"),
     )
+
+
+def _add(source: Located, key: str, sequences: dict[str, Sequence]) -> None:
+    prompt = source.validate(WritingPrompt, (key,))
+    for iteration, modifier in enumerate(prompt.seed_modifiers if SEED in prompt.writing_prompt else [""], 1):
+        text = prompt.writing_prompt.replace(SEED, modifier)
+        if documents_in(text):
+            raise source.error((key, "writing_prompt"), "{{documents...}} is not known in this format.")
+        identity = unique_id(source, (key,), f"{sequence_id(key)}[{iteration}]", sequences, key)
+        sequences[identity] = Sequence(
+            id=identity,
+            turns=(TurnSpec(prompt=text, name=(prompt.title or "").strip() or None),),
+            tags=(*tag_of(prompt.category or ""), f"iteration {iteration}"),
+            parameters=PARAMETERS,
+        )

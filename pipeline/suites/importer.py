@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ServiceError, SuiteError
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
@@ -43,6 +44,7 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
             sequences=references,
             rubric=content.rubric,
             primary_metric=content.primary_metric,
+            left_out=content.left_out,
             variants=content.variants,
             imported_at=utc_now(),
         )
@@ -62,7 +64,7 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
     sequences = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
     if missing := documents - sequences.keys():
         raise ServiceError(
-            f"{len(missing)} sequences of suite {version.name!r} are gone from MongoDB; import it again."
+            f"Gone from MongoDB: {how_many(len(missing), 'sequence')} of suite {version.name!r}; import it again."
         )
     return SuiteContent(
         name=version.name,
@@ -72,6 +74,7 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
         sequences=tuple(sequences[reference.document] for reference in version.sequences),
         rubric=version.rubric,
         primary_metric=version.primary_metric,
+        left_out=version.left_out,
         variants=version.variants,
         source=version.source,
     )

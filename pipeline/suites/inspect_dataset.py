@@ -6,18 +6,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
-from nightjar.pipeline.suites.chat_input import checked_prompt, read_input
+from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_cell
-from nightjar.pipeline.suites.located import Located, Path
-from nightjar.pipeline.suites.names import is_tag, sequence_id, unique_id
+from nightjar.pipeline.suites.located import Located, check_some
+from nightjar.pipeline.suites.names import is_tag, sequence_id
+from nightjar.pipeline.suites.sample_parts import (
+    choice_expectation,
+    held_targets,
+    listed_below,
+    listed_choices,
+    read_targets,
+    reference_of,
+    row_identity,
+)
 
 OWN = ("input", "target", "choices", "id", "metadata")
 REFUSED = ("sandbox", "files", "setup", "checkpoint")
-SHORT_TARGET = 100
-"""A longer target is a text to compare with, not one that a reply must contain."""
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Row = Mapping[str, Any]
 
 
@@ -28,13 +34,16 @@ def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteCon
     """
     if not isinstance(source.data, list) or not source.data:
         raise source.error((), "the file holds no sample.")
-    tags = _tags(source)
+    tags = list(_tags(source))
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
-        sequence = _sequence(source, index, next(tags), table)
-        if sequence.id in sequences:
-            raise source.error((index, "id"), f"two samples have the id {sequence.id!r}.")
-        sequences[sequence.id] = sequence
+        with source.gathered.part():
+            sequence = _sequence(source, index, tags[index], table)
+            if sequence.id in sequences:
+                raise source.error((index, "id"), f"two samples have the id {sequence.id!r}.")
+            sequences[sequence.id] = sequence
+    source.gathered.check()
+    check_some(source, sequences)
     return SuiteContent(name=name, description="Inspect dataset", sequences=tuple(sequences.values()))
 
 
@@ -42,21 +51,26 @@ def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -
     row = _row(source, index)
     for field in REFUSED:
         if row.get(field) is not None:
-            raise source.error((index, field), f"a sample with {field!r} cannot be used: Nightjar would not run it.")
+            raise source.unsupported(
+                (index, field), f"a sample with {field!r} cannot be used: Nightjar would not run it."
+            )
     if "input" not in row:
         raise source.error((index, "input"), "this field is missing.")
     system, prompt = read_input(source, (index, "input"), row["input"])
-    choices = _choices(source, (index, "choices"), row.get("choices"), table)
-    targets = _targets(source, (index, "target"), row.get("target"))
+    choices = listed_choices(source, (index, "choices"), row.get("choices"), table)
+    targets = read_targets(source, (index, "target"), row.get("target"))
     if choices:
-        prompt, expect = _asked(prompt, choices), [_choice(source, (index, "target"), targets, choices)]
+        prompt, expect = (
+            listed_below(prompt, choices),
+            [choice_expectation(source, (index, "target"), targets, choices)],
+        )
     else:
-        expect = _held(targets)
+        expect = held_targets(targets)
     return Sequence(
-        id=_identity(source, (index, "id"), row.get("id"), index),
+        id=row_identity(source, (index, "id"), row.get("id"), index),
         system=system,
         tags=tags,
-        turns=(TurnSpec(prompt=prompt, expect=tuple(expect), reference=_reference(targets, choices)),),
+        turns=(TurnSpec(prompt=prompt, expect=tuple(expect), reference=reference_of(targets, choices)),),
     )
 
 
@@ -65,63 +79,6 @@ def _row(source: Located, index: int) -> Row:
     if not isinstance(row, Mapping):
         raise source.error((index,), "a sample is an object with input and target.")
     return row
-
-
-def _identity(source: Located, path: Path, value: Any, index: int) -> str:
-    """The sample's id, with hyphens for characters not allowed in ids; without one, its number, from 1."""
-    if value is None:
-        return str(index + 1)
-    identity = sequence_id(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return unique_id(source, path, identity, (), value)
-
-
-def _targets(source: Located, path: Path, value: Any) -> list[str]:
-    given = value if isinstance(value, list) else [] if value is None or value == "" else [value]
-    for item in given:
-        if isinstance(item, bool | dict | list) or not str(item).strip():
-            raise source.error(path, "a target is a text or a number, or a list of them, none of them empty.")
-    return [str(item) for item in given]
-
-
-def _choices(source: Located, path: Path, value: Any, table: bool) -> list[str]:
-    if value is None:
-        return []
-    if table and isinstance(value, str):
-        is_list = value.lstrip().startswith("[")
-        value = parse_cell(source, path, value) if is_list else [part.strip() for part in value.split(",")]
-    if not isinstance(value, list) or not 2 <= len(value) <= len(LETTERS):
-        raise source.error(path, f"choices are a list of 2 to {len(LETTERS)} texts.")
-    return [checked_prompt(source, (*path, index), str(item)) for index, item in enumerate(value)]
-
-
-def _choice(source: Located, path: Path, targets: list[str], choices: list[str]) -> Expectation:
-    letters = list(LETTERS[: len(choices)])
-    if len(targets) != 1:
-        raise source.error(path, f"a sample with choices has one target, a letter, not {len(targets)}.")
-    target = targets[0].strip()
-    if target.upper() in letters:
-        answer = target.upper()
-    elif target in choices:
-        answer = letters[choices.index(target)]
-    else:
-        raise source.error(path, f"{target!r} is no letter from A to {letters[-1]} and no choice.")
-    return Expectation(check="choice", value={"answer": answer, "options": letters})
-
-
-def _asked(prompt: str, choices: list[str]) -> str:
-    listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-    return f"{prompt}\n\n{listed}\n\nAnswer with the letter of one choice, in the form ANSWER: LETTER."
-
-
-def _held(targets: list[str]) -> list[Expectation]:
-    """A short target must be in the reply; of several, any one."""
-    if not targets or any(len(target) > SHORT_TARGET or "\n" in target for target in targets):
-        return []
-    return [Expectation(check="includes", value=targets[0] if len(targets) == 1 else {"any": targets})]
-
-
-def _reference(targets: list[str], choices: list[str]) -> str | None:
-    return None if choices or not targets else targets[0]
 
 
 def _tags(source: Located) -> Iterator[tuple[str, ...]]:

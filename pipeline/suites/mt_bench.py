@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
@@ -72,18 +73,20 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
     """One sequence per question, in file order; the category becomes the tag. Raises SuiteError."""
     sequences: dict[str, Sequence] = {}
     for index in range(len(source.data)):
-        question = source.validate(Question, (index,))
-        given = next(source.data[index][key] for key in KNOWN if key in source.data[index])
-        identity = unique_id(source, (index, "question_id"), question.question_id, sequences, given)
-        sequences[identity] = Sequence(
-            id=identity,
-            turns=_turns(source, index, question),
-            tags=tag_of(question.category),
-            parameters={
-                "temperature": TEMPERATURES.get(question.category.lower(), OTHER_TEMPERATURE),
-                "max_tokens": MAX_TOKENS,
-            },
-        )
+        with source.gathered.part():
+            question = source.validate(Question, (index,))
+            given = next(source.data[index][key] for key in KNOWN if key in source.data[index])
+            identity = unique_id(source, (index, "question_id"), question.question_id, sequences, given)
+            sequences[identity] = Sequence(
+                id=identity,
+                turns=_turns(source, index, question),
+                tags=tag_of(question.category),
+                parameters={
+                    "temperature": TEMPERATURES.get(question.category.lower(), OTHER_TEMPERATURE),
+                    "max_tokens": MAX_TOKENS,
+                },
+            )
+    source.gathered.check()
     if not sequences:
         raise source.error((), "the file holds no question.")
     notes = passed_over(source.data, KNOWN, "questions")
@@ -93,7 +96,10 @@ def read_mt_bench(source: Located, name: str) -> SuiteContent:
 def _turns(source: Located, index: int, question: Question) -> tuple[TurnSpec, ...]:
     references = [text.strip() or None for text in question.reference]
     if len(references) > len(question.turns):
-        raise source.error((index, "reference"), f"{len(references)} references for {len(question.turns)} turns.")
+        raise source.error(
+            (index, "reference"),
+            f"{how_many(len(references), 'reference')} for {how_many(len(question.turns), 'turn')}.",
+        )
     for turn, prompt in enumerate(question.turns):
         if documents_in(prompt):
             raise source.error((index, "turns", turn), "{{documents...}} in a prompt is not known in this format.")

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import regex
+from pydantic import ValidationError
 
 from nightjar.jobs.parameters import merged
 from nightjar.jobs.placeholders import Row, fill_text, written
 from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant, varied
+from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.located import Located, Path, field_errors
 from nightjar.pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
+from nightjar.pipeline.suites.right_words import right_check
 from nightjar.pipeline.suites.variables import names_in_variant
 
 MAX_SEQUENCES = 50_000
@@ -26,7 +29,7 @@ ReadText = Callable[[str], str]
 
 def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent:
     """The content of a `nightjar: 1` file; `name` is used if the file has none. Raises SuiteError."""
-    suite = source.validate(SuitePart)
+    suite, kept = _structure(source)
     shared = {part.name: _document(source, ("documents", i), part, read_text) for i, part in enumerate(suite.documents)}
     if len(shared) < len(suite.documents):
         raise source.error(("documents",), "two documents have one name.")
@@ -35,14 +38,17 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
         raise source.error(("variants",), "two variants have one name.")
     builder = _Builder(source=source, suite=suite, variants=variants, shared=shared, read_text=read_text)
     sequences: dict[str, Sequence] = {}
-    for index, part in enumerate(suite.sequences):
-        for sequence in builder.sequences(part, ("sequences", index)):
-            if sequence.id in sequences:
-                raise source.error(("sequences", index, "id"), f"two sequences have the id {sequence.id!r}.")
-            sequences[sequence.id] = sequence
-            if len(sequences) > MAX_SEQUENCES:
-                raise source.error(("sequences", index), f"more than {MAX_SEQUENCES} sequences; split the suite.")
+    for index, part in zip(kept, suite.sequences, strict=True):
+        with source.gathered.part():
+            for sequence in builder.sequences(part, ("sequences", index)):
+                if sequence.id in sequences:
+                    raise source.error(("sequences", index, "id"), f"two sequences have the id {sequence.id!r}.")
+                sequences[sequence.id] = sequence
+                if len(sequences) > MAX_SEQUENCES:
+                    raise source.error(("sequences", index), f"more than {MAX_SEQUENCES} sequences; split the suite.")
+    source.gathered.check()
     builder.check_shared(list(sequences.values()))
+    source.gathered.check()
     return SuiteContent(
         name=suite.name or name,
         description=suite.description.strip(),
@@ -53,6 +59,27 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
         primary_metric=suite.primary_metric,
         variants=variants,
     )
+
+
+def _structure(source: Located) -> tuple[SuitePart, list[int]]:
+    """The suite's fields, and which of its sequences have the right ones; the errors of the others are gathered.
+
+    Raises SuiteError where there is no such sequence, or something is wrong outside of them.
+    """
+    try:
+        suite = SuitePart.model_validate(source.data)
+    except ValidationError as error:
+        problems = field_errors(error, SuitePart)
+    else:
+        return suite, list(range(len(suite.sequences)))
+    source.gathered.errors += [source.error(path, text) for path, text in problems]
+    wrong = {path[:2] for path, _ in problems}
+    items = source.data.get("sequences") if isinstance(source.data, dict) else None
+    kept = [i for i in range(len(items)) if ("sequences", i) not in wrong] if isinstance(items, list) else []
+    if not kept or any(len(path) < 2 or path[0] != "sequences" for path in wrong):
+        source.gathered.check()
+    assert isinstance(items, list), "else nothing is kept"
+    return SuitePart.model_validate({**source.data, "sequences": [items[index] for index in kept]}), kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +115,9 @@ class _Builder:
         """Raises SuiteError unless every document and variable of the suite is used by some sequence."""
         taken = {document.name for sequence in sequences for document in sequence.documents}
         for index, part in enumerate(self.suite.documents):
-            if part.name not in taken:
-                raise self.source.error(("documents", index), f"no sequence uses the document {part.name!r}.")
+            with self.source.gathered.part():
+                if part.name not in taken:
+                    raise self.source.error(("documents", index), f"no sequence uses the document {part.name!r}.")
         if self.suite.variables:
             own = [part for part in self.suite.sequences if part.variables is None]
             used = set().union(*(self._names(part, self._system(part)) for part in own))
@@ -134,7 +162,9 @@ class _Builder:
         return f"{part.id}[{label}]"
 
     def _sequence(self, part: SequencePart, system: str | None, row: Row, name: str, path: Path) -> Sequence:
-        turns = tuple(self._turn(turn, row, (*path, "turns", i)) for i, turn in enumerate(part.turns))
+        turns = tuple(self._turns(part, row, path))
+        if len(turns) < len(part.turns):  # its errors are gathered, and said once
+            raise self.source.gathered.errors[-1]
         values = {**part.values, **row}
         sequence = Sequence(
             id=name,
@@ -159,8 +189,18 @@ class _Builder:
             raise self.source.error((*place, "measures"), "a measure is asked for twice.")
         return tuple(given)
 
+    def _turns(self, part: SequencePart, row: Row, path: Path) -> Iterator[TurnSpec]:
+        for index, turn in enumerate(part.turns):
+            with self.source.gathered.part():
+                yield self._turn(turn, row, (*path, "turns", index))
+
+    def _expectations(self, part: TurnPart, row: Row, path: Path) -> Iterator[Expectation]:
+        for index, expectation in enumerate(part.expect):
+            with self.source.gathered.part():
+                yield self._expectation(expectation, row, (*path, "expect", index))
+
     def _turn(self, part: TurnPart, row: Row, path: Path) -> TurnSpec:
-        expect = tuple(self._expectation(e, row, (*path, "expect", i)) for i, e in enumerate(part.expect))
+        expect = tuple(self._expectations(part, row, path))
         prompt = fill_text(part.prompt, row)
         if not prompt.strip():
             raise self.source.error((*path, "prompt"), "the text is empty once the variables are put in.")
@@ -178,7 +218,9 @@ class _Builder:
         try:
             validate_check(expectation.check, value)
         except ValueError as error:
-            raise self.source.error((*path, expectation.check), str(error)) from None
+            advice = "" if expectation.check in CHECKS else right_check(expectation.check)
+            message = f"There is no check {expectation.check!r}. {advice}" if advice else str(error)
+            raise self.source.error((*path, expectation.check), message) from None
         return Expectation(check=expectation.check, value=value)
 
     def _documents(self, part: SequencePart, turns: tuple[TurnSpec, ...], path: Path) -> tuple[Document, ...]:

@@ -18,7 +18,7 @@ from nightjar.jobs.variants import Variant
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.located import Located, Path, check_some
 from nightjar.pipeline.suites.names import sequence_id, unique_id
 from nightjar.pipeline.suites.promptfoo_checks import as_promptfoo_writes, read_assertion
 
@@ -49,22 +49,26 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
     base = _vars(source, ("defaultTest", "vars"), common.get("vars", {}))
     sequences: dict[str, Sequence] = {}
     for index, test in enumerate(tests):
-        here: Path = ("tests", index)
-        only(source, here, test, TEST)
-        values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
-        expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
-        title = _title(test, index)
-        unique_id(source, (*here, "description"), title, sequences, test.get("description", title))
-        asked = [_asked(source, ("prompts", number), prompt, values) for number, prompt in enumerate(prompts)]
-        system, text = asked[0]
-        named = sorted(variables.names_in([[variant.system or "", variant.prompt] for variant in variants]))
-        sequences[title] = Sequence(
-            id=title,
-            system=system,
-            turns=(TurnSpec(prompt=text, expect=tuple(expect)),),
-            values={name: written(values[name]) for name in named},
-        )
-        _check_used(source, here, test, prompts, [item for part in (common, test) for item in part.get("assert", [])])
+        with source.gathered.part():
+            here: Path = ("tests", index)
+            only(source, here, test, TEST)
+            values = base | _vars(source, (*here, "vars"), test.get("vars", {}))
+            expect = [*_expect(source, ("defaultTest",), common, values), *_expect(source, here, test, values)]
+            title = _title(test, index)
+            unique_id(source, (*here, "description"), title, sequences, test.get("description", title))
+            asked = [_asked(source, ("prompts", number), prompt, values) for number, prompt in enumerate(prompts)]
+            system, text = asked[0]
+            named = sorted(variables.names_in([[variant.system or "", variant.prompt] for variant in variants]))
+            sequences[title] = Sequence(
+                id=title,
+                system=system,
+                turns=(TurnSpec(prompt=text, expect=tuple(expect)),),
+                values={name: written(values[name]) for name in named},
+            )
+            used = [item for part in (common, test) for item in part.get("assert", [])]
+            _check_used(source, here, test, prompts, used)
+    source.gathered.check()
+    check_some(source, sequences)
     description = data.get("description")
     return SuiteContent(
         name=name,
@@ -81,11 +85,12 @@ def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None
         raise source.error(path, "must be a mapping of fields.")
     for key in data:
         if key not in known:
-            raise source.error(
-                (*path, key),
-                f"promptfoo's {key!r} cannot be used here; Nightjar reads {', '.join(known)}. Remove it, or write "
-                "the suite in the native format (docs/suites.md).",
-            )
+            with source.gathered.part():
+                raise source.unsupported(
+                    (*path, key),
+                    f"promptfoo's {key!r} cannot be used here; Nightjar reads {', '.join(known)}. Remove it, leave it "
+                    "out with --skip-unsupported, or write the suite in the native format (docs/suites.md).",
+                )
 
 
 def _variants(source: Located, prompts: list[Any]) -> tuple[Variant, ...]:
@@ -119,7 +124,7 @@ def _raw(source: Located, path: Path, prompt: Any) -> tuple[Path, Any]:
         only(source, path, prompt, PROMPT)
         prompt, path = prompt.get("raw", prompt.get("id")), (*path, "raw")
     if not isinstance(prompt, str) or prompt.startswith("file://"):
-        raise source.error(path, "a prompt is a text in this file, not a file, a function or a list.")
+        raise source.unsupported(path, "a prompt is a text in this file, not a file, a function or a list.")
     messages = _messages(prompt)
     return path, prompt if messages is None else messages
 
@@ -141,7 +146,7 @@ def _filled(source: Located, path: Path, value: Any, values: Vars) -> Any:
     """Texts with the variables put in. Raises SuiteError for template code and for names without a value."""
     if isinstance(value, str):
         if _CODE.search(value):
-            raise source.error(path, "only plain {{name}} placeholders can be used, no template code.")
+            raise source.unsupported(path, "only plain {{name}} placeholders can be used, no template code.")
         if unknown := sorted(variables.names_in(value) - values.keys()):
             raise source.error(path, f"no variable of this test is called {unknown[0]!r}.")
         return fill_text(value, values)
@@ -157,7 +162,7 @@ def _vars(source: Located, path: Path, given: Any) -> Vars:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(value, str | int | float | bool):
             raise source.error((*path, key), "a variable is a plain name with a text, a number, true or false.")
         if isinstance(value, str) and value.startswith("file://"):
-            raise source.error((*path, key), "a variable's value must be written here, not in a separate file.")
+            raise source.unsupported((*path, key), "a variable's value must be written here, not in a separate file.")
     return {key: as_promptfoo_writes(value) for key, value in given.items()}
 
 
@@ -168,8 +173,8 @@ def _expect(source: Located, path: Path, test: Mapping[str, Any], values: Vars) 
     expectations = []
     for index, item in enumerate(given):
         here = (*path, "assert", index)
-        filled = _filled(source, here, item, values)
-        expectations += read_assertion(source, here, filled)
+        with source.gathered.part():
+            expectations += read_assertion(source, here, _filled(source, here, item, values))
     return expectations
 
 

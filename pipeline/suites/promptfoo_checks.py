@@ -61,18 +61,18 @@ def read_assertion(source: Located, path: Path, data: Any) -> list[Expectation]:
         raise source.error(path, "an assertion is a mapping with a type and a value.")
     kind, value = data["type"], data.get("value")
     if kind not in MAPPED:
-        raise source.error(
+        raise source.unsupported(
             (*path, "type"),
             f"promptfoo's assertion {kind!r} has no equivalent: Nightjar runs no code from suites and asks no model "
             f"for a check. It can use {', '.join(MAPPED)}.",
         )
     for key in data:
         if key not in ("type", "value", "description", "metric"):
-            raise source.error((*path, key), f"promptfoo's {key!r} of an assertion cannot be used: remove it.")
+            raise source.unsupported((*path, key), f"promptfoo's {key!r} of an assertion cannot be used: remove it.")
     if kind not in _WANT_NO_VALUE and (value is None or isinstance(value, Mapping)):
         raise source.error((*path, "value"), f"{kind} needs a value: a text, a number or a list of texts.")
     if isinstance(value, str) and value.startswith("file://"):
-        raise source.error((*path, "value"), "a value must be written here, not in a separate file.")
+        raise source.unsupported((*path, "value"), "a value must be written here, not in a separate file.")
     check, argument = MAPPED[kind](value)
     try:
         validate_check(check, argument)

@@ -15,13 +15,16 @@ from nightjar.pipeline.suites.eq_bench import read_eq_bench
 from nightjar.pipeline.suites.inspect_dataset import read_inspect
 from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
 from nightjar.pipeline.suites.located import Located, suite_error
+from nightjar.pipeline.suites.mapped import read_mapped
 from nightjar.pipeline.suites.mt_bench import read_mt_bench
 from nightjar.pipeline.suites.native import read_native
+from nightjar.pipeline.suites.parquet_rows import read_parquet
 from nightjar.pipeline.suites.promptfoo import read_promptfoo
 from nightjar.pipeline.suites.storybench import read_storybench
 from nightjar.pipeline.suites.yaml_text import parse_yaml
 
 JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet",)
 MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20
 MAX_SEQUENCE_CHARS = 4 * 2**20
@@ -37,30 +40,50 @@ class Format(StrEnum):
     INSPECT = "inspect"
     EQ_BENCH = "eq-bench"
     PROMPTFOO = "promptfoo"
+    MAPPED = "mapped"
+    """Rows of any file, with `--map`."""
 
 
-def read_suite(path: Path, format: str | None = None, name: str | None = None) -> SuiteContent:
+def read_suite(
+    path: Path,
+    format: str | None = None,
+    name: str | None = None,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    skip_unsupported: bool = False,
+) -> SuiteContent:
     """The validated content of a suite file.
 
     `format`: one of `Format`; None: detected from the content. `name` replaces the suite's own name.
-    Raises SuiteError that names file, line and field; UsageError for an unknown format or a bad name.
+    `mapping`: which field of a row is what, for rows of any file.
+    `skip_unsupported`: what another tool would do with its file and Nightjar can't is left out and listed.
+    Raises SuiteError that names file, line and field of every error; UsageError for an unknown format or a bad name.
     """
     if format is not None and format not in list(Format):
         raise UsageError(f"There is no suite format {format!r}. {suggest(format, map(str, Format), 'format')}")
     if name is not None and not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"The name {name!r} is not allowed: use letters, digits, '.', '_' and '-', at most 100.")
-    source, kind = _locate(path, None if format is None else Format(format))
+    if mapping and format not in (None, Format.MAPPED):
+        raise UsageError(f"--map reads rows of any file; it cannot be given with --format {format}. Leave one out.")
+    if format == Format.MAPPED and not mapping:
+        raise UsageError("--format mapped needs --map, as in --map prompt=question --map answer=answer.")
+    kind = Format.MAPPED if mapping else None if format is None else Format(format)
+    source, kind = _locate(path, kind)
+    source.gathered.skipping = skip_unsupported
     default_name = name or _name_of(path)
-    content = _content(kind, source, path, default_name)
+    content = _content(kind, source, path, default_name, mapping or {})
     for sequence in content.sequences:
         if len(sequence.model_dump_json()) > MAX_SEQUENCE_CHARS:
             raise suite_error(path.name, None, f"sequence {sequence.id!r} is larger than {MAX_SEQUENCE_CHARS:,} bytes.")
     renamed = {} if name is None else {"name": name}
-    return content.model_copy(update={"source": f"{path.name} ({kind})", **renamed})
+    left_out = tuple(source.gathered.left_out)
+    return content.model_copy(update={"source": f"{path.name} ({kind})", "left_out": left_out, **renamed})
 
 
-def _content(kind: Format, source: Located, path: Path, name: str) -> SuiteContent:
+def _content(kind: Format, source: Located, path: Path, name: str, mapping: Mapping[str, str]) -> SuiteContent:
     match kind:
+        case Format.MAPPED:
+            return read_mapped(source, name, mapping, table=_is_table(path))
         case Format.NATIVE:
             return read_native(source, name, lambda file: _document_text(path, file))
         case Format.MT_BENCH:
@@ -76,9 +99,11 @@ def _content(kind: Format, source: Located, path: Path, name: str) -> SuiteConte
 
 
 def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
-    text = _text(path, path.name, MAX_FILE_BYTES)
     suffix = path.suffix.lower()
-    if _is_table(path):
+    text = "" if suffix in PARQUET else _text(path, path.name, MAX_FILE_BYTES)
+    if suffix in PARQUET:
+        source = Located(file=path.name, data=read_parquet(path, MAX_FILE_BYTES))
+    elif _is_table(path):
         source = parse_csv(text, path.name)
     elif suffix in JSON_LINES or format is Format.MT_BENCH:
         source = parse_json_lines(text, path.name)
@@ -91,8 +116,7 @@ def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
         raise suite_error(
             path.name,
             None,
-            "this is not a suite format that Nightjar recognises. Name its format with --format: "
-            f"{', '.join(Format)}. A native suite begins with `nightjar: 1`.",
+            "this is not a suite format that Nightjar recognises. " + _what_else(source.data),
         )
     return source, kind
 
@@ -111,6 +135,17 @@ def _guess(data: object) -> Format | None:
     if isinstance(data, Mapping) and data and all(_is_prompt_list(value) for value in data.values()):
         return Format.STORYBENCH
     return None
+
+
+def _what_else(data: object) -> str:
+    first = data[0] if isinstance(data, list) and data else None
+    if isinstance(first, Mapping):
+        fields = ", ".join(str(name) for name in list(first)[:12])
+        return (
+            f"Its rows have the fields {fields}. Import it with the one that is the prompt, and the answer if there is "
+            "one: `nightjar suite import FILE --map prompt=FIELD --map answer=FIELD`."
+        )
+    return f"Name its format with --format: {', '.join(Format)}. A native suite begins with `nightjar: 1`."
 
 
 def _is_question(row: object) -> bool:

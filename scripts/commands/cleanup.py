@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _show(lines: list[tuple[int, str, str]], *, dry_run: bool) -> None:
     for amount, what, why in lines:
         console().print(plain(f"{decimal_size(amount)}  {what}  ({why})"), soft_wrap=True)
     verb = "would be freed" if dry_run else "freed"
-    console().print(f"{decimal_size(sum(amount for amount, _, _ in lines))} {verb} in {len(lines)} places.")
+    console().print(f"{decimal_size(sum(amount for amount, _, _ in lines))} {verb} in {how_many(len(lines), 'place')}.")
 
 
 def _notes(stored: _Stored, *, dry_run: bool) -> None:
@@ -137,7 +138,7 @@ def _notes(stored: _Stored, *, dry_run: bool) -> None:
         console().print(plain(f"The removal of run {name}, which was interrupted, {done}."), soft_wrap=True)
     if stored.records:
         done = "would be dropped" if dry_run else "are dropped"
-        console().print(f"{stored.records} old records of crashes, calls, workers and leases {done}.")
+        console().print(f"{how_many(stored.records, 'old record')} of crashes, calls, workers and leases {done}.")
     for name in stored.kept:
         console().print(plain(f"Run {name} keeps its transcripts: it works again, or its aggregates are too large."))
     if stored.unseen is not None:

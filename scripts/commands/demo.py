@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None)
+from nightjar.config.counting import how_many
+
+app = typer.Typer(add_completion=False)
 
 SUITE = "story-starters"
 MODEL = "nightjar-demo"
@@ -22,7 +24,10 @@ def demo(
     from nightjar.scripts.commands.evaluate import Evaluation, run_evaluation
     from nightjar.scripts.session import run_async
 
-    print(f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {repeats} times each sequence.", flush=True)
+    print(
+        f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {how_many(repeats, 'time')} each sequence.",
+        flush=True,
+    )
     wanted = Evaluation(
         suite=SUITE, models=[MODEL], options={"repeats": repeats, "name": name}, formats=["html", "json", "csv", "md"]
     )

@@ -8,7 +8,7 @@ import typer
 
 from nightjar.scripts.session import open_session, run_async
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 GONE_S = 25.0
 """A dispatcher that is told to end is gone by then, whatever its chores do. Its unit gives it 30 s."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.run import QueuedRunOptions, RunName, local_deadline, request_options
 from nightjar.scripts.options.takes import takes
@@ -114,9 +115,9 @@ def _tell(enqueued: Enqueued) -> None:
     if enqueued.suite_imported:
         _say(f"Imported the suite {run.suite_name!r} that comes with Nightjar.")
     if enqueued.created:
-        _say(f"Run {run.name!r}: {enqueued.jobs_total} jobs.")
+        _say(f"Run {run.name!r}: {how_many(enqueued.jobs_total, 'job')}.")
     elif enqueued.jobs_added:
-        _say(f"Run {run.name!r} grew by {enqueued.jobs_added} jobs to {enqueued.jobs_total}.")
+        _say(f"Run {run.name!r} grew by {how_many(enqueued.jobs_added, 'job')} to {enqueued.jobs_total}.")
     elif not enqueued.changed:
         _say(f"Nothing to do: run {run.name!r} is there with the same content, {run.status}.")
     for change in enqueued.changed:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.scripts.evaluation import WorkerFlags
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False)
 
 SuiteOrFile = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
 ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
@@ -137,7 +138,10 @@ async def run_evaluation(wanted: Evaluation) -> None:
         closers = this_home(session.settings)
         enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
         lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
-        _note([*_renamed(named, taken), *enqueued.warnings, *lacking], as_json=wanted.as_json)
+        _note(
+            [*_renamed(named, taken), *_given_twice(wanted.models, entries), *enqueued.warnings, *lacking],
+            as_json=wanted.as_json,
+        )
         await try_again(enqueued.run, session)
         unserved = await generate_shown(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
         with saying(Doing(task=Activity.SCORING)):
@@ -174,6 +178,14 @@ def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
             yield f"{given} is called {entry.name} here."
 
 
+def _given_twice(named: list[str], entries: list[ModelEntry]) -> Iterator[str]:
+    """Models that were given under several names: each is evaluated once."""
+    for name in dict.fromkeys(entry.name for entry in entries):
+        given = dict.fromkeys(text for text, entry in zip(named, entries, strict=True) if entry.name == name)
+        if len(given) > 1:
+            yield f"{' and '.join(given)} are the same model; it is evaluated once. --repeats asks for more replies."
+
+
 def _note(notes: list[str], *, as_json: bool) -> None:
     for note in notes:
         console(stderr=as_json).print(plain(f"Note: {note}"), style="yellow")
@@ -199,7 +211,9 @@ async def generate_shown(
 
     screen = Console(stderr=True)
     if not quiet and entries:
-        screen.print(f"Run {plain(run.name)}: {run.jobs_total} conversations.", highlight=False, markup=False)
+        screen.print(
+            f"Run {plain(run.name)}: {how_many(run.jobs_total, 'conversation')}.", highlight=False, markup=False
+        )
     names = [(entry.name, False, entry.name) for entry in entries]
     for judge in judges:
         role = "embed" if judge.name == run.embed_model else "judge"

@@ -60,15 +60,17 @@ def _made(folder: Path) -> Path:
 def _brought(place: Path) -> list[str]:
     """What lies there already and would count from now on, for the person who is about to trust it."""
     from nightjar.config.keys import dotted, table_leaves
-    from nightjar.config.project import DOTENV, HOME_NAME, TOML, sets_ours
+    from nightjar.config.project import DOTENV, HOME_NAME, JSON, TOML, holds_settings, sets_ours
     from nightjar.config.sources import Sources
 
     there = []
     dotenv, toml = place / DOTENV, place / TOML
-    read = Sources.read({}, dotenv if dotenv.is_file() else None, toml if toml.is_file() else None)
-    if toml.is_file():
-        names = ", ".join(dotted(path) for path, _ in table_leaves(read.toml, ())) or "nothing"
-        there.append(f"{TOML}, which sets {names}")
+    read = Sources.read({}, dotenv if dotenv.is_file() else None, None)
+    for settings in (toml, place / JSON):
+        if settings.is_file() and (settings.name == TOML or holds_settings(settings)):
+            table = Sources.read({}, None, settings).toml
+            names = ", ".join(dotted(path) for path, _ in table_leaves(table, ())) or "nothing"
+            there.append(f"{settings.name}, which sets {names}")
     if sets_ours(dotenv):
         names = ", ".join(name for name in read.dotenv if name.upper().startswith(("NIGHTJAR_", "HF_", "OLLAMA_")))
         there.append(f"{DOTENV}, which sets {names}")
@@ -94,7 +96,7 @@ def _write_example(place: Path) -> None:
 
     toml, ignore = place / project.TOML, place / project.HOME_NAME / ".gitignore"
     example = Path(project.__file__).with_name("nightjar.example.toml").read_text("utf-8")
-    if not toml.exists():
+    if not toml.exists() and not (place / project.JSON).exists():
         toml.write_text(example, encoding="utf-8")
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")

@@ -40,7 +40,7 @@ app = typer.Typer(
     "Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b",
 )
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or id.")]
-Rubric = Annotated[Path | None, typer.Option(help="A rubric file; default: the run's or its suite's.")]
+Rubric = Annotated[Path | None, typer.Option(help="A file, pairwise or storybench; default: the run's or its suite's.")]
 SelfJudging = Annotated[bool, typer.Option(help="Let a judge judge replies of its own.")]
 Elsewhere = Annotated[
     bool,

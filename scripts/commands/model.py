@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,12 +20,21 @@ Quant = Annotated[str | None, typer.Option("--quant", help="Such as Q4_K_M; auto
 
 
 @app.command("list")
-def list_models(wanted: Wanted = None, as_json: Json = False) -> None:
-    """Every known model with its state, size and use. Example: nightjar model list --for chat"""
+def list_models(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="The .gguf files in this folder instead.")
+    ] = None,
+    wanted: Wanted = None,
+    as_json: Json = False,
+) -> None:
+    """Every known model with its state, size and use. Example: nightjar model list ~/models --for chat"""
     from nightjar.scripts.session import run_async
-    from nightjar.scripts.views.models import inventory_rows, show_inventory
+    from nightjar.scripts.views.models import inventory_rows, say_unlisted, show_inventory
 
-    show_inventory(run_async(inventory_rows(wanted)), as_json=as_json)
+    rows = run_async(inventory_rows(wanted, folder))
+    show_inventory(rows, as_json=as_json)
+    if folder is None and not as_json:
+        say_unlisted(rows)
 
 
 @app.command()
@@ -47,19 +57,19 @@ def add(
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
+    from nightjar.scripts.views.model_add import check_new
     from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.editing import add_entry
-    from nightjar.workers.library.find import find_model, resolve_path
-    from nightjar.workers.library.inspect import check_context, inspect_file
+    from nightjar.workers.library.find import find_model
     from nightjar.workers.library.sources import read_source
 
     settings = prepared()
     read = read_source(source, settings)
     extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
-    if "path" in read.keys:
-        check_context(inspect_file(resolve_path(read.keys["path"], settings)), context)
     chosen = name or read.name
-    add_entry(settings.models_file, chosen, {**read.keys, **{key: value for key, value in extra.items() if value}})
+    table = {**read.keys, **{key: value for key, value in extra.items() if value}}
+    check_new(chosen, table, context, settings)
+    add_entry(settings.models_file, chosen, table)
     typer.echo(f"Added {chosen} to {settings.models_file}.")
     if not read.is_local:
         typer.echo(f"Fetch it: nightjar model pull {chosen}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.takes import takes
@@ -200,7 +201,7 @@ def retry(
     if dead and reason is not None:
         raise UsageError("Give either --dead or --reason.")
     count = on_run(name, lambda run, session: control.retry(run, session.database, reason=reason))
-    print(f"{count} jobs are tried again." if count else "No dead job was found to try again.")
+    print(f"Tried again: {how_many(count, 'job')}." if count else "No dead job was found to try again.")
 
 
 @app.command()
@@ -217,7 +218,7 @@ def notify(name: Name) -> None:
         return sum([await send_again(delivery.id, session.database) for delivery in deliveries])
 
     count = on_run(name, call_again)
-    print(f"{count} calls are made again by a dispatcher." if count else "Nobody is left to be called again.")
+    print(f"Made again by a dispatcher: {how_many(count, 'call')}." if count else "Nobody is left to be called again.")
 
 
 app.command("tell", hidden=True)(notify)  # its former name, which scripts may still use
@@ -238,7 +239,9 @@ def rm(
 
     async def delete(run: Run, session: Session) -> tuple[str, int]:
         if not yes and run.status is not RunStatus.REMOVING:
-            typer.confirm(plain(f"Delete run {run.name!r} with {run.jobs_total} jobs for good?"), abort=True)
+            typer.confirm(
+                plain(f"Delete run {run.name!r} with {how_many(run.jobs_total, 'job')} for good?"), abort=True
+            )
         with removal_bar() as progress:
             return run.name, await remove_run(run, session.database, progress)
 

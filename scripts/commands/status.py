@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.queue import Doorbell
     from nightjar.jobs.status.views import Overview, ServiceState
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 WATCH_S = 2.0
 LOCK_S = 4.0
 """How long it waits for a server that another process is starting."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
@@ -31,12 +32,50 @@ Format = Annotated[
         "--format", "-f", help="native, mt-bench, storybench, inspect, eq-bench, promptfoo; default: by its looks."
     ),
 ]
+Mapped = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="WHAT=FIELD",
+        help="For rows of any JSON Lines, CSV or Parquet file: which field is the prompt, answer, reference, choices, "
+        "system, id, tags; repeatable.",
+    ),
+]
+SkipUnsupported = Annotated[
+    bool,
+    typer.Option("--skip-unsupported", help="Leave out, list and record what only the file's own tool can do."),
+]
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to begin.")] = Path("my-suite.yaml"),
+    like: Annotated[str, typer.Option(help="stories, checks or extract: what the beginning is made of.")] = "stories",
+) -> None:
+    """Begin a suite of your own: a short file that runs as it is. Example: nightjar suite init tales.yaml"""
+    from nightjar.config.errors import UsageError
+    from nightjar.config.packaged import packaged
+
+    starts = packaged("starts")
+    if like not in starts:
+        raise UnknownNameError("beginning", like, starts, "--like takes one of them.")
+    try:
+        with file.open("x", encoding="utf-8") as begun:
+            begun.write(starts[like].read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise UsageError(f"{file} is there already, and stays as it is. Name another file.") from None
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror}. Name another file.") from None
+    print(plain(f"Wrote {file}. Change what it says, then:"))
+    print(plain(f"  nightjar suite validate {file}\n  nightjar eval --suite ./{file} --model MODEL"))
 
 
 @app.command("import")
 def import_(
     file: File,
     format_: Format = None,
+    mapped: Mapped = None,
+    skip_unsupported: SkipUnsupported = False,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the suite's own, or the file's.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +86,7 @@ def import_(
     from nightjar.scripts.enforceable import check_suite
     from nightjar.scripts.session import open_session, run_async
 
-    content = check_suite(read_suite(file, format_, name))
+    content = check_suite(read_suite(file, format_, name, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
 
     async def store() -> tuple[SuiteVersion, bool, int]:
         async with open_session() as session:
@@ -57,7 +96,7 @@ def import_(
 
     version, created, newest = run_async(store())
     if as_json:
-        emit_json({"suite": {**_summary(version), "created": created, "notes": list(content.notes)}})
+        emit_json({"suite": {**_summary(version), "created": created, **_notes(content)}})
         return
     _print_notes(content)
     what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
@@ -114,6 +153,8 @@ def show(
     about = "  ".join(text for text in (content.description, f"Licence: {content.licence or 'not given'}.") if text)
     print(plain(f"{version.name}@{version.version}, {_size(version)}, digest {version.id[:12]}, from {content.source}"))
     print(plain(about))
+    for left_out in version.left_out:
+        print(plain(f"Left out: {left_out}"))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), _shortened(s.turns[0].prompt)] for s in content.sequences]
     console().print(table(None, ("sequence", "mode", "turns>", "tags", "first prompt"), rows))
     if content.variants:
@@ -144,20 +185,26 @@ def export(
 
 
 @app.command()
-def validate(file: File, format_: Format = None, as_json: Json = False) -> None:
-    """Check a suite file and store nothing. Example: nightjar suite validate my-suite.yaml"""
+def validate(
+    file: File,
+    format_: Format = None,
+    mapped: Mapped = None,
+    skip_unsupported: SkipUnsupported = False,
+    as_json: Json = False,
+) -> None:
+    """Check a suite file, name all its errors, and store nothing. Example: nightjar suite validate my-suite.yaml"""
     from nightjar.pipeline.suites.read import read_suite
     from nightjar.scripts.enforceable import check_suite
 
-    content = check_suite(read_suite(file, format_))
+    content = check_suite(read_suite(file, format_, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
         named = [variant.name for variant in content.variants]
-        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, "notes": list(content.notes)}
+        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, **_notes(content)}
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
     _print_notes(content)
-    sizes = f"{len(content.sequences)} sequences, {turns} turns{_tried(content.variants)}"
+    sizes = f"{how_many(len(content.sequences), 'sequence')}, {how_many(turns, 'turn')}{_tried(content.variants)}"
     print(plain(f"Fine: suite {content.name!r}, {sizes}, {content.source}."))
 
 
@@ -169,9 +216,21 @@ def schema() -> None:
     emit_json(published_schema())
 
 
+def _mapping(texts: list[str] | None) -> dict[str, str] | None:
+    from nightjar.pipeline.suites.mapped import read_mapping
+
+    return read_mapping(texts) if texts else None
+
+
 def _print_notes(content: SuiteContent) -> None:
     for note in content.notes:
         print(plain(f"Note: {note}"))
+    for left_out in content.left_out:
+        print(plain(f"Left out: {left_out}"))
+
+
+def _notes(content: SuiteContent) -> dict[str, list[str]]:
+    return {"notes": list(content.notes), "left_out": list(content.left_out)}
 
 
 def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
@@ -234,8 +293,8 @@ def _summary(version: SuiteVersion) -> dict[str, Any]:
 
 
 def _size(version: SuiteVersion) -> str:
-    turns = sum(s.turns for s in version.sequences)
-    return f"{len(version.sequences)} sequences, {turns} turns{_tried(version.variants)}"
+    turns = how_many(sum(s.turns for s in version.sequences), "turn")
+    return f"{how_many(len(version.sequences), 'sequence')}, {turns}{_tried(version.variants)}"
 
 
 def _day(version: SuiteVersion) -> str:

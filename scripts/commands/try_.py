@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nightjar.workers.engine.engine import BatchEngine
     from nightjar.workers.engine.request import Generation, Request
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)

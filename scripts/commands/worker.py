@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nightjar.scripts.standby import Standby
     from nightjar.workers.process.supervisor import Supervisor
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 Work = Callable[["Session", "Standby | None"], Awaitable[int]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.states import WorkerStatus
 from nightjar.scripts.doctor.check import Check, gib
@@ -81,7 +82,8 @@ def work_checks(overview: Overview, crashes: Sequence[CrashDocument]) -> Iterato
         yield Check(name="dead jobs", state="warning", found=f"{count}, in run {name} first", remedy=remedy)
     if crashes:
         last = crashes[0]
-        deaths = f"{len(crashes)} worker processes ended by themselves in the last day; the last {last.reason}"
+        by = "by itself" if len(crashes) == 1 else "by themselves"
+        deaths = f"{how_many(len(crashes), 'worker process')} ended {by} in the last day; the last {last.reason}"
         remedy = f"It was {last.worker}. `nightjar run show RUN --job JOB` shows what it last wrote."
         yield Check(name="crashes", state="warning", found=deaths, remedy=remedy)
 

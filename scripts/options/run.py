@@ -53,9 +53,9 @@ class RunOptions:
     judges: Annotated[
         list[str] | None, typer.Option("--judge", help="A model that judges the replies; repeatable.")
     ] = None
-    rubric: Annotated[Path | None, typer.Option("--rubric", help="The judges' rubric; default: the suite's own.")] = (
-        None
-    )
+    rubric: Annotated[
+        Path | None, typer.Option("--rubric", help="Its file, or pairwise or storybench; default: the suite's.")
+    ] = None
     self_judging: Annotated[
         bool, typer.Option("--self-judging", help="Let a judge judge replies of its own model or file.")
     ] = False
@@ -138,11 +138,13 @@ def _measures(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, given, argument = text.partition("=")
         try:
-            measures[name.strip()] = json.loads(argument) if given else True
+            value = json.loads(argument) if given else True
         except ValueError:
             raise UsageError(
                 f"--measure {text!r}: what follows the = must be JSON, as in 'mattr={{\"window\": 100}}'."
             ) from None
+        if measures.setdefault(name.strip(), value) != value:
+            raise UsageError(f"--measure gives {name.strip()} twice, with other arguments. Leave one out.")
     return measures
 
 

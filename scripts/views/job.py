@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.variants import contestant_name
 from nightjar.scripts.views.output import console, plain, table
 
@@ -17,7 +18,7 @@ def print_job(job: JobDetail) -> None:
     """One job in full, with the last words of the workers that died with it."""
     reason = f" ({job.reason})" if job.reason else ""
     print(plain(f"Job {job.id}  {job.sequence} x {contestant_name(job.model, job.variant)}, repeat {job.repeat}"))
-    print(plain(f"{job.status}{reason}, {job.turns_committed} of {job.turns_total} turns"))
+    print(plain(f"{job.status}{reason}, {job.turns_committed} of {how_many(job.turns_total, 'turn')}"))
     counters = f"tries {job.tries}, lapses {job.lapses}, crashes {job.crashed}, fence {job.fence}"
     print(counters + (", suspect" if job.suspect else ""))
     columns = ("fence>", "waited>", "began (UTC)", "lasted>", "worker", "end", "turns>", "why")

@@ -71,10 +71,7 @@ def show_recommended(recommendations: list[Recommendation], *, as_json: bool) ->
         )
         for row in map(_row, recommendations)
     ]
-    listing = table(f"Fits, of a list as of {as_of}", columns, rows)
-    for column in listing.columns[:6]:
-        column.no_wrap = True
-    console().print(listing)
+    console().print(table(f"Fits, of a list as of {as_of}", columns, rows))
     if not recommendations:
         console().print("None of the list fits. See `nightjar model recommend --ram 16GB` for what more would bring.")
     console().print("Register one with its settings: nightjar model recommend --write MODEL")

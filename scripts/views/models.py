@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import SchemaError, ServiceError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nightjar.config.settings import Settings
     from nightjar.jobs.status.workers import Serving
     from nightjar.workers.library.describe import ModelDetail
@@ -17,23 +20,27 @@ CAPABILITIES = ("chat", "base", "embedding", "judge")
 
 
 def prepared() -> Settings:
-    """The settings, with logging set up by them."""
+    """The settings, with logging set up by them: a person waits, perhaps at a bar, and is shown warnings alone."""
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
 
     settings = load_settings()
-    configure(settings)
+    quiet = settings.log_level == "info"
+    configure(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
     return settings
 
 
-async def inventory_rows(wanted: str | None) -> list[Held]:
-    """The inventory, with what workers serve where MongoDB is up already: listing starts no server."""
-    from nightjar.workers.library.inventory import inventory
+async def inventory_rows(wanted: str | None, folder: Path | None = None) -> list[Held]:
+    """The inventory, with what workers serve where MongoDB is up already: listing starts no server.
+
+    `folder`: the model files in it instead. Raises ModelFileError where there are none.
+    """
+    from nightjar.workers.library.inventory import folder_inventory, inventory
 
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
     settings = prepared()
-    rows = inventory(settings, await _serving(settings))
+    rows = inventory(settings, await _serving(settings)) if folder is None else folder_inventory(folder, settings)
     return [row for row in rows if wanted is None or _has(row, wanted)]
 
 
@@ -80,14 +87,20 @@ def show_inventory(rows: list[Held], *, as_json: bool) -> None:
         )
         for row in rows
     ]
-    listing = table(None, columns, shown)
-    listing.columns[0].no_wrap = True  # a name must stay readable to be typed again
-    for column in listing.columns:
-        column.overflow = "fold"
-    console().print(listing)
+    console().print(table(None, columns, shown))
     for row in rows:
         if row.reason and row.state == "failed":
             console().print(plain(f"{row.name}: {row.reason}"), soft_wrap=True)
+
+
+def say_unlisted(rows: list[Held]) -> None:
+    """Where model files lie in the current folder that are none of these: how they are listed."""
+    from pathlib import Path
+
+    known = {row.path.resolve() for row in rows if row.path is not None}
+    other = [path for path in Path().glob("*.gguf") if path.resolve() not in known]
+    if other:
+        print(f"Beside these, this folder holds {how_many(len(other), 'model file')}: `nightjar model list .`")
 
 
 def show_info(model: ModelDetail, *, as_json: bool) -> None:
@@ -102,7 +115,7 @@ def show_info(model: ModelDetail, *, as_json: bool) -> None:
         ("File", f"{model.path} ({decimal_size(model.file_bytes)})"),
         ("SHA-256", model.digest),
         ("Kind", model.kind),
-        ("Architecture", f"{model.architecture}, {model.layers} layers, width {model.embedding_width}"),
+        ("Architecture", f"{model.architecture}, {how_many(model.layers, 'layer')}, width {model.embedding_width}"),
         ("Parameters", f"{model.parameters:,}"),
         ("Quantisation", model.quantisation),
         ("Context", f"{model.context_train:,} tokens in the file, {model.context:,} used per conversation"),
@@ -129,7 +142,8 @@ def _here(model: ModelDetail) -> str:
     where = f"{fit.offloaded_layers} of {model.layers + 1} layers on the GPU" if fit.offloaded_layers else "on the CPU"
     speed = "" if model.kind == "embedding" else f", expected speed: {fit.speed}"
     lost = f"; {', '.join(fit.compromises)}" if fit.compromises else ""
-    return f"{where}, {fit.slots} slots of {fit.context:,} tokens, {decimal_size(fit.memory_bytes)}{speed}{lost}"
+    slots = f"{fit.slots} {'slot' if fit.slots == 1 else 'slots'} of {fit.context:,} tokens"
+    return f"{where}, {slots}, {decimal_size(fit.memory_bytes)}{speed}{lost}"
 
 
 def decimal_size(count: int | None) -> str | None:

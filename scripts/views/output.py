@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
-    from rich.table import Table
+    from rich.console import Console
+
+    from nightjar.scripts.views.listing import FittingTable
 
 PIPE_COLUMNS = 160
 """Width of what is written to a file or a pipe."""
@@ -35,23 +36,13 @@ def console(*, stderr: bool = False) -> Console:
     return Console(markup=False, highlight=False, emoji=False, width=width, stderr=stderr)
 
 
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """A table of plain cells. None shows as "-"; columns whose name ends in ">" are right-aligned.
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> FittingTable:
+    """A table of plain cells that fits its window. None shows as "-"; a column "name>" is right-aligned."""
+    from nightjar.scripts.views.listing import FittingTable
 
-    The first column names the row and is never folded: it is there to be copied.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = None if title is None else Text(plain(title))
-    result = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        justify: JustifyMethod = "right" if column.endswith(">") else "left"
-        result.add_column(Text(plain(column.removesuffix(">"))), justify=justify, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
-    return result
+    cells = tuple(tuple(None if cell is None else plain(str(cell)).strip() for cell in row) for row in rows)
+    heads = tuple(plain(column) for column in columns)
+    return FittingTable(title=None if title is None else plain(title), columns=heads, rows=cells)
 
 
 def emit_json(data: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
@@ -65,9 +66,9 @@ def seen_between(now: EvalProgress, last: EvalProgress | None) -> EvalProgress:
 def progress_line(now: EvalProgress) -> str:
     """ "amber: reading the prompt, 35 % of 6,144 tokens; 3/12 turns, 1,204 tokens" """
     role = "judging with " if now.judging else ""
-    turns = f"; {now.committed}/{now.total} turns" if now.total else ""
-    failed = f", {now.failed_jobs} jobs failed" if now.failed_jobs else ""
-    tokens = f", {now.tokens:,} tokens" if now.tokens else ""
+    turns = f"; {now.committed}/{how_many(now.total, 'turn')}" if now.total else ""
+    failed = f", {how_many(now.failed_jobs, 'job')} failed" if now.failed_jobs else ""
+    tokens = f", {how_many(now.tokens, 'token')}" if now.tokens else ""
     return plain(f"{role}{now.model}: {now.doing.sentence}{turns}{tokens}{failed}")
 
 
@@ -93,7 +94,7 @@ class ProgressBars:
         task = self._tasks[now.model, now.judging]
         self._bar.update(task, completed=now.committed, total=now.total or None, doing=plain(doing))
         if now.tokens:
-            self._bar.update(task, tokens=f"{now.tokens:,} tokens")
+            self._bar.update(task, tokens=how_many(now.tokens, "token"))
 
 
 @contextmanager

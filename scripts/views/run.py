@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.scripts.views.ending import print_ending
 from nightjar.scripts.views.output import console, plain, table
@@ -34,8 +35,8 @@ def print_run(run: RunDetail) -> None:
     reason = f" ({run.status_reason})" if run.status_reason else ""
     lines = [
         f"Run {run.name}  {run.status}{reason}  id {run.id}",
-        f"suite {run.suite_name}@{run.suite_version} ({run.suite[:12]}), {len(run.sequences)} sequences, "
-        f"{run.repeats} repeats, seed {run.seed}, priority {run.priority}",
+        f"suite {run.suite_name}@{run.suite_version} ({run.suite[:12]}), {how_many(len(run.sequences), 'sequence')}, "
+        f"{how_many(run.repeats, 'repeat')}, seed {run.seed}, priority {run.priority}",
         f"parameters set: {_sets(run)}",
         *([f"every model with each of the variants {', '.join(run.variants)}"] if run.variants else []),
         f"created {run.created_at}, finished {run.finished_at or 'not yet'}, Nightjar {run.nightjar_version}",

@@ -11,6 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.jobs.states import TERMINAL_JOBS, TERMINAL_RUNS, JobStatus, RunStatus
 from nightjar.scripts.views.gates import result_row, show_results
@@ -188,7 +189,7 @@ class _Told:
             return
         self._said, self._at = state, at
         ended = sum(now.jobs[status] for status in TERMINAL_JOBS)
-        jobs = "1 job" if now.run.jobs_total == 1 else f"{now.run.jobs_total} jobs"
+        jobs = how_many(now.run.jobs_total, "job")
         hindrance = f": {plain(why)}" if why and why != state[0].lower() else ""
         print(f"Waiting for run {self._name}, {state[0]}, {ended} of {jobs}{hindrance}.", file=sys.stderr, flush=True)
 

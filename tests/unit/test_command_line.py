@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+import nightjar
 from nightjar.config.errors import NightjarError
 from nightjar.scripts import cli
 from nightjar.scripts.cli import COMMANDS, main
@@ -40,6 +44,48 @@ def test_every_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]
         main([name, "--help"])
     shown = capsys.readouterr().out
     assert "xample" in shown or "Commands:" in shown
+
+
+def _leaves(command: Any, words: list[str]) -> Iterator[list[str]]:
+    children = getattr(command, "commands", {})
+    for name, child in children.items():
+        yield from _leaves(child, [*words, name])
+    if not children:
+        yield words
+
+
+LEAVES = [words for name in COMMANDS for words in _leaves(cli.LazyCommands().get_command(None, name), [name])]
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_all_help_has_one_look(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No boxes, no types of Python's, the example on a line of its own that can be copied, what comes first first."""
+    with pytest.raises(SystemExit):
+        main(["help", *words])
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: nightjar {' '.join(words)} ")
+    assert not set("╭│╰─") & set(shown)
+    assert not re.search(r"<(str|int|bool|float|list)", shown)
+    assert "install-completion" not in shown
+    assert re.search(r"^  Example:\n    nightjar ", shown, re.M)
+    assert shown.index("Example:") < shown.index("Options:")
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([option])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"nightjar {nightjar.__version__}\n")
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "run"], ["help", "run", "list"]])
+def test_help_is_a_word_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    by_word = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*words[1:], "--help"])
+    assert by_word == capsys.readouterr().out
 
 
 def test_an_error_nobody_thought_of_is_one_paragraph(

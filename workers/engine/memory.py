@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelFitError
 
 
@@ -44,9 +45,9 @@ def check_fit(budget: Budget, slots: int) -> None:
         return
     raise ModelFitError(
         f"The model does not fit {budget.device}: it needs {_gib(budget.fixed)} for weights and computing and "
-        f"{_gib(needed)} for the KV cache ({slots} slots of {_gib(budget.per_slot)}); it may use {_gib(budget.usable)} "
-        f"({budget.share:.0%} of {_gib(budget.free)} free). Lower `slots` or `context`, set `cache_type_k` and "
-        "`cache_type_v` to q8_0, take a smaller quantisation, or raise `memory_share`."
+        f"{_gib(needed)} for the KV cache ({how_many(slots, 'slot')} of {_gib(budget.per_slot)}); "
+        f"it may use {_gib(budget.usable)} ({budget.share:.0%} of {_gib(budget.free)} free). Lower `slots` or "
+        "`context`, set `cache_type_k` and `cache_type_v` to q8_0, take a smaller one, or raise `memory_share`."
     )
 
 

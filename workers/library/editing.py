@@ -15,22 +15,29 @@ from tomlkit import TOMLDocument
 
 from nightjar.config.errors import OutputError, SettingsError, UsageError
 from nightjar.config.files import close_if_home, make_folder
-from nightjar.workers.library.registry import NAME, parse_registry, read_registry, registry_text
+from nightjar.workers.library.registry import NAME, RegistryEntry, parse_registry, read_registry, registry_text
 
 
 def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
     """Adds a model at the end. Raises UsageError if the name is taken or invalid, SettingsError for bad content."""
+    _edit(file, lambda document: _add(document, file, name, table))
+
+
+def _add(document: TOMLDocument, file: Path, name: str, table: Mapping[str, Any]) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name: letters, digits and . _ : + - only; see --name.")
+    if name in document:
+        raise UsageError(f"{file} has a model {name!r} already. Choose another --name, or remove that one first.")
+    if document.body and not document.as_string().endswith("\n\n"):
+        document.add(tomlkit.nl())
+    document.add(name, _table(table))
 
-    def edit(document: TOMLDocument) -> None:
-        if name in document:
-            raise UsageError(f"{file} has a model {name!r} already. Choose another --name, or remove that one first.")
-        if document.body and not document.as_string().endswith("\n\n"):
-            document.add(tomlkit.nl())
-        document.add(name, _table(table))
 
-    _edit(file, edit)
+def check_entry(file: Path, name: str, table: Mapping[str, Any]) -> RegistryEntry:
+    """The entry that `add_entry` would write, and nothing is written. Raises as it does."""
+    document = _parsed(file)
+    _add(document, file, name, table)
+    return parse_registry(document.as_string(), file).models[name]
 
 
 def remove_entry(file: Path, name: str) -> None:
@@ -69,10 +76,14 @@ def _table(values: Mapping[str, Any]) -> Any:
     return table
 
 
-def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
+def _parsed(file: Path) -> TOMLDocument:
     read_registry(file)  # a file that is already broken is reported, not overwritten
+    return tomlkit.parse(registry_text(file))
+
+
+def _edit(file: Path, change: Callable[[TOMLDocument], None]) -> None:
     with _locked(file):
-        document = tomlkit.parse(registry_text(file))
+        document = _parsed(file)
         change(document)
         changed = document.as_string().rstrip("\n") + "\n"
         try:

@@ -15,6 +15,7 @@ from nightjar.config.project import PACKAGED_MODELS
 from nightjar.workers.library.gguf.split import is_later_part, parts_of
 from nightjar.workers.library.manifest import Manifest, read_manifest
 from nightjar.workers.library.names import distinct_names
+from nightjar.workers.library.no_model import folder_refusal, refusal
 from nightjar.workers.library.ollama import find_ollama, ollama_names, with_tag
 from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
 
@@ -61,6 +62,11 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
     if (name := with_tag(name_or_path.removeprefix("ollama:"))) in stored:
         return entry_of(name, RegistryEntry(ollama=name), settings)
     if looks_like_path(name_or_path):
+        pulled = next((name for name, entry in registry.models.items() if entry.repo == name_or_path), None)
+        if pulled is not None:
+            return _registered(pulled, registry, settings)
+        if (error := refusal(name_or_path)) is not None:
+            raise error
         path = Path(name_or_path).expanduser()
         return _of_path(path, registry, settings)
     raise UnknownNameError(
@@ -93,7 +99,7 @@ def shelf_files(models_dir: Path) -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     bare: list[Path] = []
-    for path in _gguf_files(models_dir):
+    for path in gguf_files(models_dir):
         manifest = _sound_manifest(path.parent)
         if manifest is not None and path.name == manifest.files[0].name:
             files.setdefault(manifest.name, path)
@@ -181,7 +187,7 @@ def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
 
 def _of_path(path: Path, registry: Registry, settings: Settings) -> ModelEntry:
     if path.is_dir():
-        raise ModelFileError(f"{path} is a folder; name the .gguf file inside it.")
+        raise folder_refusal(path, list(gguf_files(path)))
     first = parts_of(path)[0].absolute()
     for name, entry in registry.models.items():
         if entry.path is not None and resolve_path(entry.path, settings) == first:
@@ -210,10 +216,11 @@ def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str
         raise SettingsError(f"{settings.models_file}, model {name!r}: the template {file}: {error.strerror}.") from None
 
 
-def _gguf_files(models_dir: Path) -> Iterator[Path]:
-    if not models_dir.is_dir():
+def gguf_files(folder: Path) -> Iterator[Path]:
+    """The model files in a folder and below it; of a split one the first part."""
+    if not folder.is_dir():
         return
-    for path in sorted(models_dir.rglob("*.gguf")):
-        hidden = any(part.startswith(".") for part in path.relative_to(models_dir).parts)
+    for path in sorted(folder.rglob("*.gguf")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.is_file() and not hidden and not is_later_part(path.name):
             yield path

@@ -42,7 +42,7 @@ def translated(
         kind = f"repository on {asked.endpoint}"
         raise UnknownNameError(kind, asked.repo, repositories(), remedy) from None
     except errors.RevisionNotFoundError:
-        raise UnknownNameError(f"revision of {asked.repo}", str(asked.revision), revisions()) from None
+        raise UnknownNameError("revision", str(asked.revision), revisions(), within=str(asked.repo)) from None
     except errors.EntryNotFoundError:
         raise HubError(
             f"The hub lists {asked.file} in {asked.repo} and does not serve it. Run the command again later."

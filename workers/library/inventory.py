@@ -9,11 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.config.errors import NightjarError
+from nightjar.config.errors import ModelFileError, NightjarError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.status.workers import Serving
-from nightjar.workers.library.find import entry_of, entry_path, shelf_files
+from nightjar.workers.library.find import entry_of, entry_path, gguf_files, resolve_path, shelf_files
 from nightjar.workers.library.inspect import Inspection, inspect_file, kind_of, quantisation_of
+from nightjar.workers.library.names import distinct_names
 from nightjar.workers.library.ollama import TAG, find_ollama, ollama_names
 from nightjar.workers.library.partial import is_downloading, partial_bytes
 from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
@@ -71,6 +72,27 @@ def inventory(settings: Settings, serving: Mapping[str, Serving] | None = None) 
     known = sorted(_known(settings), key=lambda item: item.name)
     served = serving or {}
     return [_with_serving(_held(item, settings), served.get(item.name)) for item in known]
+
+
+def folder_inventory(folder: Path, settings: Settings) -> list[Held]:
+    """The model files in a folder and below it, under the names that they would have. Raises ModelFileError."""
+    if not folder.is_dir():
+        raise ModelFileError(f"There is no folder {folder}. Give one that holds .gguf files.")
+    registry = read_registry(settings.models_file)
+    registered = {
+        resolve_path(entry.path, settings).resolve(): name
+        for name, entry in registry.models.items()
+        if entry.path is not None
+    }
+    names = distinct_names([path for path in gguf_files(folder) if path.resolve() not in registered], registry.models)
+    rows = []
+    for path in gguf_files(folder):
+        name = registered.get(path.resolve()) or names[path]
+        held = _held(_Known(name=name, entry=registry.models.get(name), path=path), settings)
+        rows.append(replace(held, source=str(path)))
+    if not rows:
+        raise ModelFileError(f"{folder} holds no .gguf file.")
+    return rows
 
 
 def _known(settings: Settings) -> Iterator[_Known]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelFileError, ParameterError, UnknownNameError
 from nightjar.jobs.parameters import check
 from nightjar.workers.library.go_template import Untranslatable, to_jinja
@@ -95,7 +96,7 @@ def find_ollama(name: str, settings: Settings) -> OllamaModel:
     models = [blob for kind, blob in layers if kind == "model"]
     if len(models) != 1:
         raise ModelFileError(
-            f"{manifest} names {len(models)} model files; one is expected. Pull {name} again in Ollama."
+            f"{manifest} names {how_many(len(models), 'model file')}; one is expected. Pull {name} again in Ollama."
         )
     options = _parameters(name, layers)
     context = options.pop("num_ctx", None)

@@ -131,7 +131,7 @@ def _matching(repo: str, offered: Sequence[QuantFile], pattern: str) -> list[Qua
         if any(fnmatch.fnmatch(name.lower(), wanted) for file in choice.files for name in _names(file.name))
     ]
     if not matching:
-        raise UnknownNameError(f"file in {repo}", pattern, [choice.name for choice in offered])
+        raise UnknownNameError("file", pattern, [choice.name for choice in offered], within=repo)
     return matching
 
 
@@ -143,7 +143,7 @@ def _quantised(repo: str, offered: Sequence[QuantFile], quantisation: str) -> li
     matching = [choice for choice in offered if choice.quantisation == quantisation.upper()]
     if not matching:
         known = [choice.quantisation for choice in offered if choice.quantisation]
-        raise UnknownNameError(f"quantisation in {repo}", quantisation, known)
+        raise UnknownNameError("quantisation", quantisation, known, within=repo)
     return matching[:1]
 
 

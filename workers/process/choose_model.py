@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.models import ModelKind
 
 Capability = Literal["chat", "embedding", "judge"]
@@ -81,7 +82,7 @@ def _first(
 ) -> tuple[str | None, str]:
     if best is None:
         return None, _why_none(every, room_bytes, capability)
-    return best.model, f"{best.waiting} jobs wait for it, more per worker than for any other"
+    return best.model, f"{_waiting(best.waiting)}, more per worker than for any other"
 
 
 def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -> tuple[str, str]:
@@ -94,8 +95,8 @@ def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -
             return present.model, f"it has no waiting jobs, for less than {IDLE_S:.0f} s"
         return best.model, f"{best.waiting} jobs wait for it, and {present.model} is done"
     if present.loaded_s < LEAST_STAY_S or _load(best) < SWITCH_FACTOR * _load(own):
-        return present.model, f"{own.waiting} jobs wait for it"
-    return best.model, f"{best.waiting} jobs wait for it, {SWITCH_FACTOR} times more per worker than for {own.model}"
+        return present.model, _waiting(own.waiting)
+    return best.model, f"{_waiting(best.waiting)}, {SWITCH_FACTOR} times more per worker than for {own.model}"
 
 
 def has_capability(kind: ModelKind | None, tags: Iterable[str], capability: Capability | None) -> bool:
@@ -142,3 +143,7 @@ def _load(item: Backlog) -> float:
 def _reversed(name: str) -> tuple[int, ...]:
     """Sorts names in reverse, so that the alphabetically first one wins a tie."""
     return tuple(-ord(letter) for letter in name)
+
+
+def _waiting(jobs: int) -> str:
+    return f"{how_many(jobs, 'job')} {'waits' if jobs == 1 else 'wait'} for it"

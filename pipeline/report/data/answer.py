@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from nightjar.config.counting import how_many
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.compared import Missing, Pair, PairDifference
 from nightjar.pipeline.report.data.ranking import Rank, Ranking
@@ -102,7 +103,9 @@ def _alone(report: RunReport, place: Rank) -> str:
     metric, scale = model.total.metrics[ranking.metric], report.scales[ranking.metric]
     doubt = fmt.interval(metric.interval, scale)
     between = f", 95\u202f% interval {doubt}" if doubt else ", too few sequences for an interval"
-    return f"{place.model}: {ranking.metric} {fmt.metric(metric, scale)} over {metric.n} sequences{between}."
+    return (
+        f"{place.model}: {ranking.metric} {fmt.metric(metric, scale)} over {how_many(metric.n, 'sequence')}{between}."
+    )
 
 
 def _results(ranking: Ranking, scale: Scale) -> Iterator[str]:

@@ -67,7 +67,7 @@ def _failures(model: ModelReport) -> Iterator[Finding]:
     metrics = model.total.metrics
     failed = {key: value.failed for key, value in metrics.items() if value.failed}
     if failed:
-        text = "scorers failed: " + ", ".join(f"{key} {count} times" for key, count in failed.items())
+        text = "scorers failed: " + ", ".join(f"{key} {fmt.count_of(count, 'time')}" for key, count in failed.items())
         yield Finding(about=name, text=text, show=show(model=name, flag="error"))
 
 

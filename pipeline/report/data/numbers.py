@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nightjar.config.counting import plural
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
@@ -32,9 +33,7 @@ def whole(value: int | None) -> str:
 
 def count_of(number: int, noun: str) -> str:
     """A number of things: 1 sequence, 2 sequences, 3 empty replies."""
-    *before, last = noun.split()
-    many = noun if number == 1 else " ".join([*before, {"reply": "replies"}.get(last, f"{last}s")])
-    return f"{whole(number)} {many}"
+    return f"{whole(number)} {plural(number, noun)}"
 
 
 def percent(value: float | None) -> str:
@@ -97,7 +96,7 @@ def interval(value: Interval | None, scale: Scale) -> str:
 
 def metric_title(value: Metric) -> str:
     """The explanation beside a mean: n, counts of unscored and failed turns, and why there is no number."""
-    parts = [f"{value.n} sequences, {value.values} turns"]
+    parts = [f"{count_of(value.n, 'sequence')}, {count_of(value.values, 'turn')}"]
     for count, word in ((value.worst, "counted as worst"), (value.unscored, "unscored"), (value.failed, "failed")):
         parts += [f"{count} {word}"] if count else []
     parts += [f"{value.missing} missing"] if value.missing else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nightjar.config.counting import how_many
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.numbers import metric, metric_title
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -29,7 +30,7 @@ def render_markdown(report: RunReport) -> Iterator[str]:
     yield from _failures(report)
     yield (
         f"\nSuite {markdown(run.suite_name)} version {run.suite_version} (`{run.suite_digest[:12]}`), "
-        f"{len(report.sequences)} sequences, {run.repeats} repeats, seed {run.seed}, "
+        f"{how_many(len(report.sequences), 'sequence')}, {how_many(run.repeats, 'repeat')}, seed {run.seed}, "
         f"nightjar {markdown(run.nightjar_version)}, run `{run.id[:12]}`.\n"
     )
 

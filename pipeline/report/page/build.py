@@ -122,7 +122,7 @@ def _about(report: RunReport) -> str:
     models = len({model.input.name for model in report.models})
     tried = f"{fmt.count_of(variants, 'variant')}, " if variants else ""
     sizes = (
-        f"{len(report.sequences)} sequences, {models} model{'' if models == 1 else 's'}, "
+        f"{fmt.count_of(len(report.sequences), 'sequence')}, {fmt.count_of(models, 'model')}, "
         f"{tried}{run.repeats} repeat{'' if run.repeats == 1 else 's'}, seed {run.seed}"
     )
     if run.finished_at:

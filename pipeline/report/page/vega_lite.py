@@ -96,6 +96,7 @@ def _histogram(chart: Chart) -> Spec:
     data = [{"model": p.series, "from": p.low, "to": p.high, "count": p.y} for p in chart.points]
     x: Spec = {"type": "quantitative", "scale": {**_domain(chart.x), "nice": False}}
     axis: Spec = {"title": None, **_ticks(5), **_format(chart.x)}
+    counts: Spec = {"title": None, **_ticks(2), "tickMinStep": 1, "grid": True}
     header = {"field": "model", "type": "nominal", "title": None, "sort": None, "header": {"labels": False}}
     plot = {
         "width": WIDE,
@@ -104,7 +105,7 @@ def _histogram(chart: Chart) -> Spec:
         "encoding": {
             "x": {"field": "from", "bin": {"binned": True}, **x, "axis": axis},
             "x2": {"field": "to"},
-            "y": {"field": "count", "type": "quantitative", "axis": {"title": None, **_ticks(2), "grid": True}},
+            "y": {"field": "count", "type": "quantitative", "axis": counts},
             "color": _colour(chart),
         },
     }
@@ -185,7 +186,7 @@ def _domain(axis: Axis) -> Spec:
 
 
 def _format(axis: Axis) -> Spec:
-    return {"format": ".0%"} if axis.share else {}
+    return {"format": "~%"} if axis.share else {}  # as many digits as the value has: 0.5 % is not 1 %
 
 
 def _ticks(count: int) -> Spec:

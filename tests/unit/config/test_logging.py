@@ -194,6 +194,7 @@ HARMLESS = [
     "127.0.0.1:27017 connected at 12:30",
     "https://huggingface.co/org/model@main",
     "prompt_tokens=12 and max_tokens: 5",
+    "Unknown parameter 'max_token' (from --set max_token=5). min-token=1, max_new_token=2",
     "tokenizer=gpt2",
     "C:\\models\\a.gguf",
     "someone@example.org",

@@ -119,6 +119,28 @@ def test_the_project_may_keep_the_file_under_config(write: Write) -> None:
     assert load_settings().lease_s == 72
 
 
+def test_a_json_file_says_the_same_as_the_toml(write: Write, tmp_path: Path) -> None:
+    """By the same schema, its errors included; with two files nobody could know which one counts."""
+    write("nightjar.json", '{"lease_s": 70, "model": {"context": 2048}}')
+    assert (load_settings().lease_s, load_settings().model.context) == (70, 2048)
+    write("nightjar.json", '{"lease_sec": 70}')
+    with pytest.raises(SettingsError, match=r"nightjar\.json.*lease_s"):
+        load_settings()
+    for broken in ("{", "[]", '{"lease_s": "soon"}'):
+        write("nightjar.json", broken)
+        with pytest.raises(SettingsError, match=r"nightjar\.json"):
+            load_settings()
+    write("nightjar.json", "{}")
+    write("nightjar.toml", "")
+    with pytest.raises(SettingsError, match="Keep one of them"):
+        load_settings()
+
+
+def test_a_manifest_of_a_pulled_model_is_no_settings(write: Write) -> None:
+    write("nightjar.json", '{"name": "m", "repo": "a/b", "commit": "c", "files": []}')
+    assert load_settings().lease_s == Settings().lease_s
+
+
 def test_the_hub_keeps_its_own_variable_names(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write(".env", "HF_ENDPOINT=https://hub.example\nHF_TOKEN=hf_from_dotenv\n")
     found = load_settings()

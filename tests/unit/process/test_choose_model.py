@@ -80,7 +80,7 @@ def test_choosing_a_file(options: dict[str, Any], name: str) -> None:
     ("options", "error", "says"),
     [
         ({"quantisation": "Q4_K_L"}, UnknownNameError, "Did you mean 'Q4_K_M'"),
-        ({"pattern": "*Q5*"}, UnknownNameError, "There is no file in a/b"),
+        ({"pattern": "*Q5*"}, UnknownNameError, "There is no file '*Q5*' in a/b"),
         ({"pattern": "*Q*"}, UsageError, "fits 4 models of a/b"),
         ({"room_bytes": GB}, ModelFitError, "the smallest, story_Q2_K.gguf, has 3.2 GB, and 0.8 GB of 1.0 GB"),
     ],

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from dataclasses import replace
+
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, ChartMark, Point
 from nightjar.pipeline.report.page.charts import charts
+from nightjar.pipeline.report.page.svg import draw
 from nightjar.pipeline.report.page.vega_lite import to_vega_lite
 from tests import factories
 
@@ -49,7 +54,7 @@ def test_a_course_becomes_a_specification() -> None:
     assert [layer["mark"]["type"] for layer in spec["layer"]] == ["area", "line", "point"]
     assert spec["data"]["values"][0] == {"at": 0, "model": "amber", "value": 0.5, "low": 0.4, "high": 0.6}
     encoding = spec["layer"][1]["encoding"]
-    assert encoding["y"]["axis"]["format"] == ".0%"
+    assert encoding["y"]["axis"]["format"] == "~%"
     assert "'02 Jan'" in encoding["x"]["axis"]["labelExpr"]
     assert encoding["color"]["scale"] == {"domain": ["amber"], "range": ["var(--s1)"]}
 
@@ -64,3 +69,13 @@ def test_bands_of_many_series_are_left_out() -> None:
     """They would cover one another."""
     layers = to_vega_lite(course(series=("amber", "basil", "cedar")))["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["line", "point"]
+
+
+def test_labels_of_an_axis_are_its_values() -> None:
+    """Half a per cent was labelled 1 %, and one more tick also."""
+    points = (Point(series="amber", x=0, y=0.005, low=0.0, high=0.01), Point(series="amber", x=1, y=0.02))
+    drawn = draw(to_vega_lite(replace(course(), points=points)), "c")
+    labels = re.findall(r"<text[^>]*>([\d.]+)%", drawn)
+    assert "0.5" in labels
+    steps = [round(float(after) - float(before), 6) for before, after in itertools.pairwise(labels)]
+    assert len(set(steps)) == 1, labels

@@ -13,6 +13,7 @@ import llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import EngineError, ModelError, ParameterError
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
@@ -106,7 +107,8 @@ class LlamaBackend:
         meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
         raise EngineError(
             f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
-            f"{self._batch.struct.n_tokens} tokens in {len(pieces)} slots. {recent_errors()}".rstrip()
+            f"{how_many(self._batch.struct.n_tokens, 'token')} in {how_many(len(pieces), 'slot')}. "
+            f"{recent_errors()}".rstrip()
         )
 
     def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
@@ -221,7 +223,9 @@ class LlamaBackend:
         compute = llama.llama_decode if self._memory and not self.model.only_encodes else llama.llama_encode
         code = compute(self._ctx, self._batch.struct)
         if code != 0:
-            raise EngineError(f"Embedding {len(texts)} texts failed with code {code}. {recent_errors()}".rstrip())
+            raise EngineError(
+                f"Embedding {how_many(len(texts), 'text')} failed with code {code}. {recent_errors()}".rstrip()
+            )
         return [self._vector(slot) for slot in range(len(texts))]
 
     def _vector(self, slot: int) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import llama_cpp as llama
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelError, ModelFitError
 from nightjar.workers.engine.llama.library import forget_errors, recent_errors, recent_warnings
 from nightjar.workers.engine.llama.model import LlamaModel
@@ -43,7 +44,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> tuple[Any, boo
     context = llama.llama_init_from_model(model.handle, _params(settings))
     if not context:
         raise ModelFitError(
-            f"llama.cpp cannot make a context of {settings.slots} slots of {settings.context} tokens: "
+            f"llama.cpp cannot make a context of {how_many(settings.slots, 'slot')} of {settings.context} tokens: "
             f"{recent_errors() or 'llama.cpp gave no reason'}. Load it with fewer slots or a smaller context."
         )
     _set_adapters(context, model.adapters)
