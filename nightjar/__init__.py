@@ -31,7 +31,10 @@ if TYPE_CHECKING:
         UnknownNameError,
         UsageError,
     )
+    from nightjar.evaluating import aevaluate, evaluate
+    from nightjar.manager import Manager
     from nightjar.model import Model, ModelReply, aload, load
+    from nightjar.saved_report import Report, read_report
     from nightjar.scorers import (
         Context,
         Direction,
@@ -52,6 +55,7 @@ __all__ = [
     "EngineError",
     "FunctionScorer",
     "HubError",
+    "Manager",
     "Model",
     "ModelError",
     "ModelFileError",
@@ -60,6 +64,7 @@ __all__ = [
     "NightjarError",
     "OutputError",
     "ParameterError",
+    "Report",
     "RunConflictError",
     "Scale",
     "SchemaError",
@@ -74,12 +79,18 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "aevaluate",
     "aload",
+    "evaluate",
     "load",
     "passed",
+    "read_report",
     "unscored",
 ]
 _HOMES = {
+    "evaluating": "aevaluate evaluate",
+    "saved_report": "Report read_report",
+    "manager": "Manager",
     "model": "Model ModelReply aload load",
     "scorers": "Context Direction FunctionScorer Scale Score ScoreState Scorer ScorerFactory passed unscored",
 }

@@ -8,9 +8,11 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.numbers import plain_numbers
 from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance, RunReport
 from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
@@ -53,7 +55,8 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "generated_at": report.generated_at,
         "generated_by": f"nightjar {report.generated_by}",
         "partial": report.provenance.partial,
-        "notices": [_fields(notice) for notice in report.notices],
+        "answer": plain_numbers(answer(report)),
+        "notices": [{**_fields(notice), "text": plain_numbers(notice.text)} for notice in report.notices],
         "run": {**_run(report.provenance), "prompts_digest": prompts_digest(report)},
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "scorer_versions": report.scorer_versions,
