@@ -76,10 +76,12 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
     from nightjar.scripts.options.load import LoadOptions
     from nightjar.scripts.whole_evaluation import Evaluation, evaluate_whole
 
-    left = dict(options)
+    left: dict[str, Any] = dict(options)
+    slots, threads = left.pop("slots", None), left.pop("threads", None)
     load = LoadOptions(
-        **{name: str(left.pop(name)) for name in ("slots", "threads") if name in left},
-        reproducible=bool(left.pop("reproducible", False)),
+        slots=None if slots is None else str(slots),
+        threads=None if threads is None else str(threads),
+        reproducible=left.pop("reproducible", False),
     )
     load.changes()  # wrong ones are named now
     gpu, embed_model = left.pop("gpu", None), left.pop("embed_model", None)

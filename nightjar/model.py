@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from nightjar.background import aiterate_work, await_work, iterate_work, wait_for_work
 from nightjar.config.errors import UsageError
@@ -150,23 +150,21 @@ class Model:
         """See `count`."""
         return await await_work(self._count(prompt))
 
-    @overload
-    def embed(self, texts: str) -> list[float]: ...
-    @overload
-    def embed(self, texts: Sequence[str]) -> list[list[float]]: ...
-    def embed(self, texts: str | Sequence[str]) -> list[float] | list[list[float]]:
-        """A text's unit vector, or one for each of several. Raises ModelError for a model that generates text."""
-        vectors = wait_for_work(self._loaded.embed(_listed(texts)))
-        return vectors[0] if isinstance(texts, str) else vectors
+    def embed(self, text: str) -> list[float]:
+        """A text's unit vector. Raises ModelError for a model that generates text."""
+        return wait_for_work(self._loaded.embed([_text(text)]))[0]
 
-    @overload
-    async def aembed(self, texts: str) -> list[float]: ...
-    @overload
-    async def aembed(self, texts: Sequence[str]) -> list[list[float]]: ...
-    async def aembed(self, texts: str | Sequence[str]) -> list[float] | list[list[float]]:
+    async def aembed(self, text: str) -> list[float]:
         """See `embed`."""
-        vectors = await await_work(self._loaded.embed(_listed(texts)))
-        return vectors[0] if isinstance(texts, str) else vectors
+        return (await await_work(self._loaded.embed([_text(text)])))[0]
+
+    def embed_batch(self, texts: Iterable[str]) -> list[list[float]]:
+        """A unit vector for each text, computed together."""
+        return wait_for_work(self._loaded.embed([_text(text) for text in texts]))
+
+    async def aembed_batch(self, texts: Iterable[str]) -> list[list[float]]:
+        """See `embed_batch`."""
+        return await await_work(self._loaded.embed([_text(text) for text in texts]))
 
     def close(self) -> None:
         """Ends what runs and frees the memory. Idempotent."""
@@ -302,7 +300,7 @@ async def _load(name: str, changes: Mapping[str, Any], gpu: str | None) -> Model
     return Model(ChatModel(await load_subject(subject, changes, pinned), subject))
 
 
-async def _all(calls: list[Any]) -> list[ModelReply]:
+async def _all(calls: list[Coroutine[Any, Any, ModelReply]]) -> list[ModelReply]:
     """The results in order; where one fails, the others are ended first."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
@@ -320,7 +318,3 @@ def _text(given: Messages) -> str:
     if any("\ud800" <= character <= "\udfff" for character in given):
         raise UsageError("The text is not valid Unicode (it has half of a surrogate pair).")
     return given
-
-
-def _listed(texts: str | Sequence[str]) -> list[str]:
-    return [_text(text) for text in ([texts] if isinstance(texts, str) else texts)]

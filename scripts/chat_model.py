@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -121,7 +121,7 @@ class ChatModel:
         draw = turn_draw(planned.conversation, planned.plan, planned.resolved, generation, seed=planned.request.seed)
         return draw, generation
 
-    async def stream(self, planned: Planned) -> AsyncIterator[str]:
+    async def stream(self, planned: Planned) -> AsyncGenerator[str, None]:
         """Text as soon as it is certain, reasoning included. Leaving the loop early ends the generation."""
         texts = self.engine.stream(planned.request)
         try:

@@ -121,7 +121,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     return subject
 
 
-def prompt_of(text: str, system: str | None, *, completion: bool) -> Prompt:
+def typed_prompt(text: str, system: str | None, *, completion: bool) -> Prompt:
     """What the model is given: a text to go on, or the messages of a chat."""
     if completion:
         return f"{system}{'' if system.endswith(LINE_END) else BLANK_LINE}{text}" if system else text

@@ -14,7 +14,7 @@ from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.run import RunName, RunOptions, request_options
 from nightjar.scripts.options.takes import takes
-from nightjar.scripts.views.gates import result_row, show_results
+from nightjar.scripts.views.gates import report_row, show_results
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 from nightjar.scripts.whole_evaluation import Evaluation, evaluate_whole
 
@@ -162,11 +162,10 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
     from nightjar.pipeline.report.data.answer import answer
     from nightjar.pipeline.report.formats.summary import summary_rows
 
-    results = report.verdict.results if report.verdict is not None else ()
     if as_json:
-        gates = [result_row(result) for result in results]
-        emit_json({"run": {"id": run.id, "name": run.name}, "reports": [str(path) for path in paths], "gates": gates})
+        emit_json(report_row(report, paths))
         return
+    results = report.verdict.results if report.verdict is not None else ()
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
     console().print(plain(answer(report)))

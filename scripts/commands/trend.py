@@ -38,6 +38,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     from nightjar.config.version import NIGHTJAR_VERSION
     from nightjar.jobs.documents import utc_now
     from nightjar.jobs.lookup import suite_names
+    from nightjar.pipeline.ascii_numbers import plain_numbers
     from nightjar.pipeline.nights.night_store import read_nights
     from nightjar.pipeline.report.data.trend import trend as trend_of
     from nightjar.pipeline.report.formats.files import check_folder
@@ -58,7 +59,7 @@ async def _trend(name: str, last: int, formats: list[str], out: Path | None, *, 
     shown = trend_of(name, nights, now=utc_now(), version=NIGHTJAR_VERSION)
     paths = await asyncio.to_thread(write_trend, shown, chosen, folder)
     if as_json:
-        changes = [change.model_dump(mode="json") for change in shown.changes]
+        changes = [change.model_dump(mode="json") | {"words": plain_numbers(change.words)} for change in shown.changes]
         emit_json({"suite": name, "nights": len(nights), "changes": changes, "files": [str(path) for path in paths]})
         return
     for change in shown.changes:

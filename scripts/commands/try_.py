@@ -15,7 +15,7 @@ from nightjar.scripts.session import run_async
 if TYPE_CHECKING:
     from nightjar.jobs.doing import Doing
     from nightjar.jobs.models import LoadFacts
-    from nightjar.scripts.one_prompt import Subject
+    from nightjar.scripts.chat_model import Subject
     from nightjar.workers.engine.engine import BatchEngine
     from nightjar.workers.engine.request import Generation, Request
 
@@ -60,7 +60,7 @@ def try_(
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
     from nightjar.jobs.doing import Activity, Doing
     from nightjar.scripts.chat_model import ChatModel, load_subject
-    from nightjar.scripts.one_prompt import prompt_of, unusable_file
+    from nightjar.scripts.one_prompt import typed_prompt, unusable_file
     from nightjar.scripts.views.saying import Sayer
     from nightjar.workers.engine.load_progress import LoadProgress
 
@@ -72,7 +72,7 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
         engine = await load_subject(subject, changes, gpu, progress)
     model = ChatModel(engine, subject)
     try:
-        prompt = prompt_of(text, options.system, completion=options.completion)
+        prompt = typed_prompt(text, options.system, completion=options.completion)
         planned = await model.plan(prompt, seed=options.seed, remedy="give a larger --context")
         generation = await _stream(engine, planned.request)
     finally:

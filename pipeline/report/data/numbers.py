@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
@@ -14,9 +12,6 @@ TO = "\u2060\u2013\u2060"
 PER_CONVERSATION = "tokens/s per conversation"
 """How fast one conversation decodes, whatever runs beside it."""
 IN_TOTAL = "tokens/s in total"
-_THOUSANDS = re.compile(r"(?<=\d)[\u202f\u00a0](?=\d{3}(?!\d))")
-_IN_ASCII = str.maketrans({"\u202f": " ", "\u00a0": " ", "\u2212": "-", ABSENT: "-", "\u2060": None})
-"""How fast all conversations of a machine decode together."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -78,11 +73,6 @@ def size(value: int | None) -> str:
             break
         amount /= 1024
     return f"{number(amount)}\u202f{unit}" if unit != "B" else f"{value}\u202fB"
-
-
-def plain_numbers(text: str) -> str:
-    """A sentence of ours for a program: the same numbers in ASCII, without the spaces and dashes of print."""
-    return _THOUSANDS.sub("", text).replace(TO, " to ").translate(_IN_ASCII)
 
 
 def metric(value: Metric | None, scale: Scale) -> str:

@@ -8,16 +8,18 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.numbers import plain_numbers
 from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance, RunReport
 from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
 from nightjar.pipeline.transcripts import JobRow, TurnRow
+
+COUNTED = ("turns", "turns_expected", "turns_missing", "failed", "empty", "degenerate", "tokens")
 
 
 def render_json(report: RunReport) -> Iterator[str]:
@@ -68,6 +70,18 @@ def head_of(report: RunReport) -> dict[str, Any]:
     }
 
 
+def numbers_of(report: RunReport) -> dict[str, Any]:
+    """What a script wants of a report: what it says first, and every model's scores with their intervals; no
+    transcripts. The keys are those of the whole document."""
+    whole = json.loads(json.dumps(head_of(report), default=to_json, allow_nan=False))
+    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "judging")
+    models = [
+        {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
+        for model in whole["models"]
+    ]
+    return {**{key: whole[key] for key in kept}, "models": models}
+
+
 def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
     """One job with its transcript."""
     return {
@@ -101,7 +115,11 @@ def to_json(value: Any) -> Any:
 
 def _gates(report: RunReport) -> dict[str, Any] | None:
     verdict = report.verdict
-    return {**verdict.told(), "at": verdict.at} if verdict is not None else None
+    if verdict is None:
+        return None
+    told = verdict.told()
+    results = [{**result, "reason": plain_numbers(result["reason"])} for result in told["results"]]
+    return {**told, "results": results, "at": verdict.at}
 
 
 def _run(run: Provenance) -> dict[str, Any]:
