@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ def test_json_has_every_number(stored: Shell) -> None:
     scores = {model["name"]: model["metrics"]["checks"]["mean"] for model in run["models"]}
     assert gate["measured"] == scores["basalt-3b"]
     assert "files" in run
+    piped = json.loads(stored.ok("report", RUN, "--format", "json", "--out", "-"))
+    assert {model["name"]: model["metrics"]["checks"]["mean"] for model in piped["models"]} == scores
+    assert "one --format" in stored.refused("report", RUN, "-f", "json,csv", "--out", "-")
     checks = next(metric for metric in found["metrics"] if metric["metric"] == "checks")
     assert {"base", "other", "difference", "interval", "p_t", "p_flip", "p_adjusted", "verdict", "n"} <= set(checks)
 

@@ -112,7 +112,8 @@ def test_the_text_has_the_answer_and_the_numbers() -> None:
     assert payload["text"].splitlines() == [
         "Run night is done: 3 of 3 jobs are done.",
         "By checks, amber (91 %) beats basalt by -1234.",
-        "checks: amber 0.912 (95 % interval 0.85 to 0.95, n 40); basalt 0.5 (n 4, 3 turns missing); cinder has no value",
+        "checks: amber 0.912 (95 % interval 0.85 to 0.95, n 40); basalt 0.5 (n 4, 3 turns missing); "
+        "cinder has no value",
         "https://host/r.html",
     ]
     assert payload["scores"][0] == {

@@ -1,0 +1,160 @@
+"""`import nightjar` in programs of a user's: the page docs/python.md, and a typed program that calls everything."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.shell import PROJECT, Shell
+
+PAGE = PROJECT / "docs/python.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def run(program: str, shell: Shell) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=shell.folder,
+        env=shell.environ(),
+        capture_output=True,
+        text=True,
+        timeout=shell.limit_s,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shell(acceptance_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    environment = {"NIGHTJAR_HOME": str(acceptance_home), "NIGHTJAR_MONGO_DATABASE": f"t{uuid.uuid4().hex[:12]}"}
+    return Shell(folder=tmp_path_factory.mktemp("program"), environment=environment)
+
+
+@pytest.fixture(scope="module")
+def said(shell: Shell) -> dict[str, Any]:
+    """What the typed program printed; nothing else is printed, and it ends though a model is open and generates."""
+    done = run((PROJECT / "tests/user_program.py").read_text("utf-8"), shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+def test_every_way_to_ask_gives_the_same_text(said: dict[str, Any]) -> None:
+    """Plain, streamed, from threads, inside a running loop, in batches, by another load: one seed, one text."""
+    texts = {said["chat"], said["streamed"], *said["threads"], *said["loop"]["texts"]}
+    assert len(texts) == 1
+    assert len(said["threads"]) == 4
+    assert said["chat"].startswith(said["first"][:10])
+    assert said["loop"]["ended"] == "CancelledError"
+
+
+def test_the_model_is_what_the_command_tries(said: dict[str, Any], shell: Shell) -> None:
+    """The same seed through `nightjar try`: one implementation."""
+    tried = shell.ok(
+        "try", "--model", "nightjar-demo", "--gpu", "none", "--set", "max_tokens=24", "Tell me a story about a fox."
+    )
+    assert tried.strip() == said["chat"].strip()
+
+
+def test_tokens_are_counted(said: dict[str, Any]) -> None:
+    text, ids, messages, prompt = said["counts"]
+    assert text == ids
+    assert messages == prompt > text, "the template's tokens count"
+    assert said["text"] == "a fox"
+    assert said["generated"]
+    assert said["name"] == ["nightjar-demo", 512, 4]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("no message", "UsageError: There are no messages"),
+        ("no role", "UsageError: Message 1 of 1 has the role None"),
+        ("assistant last", "UsageError: The last message is the assistant's"),
+        ("no text", "UsageError: Message 1 of 1: content must be text, and is int"),
+        ("parameter", "ParameterError: Unknown parameter 'temprature'"),
+        ("value", "ParameterError: Parameter 'temperature'"),
+        ("seed", "UsageError: The seed is -1"),
+        ("too long", "ContextError: The prompt has "),
+        ("embed", "ModelError: nightjar-demo generates text"),
+        ("setting", "SettingsError: The load setting 'contxt'"),
+        ("no model", "UnknownNameError: There is no model 'nightjar-dmo'. Did you mean 'nightjar-demo'"),
+        ("report", "UsageError: "),
+        ("option", "UsageError: evaluate() has no option 'limt'. Did you mean 'limit'"),
+    ],
+)
+def test_errors_are_nightjars_and_say_what_to_do(call: str, told: str, said: dict[str, Any]) -> None:
+    assert said["wrong"][call].startswith(told)
+
+
+def test_a_closed_model_says_so(said: dict[str, Any]) -> None:
+    assert said["closed"] == "The engine of 'nightjar-demo' is closed; load the model again."
+
+
+CHECKS = """
+import json, logging, pathlib
+rows = report.scores()
+print("=====" + json.dumps({
+    "run": report.run, "failed": report.failed, "gates": [gate["outcome"] for gate in report.gates],
+    "same": saved.scores() == rows and saved.data == report.data,
+    "columns": sorted(rows[0]), "turns": len(report.turns()), "values": [row["value"] for row in rows if row["metric"] == "checks"],
+    "mean": next(row["mean"] for row in report.metrics() if row["metric"] == "checks"),
+    "sequences": len({row["sequence"] for row in rows}),
+    "root": [type(handler).__name__ for handler in logging.getLogger().handlers],
+    "stopped": [worker.model for worker in nightjar.Manager().stats()],
+    "file": report.files[0].name, "answer": report.answer,
+}))
+"""
+
+
+def test_the_page_runs_as_one_program(shell: Shell) -> None:
+    """Every block in order, and then: the report in memory is the one in the file, the command knows the run, workers
+    have ended, and the program's own logging was left alone."""
+    blocks = BLOCK.findall(PAGE.read_text("utf-8"))
+    assert len(blocks) >= 8
+    done = run("\n".join([*blocks, CHECKS]), shell)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout.partition("=====")[2])
+    assert (facts["run"], facts["file"], facts["gates"]) == ("from-python", "from-python.json", ["passed"])
+    assert (facts["failed"], facts["same"], facts["sequences"]) == (False, True, 3)
+    assert facts["turns"] == len(facts["values"])
+    assert facts["mean"] == pytest.approx(sum(facts["values"]) / len(facts["values"]), abs=0.2)
+    wanted = {"run", "model", "sequence", "tags", "repeat", "turn", "metric", "value", "state", "answer", "reason"}
+    assert set(facts["columns"]) == wanted
+    assert (facts["root"], facts["stopped"]) == ([], [])
+    assert facts["answer"].isascii()
+    told = shell.json("report", "from-python", "--format", "json")
+    assert told["answer"] == facts["answer"]
+    assert told["models"][0]["metrics"]["checks"]["mean"] == facts["mean"]
+    assert [gate["measured"] for gate in told["gates"]] == [facts["mean"]]
+    again = shell.json(
+        "eval",
+        "-s",
+        "story-starters",
+        "-m",
+        "nightjar-demo",
+        "--limit",
+        "3",
+        "--name",
+        "from-python",
+        "--fail-below",
+        "checks:0.5",
+    )
+    assert (again["run"]["name"], again["answer"]) == ("from-python", facts["answer"])
+    assert again["files"] == again["reports"]
+
+
+def test_importing_is_quick_and_reads_no_folder(tmp_path: Path) -> None:
+    """Nothing heavy comes with `import nightjar`, and `python -m nightjar` is still the command."""
+    looked = "import sys, nightjar; print([name for name in ('numpy', 'pydantic', 'beanie', 'typer', 'rich', 'asyncio') if name in sys.modules])"
+    shell = Shell(folder=tmp_path)
+    assert run(looked, shell).stdout == "[]\n"
+    every = "import nightjar; print(sorted(n for n in nightjar.__all__ if getattr(nightjar, n, None) is None), 'load' in dir(nightjar))"
+    assert run(every, shell).stdout == "[] True\n"
+    assert "Evaluate local GGUF" in shell.ok("--help")
