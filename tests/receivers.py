@@ -73,7 +73,7 @@ class WebReceiver:
 
 
 DISCORD_KEYS = frozenset(
-    "content username avatar_url tts embeds allowed_mentions components attachments flags thread_name applied_tags poll".split()
+    "content username avatar_url tts embeds allowed_mentions components attachments flags thread_name poll".split()
 )
 """Of Discord's "Execute Webhook"."""
 

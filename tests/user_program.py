@@ -31,13 +31,12 @@ async def in_a_loop(model: nightjar.Model) -> dict[str, Any]:
     plain = model.chat(FOX, max_tokens=24)
     streamed = [text async for text in model.astream(FOX, max_tokens=24)]
     batch = await model.achat_batch([FOX, FOX], max_tokens=24)
-    long = asyncio.create_task(model.agenerate(FOX, max_tokens=1500, temperature=1.5, min_tokens=1500))
-    await asyncio.sleep(0)
-    while not model.stats().slots_used and not long.done():
+    endless = asyncio.create_task(model.agenerate(FOX, max_tokens=1500, grammar='root ::= "a" root'))
+    while not model.stats().slots_used and not endless.done():  # noqa: ASYNC110  # another thread's doing
         await asyncio.sleep(0.001)
-    long.cancel()
-    [ended] = await asyncio.gather(long, return_exceptions=True)
-    while model.stats().slots_used:
+    endless.cancel()
+    [ended] = await asyncio.gather(endless, return_exceptions=True)
+    while model.stats().slots_used:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     texts = [reply.text, plain.text, "".join(streamed), *(one.text for one in batch)]
     async with await nightjar.aload("nightjar-demo", context=256, gpu="none") as other:
@@ -72,7 +71,7 @@ def wrong(model: nightjar.Model) -> dict[str, str]:
 
 
 def main() -> None:
-    model = nightjar.load("nightjar-demo", context=512, slots=4, gpu="none")
+    model = nightjar.load("nightjar-demo", context=2048, slots=4, gpu="none")
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": FOX}]
     first = next(iter(model.stream(FOX, max_tokens=400)))  # leaving the loop ends it
     facts = {
@@ -81,12 +80,8 @@ def main() -> None:
         "first": first,
         "threads": in_threads(model),
         "loop": asyncio.run(in_a_loop(model)),
-        "counts": [
-            model.count("fox"),
-            len(model.tokenize("fox")),
-            model.count(messages),
-            model.chat(messages).prompt_tokens,
-        ],
+        "counts": [model.count("fox"), len(model.tokenize("fox"))],
+        "prompt": [model.count(messages), model.chat(messages).prompt_tokens],
         "text": model.detokenize(model.tokenize("a fox")),
         "generated": str(model.generate("Once", max_tokens=8, temperature=0)),
         "wrong": wrong(model),
@@ -98,8 +93,9 @@ def main() -> None:
         model.chat(FOX)
     except nightjar.EngineError as error:
         facts["closed"] = str(error)
-    left_open = nightjar.load("nightjar-demo", context=512, gpu="none")  # and works while the process ends
-    threading.Thread(target=lambda: left_open.generate(FOX, max_tokens=400), daemon=True).start()
+    left_open = nightjar.load("nightjar-demo", context=2048, gpu="none")  # and works while the process ends
+    endless = {"max_tokens": 1500, "grammar": 'root ::= "a" root'}
+    threading.Thread(target=lambda: left_open.generate(FOX, **endless), daemon=True).start()
     while not left_open.stats().slots_used:
         time.sleep(0.001)
     print(json.dumps(facts), flush=True)
