@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
+from tests.encoder_files import write_bert
 from tests.shell import PROJECT, Shell
 
 PAGE = PROJECT / "docs/python.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def run(program: str | Path, shell: Shell) -> subprocess.CompletedProcess[str]:
+def run(program: str | Path, shell: Shell, *arguments: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", *([program] if isinstance(program, Path) else ["-c", program])],
+        [sys.executable, "-P", *([program] if isinstance(program, Path) else ["-c", program]), *arguments],
         cwd=shell.folder,
         env=shell.environ(),
         capture_output=True,
@@ -143,6 +144,69 @@ def test_the_page_runs_as_one_program(shell: Shell) -> None:
     again = shell.json("eval", *what, "--name", "from-python")
     assert (again["run"]["name"], again["answer"]) == ("from-python", facts["answer"])
     assert again["files"] == again["reports"]
+
+
+JUDGED = """
+import asyncio, json
+import nightjar
+
+async def main():
+    seen = []
+    options = dict(self_judging=True, limit=1, name="judged", formats=["json"], rubric="rubric.yaml")
+    options |= dict(judge="nightjar-demo", parameters={"max_tokens": 16}, on_progress=seen.append)
+    task = asyncio.create_task(nightjar.aevaluate("story-starters", "nightjar-demo", **options))
+    turns = 0
+    while not task.done():  # the loop goes on
+        turns += 1
+        await asyncio.sleep(0.05)
+    report = await task
+    judging = report.data["judging"]
+    print(json.dumps({
+        "turns": turns, "judging": any(progress.judging for progress in seen), "rubric": judging["rubric"]["name"],
+        "longest": max(turn["reply_tokens"] for turn in report.turns()), "failed": report.failed,
+    }))
+
+asyncio.run(main())
+"""
+RUBRIC = """
+name: short
+criteria:
+  - {name: plot, description: Is there a plot?, scale: {1: no, 2: some, 3: yes}}
+"""
+
+
+def test_a_judged_evaluation_in_a_running_loop(shell: Shell) -> None:
+    """It holds up nothing, says how far it is, and takes parameters and rubric as the command does."""
+    (shell.folder / "rubric.yaml").write_text(RUBRIC)
+    done = run(JUDGED, shell)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["rubric"], facts["judging"], facts["longest"]) == ("short", True, 16)
+    assert facts["turns"] > 10
+
+
+EMBEDS = """
+import asyncio, json, math, sys
+import nightjar
+with nightjar.load(sys.argv[1], gpu="none", threads=1) as model:
+    fox, hen = model.embed_batch(["the fox sat", "the hen ran"])
+    alone = asyncio.run(model.aembed("the fox sat"))
+    try:
+        model.chat("the fox")
+    except nightjar.ModelError as error:
+        refused = str(error)
+near, far = math.dist(fox, alone), math.dist(fox, hen)
+print(json.dumps({"length": math.hypot(*fox), "near": near, "far": far, "refused": refused}))
+"""
+
+
+def test_an_embedding_model_embeds(shell: Shell, tmp_path: Path) -> None:
+    done = run(EMBEDS, shell, write_bert(tmp_path / "bert.gguf"))
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["length"] == pytest.approx(1)
+    assert facts["near"] < 1e-4 < facts["far"]
+    assert "is an embedding model" in facts["refused"]
 
 
 def test_importing_is_quick_and_reads_no_folder(tmp_path: Path) -> None:
