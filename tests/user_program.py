@@ -94,7 +94,7 @@ def main() -> None:
     except nightjar.EngineError as error:
         facts["closed"] = str(error)
     left_open = nightjar.load("nightjar-demo", context=2048, gpu="none")  # and works while the process ends
-    endless = {"max_tokens": 1500, "grammar": 'root ::= "a" root'}
+    endless: dict[str, Any] = {"max_tokens": 1500, "grammar": 'root ::= "a" root'}
     threading.Thread(target=lambda: left_open.generate(FOX, **endless), daemon=True).start()
     while not left_open.stats().slots_used:
         time.sleep(0.001)

@@ -36,7 +36,7 @@ def edited_fields(given: Collection[str], **fields: Any) -> dict[str, Any]:
     from nightjar.pipeline.nights.ticks import Rules
 
     changed = {name: value for name, value in fields.items() if name in given}
-    defaults = {"overlap": "queue", "missed": "run", "grace": "5m", "keep_nights": None}
+    defaults: dict[str, Any] = {"overlap": "queue", "missed": "run", "grace": "5m", "keep_nights": None}
     rules = Rules.read(**{name: changed.get(name, default) for name, default in defaults.items()})
     checked = {
         "overlap": rules.overlap.value,

@@ -73,12 +73,12 @@ def _last_two(nights: Sequence[Night]) -> dict[str, tuple[tuple[Night, NightMode
     for night in nights:
         for model in night.models:
             took_part.setdefault(model.name, []).append((night, model))
-    pairs = {}
-    for model, entries in took_part.items():
+    pairs: dict[str, tuple[tuple[Night, NightModel], tuple[Night, NightModel]]] = {}
+    for name, entries in took_part.items():
         newest = entries[-1]
         before = next((entry for entry in reversed(entries[:-1]) if entry[0].series == newest[0].series), None)
         if before is not None:
-            pairs[model] = (before, newest)
+            pairs[name] = (before, newest)
     return pairs
 
 
