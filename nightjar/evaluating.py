@@ -92,18 +92,20 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
         judges=_listed(judge),
         embed_model=None if embed_model is None else str(embed_model),
         flags=WorkerFlags(gpu=_gpu(gpu), load=load),
-        formats=list(left.pop("formats", ("html", "json"))),
+        formats=_listed(left.pop("formats", ("html", "json"))),
         out=_folder(left.pop("out", None)),
         options=_request_options(left),
     )
     wanted.check()
+    notes: list[str] = []
     async with program_session() as session:
 
         async def generating(run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]) -> dict[str, str]:
             return await generate(run, entries, helpers, wanted.flags, session, watch)
 
-        done = await evaluate_whole(wanted, session, generating=generating, note=lambda _: None)
-    return Report(data=json.loads(render(done.report, "json")), files=tuple(done.paths), unserved=done.unserved)
+        done = await evaluate_whole(wanted, session, generating=generating, note=notes.extend)
+    data = json.loads(render(done.report, "json"))
+    return Report(data=data, files=tuple(done.paths), unserved=done.unserved, notes=tuple(notes))
 
 
 def _request_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -116,8 +118,8 @@ def _request_options(given: dict[str, Any]) -> dict[str, Any]:
         name = sorted(unknown)[0]
         raise UsageError(f"evaluate() has no option {name!r}. {suggest(name, EvaluateOptions.__annotations__)}")
     ending = GateOptions(
-        fail_below=list(given.pop("fail_below", ())),
-        fail_on_regression=list(given.pop("fail_on_regression", ())),
+        fail_below=_listed(given.pop("fail_below", ())),
+        fail_on_regression=_listed(given.pop("fail_on_regression", ())),
         max_missing=given.pop("max_missing", None),
         strict=given.pop("strict", False),
         baseline=given.pop("baseline", None),

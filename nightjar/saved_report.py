@@ -29,6 +29,8 @@ class Report:
     """What was written, or read."""
     unserved: Mapping[str, str] = field(default_factory=dict)
     """Models that could not be served, with the reason."""
+    notes: tuple[str, ...] = ()
+    """What `nightjar eval` would have said on the way: a model under another name, a gate that cannot pass."""
 
     @property
     def run(self) -> str:

@@ -73,7 +73,7 @@ async def _trend(
     if as_json:
         changes = [change.model_dump(mode="json") | {"words": plain_numbers(change.words)} for change in shown.changes]
         by_hand = sum(night.series is None for night in nights)
-        counted = {"nights": len(nights) - by_hand, "by_hand": by_hand}
+        counted = {"nights": len(nights), "by_hand": by_hand}  # of those rows, so many
         emit_json({"suite": name, **counted, "changes": changes, "files": [str(path) for path in paths]})
         return
     for change in shown.changes:

@@ -256,7 +256,10 @@ def test_the_trend_says_what_changed_on_the_newest_night(stored: Shell, tmp_path
     printed = stored.ok("trend", "sample", "--out", tmp_path / "out")
     assert f"amber-1b, checks: can't tell ({SECOND} compared with {RUN})" in printed
     assert "trend-sample.html" in printed.splitlines()[-1]
-    changes = stored.json("trend", "sample", "--out", tmp_path / "out")["changes"]
+    said = stored.json("trend", "sample", "--out", tmp_path / "out")
+    changes = said["changes"]
+    assert (said["nights"], said["by_hand"]) == (2, 2)
+    assert "no nights, only runs by hand" in stored.refused("trend", "sample", "--nights-only")
     assert {change["model"]: change["difference"] for change in changes if change["incomplete"] == 0} == {
         "amber-1b": 0.0,
         "basalt-3b": 0.0,
