@@ -11,6 +11,7 @@ from nightjar.jobs.closers import Closers
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.nights import Schedule
+from nightjar.jobs.schedule_changes import change_seen, switch_schedule
 from nightjar.pipeline.nights.schedules import check_request
 from nightjar.pipeline.nights.ticks import check_cron
 from nightjar.pipeline.runs.preflight import Enforceable
@@ -39,10 +40,7 @@ async def resume_schedule(name: str, database: Database) -> bool:
 
 async def _switch(name: str, enabled: bool, changes: Row, database: Database) -> bool:
     await find_schedule(name)
-    done = await database.raw["schedules"].update_one(
-        {"_id": name, "enabled": not enabled}, {"$set": {"enabled": enabled, **changes}}
-    )
-    return bool(done.matched_count)
+    return await switch_schedule(name, database, enabled=enabled, changes=changes)
 
 
 async def edit_schedule(
@@ -70,9 +68,8 @@ async def edit_schedule(
     changes: Row = {**fields, "enqueue": request.model_dump(mode="json", exclude_defaults=True)}
     if {"cron", "timezone"} & fields.keys():
         changes["last_tick"] = now  # no tick of the new clock is one that was missed
-    seen: Row = {"_id": name, "enqueue": schedule.enqueue, "cron": schedule.cron}
-    done = await database.raw["schedules"].update_one(seen, {"$set": changes})
-    if not done.matched_count:
+    seen: Row = {"enqueue": schedule.enqueue, "cron": schedule.cron}
+    if not await change_seen(name, seen, changes, database):
         raise UsageError(f"Schedule {name!r} was changed by somebody else meanwhile. Give the command again.")
     return await find_schedule(name)
 
