@@ -132,7 +132,20 @@ def test_the_page_runs_as_one_program(shell: Shell) -> None:
     assert (facts["failed"], facts["same"], facts["sequences"]) == (False, True, 3)
     assert facts["turns"] == len(facts["values"])
     assert facts["mean"] == pytest.approx(sum(facts["values"]) / len(facts["values"]), abs=0.2)
-    wanted = {"run", "model", "sequence", "tags", "repeat", "turn", "metric", "value", "state", "answer", "reason"}
+    wanted = {
+        "run",
+        "model",
+        "variant",
+        "sequence",
+        "tags",
+        "repeat",
+        "turn",
+        "metric",
+        "value",
+        "state",
+        "answer",
+        "reason",
+    }
     assert set(facts["columns"]) == wanted
     assert (facts["root"], facts["workers"]) == ([], [])
     assert facts["answer"].isascii()
