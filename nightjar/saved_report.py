@@ -92,6 +92,7 @@ class Report:
                 which = {
                     "run": self.run,
                     "model": job["model"],
+                    "variant": job.get("variant"),
                     "sequence": job["sequence"],
                     "tags": tuple(job["tags"]),
                 }
