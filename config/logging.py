@@ -70,6 +70,30 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
         logging.getLogger(name).handlers = _NoHandlers()
 
 
+def configure_for_program() -> None:
+    """For a program that imports Nightjar: what is logged goes to its own standard logging, below "nightjar".
+
+    Nothing is printed unless the program sets logging up; structlog is left alone where the program uses it itself.
+    """
+    for name in ("nightjar", "llama.cpp"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _add_process_fields,
+            structlog.processors.format_exc_info,
+            redact_event,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
 def bind(**fields: Any) -> None:
     """Puts the fields (run, job, turn) on every event of this context: this task and the tasks it starts."""
     structlog.contextvars.bind_contextvars(**fields)

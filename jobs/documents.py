@@ -10,7 +10,7 @@ from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.ending import Ending, GateVerdict
+from nightjar.jobs.ending import Ending, EndScore, GateVerdict
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
@@ -105,6 +105,8 @@ class RunOutcome(BaseModel):
     """Of the gates, at its end."""
     answer: str | None = None
     """What its report says first, at its end."""
+    scores: list[EndScore] = Field(default_factory=list)
+    """Each model's mean behind that; empty in runs that earlier versions closed."""
     files: list[str] = Field(default_factory=list)
     """Of the report that was written at its end."""
     deadline_met: bool = False

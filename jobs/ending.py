@@ -61,11 +61,36 @@ class GateResult(BaseModel):
     """The run and model it was tried on."""
     outcome: GateOutcome
     reason: str
+    measured: float | None = None
+    """What was held against the gate's value: a mean, a difference, a share or number of missing turns. None: nothing
+    could be measured, or it was not kept (runs of earlier versions)."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of its 95 % interval, where it has one."""
+    n: int | None = None
+    """Over so many sequences; for missing, so many turns."""
 
     def sentence(self) -> str:
         """For a person: which gate, what it said of which model, and why."""
         verb = "is inconclusive" if self.outcome is GateOutcome.INCONCLUSIVE else self.outcome.value
         return f"Gate {self.gate} {verb} for {self.about}: {self.reason}."
+
+
+class EndScore(BaseModel):
+    """A model's mean on the metric that its run's report leads with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    """Ends of the 95 % interval of the mean; None with too few sequences."""
+    n: int
+    """Sequences with a value."""
+    missing: int
+    """Turns that were never generated."""
 
 
 class GateVerdict(BaseModel):

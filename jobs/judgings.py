@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.ending import EndScore, GateVerdict
 
 
 class JudgingStatus(StrEnum):
@@ -44,6 +44,7 @@ class Judging(BaseModel):
     verdict: GateVerdict | None = None
     """Of the run's gates, by this judging; this, the answer and the files are written when it is COMPLETE."""
     answer: str | None = None
+    scores: list[EndScore] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
     begun_at: datetime | None = None
     """When it was asked for; None where that was with the run."""

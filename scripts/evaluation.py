@@ -60,8 +60,12 @@ class WorkerFlags:
 
         `bare`: no registry or models folder knows the name.
         """
+        return [*self.serving(entry, bare=bare), "--burst"]
+
+    def serving(self, entry: ModelEntry, *, bare: bool) -> list[str]:
+        """The command line of a worker that serves this model as long as this process lives."""
         model = ["--model", str(entry.path), "--name", entry.name] if bare else ["--model", entry.name]
-        flags = ["worker", *model, "--burst", "--parent", str(os.getpid())]
+        flags = ["worker", *model, "--parent", str(os.getpid())]
         if self.gpu is not None:
             flags += ["--gpu", self.gpu]
         return [*flags, *self.load.arguments()]
@@ -174,7 +178,7 @@ async def _work(
     run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool
 ) -> Child:
     """One worker, from its start to its end or to that of the work."""
-    child = await Child.start(flags.arguments(entry, bare=_is_bare(entry, session)), log_of(run, entry.name, session))
+    child = await Child.start(flags.arguments(entry, bare=is_bare(entry, session)), log_of(run, entry.name, session))
     ended = asyncio.create_task(child.process.wait())
     last = EvalProgress(model=entry.name, committed=0, total=0, failed_jobs=0, judging=judging)
     until = math.inf
@@ -232,8 +236,8 @@ async def _give_up(run: Run, model: str, reason: str, session: Session) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def _is_bare(entry: ModelEntry, session: Session) -> bool:
-    """No registry or models folder knows the name: workers must be given the file."""
+def is_bare(entry: ModelEntry, session: Session) -> bool:
+    """Whether no registry or models folder knows the name: workers must be given the file."""
     from nightjar.config.errors import NightjarError
     from nightjar.workers.library.find import find_model
 

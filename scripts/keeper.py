@@ -38,9 +38,16 @@ class Keeper:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, mongo: SecretStr, *, command: asyncio.Task[Any] | None
+        self,
+        settings: Settings,
+        database: Database,
+        mongo: SecretStr,
+        *,
+        command: asyncio.Task[Any] | None,
+        ends_process: bool = True,
     ) -> None:
         self._settings = settings
+        self._ends_process = ends_process
         self._database = database
         self._mongo = mongo
         self._command = command
@@ -64,6 +71,7 @@ class Keeper:
                     _log.exception("keeper_failed")
             if self._home_is_gone():
                 await self._end()
+                return  # the process is a program's own; `check` says what happened
 
     def check(self) -> None:
         """Raises ServiceError if this process has lost its home, or the servers in it."""
@@ -131,6 +139,8 @@ class Keeper:
         """Ends the process as SIGTERM does; what does not obey within END_S has nothing left to save."""
         _log.error("home_gone", error=self._farewell())
         await asyncio.to_thread(embedded.stop_without_home, self._settings)
+        if not self._ends_process:
+            return
         for _ in range(2):  # a worker drains at the first, and ends at the second
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(END_S / 2)

@@ -6,34 +6,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, TextIO
 
-from nightjar.config.errors import ContextError, ModelFileError, OutputError, UsageError
+from nightjar.config.errors import ModelFileError, OutputError, UsageError
 from nightjar.jobs.identity import MOST_SEED
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.models import ModelFacts
-    from nightjar.jobs.parameters import Resolved
-    from nightjar.jobs.sequences import Sequence as PromptSequence
-    from nightjar.workers.conversation.prompts import Conversation
-    from nightjar.workers.conversation.template_render import Renderer
-    from nightjar.workers.engine.engine import BatchEngine
-    from nightjar.workers.engine.request import Request
-    from nightjar.workers.library.find import ModelEntry
+    from nightjar.scripts.chat_model import Prompt, Subject
 
 STANDARD_INPUT = "-"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """The model that is tried, and the parameters it generates with."""
-
-    entry: ModelEntry
-    facts: ModelFacts
-    resolved: Resolved
+LINE_END, BLANK_LINE = "\n", "\n\n"
 
 
 def read_prompt(words: Sequence[str], system: str | None = None) -> str:
@@ -115,7 +100,8 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     """
     from nightjar.config.settings import load_settings
     from nightjar.jobs.doing import Activity, Doing
-    from nightjar.jobs.parameters import ParameterSource, resolve
+    from nightjar.jobs.parameters import merged
+    from nightjar.scripts.chat_model import Subject
     from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.scripts.views.saying import saying
@@ -130,15 +116,17 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
         if other != entry.name:
             raise UsageError(f"--set is for {other!r}, and {entry.name!r} is tried. Correct or leave out the name.")
     _check_kind(facts, completion=completion)
-    resolved = resolve(
-        [
-            (ParameterSource.GGUF, facts.sampling_defaults),
-            (ParameterSource.REGISTRY, entry.parameters),
-            (ParameterSource.SET, everywhere),
-            (ParameterSource.SET_MODEL, by_model.get(entry.name, {})),
-        ]
-    )
-    return Subject(entry=entry, facts=facts, resolved=resolved)
+    subject = Subject(entry=entry, facts=facts, set_parameters=merged(everywhere, by_model.get(entry.name, {})))
+    subject.resolved()  # a wrong parameter is named now, not after the load
+    return subject
+
+
+def typed_prompt(text: str, system: str | None, *, completion: bool) -> Prompt:
+    """What the model is given: a text to go on, or the messages of a chat."""
+    if completion:
+        return f"{system}{'' if system.endswith(LINE_END) else BLANK_LINE}{text}" if system else text
+    messages = [{"role": "user", "content": text}]
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 @contextmanager
@@ -163,41 +151,3 @@ def _check_kind(facts: ModelFacts, *, completion: bool) -> None:
             f"{facts.name} has no chat template. For a base model add --completion, which continues the text; for a "
             "chat model whose file lost its template, name one in models.toml (template = FILE)."
         )
-
-
-def request(
-    engine: BatchEngine, subject: Subject, text: str, *, system: str | None, completion: bool, seed: int
-) -> Request:
-    """The request, made as that of a job's first turn is. Raises TemplateError, ContextError."""
-    from nightjar.jobs.sequences import Mode, TurnSpec
-    from nightjar.jobs.sequences import Sequence as PromptSequence
-    from nightjar.workers.conversation.plan import ask, draft
-    from nightjar.workers.conversation.template_process import RendererProcess
-    from nightjar.workers.conversation.turns import turn_request
-
-    mode = Mode.COMPLETION if completion else Mode.CHAT
-    sequence = PromptSequence(id="try", turns=(TurnSpec(prompt=text),), mode=mode, system=system)
-    with RendererProcess() as renderer:
-        conversation = _conversation(engine, subject, sequence, renderer)
-        asked = ask(conversation, 0, (), subject.resolved.values)
-        plan = draft(asked)
-    if not plan.fits:
-        needed = len(plan.ids) + asked.room
-        raise ContextError(
-            f"The prompt has {len(plan.ids):,} tokens, and {asked.room:,} are kept for the reply: {needed:,} in all, "
-            f"while the context holds {conversation.context:,}. Shorten the prompt, or give a larger --context (the "
-            f"model was made for {subject.facts.file_facts.context_train:,})."
-        )
-    return turn_request(conversation, plan, subject.resolved, id="try", seed=seed)
-
-
-def _conversation(engine: BatchEngine, subject: Subject, sequence: PromptSequence, renderer: Renderer) -> Conversation:
-    from datetime import UTC, datetime
-
-    from nightjar.jobs.sequences import Mode
-    from nightjar.workers.conversation.local import chat_template, conversation_on
-
-    template = None
-    if sequence.mode is Mode.CHAT:
-        template = chat_template(engine, subject.entry, f"{datetime.now(UTC):%Y-%m-%d}", renderer)
-    return conversation_on(engine, sequence, template)

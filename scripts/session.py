@@ -41,7 +41,12 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    *, reading: bool = False, redis: bool = False, service: bool = False, log_file: str | None = None
+    *,
+    reading: bool = False,
+    redis: bool = False,
+    service: bool = False,
+    log_file: str | None = None,
+    program: bool = False,
 ) -> AsyncIterator[Session]:
     """Starts the embedded servers where no URL is set, connects, and closes again.
 
@@ -50,7 +55,8 @@ async def open_session(
     `reading` never does, nor does it make a home.
 
     A `service` (worker, dispatcher) logs what it does; a command that a person waits for logs only warnings. With
-    `log_file` the log goes to that file under NIGHTJAR_HOME/logs, so that it does not disturb the terminal.
+    `log_file` the log goes to that file under NIGHTJAR_HOME/logs, so that it does not disturb the terminal. In a
+    `program` that imports Nightjar, its logging and its life are its own.
     """
     from nightjar.config.embedded import latest_redis_url, service_urls
     from nightjar.config.errors import ServiceError
@@ -65,16 +71,19 @@ async def open_session(
     settings = load_settings()
     quiet = not service and settings.log_level == "info"
     stream = await asyncio.to_thread(open_log, settings.home / "logs" / log_file) if log_file else None
-    configure(settings.model_copy(update={"log_level": "warning"}) if quiet and not stream else settings, stream=stream)
+    if not program:
+        level = {"log_level": "warning"} if quiet and not stream else {}
+        configure(settings.model_copy(update=level), stream=stream)
     begin = not reading or settings.mongo_url is not None  # a home without the database holds nothing to read
     urls = await asyncio.to_thread(partial(service_urls, settings, begin=begin))
     access = Access.READ if reading else Access.WRITE
-    with migration_progress(logged=service or stream is not None) as progress:
+    with migration_progress(logged=service or program or stream is not None) as progress:
         opened = await connect(urls.mongo, settings.mongo_database, access=access, progress=progress)
     async with opened as database:
         latest = partial(latest_redis_url, settings)
         doorbell = await Doorbell.connect(urls.redis, latest) if redis else None
-        keeper = Keeper(settings, database, urls.mongo, command=None if service else asyncio.current_task())
+        command = None if service or program else asyncio.current_task()
+        keeper = Keeper(settings, database, urls.mongo, command=command, ends_process=not program)
         keeping = asyncio.create_task(keeper.run())
         try:
             yield Session(settings=settings, urls=urls, database=database, _doorbell=doorbell)

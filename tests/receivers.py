@@ -33,6 +33,8 @@ class WebReceiver:
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
     on_call: Callable[[], None] = lambda: None
+    refuses: Callable[[Got], bool] = lambda _: False
+    """Whether it answers 400 to a request."""
     got: list[Got] = field(default_factory=list)
 
     @contextmanager
@@ -45,6 +47,7 @@ class WebReceiver:
                 receiver.got.append(Got(self.path, {k.lower(): v for k, v in self.headers.items()}, content))
                 receiver.on_call()
                 status = receiver.statuses.pop(0) if len(receiver.statuses) > 1 else receiver.statuses[0]
+                status = 400 if receiver.refuses(receiver.got[-1]) else status
                 self.send_response(status)
                 self.send_header("Location", "http://127.0.0.1:9/elsewhere")
                 self.end_headers()
@@ -67,6 +70,21 @@ class WebReceiver:
             finally:
                 server.shutdown()
                 thread.join()
+
+
+DISCORD_KEYS = frozenset(
+    "content username avatar_url tts embeds allowed_mentions components attachments flags thread_name poll".split()
+)
+"""Of Discord's "Execute Webhook"."""
+
+
+def refused_by_discord(got: Got) -> bool:
+    """As Discord answers: 400 to a message without content (code 50006), to one of over 2000 characters (50035), and,
+    stricter than it, to a key that its documentation does not know."""
+    said = got.json
+    content = said.get("content")
+    known = set(said) <= DISCORD_KEYS and got.headers["content-type"] == "application/json"
+    return not known or not isinstance(content, str) or not 0 < len(content.strip()) <= 2000
 
 
 @dataclass

@@ -20,7 +20,7 @@ from nightjar.pipeline.compare.baseline import changed_since, try_baseline
 from nightjar.pipeline.compare.verdict import final_verdict
 from nightjar.pipeline.exports.write import write_exports
 from nightjar.pipeline.nights.night_store import store_night
-from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.answer import answer, end_scores
 from nightjar.pipeline.report.data.notices import with_verdict
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -54,7 +54,9 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
 
 async def _store_verdict(report: RunReport, verdict: GateVerdict | None, run: Run, database: Database) -> None:
     encoded = Encoder(to_db=True).encode(verdict) if verdict is not None else None
-    await _set_outcome({"verdict": encoded, "answer": answer(report), "files": []}, run, database)
+    scores = [score.model_dump() for score in end_scores(report)]
+    values: Row = {"verdict": encoded, "answer": answer(report), "scores": scores, "files": []}
+    await _set_outcome(values, run, database)
 
 
 async def _set_outcome(values: Row, run: Run, database: Database) -> None:

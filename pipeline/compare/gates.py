@@ -14,7 +14,7 @@ from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, PairDif
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, series_of
-from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scores import LARGEST, Direction, Scale
 from nightjar.pipeline.statistics.differences import smallest_passing
 
 
@@ -56,6 +56,34 @@ def check_metrics(gates: Iterable[Gate], known: Sequence[str], where: str) -> No
             )
 
 
+def check_values(gates: Iterable[Gate], scales: Mapping[str, Scale]) -> None:
+    """Raises UsageError for a limit that is not on its metric's scale, or a margin wider than it: such a gate would
+    always say the same."""
+    for gate in gates:
+        scale = scales.get(gate.metric or "")
+        if scale is None or scale.worst is None:
+            continue
+        low, high = scale.limits
+        if gate.kind is GateKind.REGRESSION:
+            low, high = 0.0, high - low
+        if low <= gate.value <= high:
+            continue
+        what = "margin" if gate.kind is GateKind.REGRESSION else "limit"
+        near = f" Is {gate.value / 100:g} meant?" if high <= 1 and low <= gate.value / 100 <= high else ""
+        raise UsageError(
+            f"{gate}: {gate.metric} goes {scale_words(scale)}; as a {what}, {gate.value:g} would always say the same."
+            f"{near}"
+        )
+
+
+def scale_words(scale: Scale) -> str:
+    """Between which values it lies: "from 0 to 1"."""
+    low, high = scale.limits
+    if high >= LARGEST:
+        return f"from {low:g} upwards"
+    return f"from {low:g} to {high:g}" if low > -LARGEST else f"up to {high:g}"
+
+
 def out_of_reach(gates: Iterable[Gate], scales: Mapping[str, Scale], sequences: int) -> list[str]:
     """A sentence for each regression gate that cannot pass over so few sequences, however alike the runs are."""
     notes = []
@@ -80,6 +108,7 @@ def out_of_reach(gates: Iterable[Gate], scales: Mapping[str, Scale], sequences: 
 def check_report(gates: Sequence[Gate], report: RunReport, only: str | None = None) -> list[GateResult]:
     """The gates on one run: lower limits and missing, for each of its models. Raises UsageError for a wrong metric."""
     check_metrics(gates, report.quality_metrics(), f"run {report.provenance.name!r}")
+    check_values(gates, report.scales)
     results = []
     for model in report.models:
         if only is not None and model.name != only:
@@ -113,7 +142,14 @@ def _missing(gate: Gate, about: str, model: ModelReport) -> GateResult:
     share = lost / counts.turns_expected if counts.turns_expected else 0.0
     bad = lost > gate.value if gate.counted else share > gate.value
     reason = f"{lost} of {how_many(counts.turns_expected, 'turn')} {are(counts.turns_expected)} missing ({share:.1%})"
-    return GateResult(gate=gate, about=about, outcome=GateOutcome.TRIPPED if bad else GateOutcome.PASSED, reason=reason)
+    return GateResult(
+        gate=gate,
+        about=about,
+        outcome=GateOutcome.TRIPPED if bad else GateOutcome.PASSED,
+        reason=reason,
+        measured=float(lost) if gate.counted else share,
+        n=counts.turns_expected,
+    )
 
 
 def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResult:
@@ -134,7 +170,17 @@ def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResu
     if outcome is GateOutcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
         outcome = GateOutcome.INCONCLUSIVE
         reason += f", but {series.missing_share:.0%} is missing; with what is missing at its worst it is {worst:.4g}"
-    return GateResult(gate=gate, about=about, outcome=outcome, reason=reason)
+    ends = metric.interval
+    return GateResult(
+        gate=gate,
+        about=about,
+        outcome=outcome,
+        reason=reason,
+        measured=metric.mean,
+        low=ends.low if ends else None,
+        high=ends.high if ends else None,
+        n=metric.n,
+    )
 
 
 def _regression(gate: Gate, comparison: Comparison) -> GateResult:
@@ -157,7 +203,16 @@ def _regression(gate: Gate, comparison: Comparison) -> GateResult:
     missing = change.pair.missing
     if missing is not None and outcome is GateOutcome.INCONCLUSIVE:
         sentence += f"; {missing_words(missing)}"
-    return GateResult(gate=gate, about=about, outcome=outcome, reason=sentence)
+    return GateResult(
+        gate=gate,
+        about=about,
+        outcome=outcome,
+        reason=sentence,
+        measured=change.pair.paired.difference,
+        low=interval.low,
+        high=interval.high,
+        n=change.pair.paired.n,
+    )
 
 
 def regressed(pair: Pair, compared: ComparedSeries, margin: float) -> GateOutcome:

@@ -16,6 +16,7 @@ from nightjar.pipeline.compare.gates import (
     check_comparison,
     check_metrics,
     check_report,
+    check_values,
     out_of_reach,
     without_baseline,
 )
@@ -36,6 +37,7 @@ async def check_ending(run: Run, sequences: Collection[SequenceRef], database: D
     judged = "" if run.judging.judges else " (without --judge)"
     known = await _known_scales(run, sequences)
     check_metrics(gates, list(known), f"suite {run.suite_name!r}{judged}")
+    check_values(gates, known)
     return out_of_reach(gates, known, len(sequences))
 
 

@@ -14,6 +14,9 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.formats.json_ import to_json
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+FAILING = ("gates", "checks", "replies", "missing")
+"""What can count as a failure in junit: a gate, a check of a reply, a reply that is empty or degenerate, one that a
+dead job owes."""
 SHARE = 0.75
 """How far up the scale a good reply is by default: 4 on a scale of 1 to 5, three checks of four."""
 
@@ -32,12 +35,14 @@ class ExportOptions:
 
     at_least: Mapping[str, float] = field(default_factory=dict)
     """Metric -> least value that junit and sft require of a reply."""
+    failing: frozenset[str] = frozenset(FAILING)
+    """What counts as a failure in junit; other failures are skipped cases that say so."""
     margin: float | None = None
     """For dpo: by how much the chosen reply must be better; None means a quarter of the metric's scale."""
 
     @classmethod
-    def read(cls, thresholds: Iterable[str], margin: float | None) -> ExportOptions:
-        """Parses thresholds of the form `METRIC:X`. Raises UsageError."""
+    def read(cls, thresholds: Iterable[str], margin: float | None, failing: Iterable[str] = ()) -> ExportOptions:
+        """Parses thresholds of the form `METRIC:X`, and what counts as a failure. Raises UsageError."""
         at_least = {}
         for text in thresholds:
             metric, colon, value = text.rpartition(":")
@@ -49,7 +54,11 @@ class ExportOptions:
                 raise UsageError(f"--at-least {text!r} is not of the form METRIC:X, such as judge:4.")
         if margin is not None and not margin > 0:
             raise UsageError(f"--margin is {margin}: give a number above 0.")
-        return cls(at_least=at_least, margin=margin)
+        counted = [part.strip().lower() for text in failing for part in text.split(",")]
+        for kind in counted:
+            if kind not in FAILING:
+                raise UsageError(f"--failing {kind!r} is not known. {suggest(kind, FAILING, 'kind')}")
+        return cls(at_least=at_least, margin=margin, failing=frozenset(counted or FAILING))
 
 
 def check_thresholds(report: RunReport, options: ExportOptions) -> None:
@@ -58,6 +67,10 @@ def check_thresholds(report: RunReport, options: ExportOptions) -> None:
         if metric not in report.metrics:
             near = suggest(metric, report.metrics, "metric")
             raise UsageError(f"--at-least names {metric!r}, which run {report.provenance.name!r} has not. {near}")
+        low, high = report.scales[metric].limits
+        if not low <= options.at_least[metric] <= high:
+            limit = options.at_least[metric]
+            raise UsageError(f"--at-least {metric}:{limit:g}: {metric} lies between {low:g} and {high:g}.")
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,8 @@
 A suite per model, a case per reply and per check of it. A failed check is a failure; so is an empty, degenerate or
 repeated reply, which the model answers for. A reply that is missing is an error where its job died and skipped where
 the job has not ended or was cancelled; its checks are skipped. Judged scores are numbers, and become cases only under
-`--at-least METRIC:X`.
+`--at-least METRIC:X`. Each gate of the run is a case of the suite "gates". `--failing` chooses what counts as a
+failure; the rest is skipped with its reason.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape, quoteattr
 
+from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.sequences import TurnSpec
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions
@@ -40,6 +42,8 @@ class Case:
 
     name: str
     classname: str
+    about: str
+    """Of `file.FAILING`: what it is a case of."""
     seconds: float = 0.0
     kind: str | None = None
     type: str = ""
@@ -61,7 +65,10 @@ def _document(report: RunReport, options: ExportOptions) -> Iterator[str]:
     }
     for model in report.models:
         jobs = [job for job in report.jobs if job.contestant == model.name]
-        yield from _suite(report, model, [case for job in jobs for case in _job(job, report, checks, options)])
+        cases = [_counted(case, options) for job in jobs for case in _job(job, report, checks, options)]
+        yield from _suite(report, model, cases)
+    if report.verdict is not None and report.verdict.results:
+        yield from _gate_suite(report, [_counted(case, options) for case in _gates(report.verdict)])
     yield "</testsuites>\n"
 
 
@@ -93,6 +100,42 @@ def _suite(report: RunReport, model: ModelReport, cases: list[Case]) -> Iterator
     yield "  </testsuite>\n"
 
 
+def _gate_suite(report: RunReport, cases: list[Case]) -> Iterator[str]:
+    """The gates of all models, as a suite of their own: the shortest answer to what a run came to."""
+    kinds = Counter(case.kind for case in cases)
+    yield (
+        f'  <testsuite name="gates" tests="{len(cases)}" failures="{kinds["failure"]}" errors="0" '
+        f'skipped="{kinds["skipped"]}" time="0.000" '
+        f"timestamp={_quoted(report.provenance.created_at.strftime('%Y-%m-%dT%H:%M:%S'))}>\n"
+    )
+    for case in cases:
+        yield _case(case)
+    yield "  </testsuite>\n"
+
+
+def _gates(verdict: GateVerdict) -> Iterator[Case]:
+    """A case for each gate and model. One that is inconclusive is skipped, and fails where gates are strict."""
+    for result in verdict.results:
+        kind = {GateOutcome.PASSED: None, GateOutcome.TRIPPED: "failure"}.get(
+            result.outcome, "failure" if verdict.strict else "skipped"
+        )
+        yield Case(
+            name=str(result.gate),
+            classname=f"gates.{result.about}",
+            about="gates",
+            kind=kind,
+            type=result.outcome.value,
+            message=result.reason if kind else "",
+        )
+
+
+def _counted(case: Case, options: ExportOptions) -> Case:
+    """A failure that is not to count is a skipped case that says so."""
+    if case.kind not in ("failure", "error") or case.about in options.failing:
+        return case
+    return replace(case, kind="skipped", message=f"not counted as a failure (--failing): {case.message}")
+
+
 def _case(case: Case) -> str:
     head = f'    <testcase classname={_quoted(case.classname)} name={_quoted(case.name)} time="{case.seconds:.3f}"'
     if case.kind is None:
@@ -119,9 +162,11 @@ def _job(job: JobRow, report: RunReport, checks: Checks, options: ExportOptions)
 
 def _missing(name: str, classname: str, job: JobRow, checks: Sequence[str]) -> Iterator[Case]:
     kind = "error" if job.status is JobStatus.DEAD else "skipped"
-    yield Case(name=f"{name}: reply", classname=classname, kind=kind, type="missing", message=job.missing_reason)
+    why = job.missing_reason
+    yield Case(name=f"{name}: reply", classname=classname, about="missing", kind=kind, type="missing", message=why)
     for line in checks:
-        yield Case(name=f"{name}: {line}", classname=classname, kind="skipped", message="the reply is missing")
+        message = "the reply is missing"
+        yield Case(name=f"{name}: {line}", classname=classname, about="missing", kind="skipped", message=message)
 
 
 def _reply(name: str, classname: str, turn: TurnRow) -> Case:
@@ -129,6 +174,7 @@ def _reply(name: str, classname: str, turn: TurnRow) -> Case:
     return Case(
         name=f"{name}: reply",
         classname=classname,
+        about="replies",
         seconds=turn.total_s,
         kind="failure" if failed else None,
         type="model failure",
@@ -161,11 +207,14 @@ def _checked(name: str, classname: str, held: tuple[bool, str], score: Score, tu
     if score.value is None:
         raised = score.state is ScoreState.FAILED
         kind, sort = ("error", "scorer failed") if raised else ("skipped", "unscored")
-        return Case(name=name, classname=classname, kind=kind, type=sort, message=score.reason or sort)
+        why = score.reason or sort
+        return Case(name=name, classname=classname, about="checks", kind=kind, type=sort, message=why)
     if met:
-        return Case(name=name, classname=classname)
+        return Case(name=name, classname=classname, about="checks")
     detail = f"answer: {score.answer}\n\n{_shown(turn)}" if score.answer else _shown(turn)
-    return Case(name=name, classname=classname, kind="failure", type="check", message=sentence, detail=detail)
+    return Case(
+        name=name, classname=classname, about="checks", kind="failure", type="check", message=sentence, detail=detail
+    )
 
 
 def _shown(turn: TurnRow) -> str:

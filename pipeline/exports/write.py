@@ -62,6 +62,18 @@ def write_exports(
     return write_files(files(), folder)
 
 
+def one_document(report: RunReport, form: str, options: ExportOptions | None = None) -> Iterator[bytes]:
+    """The one file of a format, in pieces, for standard output. Raises UsageError for a format of several files."""
+    files = list(_files(report, form, _stem(report), options or ExportOptions()))
+    if len(files) != 1:
+        raise UsageError(
+            f"The format {form} has {len(files)} files for run {report.provenance.name!r}, and --out - writes one "
+            "document. Give a folder: --out DIR."
+        )
+    for piece in files[0][1]:
+        yield piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace")
+
+
 def not_written(left_out: Mapping[str, UsageError]) -> str:
     """Which formats were left out, and why."""
     return " ".join(f"Not written: {form}. {error}" for form, error in left_out.items())

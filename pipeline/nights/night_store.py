@@ -20,16 +20,22 @@ from nightjar.pipeline.report.data.run_report import RunReport
 async def store_night(report: RunReport, database: Database) -> Night:
     """Stores what the trend needs of a report; storing it again changes nothing."""
     night = night_of(report)
-    await write_night(night.model_dump(mode="json"), database)
+    await write_night(night.model_dump(mode="json", exclude={"series"}), database)
     return night
 
 
-async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
+async def read_nights(
+    suite: str, last: int, database: Database, *, series: str | None = None, by_hand: bool = True
+) -> list[Night]:
     """The newest `last` finished runs of a suite, oldest first; a night that was not stored is made from its run.
 
-    A run that cannot be read is left out and logged.
+    Those of one `series`, or of all; without `by_hand` only nights. A run that cannot be read is left out and logged.
     """
-    wanted = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
+    wanted: Row = {"suite_name": suite, "status": {"$in": [RunStatus.DONE.value, RunStatus.STOPPED.value]}}
+    if series is not None:
+        wanted["series"] = series
+    elif not by_hand:
+        wanted["series"] = {"$ne": None}
     runs = await read_each(Run, wanted, database, newest_by="created_at", limit=last)
     kept = await stored_nights([run.id for run in runs], database)
     nights = []
@@ -39,7 +45,7 @@ async def read_nights(suite: str, last: int, database: Database) -> list[Night]:
             with hindered("night_not_readable", level=logging.WARNING, run=run.id):
                 night = await store_night(await collect(run.id, database), database)
         if night is not None:
-            nights.append(night)
+            nights.append(night.model_copy(update={"series": run.series}))
     return nights
 
 

@@ -59,7 +59,7 @@ async def add_schedule(
     check_cron(cron, timezone)
     request = make_request(**options, timezone=timezone)
     now = await database.now()
-    await _check(request, now, database, enforceable)
+    await check_request(request, now, database, enforceable)
     kept = rules or Rules()
     schedule = Schedule(
         id=name,
@@ -83,7 +83,10 @@ async def add_schedule(
     return schedule
 
 
-async def _check(request: EnqueueRequest, now: datetime, database: Database, enforceable: Enforceable | None) -> None:
+async def check_request(
+    request: EnqueueRequest, now: datetime, database: Database, enforceable: Enforceable | None
+) -> None:
+    """Refuses what enqueuing would refuse now. Raises UsageError, UnknownNameError, ParameterError."""
     suite, _ = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
     await check_models(request, sequences, database)
@@ -114,7 +117,7 @@ async def _claim(schedule: Schedule, now: datetime, database: Database) -> datet
     tick = newest_due(schedule.cron, schedule.timezone, schedule.last_tick, now)
     if tick is None:
         return None
-    seen = {"_id": schedule.id, "last_tick": schedule.last_tick, "claimed_tick": None}
+    seen = {"_id": schedule.id, "last_tick": schedule.last_tick, "claimed_tick": None, "enabled": True}
     won = await database.raw["schedules"].update_one(seen, {"$set": {"claimed_tick": tick, "waiting_for": None}})
     return tick if won.matched_count else None
 

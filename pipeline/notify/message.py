@@ -6,17 +6,22 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from nightjar.config.counting import are, how_many
 from nightjar.jobs.documents import Run
-from nightjar.jobs.ending import Event, GateVerdict
+from nightjar.jobs.ending import EndScore, Event, GateVerdict
 from nightjar.jobs.states import JobStatus
+from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.durations import shown_span
 
 SCHEMA_VERSION = "1.0"
+DISCORD_MOST = 2000
+"""Characters of a message; Discord refuses longer ones, and those without `content`."""
+_DISCORD = re.compile(r"/api(/v\d+)?/webhooks/\d+/[\w-]+/?")
 
 
 def payload_of(
@@ -32,11 +37,14 @@ def payload_of(
 ) -> dict[str, Any]:
     """The body of a web call; docs/nights.md lists its keys. `why`: what a stalled run waits for."""
     finished_at, verdict = run.outcome.finished_at, run.outcome.verdict
+    answer = plain_numbers(run.outcome.answer) if run.outcome.answer else None
+    found = (answer, numbers(run.outcome.scores)) if event is not Event.STALLED else ()
+    text = "\n".join(part for part in (sentence(run, event, jobs, why=why), *found, link) if part)
     return {
         "schema_version": SCHEMA_VERSION,
         "delivery": delivery,
         "event": event.value,
-        "text": sentence(run, event, jobs, why=why),
+        "text": text,
         "run": {
             "id": run.id,
             "name": run.name,
@@ -49,7 +57,8 @@ def payload_of(
             "finished_at": finished_at.isoformat() if finished_at else None,
         },
         "jobs": dict(jobs),
-        "answer": run.outcome.answer,
+        "answer": answer,
+        "scores": [score.model_dump() for score in run.outcome.scores],
         "verdict": verdict.told() if verdict is not None else None,
         "report": {"link": link, "files": list(files)},
         "at": now.isoformat(),
@@ -74,6 +83,22 @@ def sentence(run: Run, event: Event, jobs: Mapping[str, int], *, why: str | None
     return " ".join([head, *_gates(run.outcome.verdict)])
 
 
+def numbers(scores: Sequence[EndScore]) -> str:
+    """Every model's mean with its interval, on one line; "" for a single model, whose numbers the answer has."""
+    if len(scores) < 2:
+        return ""
+    shown = (f"{score.model} {_mean(score)}" for score in scores)
+    return f"{scores[0].metric}: {'; '.join(shown)}"
+
+
+def _mean(score: EndScore) -> str:
+    if score.mean is None:
+        return "has no value"
+    ends = f"95 % interval {score.low:.3g} to {score.high:.3g}, " if None not in (score.low, score.high) else ""
+    missing = f", {score.missing} turns missing" if score.missing else ""
+    return f"{score.mean:.3g} ({ends}n {score.n}{missing})"
+
+
 def subject(payload: Mapping[str, Any]) -> str:
     """A mail's subject."""
     words = {"tripped": "gate failed", "done": "done", "deadline": "stopped at its deadline"}
@@ -81,10 +106,10 @@ def subject(payload: Mapping[str, Any]) -> str:
 
 
 def mail_text(payload: Mapping[str, Any]) -> str:
-    """A mail's text: what happened, the report's answer, and where the report is."""
+    """A mail's text: what happened, the report's answer and numbers, and where the report is."""
     report = payload["report"]
-    parts = [payload["text"], payload["answer"], report["link"] or "\n".join(report["files"])]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    files = [] if report["link"] else report["files"]
+    return "\n\n".join([*payload["text"].split("\n"), *(["\n".join(files)] if files else [])]) + "\n"
 
 
 def command_environment(payload: Mapping[str, Any]) -> dict[str, str]:
@@ -101,6 +126,21 @@ def command_environment(payload: Mapping[str, Any]) -> dict[str, str]:
         "NIGHTJAR_REPORT": next(iter(report["files"]), ""),
         "NIGHTJAR_LINK": report["link"] or "",
     }
+
+
+def discord_body(payload: Mapping[str, Any]) -> bytes:
+    """What Discord takes: a `content` of so many characters at most; a name in it is no mention of anybody."""
+    text = payload["text"]
+    if len(text) > DISCORD_MOST:
+        link = payload["report"]["link"]
+        end = f" ...\n{link}" if link else " ..."
+        text = text[: DISCORD_MOST - len(end)] + end
+    return json.dumps({"content": text, "allowed_mentions": {"parse": []}}, separators=(",", ":")).encode()
+
+
+def is_discord(path: str) -> bool:
+    """Whether a web address is a channel of Discord's, by its path; its form for Slack's messages takes ours."""
+    return _DISCORD.fullmatch(path) is not None
 
 
 def body(payload: Mapping[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.ending import Hook
 from nightjar.pipeline.notify.call import Answer, NotDelivered, Unsure
-from nightjar.pipeline.notify.message import body, web_headers
+from nightjar.pipeline.notify.message import body, discord_body, is_discord, web_headers
 
 READ_BYTES = 2000
 """Of the answer; more is not read."""
@@ -31,6 +31,7 @@ class WebCall:
     ) -> None:
         self._connection = connection
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._discord = is_discord(parts.path)
         self._payload = payload
         self._secret = secret
         self._extra = {}
@@ -46,7 +47,7 @@ class WebCall:
             raise Unsure(f"sent, but not answered: {_short(error)}") from error
 
     def _send(self) -> Answer:
-        content = body(self._payload)
+        content = discord_body(self._payload) if self._discord else body(self._payload)
         headers = web_headers(self._payload["delivery"], content, datetime.now(UTC), self._secret) | self._extra
         self._connection.request("POST", self._path, body=content, headers=headers)
         response = self._connection.getresponse()

@@ -69,9 +69,10 @@ async def _compare(names: list[str], asked: GateOptions, pair_by: PairBy, *, as_
     gates = asked.gates()
     async with open_session(reading=True) as session:
         reports: dict[str, RunReport] = {}
+        files: dict[str, list[str]] = {}
         if len(names) == 1:
             names = [await _baseline_of(names[0], asked.baseline, session), *names]
-        operands = [await _sides(name, pair_by, session, reports) for name in names]
+        operands = [await _sides(name, pair_by, session, reports, files) for name in names]
     comparisons, results = [], []
     left_out: list[str] = []
     for other in operands[1:]:
@@ -83,7 +84,7 @@ async def _compare(names: list[str], asked: GateOptions, pair_by: PairBy, *, as_
     for comparison in comparisons:
         results += check_comparison(gates, comparison)
     if as_json:
-        _show_json(comparisons, results, left_out)
+        _show_json(comparisons, results, left_out, [_run_row(report, files[key]) for key, report in reports.items()])
     else:
         _show(comparisons, results, left_out)
     if gates_failed(results, strict=asked.strict):
@@ -121,13 +122,17 @@ async def _operand(operand: str, session: Session) -> tuple[Run, str | None]:
         return await find_run(name, session.database), model
 
 
-async def _sides(operand: str, pair_by: PairBy, session: Session, reports: dict[str, RunReport]) -> list[Side]:
+async def _sides(
+    operand: str, pair_by: PairBy, session: Session, reports: dict[str, RunReport], files: dict[str, list[str]]
+) -> list[Side]:
+    """Those of an operand; each run is collected once, and noted with the files of its report."""
     from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.compare.comparison import sides
 
     run, model = await _operand(operand, session)
     if run.id not in reports:
         reports[run.id] = await collect(run.id, session.database)
+        files[run.id] = run.outcome.files
     return sides(reports[run.id], model, pair_by)
 
 
@@ -184,11 +189,23 @@ def _cost_rows(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def _show_json(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
+def _run_row(report: RunReport, files: list[str]) -> dict[str, Any]:
+    """A run that was compared, with its own scores."""
+    from nightjar.pipeline.report.formats.json_ import numbers_of
+
+    run, numbers = report.provenance, numbers_of(report)
+    about = {"id": run.id, "name": run.name, "status": run.status.value, "partial": run.partial}
+    return {**about, "answer": numbers["answer"], "models": numbers["models"], "files": files}
+
+
+def _show_json(
+    comparisons: list[Comparison], results: list[GateResult], left_out: list[str], runs: list[dict[str, Any]]
+) -> None:
     from nightjar.scripts.views.output import emit_json
 
     emit_json(
         {
+            "runs": runs,
             "unpaired": left_out,
             "comparisons": [_comparison(comparison) for comparison in comparisons],
             "gates": [result_row(result) for result in results],
@@ -198,6 +215,8 @@ def _show_json(comparisons: list[Comparison], results: list[GateResult], left_ou
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     from dataclasses import asdict
+
+    from nightjar.pipeline.ascii_numbers import plain_numbers
 
     def row(metric: Any) -> dict[str, Any]:
         pair = metric.pair
@@ -220,7 +239,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "incomplete": comparison.incomplete,
         "only_base": comparison.only_base,
         "only_other": comparison.only_other,
-        "notices": comparison.notices,
+        "notices": [plain_numbers(notice) for notice in comparison.notices],
         "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
         "costs": [asdict(cost) for cost in comparison.costs],
     }

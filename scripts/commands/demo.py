@@ -21,8 +21,9 @@ def demo(
     repeats: Annotated[int, typer.Option(help="How often each sequence is generated.")] = 2,
     name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
 ) -> None:
-    from nightjar.scripts.commands.evaluate import Evaluation, run_evaluation
+    from nightjar.scripts.commands.evaluate import run_evaluation
     from nightjar.scripts.session import run_async
+    from nightjar.scripts.whole_evaluation import Evaluation
 
     print(
         f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {how_many(repeats, 'time')} each sequence.",

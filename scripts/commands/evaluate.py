@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +15,9 @@ from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.run import RunName, RunOptions, request_options
 from nightjar.scripts.options.takes import takes
-from nightjar.scripts.views.gates import result_row, show_results
+from nightjar.scripts.views.gates import report_row, show_results
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.whole_evaluation import Evaluation, evaluate_whole
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -34,27 +34,6 @@ ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's 
 Formats = Annotated[
     list[str], typer.Option("--format", "-f", help="html, json, csv, md, or an export (docs/exports.md).")
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What one call evaluates and where its report goes."""
-
-    suite: str
-    """Name or file."""
-    models: list[str]
-    """Names or GGUF files."""
-    judges: list[str] = field(default_factory=list)
-    """Likewise."""
-    embed_model: str | None = None
-    """Likewise."""
-    suite_format: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    """Of the enqueue request; None means its default."""
-    flags: WorkerFlags = field(default_factory=WorkerFlags)
-    formats: list[str] = field(default_factory=lambda: ["html"])
-    out: Path | None = None
-    as_json: bool = False
 
 
 @app.command(
@@ -103,90 +82,29 @@ async def run_evaluation(wanted: Evaluation) -> None:
 
     Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written.
     """
-    from nightjar.config.settings import load_settings
-    from nightjar.jobs.doing import Activity, Doing
-    from nightjar.pipeline.exports.formats import missing_package
-    from nightjar.pipeline.exports.write import check_formats, not_written
-    from nightjar.pipeline.report.formats.files import check_folder
-    from nightjar.pipeline.runs.producer import enqueue
-    from nightjar.pipeline.runs.request import make_request
-    from nightjar.pipeline.runs.this_home import this_home
-    from nightjar.pipeline.scoring.plugins import user_scorers
-    from nightjar.scripts.enforceable import check_enforceable
-    from nightjar.scripts.evaluation import PRIORITY, finish, suite_to_enqueue, take_models, try_again
+    from nightjar.pipeline.exports.write import not_written
     from nightjar.scripts.session import open_session
-    from nightjar.scripts.views.saying import saying
 
-    formats = check_formats(wanted.formats)
-    user_scorers(load_settings().scorers)  # one that is broken is named now, not after the last reply
+    wanted.check()
     async with open_session(redis=True, log_file="eval.log") as session:
-        out = wanted.out or session.settings.reports_dir
-        check_folder(out)
-        embedder = [wanted.embed_model] if wanted.embed_model else []
-        named = [*wanted.models, *wanted.judges, *embedder]
-        taken = await take_models(named, session)
-        entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
-        request = make_request(
-            suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session),
-            models=tuple(dict.fromkeys(entry.name for entry in entries)),
-            priority=PRIORITY,
-            judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
-            embed_model=helpers[-1].name if embedder else None,
-            paths={entry.name: str(entry.path) for entry in entries},
-            **{key: value for key, value in wanted.options.items() if value is not None},
+
+        def generating(
+            run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]
+        ) -> Coroutine[Any, Any, dict[str, str]]:
+            return generate_shown(run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
+
+        done = await evaluate_whole(
+            wanted, session, generating=generating, note=lambda notes: _note(notes, as_json=wanted.as_json)
         )
-        closers = this_home(session.settings)
-        enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
-        lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
-        _note(
-            [*_renamed(named, taken), *_given_twice(wanted.models, entries), *enqueued.warnings, *lacking],
-            as_json=wanted.as_json,
-        )
-        await try_again(enqueued.run, session)
-        unserved = await generate_shown(enqueued.run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
-        with saying(Doing(task=Activity.SCORING)):
-            report, paths, left_out = await finish(enqueued.run, formats, out, session)
-        _note(_made_smaller(report), as_json=wanted.as_json)
-        show(enqueued.run, report, paths, as_json=wanted.as_json)
-        _say_unserved(unserved, enqueued.run)
-        if left_out:
-            print(plain(f"nightjar: {not_written(left_out)}"), file=sys.stderr)
-        if unserved or left_out or _failed(report):
+        show(done.run, done.report, done.paths, as_json=wanted.as_json)
+        _say_unserved(done.unserved, done.run)
+        if done.left_out:
+            print(plain(f"nightjar: {not_written(done.left_out)}"), file=sys.stderr)
+        if done.failed:
             raise SystemExit(1)
 
 
-def _failed(report: RunReport) -> bool:
-    """Whether a job failed or a gate tripped."""
-    tripped = report.verdict is not None and report.verdict.failed
-    return tripped or any(model.total.counts.failed for model in report.models)
-
-
-def _made_smaller(report: RunReport) -> list[str]:
-    """What automatic load settings gave up for want of memory."""
-    said = (
-        f"{model.input.name} was loaded smaller, since memory was short: {words}."
-        for model in report.models
-        for words in model.input.given_up
-    )
-    return list(dict.fromkeys(said))
-
-
-def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:
-    """What each file is called whose own name does not tell it from others."""
-    for given, entry in zip(named, taken, strict=True):
-        if given.lower().endswith(".gguf") and entry.name.casefold() not in given.casefold():
-            yield f"{given} is called {entry.name} here."
-
-
-def _given_twice(named: list[str], entries: list[ModelEntry]) -> Iterator[str]:
-    """Models that were given under several names: each is evaluated once."""
-    for name in dict.fromkeys(entry.name for entry in entries):
-        given = dict.fromkeys(text for text, entry in zip(named, entries, strict=True) if entry.name == name)
-        if len(given) > 1:
-            yield f"{' and '.join(given)} are the same model; it is evaluated once. --repeats asks for more replies."
-
-
-def _note(notes: list[str], *, as_json: bool) -> None:
+def _note(notes: Sequence[str], *, as_json: bool) -> None:
     for note in notes:
         console(stderr=as_json).print(plain(f"Note: {note}"), style="yellow")
 
@@ -247,11 +165,10 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
     from nightjar.pipeline.report.data.answer import answer
     from nightjar.pipeline.report.formats.summary import summary_rows
 
-    results = report.verdict.results if report.verdict is not None else ()
     if as_json:
-        gates = [result_row(result) for result in results]
-        emit_json({"run": {"id": run.id, "name": run.name}, "reports": [str(path) for path in paths], "gates": gates})
+        emit_json(report_row(report, paths))
         return
+    results = report.verdict.results if report.verdict is not None else ()
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
     console().print(plain(answer(report)))

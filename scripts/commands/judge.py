@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.takes import takes
+from nightjar.scripts.views.gates import report_row
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ async def _tell_judging(begun: Begun, session: Session, how: _How) -> bool:
     elif how.here and ended is not None and ended.run.status is RunStatus.DONE:
         report, paths, _ = await finish(ended.run, ["html"], session.settings.reports_dir, session)
         if how.as_json:
-            emit_json(begun.json() | {"reports": [str(path) for path in paths]})
+            emit_json(report_row(report, paths) | {"without_worker": begun.missing})
         else:
             show(ended.run, report, paths, as_json=False)
     elif how.as_json:

@@ -30,7 +30,9 @@ def report(
             "May be given several times, or as html,csv.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the reports folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to, or - for standard output. Default: the reports folder.")
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -48,13 +50,22 @@ def report(
         int | None,
         typer.Option(min=1, help="By this judging, not by the one that counts; `run show` lists them."),
     ] = None,
+    failing: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--failing",
+            metavar="KIND",
+            help="junit: what counts as a failure: gates, checks, replies (empty, degenerate), missing; repeatable. "
+            "Default: all.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a run and print its path. Example: nightjar report nightly-2026-11-20 -f html -f csv"""
     from nightjar.pipeline.exports.file import ExportOptions
     from nightjar.scripts.session import run_async
 
-    options = ExportOptions.read(at_least or [], margin)
+    options = ExportOptions.read(at_least or [], margin, failing or [])
     run_async(_report(run, formats or ["html"], out, options, reference, judging=judging, as_json=as_json))
 
 
@@ -77,19 +88,26 @@ async def _report(
     from nightjar.pipeline.compare.baseline import since_baseline
     from nightjar.pipeline.exports.write import check_formats, export_paths, not_written, write_exports
     from nightjar.pipeline.report.data.gaps import find_reference
-    from nightjar.pipeline.report.formats.files import check_folder
+    from nightjar.pipeline.report.formats.files import STANDARD_OUTPUT, check_folder
     from nightjar.scripts.session import open_session
 
     chosen = check_formats(formats)
+    piped = out is not None and str(out) == STANDARD_OUTPUT
+    if piped and (as_json or len(chosen) > 1):
+        raise UsageError("--out - writes one document to standard output: give one --format, and no --json.")
     async with open_session(reading=True) as session:
         folder = out or session.settings.reports_dir
-        check_folder(folder)
+        if not piped:
+            check_folder(folder)
         run = await find_run(name, session.database)
         collected = await collect(run.id, session.database, judging=judging)
         collected = await since_baseline(collected, run, session.database)
     if reference is not None:
         find_reference(collected, reference)
         collected = replace(collected, reference=reference)
+    if piped:
+        _pipe(collected, chosen[0], options)
+        return
     if run.transcripts_dropped_at is not None:
         paths = await asyncio.to_thread(export_paths, collected, chosen, folder, options)
         _keep_what_is_there(run.name, run.transcripts_dropped_at, paths)
@@ -99,6 +117,18 @@ async def _report(
         _show(collected, paths, as_json=as_json)
     if left_out:
         raise UsageError(not_written(left_out))
+
+
+def _pipe(report: RunReport, form: str, options: ExportOptions) -> None:
+    """Raises UsageError for a format that cannot be made of this run, or has several files."""
+    import sys
+
+    from nightjar.pipeline.exports.write import one_document
+
+    sys.stdout.flush()
+    for piece in one_document(report, form, options):
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def _keep_what_is_there(name: str, dropped_at: datetime, paths: list[Path]) -> None:
@@ -115,13 +145,11 @@ def _keep_what_is_there(name: str, dropped_at: datetime, paths: list[Path]) -> N
 
 def _show(report: RunReport, paths: list[Path], *, as_json: bool) -> None:
     from nightjar.pipeline.report.data.answer import answer
+    from nightjar.scripts.views.gates import report_row
     from nightjar.scripts.views.output import emit_json, plain
 
     if as_json:
-        run = report.provenance
-        about = {"id": run.id, "name": run.name, "status": run.status.value, "partial": run.partial}
-        notices = [{"level": notice.level, "text": notice.text} for notice in report.notices]
-        emit_json({"run": about, "notices": notices, "files": [str(path) for path in paths]})
+        emit_json(report_row(report, paths))
         return
     for notice in report.notices:
         print(plain(f"{notice.level}: {notice.text}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,7 @@ from nightjar.scripts.session import run_async
 if TYPE_CHECKING:
     from nightjar.jobs.doing import Doing
     from nightjar.jobs.models import LoadFacts
-    from nightjar.scripts.one_prompt import Subject
+    from nightjar.scripts.chat_model import Subject
     from nightjar.workers.engine.engine import BatchEngine
     from nightjar.workers.engine.request import Generation, Request
 
@@ -60,24 +59,24 @@ def try_(
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
     from nightjar.jobs.doing import Activity, Doing
-    from nightjar.scripts.one_prompt import request, unusable_file
+    from nightjar.scripts.chat_model import ChatModel, load_subject
+    from nightjar.scripts.one_prompt import typed_prompt, unusable_file
     from nightjar.scripts.views.saying import Sayer
     from nightjar.workers.engine.load_progress import LoadProgress
-    from nightjar.workers.engine.loading import load
-    from nightjar.workers.process.load_model import load_fitting
 
-    entry = subject.entry
     changes: dict[str, object] = {"slots": 1, **threads_setting(options.threads)}
     changes |= {"context": options.context} if options.context else {}
     changes |= {"reproducible": True} if options.reproducible else {}
-    how = partial(
-        load, entry.path, facts=subject.facts, gpu=gpu, adapters=entry.adapters, progress=(progress := LoadProgress())
-    )
+    progress = LoadProgress()
     with unusable_file(), Sayer(lambda: Doing(task=Activity.LOADING, share=progress.share)):
-        loaded = await load_fitting(how, entry.load.model_copy(update=changes), subject.facts.file_facts.context_train)
-    async with loaded as engine:
-        asked = request(engine, subject, text, system=options.system, completion=options.completion, seed=options.seed)
-        generation = await _stream(engine, asked)
+        engine = await load_subject(subject, changes, gpu, progress)
+    model = ChatModel(engine, subject)
+    try:
+        prompt = typed_prompt(text, options.system, completion=options.completion)
+        planned = await model.plan(prompt, seed=options.seed, remedy="give a larger --context")
+        generation = await _stream(engine, planned.request)
+    finally:
+        await model.close()
     for words in engine.load.given_up:
         print(f"[loaded smaller, since memory was short: {words}]", file=sys.stderr)
     if engine.load.reproducible:

@@ -69,12 +69,14 @@ class RunOptions:
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueuedRunOptions(RunOptions):
-    """Of a run that workers take from the queue: also what becomes of it when nobody watches."""
+SUITE = typer.Option("--suite", "-s", help="The suite's name, or NAME@VERSION.")
+MODELS = typer.Option("--model", "-m", help="A model's name; may be given several times.")
 
-    suite: Annotated[str, typer.Option("--suite", "-s", help="The suite's name, or NAME@VERSION.")]
-    models: Annotated[list[str], typer.Option("--model", "-m", help="A model's name; may be given several times.")]
+
+@dataclass(frozen=True, kw_only=True)
+class NightOptions(RunOptions):
+    """What becomes of a run when nobody watches."""
+
     priority: Annotated[int | None, typer.Option(help="Runs with a higher number go first; default 0.")] = None
     max_tries: Annotated[
         int | None, typer.Option(help="Tries a job has when it fails by an error of its own; default 3.")
@@ -104,6 +106,22 @@ class QueuedRunOptions(RunOptions):
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueuedRunOptions(NightOptions):
+    """Of a run that workers take from the queue."""
+
+    suite: Annotated[str, SUITE]
+    models: Annotated[list[str], MODELS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedRunOptions(NightOptions):
+    """Of a schedule that is there: all may be left as they are."""
+
+    suite: Annotated[str | None, SUITE] = None
+    models: Annotated[list[str] | None, MODELS] = None
+
+
 def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dict[str, Any]:
     """Keyword arguments of `make_request`; what was not given is left out. Raises UsageError, ParameterError."""
     from nightjar.scripts.options.assignments import read_assignments
@@ -119,7 +137,7 @@ def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dic
         given["variants"] = read_systems(options.systems)
     if options.rubric is not None:
         given["rubric"] = read_rubric_file(options.rubric)
-    if isinstance(options, QueuedRunOptions):
+    if isinstance(options, NightOptions):
         given |= _ending(options)
     for name in READ:
         given.pop(name, None)
@@ -148,7 +166,7 @@ def _measures(texts: list[str]) -> dict[str, Any]:
     return measures
 
 
-def _ending(options: QueuedRunOptions) -> dict[str, Any]:
+def _ending(options: NightOptions) -> dict[str, Any]:
     from nightjar.pipeline.durations import parse_duration
     from nightjar.pipeline.exports.write import check_formats
     from nightjar.pipeline.notify.hooks import parse_hook

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nightjar.jobs.ending import GateResult
+    from nightjar.pipeline.report.data.run_report import RunReport
 
 
 def show_results(results: Iterable[GateResult]) -> None:
@@ -18,7 +21,9 @@ def show_results(results: Iterable[GateResult]) -> None:
 
 
 def result_row(result: GateResult) -> dict[str, Any]:
-    """For --json."""
+    """For --json; the numbers in the reason are in ASCII."""
+    from nightjar.pipeline.ascii_numbers import plain_numbers
+
     gate = result.gate
     return {
         "gate": gate.kind.value,
@@ -26,5 +31,25 @@ def result_row(result: GateResult) -> dict[str, Any]:
         "value": gate.value,
         "about": result.about,
         "outcome": result.outcome.value,
-        "reason": result.reason,
+        "reason": plain_numbers(result.reason),
+        "measured": result.measured,
+        "low": result.low,
+        "high": result.high,
+        "n": result.n,
+    }
+
+
+def report_row(report: RunReport, paths: Iterable[Path]) -> dict[str, Any]:
+    """What a run came to, for --json: its answer, scores with intervals, gates and the files that were written."""
+    from nightjar.pipeline.report.formats.json_ import numbers_of
+
+    run = report.provenance
+    files = [str(path) for path in paths]
+    results = report.verdict.results if report.verdict is not None else ()
+    return {
+        "run": {"id": run.id, "name": run.name, "status": run.status.value, "partial": run.partial},
+        **numbers_of(report),
+        "gates": [result_row(result) for result in results],
+        "files": files,
+        "reports": files,
     }

@@ -30,16 +30,19 @@ def prepared() -> Settings:
     return settings
 
 
-async def inventory_rows(wanted: str | None, folder: Path | None = None) -> list[Held]:
+async def inventory_rows(
+    wanted: str | None, folder: Path | None = None, *, settings: Settings | None = None
+) -> list[Held]:
     """The inventory, with what workers serve where MongoDB is up already: listing starts no server.
 
-    `folder`: the model files in it instead. Raises ModelFileError where there are none.
+    `folder`: the model files in it instead. Without `settings` logging is set up as for a command. Raises
+    ModelFileError where the folder holds none.
     """
     from nightjar.workers.library.inventory import folder_inventory, inventory
 
     if wanted is not None and wanted not in CAPABILITIES:
         raise UsageError(f"--for {wanted!r} is not known. Choose one of: {', '.join(CAPABILITIES)}.")
-    settings = prepared()
+    settings = settings or prepared()
     rows = inventory(settings, await _serving(settings)) if folder is None else folder_inventory(folder, settings)
     return [row for row in rows if wanted is None or _has(row, wanted)]
 
@@ -59,7 +62,9 @@ async def _serving(settings: Settings) -> dict[str, Serving]:
         return {}
     try:
         url = service_urls(settings).mongo
-        async with await connect(url, settings.mongo_database, timeout_s=2, access=Access.READ) as database:
+        async with await connect(
+            url, settings.mongo_database, timeout_s=2, documents=False, access=Access.READ
+        ) as database:
             return await read_serving(database)
     except (ServiceError, SchemaError):
         return {}

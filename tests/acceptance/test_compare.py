@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,18 @@ def test_models_of_a_run(stored: Shell) -> None:
 
 
 def test_json_has_every_number(stored: Shell) -> None:
-    """For scripts: verdict, p-values, intervals."""
-    (found,) = stored.json("compare", f"{RUN}:amber-1b", f"{RUN}:basalt-3b")["comparisons"]
+    """For scripts: verdict, p-values, intervals, both runs' scores, and what the gates measured."""
+    gates = ("--fail-below", "checks:0.01")
+    said = stored.json("compare", f"{RUN}:amber-1b", f"{RUN}:basalt-3b", *gates)
+    (found,), (gate,), (run,) = said["comparisons"], said["gates"], said["runs"]
+    assert (gate["outcome"], gate["value"], gate["n"]) == ("passed", 0.01, 6)
+    assert gate["low"] <= gate["measured"] <= gate["high"]
+    scores = {model["name"]: model["metrics"]["checks"]["mean"] for model in run["models"]}
+    assert gate["measured"] == scores["basalt-3b"]
+    assert "files" in run
+    piped = json.loads(stored.ok("report", RUN, "--format", "json", "--out", "-"))
+    assert {model["name"]: model["metrics"]["checks"]["mean"] for model in piped["models"]} == scores
+    assert "one --format" in stored.refused("report", RUN, "-f", "json,csv", "--out", "-")
     checks = next(metric for metric in found["metrics"] if metric["metric"] == "checks")
     assert {"base", "other", "difference", "interval", "p_t", "p_flip", "p_adjusted", "verdict", "n"} <= set(checks)
 
@@ -63,6 +74,7 @@ def test_gates_decide_the_exit_code(stored: Shell) -> None:
         ((f"{RUN}:amber-1b", f"{RUN}:basalt"), "basalt-3b"),  # the nearest model
         ((RUN, RUN, "--fail-below", "checks"), "METRIC:NUMBER"),
         ((RUN, RUN, "--fail-below", "chekcs:0.5"), "'checks'"),  # the nearest metric
+        ((f"{RUN}:amber-1b", f"{RUN}:basalt-3b", "--fail-below", "checks:90"), "Is 0.9 meant?"),
     ],
 )
 def test_wrong_usage(stored: Shell, arguments: tuple[str, ...], told: str) -> None:

@@ -140,6 +140,29 @@ def test_a_schedule_carries_everything(shell: Shell) -> None:
     assert (row["overlap"], row["missed"], row["grace_s"], row["keep_nights"]) == ("skip", "skip", 600, 14)
     assert row["enqueue"]["on_finish"] == ["https://chat.example.org/...", "true"]
     assert (row["enqueue"]["deadline"], row["enqueue"]["formats"]) == ("07:00", ["html", "csv"])
+    assert "is paused" in shell.ok("schedule", "pause", "nightly")
+    shell.ok(
+        "schedule",
+        "edit",
+        "nightly",
+        "--cron",
+        "30 1 * * *",
+        "--repeats",
+        "2",
+        "--reset",
+        "max-missing",
+        "--reset",
+        "deadline",
+    )
+    (edited,) = shell.json("schedule", "list")["schedules"]
+    same = {key: value for key, value in row["enqueue"].items() if key not in ("deadline", "gates")} | {"repeats": 2}
+    assert edited["enqueue"] == same, "the rest stays"
+    assert (edited["cron"], edited["overlap"], edited["paused"]) == ("30 1 * * *", "skip", True)
+    assert "makes runs again" in shell.ok("schedule", "resume", "nightly")
+    made = shell.json("schedule", "run", "nightly")["run"]
+    assert made["name"].startswith("nightly-by-hand-")
+    assert "nothing to change" in shell.refused("schedule", "edit", "nightly")
+    assert "'deadline'" in shell.refused("schedule", "edit", "nightly", "--reset", "deadlin")
     refused = ("schedule", "add", "x", "--cron", "0 2 * * *", "--suite", "checkable", "--model", "nightjar-demo")
     assert "--overlap" in shell.refused(*refused, "--overlap", "both")
     assert "'checks'" in shell.refused(*refused, "--fail-below", "cheks:0.5")
@@ -233,7 +256,10 @@ def test_the_trend_says_what_changed_on_the_newest_night(stored: Shell, tmp_path
     printed = stored.ok("trend", "sample", "--out", tmp_path / "out")
     assert f"amber-1b, checks: can't tell ({SECOND} compared with {RUN})" in printed
     assert "trend-sample.html" in printed.splitlines()[-1]
-    changes = stored.json("trend", "sample", "--out", tmp_path / "out")["changes"]
+    said = stored.json("trend", "sample", "--out", tmp_path / "out")
+    changes = said["changes"]
+    assert (said["nights"], said["by_hand"]) == (2, 2)
+    assert "no nights, only runs by hand" in stored.refused("trend", "sample", "--nights-only")
     assert {change["model"]: change["difference"] for change in changes if change["incomplete"] == 0} == {
         "amber-1b": 0.0,
         "basalt-3b": 0.0,

@@ -41,6 +41,7 @@ RAW_ELSEWHERE = {
 }
 SHARED_NAMES = {
     "main": "the entry of a program",
+    "load": "`nightjar.load` is what a program calls, `workers.engine.loading.load` what it stands on",
     **dict.fromkeys(
         ("adopt", "answers", "command", "protect", "unreadable", "url"),
         "config.mongod and config.redis_server are two of a kind",

@@ -76,10 +76,11 @@ class LocalReplier(LocalModel):
                 _log.warning("template_variable_unread", model=self.facts.name, variable=name)
 
     def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
-        template = None if sequence.mode is Mode.COMPLETION else self._template(run.date)
+        template = None if sequence.mode is Mode.COMPLETION else self.template(run.date)
         return conversation_on(self.engine, sequence, template)
 
-    def _template(self, date: str) -> ChatTemplate | None:
+    def template(self, date: str) -> ChatTemplate | None:
+        """The model's template on that day; None without one. Within `plan` only. Raises TemplateError."""
         if date not in self._templates:
             self._templates[date] = chat_template(self.engine, self.entry, date, self._renderer)
         return self._templates[date]

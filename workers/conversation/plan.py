@@ -24,7 +24,7 @@ from nightjar.workers.conversation.prompt_ids import (
     TRIMMED,
     TRIMS_REPLIES,
     extended_ids,
-    whole_ids,
+    ids_with_bos,
 )
 from nightjar.workers.conversation.prompts import Compression, Conversation, Written, write_prompt
 from nightjar.workers.conversation.reasoning import is_open
@@ -81,7 +81,12 @@ class Asked:
     @property
     def room(self) -> int:
         """Tokens kept free for the reply."""
-        return max(1, min(self.parameters.max_tokens, self.conversation.context // REPLY_SHARE))
+        return reply_room(self.parameters, self.conversation.context)
+
+
+def reply_room(parameters: Parameters, context: int) -> int:
+    """Tokens kept free for a reply, of those that the context holds."""
+    return max(1, min(parameters.max_tokens, context // REPLY_SHARE))
 
 
 def plan_prompt(
@@ -268,10 +273,10 @@ def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> W
 def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:
     """Ids, and why they do not extend the previous ones (None if they do, or if there are none)."""
     if not asked.history:
-        return whole_ids(asked.conversation, written), None
+        return ids_with_bos(asked.conversation, written.rendering), None
     if asked.previous is None:
-        return whole_ids(asked.conversation, written), NOT_REBUILT
+        return ids_with_bos(asked.conversation, written.rendering), NOT_REBUILT
     ids, reason = extended_ids(asked.conversation, written, asked.previous, asked.history[-1], asked.compression)
     if ids is None:
-        return whole_ids(asked.conversation, written), reason
+        return ids_with_bos(asked.conversation, written.rendering), reason
     return ids, None

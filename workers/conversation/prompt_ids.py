@@ -7,7 +7,7 @@ from typing import Protocol
 
 from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.workers.conversation.prompts import Compression, Conversation, Written
-from nightjar.workers.conversation.special_tokens import encode_rendering
+from nightjar.workers.conversation.special_tokens import Rendering, encode_rendering
 
 NOT_REBUILT = "resumed: the earlier prompt could not be rebuilt"
 UNKNOWN_IDS = "the last reply's tokens are not known"
@@ -37,10 +37,10 @@ class Earlier(Protocol):
     def compression(self) -> Compression: ...
 
 
-def whole_ids(conversation: Conversation, written: Written) -> list[int]:
+def ids_with_bos(conversation: Conversation, rendering: Rendering) -> list[int]:
     """The whole text tokenised at once, with BOS exactly once if the model or its template wants it."""
     tokenizer = conversation.tokenizer
-    ids = encode_rendering(tokenizer, written.rendering)
+    ids = encode_rendering(tokenizer, rendering)
     bos = tokenizer.bos
     if bos is not None and ids[:1] != [bos]:
         return [bos, *ids]

@@ -104,18 +104,22 @@ def write_prompt(
         rendering = Rendering(text=text, plain=True)
         return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=())
     messages = _messages(conversation, said, history, bare)
-    template = conversation.template
+    rendering, merged = render_messages(conversation.template, conversation.tokenizer, messages, variables)
+    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
+
+
+def render_messages(
+    template: ChatTemplate, tokenizer: Tokenizer, messages: list[Message], variables: Mapping[str, Any] | None = None
+) -> tuple[Rendering, bool]:
+    """The messages as the template writes them, and whether it refuses system messages and this one was merged."""
     merged = messages[0]["role"] == "system" and not template.takes_system
     if merged:
         messages = merge_system(messages)
-    guard = Guard.choose(
-        conversation.tokenizer.special_texts, [template.source, *(text for m in messages for text in m.values())]
-    )
+    guard = Guard.choose(tokenizer.special_texts, [template.source, *(text for m in messages for text in m.values())])
     markers = template.markers
     allowed = markers.open + markers.close + markers.lead if markers else ""
     rendered = template.render(guard_messages(guard, messages, allowed), variables=variables)
-    rendering = guard.unwrap(rendered)
-    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
+    return guard.unwrap(rendered), merged
 
 
 def _said(conversation: Conversation, turn: int, compression: Compression, dropped: Sequence[int]) -> str:

@@ -226,7 +226,12 @@ class BatchEngine:
     async def close(self) -> None:
         """Cancels what runs, frees the context, ends the thread. Idempotent."""
         self._refusing = "is closed"
-        await asyncio.to_thread(self._thread.close)
+        await asyncio.to_thread(self.close_now)
+
+    def close_now(self) -> None:
+        """The same for the end of a process, where no event loop runs any more; blocks until the thread has ended."""
+        self._refusing = "is closed"
+        self._thread.close()
         self._watchdog.close()  # last, since what runs may hang
 
     def check_integrity(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nightjar.config.counting import how_many
+from nightjar.jobs.ending import EndScore
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.compared import Missing, Pair, PairDifference
 from nightjar.pipeline.report.data.ranking import Rank, Ranking
@@ -32,6 +33,24 @@ def answer(report: RunReport) -> str:
     left = [place for place in ranking.places if place.rank is None]
     sentences += [f"Not ranked: {_reasons(left)}."] if left else []
     return " ".join(part for part in sentences if part)
+
+
+def end_scores(report: RunReport) -> list[EndScore]:
+    """Every model's mean on the metric that the report leads with."""
+    name = report.headline
+    metrics = [(model, model.total.metrics[name]) for model in report.models if name and name in model.total.metrics]
+    return [
+        EndScore(
+            model=model.name,
+            metric=metric.name,
+            mean=metric.mean,
+            low=metric.interval.low if metric.interval else None,
+            high=metric.interval.high if metric.interval else None,
+            n=metric.n,
+            missing=metric.missing,
+        )
+        for model, metric in metrics
+    ]
 
 
 def difference(pair: Pair, scale: Scale) -> str:

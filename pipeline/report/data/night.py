@@ -127,6 +127,9 @@ class Night(Plain):
     marks: dict[str, str | None]
     """Suite, prompts, judge, rubric, nightjar, scorers."""
     models: list[NightModel] = Field(default_factory=list)
+    series: str | None = None
+    """The schedule, or the name with `{date}`, that it is a night of; None for a run that was made by hand. The run has
+    it: it is not stored with the night."""
 
 
 def night_of(report: RunReport) -> Night:

@@ -41,9 +41,15 @@ class Trend(Plain):
     generated_at: datetime
     generated_by: str
     nights: list[Night]
+    """Runs by hand among them: `series` tells them apart."""
     marks: list[TrendMark]
     changes: list[NightChange]
-    """Of each model's headline metric on its newest night, against its night before."""
+    """Of each model's headline metric on its newest night, against the night before of the same series."""
+
+    @property
+    def compared(self) -> list[Night]:
+        """The nights without the runs by hand; where there is no night, the runs."""
+        return regular(self.nights)
 
     @property
     def models(self) -> list[str]:
@@ -51,8 +57,10 @@ class Trend(Plain):
         return list(dict.fromkeys(model.name for night in self.nights for model in night.models))
 
     def of_model(self, name: str) -> list[tuple[Night, NightModel]]:
-        """The nights a model took part in, oldest first."""
-        return [(night, model) for night in self.nights if (model := model_of(night, name)) is not None]
+        """The nights a model took part in, oldest first; one that no night had: its runs by hand."""
+        took_part = [(night, model) for night in self.nights if (model := model_of(night, name)) is not None]
+        kept = {night.run for night in regular([night for night, _ in took_part])}
+        return [(night, model) for night, model in took_part if night.run in kept]
 
     @property
     def scales(self) -> dict[str, NightScale]:
@@ -65,7 +73,7 @@ class Trend(Plain):
 
     @property
     def headline(self) -> str | None:
-        return self.nights[-1].headline if self.nights else None
+        return self.compared[-1].headline if self.nights else None
 
     def metrics(self) -> list[str]:
         """The metrics with a better end, headline first, then the measures."""
@@ -77,8 +85,9 @@ def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -
     """The trend of `nights`, which come oldest first."""
     marks: list[TrendMark] = []
     number = 0
-    for at, night in enumerate(nights):
-        new_marks = list(_marks(night, nights[:at]))
+    compared = regular(nights)
+    for at, night in enumerate(compared):
+        new_marks = list(_marks(night, compared[:at]))
         number += bool(new_marks)
         marks += [
             TrendMark(
@@ -92,15 +101,20 @@ def trend(suite: str, nights: Sequence[Night], *, now: datetime, version: str) -
             )
             for model, mark in new_marks
         ]
-    headline = nights[-1].headline if nights else None
+    headline = compared[-1].headline if compared else None
     return Trend(
         suite=suite,
         generated_at=now,
         generated_by=f"nightjar {version}",
         nights=list(nights),
         marks=marks,
-        changes=night_changes(nights, headline),
+        changes=night_changes(compared, headline),
     )
+
+
+def regular(nights: Sequence[Night]) -> list[Night]:
+    """Those that belong to a series; where none does, all: then runs by hand are all there is to compare."""
+    return [night for night in nights if night.series is not None] or list(nights)
 
 
 def model_of(night: Night, name: str) -> NightModel | None:

@@ -68,12 +68,18 @@ def night_changes(nights: Sequence[Night], metric: str | None) -> list[NightChan
 
 
 def _last_two(nights: Sequence[Night]) -> dict[str, tuple[tuple[Night, NightModel], tuple[Night, NightModel]]]:
-    """Model -> its last two nights, the older first."""
+    """Model -> its newest night and the one before of the same series, the older first."""
     took_part: dict[str, list[tuple[Night, NightModel]]] = {}
     for night in nights:
         for model in night.models:
             took_part.setdefault(model.name, []).append((night, model))
-    return {model: (entries[-2], entries[-1]) for model, entries in took_part.items() if len(entries) > 1}
+    pairs: dict[str, tuple[tuple[Night, NightModel], tuple[Night, NightModel]]] = {}
+    for name, entries in took_part.items():
+        newest = entries[-1]
+        before = next((entry for entry in reversed(entries[:-1]) if entry[0].series == newest[0].series), None)
+        if before is not None:
+            pairs[name] = (before, newest)
+    return pairs
 
 
 def _not_comparable(before: Night, night: Night, metric: str | None) -> str | None:

@@ -7,15 +7,20 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from nightjar.config.errors import OutputError
+from nightjar.config.errors import OutputError, UsageError
 from nightjar.config.files import close_if_home, make_folder
 
+STANDARD_OUTPUT = "-"
 File = tuple[str, Iterable[str | bytes]]
 """A path below the reports folder, and the file's content in pieces."""
 
 
 def check_folder(folder: Path) -> None:
-    """Creates the folder if it is missing. Raises OutputError if reports cannot be written to it."""
+    """Creates the folder if it is missing. Raises OutputError if reports cannot be written to it, UsageError for -."""
+    if str(folder) == STANDARD_OUTPUT:
+        raise UsageError(
+            "--out - is for `nightjar report`, which writes one document to standard output. Give a folder here."
+        )
     probe = folder / f".nightjar-{secrets.token_hex(4)}"
     try:
         make_folder(folder)

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from nightjar.pipeline.ascii_numbers import plain_numbers
+from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
@@ -16,6 +18,8 @@ from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
 from nightjar.pipeline.transcripts import JobRow, TurnRow
+
+COUNTED = ("turns", "turns_expected", "turns_missing", "failed", "empty", "degenerate", "tokens")
 
 
 def render_json(report: RunReport) -> Iterator[str]:
@@ -53,7 +57,8 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "generated_at": report.generated_at,
         "generated_by": f"nightjar {report.generated_by}",
         "partial": report.provenance.partial,
-        "notices": [_fields(notice) for notice in report.notices],
+        "answer": plain_numbers(answer(report)),
+        "notices": [{**_fields(notice), "text": plain_numbers(notice.text)} for notice in report.notices],
         "run": {**_run(report.provenance), "prompts_digest": prompts_digest(report)},
         "scales": {name: _fields(scale) for name, scale in report.scales.items() if name in report.metrics},
         "scorer_versions": report.scorer_versions,
@@ -63,6 +68,18 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
     }
+
+
+def numbers_of(report: RunReport) -> dict[str, Any]:
+    """What a script wants of a report: what it says first, and every model's scores with their intervals; no
+    transcripts. The keys are those of the whole document."""
+    whole = json.loads(json.dumps(head_of(report), default=to_json, allow_nan=False))
+    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "judging")
+    models = [
+        {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
+        for model in whole["models"]
+    ]
+    return {**{key: whole[key] for key in kept}, "models": models}
 
 
 def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
@@ -98,7 +115,11 @@ def to_json(value: Any) -> Any:
 
 def _gates(report: RunReport) -> dict[str, Any] | None:
     verdict = report.verdict
-    return {**verdict.told(), "at": verdict.at} if verdict is not None else None
+    if verdict is None:
+        return None
+    told = verdict.told()
+    results = [{**result, "reason": plain_numbers(result["reason"])} for result in told["results"]]
+    return {**told, "results": results, "at": verdict.at}
 
 
 def _run(run: Provenance) -> dict[str, Any]:

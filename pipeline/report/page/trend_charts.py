@@ -34,7 +34,7 @@ Read = Callable[[Night, str], NightValue | None]
 def trend_charts(trend: Trend) -> tuple[Chart, ...]:
     """Charts of the metrics, then of speed and memory; those without data are left out."""
     made = [_metric_chart(trend, name) for name in trend.metrics()[:MOST_METRICS]]
-    kinds = [model.probe_kind for night in trend.nights for model in night.models if model.decode_tokens_per_s]
+    kinds = [model.probe_kind for night in trend.compared for model in night.models if model.decode_tokens_per_s]
     kind = kinds[-1] if kinds else None
     fixed = "The speed probe: one conversation by itself, as it was known when the night ended."
     fixed += " Nights whose probe was made in another way are left out." if len(set(kinds)) > 1 else ""
@@ -104,7 +104,7 @@ def _chart(
     share: bool = False,
 ) -> Chart | None:
     points, rows = [], []
-    for at, night in enumerate(trend.nights):
+    for at, night in enumerate(trend.compared):
         for model in trend.models:
             if (found := read(night, model)) is not None:
                 points.append(
@@ -125,7 +125,7 @@ def _chart(
         x=Axis(),
         y=Axis(share=share),
         points=tuple(points),
-        ticks=tuple(f"{night.created_at:%d %b}" for night in trend.nights),
+        ticks=tuple(f"{night.created_at:%d %b}" for night in trend.compared),
         marks=tuple(ChartMark(at=at, number=number) for at, number in marked_nights(trend)),
         columns=("night", "model", "value"),
         rows=tuple(rows),
@@ -134,7 +134,7 @@ def _chart(
 
 def marked_nights(trend: Trend) -> list[tuple[int, int]]:
     """(position of the night, number of its marks)."""
-    at = {night.run: position for position, night in enumerate(trend.nights)}
+    at = {night.run: position for position, night in enumerate(trend.compared)}
     return list(dict.fromkeys((at[mark.run], mark.number) for mark in trend.marks))
 
 

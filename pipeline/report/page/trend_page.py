@@ -27,14 +27,13 @@ def render_trend(trend: Trend, reports: Set[str] = frozenset()) -> str:
 
 def build_trend_page(trend: Trend, reports: Set[str]) -> TrendPage:
     """The content of the page."""
-    style, nights = asset("report.css"), trend.nights
-    count = f"{len(nights)} night{'' if len(nights) == 1 else 's'}"
+    style = asset("report.css")
     return TrendPage(
         generated_by=trend.generated_by,
         style=style,
         style_hash=csp_hash(style),
         suite=trend.suite,
-        about=f"{count}, from {nights[0].name} to {nights[-1].name}.",
+        about=about_nights(trend),
         models=model_labels(trend.models),
         now=now_table(trend),
         charts=tuple(drawing(chart) for chart in trend_charts(trend)),
@@ -42,6 +41,18 @@ def build_trend_page(trend: Trend, reports: Set[str]) -> TrendPage:
         nights=nights_table(trend, reports),
         made=f"Made by {trend.generated_by} on {trend.generated_at:%Y-%m-%d %H:%M} UTC.",
     )
+
+
+def about_nights(trend: Trend) -> str:
+    """How many nights, and how many runs by hand: those are in the table of nights alone."""
+    nights = [night for night in trend.nights if night.series is not None]
+    by_hand = [night for night in trend.nights if night.series is None]
+    shown = nights or by_hand
+    span = f"from {shown[0].name} to {shown[-1].name}"
+    if not nights:
+        return f"{fmt.count_of(len(by_hand), 'run')} by hand, {span}; no night yet."
+    more = f" {fmt.count_of(len(by_hand), 'run')} by hand: in the table below, not compared." if by_hand else ""
+    return f"{fmt.count_of(len(nights), 'night')}, {span}.{more}"
 
 
 def render_trend_json(trend: Trend) -> str:
@@ -60,7 +71,8 @@ def now_table(trend: Trend) -> Table:
         newest, measured = nights[-1]
         headline = (*_newest(trend, name, model), _range(trend, name, model)) if name else ()
         probe, run = measured.decode_tokens_per_s, measured.run_tokens_per_s
-        night = "" if newest is trend.nights[-1] else f"newest: {newest.name}"
+        night = "" if newest is trend.compared[-1] else f"newest: {newest.name}"
+        night += " (by hand)" if night and newest.series is None else ""
         rows.append(
             (
                 Cell(text=model, series=at % SERIES + 1, note=night),
@@ -82,10 +94,13 @@ def _newest(trend: Trend, name: str, model: str) -> tuple[Cell, ...]:
     if change is None:
         none = Cell(text=fmt.ABSENT, note="no such night")
         return _cell(trend, name, metrics[-1]), none, none, Cell(text=fmt.ABSENT, note="one night")
+    before = next(
+        measured.metrics.get(name) for night, measured in trend.of_model(model) if night.name == change.before
+    )
     mark = change.verdict if change.verdict in (PairDifference.BETTER, PairDifference.WORSE) else ""
     return (
         _cell(trend, name, metrics[-1]),
-        _cell(trend, name, metrics[-2]),
+        _cell(trend, name, before),
         _difference(change, trend.scales[name].scale),
         Cell(text=change.words, mark=mark or ""),
     )
@@ -114,7 +129,7 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
         number = numbers.get(night.run)
         rows.append(
             (
-                Cell(text=night.name, file=file if file in reports else None, note=f"{night.created_at:%Y-%m-%d}"),
+                Cell(text=night.name, file=file if file in reports else None, note=_which(night)),
                 *(_cell(trend, name, night_metric(night, model, name) if name else None) for model in trend.models),
                 Cell(text=_bad(night), alert=_bad(night) != "0"),
                 Cell(text=str(number), link=f"mark-{number}") if number else Cell(text=fmt.ABSENT, note="nothing"),
@@ -122,6 +137,11 @@ def nights_table(trend: Trend, reports: Set[str]) -> Table:
         )
     columns = ("night", *(f"{model}>" for model in trend.models), "failed, empty or cut off by time>", "changed>")
     return Table(id="nights", columns=columns_of(columns), rows=tuple(rows))
+
+
+def _which(night: Night) -> str:
+    """Its day, and whose night it is."""
+    return f"{night.created_at:%Y-%m-%d}, {'by hand' if night.series is None else night.series}"
 
 
 def _cell(trend: Trend, name: str | None, metric: NightMetric | None) -> Cell:

@@ -30,7 +30,7 @@ from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.notify.deliveries import deliver_due, send_again
 from tests.dying_dispatcher import NIGHT, POINTS
-from tests.receivers import MailReceiver, WebReceiver
+from tests.receivers import MailReceiver, WebReceiver, refused_by_discord
 from tests.workbench import make_run
 
 PROJECT = Path(__file__).parents[3]
@@ -157,6 +157,10 @@ async def test_what_a_webhook_is_told(database: Database, web: WebReceiver, tmp_
     said = got.json
     assert (said["event"], said["run"]["name"], said["verdict"]["outcome"]) == ("tripped", "r", "tripped")
     assert "Gate --max-missing 0 tripped for r:scripted: 2 of 2 turns are missing" in said["text"]
+    assert said["text"].splitlines()[1:] == [said["answer"], said["report"]["link"]]
+    assert said["text"].isascii()
+    (result,) = said["verdict"]["results"]
+    assert (result["measured"], result["n"]) == (1.0, 2)
     assert said["report"]["link"] == "https://host/reports/r.html"
     assert said["report"]["files"] == [str(settings.reports_dir / f"r.{form}") for form in ("html", "json")]
     identity, seconds = got.headers["webhook-id"], got.headers["webhook-timestamp"]
@@ -165,6 +169,22 @@ async def test_what_a_webhook_is_told(database: Database, web: WebReceiver, tmp_
     assert got.headers["webhook-signature"] == "v1," + base64.b64encode(made).decode()
     assert "secret-token" not in str((await only_delivery()).hook)
     assert run.ending.shown().on_finish == (web.url.replace("/hooks/secret-token", "/..."),)
+
+
+async def test_discord_takes_what_it_is_told(database: Database, web: WebReceiver, tmp_path: Path) -> None:
+    """Its address is known by its form; its form for Slack's messages takes what everybody gets."""
+    web.refuses, web.statuses = refused_by_discord, [204]
+    settings = Settings(home=tmp_path, night=NightSettings(reports_url="https://host/reports"))
+    address = web.url.replace("/hooks/secret-token", "/api/webhooks/1122/tok_en-3")
+    await ended_run(database, settings, address)
+    await tell(database, settings)
+    (got,) = web.got
+    assert (await only_delivery()).state is DeliveryState.DELIVERED
+    sent, answer, link = got.json["content"].splitlines()
+    assert sent == "Run r is done: 2 of 2 jobs are done."
+    assert answer.startswith("scripted wrote 0 of 2 replies")
+    assert link == "https://host/reports/r.html"
+    assert got.json["allowed_mentions"] == {"parse": []}
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,38 @@ def test_fail_below() -> None:
         check_report([parse_gate(GateKind.BELOW, "check:0.2")], report)
 
 
+def test_a_gate_says_what_was_measured() -> None:
+    """As numbers beside the sentence: a script need not read the sentence."""
+    gates = [parse_gate(GateKind.BELOW, "checks:0.2"), parse_gate(GateKind.MISSING, "0.1")]
+    below, missing = check_report(gates, night(0.5, dead=2))
+    assert None not in (below.measured, below.low, below.high)
+    assert below.measured == pytest.approx(0.5, abs=0.2)
+    assert below.low < below.measured < below.high  # type: ignore[operator]  # none is None
+    assert below.n == 10
+    assert missing.measured == pytest.approx(2 / 12)
+    assert (missing.low, missing.n) == (None, 48)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        (GateKind.BELOW, "checks:90", r"checks goes from 0 to 1; as a limit, 90 .*Is 0\.9 meant\?"),
+        (GateKind.BELOW, "checks:1.2", "from 0 to 1"),
+        (GateKind.BELOW, "checks:-0.1", "from 0 to 1"),
+        (GateKind.REGRESSION, "checks:5", r"as a margin, 5 .*Is 0\.05 meant\?"),
+        (GateKind.BELOW, "checks:1", None),
+        (GateKind.BELOW, "checks:0", None),
+    ],
+)
+def test_a_gate_that_is_not_on_the_scale_is_refused(kind: GateKind, text: str, told: str | None) -> None:
+    gates = [parse_gate(kind, text)]
+    if told is None:
+        check_report(gates, night(0.5))
+        return
+    with pytest.raises(UsageError, match=told):
+        check_report(gates, night(0.5))
+
+
 def test_nothing_to_hold_against_a_limit() -> None:
     """No value at all: inconclusive, which fails only when strict."""
     results = check_report([parse_gate(GateKind.BELOW, "checks:0.2")], night(0.5, dead=12))

@@ -8,16 +8,19 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult, GateVerdict
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.exports.file import ExportOptions
 from nightjar.pipeline.exports.formats import BUILDERS, export
+from nightjar.pipeline.exports.write import one_document, write_exports
 from nightjar.pipeline.judging.judged import JudgedAt, JudgedJob, JudgedPair
 from nightjar.pipeline.judging.pairs import Opinion, PairOutcome, PairResult
 from nightjar.pipeline.judging.panel import Panel
@@ -198,6 +201,53 @@ def test_junit_holds_judged_scores_to_a_threshold_when_asked() -> None:
     assert kinds == [[], ["failure"], ["skipped"]]
     told = found["1 turn 2 repeat 1: judge"][0].attrib["message"]
     assert told.startswith("judge is 3; it must be 4 or more (its scale: 1 worst, 5 best)")
+
+
+def test_junit_has_a_case_for_each_gate_and_a_choice_of_what_fails() -> None:
+    """Red for gates alone: a check that failed is a skipped case that says so, and a tripped gate fails."""
+    about = [
+        PromptSequence.model_validate(
+            {"id": "1", "turns": [{"prompt": "Say.", "expect": [{"check": "includes", "value": "fox"}]}]}
+        )
+    ]
+    gate = Gate(kind=GateKind.BELOW, metric="checks", value=0.9)
+    told = [GateOutcome.TRIPPED, GateOutcome.PASSED, GateOutcome.INCONCLUSIVE]
+    results = tuple(
+        GateResult(gate=gate, about=f"run:{outcome}", outcome=outcome, reason="checks is 0") for outcome in told
+    )
+    report = factories.report_of([factories.row(about[0], ["a dog"])], about)
+
+    def kinds(strict: bool, *failing: str) -> dict[str, list[str]]:
+        verdict = GateVerdict(results=results, strict=strict, at=report.generated_at)
+        options = {"failing": frozenset(failing)} if failing else {}
+        (content,) = files(replace(report, verdict=verdict), "junit", **options).values()
+        found = ET.fromstring(content).iter("testcase")
+        asked = [case for case in found if "reply" not in case.attrib["name"]]
+        return {case.attrib["classname"]: [one.tag for one in case] for case in asked}
+
+    gates = [f"gates.run:{outcome}" for outcome in told]
+    suite = f"{report.provenance.suite_name}.1"
+    assert kinds(False) == {suite: ["failure"], **dict(zip(gates, [["failure"], [], ["skipped"]], strict=True))}
+    assert kinds(True)[gates[2]] == ["failure"]
+    assert kinds(False, "gates") == {
+        suite: ["skipped"],
+        **dict(zip(gates, [["failure"], [], ["skipped"]], strict=True)),
+    }
+    assert kinds(False, "checks", "replies")[gates[0]] == ["skipped"]
+    with pytest.raises(UsageError, match=r"--failing 'gate'.*'gates'"):
+        ExportOptions.read([], None, ["gate"])
+
+
+def test_one_document_is_what_a_file_would_hold(tmp_path: Path) -> None:
+    """For standard output; a format of several files has no one document."""
+    report = factories.synthetic_report()
+    for form in ("html", "json", "csv", "md", "junit"):
+        (path,) = write_exports(report, [form], tmp_path)
+        assert b"".join(one_document(report, form)) == path.read_bytes(), form
+    with pytest.raises(UsageError, match="inspect has 3 files"):
+        list(one_document(report, "inspect"))
+    with pytest.raises(UsageError, match="--at-least checks:90"):
+        files(report, "junit", at_least={"checks": 90.0})
 
 
 # --- Fine-tuning

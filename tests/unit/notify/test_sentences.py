@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from nightjar.jobs.documents import Run, RunOutcome
-from nightjar.jobs.ending import Ending, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict
+from nightjar.jobs.ending import Ending, EndScore, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.pipeline.notify.message import sentence
+from nightjar.pipeline.notify.message import discord_body, is_discord, numbers, payload_of, sentence
 from tests.documents import a_run
 
 GATE = Gate(kind=GateKind.BELOW, metric="checks", value=0.8)
@@ -90,3 +91,62 @@ def test_a_notification_says_what_happened(
     run: Run, event: Event, jobs: dict[str, int], why: str | None, text: str
 ) -> None:
     assert sentence(run, event, jobs, why=why) == text
+
+
+TWO = [
+    EndScore(model="amber", metric="checks", mean=0.9125, low=0.85, high=0.95, n=40, missing=0),
+    EndScore(model="basalt", metric="checks", mean=0.5, low=None, high=None, n=4, missing=3),
+    EndScore(model="cinder", metric="checks", mean=None, low=None, high=None, n=0, missing=9),
+]
+
+
+def told(run: Run, event: Event = Event.DONE, link: str | None = None) -> dict[str, Any]:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return payload_of(run, event, delivery="d", jobs={JobStatus.DONE: 3}, files=[], link=link, now=now)
+
+
+def test_the_text_has_the_answer_and_the_numbers() -> None:
+    """In ASCII, for chats and for scripts; the scores apart, as numbers. One that is stalled has no answer yet."""
+    outcome = RunOutcome(answer="By checks, amber (91\u202f%) beats basalt by \u22121\u202f234.", scores=TWO)
+    payload = told(ended(outcome=outcome), link="https://host/r.html")
+    assert payload["text"].splitlines() == [
+        "Run night is done: 3 of 3 jobs are done.",
+        "By checks, amber (91 %) beats basalt by -1234.",
+        "checks: amber 0.912 (95 % interval 0.85 to 0.95, n 40); basalt 0.5 (n 4, 3 turns missing); "
+        "cinder has no value",
+        "https://host/r.html",
+    ]
+    assert payload["scores"][0] == {
+        "model": "amber",
+        "metric": "checks",
+        "mean": 0.9125,
+        "low": 0.85,
+        "high": 0.95,
+        "n": 40,
+        "missing": 0,
+    }
+    assert "amber" not in told(ended(outcome=outcome, ending=Ending(stalled_after_s=60)), Event.STALLED)["text"]
+    assert numbers(TWO[:1]) == "", "the answer has those of a single model"
+
+
+@pytest.mark.parametrize(("length", "link"), [(10, None), (1999, None), (2001, None), (5000, "https://host/r.html")])
+def test_discord_gets_at_most_what_it_takes(length: int, link: str | None) -> None:
+    payload = told(ended(outcome=RunOutcome(answer="x" * length)), link=link)
+    content = json.loads(discord_body(payload))["content"]
+    assert len(content) <= 2000
+    assert (content == payload["text"]) is (len(payload["text"]) <= 2000)
+    assert link is None or content.endswith(link)
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/api/webhooks/112233/a-b_C3", True),
+        ("/api/v10/webhooks/112233/a-b_C3", True),
+        ("/api/webhooks/112233/a-b_C3/slack", False),  # takes `text`
+        ("/services/T0/B0/xyz", False),
+        ("/hooks/api/webhooks/1/x", False),
+    ],
+)
+def test_discord_is_known_by_its_addresses(path: str, known: bool) -> None:
+    assert is_discord(path) is known

@@ -107,6 +107,27 @@ def test_one_night_is_a_trend() -> None:
     assert "are the same on all nights" in page
 
 
+def test_nights_are_told_from_runs_by_hand() -> None:
+    """A run by hand between two nights is in the table, and neither compared nor marked nor in a chart."""
+    nights = [night(at).model_copy(update={"series": "nightly"}) for at in (1, 2, 4)]
+    by_hand = night(3, changed(factories.synthetic_report()))
+    mixed = of(nights[0], nights[1], by_hand, nights[2])
+    assert mixed.marks == []
+    assert {(change.night, change.before) for change in mixed.changes} == {("nightly-04", "nightly-02")}
+    assert mixed.changes == of(*nights).changes
+    assert [chart.points for chart in trend_charts(mixed)] == [chart.points for chart in trend_charts(of(*nights))]
+    page = render_trend(mixed)
+    assert "3 nights, from nightly-01 to nightly-04. 1 run by hand" in page
+    assert "by hand" in page.partition("nightly-03")[2].partition("nightly-02")[0]
+    assert "2 runs by hand, from nightly-01 to nightly-03; no night yet." in render_trend(of(night(1), by_hand))
+
+
+def test_a_night_is_compared_within_its_series() -> None:
+    """Two schedules of one suite: each has its own night before."""
+    rows = [night(at).model_copy(update={"series": series}) for at, series in ((1, "a"), (2, "b"), (3, "a"))]
+    assert {(change.night, change.before) for change in of(*rows).changes} == {("nightly-03", "nightly-01")}
+
+
 def test_hostile_names_are_text() -> None:
     """A suite's and a run's name are shown as they are."""
     kept = night(1).model_copy(update={"name": "<script>x</script>"})
