@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.status.transcript import ShownTranscript
     from nightjar.scripts.session import Session
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False)
 
 
 @app.command(

@@ -30,7 +30,7 @@ class Wanted(StrEnum):
 BY_METAVAR = {
     "RUN": Wanted.RUNS,
     "[RUN]": Wanted.RUNS,
-    "RUN[:MODEL]...": Wanted.RUNS,
+    "RUN[:MODEL[+VARIANT]]...": Wanted.RUNS,
     "SUITE": Wanted.SUITES,
     "MODEL": Wanted.MODELS,
     "FORMAT": Wanted.REPORT_FORMATS,

@@ -26,10 +26,8 @@ def test_an_assignment_gives_variables(text: str, variables: dict[str, Any]) -> 
 
 
 def test_several_assignments_add_up() -> None:
-    everywhere, by_model = read_assignments(
-        ["template.a=1", "template.b=2", "template.a=3", "m:template.a=4", "m:template.c=5"]
-    )
-    assert everywhere == {"template": {"a": 3, "b": 2}}
+    everywhere, by_model = read_assignments(["template.a=1", "template.b=2", "m:template.a=4", "m:template.c=5"])
+    assert everywhere == {"template": {"a": 1, "b": 2}}
     assert by_model == {"m": {"template": {"a": 4, "c": 5}}}
 
 

@@ -138,7 +138,7 @@ def test_a_model_that_missed_a_night_is_compared_with_its_last_one() -> None:
     (change,) = made.changes
     assert (change.model, change.before, change.night, change.verdict) == ("m", "a", "c", "better")
     rows = {row[0].text: row[0].note for row in now_table(made).rows}
-    assert rows == {"m": "", "other": "newest: b"}
+    assert rows == {"m": "", "other": "newest: b (by hand)"}
 
 
 def test_a_newest_night_without_a_value_is_not_passed_over() -> None:

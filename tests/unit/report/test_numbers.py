@@ -114,7 +114,7 @@ def test_equal_sampling_is_no_notice() -> None:
     ("jobs", "told"),
     [
         ([row(ONE, ["fox"]), row(TWO, [], status=JobStatus.DEAD)], "so it is not ranked"),  # half is missing
-        ([row(ONE, [], status=JobStatus.DEAD)], "1 of 1 jobs failed"),
+        ([row(ONE, [], status=JobStatus.DEAD)], "1 of 1 job failed"),
         ([row(ONE, [""], empty="no text")], "1 empty of 1 reply"),
     ],
 )

@@ -94,7 +94,7 @@ def test_too_many_jobs_are_refused_with_the_number() -> None:
         ({"priority": 5, "max_tries": 9, "fail_on_error": 3}, []),  # nothing that changes a reply
         ({"seed": 8}, ["the seed is 8, was 7"]),
         ({"stored": suite("6" * 32, 2)}, ["the suite is stories@2 (66666666), was stories@1 (55555555)"]),
-        ({"refs": REFS[:1]}, ["it takes 1 sequences, was 3 (--only, --limit)"]),
+        ({"refs": REFS[:1]}, ["it takes 1 sequence, was 3 (--only, --limit)"]),
         ({"set_parameters": {}}, ["--set top_k is not set, was 5"]),
         ({"set_parameters": {"top_k": 6}}, ["--set top_k is 6, was 5"]),
         ({"set_parameters": {"top_k": 5, "top_p": 1}}, ["--set top_p is 1, was not set"]),
