@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parents[1]
+from tests.forked_commands import PROJECT, run_forked
+
 LIMIT_S = 240
 QUICK = {"NIGHTJAR_PROBE": "false", "NIGHTJAR_MODEL__THREADS": "1"}
 """Files of tests run side by side, so that threads beyond one only get into each other's way."""
@@ -24,11 +25,16 @@ class Shell:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     limit_s: float = LIMIT_S
+    fresh: bool = False
+    """Each command starts an interpreter, where it matters how that begins."""
 
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The finished command, whatever its exit code."""
+        words = [*map(str, arguments)]
+        if not self.fresh and all(name.startswith("NIGHTJAR_") for name in {*self.environment, *(env or {})}):
+            return run_forked(words, cwd=self.folder, environ=self.environ(env), limit_s=self.limit_s)
         return subprocess.run(
-            [sys.executable, "-m", "nightjar", *map(str, arguments)],
+            [sys.executable, "-m", "nightjar", *words],
             cwd=self.folder,
             env=self.environ(env),
             capture_output=True,

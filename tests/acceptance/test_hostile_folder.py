@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_python_m_nightjar_takes_nothing_else_from_it(shell: Shell, trap: Path) 
         for file in (shell.folder / name).iterdir():
             file.unlink()
         (shell.folder / name).rmdir()
-    shell.ok("status")
-    shell.ok("suite", "list")
+    fresh = replace(shell, fresh=True)
+    fresh.ok("status")
+    fresh.ok("suite", "list")
     assert not trap.exists(), trap.read_text()
