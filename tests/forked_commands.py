@@ -18,8 +18,6 @@ from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
-
 
 def run_forked(
     arguments: Sequence[str], *, cwd: Path, environ: Mapping[str, str], limit_s: float
@@ -47,9 +45,7 @@ def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.preloaded"])
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(
-        PROJECT
-    )  # the server is an interpreter of its own
+    os.environ["PYTHONPATH"] = str(PROJECT)  # the server is an interpreter of its own
     try:
         multiprocessing.forkserver.ensure_running()
     finally:

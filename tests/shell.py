@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.forked_commands import PROJECT, run_forked
+from tests.forked_commands import run_forked
 
+PROJECT = Path(__file__).parents[1]
 LIMIT_S = 240
 QUICK = {"NIGHTJAR_PROBE": "false", "NIGHTJAR_MODEL__THREADS": "1"}
 """Files of tests run side by side, so that threads beyond one only get into each other's way."""
