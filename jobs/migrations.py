@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 Row = dict[str, Any]
@@ -145,38 +144,6 @@ def without_variants(row: Row) -> Row:
     return {"variants": []} | row
 
 
-_LONG_ENOUGH = 20
-"""Visible tokens from which on a reply that is the one before it again is a failure."""
-
-
-def mark_repeated_replies(job: Row) -> Row:
-    """Each reply says whether it is the one before it again: runs of before are read as those of today are.
-
-    What a job's document does not say, whether its turns see each other, is taken for the usual.
-    """
-    turns = job.get("turns") or []
-    if job.get("kind", "reply") != "reply" or len(turns) < 2:
-        return job
-    return job | {"turns": [turns[0], *(_marked(turn, before) for before, turn in pairwise(turns))]}
-
-
-def _marked(turn: Row, before: Row) -> Row:
-    draws = [_marked_draw(draw, turn, before) for draw in turn["draws"]]
-    return turn | {"draws": draws}
-
-
-def _marked_draw(draw: Row, turn: Row, before: Row) -> Row:
-    if any(draw.get(fault) for fault in ("empty", "degenerate", "repeats_previous")):
-        return draw
-    ids = draw.get("reply_ids")
-    tokens = (draw.get("reported_tokens") or 0) if ids is None else len(ids)
-    earlier, words = before["draws"][0]["reply"], draw["reply"].casefold().split()
-    asked_again = turn["prompt"].casefold().split() == before["prompt"].casefold().split()
-    if asked_again or words != earlier.casefold().split() or tokens - draw.get("reasoning_tokens", 0) < _LONG_ENOUGH:
-        return draw
-    return draw | {"repeats_previous": f"the reply of turn {before['index'] + 1} again"}
-
-
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         name="nest a run's judging and outcome",
@@ -223,8 +190,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         converts=dict.fromkeys(("runs", "suites"), without_variants),
     ),
     Migration(
+        # What was replied before keeps the scores that it had; an earlier version cannot read the new mark.
         name="a reply that is the one before it again is marked",
-        converts={"jobs": mark_repeated_replies},
+        converts={},
     ),
     # Append here.
 )

@@ -61,7 +61,6 @@ class JobDetail:
     run: str
     kind: JobKind
     model: str
-    variant: str | None
     sequence: str
     sequence_digest: str
     sequence_document: str
@@ -86,6 +85,7 @@ class JobDetail:
     created_at: str
     finished_at: str | None
     turns: tuple[JobTurnView, ...]
+    variant: str | None
 
     @property
     def crashed(self) -> int:

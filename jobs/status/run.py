@@ -159,7 +159,6 @@ class RunDetail:
     finished_at: str | None
     sequences: tuple[str, ...]
     models: tuple[RunModelView, ...]
-    variants: tuple[str, ...]
     jobs: dict[str, int]
     """By status; every status is there."""
     dead_reasons: tuple[DeadReason, ...]
@@ -170,6 +169,7 @@ class RunDetail:
     judgings: tuple[JudgingView, ...]
     judging_shown: int | None
     judging_under_way: int | None
+    variants: tuple[str, ...]
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")

@@ -152,7 +152,7 @@ def test_judging_takes_one_terminal(shell: Shell, tmp_path: Path) -> None:
 
 def _cancelled(shell: Shell, judge: Path, judged: Any, out: Path) -> None:
     """Another judging is begun, looked at and cancelled: the run stays as it was judged before."""
-    (page,) = shell.folder.rglob("judged.html")
+    page = Path(shell.environment["NIGHTJAR_HOME"]) / "reports" / "judged.html"
     was = page.read_bytes()
     (shell.folder / "strict.yaml").write_text(RUBRIC + "instructions: Be strict.\n")
     shell.run("judge", "judged", "--judge", judge, "--rubric", "strict.yaml", "--enqueue")

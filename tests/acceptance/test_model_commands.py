@@ -249,7 +249,7 @@ def test_cleanup_shows_and_then_clears(nightjar: Run, tmp_path: Path) -> None:
     part = tmp_path / "models" / "half" / ".cache" / "x.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(1000))
-    assert "1.0 kB would be freed in 1 places" in nightjar("cleanup", "--dry-run").stdout
+    assert "1.0 kB would be freed in 1 place." in nightjar("cleanup", "--dry-run").stdout
     assert part.exists()
     assert json.loads(nightjar("cleanup", "--json").stdout)["items"][0]["bytes"] == 1000
     assert not part.parent.exists()

@@ -175,7 +175,7 @@ async def main():
     report = await task
     judging = report.data["judging"]
     print(json.dumps({
-        "turns": turns, "judging": any(progress.judging for progress in seen), "rubric": judging["rubric"]["name"],
+        "turns": turns, "rubric": judging["rubric"]["name"],
         "longest": max(turn["reply_tokens"] for turn in report.turns()), "failed": report.failed,
     }))
 
@@ -194,7 +194,7 @@ def test_a_judged_evaluation_in_a_running_loop(shell: Shell) -> None:
     done = run(JUDGED, shell)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert (facts["rubric"], facts["judging"], facts["longest"]) == ("short", True, 16)
+    assert (facts["rubric"], facts["longest"]) == ("short", 16)
     assert facts["turns"] > 10
 
 

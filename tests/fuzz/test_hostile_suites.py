@@ -108,7 +108,7 @@ def read(file: Path, kind: str | None) -> str:
 
 def test_every_format_has_a_sound_file(tmp_path: Path) -> None:
     """A damaged file of a format that is always refused would prove nothing."""
-    assert {kind or Format.NATIVE for _, _, kind in GOOD} == set(Format)
+    assert {kind or Format.NATIVE for _, _, kind in GOOD} == set(Format) - {Format.MAPPED}  # which --map alone reads
     for name, good, kind in GOOD:
         (tmp_path / name).write_bytes(good)
         assert read(tmp_path / name, kind) == "fine"
@@ -130,7 +130,8 @@ def test_a_damaged_file_gives_a_suite_or_a_suite_error(
         damaged = damaged[:at] + put + damaged[at + removed :]
     file = tmp_path / name
     file.write_bytes(damaged)
-    assert len(read(file, kind).splitlines()) == 1
+    said = read(file, kind).splitlines()
+    assert len(said) == 1 or said[0] == f"{len(said) - 1} errors:"
 
 
 DEEP = 100_000

@@ -81,7 +81,7 @@ def test_slots_are_as_many_as_fit() -> None:
     assert resolved(DEMO, context=8192, memory_share=1, free=needed - 1)[0].slots == 7
     with pytest.raises(ModelFitError, match=r"8 slots of .* Lower `slots`"):
         resolved(DEMO, context=8192, memory_share=1, free=needed - 1, slots=8)
-    with pytest.raises(ModelFitError, match="1 slots"):
+    with pytest.raises(ModelFitError, match="1 slot of"):
         resolved(DEMO, context=8192, memory_share=1, free=_fixed())
 
 

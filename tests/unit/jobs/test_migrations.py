@@ -13,7 +13,6 @@ from nightjar.jobs.migrations import (
     drop_dead_speed_of_worker,
     judging_is_a_document,
     judging_of_score,
-    mark_repeated_replies,
     may_be_closed_by_dispatchers,
     nest_file_facts_of_model,
     nest_file_facts_of_run,
@@ -63,39 +62,7 @@ OLD_JUDGING = {
 }
 ASKED = {name: OLD_JUDGING[name] for name in ("judges", "rubric", "self_judging", "against")}
 ASKED |= {"number": 1, "reason": None, "begun_at": None, "ended_at": None}
-LONG = " ".join(f"word{number}" for number in range(20))
-
-
-def a_draw(reply: str = LONG, tokens: int = 20, **more: object) -> Row:
-    return {"reply": reply, "reply_ids": [0] * tokens, "empty": None, "degenerate": None, **more}
-
-
-def a_conversation(*draws: Row, prompts: str = "abc") -> Row:
-    turns = [{"index": at, "prompt": prompts[at], "draws": [draw]} for at, draw in enumerate(draws)]
-    return {"_id": "j", "kind": "reply", "turns": turns}
-
-
 CASES: list[tuple[Convert, Row, Row]] = [
-    # the reply of the turn before, again: from some length on, and unless the same was asked
-    (
-        mark_repeated_replies,
-        a_conversation(a_draw(), a_draw(f" {LONG.upper()}"), a_draw("Other.")),
-        a_conversation(
-            a_draw(), a_draw(f" {LONG.upper()}", repeats_previous="the reply of turn 1 again"), a_draw("Other.")
-        ),
-    ),
-    (mark_repeated_replies, a_conversation(a_draw(), a_draw(tokens=19)), a_conversation(a_draw(), a_draw(tokens=19))),
-    (
-        mark_repeated_replies,
-        a_conversation(a_draw(), a_draw(), prompts="aa"),
-        a_conversation(a_draw(), a_draw(), prompts="aa"),
-    ),
-    (
-        mark_repeated_replies,
-        a_conversation(a_draw(degenerate="loops"), a_draw(degenerate="loops")),
-        a_conversation(a_draw(degenerate="loops"), a_draw(degenerate="loops")),
-    ),
-    (mark_repeated_replies, {"_id": "j", "kind": "judge", "turns": []}, {"_id": "j", "kind": "judge", "turns": []}),
     # nobody but a dispatcher closes a run of before
     (may_be_closed_by_dispatchers, {"_id": "r"}, {"_id": "r", "closers": None}),
     # a run that was never judged gets empty places

@@ -21,7 +21,7 @@ from tests.dying_jobs import kill_one
 JOB_KEYS = (
     "id run kind model sequence sequence_digest sequence_document repeat tags order priority status reason due_at "
     "fence owner lease_until suspect tries lapses crashes turns_total turns_committed turns_empty attempts created_at "
-    "finished_at turns"
+    "finished_at turns variant"
 ).split()
 ATTEMPT_KEYS = "fence worker host started_at ended_at end error turns_committed waited_s lasted_s".split()
 CRASH_KEYS = "worker at reason jobs_in_hand stderr".split()
@@ -75,7 +75,7 @@ async def test_a_jobs_attempts_are_a_timeline(run: Run, database: Database, caps
     assert (detail.status, detail.turns, detail.crashes[0].jobs_in_hand) == ("DEAD", (), 2)
     print_job(detail)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "DEAD (ContextError: 9 of 8 tokens), 0 of 1 turns" in printed
+    assert "DEAD (ContextError: 9 of 8 tokens), 0 of 1 turn" in printed
     assert "tries 1, lapses 0, crashes 1, fence 2" in printed
     assert "h:1:1 died of SIGSEGV with 1 other jobs in hand; it last wrote: line 29" in printed
     assert "ggml: out of reach" in printed
