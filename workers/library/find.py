@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -216,11 +217,14 @@ def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str
         raise SettingsError(f"{settings.models_file}, model {name!r}: the template {file}: {error.strerror}.") from None
 
 
+NOT_FILES = ("/proc", "/sys", "/dev")
+"""Folders of the system that hold no files on a disk."""
+
+
 def gguf_files(folder: Path) -> Iterator[Path]:
     """The model files in a folder and below it; of a split one the first part."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*.gguf")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and not is_later_part(path.name):
-            yield path
+    found: list[Path] = []
+    for parent, below, names in os.walk(folder):  # passes over folders that cannot be read, or go meanwhile
+        below[:] = [name for name in below if not name.startswith(".") and f"{parent}{name}" not in NOT_FILES]
+        found += [Path(parent, name) for name in names if name.endswith(".gguf") and not name.startswith(".")]
+    yield from (path for path in sorted(found) if path.is_file() and not is_later_part(path.name))
