@@ -82,11 +82,12 @@ async def conversations(run: Run, sequence: str, database: Database, *, model: s
 
 
 async def read_transcripts(run: Run, jobs: Sequence[Job], database: Database) -> list[ShownTranscript]:
-    """The transcripts of these jobs of the run."""
+    """The transcripts of these jobs of the run; judges' scores are those of the judging that counts."""
     documents = await SequenceDocument.find({"_id": {"$in": [job.sequence_document for job in jobs]}}).to_list()
     sequences = {document.id: document.sequence for document in documents}
     scores: dict[tuple[str, int], dict[str, ShownScore]] = {}
-    async for row in database.raw["scores"].find({"job": {"$in": [job.id for job in jobs]}}):
+    counted = {"job": {"$in": [job.id for job in jobs]}, "judging": {"$in": [None, run.judging.shown]}}
+    async for row in database.raw["scores"].find(counted):
         score = ShownScore(value=row["value"], state=row["state"], reason=row["reason"])
         scores.setdefault((row["job"], row["turn"]), {})[row["scorer"]] = score
     return [
