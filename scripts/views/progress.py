@@ -58,7 +58,7 @@ def seen_between(now: EvalProgress, last: EvalProgress | None) -> EvalProgress:
         return replace(now, doing=Doing(task=Activity.STOPPING))
     before = (last.model, last.judging, last.committed, last.tokens) if last else None
     same = before is not None and before == (now.model, now.judging, now.committed, now.tokens)
-    if same or not now.tokens:
+    if same or not (now.tokens or now.committed):
         return replace(now, doing=Doing(task=Activity.WAITING, why="its next conversation"))
     return replace(now, doing=Doing(task=Activity.GENERATING))
 

@@ -120,6 +120,7 @@ def test_lines_of_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
         (3, 90, (2, 60), "generating"),  # between two conversations: "waiting" is what the beat says
         (3, 90, (3, 90), "waiting for its next conversation"),  # nothing has moved since the last line
         (0, 0, None, "waiting for its next conversation"),
+        (8, 0, (0, 0), "generating"),  # turns are counted before the beat has told of their tokens
         (12, 300, (11, 280), "stopping"),
     ],
 )
