@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nightjar.jobs.closers import Closers, read_closers
 from nightjar.jobs.database import Database, Row
-from nightjar.jobs.judgings import JudgingStatus, RunJudging
+from nightjar.jobs.judgings import OUTLINE, JudgingStatus, RunJudging
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
 from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
@@ -61,7 +61,8 @@ class Waiting:
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest."""
-    fields = "name status priority models.name embed_model jobs_total fail_on_error closers judging".split()
+    judging = [f"judging.{field}" for field in OUTLINE]
+    fields = [*"name status priority models.name embed_model jobs_total fail_on_error closers".split(), *judging]
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},

@@ -19,7 +19,7 @@ from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
-from nightjar.jobs.variants import Contestant, Variant
+from nightjar.jobs.variants import Contestant, Variant, contestant_name
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
@@ -258,6 +258,11 @@ class Job(StoredDocument):
     finished_at: datetime | None = None
     payload: dict[str, Any] | None = None
     """Judge and embed jobs: what is judged. None for replies."""
+
+    @property
+    def contestant(self) -> str:
+        """What reports call what replies."""
+        return contestant_name(self.model, self.variant)
 
     class Settings:
         name = "jobs"

@@ -13,6 +13,9 @@ from pydantic import BaseModel, Field
 
 from nightjar.jobs.ending import EndScore, GateVerdict
 
+OUTLINE = ("shown", "planned", "check", "passes.number", "passes.judges", "passes.status")
+"""Fields of a run's `judging` that say who is at it; without rubrics, verdicts and files it is little to read often."""
+
 
 class JudgingStatus(StrEnum):
     """How far a judging is."""

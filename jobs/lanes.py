@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from time import monotonic
+from typing import TypeVar
 
+T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 Take = Callable[[Collection[str], int], Awaitable[Mapping[str, Work]]]
 LOOK_EVERY_S = 1.0
@@ -56,3 +58,15 @@ async def _begun(work: Work) -> None:
 def _error_of(task: asyncio.Task[None]) -> list[BaseException]:
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     return [] if error is None else [error]
+
+
+async def all_together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All results, in order. Where one fails or the caller is cancelled, the others are ended first."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -11,7 +11,7 @@ from nightjar.jobs.stored import StoredDocument
 
 D = TypeVar("D", bound=StoredDocument)
 T = TypeVar("T")
-LOG_AGAIN_S = 60.0
+UNREADABLE_AGAIN_S = 60.0
 """A document is read several times a second by whoever waits for its run; so often it is logged that it can't be."""
 
 
@@ -33,6 +33,6 @@ async def parse_each(what: str, rows: AsyncIterable[Row], parse: Callable[[Row],
     parsed = []
     async for row in rows:
         about: dict[str, Any] = {what: row.get("name") or row.get("_id")}
-        with hindered("document_unreadable", seldom_s=LOG_AGAIN_S, **about):
+        with hindered("document_unreadable", seldom_s=UNREADABLE_AGAIN_S, **about):
             parsed.append(parse(row))
     return parsed

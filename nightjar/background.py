@@ -10,9 +10,10 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from nightjar.config.errors import UsageError
 from nightjar.config.logging import configure_for_program
@@ -76,6 +77,28 @@ async def _next(items: AsyncGenerator[T, None]) -> tuple[T] | None:
     async for item in items:
         return (item,)
     return None
+
+
+class Closing(ABC):
+    """What is closed at the end of a `with` or `async with` block."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 class _Work(Generic[T]):

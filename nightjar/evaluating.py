@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from nightjar.background import await_work, wait_for_work
 from nightjar.saved_report import Report
 from nightjar.sessions import program_session
+from nightjar.worker_flags import checked_flags
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
@@ -72,26 +73,20 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
     import json
 
     from nightjar.pipeline.exports.write import render
-    from nightjar.scripts.evaluation import WorkerFlags, generate
-    from nightjar.scripts.options.load import LoadOptions
+    from nightjar.scripts.evaluation import generate
     from nightjar.scripts.whole_evaluation import Evaluation, evaluate_whole
 
     left: dict[str, Any] = dict(options)
-    slots, threads = left.pop("slots", None), left.pop("threads", None)
-    load = LoadOptions(
-        slots=None if slots is None else str(slots),
-        threads=None if threads is None else str(threads),
-        reproducible=left.pop("reproducible", False),
-    )
-    load.changes()  # wrong ones are named now
-    gpu, embed_model = left.pop("gpu", None), left.pop("embed_model", None)
+    given = [left.pop(name, None) for name in ("gpu", "slots", "threads")]
+    flags = checked_flags(*given, reproducible=left.pop("reproducible", False))
+    embed_model = left.pop("embed_model", None)
     watch: Callable[[EvalProgress], None] = left.pop("on_progress", lambda _: None)
     wanted = Evaluation(
         suite=str(suite),
         models=_listed(models),
         judges=_listed(judge),
         embed_model=None if embed_model is None else str(embed_model),
-        flags=WorkerFlags(gpu=_gpu(gpu), load=load),
+        flags=flags,
         formats=_listed(left.pop("formats", ("html", "json"))),
         out=_folder(left.pop("out", None)),
         options=_request_options(left),
@@ -132,14 +127,6 @@ def _request_options(given: dict[str, Any]) -> dict[str, Any]:
     if "only" in given:
         request["only"] = tuple(_listed(given.pop("only")))
     return request | given
-
-
-def _gpu(gpu: str | None) -> str | None:
-    """Raises UsageError for a card that is not there."""
-    from nightjar.workers.process.gpus import choose_pins, list_cards
-
-    choose_pins(gpu, list_cards())
-    return gpu
 
 
 def _listed(names: Names) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from nightjar.background import await_work, wait_for_work
+from nightjar.background import Closing, await_work, wait_for_work
 from nightjar.config.errors import UsageError
 from nightjar.sessions import program_session
+from nightjar.worker_flags import checked_flags
 
 if TYPE_CHECKING:
     from nightjar.jobs.status.views import WorkerView
@@ -20,7 +21,7 @@ Models = list["Held"]
 Workers = list["WorkerView"]
 
 
-class Manager:
+class Manager(Closing):
     """Lists models, and starts and ends workers of them: processes that take the jobs of runs, each on its own card.
 
     (`nightjar.load` instead loads a model into this process.) Each method has an async form, whose name begins with
@@ -86,18 +87,6 @@ class Manager:
         """See `close`."""
         await await_work(self._close())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
     async def _list(self, wanted: str | None) -> Models:
         from nightjar.config.settings import load_settings
         from nightjar.scripts.views.models import inventory_rows
@@ -105,21 +94,14 @@ class Manager:
         return await inventory_rows(wanted, settings=load_settings())
 
     async def _load(self, model: str, gpu: str | None, slots: int | None, threads: int | None) -> Workers:
-        from nightjar.scripts.evaluation import WorkerFlags
-        from nightjar.scripts.options.load import LoadOptions
         from nightjar.scripts.served_here import ServedHere
-        from nightjar.workers.process.gpus import choose_pins, list_cards
 
-        load = LoadOptions(
-            slots=None if slots is None else str(slots), threads=None if threads is None else str(threads)
-        )
-        load.changes()  # wrong ones are named now
-        choose_pins(gpu, list_cards())
+        flags = checked_flags(gpu, slots, threads)
         async with self._opening:
             if self._served is None:
                 session = await self._opened.enter_async_context(program_session())
                 self._served = ServedHere(session=session)
-        return await self._served.serve(model, WorkerFlags(gpu=gpu, load=load))
+        return await self._served.serve(model, flags)
 
     async def _unload(self, model: str) -> None:
         loaded = self._served.models if self._served is not None else []

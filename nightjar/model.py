@@ -7,10 +7,11 @@ import weakref
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from nightjar.background import aiterate_work, await_work, iterate_work, wait_for_work
+from nightjar.background import Closing, aiterate_work, await_work, iterate_work, wait_for_work
 from nightjar.config.errors import UsageError
+from nightjar.config.surrogates import has_surrogate
 
 if TYPE_CHECKING:
     from nightjar.jobs.models import LoadFacts, ModelFacts
@@ -51,7 +52,7 @@ class ModelReply:
         return self.text
 
 
-class Model:
+class Model(Closing):
     """A loaded model. Each method has an async form, whose name begins with `a`; any number of threads and tasks may
     call at once, and share the model's slots. Close it, or use it in a `with` or `async with` block."""
 
@@ -174,18 +175,6 @@ class Model:
         """See `close`."""
         await await_work(self._loaded.close())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
     def __repr__(self) -> str:
         load = self.load_facts
         return f"<nightjar.Model {self.name}: {load.slots} slots of {load.context} tokens on {load.device}>"
@@ -301,20 +290,14 @@ async def _load(name: str, changes: Mapping[str, Any], gpu: str | None) -> Model
 
 
 async def _all(calls: list[Coroutine[Any, Any, ModelReply]]) -> list[ModelReply]:
-    """The results in order; where one fails, the others are ended first."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    from nightjar.jobs.lanes import all_together
+
+    return await all_together(calls)
 
 
 def _text(given: Messages) -> str:
     if not isinstance(given, str):
         raise UsageError(f"A text is wanted here, not {type(given).__name__}; for messages use `chat`.")
-    if any("\ud800" <= character <= "\udfff" for character in given):
+    if has_surrogate(given):
         raise UsageError("The text is not valid Unicode (it has half of a surrogate pair).")
     return given

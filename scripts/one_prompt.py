@@ -10,6 +10,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, TextIO
 
 from nightjar.config.errors import ModelFileError, OutputError, UsageError
+from nightjar.config.surrogates import has_surrogate
 from nightjar.jobs.identity import MOST_SEED
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def read_prompt(words: Sequence[str], system: str | None = None) -> str:
             else "The prompt is empty. Give a text in quotes, or - to read it from standard input."
         )
     for what, given in (("The prompt", text), ("--system", system or "")):
-        if not given.isascii() and any("\ud800" <= character <= "\udfff" for character in given):
+        if has_surrogate(given):
             raise UsageError(f"{what} is not valid UTF-8. Convert it to UTF-8 (iconv does), then give it again.")
     return text
 

@@ -14,7 +14,7 @@ from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
 from nightjar.jobs.hindered import Hindrances, hindered
-from nightjar.jobs.judgings import RunJudging
+from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
 from nightjar.jobs.reading import parse_each
@@ -96,8 +96,8 @@ async def _takes_writes(database: Database) -> ServiceState:
 
 
 async def _runs(database: Database, run_id: str | None) -> list[Row]:
-    names = "name suite_name status status_reason priority jobs_total created_at judging closers"
-    fields = dict.fromkeys(names.split(), 1)
+    names = "name suite_name status status_reason priority jobs_total created_at closers".split()
+    fields = dict.fromkeys([*names, *(f"judging.{field}" for field in OUTLINE)], 1)
     if run_id is not None:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
     open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}}, fields)

@@ -10,10 +10,11 @@ from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.chat_input import read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_cell
-from nightjar.pipeline.suites.located import Located, check_some
+from nightjar.pipeline.suites.located import Located
 from nightjar.pipeline.suites.names import is_tag, sequence_id
 from nightjar.pipeline.suites.sample_parts import (
     choice_expectation,
+    gathered_rows,
     held_targets,
     listed_below,
     listed_choices,
@@ -35,16 +36,10 @@ def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteCon
     if not isinstance(source.data, list) or not source.data:
         raise source.error((), "the file holds no sample.")
     tags = list(_tags(source))
-    sequences: dict[str, Sequence] = {}
-    for index in range(len(source.data)):
-        with source.gathered.part():
-            sequence = _sequence(source, index, tags[index], table)
-            if sequence.id in sequences:
-                raise source.error((index, "id"), f"two samples have the id {sequence.id!r}.")
-            sequences[sequence.id] = sequence
-    source.gathered.check()
-    check_some(source, sequences)
-    return SuiteContent(name=name, description="Inspect dataset", sequences=tuple(sequences.values()))
+    sequences = gathered_rows(
+        source, len(source.data), lambda index: _sequence(source, index, tags[index], table), "sample"
+    )
+    return SuiteContent(name=name, description="Inspect dataset", sequences=sequences)
 
 
 def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -> Sequence:

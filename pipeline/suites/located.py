@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from nightjar.config.errors import SuiteError, suggest
+from nightjar.config.surrogates import has_surrogate
 from nightjar.pipeline.suites.right_words import right_field
 
 Path = tuple[str | int, ...]
@@ -170,7 +171,7 @@ def storable(value: Any) -> str | None:
         return f"the number {value} does not fit 64 bits."
     if isinstance(value, float) and not abs(value) < float("inf"):
         return f"{value} is not a number."
-    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+    if isinstance(value, str) and has_surrogate(value):
         return "the text holds half of a surrogate pair, which is no character."
     return None
 

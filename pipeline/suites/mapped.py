@@ -12,10 +12,11 @@ from nightjar.jobs.sequences import Expectation, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.suites.chat_input import checked_prompt, read_input
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.located import Located, check_some
+from nightjar.pipeline.suites.located import Located
 from nightjar.pipeline.suites.names import tag_of
 from nightjar.pipeline.suites.sample_parts import (
     choice_expectation,
+    gathered_rows,
     held_targets,
     listed_below,
     listed_choices,
@@ -59,16 +60,8 @@ def read_mapped(source: Located, name: str, mapping: Mapping[str, str], *, table
             )
     rows = [_renamed(row, mapping) for row in source.data]
     named = replace(source, data=rows, names=mapping)
-    sequences: dict[str, PromptSequence] = {}
-    for index in range(len(rows)):
-        with source.gathered.part():
-            sequence = _sequence(named, index, table)
-            if sequence.id in sequences:
-                raise named.error((index, "id"), f"two rows have the id {sequence.id!r}.")
-            sequences[sequence.id] = sequence
-    source.gathered.check()
-    check_some(source, sequences)
-    return SuiteContent(name=name, description=f"Rows of {source.file}", sequences=tuple(sequences.values()))
+    sequences = gathered_rows(named, len(rows), lambda index: _sequence(named, index, table), "row")
+    return SuiteContent(name=name, description=f"Rows of {source.file}", sequences=sequences)
 
 
 def _sequence(source: Located, index: int, table: bool) -> PromptSequence:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from nightjar.jobs.sequences import Expectation
+from nightjar.jobs.sequences import Expectation, Sequence
 from nightjar.pipeline.suites.chat_input import checked_prompt
 from nightjar.pipeline.suites.csv_text import parse_cell
-from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.located import Located, Path, check_some
 from nightjar.pipeline.suites.names import sequence_id, unique_id
 
 SHORT_TARGET = 100
 """A longer target is a text to compare with, not one that a reply must contain."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def gathered_rows(source: Located, count: int, read: Callable[[int], Sequence], what: str) -> tuple[Sequence, ...]:
+    """The sequence of each row, `what` being a row's name for people. Raises SuiteError with every row's error, and
+    where two have one id or none is left."""
+    sequences: dict[str, Sequence] = {}
+    for index in range(count):
+        with source.gathered.part():
+            sequence = read(index)
+            if sequence.id in sequences:
+                raise source.error((index, "id"), f"two {what}s have the id {sequence.id!r}.")
+            sequences[sequence.id] = sequence
+    source.gathered.check()
+    check_some(source, sequences)
+    return tuple(sequences.values())
 
 
 def row_identity(source: Located, path: Path, value: Any, index: int) -> str:

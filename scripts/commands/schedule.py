@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.run import EditedRunOptions, QueuedRunOptions, request_options
@@ -170,7 +171,8 @@ def run(name: Annotated[str, typer.Argument(help="The schedule's name.")], as_js
     if as_json:
         emit_json({"run": row})
     else:
-        print(plain(f"Run {row['name']!r}: {row['jobs_total']} jobs. `nightjar run wait {row['name']}` waits for it."))
+        jobs = how_many(row["jobs_total"], "job")
+        print(plain(f"Run {row['name']!r}: {jobs}. `nightjar run wait {row['name']}` waits for it."))
 
 
 @app.command()

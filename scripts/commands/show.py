@@ -42,7 +42,6 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
     from nightjar.config.errors import UnknownNameError
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.status.transcript import conversations, read_transcripts
-    from nightjar.jobs.variants import contestant_name
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.show import print_transcripts
 
@@ -53,8 +52,7 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
             raise UnknownNameError(f"model in run {run.name!r}", model, names)
         sequence, order = await _chosen(run, prompt, session)
         jobs = await conversations(run, sequence, session.database, model=model)
-        named = {job.id: contestant_name(job.model, job.variant) for job in jobs}
-        jobs.sort(key=lambda job: (job.repeat, order.index(named[job.id]) if named[job.id] in order else len(order)))
+        jobs.sort(key=lambda job: (job.repeat, order.index(job.contestant) if job.contestant in order else len(order)))
         transcripts = await read_transcripts(run, jobs, session.database)
         notes: list[str] = []
         if rendered:

@@ -273,9 +273,7 @@ def _variant_rows(content: SuiteContent) -> list[list[str]]:
 
 
 def _tried(variants: Sequence[Variant]) -> str:
-    from nightjar.pipeline.report.data.numbers import count_of
-
-    return f", {count_of(len(variants), 'variant')}" if variants else ""
+    return f", {how_many(len(variants), 'variant')}" if variants else ""
 
 
 def _summary(version: SuiteVersion) -> dict[str, Any]:

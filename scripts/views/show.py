@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from nightjar.config.counting import how_many, plural
 from nightjar.scripts.views.output import console, plain
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         if transcript.reason:
             _text(screen, transcript.reason, "red")
         return
-    _line(screen, f"\n{name}  ({turn.reply_tokens} tokens, ended by {turn.finish_reason})", "bold")
+    _line(screen, f"\n{name}  ({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})", "bold")
     for line in _prompt_facts(turn):
         _text(screen, line, "dim")
     if turn.rendered is not None:
@@ -67,10 +68,14 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
 
 def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
     if turn.left_out:
-        yield "Without " + ("turn " if len(turn.left_out) == 1 else "turns ") + ", ".join(map(str, turn.left_out))
+        yield f"Without {_turns(turn.left_out)}"
     for summary in turn.summaries:
-        what = f"the document {summary.document}" if summary.document else f"turns {', '.join(map(str, summary.turns))}"
+        what = f"the document {summary.document}" if summary.document else _turns(summary.turns)
         yield f"In place of {what}:\n{summary.text}"
+
+
+def _turns(numbers: Sequence[int]) -> str:
+    return f"{plural(len(numbers), 'turn')} {', '.join(map(str, numbers))}"
 
 
 def _scores(turn: ShownTurn) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nightjar.config.errors import UsageError
+from nightjar.config.surrogates import has_surrogate
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.conversation.plan import PromptPlan, reply_room
 from nightjar.workers.conversation.prompt_ids import ids_with_bos
@@ -44,7 +45,7 @@ def _check(message: Message, where: str, *, first: bool) -> None:
         text = message.get(name)
         if not isinstance(text, str):
             raise UsageError(f"{where}: {name} must be text, and is {type(text).__name__}.")
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if has_surrogate(text):
             raise UsageError(f"{where}: {name} is not valid Unicode (it has half of a surrogate pair).")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from nightjar.jobs.identity import MOST_SEED
+from nightjar.jobs.lanes import all_together
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Summary
 from nightjar.workers.conversation.compression import plan_compression, summary_record
@@ -48,17 +48,7 @@ async def plan_turn(
             turn_request(part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made) + n}", seed=seeds[n])
             for n, part in enumerate(decision.parts)
         ]
-        generations = await _side_by_side([generate(replace(request, final=True)) for request in requests])
+        generations = await all_together(generate(replace(request, final=True)) for request in requests)
         for number, generation in enumerate(generations):
             made.append(summary_record(decision, number, generation, seed=seeds[number]))
             asked = replace(asked, compression=asked.compression.and_summary(made[-1]))
-
-
-async def _side_by_side(work: Sequence[Awaitable[T]]) -> list[T]:
-    """All results. An error of one cancels the others."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -47,7 +47,8 @@ def check_fit(budget: Budget, slots: int) -> None:
         f"The model does not fit {budget.device}: it needs {_gib(budget.fixed)} for weights and computing and "
         f"{_gib(needed)} for the KV cache ({how_many(slots, 'slot')} of {_gib(budget.per_slot)}); "
         f"it may use {_gib(budget.usable)} ({budget.share:.0%} of {_gib(budget.free)} free). Lower `slots` or "
-        "`context`, set `cache_type_k` and `cache_type_v` to q8_0, take a smaller one, or raise `memory_share`."
+        "`context`, set `cache_type_k` and `cache_type_v` to q8_0, take a smaller quantisation, or raise "
+        "`memory_share`."
     )
 
 

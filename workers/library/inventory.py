@@ -84,9 +84,10 @@ def folder_inventory(folder: Path, settings: Settings) -> list[Held]:
         for name, entry in registry.models.items()
         if entry.path is not None
     }
-    names = distinct_names([path for path in gguf_files(folder) if path.resolve() not in registered], registry.models)
+    files = list(gguf_files(folder))
+    names = distinct_names([path for path in files if path.resolve() not in registered], registry.models)
     rows = []
-    for path in gguf_files(folder):
+    for path in files:
         name = registered.get(path.resolve()) or names[path]
         held = _held(_Known(name=name, entry=registry.models.get(name), path=path), settings)
         rows.append(replace(held, source=str(path)))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.scores import Direction
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
 MOST = 6
@@ -46,10 +45,9 @@ def finest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
 
 def _furthest(report: RunReport, most: int, *, best_first: bool) -> tuple[Extreme, ...]:
     """From one end of the scale; replies at the other end are left out."""
-    name = report.headline
-    if name is None or report.scales[name].direction is Direction.NONE:
+    name, scale = report.headline, report.headline_scale
+    if name is None or scale is None:
         return ()
-    scale = report.scales[name]
     sign, other_end = (-scale.sign, scale.worst) if best_first else (scale.sign, scale.best)
     met: Counter[str] = Counter()
     candidates = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nightjar.config.counting import are
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.answer import amount, missing_bounds, missing_words
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
@@ -148,7 +149,7 @@ def _few(report: RunReport) -> Iterator[Finding]:
 
 
 def _again(count: int) -> str:
-    return f"{fmt.count_of(count, 'reply')} that {'is' if count == 1 else 'are'} the one before again"
+    return f"{fmt.count_of(count, 'reply')} that {are(count)} the one before again"
 
 
 def _turns(model: ModelReport) -> str:

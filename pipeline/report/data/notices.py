@@ -12,7 +12,6 @@ from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.numbers import count_of
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
 from nightjar.pipeline.report.data.sampling import Difference
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, missing_turns
@@ -46,7 +45,7 @@ def with_left_out(report: RunReport, left_out: Sequence[str]) -> RunReport:
     """The report with a notice on what its suite's import left out: a reply may pass since nobody asks."""
     if not left_out:
         return report
-    text = f"The suite's import left out {count_of(len(left_out), 'part')} of its file: {' '.join(left_out)}"
+    text = f"The suite's import left out {fmt.count_of(len(left_out), 'part')} of its file: {' '.join(left_out)}"
     return replace(report, notices=(*report.notices, Notice(level="info", text=text)))
 
 
@@ -66,7 +65,7 @@ def _partial(provenance: Provenance, jobs: Sequence[JobRow]) -> Notice | None:
         return None
     left = sum(not job.finished for job in jobs)
     return _warn(
-        f"Partial report: the run is {provenance.status.value} and {left} of {count_of(len(jobs), 'job')} "
+        f"Partial report: the run is {provenance.status.value} and {left} of {fmt.count_of(len(jobs), 'job')} "
         f"{are(len(jobs))} not finished. The numbers will change."
     )
 
@@ -82,7 +81,9 @@ def _failed(model: ModelReport) -> Notice | None:
     if not failed:
         return None
     jobs = sum(model.total.counts.jobs.values())
-    return _warn(f"{model.name}: {failed} of {count_of(jobs, 'job')} failed; Failures lists the reasons.", "failure")
+    return _warn(
+        f"{model.name}: {failed} of {fmt.count_of(jobs, 'job')} failed; Failures lists the reasons.", "failure"
+    )
 
 
 def _missing(model: ModelReport) -> Notice | None:

@@ -13,6 +13,7 @@ TO = "\u2060\u2013\u2060"
 PER_CONVERSATION = "tokens/s per conversation"
 """How fast one conversation decodes, whatever runs beside it."""
 IN_TOTAL = "tokens/s in total"
+"""How fast all conversations of a machine decode together."""
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -16,7 +16,7 @@ from nightjar.pipeline.report.data.changes import Changes
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.ranking import Ranking
-from nightjar.pipeline.scores import Scale
+from nightjar.pipeline.scores import Direction, Scale
 from nightjar.pipeline.transcripts import JobRow
 
 SCHEMA_VERSION = "1.0"
@@ -128,6 +128,13 @@ class RunReport:
         if self.ranking is not None:
             return self.ranking.metric
         return headline(self.metrics, self.scales, self.provenance.primary_metric)
+
+    @property
+    def headline_scale(self) -> Scale | None:
+        """The scale of the metric the report leads with; None where it has no better end."""
+        name = self.headline
+        scale = None if name is None else self.scales[name]
+        return None if scale is None or scale.direction is Direction.NONE else scale
 
     def quality_metrics(self) -> tuple[str, ...]:
         """Metrics with a better end; the others describe."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nightjar.config.counting import plural
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.extremes import finest, longest, worst
@@ -268,9 +269,10 @@ def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
 def _summarised(summary: SummaryRow) -> str:
     """What a summary stands for, in words."""
     turns = ", ".join(str(index + 1) for index in summary.turns)
-    what = f"turns {turns}" if summary.document is None else f"the document {summary.document}"
+    of_turns = f"{plural(len(summary.turns), 'turn')} {turns}"
+    what = of_turns if summary.document is None else f"the document {summary.document}"
     part = f", part {summary.part + 1}" if summary.part else ""
-    return f"{what}{part}: {fmt.whole(summary.tokens_before)} tokens in {fmt.whole(summary.tokens_after)}"
+    return f"{what}{part}: {fmt.count_of(summary.tokens_before, 'token')} in {fmt.whole(summary.tokens_after)}"
 
 
 def _score(name: str, score: Score, scale: Scale | None, reason: Excerpt) -> ScoreView:
