@@ -42,6 +42,12 @@ async def get_whole_run(run_id: str) -> Run | None:
     return None if run is None or run.status is RunStatus.REMOVING else run
 
 
+async def name_of_run(run_id: str, database: Database) -> str:
+    """What a run is called, though it cannot be read; its id where it has no name or is gone."""
+    row = await database.runs.find_one({"_id": run_id}, {"name": 1})
+    return str((row or {}).get("name") or run_id)
+
+
 async def find_suite(name: str, database: Database) -> SuiteVersion:
     """The newest version of a suite, or the one given as NAME@VERSION or by its digest. Raises UnknownNameError."""
     base, at, number = name.rpartition("@")

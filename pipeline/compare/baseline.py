@@ -65,7 +65,7 @@ async def read_baseline(run: Run, named: str | None, database: Database) -> Held
 
 async def try_baseline(run: Run, database: Database) -> HeldAgainst:
     """The run's own baseline, else its suite's. One that is gone or cannot be read is logged, and costs no report."""
-    with hindered("baseline_not_readable", level=logging.WARNING, run=run.id) as hindrance:
+    with hindered("baseline_not_readable", level=logging.WARNING, run=run.name) as hindrance:
         return await read_baseline(run, run.ending.baseline, database)
     return HeldAgainst(problem=hindrance.error)
 

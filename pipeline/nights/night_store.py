@@ -42,7 +42,7 @@ async def read_nights(
     for run in reversed(runs):
         night = _read(kept.get(run.id))
         if night is None:
-            with hindered("night_not_readable", level=logging.WARNING, run=run.id):
+            with hindered("night_not_readable", level=logging.WARNING, run=run.name):
                 night = await store_night(await collect(run.id, database), database)
         if night is not None:
             nights.append(night.model_copy(update={"series": run.series}))

@@ -14,6 +14,7 @@ from nightjar.jobs.backlog import run_states
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.lookup import name_of_run
 from nightjar.jobs.model_files import fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.patience import patiently
@@ -37,8 +38,8 @@ class RunCache:
         self._load = load
         self._runs: dict[str, Run] = {}
         self._seen: dict[str, float] = {}
-        self._unreadable: dict[str, tuple[float, ValidationError]] = {}
-        """Run id -> when it was last read in vain, and why."""
+        self._unreadable: dict[str, tuple[float, str, ValidationError]] = {}
+        """Run id -> when it was last read in vain, its name, and why."""
         self._opening = asyncio.Lock()
         self._sequences: OrderedDict[str, Sequence] = OrderedDict()
         self.refused: dict[str, str] = {}
@@ -64,7 +65,8 @@ class RunCache:
         try:
             run = await patiently(lambda: Run.get(run_id))
         except ValidationError as error:
-            self._unreadable[run_id] = (monotonic(), error)
+            name = await patiently(lambda: name_of_run(run_id, self._database))
+            self._unreadable[run_id] = (monotonic(), name, error)
             return
         if run is not None and await self._same_file(run):
             self._runs[run_id] = run
@@ -78,11 +80,11 @@ class RunCache:
 
     def show_unreadable(self) -> None:
         """Shows the runs that could not be read lately as what hinders the caller's chore."""
-        for run_id, (when, error) in list(self._unreadable.items()):
+        for run_id, (when, name, error) in list(self._unreadable.items()):
             if monotonic() - when > 2 * UNREADABLE_FOR_S:  # nobody has asked for it again
                 del self._unreadable[run_id]
                 continue
-            with hindered("run_unreadable", run=run_id):
+            with hindered("run_unreadable", run=name):
                 raise error
 
     async def refresh(self, run_ids: Iterable[str]) -> set[str]:
