@@ -91,14 +91,14 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
         out=_folder(left.pop("out", None)),
         options=_request_options(left),
     )
-    wanted.check()
+    formats = wanted.check()
     notes: list[str] = []
     async with program_session() as session:
 
         async def generating(run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]) -> dict[str, str]:
             return await generate(run, entries, helpers, wanted.flags, session, watch)
 
-        done = await evaluate_whole(wanted, session, generating=generating, note=notes.extend)
+        done = await evaluate_whole(wanted, session, formats=formats, generating=generating, note=notes.extend)
     data = json.loads(render(done.report, "json"))
     return Report(data=data, files=tuple(done.paths), unserved=done.unserved, notes=tuple(notes))
 

@@ -1,0 +1,24 @@
+"""Asks a person at the terminal, while the event loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+
+def can_ask() -> bool:
+    """Whether somebody sits there who sees the question and can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def answer_to(question: str) -> str:
+    """The line that is typed, without the white space around it. Ctrl-C ends the waiting at once."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+    loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
+    try:
+        return (await typed).strip()
+    finally:
+        loop.remove_reader(sys.stdin)
