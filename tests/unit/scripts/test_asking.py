@@ -23,10 +23,7 @@ class NoBuffer(io.StringIO):
 async def test_a_line_is_the_answer_and_the_loop_goes_on_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """A real pseudo-terminal; whoever stops the command is not held up by the question."""
     there, here = pty.openpty()
-    with (
-        open(here, "r+", buffering=1, closefd=True) as terminal,
-        contextlib.closing(os.fdopen(there, "wb", 0)) as typist,
-    ):
+    with os.fdopen(here) as terminal, os.fdopen(there, "wb", 0) as typist:
         monkeypatch.setattr(sys, "stdin", terminal)
         monkeypatch.setattr(sys, "stderr", NoBuffer())
         assert can_ask()
