@@ -177,7 +177,8 @@ async def main():
     report = await task
     judging = report.data["judging"]
     print(json.dumps({
-        "variants": sorted({row["model"] for row in report.turns()}), "turns": turns, "rubric": judging["rubric"]["name"],
+        "variants": sorted({row["model"] for row in report.turns()}),
+        "turns": turns, "rubric": judging["rubric"]["name"],
         "longest": max(turn["reply_tokens"] for turn in report.turns()), "failed": report.failed,
     }))
 
