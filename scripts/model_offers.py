@@ -50,14 +50,13 @@ def choose_model(suite: str | None) -> tuple[str, list[str]]:
         screen.print(table("Models to evaluate", ("", "--model", "Size>", "Where"), rows))
     if len(offers) > MOST_SHOWN:
         screen.print(f"and {len(offers) - MOST_SHOWN} more: nightjar model list")
-    for line in _elsewhere(known={Path(offer.given).stem for offer in offers} | {offer.given for offer in offers}):
-        screen.print(plain(line))
+    _say_elsewhere(known={Path(offer.given).stem for offer in offers} | {offer.given for offer in offers})
     taken = _taken(offers[:MOST_SHOWN], suite)
     if taken is None:
         example = offers[0].given if offers else "FILE.gguf"
-        screen.print(plain(f"Evaluate one: nightjar eval --suite {suite} --model {example}"))
+        _say("Evaluate one:", f"nightjar eval --suite {suite} --model {example}")
         raise SystemExit(2)
-    screen.print(plain(f"nightjar eval --suite {suite} --model {taken.given}"))
+    _say("Next time:", f"nightjar eval --suite {suite} --model {taken.given}")
     return suite, [taken.given]
 
 
@@ -108,7 +107,12 @@ def _files_near(folder: Path) -> Iterator[Path]:
         )
 
 
-def _elsewhere(known: set[str]) -> Iterator[str]:
+def _say(what: str, command: str) -> None:
+    """The command on a line of its own, so that it can be copied."""
+    print(plain(f"{what}\n  {command}"), file=sys.stderr)
+
+
+def _say_elsewhere(known: set[str]) -> None:
     """What would have to be fetched first. `known`: names of what is here."""
     from nightjar.scripts.completion.names import names_in_mongo
     from nightjar.scripts.views.model_recommend import recommended
@@ -116,7 +120,9 @@ def _elsewhere(known: set[str]) -> Iterator[str]:
     published = [name for name in names_in_mongo("models") if name not in known]
     if published:
         more = f" and {len(published) - MOST_SHOWN} more" if len(published) > MOST_SHOWN else ""
-        yield f"Published by hosts, their files not found here: {', '.join(published[:MOST_SHOWN])}{more}."
+        console(stderr=True).print(
+            plain(f"Published by hosts, their files not found here: {', '.join(published[:MOST_SHOWN])}{more}.")
+        )
     fitting = recommended(None, None, "chat")
     if fitting:
-        yield f"One that fits this machine: nightjar model pull {fitting[0].model.repo}"
+        _say("One that fits this machine:", f"nightjar model pull {fitting[0].model.repo}")

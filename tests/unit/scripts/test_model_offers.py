@@ -61,7 +61,7 @@ def test_without_a_terminal_it_says_what_to_type(folder: Path, capsys: pytest.Ca
     assert end.value.code == 2
     assert "a/b/two.gguf" in said
     assert "their files not found here: elsewhere-70b." in said
-    assert said.endswith("Evaluate one: nightjar eval --suite mine.yaml --model nightjar-demo\n")
+    assert said.endswith("Evaluate one:\n  nightjar eval --suite mine.yaml --model nightjar-demo\n")
 
 
 @pytest.mark.parametrize(("typed", "taken"), [("1", "nightjar-demo"), (" 2 ", "b.gguf")])
