@@ -31,7 +31,7 @@ class ModelOffer:
     file_bytes: int | None
 
 
-def choose_model(suite: str | None) -> tuple[str, list[str]]:
+def choose_offered(suite: str | None) -> tuple[str, list[str]]:
     """Shows the models that could be evaluated, and lets somebody at the terminal take one; suite and models.
 
     Exits with 2 where nobody took one.

@@ -39,7 +39,7 @@ class ModelOutlook:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class RunOutlook:
     """What a run has to do yet."""
 
     run: Run
@@ -89,7 +89,7 @@ def about(seconds: float) -> str:
     return span(seconds) if seconds < SHORT_S / 2 else f"about {span(seconds)}"
 
 
-async def look_ahead(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags, session: Session) -> Outlook:
+async def look_ahead(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags, session: Session) -> RunOutlook:
     """What is to be done, and how long that takes where speeds are stored and replies of the model were seen before."""
     from nightjar.jobs.states import JobKind
     from nightjar.jobs.status import census
@@ -101,7 +101,7 @@ async def look_ahead(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags
         made = (await census.count(run.id, session.database, model=entry.name, kind=kinds)).of().committed
         seconds = await _seconds(run, entry, planned - made, flags, session) if planned > made else 0.0
         models.append(ModelOutlook(name=entry.name, turns=planned - made, seconds=seconds))
-    return Outlook(run=run, models=tuple(models))
+    return RunOutlook(run=run, models=tuple(models))
 
 
 async def _seconds(run: Run, entry: ModelEntry, turns: int, flags: WorkerFlags, session: Session) -> float | None:
@@ -124,7 +124,7 @@ async def _seconds(run: Run, entry: ModelEntry, turns: int, flags: WorkerFlags, 
     return sum(alone) / len(alone) / len(pins) if alone else None
 
 
-async def is_agreed(outlook: Outlook) -> bool:
+async def is_agreed(outlook: RunOutlook) -> bool:
     """Asks whether to begin where that takes long and somebody is there to answer."""
     from nightjar.scripts.views.asking import answer_to, can_ask
 

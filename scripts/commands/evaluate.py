@@ -102,7 +102,7 @@ def evaluate(
 def _named(what: EvalOptions, *, as_json: bool) -> tuple[str, list[str]]:
     """Suite and models; of models where none is given, those that are here are offered. Raises UsageError."""
     from nightjar.config.packaged import packaged
-    from nightjar.scripts.model_offers import choose_model
+    from nightjar.scripts.model_offers import choose_offered
 
     if what.model and what.suite:
         return what.suite, what.model
@@ -111,7 +111,7 @@ def _named(what: EvalOptions, *, as_json: bool) -> tuple[str, list[str]]:
         raise UsageError(f"--suite is missing: a file, one of `nightjar suite list`, or one of these: {suites}.")
     if as_json:
         raise UsageError("--model is missing: the name of a model, or a GGUF file; `nightjar model list` shows some.")
-    return choose_model(what.suite)
+    return choose_offered(what.suite)
 
 
 async def run_evaluation(wanted: Evaluation, *, yes: bool = True, opens: bool = False) -> None:

@@ -12,7 +12,7 @@ from nightjar.config.settings import Settings
 from nightjar.scripts import model_offers as offers_module
 from nightjar.scripts.commands.evaluate import EvalOptions, _named
 from nightjar.scripts.completion import names
-from nightjar.scripts.model_offers import choose_model, model_offers
+from nightjar.scripts.model_offers import choose_offered, model_offers
 from nightjar.scripts.views import asking, model_recommend
 
 DEMO = Path(__file__).parents[3] / "config" / "models" / "nightjar-demo.gguf"
@@ -56,7 +56,7 @@ def test_a_folder_without_an_end_is_left_in_time(
 
 def test_without_a_terminal_it_says_what_to_type(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        choose_model("mine.yaml")
+        choose_offered("mine.yaml")
     said = capsys.readouterr().err
     assert end.value.code == 2
     assert "a/b/two.gguf" in said
@@ -79,4 +79,4 @@ def test_anything_else_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(asking, "can_ask", lambda: True)
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
     with pytest.raises(SystemExit):
-        choose_model(None)
+        choose_offered(None)

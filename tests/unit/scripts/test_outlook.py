@@ -15,7 +15,7 @@ from nightjar.jobs.status import forecast
 from nightjar.jobs.status.forecast import UsualTurn, seconds_for
 from nightjar.jobs.variants import Variant
 from nightjar.scripts import outlook as outlooks
-from nightjar.scripts.outlook import LaterOutlook, ModelOutlook, Outlook, is_agreed, span
+from nightjar.scripts.outlook import LaterOutlook, ModelOutlook, RunOutlook, is_agreed, span
 from nightjar.scripts.views import asking
 from nightjar.scripts.views.progress import EvalProgress
 from tests.documents import a_run
@@ -43,7 +43,7 @@ def test_a_turn_is_its_prompt_and_its_reply_at_the_stored_speeds(at_once: int, s
     assert seconds_for(4, USUAL, SPEED, at_once=at_once) == pytest.approx(seconds)
 
 
-def made(*seconds: float | None, turns: int = 12, variants: tuple[str, ...] = ()) -> Outlook:
+def made(*seconds: float | None, turns: int = 12, variants: tuple[str, ...] = ()) -> RunOutlook:
     """Of models a, b, ... with ten sequences each."""
     names = "abc"[: len(seconds)]
     run = a_run(
@@ -53,7 +53,7 @@ def made(*seconds: float | None, turns: int = 12, variants: tuple[str, ...] = ()
         jobs_total=10 * len(names) * max(1, len(variants)),
     )
     models = (ModelOutlook(name=name, turns=turns, seconds=each) for name, each in zip(names, seconds, strict=True))
-    return Outlook(run=run, models=tuple(models))
+    return RunOutlook(run=run, models=tuple(models))
 
 
 # What is known of each model, and what is said.
@@ -75,7 +75,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("outlook", "sentence"), SENTENCES)
-def test_what_is_said_before_the_first_token(outlook: Outlook, sentence: str) -> None:
+def test_what_is_said_before_the_first_token(outlook: RunOutlook, sentence: str) -> None:
     assert outlook.sentence() == sentence
     assert outlook.sentence(["j", "k"]) == f"{sentence} Judging by j, k comes on top."
 
