@@ -164,8 +164,8 @@ async def _say_how_long(
     if wanted.as_json:
         return []
     outlook = await look_ahead(enqueued.run, entries, wanted.flags, session)
-    judges = [*wanted.judges, *([wanted.embed_model] if wanted.embed_model else [])]
-    console(stderr=True).print(plain(outlook.sentence(judges)))
+    helpers = [*enqueued.run.judging.at_work, *([enqueued.run.embed_model] if enqueued.run.embed_model else [])]
+    console(stderr=True).print(plain(outlook.sentence(helpers)))
     if not yes and not await is_agreed(outlook):
         await _not_begun(enqueued, session)
         raise SystemExit(1)
