@@ -131,7 +131,7 @@ async def is_agreed(outlook: RunOutlook) -> bool:
     if outlook.known_s <= LONG_S or not can_ask():
         return True
     said = await answer_to(f"That takes {about(outlook.known_s)}. Begin? [Y/n] ")
-    return said.casefold() in ("", "y", "yes")
+    return said is not None and said.casefold() in ("", "y", "yes")
 
 
 class LaterOutlook:

@@ -159,6 +159,8 @@ async def _say_how_long(
     enqueued: Enqueued, entries: list[ModelEntry], wanted: Evaluation, session: Session, *, yes: bool
 ) -> list[str]:
     """Says what is to be done, and asks about long work; the models whose time is not known yet. May exit."""
+    import asyncio
+
     from nightjar.scripts.outlook import is_agreed, look_ahead
 
     if wanted.as_json:
@@ -166,7 +168,13 @@ async def _say_how_long(
     outlook = await look_ahead(enqueued.run, entries, wanted.flags, session)
     helpers = [*enqueued.run.judging.at_work, *([enqueued.run.embed_model] if enqueued.run.embed_model else [])]
     console(stderr=True).print(plain(outlook.sentence(helpers)))
-    if not yes and not await is_agreed(outlook):
+    try:
+        agreed = yes or await is_agreed(outlook)
+    except asyncio.CancelledError:
+        print(file=sys.stderr)
+        await _not_begun(enqueued, session)
+        raise
+    if not agreed:
         await _not_begun(enqueued, session)
         raise SystemExit(1)
     return outlook.unknown

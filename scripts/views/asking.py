@@ -11,14 +11,18 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def answer_to(question: str) -> str:
-    """The line that is typed, without the white space around it. Ctrl-C ends the waiting at once."""
+async def answer_to(question: str) -> str | None:
+    """The line that is typed, without the white space around it; None where there is no more to come (Ctrl-D).
+
+    Ctrl-C ends the waiting at once.
+    """
     sys.stderr.write(question)
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str] = loop.create_future()
     loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
     try:
-        return (await typed).strip()
+        line = await typed
+        return line.strip() if line else None
     finally:
         loop.remove_reader(sys.stdin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -106,14 +107,19 @@ async def test_what_is_left_to_do_at_stored_speeds(session: Session, monkeypatch
 async def test_who_says_no_leaves_nothing_behind(
     session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run that was made for this call goes; one that was there before stays as it was; --yes is never asked."""
+    """A run that was made for this call goes, after Ctrl-C, too; one that was there before stays as it was; --yes is
+    never asked."""
     run = await make_run("r", models=[RunModel(name="scripted")])
     await replied("r", reply_tokens=40, computed=20)
     model = entry("scripted")
     await keep_speed(key(model, model.load, Pin()), PROBE, session.database)
 
-    async def no(question: str) -> str:
-        return "n"
+    answers: list[str | None] = ["n", "n", None]
+
+    async def no(question: str) -> str | None:
+        if not answers:
+            raise asyncio.CancelledError  # Ctrl-C
+        return answers.pop()
 
     monkeypatch.setattr(asking, "can_ask", lambda: True)
     monkeypatch.setattr(asking, "answer_to", no)
@@ -132,7 +138,14 @@ async def test_who_says_no_leaves_nothing_behind(
         await begin(created=True)
     assert await Run.get("r") is None
     assert await session.database.jobs.count_documents({}) == 0
+    run = await make_run("r", models=[RunModel(name="scripted")])
+    await replied("r", reply_tokens=40, computed=20)
+    with pytest.raises(SystemExit):
+        await begin(created=False)
+    with pytest.raises(asyncio.CancelledError):
+        await begin(created=True)
+    assert await Run.get("r") is None
     said = capsys.readouterr().err
-    assert said.count("Run r: 1 model x 4 conversations, about 1 min.\n") == 3
+    assert said.count("Run r: 1 model x 4 conversations, about 1 min.\n") == 5
     assert "Not begun. Run r is there as before.\nRun r" in said
     assert said.endswith("Not begun; nothing is left of it.\n")

@@ -13,7 +13,7 @@ import pytest
 from nightjar.scripts.views.asking import answer_to, can_ask
 
 
-class NoBuffer(io.StringIO):
+class Terminal(io.StringIO):
     """What is written to a terminal."""
 
     def isatty(self) -> bool:
@@ -25,13 +25,15 @@ async def test_a_line_is_the_answer_and_the_loop_goes_on_meanwhile(monkeypatch: 
     there, here = pty.openpty()
     with os.fdopen(here) as terminal, os.fdopen(there, "wb", 0) as typist:
         monkeypatch.setattr(sys, "stdin", terminal)
-        monkeypatch.setattr(sys, "stderr", NoBuffer())
+        monkeypatch.setattr(sys, "stderr", Terminal())
         assert can_ask()
         asked = asyncio.create_task(answer_to("Begin? "))
         await asyncio.sleep(0)
         assert not asked.done()
         typist.write(b" n \n")
         assert await asked == "n"
+        typist.write(b"\x04")  # Ctrl-D
+        assert await answer_to("Begin? ") is None
         asked = asyncio.create_task(answer_to("Begin? "))
         await asyncio.sleep(0)
         asked.cancel()

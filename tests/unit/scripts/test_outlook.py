@@ -93,6 +93,7 @@ ASKED = [
     (1801.0, True, "Yes", True, True),
     (1801.0, True, "n", False, True),
     (1801.0, True, "what?", False, True),
+    (1801.0, True, None, False, True),  # Ctrl-D
     (1800.0, True, "n", True, False),  # not over half an hour
     (90_000.0, False, "n", True, False),  # nobody sits there
 ]
@@ -100,11 +101,11 @@ ASKED = [
 
 @pytest.mark.parametrize(("seconds", "terminal", "typed", "begins", "asked"), ASKED)
 async def test_somebody_is_asked_before_work_of_over_half_an_hour(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, terminal: bool, typed: str, begins: bool, asked: bool
+    monkeypatch: pytest.MonkeyPatch, seconds: float, terminal: bool, typed: str | None, begins: bool, asked: bool
 ) -> None:
     questions: list[str] = []
 
-    async def answer(question: str) -> str:
+    async def answer(question: str) -> str | None:
         questions.append(question)
         return typed
 
