@@ -68,7 +68,7 @@ def test_two_system_prompts_on_one_model_are_ranked_and_compared(shell: Shell, t
     shown = shell.json("show", "ab", "--prompt", "1", "--model", "nightjar-demo+named")["conversations"]
     assert [(conversation["variant"], conversation["system"]) for conversation in shown] == [("named", MIRA)]
     assert len(shell.json("show", "ab", "--prompt", "1", "--model", "nightjar-demo")["conversations"]) == 2
-    assert "Did you mean 'nightjar-demo+named'?" in shell.refused("show", "ab", "--model", "nightjar-demo+namd")
+    assert "Did you mean 'nightjar-demo+named'" in shell.refused("show", "ab", "--model", "nightjar-demo+namd")
 
     shell.ok("eval", "-s", other, "-m", "nightjar-demo", "--system", f"told={mira}", "--name", "other", "--out", out)
     pair = ("compare", "ab:nightjar-demo+plain", "other")
