@@ -20,7 +20,12 @@ async def answer_to(question: str) -> str | None:
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str] = loop.create_future()
-    loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
+
+    def read() -> None:
+        if not typed.done():
+            typed.set_result(sys.stdin.readline())
+
+    loop.add_reader(sys.stdin, read)
     try:
         line = await typed
         return line.strip() if line else None

@@ -21,7 +21,12 @@ def test_the_page_is_opened_and_no_other_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+
+    def show(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", show)
     open_page([tmp_path / "a.json", tmp_path / "a.html", tmp_path / "a.md"])
     assert opened == [f"{tmp_path.as_uri()}/a.html"]
     monkeypatch.setattr(webbrowser, "open", lambda address: False)
