@@ -95,7 +95,8 @@ async def test_what_is_left_to_do_at_stored_speeds(session: Session, monkeypatch
     assert (await look_ahead(run, [model], WorkerFlags(), session)).models[0].seconds is None
     await keep_speed(key(model, model.load, Pin()), PROBE, session.database)
     outlook = await look_ahead(run, [model, model], WorkerFlags(), session)
-    assert [(one.turns, one.seconds) for one in outlook.models] == [(4, pytest.approx(4 * (2 + 10)))]
+    [left] = outlook.models
+    assert (left.turns, left.seconds) == (4, 4 * (2 + 10))
     monkeypatch.setattr(gpus, "list_cards", lambda: CARDS)  # the speed of one is known; two work side by side
     await keep_speed(key(model, model.load, Pin(card=CARDS[1])), PROBE, session.database)
     outlook = await look_ahead(run, [model], WorkerFlags(), session)
