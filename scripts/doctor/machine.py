@@ -177,6 +177,7 @@ def _devices() -> Iterator[Check]:
     """The GPUs of this machine, and whether this build of llama.cpp can use them."""
     from nightjar.workers.engine.llama.devices import gpus
     from nightjar.workers.process.gpus import list_cards
+    from nightjar.workers.process.unused_cards import cuda_remedy
 
     cards = list_cards()
     for card in cards:
@@ -188,11 +189,7 @@ def _devices() -> Iterator[Check]:
     build = f"llama-cpp-python {metadata.version('llama-cpp-python')}, "
     build += ", ".join(gpu.description for gpu in usable) if usable else "CPU only"
     if cards and not usable:
-        remedy = (
-            "This build cannot use the cards. Build it again with CUDA: "
-            'CMAKE_ARGS="-DGGML_CUDA=on" .venv/bin/pip install --no-build-isolation --no-deps --force-reinstall '
-            f"--no-binary llama-cpp-python llama-cpp-python=={metadata.version('llama-cpp-python')}"
-        )
+        remedy = f"This build cannot use the cards. {cuda_remedy()}"
         yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
     else:
         yield Check(name="llama.cpp", state="fine", found=build)
