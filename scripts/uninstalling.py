@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,12 +60,13 @@ class Removal:
 def plan_removal(settings: Settings) -> Removal:
     """Looks, and changes nothing."""
     home = settings.home.resolve()
+    parts = _own_parts(home)
     users = [(process, is_command(process)) for process in working_in(home)] if home.is_dir() else []
     pulled = list(_pulled(settings))
     return Removal(
         home=home,
-        removes=[_found(path, what) for path, what in [*_own_parts(home).items(), *pulled]],
-        leaves=list(_leaves(settings, home, [path for path, _ in pulled])),
+        removes=[_found(path, what) for path, what in [*parts.items(), *pulled]],
+        leaves=list(_leaves(settings, home, parts, [path for path, _ in pulled])),
         commands=[_named(process) for process, ours in users if ours],
         programs=[_named(process) for process, ours in users if not ours],
         servers=[server.name for server in embedded.status(settings, every=True) if server.state == "up"],
@@ -92,7 +93,7 @@ def carry_out(removal: Removal, settings: Settings) -> None:
 
 
 def _own_parts(home: Path) -> dict[Path, str]:
-    """What is ours in the home; of a folder that is no home, nothing. Raises UsageError for somebody's whole account."""
+    """What is ours in the home; nothing of a folder that is no home. Raises UsageError for a whole account."""
     if not home.is_dir():
         return {}
     parts = parts_of_home(home)
@@ -113,12 +114,8 @@ def _own_parts(home: Path) -> dict[Path, str]:
 def _pulled(settings: Settings) -> Iterator[tuple[Path, str]]:
     """Models that were fetched, where the models' folder is this home's own."""
     project = current_project()
-    own = (
-        {settings.home.resolve(), project.folder.resolve()}
-        if settings.home == project.home
-        else {settings.home.resolve()}
-    )
-    if "models_dir" in settings.model_fields_set or settings.models_dir.resolve().parent not in own:
+    own = project.folder if settings.home == project.home else settings.home
+    if "models_dir" in settings.model_fields_set or settings.models_dir.resolve().parent != own.resolve():
         return
     for folder in sorted(path for path in settings.models_dir.glob("*") if path.is_dir()):
         try:
@@ -129,7 +126,7 @@ def _pulled(settings: Settings) -> Iterator[tuple[Path, str]]:
             yield folder, "a model that was pulled"
 
 
-def _leaves(settings: Settings, home: Path, pulled: list[Path]) -> Iterator[Found]:
+def _leaves(settings: Settings, home: Path, parts: Collection[Path], pulled: list[Path]) -> Iterator[Found]:
     project = current_project()
     used = [path for path in (project.dotenv, project.toml) if path is not None]
     for path in used:
@@ -141,7 +138,6 @@ def _leaves(settings: Settings, home: Path, pulled: list[Path]) -> Iterator[Foun
     for path, what in ((settings.reports_dir, "reports"), (settings.models_file, "models known by name")):
         if path.exists() and not path.resolve().is_relative_to(home):
             yield _left(path, what)
-    parts = _own_parts(home)
     for path in sorted(home.glob("*")):
         if path not in parts and path not in used and path != settings.models_dir.resolve():
             yield _left(path, "nothing of Nightjar's")
