@@ -57,8 +57,8 @@ def _ask(removal: Removal) -> None:
 
     if not sys.stdin.isatty():
         raise UsageError(
-            f"`nightjar uninstall --data` would remove {decimal_size(removal.bytes)} of {removal.home}, and asks first. "
-            "Where nobody can answer it wants --yes."
+            f"`nightjar uninstall --data` would remove {decimal_size(removal.bytes)} of {removal.home}, and asks "
+            "first. Where nobody can answer it wants --yes."
         )
     typer.confirm("Remove all this for good?", abort=True)
 

@@ -207,7 +207,7 @@ def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:
 
 
 def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
-    """The registry's template text; a file is looked up beside the registry, then as models are. Raises SettingsError."""
+    """The registry's template text; a file is looked up beside the registry, then like models. Raises SettingsError."""
     if entry.template is None or not entry.template.endswith(".jinja"):
         return entry.template
     folder = settings.models_file.absolute().parent
