@@ -30,7 +30,7 @@ ALL_IGNORED = "*\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Belonging:
     """Something of Nightjar's, or beside it. `how`: the command that removes it, where `uninstall --data` does not."""
 
     what: str
@@ -44,8 +44,8 @@ class Removal:
     """What would be removed of a home, who works in it, and what stays."""
 
     home: Path
-    removes: list[Found]
-    leaves: list[Found]
+    removes: list[Belonging]
+    leaves: list[Belonging]
     commands: list[str]
     """Commands of Nightjar that work in the home: they are ended."""
     programs: list[str]
@@ -126,7 +126,7 @@ def _pulled(settings: Settings) -> Iterator[tuple[Path, str]]:
             yield folder, "a model that was pulled"
 
 
-def _leaves(settings: Settings, home: Path, parts: Collection[Path], pulled: list[Path]) -> Iterator[Found]:
+def _leaves(settings: Settings, home: Path, parts: Collection[Path], pulled: list[Path]) -> Iterator[Belonging]:
     project = current_project()
     used = [path for path in (project.dotenv, project.toml) if path is not None]
     for path in used:
@@ -146,7 +146,7 @@ def _leaves(settings: Settings, home: Path, parts: Collection[Path], pulled: lis
     yield from _elsewhere(settings)
 
 
-def _of_this_user(home: Path, used: list[Path]) -> Iterator[Found]:
+def _of_this_user(home: Path, used: list[Path]) -> Iterator[Belonging]:
     """What the installed Nightjar has outside of this home: one program serves all of a user's homes."""
     config = user_config()
     if config.is_dir() and any(path not in used for path in config.iterdir()):
@@ -154,29 +154,29 @@ def _of_this_user(home: Path, used: list[Path]) -> Iterator[Found]:
     for other in (user_data(), *(folder / HOME_NAME for folder in listed_projects())):
         if other.resolve() != home and parts_of_home(other):
             how = f"NIGHTJAR_HOME={shlex.quote(str(other))} nightjar uninstall --data"
-            yield Found(what="another home", where=str(other), bytes=bytes_on_disk(other), how=how)
+            yield Belonging(what="another home", where=str(other), bytes=bytes_on_disk(other), how=how)
 
 
-def _elsewhere(settings: Settings) -> Iterator[Found]:
+def _elsewhere(settings: Settings) -> Iterator[Belonging]:
     from nightjar.jobs.database import address
 
     if settings.mongo_url is not None:
         name = settings.mongo_database
         how = f"in mongosh, if no other home uses it: use {name}, then db.dropDatabase()"
-        yield Found(what=f"the database {name!r}", where=address(settings.mongo_url), how=how)
+        yield Belonging(what=f"the database {name!r}", where=address(settings.mongo_url), how=how)
     if settings.redis_url is not None:
         how = "nothing to do: they only say which jobs are due"
-        yield Found(what="the queues' keys", where=address(settings.redis_url), how=how)
+        yield Belonging(what="the queues' keys", where=address(settings.redis_url), how=how)
 
 
-def _found(path: Path, what: str) -> Found:
-    return Found(what=what, where=str(path), bytes=bytes_on_disk(path))
+def _found(path: Path, what: str) -> Belonging:
+    return Belonging(what=what, where=str(path), bytes=bytes_on_disk(path))
 
 
-def _left(path: Path, what: str, size: int | None = None) -> Found:
+def _left(path: Path, what: str, size: int | None = None) -> Belonging:
     flag = " -r" if path.is_dir() and not path.is_symlink() else ""
     size = bytes_on_disk(path) if size is None else size
-    return Found(what=what, where=str(path), bytes=size, how=f"rm{flag} {shlex.quote(str(path))}")
+    return Belonging(what=what, where=str(path), bytes=size, how=f"rm{flag} {shlex.quote(str(path))}")
 
 
 def _named(process: object) -> str:

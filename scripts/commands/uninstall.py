@@ -9,7 +9,7 @@ import typer
 from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
-    from nightjar.scripts.uninstalling import Found, Removal
+    from nightjar.scripts.uninstalling import Belonging, Removal
 
 app = typer.Typer(add_completion=False)
 
@@ -79,7 +79,7 @@ def _show_data(removal: Removal) -> None:
         console().print(f"Running: {' and '.join(removal.servers)}.")
 
 
-def _short(found: Found, removal: Removal) -> str:
+def _short(found: Belonging, removal: Removal) -> str:
     return found.where.removeprefix(f"{removal.home}/")
 
 
