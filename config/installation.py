@@ -71,7 +71,7 @@ def rebuild_line(flags: str) -> str:
 def removal_line() -> str:
     """The command that removes the program, and leaves all data."""
     return {
-        Installer.CHECKOUT: f"rm -r {shlex.quote(str(checkout_folder()))}",
+        Installer.CHECKOUT: f"rm -r {shlex.quote(str(checkout_folder()))}  # the checkout, with all that lies in it",
         Installer.PIP: f"{_PIP} uninstall {DISTRIBUTION}",
         Installer.PIPX: f"pipx uninstall {DISTRIBUTION}",
         Installer.UV_PIP: f"{_UV_PIP} uninstall {_UV_PYTHON} {DISTRIBUTION}",
