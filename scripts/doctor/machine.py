@@ -13,6 +13,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
+from nightjar.config.installation import rebuild_line
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.scripts.doctor.check import GIB, Check, gib
@@ -177,7 +178,6 @@ def _devices() -> Iterator[Check]:
     """The GPUs of this machine, and whether this build of llama.cpp can use them."""
     from nightjar.workers.engine.llama.devices import gpus
     from nightjar.workers.process.gpus import list_cards
-    from nightjar.workers.process.unused_cards import cuda_remedy
 
     cards = list_cards()
     for card in cards:
@@ -189,7 +189,7 @@ def _devices() -> Iterator[Check]:
     build = f"llama-cpp-python {metadata.version('llama-cpp-python')}, "
     build += ", ".join(gpu.description for gpu in usable) if usable else "CPU only"
     if cards and not usable:
-        remedy = f"This build cannot use the cards. {cuda_remedy()}"
+        remedy = f"This build cannot use the cards. Build it again with CUDA: {rebuild_line('-DGGML_CUDA=on')}"
         yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
     else:
         yield Check(name="llama.cpp", state="fine", found=build)

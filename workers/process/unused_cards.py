@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
-from importlib import metadata, util
 
+from nightjar.config.installation import rebuild_line
 from nightjar.workers.process.gpus import Card
 
 
@@ -21,14 +19,5 @@ def unused_cards(cards: Sequence[Card]) -> str | None:
     if gpu_backends():
         return None
     names = " and ".join(dict.fromkeys(card.name for card in cards))
-    return f"{names} cannot be used: this build of llama.cpp computes on the CPU only. {cuda_remedy()}"
-
-
-def cuda_remedy() -> str:
-    """How this installation gets a build of llama.cpp for NVIDIA cards, in a sentence."""
-    version = metadata.version("llama-cpp-python")
-    tools = " --no-build-isolation" if util.find_spec("scikit_build_core") else ""
-    return (
-        f'Build it again with CUDA: CMAKE_ARGS="-DGGML_CUDA=on" {shlex.quote(sys.executable)} -m pip install{tools} '
-        f"--no-deps --force-reinstall --no-binary llama-cpp-python llama-cpp-python=={version}"
-    )
+    remedy = f"Build it again with CUDA: {rebuild_line('-DGGML_CUDA=on')}"
+    return f"{names} cannot be used: this build of llama.cpp computes on the CPU only. {remedy}"
