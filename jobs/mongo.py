@@ -19,6 +19,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from nightjar.jobs.events import EventSink, Silence
+
 __all__ = [
     "DUPLICATE_KEY",
     "AsyncCollection",
@@ -31,6 +33,7 @@ __all__ = [
     "WriteConcern",
     "farewell",
     "insert_absent",
+    "quick",
 ]
 
 Row = dict[str, Any]
@@ -54,6 +57,8 @@ class Database:
 
     client: AsyncMongoClient[Row]
     raw: AsyncDatabase[Row]
+    events: EventSink = field(default_factory=Silence)
+    """Where it is said what moved, after it was written."""
     _former: list[AsyncMongoClient[Row]] = field(default_factory=list)
 
     def use(self, client: AsyncMongoClient[Row]) -> None:
@@ -112,6 +117,11 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def quick(collection: AsyncCollection[Row]) -> AsyncCollection[Row]:
+    """The collection for writes that do not wait until they are on the disk."""
+    return collection.with_options(write_concern=WriteConcern(w=1, j=False))
 
 
 async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:

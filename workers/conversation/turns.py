@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
-from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Summary, TokenChance, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
@@ -18,7 +18,7 @@ from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import split_tokens
 from nightjar.workers.conversation.replier import PromptFacts, Reply
-from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.request import Generation, Request, Tokenizer
 
 
 class RunParameters(Protocol):
@@ -105,6 +105,22 @@ def turn_draw(
     )
 
 
+def token_chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenChance, ...]:
+    """The probabilities of a generation's tokens, as texts; a control token's text is empty."""
+
+    def text(token: int) -> str:
+        return tokenizer.detokenize([token])
+
+    return tuple(
+        TokenChance(
+            text=text(entry.token),
+            logprob=entry.logprob,
+            top=tuple((text(token), logprob) for token, logprob in entry.top),
+        )
+        for entry in generation.logprobs
+    )
+
+
 def turn_reply(
     plan: PromptPlan, resolved: Resolved, draws: Sequence[Draw], first: Generation, summaries: Sequence[Summary] = ()
 ) -> Reply:
@@ -123,7 +139,14 @@ def turn_reply(
 
 
 def turn_record(
-    reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord], *, fence: int, worker: str, now: datetime
+    reply: Reply,
+    sequence: PromptSequence,
+    history: Sequence[TurnRecord],
+    *,
+    fence: int,
+    worker: str,
+    now: datetime,
+    shared: bool = False,
 ) -> TurnRecord:
     """The committed form of the reply to the turn after `history`."""
     index, prompt, draw = len(history), reply.prompt, reply.draws[0]
@@ -143,6 +166,7 @@ def turn_record(
         system_merged=prompt.system_merged,
         parameters=reply.parameters.values.model_dump(mode="json"),
         sources=reply.parameters.sources,
+        shared=shared,
         chain=chain_digest(history[-1].chain if history else "", index, prompt.text, said),
         fence=fence,
         worker=worker,
