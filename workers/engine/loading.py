@@ -104,7 +104,14 @@ def _open(asked: LoadRequest) -> BatchEngine:
     device = this_device(asked.gpu)
     resolved, kv_bytes = resolve_load(path, settings, facts, device, auto_slots=asked.auto_slots)
     layers = 0 if device.is_cpu else settings.gpu_layers
-    model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock, progress=asked.progress.step)
+    model = LlamaModel(
+        path,
+        gpu_layers=layers,
+        mmap=settings.mmap,
+        mlock=settings.mlock,
+        progress=asked.progress.step,
+        grammars=facts.kind is not ModelKind.EMBEDDING,
+    )
     try:
         for adapter, scale in asked.adapters:
             model.add_adapter(adapter, scale)

@@ -24,6 +24,8 @@ class Ticket(Generic[Asked, Result]):
         """Belongs to the running event loop."""
         self.asked: Asked = asked
         self.streaming = streaming
+        self.dropped = False
+        """Whether it was cancelled, perhaps before the engine's thread had it."""
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Result] = self.loop.create_future()
         self._texts: deque[str] = deque()
