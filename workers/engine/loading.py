@@ -93,6 +93,7 @@ async def load(
 
 def _open(asked: LoadRequest) -> BatchEngine:
     """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
+    from nightjar.workers.engine.grammar.matcher import GRAMMAR_ENGINE
     from nightjar.workers.engine.llama.backend import LlamaBackend
     from nightjar.workers.engine.llama.library import BINDING, BUILD
     from nightjar.workers.engine.llama.model import LlamaModel
@@ -140,6 +141,7 @@ def _open(asked: LoadRequest) -> BatchEngine:
         llama_cpp_build=BUILD,
         llama_cpp_python=BINDING,
         load_s=load_s,
+        grammar_engine=GRAMMAR_ENGINE,
         kv_bytes=kv_bytes,
         reproducible=settings.reproducible,
         reproducible_alone=backend.limits.alone,

@@ -57,8 +57,6 @@ HOSTILE: list[tuple[str | None, dict[str, Any] | None]] = [
         {"anyOf": [{"properties": {"a": {"pattern": f"^(.*{n}.*){{40}}$"}}, "required": ["a"]} for n in range(400)]},
     ),
     ("root ::= (" + " | ".join(f'"{n}"{{0,2000}}' for n in range(2000)) + "){0,2000}", None),
-    ("/(" + "(a?){1000}" * 1000 + "){1000}/", None),
-    ("start: " + " ".join(f"r{n}?" for n in range(3000)) + "".join(f'\nr{n}: "x{n}" r{n}?' for n in range(3000)), None),
 ]
 
 
@@ -70,3 +68,10 @@ def test_what_would_hang_or_hoard_is_refused_by_the_child_alone() -> None:
             held_to(grammar, schema)
         assert time.process_time() - began < 1
     assert held_to("/(yes|no)/", None) is not None
+
+
+def test_what_only_looks_hostile_is_followed_step_by_step() -> None:
+    """llguidance holds nested repetitions as such: no step of these needs much."""
+    for grammar in ("/(" + "(a?){1000}" * 1000 + "){1000}/", 'root ::= (("a"{0,40}){0,40} "b"){0,2000}'):
+        assert (text := written(held_to(grammar, None) or "", random.Random(1))) is not None
+        assert set(text) <= {"a", "b"}

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, get_version
 
+GRAMMAR_ENGINE = get_version().split()[0].replace("@", " ")
+"""The name and version of what holds replies to grammars."""
 Mask = npt.NDArray[np.uint32]
 """A bit for each entry of the vocabulary, the first in the lowest."""
 MOST_FORCED_BYTES = 4000
