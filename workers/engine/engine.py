@@ -179,6 +179,7 @@ class BatchEngine:
             last_step_age_s=time.monotonic() - counters.last_step if tickets else 0.0,
             prefill_tokens=counters.prefill_tokens,
             decode_tokens=counters.decode_tokens,
+            forced_tokens=counters.forced_tokens,
             reused_tokens=counters.reused_tokens,
             dropped_tokens=counters.dropped_tokens,
             requests_done=counters.requests_done,

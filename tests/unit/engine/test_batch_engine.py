@@ -78,7 +78,7 @@ async def test_what_is_forced_comes_as_one_piece_and_its_end_is_not_decoded(engi
     assert (reply.text, reply.token_ids, reply.finish_reason) == (plain.text, plain.token_ids, "stop")
     length = len(reply.token_ids)
     assert engine.backend.decodes - before == -(-length // 5)  # the prompt's, and one for each piece but the last
-    assert engine._thread.counters.forced_tokens == length - -(-length // 5)
+    assert engine.stats().forced_tokens == length - -(-length // 5)
 
 
 @pytest.mark.parametrize(("most", "reason"), [(7, "length"), (100, "stop")])
