@@ -97,7 +97,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--size",
         choices=list(SIZES),
         default="60m",
-        help="of the built model: 60 M parameters in Q8_0 (the default); 0.5 B with 151,936 entries, 1.1 B, 8 B in Q4_0",
+        help="of the built model: 60 M parameters in Q8_0 (the default); 0.5 B of 151,936 entries, 1.1 B, 8 B in Q4_0",
     )
     parser.add_argument("--large", action="store_const", dest="size", const="1b", help="the same as --size 1b")
     parser.add_argument("--server", metavar="PATH", help="a llama-server binary to compare with")

@@ -16,6 +16,7 @@ from nightjar.config.errors import ParameterError
 from nightjar.workers.engine.grammar.held import held_to, known_grammar
 from tests.grammar_texts import written
 from tests.schema_cases import ACCEPTED, SCHEMAS
+from tests.schema_lists import OUTSIDE, WITHIN
 
 TEXTS = 6
 
@@ -75,3 +76,22 @@ def test_what_only_looks_hostile_is_followed_step_by_step() -> None:
     for grammar in ("/(" + "(a?){1000}" * 1000 + "){1000}/", 'root ::= (("a"{0,40}){0,40} "b"){0,2000}'):
         assert (text := written(held_to(grammar, None) or "", random.Random(1))) is not None
         assert set(text) <= {"a", "b"}
+
+
+def test_the_lists_over_the_kinds_of_the_public_benchmark() -> None:
+    """All 150 within the documented subset are accepted, and every text that ends is valid; all 50 outside are refused
+    with the place."""
+    assert (len(WITHIN), len({json.dumps(schema) for schema in WITHIN})) == (150, 150)
+    assert (len(OUTSIDE), len({json.dumps(schema) for schema, _ in OUTSIDE})) == (50, 50)
+    ended = 0
+    for number, schema in enumerate(WITHIN):
+        for seed in range(2):
+            text = written(held_to(None, schema) or "", random.Random(2 * number + seed))
+            if text is not None:
+                check(schema, text)
+                ended += 1
+    assert ended > 2 * 150 * 0.9
+    for schema, pointer in OUTSIDE:
+        with pytest.raises(ParameterError) as caught:
+            held_to(None, schema)
+        assert f"cannot be enforced: {pointer} " in str(caught.value)
