@@ -223,17 +223,22 @@ class DecodeThread:
             with self._busy() as began:
                 for piece in prefilled:
                     self._runs[id(piece.work)].reply.start(began)
-                self._masks.begin()
-                rows = self._backend.decode(step.pieces)
+                rows = self._decode(step)
         except Exception as error:  # fails what runs; waiting requests go on
             self._abandon(error)
             return
-        finally:
-            self._masks.wait()
         outputs = self.scheduler.commit(step)
         with self._busy() as now:
             self._sample(outputs, rows, now)
         self._count(step, prefilled, began, now)
+
+    def _decode(self, step: Step) -> list[int]:
+        """The device computes, and the masks of the next draws are computed beside it."""
+        self._masks.begin()
+        try:
+            return self._backend.decode(step.pieces)
+        finally:
+            self._masks.wait()
 
     def _sample(self, outputs: list[Output], rows: list[int], now: float) -> None:
         """Draws the next token of every work whose logits were computed."""
