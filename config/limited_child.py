@@ -37,7 +37,7 @@ def read_frame(stream: IO[bytes], most: int) -> Any:
     return json.loads(body.decode("utf-8", "surrogatepass")) if len(body) == length else None
 
 
-def serve(answer: Callable[[Any], dict[str, Any]], *, beyond_start: bool = False) -> None:
+def answer_questions(answer: Callable[[Any], dict[str, Any]], *, beyond_start: bool = False) -> None:
     """Answers until the input ends. The limits are the command's arguments: bytes of memory, and seconds of processor
     time for a question. `beyond_start`: so many bytes more than what is in use now."""
     memory_bytes, cpu_s = int(sys.argv[1]), float(sys.argv[2])

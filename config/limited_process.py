@@ -22,7 +22,7 @@ KEPT_VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG",
 
 
 class LimitedProcess:
-    """Asks a module that is run by `limited_child.serve`. For one thread at a time."""
+    """Asks a module that is run by `limited_child.answer_questions`. For one thread at a time."""
 
     def __init__(self, module: str, *, memory_bytes: int, cpu_s: float, wall_s: float, answer_bytes: int) -> None:
         """`cpu_s`: processor time of one question; `wall_s`: time on a machine that is busy with other work."""

@@ -338,13 +338,14 @@ WITHIN: list[Schema] = [
 
 def _at(place: str, schema: Schema) -> Schema:
     """A schema somewhere inside another one: in a property, in items, behind a reference, in a branch."""
-    return {
+    places: dict[str, Schema] = {
         "property": {"type": "object", "properties": {"a": schema, "b": {"type": "null"}}, "required": ["a"]},
         "items": {"type": "array", "items": schema, "maxItems": 3},
         "definition": {"properties": {"a": {"$ref": "#/$defs/d"}}, "$defs": {"d": schema}},
         "branch": {"anyOf": [{"type": "null"}, schema]},
         "map": {"type": "object", "additionalProperties": schema},
-    }[place]
+    }
+    return places[place]
 
 
 _POINTERS = {"property": "/properties/a", "items": "/items", "definition": "/$defs/d", "branch": "/anyOf/1"}

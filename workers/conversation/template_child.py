@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from nightjar.config.errors import TemplateError
-from nightjar.config.limited_child import serve
+from nightjar.config.limited_child import answer_questions
 from nightjar.workers.conversation.template_render import SandboxRenderer
 
 
 def main() -> None:
     renderer = SandboxRenderer()
-    serve(lambda question: _answer(renderer, question))
+    answer_questions(lambda question: _answer(renderer, question))
 
 
 def _answer(renderer: SandboxRenderer, question: dict[str, Any]) -> dict[str, str]:

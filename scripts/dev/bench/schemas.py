@@ -12,7 +12,7 @@ from typing import Any
 
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.engine_side import EngineSide
-from nightjar.scripts.dev.bench.measures import CONTEXT, SLOTS, Setup, compare_sides, say, server_side
+from nightjar.scripts.dev.bench.measures import CONTEXT, SLOTS, Setup, play_against, say, server_side
 from nightjar.scripts.dev.bench.rows import Row, median_of, ratio
 from nightjar.scripts.dev.bench.workloads import BenchChat, Workload, judge_shaped
 
@@ -44,7 +44,7 @@ async def under_schemas(setup: Setup) -> list[Row]:
         say(row.sentence())
     make = partial(judge_shaped, setup.vocabulary, SLOTS, replies=2, schema=EVEN_VERDICT)
     goal = lines.REAL_VERDICTS_AGAINST_SERVER
-    return [*rows, *await compare_sides(setup, make, [(partial(server_side, setup), goal)], [])]
+    return [*rows, *await play_against(setup, make, [(partial(server_side, setup), goal)], [])]
 
 
 async def _inside_a_string(setup: Setup) -> Row:

@@ -48,7 +48,7 @@ def refused(place: str, why: str) -> ParameterError:
     return ParameterError(f"Parameter 'json_schema' cannot be enforced: {place or 'the schema'} {why}.")
 
 
-def written(own: Mapping[str, Any], place: str, *, infer: bool) -> dict[str, Any]:
+def rewritten(own: Mapping[str, Any], place: str, *, infer: bool) -> dict[str, Any]:
     """The keywords of one schema, without those that apply others, as llguidance is to read them.
 
     `infer`: where there is no `type`, keywords mean the type that they are about.

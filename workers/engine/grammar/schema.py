@@ -24,7 +24,7 @@ from nightjar.workers.engine.grammar.keywords import (
     LARGEST_MULTIPLE,
     check_form,
     refused,
-    written,
+    rewritten,
 )
 
 MOST_SCHEMAS = 1000
@@ -79,7 +79,7 @@ class _Reading:
             return {"$ref": f"#/$defs/{self._number(self._followed(given['$ref'], f'{place}/$ref'))}"}
         together = put_together or "allOf" in given or (bool(applied) and len(given) > 1)
         own = {keyword: value for keyword, value in given.items() if keyword not in applied}
-        result: Any = written(own, place, infer=not together)
+        result: Any = rewritten(own, place, infer=not together)
         for keyword in _OF_OBJECTS & {"properties", "additionalProperties"} & set(own):
             result[keyword] = self._object_part(keyword, own[keyword], place, level)
         for keyword in {"items", "prefixItems"} & set(own):

@@ -6,13 +6,13 @@ from typing import Any
 
 from llguidance import LLTokenizer
 
-from nightjar.config.limited_child import serve
+from nightjar.config.limited_child import answer_questions
 from nightjar.workers.engine.grammar.matcher import GrammarMatcher
 
 
 def main() -> None:
     tokenizer = LLTokenizer("byte")
-    serve(lambda grammar: {"why": _refusal(tokenizer, grammar)}, beyond_start=True)
+    answer_questions(lambda grammar: {"why": _refusal(tokenizer, grammar)}, beyond_start=True)
 
 
 def _refusal(tokenizer: Any, grammar: str) -> str | None:
