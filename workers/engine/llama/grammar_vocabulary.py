@@ -7,16 +7,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import llama_cpp as llama
 from llguidance import LLTokenizer
 
 from nightjar.config.errors import EngineError, ParameterError
 from nightjar.workers.engine.grammar.matcher import GrammarMatcher
-
-if TYPE_CHECKING:
-    from nightjar.workers.engine.llama.model import LlamaModel
+from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
 
 SPECIAL = b"\xff"
 """Before an entry that stands for no text."""
@@ -24,12 +22,21 @@ MOST_GRAMMARS = 32
 """Grammars that are kept ready to be copied: a copy takes 0.02 ms, a new one 0.5 ms and far more where it is large."""
 
 
+class LoadedVocabulary(Protocol):
+    """A model file of which only the vocabulary was loaded."""
+
+    vocab: Any
+    tokenizer: LlamaTokenizer
+
+    def close(self) -> None: ...
+
+
 class GrammarVocabulary:
     """Makes matchers for one vocabulary. `ready` and `prepare` may be called from any thread."""
 
-    def __init__(self, open_vocabulary: Callable[[], LlamaModel]) -> None:
+    def __init__(self, open_vocabulary: Callable[[], LoadedVocabulary]) -> None:
         """`open_vocabulary` loads the vocabulary and nothing else: llguidance keeps pointing into it."""
-        self._model: LlamaModel | None = None
+        self._model: LoadedVocabulary | None = None
         self._open = open_vocabulary
         self._tokenizer: Future[LLTokenizer] = Future()
         self._made: OrderedDict[str, GrammarMatcher] = OrderedDict()
@@ -81,7 +88,7 @@ class GrammarVocabulary:
             self._tokenizer.set_exception(error)
 
 
-def _tokenizer(model: LlamaModel) -> LLTokenizer:
+def _tokenizer(model: LoadedVocabulary) -> LLTokenizer:
     """As `llguidance.llamacpp` does it, which asks llama.cpp by a name that is going away."""
     ends = sorted(model.tokenizer.ends)
     entries = [_entry(model, token) for token in range(model.tokenizer.size)]
@@ -99,7 +106,7 @@ def _tokenizer(model: LlamaModel) -> LLTokenizer:
     return made
 
 
-def _entry(model: LlamaModel, token: int) -> bytes:
+def _entry(model: LoadedVocabulary, token: int) -> bytes:
     text = model.tokenizer.written(token)
     kind = llama.llama_vocab_get_attr(model.vocab, token)
     looks_like_one = kind & llama.LLAMA_TOKEN_ATTR_USER_DEFINED and text.startswith(b"<") and text.endswith(b">")
