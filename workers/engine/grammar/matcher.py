@@ -60,6 +60,8 @@ class GrammarMatcher:
         self._vocabulary = vocabulary
         self._mask: Mask = np.zeros((vocabulary + 31) // 32, np.uint32)
         self._ready = False
+        self.endless = False
+        """Whether so much was forced that it is not asked for again."""
 
     @classmethod
     def of(cls, tokenizer: LLTokenizer, grammar: str) -> GrammarMatcher:
@@ -86,8 +88,12 @@ class GrammarMatcher:
 
     def forced(self) -> list[int]:
         """The tokens that must come next, whatever the model would say; they are taken. Not what is very long: some
-        tokenizers call themselves for each character."""
-        if not 0 < len(self._matcher.compute_ff_bytes()) <= MOST_FORCED_BYTES:
+        tokenizers call themselves for each character, and a grammar without an end forces for ever."""
+        if self.endless:
+            return []
+        length = len(self._matcher.compute_ff_bytes())
+        self.endless = length > MOST_FORCED_BYTES
+        if not 0 < length <= MOST_FORCED_BYTES:
             return []
         tokens = self._matcher.compute_ff_tokens()
         if not tokens or self._matcher.is_error() or not self._matcher.consume_tokens(tokens):

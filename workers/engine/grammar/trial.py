@@ -7,7 +7,7 @@ from typing import Any
 from llguidance import LLTokenizer
 
 from nightjar.config.limited_child import answer_questions
-from nightjar.workers.engine.grammar.matcher import GrammarMatcher
+from nightjar.workers.engine.grammar.matcher import MOST_FORCED_BYTES, GrammarMatcher
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def _refusal(tokenizer: Any, grammar: str) -> str | None:
     matcher = GrammarMatcher.of(tokenizer, grammar)
     if not matcher.error:
         matcher.forced()
+        if matcher.endless:
+            return f"it begins with more than {MOST_FORCED_BYTES:,} bytes that are forced"
         if not matcher.complete and not matcher.mask().any() and not matcher.error:
             return "nothing can follow its beginning"
     error = " ".join(matcher.error.split())[:500].rstrip(".")
