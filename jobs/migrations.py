@@ -194,6 +194,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="a reply that is the one before it again is marked",
         converts={},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version cannot read loads and replies with the new values.
+        name="loads say what holds replies to grammars, replies may end at a limit of theirs",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)
