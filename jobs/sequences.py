@@ -42,6 +42,39 @@ class Expectation(Value):
     value: Any
 
 
+class Role(StrEnum):
+    """Whose a message is. The system's stands on its own: `Sequence.system`."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class FixedMessage(Value):
+    """A message that is given, not generated: an example, or what a conversation's caller says was said before."""
+
+    role: Role
+    text: str = Field("", exclude_if=lambda text: not text)
+    """Empty only where an assistant's message does nothing but call tools."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    name: str | None = Field(None, exclude_if=lambda value: value is None)
+    tool_calls: tuple[dict[str, Any], ...] = Field((), exclude_if=lambda calls: not calls)
+    """As the chat template is to have them."""
+    tool_call_id: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Of a tool's message: the call that it answers."""
+
+    def for_template(self) -> dict[str, Any]:
+        """As chat templates read messages."""
+        message: dict[str, Any] = {"role": str(self.role), "content": self.text}
+        further = {
+            "reasoning_content": self.reasoning,
+            "name": self.name,
+            "tool_calls": [dict(call) for call in self.tool_calls] or None,
+            "tool_call_id": self.tool_call_id,
+        }
+        return message | {key: value for key, value in further.items() if value is not None}
+
+
 class TurnSpec(Value):
     prompt: Text
     name: str | None = None
@@ -50,6 +83,8 @@ class TurnSpec(Value):
     parameters: dict[str, Any] = Field(default_factory=dict)
     may_repeat: bool = Field(False, exclude_if=lambda may: not may)
     """The reply before it, given again, is an answer here and no failure. Left out of what is stored if not."""
+    answers: FixedMessage | None = Field(None, exclude_if=lambda message: message is None)
+    """The tool's message whose text `prompt` is, where what is replied to is a tool's result and not the user's."""
 
 
 class Sequence(Value):
@@ -67,6 +102,9 @@ class Sequence(Value):
     """Measured on every reply beside what is always measured; left out of the stored form where there are none."""
     values: dict[str, str] = Field(default_factory=dict, exclude_if=lambda values: not values)
     """Values of its row that the suite's variants name; left out of the stored form where there are none."""
+    messages: tuple[FixedMessage, ...] = Field((), exclude_if=lambda messages: not messages)
+    """Said before the first turn (in independent mode before each): examples, or the conversation so far. No context
+    policy leaves them out. Left out of the stored form where there are none."""
 
     @property
     def digest(self) -> str:
@@ -78,7 +116,20 @@ class Sequence(Value):
             [(d.name, d.text) for d in self.documents],
             self.parameters,
             *([self.values] if self.values else []),
+            *([["messages", self._given()]] if self._given() else []),
         )
+
+    def _given(self) -> list[Any]:
+        """Every fixed message, in the form that the digest is made of."""
+        answered = [turn.answers.model_dump(mode="json") for turn in self.turns if turn.answers is not None]
+        return [*(message.model_dump(mode="json") for message in self.messages), *answered]
+
+    @property
+    def opening(self) -> str | None:
+        """What the model is given before the first prompt, for people and judges: the system prompt, and the fixed
+        messages with whose each is. None where there is neither."""
+        said = [f"{message.role.capitalize()}: {message.text}" for message in self.messages]
+        return "\n\n".join([*([self.system] if self.system else []), *said]) or None
 
     def prompt_text(self, turn: int, texts: dict[str, str] | None = None) -> str:
         """The user message of a turn, documents put in.

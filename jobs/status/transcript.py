@@ -66,6 +66,7 @@ class ShownTranscript:
     status: JobStatus
     reason: str | None
     system: str | None
+    """What stands before the first prompt: the system prompt, and fixed messages with whose each is."""
     turns_total: int
     turns: tuple[ShownTurn, ...]
 
@@ -106,7 +107,7 @@ def _transcript(
         repeat=job.repeat + 1,
         status=job.status,
         reason=job.reason,
-        system=sequence.system,
+        system=sequence.opening,
         turns_total=job.turns_total,
         turns=tuple(
             _turn(turn, sequence.turns[turn.index], scores.get((job.id, turn.index), {})) for turn in job.turns

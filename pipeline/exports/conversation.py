@@ -17,13 +17,19 @@ def message(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
+def opening_of(sequence: PromptSequence) -> list[Message]:
+    """The messages before the first prompt: the system's, and those that are fixed."""
+    system = [message("system", sequence.system)] if sequence.system is not None else []
+    return [*system, *(message(str(fixed.role), fixed.text) for fixed in sequence.messages)]
+
+
 def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) -> list[Message]:
-    """The messages before the reply of `turns[index]`: system, earlier exchanges and the prompt, without reasoning.
+    """The messages before the reply of `turns[index]`, without reasoning: system, fixed ones, exchanges, the prompt.
 
     Turns that a context policy dropped are included: this is the conversation, not what the model saw of it.
     """
     before = () if sequence.mode is Mode.INDEPENDENT else turns[:index]
-    messages = [message("system", sequence.system)] if sequence.system is not None else []
+    messages = opening_of(sequence)
     for turn in before:
         messages += [message("user", turn.prompt), message("assistant", turn.reply)]
     return [*messages, message("user", turns[index].prompt)]

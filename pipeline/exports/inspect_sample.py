@@ -11,7 +11,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
-from nightjar.pipeline.exports.conversation import Message, message
+from nightjar.pipeline.exports.conversation import Message, message, opening_of
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
@@ -31,7 +31,7 @@ CONFIG = {
 def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
     turns = job.turns
     first = [message("user", sequence.prompt_text(0) if not turns else turns[0].prompt)]
-    start = [message("system", sequence.system)] if sequence.system is not None else []
+    start = opening_of(sequence)
     messages = _messages(start, job)
     sample: dict[str, Any] = {
         "id": job.sequence,
@@ -69,10 +69,10 @@ def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
 def _events(job: JobRow, sequence: PromptSequence, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One model call for each turn: its input, its parameters, and how long it took."""
     events = []
-    system = len(messages) - 2 * len(job.turns)
+    opening = len(messages) - 2 * len(job.turns)
     for number, turn in enumerate(job.turns):
-        at = system + 2 * number + 1
-        given = messages[:system] if sequence.mode is Mode.INDEPENDENT else messages[: at - 1]
+        at = opening + 2 * number + 1
+        given = messages[:opening] if sequence.mode is Mode.INDEPENDENT else messages[: at - 1]
         events.append(
             {
                 "event": "model",

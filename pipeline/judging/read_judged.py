@@ -135,7 +135,7 @@ def _prompt(turn: Mapping[str, Any], raw: Mapping[str, Any], sequence: PromptSeq
 
 
 def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> JudgedJob:
-    """A judge sees the suite's system prompt and not the variant's, which would tell it who replied."""
+    """A judge sees what the suite puts first, and not the variant's system prompt, which would tell it who replied."""
     turns = raw["turns"]
     return JudgedJob(
         id=raw["_id"],
@@ -144,7 +144,7 @@ def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> Judg
         sequence=raw["sequence"],
         repeat=raw["repeat"],
         tags=tuple(raw["tags"]),
-        system=sequence.system if sequence is not None else None,
+        system=sequence.opening if sequence is not None else None,
         independent=sequence is not None and sequence.mode is Mode.INDEPENDENT,
         turns=tuple(
             JudgedTurn(

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from nightjar.jobs.sequences import FixedMessage, Role
 from nightjar.pipeline.suites.located import Located, Path
 from nightjar.pipeline.suites.variables import documents_in
 
 
-def read_input(source: Located, path: Path, value: Any) -> tuple[str | None, str]:
-    """System prompt and user message of one turn. `value`: a text, or messages [system, user].
+@dataclass(frozen=True, kw_only=True)
+class ChatInput:
+    """One turn of another tool's: what stands before its prompt, and the prompt."""
 
-    Raises SuiteError, also for an assistant's messages: Nightjar generates every reply itself.
+    system: str | None = None
+    messages: tuple[FixedMessage, ...] = ()
+    prompt: str
+
+
+def read_input(source: Located, path: Path, value: Any) -> ChatInput:
+    """`value`: a text, or messages: the system's, users' and assistants' in turns, the last one a user's.
+
+    Raises SuiteError.
     """
     if isinstance(value, str):
-        return None, checked_prompt(source, path, value)
+        return ChatInput(prompt=checked_prompt(source, path, value))
     if not isinstance(value, list) or not value:
         raise source.error(path, "must be a text, or a list of messages with role and content.")
-    texts: dict[str, str] = {}
+    said: list[tuple[str, str]] = []
     for index, item in enumerate(value):
         here = (*path, index)
         role = item.get("role") if isinstance(item, Mapping) else None
-        if role not in ("system", "user"):
-            raise source.unsupported(
-                here,
-                f"a message with the role {role!r} cannot be used: a turn is one user message, optionally after "
-                "a system message. Nightjar generates every reply; write a conversation as a suite of several turns.",
-            )
-        if role in texts or (role == "system" and texts):
-            raise source.error(here, "two user messages, or a system message that is not the first.")
-        texts[role] = checked_prompt(source, (*here, "content"), _content(source, here, item))
-    if "user" not in texts:
-        raise source.error(path, "there is no user message.")
-    return texts.get("system"), texts["user"]
+        if role not in ("system", "user", "assistant"):
+            raise source.unsupported(here, f"a message with the role {role!r} cannot be used here.")
+        if said and (role == "system" or said[-1][0] == role):
+            raise source.error(here, f"two {role} messages in a row, or a system message that is not the first.")
+        said.append((role, checked_prompt(source, (*here, "content"), _content(source, here, item))))
+    if said[-1][0] != "user":
+        raise source.error(path, "the last message is not the user's: there is nothing to reply to.")
+    system = said[0][1] if said[0][0] == "system" else None
+    before = said[0 if system is None else 1 : -1]
+    messages = tuple(FixedMessage(role=Role(role), text=text) for role, text in before)
+    return ChatInput(system=system, messages=messages, prompt=said[-1][1])
 
 
 def _content(source: Located, path: Path, item: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from nightjar.pipeline.suites.yaml_text import reads_as_text
 
 _ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
 """YAML 1.1 takes these for line breaks, or drops them, unless they are escaped."""
-_SHARED = ("mode", "system", "parameters", "measures")
+_SHARED = ("mode", "system", "messages", "parameters", "measures")
 
 
 def export_yaml(content: SuiteContent) -> str:
@@ -47,6 +47,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "tags": list(sequence.tags),
         "mode": str(sequence.mode),
         "system": escaped(sequence.system),
+        "messages": [{str(message.role): escaped(message.text)} for message in sequence.messages],
         "parameters": sequence.parameters,
         "measures": [
             measure.check if measure.value is True else {measure.check: measure.value} for measure in sequence.measures

@@ -51,7 +51,8 @@ def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -
             )
     if "input" not in row:
         raise source.error((index, "input"), "this field is missing.")
-    system, prompt = read_input(source, (index, "input"), row["input"])
+    asked = read_input(source, (index, "input"), row["input"])
+    prompt = asked.prompt
     choices = listed_choices(source, (index, "choices"), row.get("choices"), table)
     targets = read_targets(source, (index, "target"), row.get("target"))
     if choices:
@@ -63,7 +64,8 @@ def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -
         expect = held_targets(targets)
     return Sequence(
         id=row_identity(source, (index, "id"), row.get("id"), index),
-        system=system,
+        system=asked.system,
+        messages=asked.messages,
         tags=tags,
         turns=(TurnSpec(prompt=prompt, expect=tuple(expect), reference=reference_of(targets, choices)),),
     )

@@ -68,7 +68,8 @@ def _sequence(source: Located, index: int, table: bool) -> PromptSequence:
     row = source.data[index]
     if not isinstance(row, Mapping) or row.get("prompt") is None:
         raise source.error((index, "prompt"), "this field is missing.")
-    system, prompt = read_input(source, (index, "prompt"), row["prompt"])
+    asked = read_input(source, (index, "prompt"), row["prompt"])
+    system, prompt = asked.system, asked.prompt
     if row.get("system") is not None:
         system = checked_prompt(source, (index, "system"), row["system"])
     choices = listed_choices(source, (index, "choices"), row.get("choices"), table)
@@ -83,6 +84,7 @@ def _sequence(source: Located, index: int, table: bool) -> PromptSequence:
     return PromptSequence(
         id=row_identity(source, (index, "id"), row.get("id"), index),
         system=system,
+        messages=asked.messages,
         tags=_tags(row.get("tags")),
         turns=(TurnSpec(prompt=prompt, expect=tuple(expect), reference=reference),),
     )

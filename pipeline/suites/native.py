@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nightjar.jobs.parameters import merged
 from nightjar.jobs.placeholders import Row, fill_text, written
-from nightjar.jobs.sequences import Document, Expectation, Sequence, TurnSpec
+from nightjar.jobs.sequences import Document, Expectation, FixedMessage, Mode, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant, varied
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
@@ -127,7 +127,12 @@ class _Builder:
         return part.system if "system" in part.model_fields_set else self.suite.system
 
     def _names(self, part: SequencePart, system: str | None) -> set[str]:
-        return variables.names_in([system or "", *(_texts(turn) for turn in part.turns)]) | self._varied_names()
+        said = [message.text for message in self._fixed(part)]
+        return variables.names_in([system or "", *said, *(_texts(turn) for turn in part.turns)]) | self._varied_names()
+
+    def _fixed(self, part: SequencePart) -> list[FixedMessage]:
+        """The messages before its first prompt: its own, or the suite's."""
+        return self.suite.messages if part.messages is None else part.messages
 
     def _varied_names(self) -> set[str]:
         """The variables that variants name."""
@@ -139,7 +144,9 @@ class _Builder:
             (("variants", i), names_in_variant(variant) - part.values.keys()) for i, variant in enumerate(self.variants)
         ]
         system_path: Path = (*path, "system") if part.system is not None else ("system",)
-        for place, names in [(system_path, variables.names_in(system or "")), *places]:
+        messages_path: Path = (*path, "messages") if part.messages is not None else ("messages",)
+        said = variables.names_in([message.text for message in self._fixed(part)])
+        for place, names in [(system_path, variables.names_in(system or "")), (messages_path, said), *places]:
             if unknown := sorted(names - known):
                 raise self.source.error(
                     place,
@@ -176,11 +183,21 @@ class _Builder:
             parameters=merged(self.suite.parameters, part.parameters),
             measures=self._measures(part, path),
             values={name: written(values[name]) for name in sorted(self._varied_names())},
+            messages=self._messages(part, row, path),
         )
         for index, variant in enumerate(self.variants):
             if any(not turn.prompt.strip() for turn in varied(sequence, variant).turns):
                 raise self.source.error(("variants", index, "prompt"), f"it makes an empty prompt of {name!r}.")
         return sequence
+
+    def _messages(self, part: SequencePart, row: Row, path: Path) -> tuple[FixedMessage, ...]:
+        place: Path = ("messages",) if part.messages is None else (*path, "messages")
+        fixed = self._fixed(part)
+        if fixed and (part.mode or self.suite.mode) is Mode.COMPLETION:
+            raise self.source.error(place, "a completion has no messages; write examples into `system` or `prompt`.")
+        if any(variables.documents_in(message.text) for message in fixed):
+            raise self.source.error(place, "a document can stand in a prompt only, not in a fixed message.")
+        return tuple(message.model_copy(update={"text": fill_text(message.text, row)}) for message in fixed)
 
     def _measures(self, part: SequencePart, path: Path) -> tuple[Expectation, ...]:
         given, place = (self.suite.measures, ()) if part.measures is None else (part.measures, path)

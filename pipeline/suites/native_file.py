@@ -21,7 +21,7 @@ from pydantic import (
 
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.jobs.parameters import Parameters, check
-from nightjar.jobs.sequences import Expectation, Mode
+from nightjar.jobs.sequences import Expectation, FixedMessage, Mode, Role
 from nightjar.jobs.variants import MOST_VARIANTS, VARIANT_PATTERN, Variant
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.scoring import measures_asked
@@ -63,6 +63,24 @@ def _document(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _message(value: Any) -> FixedMessage:
+    if isinstance(value, Mapping) and value.keys() == {"role", "content"}:  # as chat programs write it
+        value = {value["role"]: value["content"]}
+    if not isinstance(value, Mapping) or len(value) != 1 or (role := next(iter(value))) not in MESSAGE_ROLES:
+        raise ValueError(f"a message is its role with its text, such as `user: Hello`; roles: {_ROLES}.")
+    if not isinstance(text := value[role], str):
+        raise ValueError("a message is a text.")
+    return FixedMessage(role=Role(role), text=_not_blank(text))
+
+
+def _dialogue(messages: list[FixedMessage] | None) -> list[FixedMessage] | None:
+    """The first turn's prompt is a user's message, so that the last one here is not."""
+    roles = [message.role for message in messages or ()]
+    if any(pair == ("user", "user") for pair in zip(roles, [*roles[1:], "user"], strict=True)):
+        raise ValueError("two messages of the user's in a row; after the last of `messages` comes the first prompt.")
+    return messages
+
+
 def _cell(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
         raise ValueError("a variable's value is a text, a number, true or false.")
@@ -94,6 +112,8 @@ def _rubric(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(str(error)) from None
 
 
+MESSAGE_ROLES = tuple(map(str, Role))
+_ROLES = ", ".join(MESSAGE_ROLES)
 Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
 ParameterMap = Annotated[dict[str, Any], PlainValidator(_parameters, json_schema_input_type=Parameters)]
@@ -130,6 +150,20 @@ Measure = Annotated[
         }
     ),
 ]
+Message = Annotated[
+    Any,
+    BeforeValidator(_message),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {role: {"type": "string", "minLength": 1} for role in MESSAGE_ROLES},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    ),
+]
+Messages = Annotated[list[Message], AfterValidator(_dialogue)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Cell = Annotated[Any, PlainValidator(_cell, json_schema_input_type=bool | int | float | str)]
 Rows = Annotated[list[dict[VariableName, Cell]], Field(min_length=1)]
@@ -181,6 +215,7 @@ class SequencePart(Part):
     tags: list[Tag] = []
     mode: Annotated[Mode | None, Field(strict=False)] = None
     system: Text | None = None
+    messages: Messages | None = Field(None, description="In the place of the suite's messages.")
     parameters: ParameterMap = Field(default={})
     documents: list[Document] = []
     variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
@@ -216,6 +251,9 @@ class SuitePart(Part):
     tags: list[Tag] = []
     mode: Annotated[Mode, Field(strict=False)] = Mode.CHAT
     system: Text | None = None
+    messages: Messages = Field(
+        default=[], description="Fixed messages before the first prompt, such as examples: the model generates none."
+    )
     parameters: ParameterMap = Field(default={})
     documents: list[DocumentPart] = []
     variables: Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")

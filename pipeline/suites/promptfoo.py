@@ -16,7 +16,7 @@ from nightjar.jobs.placeholders import fill_text, written
 from nightjar.jobs.sequences import Expectation, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.suites import variables
-from nightjar.pipeline.suites.chat_input import read_input
+from nightjar.pipeline.suites.chat_input import ChatInput, read_input
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located, Path, check_some
 from nightjar.pipeline.suites.names import sequence_id, unique_id
@@ -57,12 +57,13 @@ def read_promptfoo(source: Located, name: str) -> SuiteContent:
             title = _title(test, index)
             unique_id(source, (*here, "description"), title, sequences, test.get("description", title))
             asked = [_asked(source, ("prompts", number), prompt, values) for number, prompt in enumerate(prompts)]
-            system, text = asked[0]
+            first = asked[0]
             named = sorted(variables.names_in([[variant.system or "", variant.prompt] for variant in variants]))
             sequences[title] = Sequence(
                 id=title,
-                system=system,
-                turns=(TurnSpec(prompt=text, expect=tuple(expect)),),
+                system=first.system,
+                messages=first.messages,
+                turns=(TurnSpec(prompt=first.prompt, expect=tuple(expect)),),
                 values={name: written(values[name]) for name in named},
             )
             used = [item for part in (common, test) for item in part.get("assert", [])]
@@ -96,13 +97,15 @@ def only(source: Located, path: Path, data: Any, known: tuple[str, ...]) -> None
 def _variants(source: Located, prompts: list[Any]) -> tuple[Variant, ...]:
     """Each prompt as a variant, its texts with their placeholders. Raises SuiteError for two of one name."""
     asked = [read_input(source, *_raw(source, ("prompts", number), prompt)) for number, prompt in enumerate(prompts)]
-    some_system = any(system is not None for system, _ in asked)
+    if any(prompt.messages for prompt in asked):
+        raise source.unsupported(("prompts",), "an assistant's messages can be used where there is one prompt only.")
+    some_system = any(prompt.system is not None for prompt in asked)
     variants: dict[str, Variant] = {}
-    for number, (prompt, (system, text)) in enumerate(zip(prompts, asked, strict=True)):
+    for number, (prompt, chat) in enumerate(zip(prompts, asked, strict=True)):
         name = _variant_name(prompt, number)
         if name in variants:
             raise source.error(("prompts", number), f"two prompts are called {name!r}; give each a `label` of its own.")
-        variants[name] = Variant(name=name, system=(system or "") if some_system else None, prompt=text)
+        variants[name] = Variant(name=name, system=(chat.system or "") if some_system else None, prompt=chat.prompt)
     return tuple(variants.values())
 
 
@@ -112,8 +115,8 @@ def _variant_name(prompt: Any, number: int) -> str:
     return made_name(given, marks="._-", longest=60, otherwise=plain).rstrip("._-") if isinstance(given, str) else plain
 
 
-def _asked(source: Located, path: Path, prompt: Any, values: Vars) -> tuple[str | None, str]:
-    """System prompt and prompt of a test, with its variables."""
+def _asked(source: Located, path: Path, prompt: Any, values: Vars) -> ChatInput:
+    """What a test asks, with its variables."""
     path, raw = _raw(source, path, prompt)
     return read_input(source, path, _filled(source, path, raw, values))
 

@@ -17,8 +17,12 @@ _FIELDS: dict[str, tuple[str | None, str]] = {
         "An answer that the reply is checked for goes into `expect`, as in `expect: [includes: Paris]`; one that it is "
         "compared with is `reference`.",
     ),
-    "assistant reply response completion": (None, "Replies are generated; a good one to compare with is `reference`."),
-    "messages conversation prompts steps dialog dialogue": (
+    "assistant reply response completion": (
+        None,
+        "Replies are generated; a good one to compare with is `reference`, and fixed ones before the first prompt, "
+        "such as examples, are `messages`.",
+    ),
+    "conversation prompts steps dialog dialogue": (
         "turns",
         "The prompts of a conversation are `turns`, a list; the replies are generated.",
     ),

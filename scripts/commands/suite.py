@@ -254,6 +254,8 @@ def _show_sequence(content: SuiteContent, name: str) -> None:
     print(plain(f"{sequence.id}  mode {sequence.mode}  tags: {tags}  {sequence.parameters or ''}"))
     if sequence.system:
         print(plain(f"\n[system]\n{sequence.system}"))
+    for message in sequence.messages:
+        print(plain(f"\n[{message.role}, fixed]\n{message.text}"))
     for index, turn in enumerate(sequence.turns, start=1):
         print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{sequence.prompt_text(index - 1)}"))
         for expectation in turn.expect:

@@ -14,7 +14,7 @@ from nightjar.config.errors import TemplateError
 from nightjar.jobs.records import Summary, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages
+from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages, texts_in
 from nightjar.workers.conversation.templates import ChatTemplate, Message, merge_system
 from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Tokenizer
@@ -103,7 +103,7 @@ def write_prompt(
         text = _continued(conversation, said, history)
         rendering = Rendering(text=text, plain=True)
         return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=())
-    messages = _messages(conversation, said, history, bare)
+    messages = _messages(conversation, turn, said, history, bare)
     rendering, merged = render_messages(conversation.template, conversation.tokenizer, messages, variables)
     return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
 
@@ -115,7 +115,7 @@ def render_messages(
     merged = messages[0]["role"] == "system" and not template.takes_system
     if merged:
         messages = merge_system(messages)
-    guard = Guard.choose(tokenizer.special_texts, [template.source, *(text for m in messages for text in m.values())])
+    guard = Guard.choose(tokenizer.special_texts, [template.source, *texts_in(messages)])
     markers = template.markers
     allowed = markers.open + markers.close + markers.lead if markers else ""
     rendered = template.render(guard_messages(guard, messages, allowed), variables=variables)
@@ -133,13 +133,20 @@ def _said(conversation: Conversation, turn: int, compression: Compression, dropp
 
 
 def _messages(
-    conversation: Conversation, said: Sequence[str], history: Sequence[TurnRecord], bare: Sequence[int]
+    conversation: Conversation, turn: int, said: Sequence[str], history: Sequence[TurnRecord], bare: Sequence[int]
 ) -> list[Message]:
     system = conversation.sequence.system or (conversation.template.system if conversation.template else None)
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages += [message.for_template() for message in conversation.sequence.messages]
     for text, record in zip(said, history, strict=False):
-        messages += [{"role": "user", "content": text}, _reply(conversation, record, record.index in bare)]
-    return [*messages, {"role": "user", "content": said[-1]}]
+        messages += [_asked(conversation, record.index, text), _reply(conversation, record, record.index in bare)]
+    return [*messages, _asked(conversation, turn, said[-1])]
+
+
+def _asked(conversation: Conversation, turn: int, text: str) -> Message:
+    """What a turn's reply is to: the user's message, or a tool's result."""
+    answers = conversation.sequence.turns[turn].answers
+    return {"role": "user", "content": text} if answers is None else answers.for_template() | {"content": text}
 
 
 def _reply(conversation: Conversation, record: TurnRecord, bare: bool) -> Message:

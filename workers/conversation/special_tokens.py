@@ -195,8 +195,26 @@ def guard_messages(guard: Guard, messages: list[dict[str, Any]], markers: str) -
     """Messages with wrapped texts. In the assistant's, reasoning markers stay as they are."""
     return [
         {
-            key: value if key == "role" else guard.wrap(value, markers if message["role"] == "assistant" else "")
+            key: value if key == "role" else _wrapped(guard, value, markers if message["role"] == "assistant" else "")
             for key, value in message.items()
         }
         for message in messages
     ]
+
+
+def _wrapped(guard: Guard, value: Any, allowed: str) -> Any:
+    """The value with every text in it wrapped: calls of tools are nested."""
+    if isinstance(value, str):
+        return guard.wrap(value, allowed)
+    if isinstance(value, dict):
+        return {key: _wrapped(guard, item, allowed) for key, item in value.items()}
+    return [_wrapped(guard, item, allowed) for item in value] if isinstance(value, list) else value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(item)

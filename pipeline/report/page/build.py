@@ -244,7 +244,7 @@ def _filled(table: Table) -> Table | None:
 
 
 def _system(own: str | None, report: RunReport) -> str | None:
-    """A sequence's system prompt; where variants have others, where to look for them."""
+    """A sequence's system prompt and fixed messages; where variants have others, where to look for them."""
     if all(variant.system is None for variant in report.variants):
         return own
     return f"{own or 'none'} (variants have others; see Variants under Models)"
@@ -259,7 +259,7 @@ def _sequences(report: RunReport, jobs: Sequence[JobView]) -> tuple[SequenceView
             id=f"sequence-{at}",
             name=sequence.id,
             tags=tuple(sequence.tags),
-            system=_system(sequence.system, report),
+            system=_system(sequence.opening, report),
             jobs=tuple(by_sequence[sequence.id]),
         )
         for at, sequence in enumerate(report.sequences)

@@ -12,7 +12,7 @@ import pytest
 
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
 from nightjar.jobs.records import Summary, Timings, TurnRecord
-from nightjar.jobs.sequences import Document, Mode, TurnSpec
+from nightjar.jobs.sequences import Document, FixedMessage, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.plan import PromptPlan, plan_prompt
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
@@ -80,7 +80,7 @@ def _compiled(template: str, bos_text: str, reasoning: tuple[str, str] | None) -
 
 @pytest.fixture
 def talk() -> Callable[..., Talk]:
-    """Opens a conversation on the byte tokenizer; `template` None is completion mode."""
+    """Opens a conversation on the byte tokenizer; `template` None is completion mode; `answers`: of every turn."""
 
     def open_talk(
         prompts: Sequence[str],
@@ -93,6 +93,8 @@ def talk() -> Callable[..., Talk]:
         bos_text: str = "",
         documents: Sequence[tuple[str, str]] = (),
         reasoning: tuple[str, str] | None = None,
+        messages: Sequence[FixedMessage] = (),
+        answers: FixedMessage | None = None,
         **parameters: Any,
     ) -> Talk:
         compiled = _compiled(template, bos_text, reasoning) if template else None
@@ -100,7 +102,8 @@ def talk() -> Callable[..., Talk]:
             id="story",
             system=system,
             mode=mode if template else Mode.COMPLETION,
-            turns=tuple(TurnSpec(prompt=prompt) for prompt in prompts),
+            messages=tuple(messages),
+            turns=tuple(TurnSpec(prompt=prompt, answers=answers) for prompt in prompts),
             documents=tuple(Document(name=name, text=text) for name, text in documents),
         )
         conversation = open_conversation(

@@ -118,9 +118,10 @@ def test_inspect_json_and_csv_say_the_same(tmp_path: Path, kind: str) -> None:
         ({"target": "x", "id": 1}, "[1].input", "missing"),  # no prompt
         ({"input": " "}, "[1].input", "not empty"),  # a blank one
         ({"input": []}, "[1].input", "list of messages"),  # no message
-        ({"input": [{"role": "assistant", "content": "x"}]}, "[1].input[0]", "Nightjar generates every reply"),
+        ({"input": [{"role": "assistant", "content": "x"}]}, "[1].input", "last message is not the user's"),
+        ({"input": [{"role": "tool", "content": "x"}]}, "[1].input[0]", "role 'tool' cannot be used"),
         ({"input": [{"role": "user", "content": "x"}] * 2}, "[1].input[1]", "two user messages"),
-        ({"input": [{"role": "system", "content": "x"}]}, "[1].input", "no user message"),
+        ({"input": [{"role": "system", "content": "x"}]}, "[1].input", "last message is not the user's"),
         ({"input": [{"role": "user", "content": [{"type": "image"}]}]}, "[1].input[0].content[0]", "type text"),
         ({"input": "x {{documents.y}}"}, "[1].input", "not known"),
         ({"input": "x", "target": {"a": 1}}, "[1].target", "text or a number"),
@@ -385,3 +386,12 @@ tests:
     suite = read_suite(write(tmp_path, "promptfooconfig.yaml", text))
     assert [(s.id, s.turns[0].prompt) for s in suite.sequences] == [("test-1", "Hello Ada"), ("second", "Hello Bo")]
     assert checks(suite, 1) == [("includes", {"all": "Ada", "case": True})]
+
+
+def test_an_inspect_sample_with_a_conversation(tmp_path: Path) -> None:
+    """An assistant's messages are fixed ones before the prompt."""
+    roles = ("system", "user", "assistant", "user")
+    rows = [{"id": "a", "input": [{"role": role, "content": f"{n}"} for n, role in enumerate(roles)], "target": "x"}]
+    (sequence,) = read_suite(write(tmp_path, "data.jsonl", json.dumps(rows[0]))).sequences
+    assert (sequence.system, sequence.turns[0].prompt) == ("0", "3")
+    assert [(m.role, m.text) for m in sequence.messages] == [("user", "1"), ("assistant", "2")]

@@ -300,3 +300,55 @@ def test_measures_of_the_suite_and_of_a_sequence(read: Read) -> None:
     assert b.measures == ()
     assert a.digest == b.digest
     assert "measures" not in b.model_dump(mode="json"), "suites without measures keep their digests"
+
+
+FEW_SHOT = """\
+nightjar: 1
+name: sums
+messages:
+  - user: What is {{a}} + {{a}}?
+  - assistant: "{{b}}"
+variables: [{a: 2, b: 4}]
+sequences:
+  - {id: shared, turns: [3 + 3?]}
+  - id: own
+    messages: [{role: user, content: Hi}, {assistant: Hello}, {tool: x}]
+    turns: [Go.]
+  - {id: none, messages: [], turns: [Go.]}
+  - {id: bare, mode: completion, messages: [], turns: ["1, 2,"]}
+"""
+
+
+def test_fixed_messages(read: Read) -> None:
+    """The suite's stand before every first prompt, unless a sequence has its own; rows fill them. They are content."""
+    suite = read(FEW_SHOT)
+    said = {s.id: [(str(m.role), m.text) for m in s.messages] for s in suite.sequences}
+    assert said == {
+        "shared[1]": [("user", "What is 2 + 2?"), ("assistant", "4")],
+        "own": [("user", "Hi"), ("assistant", "Hello"), ("tool", "x")],
+        "none": [],
+        "bare": [],
+    }
+    own, without = suite.sequences[1], suite.sequences[1].model_copy(update={"messages": ()})
+    assert own.digest != without.digest
+    assert "messages" not in without.model_dump()
+    assert own.opening == "User: Hi\n\nAssistant: Hello\n\nTool: x"
+    assert without.opening is None
+    assert read(export_yaml(suite)).digest == suite.digest
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("[{user: a}]", "two messages of the user's in a row"),
+        ("[{user: a}, {user: b}, {assistant: c}]", "two messages of the user's in a row"),
+        ("[{system: a}]", "roles: user, assistant, tool"),
+        ("[{assistant: ' '}]", "the text is empty"),
+        ("[{assistant: '{{nobody}}'}]", "names no variable"),
+        ("[{assistant: '{{documents.x}}'}]", "a document can stand in a prompt only"),
+        ("[{assistant: x}], mode: completion", "a completion has no messages"),
+    ],
+)
+def test_fixed_messages_that_cannot_be(read: Read, written: str, message: str) -> None:
+    with pytest.raises(SuiteError, match=message):
+        read(f"nightjar: 1\nsequences:\n  - {{id: a, turns: [Go.], messages: {written}}}\n")
