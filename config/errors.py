@@ -15,6 +15,12 @@
     |   +-- ModelFitError        too large for this machine (with the numbers)
     |   +-- EngineError          the engine failed under a request (decode error, no progress); transient
     |   +-- TemplateError        no chat template, or one that cannot render this conversation
+    +-- LiveError                a live request that gets no reply
+    |   +-- QueueFullError       as many as may wait do so (with when to ask again)
+    |   +-- NotServedError       no worker took it in time (with what is in the way, and for how long)
+    |   +-- TooLongError         its conversation does not fit the context (with both numbers)
+    |   +-- RestartedError       its reply began again, otherwise than what was sent already
+    |   +-- CancelledReplyError  it was cancelled, or whoever asked has gone
     +-- ContextError             a prompt that does not fit the context (with the numbers)
     +-- TranscriptError          a conversation that has grown too large to be stored
     +-- OutputError              a folder or file that cannot be written, a full disk
@@ -104,8 +110,54 @@ class TemplateError(ModelError):
     pass
 
 
-class ContextError(NightjarError):
+class LiveError(NightjarError):
+    """A live request gets no reply, or none of it any more."""
+
+
+class QueueFullError(LiveError):
+    """`retry_after_s`: when it makes sense to ask again."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotServedError(LiveError):
+    """`run`: the name of the run in the way, None where none is; `eta_s`: how long it needs, None if not known."""
+
+    def __init__(
+        self, message: str, *, retry_after_s: float, run: str | None = None, eta_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.run = run
+        self.eta_s = eta_s
+
+
+class TooLongError(LiveError):
+    """`tokens`: of the prompt with the room kept for a reply; `context`: what the model holds."""
+
+    def __init__(self, message: str, *, tokens: int, context: int) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+        self.context = context
+
+
+class RestartedError(LiveError):
+    """What protocols call `generation_restarted`."""
+
+
+class CancelledReplyError(LiveError):
     pass
+
+
+class ContextError(NightjarError):
+    """`tokens` and `context` where the numbers are those of a prompt: with the room for a reply, and what there is."""
+
+    def __init__(self, message: str, *, tokens: int | None = None, context: int | None = None) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+        self.context = context
 
 
 class TranscriptError(NightjarError):

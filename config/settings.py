@@ -35,6 +35,7 @@ from pydantic_settings import (
 from nightjar.config.errors import SettingsError
 from nightjar.config.files import keep_private
 from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, key_paths
+from nightjar.config.live_settings import LiveSettings
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.project import CONFIG, PACKAGED_MODELS, Project, find_project, is_checkout
@@ -112,6 +113,7 @@ class Settings(BaseSettings):
 
     model: LoadSettings = LoadSettings()
     night: NightSettings = NightSettings()
+    live: LiveSettings = LiveSettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
     """A job that its worker has not renewed for this long goes back to PENDING."""

@@ -11,7 +11,7 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.judgings import OUTLINE, JudgingStatus, RunJudging
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
-from nightjar.jobs.states import WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.states import EVALUATIONS, WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.jobs.workers import heard_of
 
@@ -60,12 +60,12 @@ class Waiting:
 
 
 async def runs_in_work(database: Database) -> list[RunInWork]:
-    """ACTIVE and JUDGING runs, highest priority first, then oldest."""
+    """ACTIVE and JUDGING runs, highest priority first, then oldest; no live ones, whose jobs are pushed to workers."""
     judging = [f"judging.{field}" for field in OUTLINE]
     fields = [*"name status priority models.name embed_model jobs_total fail_on_error closers".split(), *judging]
     cursor = database.runs.aggregate(
         [
-            {"$match": {"status": {"$in": sorted(WORKING_RUNS)}}},
+            {"$match": {"status": {"$in": sorted(WORKING_RUNS)}, **EVALUATIONS}},
             {"$sort": {"priority": -1, "created_at": 1}},
             {"$project": dict.fromkeys(fields, 1)},
         ]
@@ -142,7 +142,7 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
     """
     judged = {"judging.passes": {"$elemMatch": {"judges": model, "status": {"$in": _ASKING}}}}
     helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}]
-    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, *helping]}
+    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, *helping], **EVALUATIONS}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
         return True
@@ -171,8 +171,9 @@ async def live_workers(database: Database) -> dict[str, int]:
 
 
 async def waiting_jobs(database: Database) -> dict[str, Waiting]:
-    """The jobs of working runs by model: due now, and running."""
-    runs = [row["_id"] async for row in database.runs.find({"status": {"$in": sorted(WORKING_RUNS)}}, {"_id": 1})]
+    """The jobs of working runs by model: due now, and running. Live ones are not among them."""
+    working: Row = {"status": {"$in": sorted(WORKING_RUNS)}, **EVALUATIONS}
+    runs = [row["_id"] async for row in database.runs.find(working, {"_id": 1})]
     due: Row = {"status": JobStatus.PENDING, **_DUE}
     jobs: Row = {"run": {"$in": runs}, "$or": [due, {"status": JobStatus.RUNNING}]}
     running = {"$cond": [{"$eq": ["$status", JobStatus.RUNNING]}, 1, 0]}

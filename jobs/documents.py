@@ -16,7 +16,7 @@ from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence
-from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
@@ -123,6 +123,9 @@ class Run(StoredDocument):
 
     id: str  # type: ignore[assignment]
     name: str
+    kind: RunKind = RunKind.EVALUATION
+    user: str | None = None
+    """Of a live run: whose requests it holds."""
     status: RunStatus
     status_reason: str | None = None
     suite: str
@@ -218,6 +221,17 @@ class Run(StoredDocument):
         ]
 
 
+class LiveRequest(BaseModel):
+    """What only a job has that somebody waits for."""
+
+    user: str
+    seed: int
+    store: bool = True
+    """False: its texts are dropped at its end."""
+    refused: dict[str, int] | None = None
+    """The numbers of a prompt that does not fit the context: `tokens` and `context`."""
+
+
 class Job(StoredDocument):
     """A queued unit and its recorded outcome: sequence x contestant x repeat, with its transcript."""
 
@@ -258,6 +272,8 @@ class Job(StoredDocument):
     finished_at: datetime | None = None
     payload: dict[str, Any] | None = None
     """Judge and embed jobs: what is judged. None for replies."""
+    live: LiveRequest | None = None
+    """None for the jobs of an evaluation."""
 
     @property
     def contestant(self) -> str:
@@ -289,6 +305,11 @@ class Job(StoredDocument):
                 [(key, ASCENDING) for key in ("run", "tries", "lapses", "crashes", "fence")],
                 name="retried",
                 partialFilterExpression={"fence": {"$gt": 1}},
+            ),
+            IndexModel(
+                [(key, ASCENDING) for key in ("model", "status", "finished_at", "live.user")],
+                name="live",
+                partialFilterExpression={"live.user": {"$exists": True}},
             ),
         ]
 

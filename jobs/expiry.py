@@ -11,6 +11,7 @@ from typing import Any
 
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.states import EVALUATIONS
 
 LEASE_DAYS = 7
 """Leases that nobody took since are kept so long; who held them is of interest for no longer."""
@@ -62,7 +63,7 @@ async def _unneeded_workers(keep_days: int, database: Database) -> list[str]:
     if not records:
         return []
     fields = {"created_at": 1, "outcome.finished_at": 1}
-    runs = await database.runs.find({"transcripts_dropped_at": None}, fields).to_list()
+    runs = await database.runs.find({"transcripts_dropped_at": None, **EVALUATIONS}, fields).to_list()
     never = datetime.max.replace(tzinfo=UTC)
     spans = [(run["created_at"], (run.get("outcome") or {}).get("finished_at") or never) for run in runs]
     return [

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
-from nightjar.jobs.states import RunStatus
+from nightjar.jobs.states import EVALUATIONS, RunStatus
 from nightjar.jobs.unreadable import flaw_of
 
 PREFIX_CHARS = 6
@@ -23,14 +23,15 @@ async def find_run(name: str, database: Database, *, removing: bool = False) -> 
     Raises UsageError for a run that is being removed, except where `removing` asks for those, too.
     """
     try:
-        run = await Run.find_one({"name": name}) or await Run.get(name) or await _by_prefix(Run, name)
+        named = await Run.find_one({"name": name, **EVALUATIONS}) or await Run.find_one({"_id": name, **EVALUATIONS})
+        run = named or await _by_prefix(Run, name, EVALUATIONS)
     except ValidationError as error:
         raise NightjarError(
             f"Run {name!r} is in the database, but {flaw_of(error)}. Where a newer Nightjar wrote it, upgrade this "
             "installation; else its document is damaged: mend it, or restore it from a backup."
         ) from None
     if run is None:
-        raise UnknownNameError("run", name, await _names(database.runs), "See `nightjar run list`.")
+        raise UnknownNameError("run", name, await _names(database.runs, EVALUATIONS), "See `nightjar run list`.")
     if not removing:
         run.check_not_removing()
     return run
@@ -89,8 +90,8 @@ async def find_job(run: Run, name: str, database: Database) -> Job:
     return job
 
 
-async def _names(collection: Any) -> list[str]:
-    return [str(name) for name in await collection.distinct("name")]
+async def _names(collection: Any, query: dict[str, Any] | None = None) -> list[str]:
+    return [str(name) for name in await collection.distinct("name", query)]
 
 
 async def _by_prefix(kind: type[Any], prefix: str, query: dict[str, Any] | None = None) -> Any:

@@ -139,6 +139,11 @@ def judging_of_score(score: Row) -> Row:
     return {"judging": 1} | score if judges else score
 
 
+def of_an_evaluation(run: Row) -> Row:
+    """A run of before live requests: it evaluates."""
+    return {"kind": "evaluation"} | run
+
+
 def without_variants(row: Row) -> Row:
     """A run or suite of before variants: it has none."""
     return {"variants": []} | row
@@ -193,6 +198,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         # What was replied before keeps the scores that it had; an earlier version cannot read the new mark.
         name="a reply that is the one before it again is marked",
         converts={},
+    ),
+    Migration(
+        # An earlier version would list live runs, and close them.
+        name="runs have a kind, jobs may be live requests, sequences may have fixed messages",
+        converts={"runs": of_an_evaluation},
     ),
     # Append here.
 )

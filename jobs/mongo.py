@@ -19,6 +19,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from nightjar.jobs.events import EventSink, Silence
+
 __all__ = [
     "DUPLICATE_KEY",
     "AsyncCollection",
@@ -54,6 +56,8 @@ class Database:
 
     client: AsyncMongoClient[Row]
     raw: AsyncDatabase[Row]
+    events: EventSink = field(default_factory=Silence)
+    """Where it is said what moved, after it was written."""
     _former: list[AsyncMongoClient[Row]] = field(default_factory=list)
 
     def use(self, client: AsyncMongoClient[Row]) -> None:

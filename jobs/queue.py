@@ -92,7 +92,7 @@ class Doorbell:
 
     async def ping(self) -> None:
         """Returns when Redis has answered."""
-        async with self._reached() as redis:
+        async with self.reached() as redis:
             await redis.ping()
 
     @property
@@ -104,13 +104,13 @@ class Doorbell:
 
     async def read_id(self) -> str | None:
         """The id that this Redis holds; one that lost everything has none."""
-        async with self._reached() as redis:
+        async with self.reached() as redis:
             value: bytes | None = await redis.get(ID_KEY)
         return None if value is None else value.decode()
 
     async def take_id(self, identity: str) -> str:
         """Gives it this id where it has none; the one that it has then."""
-        async with self._reached() as redis:
+        async with self.reached() as redis:
             await redis.set(ID_KEY, identity, nx=True)
         return await self.read_id() or identity
 
@@ -121,7 +121,7 @@ class Doorbell:
             return
         now_ms = int(time() * 1000)
         first = now_ms - max(-1000, min(1000, priority)) * PRIORITY_STEP_MS - PRIORITY_STEP_MS * 1001
-        async with self._reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with self.reached() as redis, redis.pipeline(transaction=False) as pipe:
             for position, (job_id, fence) in enumerate(entries):
                 arq_id = arq_id_of(DueJob(run, job_id, fence))
                 payload = serialize_job(FUNCTION, (run, job_id, fence), {}, None, now_ms, serializer=dump)
@@ -131,14 +131,14 @@ class Doorbell:
 
     async def depth(self, model: str) -> int:
         """Entries waiting in a model's queue."""
-        async with self._reached() as redis:
+        async with self.reached() as redis:
             return int(await redis.zcard(queue_name(model)))
 
     async def close(self) -> None:
         await self.redis.aclose(close_connection_pool=True)
 
     @contextlib.asynccontextmanager
-    async def _reached(self) -> AsyncIterator[ArqRedis]:
+    async def reached(self) -> AsyncIterator[ArqRedis]:
         """Redis, for one call. After one that failed, the next goes to where the server is by then."""
         try:
             yield self.redis

@@ -128,6 +128,8 @@ class TurnRecord(Record):
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]
     sources: dict[str, ParameterSource]
+    shared: bool = Field(False, exclude_if=lambda shared: not shared)
+    """A live request used the device meanwhile, so that its times say less. Left out of what is stored if not."""
     chain: str
     """Its link of the hash chain over the transcript: `identity.chain_digest` of the chain so far and this turn."""
     fence: int

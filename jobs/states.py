@@ -29,6 +29,18 @@ class RunStatus(StrEnum):
     """It is being deleted: some of it may be gone. Whoever comes by finishes that; see `jobs.removal`."""
 
 
+class RunKind(StrEnum):
+    """What a run is for."""
+
+    EVALUATION = "evaluation"
+    LIVE = "live"
+    """It holds one user's live requests of a day: hidden, never judged, never closed. See `jobs.live_runs`."""
+
+
+EVALUATIONS = {"kind": {"$ne": RunKind.LIVE}}
+"""A query for the runs that lists, nights, exports and statistics know."""
+
+
 class JobKind(StrEnum):
     """What a job asks its model for."""
 

@@ -84,6 +84,8 @@ class TurnRow:
     sources: Mapping[str, str]
     worker: str
     committed_at: datetime
+    shared: bool = False
+    """A live request used the device meanwhile: its times count in no speed."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     """By name. A row is never written to: scoring makes another (`JobRow.scored`)."""
 
@@ -211,6 +213,7 @@ class RowReader:
             sources=self._value(raw["sources"]),
             worker=self._text(raw["worker"]),
             committed_at=raw["committed_at"],
+            shared=raw.get("shared", False),
         )
 
     def _summary(self, raw: Mapping[str, Any]) -> SummaryRow:

@@ -63,6 +63,7 @@ async def open_session(
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
     from nightjar.jobs.database import Access, DatabaseError, address, connect
+    from nightjar.jobs.event_stream import RedisEvents
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
     from nightjar.scripts.keeper import Keeper
@@ -82,6 +83,7 @@ async def open_session(
     async with opened as database:
         latest = partial(latest_redis_url, settings)
         doorbell = await Doorbell.connect(urls.redis, latest) if redis else None
+        database.events = events = RedisEvents(partial(Doorbell.unconnected, urls.redis, latest))
         command = None if service or program else asyncio.current_task()
         keeper = Keeper(settings, database, urls.mongo, command=command, ends_process=not program)
         keeping = asyncio.create_task(keeper.run())
@@ -102,6 +104,7 @@ async def open_session(
         finally:
             keeping.cancel()
             keeper.close()
+            await events.close()
             if doorbell is not None:
                 await doorbell.close()
 

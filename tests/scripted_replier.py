@@ -17,7 +17,7 @@ from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.records import Draw, Timings, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.emptiness import empty
-from nightjar.workers.conversation.replier import PromptFacts, Reply, Watch
+from nightjar.workers.conversation.replier import Listener, PromptFacts, Reply, Watch
 from nightjar.workers.conversation.turns import turn_parameters
 from nightjar.workers.engine.request import EngineStats
 
@@ -100,7 +100,7 @@ class ScriptedDialogue:
     sequence: PromptSequence
     watch: Watch
 
-    async def reply(self, history: Sequence[TurnRecord]) -> Reply:
+    async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         job, turn = self.job, len(history)
         variant = self.run.variant(job.variant)
         varied = variant.parameters if variant is not None else {}
@@ -108,6 +108,9 @@ class ScriptedDialogue:
         request = f"{job.id}.{job.fence}.{turn}"
         async with self.watch(request):
             text = await self.replier.answer(request, resolved.values)
+        if listener is not None:
+            listener.begin(lambda raw: ("", raw))
+            listener.take(text)
         prompt = self.sequence.prompt_text(turn)
         draw = Draw(
             seed=turn_seed(self.run.seed, job.sequence_digest, job.repeat, turn),

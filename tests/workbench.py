@@ -118,15 +118,15 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: M, *, burst: bool = False, probe: bool | None = False, name: str = "host:1:1"
+        self, engine: M, *, burst: bool = False, probe: bool | None = False, name: str = "host:1:1", live: int = 0
     ) -> AsyncIterator[Worker[M]]:
-        """A worker on that engine or replier; drained at the end. `probe`: as in `WorkerOptions`."""
+        """A worker on that engine or replier; drained at the end. `probe`, `live`: as in `WorkerOptions`."""
         model = engine.facts.name
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
         )
         beat = Heartbeat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
-        options = WorkerOptions(model=model, burst=burst, probe=probe, started_ms=1)
+        options = WorkerOptions(model=model, burst=burst, probe=probe, live=live, started_ms=1)
         card = GpuLease(None, name, self.database)
         served = serving(engine, entry) if isinstance(engine, ScriptedEngine) else engine
         key = SpeedKey(digest=engine.facts.digest, machine="a test's", settings={})

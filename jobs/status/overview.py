@@ -18,7 +18,7 @@ from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
 from nightjar.jobs.reading import parse_each
-from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.eta import etas
 from nightjar.jobs.status.views import (
@@ -100,8 +100,8 @@ async def _runs(database: Database, run_id: str | None) -> list[Row]:
     fields = dict.fromkeys([*names, *(f"judging.{field}" for field in OUTLINE)], 1)
     if run_id is not None:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
-    open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}}, fields)
-    ended = database.runs.find({"status": {"$in": sorted(TERMINAL_RUNS)}}, fields)
+    open_ = database.runs.find({"status": {"$nin": sorted(TERMINAL_RUNS)}, **EVALUATIONS}, fields)
+    ended = database.runs.find({"status": {"$in": sorted(TERMINAL_RUNS)}, **EVALUATIONS}, fields)
     rows = [row async for row in open_.sort([("priority", -1), ("created_at", 1)])]
     return rows + [row async for row in ended.sort("created_at", -1).limit(RECENT_RUNS)]
 

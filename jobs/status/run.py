@@ -13,7 +13,7 @@ from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.reading import read_each
-from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.states import EVALUATIONS, JobStatus, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.views import JobCounts
 
@@ -182,7 +182,7 @@ _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 
 async def list_runs(limit: int, database: Database) -> list[ListedRun]:
     """The newest runs, newest first."""
-    runs = await read_each(Run, {}, database, newest_by="created_at", limit=limit)
+    runs = await read_each(Run, EVALUATIONS, database, newest_by="created_at", limit=limit)
     counts = await asyncio.gather(*(census.count(run.id, database) for run in runs))
     return [
         ListedRun(

@@ -13,7 +13,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.states import TERMINAL_RUNS, JobKind, RunStatus
+from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, RunStatus
 from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import gc_paused
@@ -66,7 +66,7 @@ async def find(run_id: str, database: Database) -> Run:
     """The run with that id. Raises UnknownNameError, and UsageError where it is being removed."""
     run = await Run.get(run_id)
     if run is None:
-        raise UnknownNameError("run", run_id, await database.runs.distinct("name"))
+        raise UnknownNameError("run", run_id, await database.runs.distinct("name", EVALUATIONS))
     run.check_not_removing()
     return run
 

@@ -23,6 +23,7 @@ from nightjar.jobs import leases, schema
 from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
+from nightjar.jobs.live_runs import remove_ended_live
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.redis_in_use import RedisInUse
@@ -85,6 +86,7 @@ class Dispatcher:
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
             (30.0, self.settle),
+            (30.0, self.remove_ended_live),
             (600.0, self.retain),
         ]
         closing: list[tuple[float, Chore]] = [
@@ -201,6 +203,10 @@ class Dispatcher:
     async def settle(self) -> None:
         """Finishes a pause, stop or cancel that was interrupted."""
         await settle_runs(self._database)
+
+    async def remove_ended_live(self) -> None:
+        """Removes live requests whose time is over, with their conversations."""
+        await remove_ended_live(self._settings.live.keep_s, self._database)
 
     async def retain(self) -> None:
         """Drops transcripts of nights and other records that are old by settings and schedules."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -76,7 +77,7 @@ def _message(value: Any) -> FixedMessage:
 def _dialogue(messages: list[FixedMessage] | None) -> list[FixedMessage] | None:
     """The first turn's prompt is a user's message, so that the last one here is not."""
     roles = [message.role for message in messages or ()]
-    if any(pair == ("user", "user") for pair in zip(roles, [*roles[1:], "user"], strict=True)):
+    if any(pair == ("user", "user") for pair in pairwise([*roles, "user"])):
         raise ValueError("two messages of the user's in a row; after the last of `messages` comes the first prompt.")
     return messages
 

@@ -34,6 +34,9 @@ def worker(
         str | None, typer.Option(help="UUIDs or indices, comma-separated, or `none`; all cards when not given.")
     ] = None,
     load: LoadOptions = LoadOptions(),  # noqa: B008  # frozen
+    live: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Slots kept for live requests, which then wait for no run.")
+    ] = 0,
     burst: Annotated[bool, typer.Option("--burst", help="End when no run has work for the model any more.")] = False,
     wanted: Annotated[str | None, typer.Option("--for", help="With auto: chat, embedding or judge only.")] = None,
     idle_exit: Annotated[
@@ -51,9 +54,9 @@ def worker(
     if parent is not None:
         follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
     named = ["--name", name] if name is not None else []
-    flags = [*load.arguments(), *named]
+    flags = [*load.arguments(), *named, *(["--live", str(live)] if live else [])]
     if single:
-        work = _serve(model, name, gpu, load, burst, started_ms)
+        work = _serve(model, name, gpu, load, burst, started_ms, live)
     elif model == "auto" or idle_exit is not None:
         work = _roam(model, gpu, flags, wanted, idle_exit, dispatches=parent is None)
     else:
@@ -61,7 +64,9 @@ def worker(
     sys.exit(run_async(work))
 
 
-async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOptions, burst: bool, started_ms: int) -> int:
+async def _serve(
+    model: str, name: str | None, gpu: str | None, load: LoadOptions, burst: bool, started_ms: int, live: int
+) -> int:
     from nightjar.workers.process.load_model import WorkerOptions
     from nightjar.workers.process.main import serve
 
@@ -72,6 +77,7 @@ async def _serve(model: str, name: str | None, gpu: str | None, load: LoadOption
             gpu=gpu,
             load=load.changes(),
             burst=burst,
+            live=live,
             probe=False if load.probe is None and not session.settings.probe else load.probe,
             started_ms=started_ms,
         )

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.identity import turn_seed
+from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Draw, TurnRecord
@@ -20,7 +20,8 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
-from nightjar.workers.conversation.replier import Reply, Watch
+from nightjar.workers.conversation.reasoning import split_so_far
+from nightjar.workers.conversation.replier import Listener, Reply, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.template_process import RendererProcess
@@ -148,7 +149,7 @@ class LocalDialogue:
         self._previous = previous
         self._watch = watch
 
-    async def reply(self, history: Sequence[TurnRecord]) -> Reply:
+    async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
         variant = self._run.variant(job.variant)
@@ -167,12 +168,15 @@ class LocalDialogue:
         plan, summaries = await plan_turn(
             asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
         )
-        draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved))
+        draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved), listener)
         self._previous = plan
         return turn_reply(plan, resolved, draws, first, summaries)
 
-    async def _draw(self, turn: _Turn) -> tuple[list[Draw], Generation]:
+    async def _draw(self, turn: _Turn, listener: Listener | None) -> tuple[list[Draw], Generation]:
         """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""
+        markers, opened = self._conversation.markers, turn.plan.reasoning_open
+        if listener is not None:
+            listener.begin(lambda raw: split_so_far(raw, markers, opened=opened))
         redraws = turn.resolved.values.retry_empty
         independent = self._conversation.sequence.mode is Mode.INDEPENDENT
         final = redraws == 0 and (independent or turn.index + 1 == self._job.turns_total)
@@ -182,13 +186,15 @@ class LocalDialogue:
             seed = self._seed(turn.index, len(draws))
             name = f"{turn.name}.{len(draws)}"
             request = turn_request(self._conversation, turn.plan, turn.resolved, id=name, seed=seed)
-            generation = await self._generate(replace(request, final=final))
+            generation = await self._generate(replace(request, final=final), None if draws else listener)
             first = first or generation
             draws.append(turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed))
         assert first is not None
         return draws, first
 
     def _seed(self, turn: int, redraw: int) -> int:
+        if self._job.live is not None:  # asked for, or drawn when it was
+            return (self._job.live.seed + redraw) & MOST_SEED
         return turn_seed(self._run.seed, self._job.sequence_digest, self._job.repeat, turn, redraw)
 
     async def _summarise(self, request: Request) -> Generation:
@@ -197,9 +203,9 @@ class LocalDialogue:
         async with self._watch(shared.request):
             return _unless_closing(await asyncio.shield(shared.task))
 
-    async def _generate(self, request: Request) -> Generation:
+    async def _generate(self, request: Request, listener: Listener | None) -> Generation:
         async with self._watch(request.id):
-            return _unless_closing(await self._replier.engine.generate(request))
+            return _unless_closing(await self._replier.engine.generate(request, listener))
 
 
 def _unless_closing(generation: Generation) -> Generation:

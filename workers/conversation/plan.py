@@ -192,7 +192,9 @@ def context_error(asked: Asked, plan: PromptPlan) -> ContextError:
         f"Turn {plan.turn + 1} of sequence {asked.conversation.sequence.id!r} has {len(plan.ids):,} prompt tokens"
         f"{left_out}, and {asked.room:,} are kept for the reply: {len(plan.ids) + asked.room:,} in all, while the "
         f"context holds {asked.conversation.context:,}. Shorten the prompt,{remedy} or load the model with a larger "
-        "`context`."
+        "`context`.",
+        tokens=len(plan.ids) + asked.room,
+        context=asked.conversation.context,
     )
 
 

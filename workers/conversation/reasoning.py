@@ -46,6 +46,27 @@ def split(raw: str, markers: Markers | None, *, opened: bool = False) -> Split:
     return _split(raw, raw, markers, opened, anywhere=False)
 
 
+def split_so_far(raw: str, markers: Markers | None, *, opened: bool = False) -> tuple[str, str]:
+    """Reasoning and visible text of a reply that is still being written. An end that may become a marker is left out.
+
+    What is there now stays the beginning of what comes, except where a closing marker reveals that all was reasoning.
+    """
+    if markers is None:
+        return "", raw
+    parts = split(raw[: len(raw) - _begun_marker(raw, markers)], markers, opened=opened)
+    said = not parts.unclosed and parts.reply.strip()  # blanks may stand before a block, and go with it
+    return parts.reasoning, parts.reply if said else ""
+
+
+def _begun_marker(raw: str, markers: Markers) -> int:
+    """Length of the longest end of the text that begins a marker and is none yet."""
+    texts = [text for text in (markers.open, markers.close, markers.lead) if text]
+    for length in range(min(len(raw), max(map(len, texts)) - 1), 0, -1):
+        if any(text.startswith(raw[-length:]) for text in texts):
+            return length
+    return 0
+
+
 def split_tokens(
     ids: Sequence[int], text: str, markers: Markers | None, tokenizer: Tokenizer, *, opened: bool = False
 ) -> Split:

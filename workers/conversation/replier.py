@@ -17,7 +17,7 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
 from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.engine.request import EngineStats, Vector
+from nightjar.workers.engine.request import EngineStats, TextTap, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,24 @@ Watch = Callable[[str], AbstractAsyncContextManager[None]]
 progress. Raises LeaseLostError instead of entering if somebody else has the job by now."""
 
 
+SplitText = Callable[[str], tuple[str, str]]
+"""What a reply has written so far, raw -> its reasoning and its visible text, as far as they are certain."""
+
+
+class Listener(TextTap, Protocol):
+    """Whoever wants a reply's text while it grows."""
+
+    def begin(self, split: SplitText) -> None:
+        """A generation begins, the first of its turn; what `take` gets from now on is its raw text."""
+
+
 class Dialogue(Protocol):
     """One job's conversation, opened by a `Replier`."""
 
-    async def reply(self, history: Sequence[TurnRecord]) -> Reply:
+    async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """The reply to the turn after `history`, which holds all committed turns so far.
+
+        `listener` hears the text of the draw that counts.
 
         Cancelling it stops the generation. Raises ContextError, ParameterError, TemplateError, ModelError, EngineError,
         and LeaseLostError from `Watch`.

@@ -123,7 +123,14 @@ def turn_reply(
 
 
 def turn_record(
-    reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord], *, fence: int, worker: str, now: datetime
+    reply: Reply,
+    sequence: PromptSequence,
+    history: Sequence[TurnRecord],
+    *,
+    fence: int,
+    worker: str,
+    now: datetime,
+    shared: bool = False,
 ) -> TurnRecord:
     """The committed form of the reply to the turn after `history`."""
     index, prompt, draw = len(history), reply.prompt, reply.draws[0]
@@ -143,6 +150,7 @@ def turn_record(
         system_merged=prompt.system_merged,
         parameters=reply.parameters.values.model_dump(mode="json"),
         sources=reply.parameters.sources,
+        shared=shared,
         chain=chain_digest(history[-1].chain if history else "", index, prompt.text, said),
         fence=fence,
         worker=worker,

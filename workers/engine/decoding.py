@@ -24,7 +24,9 @@ from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTic
 
 log = structlog.get_logger()
 
-HOUSEKEEP_EVERY_S = 0.08
+UNWATCHED_ROUNDS = 2
+"""Streamed text that nobody watches is handed over every so many rounds only."""
+HOUSEKEEP_EVERY_S = 0.04
 """How often time limits are checked and streamed text is handed over, faster than anyone reads; a reply's end is
 delivered at once. Each time wakes two threads, which on a CPU takes a core from llama.cpp for a moment."""
 
@@ -98,6 +100,7 @@ class DecodeThread:
         self._texts = TextQueue(backend)
         self._events: list[Event] = []
         self._next_housekeeping = 0.0
+        self._housekeepings = 0
         self._threads = SamplingThreads(backend.vocabulary, lanes)
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
@@ -240,6 +243,8 @@ class DecodeThread:
             reply.take(drawn.token, now, drawn.logprob)
         if reply.finish_reason is None:
             self.scheduler.push(run.work, drawn.token)
+            if len(reply.ids) == 1 and run.ticket.watched and (text := reply.hear()):  # the first text does not wait
+                self._events.append((run.ticket, text, None))
         else:
             self._retire(run, reply.generation(run.work.reused, now))
 
@@ -303,10 +308,12 @@ class DecodeThread:
         if now < self._next_housekeeping:
             return
         self._next_housekeeping = now + HOUSEKEEP_EVERY_S
+        self._housekeepings += 1
+        all_texts = self._housekeepings % UNWATCHED_ROUNDS == 0
         for run in list(self._runs.values()):
             if run.reply.overdue(now):
                 self._end(run, "timeout", now)
-            elif run.ticket.streaming and (text := run.reply.hear()):
+            elif (run.ticket.watched or (all_texts and run.ticket.streaming)) and (text := run.reply.hear()):
                 self._events.append((run.ticket, text, None))
 
     def _flush(self) -> None:

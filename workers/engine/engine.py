@@ -17,7 +17,7 @@ from nightjar.config.hardware import usable_cores
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.workers.engine.backend import Backend
 from nightjar.workers.engine.decoding import DecodeThread
-from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, Tokenizer, Vector
+from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, TextTap, Tokenizer, Vector
 from nightjar.workers.engine.speed import SWEEP, measure_speed
 from nightjar.workers.engine.thread_tuner import ThreadTuner
 from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, TextTicket, Ticket
@@ -80,8 +80,8 @@ class BatchEngine:
         """How many compute now."""
         return self.load.threads if self._tuner is None else self._tuner.count
 
-    def start(self, request: Request, *, streaming: bool = False) -> RequestTicket:
-        """Submits a request; only a streaming ticket can be iterated.
+    def start(self, request: Request, *, streaming: bool = False, tap: TextTap | None = None) -> RequestTicket:
+        """Submits a request; only a streaming ticket can be iterated, else a tap may take its text.
 
         Raises ContextError if the prompt does not fit, ParameterError for a seed or token id out of range, ModelError
         if the model cannot do what is asked (an embedding model cannot generate), and EngineError if the engine is
@@ -89,7 +89,7 @@ class BatchEngine:
         be used, and EngineError if decoding failed, the grammar allowed no token, or the engine stopped meanwhile.
         """
         self._check(request)
-        ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming)
+        ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming, tap=tap)
         submitted = time.monotonic()
         self._submit(ticket, lambda: self._thread.accept(ticket, submitted))
         return ticket
@@ -100,9 +100,9 @@ class BatchEngine:
         if self._thread.failure is not None:  # it ended after the check and reads no more commands
             self._lose_all(self._thread.failure)
 
-    async def generate(self, request: Request) -> Generation:
+    async def generate(self, request: Request, tap: TextTap | None = None) -> Generation:
         """Waits for the reply. Cancelling the awaiting task frees the slot within one step."""
-        return await self.start(request)
+        return await self.start(request, tap=tap)
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
         """Yields text as soon as it is certain. Leaving the loop early cancels the request."""

@@ -72,6 +72,17 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+class TextTap(Protocol):
+    """Where a request's text goes while it is generated."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it goes there as it comes; else all of it at the end. It may change meanwhile."""
+
+    def take(self, text: str) -> None:
+        """The next text that is certain, in the event loop; nothing is left out. It neither waits nor raises."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineStats:
     """Counters since load, and the present moment. Tokens unless the name says otherwise."""
@@ -132,8 +143,8 @@ class Engine(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    async def generate(self, request: Request) -> Generation:
-        """Waits for the reply. Cancelling the awaiting task frees the slot within one step.
+    async def generate(self, request: Request, tap: TextTap | None = None) -> Generation:
+        """Waits for the reply, whose text goes to the tap. Cancelling the awaiting task frees the slot within one step.
 
         Raises ContextError if the prompt does not fit, ParameterError for a value, grammar or schema that cannot be
         used, ModelError if the model cannot do what is asked at all (an embedding model cannot generate), and

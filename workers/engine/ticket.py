@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
-from nightjar.workers.engine.request import Generation, Request, Text, Vector
+from nightjar.workers.engine.request import Generation, Request, Text, TextTap, Vector
 
 Asked = TypeVar("Asked", Request, Text)
 Result = TypeVar("Result")
@@ -20,15 +20,33 @@ class Ticket(Generic[Asked, Result]):
     Cancelling whoever awaits, or leaving the iteration early, cancels the request.
     """
 
-    def __init__(self, asked: Asked, cancel: Callable[[AnyTicket], None], *, streaming: bool = False) -> None:
-        """Belongs to the running event loop."""
+    def __init__(
+        self,
+        asked: Asked,
+        cancel: Callable[[AnyTicket], None],
+        *,
+        streaming: bool = False,
+        tap: TextTap | None = None,
+    ) -> None:
+        """Belongs to the running event loop. `tap`: gets the text, where it wants it, in the place of an iteration."""
         self.asked: Asked = asked
-        self.streaming = streaming
+        self.iterated = streaming
+        self.tap = tap
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Result] = self.loop.create_future()
         self._texts: deque[str] = deque()
         self._more = asyncio.Event()
         self._cancel = cancel
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody reads the text as it comes; read by the decode thread, too."""
+        return self.tap is not None and self.tap.wanted
+
+    @property
+    def streaming(self) -> bool:
+        """Whether its text is handed over before its end."""
+        return self.iterated or self.watched
 
     def __await__(self) -> Generator[Any, None, Result]:
         return self._result().__await__()
@@ -41,7 +59,7 @@ class Ticket(Generic[Asked, Result]):
             raise
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        assert self.streaming, "submit with streaming=True to iterate"
+        assert self.iterated, "submit with streaming=True to iterate"
         try:
             while not self.done.done() or self._texts:
                 while self._texts:
@@ -55,8 +73,10 @@ class Ticket(Generic[Asked, Result]):
 
     def deliver(self, text: str, outcome: Outcome | None) -> None:
         """Called in the event loop."""
-        if text and self.streaming:
+        if text and self.iterated:
             self._texts.append(text)
+        elif text and self.tap is not None:
+            self.tap.take(text)
         if outcome is not None and not self.done.done():
             if isinstance(outcome, BaseException):
                 self.done.set_exception(outcome)

@@ -23,9 +23,10 @@ from nightjar.config.interpreter import NIGHTJAR
 from nightjar.config.settings import Settings
 from nightjar.config.stopping import end_signals
 from nightjar.jobs.auto_workers import end_auto, mark_auto
-from nightjar.jobs.backlog import live_workers, waiting_jobs
+from nightjar.jobs.backlog import Waiting, live_workers, waiting_jobs
 from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.periodic import every
+from nightjar.jobs.places import wanted_models
 from nightjar.jobs.published import published
 from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, hindrances
@@ -254,7 +255,8 @@ def _look(settings: Settings, database: Database, only: str | None) -> Look:
     known: dict[str, Loadable] = {}
 
     async def look(place: ServingPlace, ours: Mapping[str, int]) -> Outlook:
-        waiting = await waiting_jobs(database)
+        wanted = await wanted_models(database)
+        waiting = dict.fromkeys(wanted, Waiting()) | await waiting_jobs(database)
         if only is not None:
             waiting = {model: jobs for model, jobs in waiting.items() if model == only}
         sure = {model for model, here in known.items() if here.kind and here.memory_bytes is not None}
@@ -267,6 +269,6 @@ def _look(settings: Settings, database: Database, only: str | None) -> Look:
             model: max(ours.get(model, 0), live.get(model, 0) - (1 if model == place.model else 0)) for model in waiting
         }
         busy = frozenset(model for model, jobs in waiting.items() if jobs.due or jobs.running)
-        return Outlook(backlogs=backlogs(waiting, known, others, place.failures), busy=busy)
+        return Outlook(backlogs=backlogs(waiting, known, others, place.failures, wanted), busy=busy)
 
     return look

@@ -34,6 +34,20 @@ class Backlog:
     """Live workers of this model, this one not counted."""
     failure: str | None = None
     """Why it could not be loaded on this device."""
+    pinned: bool = False
+    """Somebody wants it loaded whatever waits."""
+    live: bool = False
+    """A live request asked for it within its idle time."""
+    asking: bool = False
+    """A live request asks for it now."""
+
+    @property
+    def rank(self) -> int:
+        """What goes before what: pinned, asked for, live within its idle time, backlog. A model that another worker
+        serves is there already.
+        """
+        ranks = (self.live, self.asking, self.pinned)
+        return 0 if self.workers else max((rank for rank, holds in enumerate(ranks, start=1) if holds), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +78,17 @@ def choose_model(
     capability: Capability | None = None,
     present: Present | None = None,
 ) -> ModelChoice:
-    """The model with the largest backlog per worker that fits `room_bytes` and has the capability.
+    """The model with the largest backlog per worker that fits `room_bytes` and has the capability; before that, one
+    that is pinned or wanted live. A place that is at work is not taken from it.
 
     With hysteresis: waiting work of the current model is finished first, unless another backlog is `SWITCH_FACTOR`
     times larger and the current model was loaded `LEAST_STAY_S` ago; an idle model is kept for `IDLE_S`.
     """
     every = list(backlogs)
     serving = {item.model: item for item in every}
-    able = [item for item in every if _hindrance(item, room_bytes, capability) is None and item.waiting > 0]
-    best = max(able, key=lambda item: (_load(item), _reversed(item.model)), default=None)
+    asked = [item for item in every if item.waiting > 0 or item.rank]
+    able = [item for item in asked if _hindrance(item, room_bytes, capability) is None]
+    best = max(able, key=lambda item: (item.rank, _load(item), _reversed(item.model)), default=None)
     model, reason = _first(every, best, room_bytes, capability) if present is None else _next(serving, best, present)
     return ModelChoice(model=model, reason=reason, work=best is not None)
 
@@ -82,7 +98,7 @@ def _first(
 ) -> tuple[str | None, str]:
     if best is None:
         return None, _why_none(every, room_bytes, capability)
-    return best.model, f"{_waiting(best.waiting)}, more per worker than for any other"
+    return best.model, _wanted(best) or f"{_waiting(best.waiting)}, more per worker than for any other"
 
 
 def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -> tuple[str, str]:
@@ -90,6 +106,12 @@ def _next(serving: dict[str, Backlog], best: Backlog | None, present: Present) -
     own = serving.get(present.model)
     if best is None or best.model == present.model:
         return present.model, "no other model that fits has more waiting jobs"
+    if own is not None and own.rank >= best.rank and own.rank:
+        return present.model, _wanted(own)
+    if best.rank and own is not None and (own.waiting or present.idle_s == 0):
+        return present.model, f"it is at work; {best.model} is wanted, too"
+    if best.rank:
+        return best.model, _wanted(best)
     if own is None or own.waiting == 0:
         if present.idle_s < IDLE_S:
             return present.model, f"it has no waiting jobs, for less than {IDLE_S:.0f} s"
@@ -125,7 +147,8 @@ def _hindrance(item: Backlog, room_bytes: int, capability: Capability | None) ->
 
 def hindrances(every: Iterable[Backlog], room_bytes: int, capability: Capability | None) -> dict[str, str]:
     """Models with waiting jobs that this worker cannot serve -> why."""
-    found = {item.model: _hindrance(item, room_bytes, capability) for item in every if item.waiting > 0}
+    asked = [item for item in every if item.waiting > 0 or item.rank]
+    found = {item.model: _hindrance(item, room_bytes, capability) for item in asked}
     return {model: why for model, why in found.items() if why is not None}
 
 
@@ -138,6 +161,11 @@ def _why_none(every: list[Backlog], room_bytes: int, capability: Capability | No
 
 def _load(item: Backlog) -> float:
     return item.waiting / (item.workers + 1)
+
+
+def _wanted(item: Backlog) -> str:
+    """Why it is loaded though perhaps no job of a run waits for it; empty where nobody asks for that."""
+    return "it is pinned" if item.pinned and item.rank else "a live request asks for it" if item.rank else ""
 
 
 def _reversed(name: str) -> tuple[int, ...]:

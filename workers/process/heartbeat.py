@@ -12,6 +12,7 @@ from time import monotonic
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database, DatabaseError, Row
 from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.events import Event, EventKind
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts, SpeedProbe
 from nightjar.jobs.periodic import board, every
@@ -53,6 +54,8 @@ class Heartbeat:
         """What is missing while there is nothing to do."""
         self.tally = Tally()
         self._identity: Row = {"host": host, "pid": pid, "model": model}
+        self._told: WorkerStatus | None = None
+        """Its state as an event said it last."""
         self._worker = worker
         self._beat_s = min(beat_s, LONGEST_BEAT_S)
         self._database = database
@@ -67,13 +70,22 @@ class Heartbeat:
 
     async def write(self) -> None:
         """One beat."""
-        await write_beat(self._worker, self._fields(), self._database)
+        fields = self._fields()
+        await write_beat(self._worker, fields, self._database)
+        if fields["state"] is not self._told:
+            self._told = fields["state"]
+            self._say()
+
+    def _say(self) -> None:
+        event = Event(kind=EventKind.WORKER, worker=self._worker, model=self._identity["model"])
+        self._database.events.say(event)
 
     async def leave(self) -> None:
         """Takes the worker off the list: it ended as it should. What it measured is kept for reports."""
         with contextlib.suppress(DatabaseError):
             await self.write()
         await sign_off(self._worker, self._database)
+        self._say()
 
     def doing(self) -> Doing:
         """What the worker does now, and how far it is."""

@@ -17,6 +17,7 @@ import structlog
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.events import Event, EventKind
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats
@@ -40,6 +41,8 @@ class Hold:
 
     job: Job
     run: Run
+    live: bool = False
+    """Somebody waits for its reply: it counts apart from the jobs of evaluations."""
     requests: list[str] = field(default_factory=list)
     """The ids of the requests that the model holds for it now: one, or those of the parts of a long summary."""
     lost: bool = False
@@ -75,7 +78,9 @@ class HeldJobs:
         lease_s: float,
         slots: int,
         database: Database,
+        live_slots: int = 0,
     ) -> None:
+        """`live_slots`: of the slots, how many are kept for live jobs."""
         self._work = work
         self._run_cache = run_cache
         self._stats = stats
@@ -83,9 +88,11 @@ class HeldJobs:
         self._host = host
         self._lease_s = lease_s
         self._slots = slots
+        self._live_slots = live_slots
         self._database = database
         self._holds: dict[str, Hold] = {}
         self._claiming: set[str] = set()
+        self._claiming_live: set[str] = set()
         self._short_ends: deque[float] = deque()
         self._changed = asyncio.Event()
         self.open = True
@@ -96,10 +103,28 @@ class HeldJobs:
 
     @property
     def free(self) -> int:
-        """How many jobs may be claimed now."""
-        if not self.open or self._stats().failure is not None:
+        """How many jobs of evaluations may be claimed now."""
+        if not self._takes:
             return 0
-        return self._slots + self._ahead() - len(self._holds) - len(self._claiming)
+        return self._slots - self._live_slots + self._ahead() - self._count(live=False)
+
+    @property
+    def free_live(self) -> int:
+        """How many live jobs may be claimed now: as many as slots are kept for them or free, and always one, so that
+        it is the next in line where all are taken.
+        """
+        if not self._takes:
+            return 0
+        others = min(self._count(live=False), self._slots - self._live_slots)
+        return max(1, self._slots - others) - self._count(live=True)
+
+    @property
+    def _takes(self) -> bool:
+        return self.open and self._stats().failure is None
+
+    def _count(self, *, live: bool) -> int:
+        claiming = self._claiming_live if live else self._claiming
+        return sum(hold.live is live for hold in self._holds.values()) + len(claiming)
 
     @property
     def most(self) -> int:
@@ -114,18 +139,22 @@ class HeldJobs:
     @property
     def idle(self) -> bool:
         """Whether nothing is held or being claimed."""
-        return not self._holds and not self._claiming
+        return not self._holds and not self._claiming and not self._claiming_live
 
-    async def offer(self, rung: Iterable[DueJob], *, alone: bool = False) -> int:
-        """Claims and starts as many of these as possible; returns the number. `alone` claims even if not `open`."""
-        wanted = [due for due in rung if due.job not in self._holds and due.job not in self._claiming]
-        wanted = wanted if alone else wanted[: max(0, self.free)]
+    async def offer(self, rung: Iterable[DueJob], *, alone: bool = False, live: bool = False) -> int:
+        """Claims and starts as many of these as possible; returns the number. `alone` claims even if not `open`;
+        `live`: they are live jobs.
+        """
+        known = self._holds.keys() | self._claiming | self._claiming_live
+        wanted = [due for due in rung if due.job not in known]
+        wanted = wanted if alone else wanted[: max(0, self.free_live if live else self.free)]
         jobs = {due.job for due in wanted}
-        self._claiming |= jobs
+        claiming = self._claiming_live if live else self._claiming
+        claiming |= jobs
         try:
             started = [self._start(hold) for hold in await self._claim(wanted)]
         finally:
-            self._claiming -= jobs
+            claiming -= jobs
             self._changed.set()
         return len(started)
 
@@ -136,7 +165,14 @@ class HeldJobs:
             return []
         good_until = monotonic() + self._lease_s
         jobs = await ownership.claim(fences, self._worker, self._host, self._lease_s, self._database)
-        return [Hold(job=job, run=run, good_until=good_until) for job in jobs if (run := runs[job.run]) is not None]
+        for job in jobs:
+            event = Event(kind=EventKind.JOB, run=job.run, job=job.id, worker=self._worker, model=job.model)
+            self._database.events.say(event)
+        return [
+            Hold(job=job, run=run, live=job.live is not None, good_until=good_until)
+            for job in jobs
+            if (run := runs[job.run]) is not None
+        ]
 
     def _start(self, hold: Hold) -> Hold:
         job = hold.job
@@ -164,6 +200,13 @@ class HeldJobs:
         _log.info("job_dropped", job=hold.job.id, run=hold.job.run, why=why)
         hold.lost = True
         self._cancel(hold)
+
+    def cancelled(self, job_id: str) -> bool:
+        """Somebody has cancelled the job, or is about to; whether it was held here. It ends within a step."""
+        hold = self._holds.get(job_id)
+        if hold is not None:
+            self.drop(hold, "cancelled")
+        return hold is not None
 
     def _cancel(self, hold: Hold) -> None:
         if hold.task is not None and hold.task is not asyncio.current_task():

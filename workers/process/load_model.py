@@ -39,6 +39,8 @@ class WorkerOptions:
     """UUID, or "none" for the CPU; the environment is already pinned to it. None means whatever llama.cpp finds."""
     load: Mapping[str, Any] = field(default_factory=dict)
     """Load settings that override the registry's."""
+    live: int = 0
+    """Slots kept for live jobs."""
     burst: bool = False
     """End when no working run has a job for the model any more."""
     probe: bool | None = None

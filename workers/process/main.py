@@ -37,6 +37,7 @@ from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
+from nightjar.workers.process.live_side import LiveSide
 from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local
 from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
@@ -160,14 +161,16 @@ class WorkerProcess:
         if self._stop.is_set():
             return 0
         self._run_cache = RunCache(self._database, self._model.facts, self._model.load)
+        latest = partial(latest_redis_url, self._settings)
+        self._live = LiveSide(self._model.facts.name, self._redis, self._database, latest)
         held = self._held(worker)
         self._measuring = self._measure(held)
         ended = asyncio.Event()
-        bell = asyncio.create_task(self._listen(held))
+        bells = [asyncio.create_task(bell) for bell in (self._listen(held), *self._live.listeners(held))]
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
-        await self._wait_for_end([bell, *tasks])
+        await self._wait_for_end([*bells, *tasks])
         self._beat.state = WorkerStatus.DRAINING
-        await _end(bell)
+        await asyncio.gather(*map(_end, bells))
         await held.drain(self._settings.drain_s)
         ended.set()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -178,6 +181,10 @@ class WorkerProcess:
         return CANNOT if self._options.burst and self._run_cache.refused else 0
 
     def _held(self, worker: str) -> HeldJobs:
+        slots = self._model.load.slots
+        kept = max(0, min(self._options.live, slots - 1))
+        if kept < self._options.live:
+            _log.warning("live_slots_fewer", wanted=self._options.live, kept=kept, slots=slots)
         context = JobContext(
             model=self._model,
             run_cache=self._run_cache,
@@ -185,7 +192,9 @@ class WorkerProcess:
             tally=self._beat.tally,
             database=self._database,
             commits=Commits(self._database),
-            slots=asyncio.Semaphore(self._model.load.slots),
+            slots=asyncio.Semaphore(slots),
+            evaluations=asyncio.Semaphore(slots - kept),
+            live=self._live,
         )
         return HeldJobs(
             work=lambda hold: run_job(hold, context),
@@ -194,7 +203,8 @@ class WorkerProcess:
             worker=worker,
             host=socket.gethostname(),
             lease_s=self._settings.lease_s,
-            slots=self._model.load.slots,
+            slots=slots,
+            live_slots=kept,
             database=self._database,
         )
 
@@ -235,6 +245,7 @@ class WorkerProcess:
         model = self._model.facts.name
         chores = [
             held.keep(ended),
+            *self._live.chores(self._stop, ended),
             Suspects(model, worker, held, self._database).run(self._stop),
             every(ENGINE_POLL_S, self._watch_model, self._stop, name="engine"),
             every(CARD_LEASE_S / 3, self._card.renew, ended, name="card", raises=UsageError),

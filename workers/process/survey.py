@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.backlog import Waiting
 from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.places import ModelWanted
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.fit.estimate import memory_on_cpu
 from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of
@@ -54,6 +56,7 @@ def backlogs(
     here: Mapping[str, Loadable],
     others: Mapping[str, int],
     failures: Mapping[str, str],
+    wanted: Mapping[str, ModelWanted] = MappingProxyType({}),
 ) -> list[Backlog]:
     """One backlog for each model with jobs. `others`: workers of each model besides the one that chooses."""
     return [
@@ -65,6 +68,9 @@ def backlogs(
             memory_bytes=here[model].memory_bytes,
             workers=max(0, others.get(model, 0)),
             failure=failures.get(model),
+            pinned=model in wanted and wanted[model].pinned,
+            live=model in wanted and wanted[model].live,
+            asking=model in wanted and wanted[model].asking,
         )
         for model, jobs in waiting.items()
     ]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
-from nightjar.config.errors import EngineError, LeaseLostError, ModelError, NightjarError, ServiceError
+from nightjar.config.errors import ContextError, EngineError, LeaseLostError, ModelError, NightjarError, ServiceError
 from nightjar.config.logging import bind
 from nightjar.config.redact import redact_text
 from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
+from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.live_runs import refuse_live
 from nightjar.jobs.records import TurnRecord, cut
 from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Sequence
@@ -26,10 +28,11 @@ from nightjar.jobs.states import JobKind
 from nightjar.jobs.transcript_size import TranscriptSize
 from nightjar.jobs.variants import varied
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
-from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier
+from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier, Reply
 from nightjar.workers.conversation.turns import turn_record
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
+from nightjar.workers.process.live_side import LiveSide
 from nightjar.workers.process.run_cache import RunCache
 
 T = TypeVar("T")
@@ -49,6 +52,10 @@ class JobContext:
     slots: asyncio.Semaphore
     """The model's slots. A conversation keeps its slot from its first turn to its last: jobs that were claimed ahead
     wait outside, where they cannot push out the cells that its next turn goes on from."""
+    evaluations: asyncio.Semaphore | None = None
+    """Slots that jobs of evaluations may have, fewer than all where some are kept for live ones; None: all."""
+    live: LiveSide | None = None
+    """None: this worker takes no live jobs, and nobody can watch its replies."""
 
 
 async def run_job(hold: Hold, context: JobContext) -> None:
@@ -56,6 +63,7 @@ async def run_job(hold: Hold, context: JobContext) -> None:
     bind(run=hold.run.name, job=hold.job.id)
     try:
         await (_compare(hold, context) if hold.job.kind is JobKind.EMBED else _converse(hold, context))
+        _end_text(hold, context)
     except asyncio.CancelledError:
         if not hold.lost:
             await all_or_nothing(ownership.release(hold.job, "its worker stopped", context.database))
@@ -66,6 +74,25 @@ async def run_job(hold: Hold, context: JobContext) -> None:
         _log.warning("job_given_up", error=str(error))  # MongoDB stayed away: the lease lapses by itself
     except Exception as error:
         await _fail(hold, context, error)
+        _end_text(hold, context)
+
+
+def _end_text(hold: Hold, context: JobContext) -> None:
+    """Those who watch the job look into MongoDB now."""
+    if context.live is not None:
+        context.live.texts.end(hold.job)
+
+
+@asynccontextmanager
+async def _slot(hold: Hold, context: JobContext) -> AsyncIterator[None]:
+    """A slot of the model's for the job. A live one need not wait for those of evaluations where some are kept."""
+    async with AsyncExitStack() as stack:
+        if not hold.live and context.evaluations is not None:
+            await stack.enter_async_context(context.evaluations)
+        await stack.enter_async_context(context.slots)
+        if hold.live and context.live is not None:
+            stack.enter_context(context.live.traffic.passing())
+        yield
 
 
 async def _compare(hold: Hold, context: JobContext) -> None:
@@ -75,7 +102,7 @@ async def _compare(hold: Hold, context: JobContext) -> None:
         raise ModelError(f"{model.facts.name!r} generates text; embeddings need an embedding model.")
     sequence = await context.run_cache.sequence(job.sequence_document)
     replies = await read_replies(job, context.database)
-    async with context.slots:
+    async with _slot(hold, context):
         similarities = await measure_similarities(sequence, replies, model)
     result = {
         "model_digest": model.facts.digest,
@@ -83,6 +110,7 @@ async def _compare(hold: Hold, context: JobContext) -> None:
     }
     await all_or_nothing(ownership.commit_result(job, result, context.database))
     context.tally.turns_done += 1
+    _say(EventKind.JOB, hold, context)
 
 
 async def _converse(hold: Hold, context: JobContext) -> None:
@@ -92,7 +120,7 @@ async def _converse(hold: Hold, context: JobContext) -> None:
         raise ModelError(f"{model.facts.name!r} is an embedding model; it cannot generate text.")
     sequence = varied(await context.run_cache.sequence(job.sequence_document), hold.run.variant(job.variant))
     dialogue = await model.open(job, hold.run, sequence, partial(watched, hold, context.database))
-    async with context.slots:
+    async with _slot(hold, context):
         last = await _turns(hold, context, sequence, dialogue)
     if last is not None:  # written while the next conversation has the slot
         await _commit(hold, context, last, last=True)
@@ -107,14 +135,26 @@ async def _turns(hold: Hold, context: JobContext, sequence: Sequence, dialogue: 
         if hold.stop_after_turn:
             await ownership.release(job, "its worker drained", context.database)
             return None
-        reply = await dialogue.reply(history)
-        record = turn_record(reply, sequence, history, fence=job.fence, worker=context.worker, now=utc_now())
+        reply, shared = await _reply(hold, context, dialogue, history)
+        record = turn_record(
+            reply, sequence, history, fence=job.fence, worker=context.worker, now=utc_now(), shared=shared
+        )
         size.add(record)
         if turn + 1 == job.turns_total:
             return record
         await _commit(hold, context, record, last=False)
         history.append(record)
     return None
+
+
+async def _reply(hold: Hold, context: JobContext, dialogue: Dialogue, history: list[TurnRecord]) -> tuple[Reply, bool]:
+    """The next reply, and whether a live job of others used the device meanwhile."""
+    if context.live is None:
+        return await dialogue.reply(history), False
+    traffic = context.live.traffic
+    begun, active = traffic.begun, traffic.active
+    reply = await dialogue.reply(history, context.live.texts.listen(hold.job, len(history)))
+    return reply, not hold.live and traffic.met(begun, active)
 
 
 async def _commit(hold: Hold, context: JobContext, record: TurnRecord, *, last: bool) -> None:
@@ -124,6 +164,13 @@ async def _commit(hold: Hold, context: JobContext, record: TurnRecord, *, last: 
         context.tally.wasted_tokens += sum(draw.reply_tokens for draw in record.draws)
         raise
     context.tally.turns_done += 1
+    _say(EventKind.JOB if last else EventKind.TURN, hold, context)
+
+
+def _say(kind: EventKind, hold: Hold, context: JobContext) -> None:
+    if context.live is not None:
+        job = hold.job
+        context.database.events.say(Event(kind=kind, run=job.run, job=job.id, worker=context.worker, model=job.model))
 
 
 @asynccontextmanager
@@ -151,7 +198,10 @@ async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:
     expected = fault is Fault.PERMANENT
     _log.warning("job_failed", error=text, fault=fault, decision=type(decision).__name__, exc_info=not expected)
     try:
+        if hold.live and isinstance(error, ContextError) and error.tokens is not None and error.context is not None:
+            await refuse_live(job, error.tokens, error.context, context.database)
         await all_or_nothing(ownership.fail(job, decision, text, context.database))
+        _say(EventKind.JOB, hold, context)
     except ServiceError as unreachable:
         _log.warning("job_given_up", error=str(unreachable))
     except Exception:  # the lease lapses by itself, and lapses are counted

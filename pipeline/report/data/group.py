@@ -38,6 +38,8 @@ class Counts:
     """Turns drawn more than once (--retry-empty); the first draw counts."""
     dropped: int
     """Turns for which earlier turns were left out of the context."""
+    shared: int = 0
+    """Turns beside which a live request used the device; they count in no speed."""
     prompt_tokens: int
     reused_tokens: int
     reply_tokens: int
@@ -87,7 +89,7 @@ def reading(turn: TurnRow) -> ScoredTurn:
 
 
 _SUMS = (
-    "_turns _expected _missing _empty _degenerate _repeats _redrawn _dropped _prompt _reused _reply _reasoning"
+    "_turns _expected _missing _empty _degenerate _repeats _redrawn _dropped _shared _prompt _reused _reply _reasoning"
 ).split()
 
 
@@ -100,7 +102,7 @@ class GroupTally:
         self._failures: Counter[str] = Counter()
         self._speed = SpeedTally()
         self._turns = self._expected = self._missing = self._empty = self._degenerate = self._repeats = 0
-        self._redrawn = self._dropped = self._prompt = self._reused = self._reply = self._reasoning = 0
+        self._redrawn = self._dropped = self._shared = self._prompt = self._reused = self._reply = self._reasoning = 0
         self.metrics: dict[str, MetricTally] = {}
 
     def begin(self, job: JobRow) -> None:
@@ -125,7 +127,9 @@ class GroupTally:
             self._degenerate += turn.degenerate is not None
             self._repeats += turn.repeats_previous is not None
             self._failures[failure] += 1
-        self._speed.add(turn, read.ended_at)
+        self._shared += turn.shared
+        if not turn.shared:
+            self._speed.add(turn, read.ended_at)
         key = (job.sequence, job.repeat)
         for name, score in read.scores:
             tally = self.metrics.get(name)
@@ -176,6 +180,7 @@ class GroupTally:
             timeout=self._ends["timeout"],
             redrawn=self._redrawn,
             dropped=self._dropped,
+            shared=self._shared,
             prompt_tokens=self._prompt,
             reused_tokens=self._reused,
             reply_tokens=self._reply,

@@ -24,7 +24,7 @@ def notices(
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
     lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _unusable(model))]
-    lines += [line for model in models for line in (_made_smaller(model), _busy(model))]
+    lines += [line for model in models for line in (_made_smaller(model), _busy(model), _shared(model))]
     lines.append(_repeated(provenance, models))
     return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
 
@@ -132,6 +132,17 @@ def _busy(model: ModelReport) -> Notice | None:
         level="info",
         text=f"{model.input.name}: its machine was busy; other processes took {others:.1f} cores on average while it "
         "worked. Its speeds are lower than on a quiet one.",
+    )
+
+
+def _shared(model: ModelReport) -> Notice | None:
+    counts = model.total.counts
+    if not counts.shared:
+        return None
+    return Notice(
+        level="info",
+        text=f"{model.name}: beside {counts.shared} of {fmt.count_of(counts.turns, 'turn')} a live request used the "
+        "device. Their times are left out of all speeds; their replies count as the others do.",
     )
 
 

@@ -20,7 +20,7 @@ from nightjar.jobs.speeds import SpeedKey, keep_speed, known_speed
 from nightjar.jobs.states import RunStatus, WorkerStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.workers.engine.fake import ScriptedEngine
-from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.request import Generation, Request, TextTap
 from nightjar.workers.process import measuring
 from tests.workbench import Bench, make_run, opened_bench, until
 
@@ -56,9 +56,9 @@ class Noting(ScriptedEngine):
         super().__init__(slots=2, **how)
         self.asked: list[str] = []
 
-    async def generate(self, request: Request) -> Generation:
+    async def generate(self, request: Request, tap: TextTap | None = None) -> Generation:
         self.asked.append(request.id)
-        return await super().generate(request)
+        return await super().generate(request, tap)
 
     @property
     def probes(self) -> list[bool]:

@@ -43,7 +43,7 @@ def test_independent_turns_have_them_each(talk: Talks, written: Written) -> None
 
 
 def test_no_policy_leaves_them_out(talk: Talks, written: Written) -> None:
-    told = talk(["first", "second", "third"], messages=EXAMPLE, context=330, policy=Policy.TRIM, max_tokens=20)
+    told = talk(["first", "second", "third"], messages=EXAMPLE, context=220, policy=Policy.TRIM, max_tokens=20)
     told.say("x" * 30)
     told.say("y" * 80)
     plan = told.plan()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.workers.conversation.reasoning import Split, is_open, split, split_tokens
+from nightjar.workers.conversation.reasoning import Split, is_open, split, split_so_far, split_tokens
 from nightjar.workers.engine.fake import ByteTokenizer
 from nightjar.workers.engine.markers import HARMONY, KNOWN, Markers, detect
 
@@ -46,6 +46,30 @@ def test_split(raw: str, opened: bool, reply: str, reasoning: str, unclosed: boo
     """Where only the text is known."""
     parts = split(raw, THINK, opened=opened)
     assert (parts.reply, parts.reasoning, parts.unclosed) == (reply, reasoning, unclosed)
+
+
+@pytest.mark.parametrize(
+    ("raw", "opened"),
+    [
+        ("Hello. 1 < 2", False),
+        ("<think>Hm.</think>Hello.", False),
+        ("\n<think>\nHm.\n</think>\n\nHello.\n", False),
+        ("Hm.</think>Hello.", True),
+        ("<think>a</think> <think>b</think>c", False),
+        ("  Indented <reply", False),
+    ],
+)
+def test_a_growing_reply_is_split_as_the_whole_one(raw: str, opened: bool) -> None:
+    """Character by character: what is there stays, nothing of a marker shows, and the end is what `split` says."""
+    before = ("", "")
+    for length in range(len(raw) + 1):
+        now = split_so_far(raw[:length], THINK, opened=opened)
+        assert all(text.startswith(known) for text, known in zip(now, before, strict=True)), raw[:length]
+        assert not any("<think" in text or "</" in text for text in now)
+        before = now
+    whole = split(raw, THINK, opened=opened)
+    assert all(text.startswith(known) for text, known in zip((whole.reasoning, whole.reply), before, strict=True))
+    assert len(whole.reply) - len(before[1]) < len(THINK.close)
 
 
 def test_without_markers_all_is_reply() -> None:

@@ -256,6 +256,40 @@ async def test_leaving_a_stream_early_frees_the_slot() -> None:
     await engine.close()
 
 
+class Tap:
+    """Notes each text it is handed."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.wanted = wanted
+        self.texts: list[str] = []
+        self.heard = asyncio.Event()
+
+    def take(self, text: str) -> None:
+        self.texts.append(text)
+        self.heard.set()
+
+
+async def test_a_tap_hears_the_first_text_at_once_and_all_of_it() -> None:
+    """One that is not wanted gets the whole text at the end, unless it is wanted meanwhile: then all so far at once."""
+    engine = ScriptedEngine(lambda *_: "abc" * 200, slots=3, token_delay_s=0.001)
+    watched, later, never = Tap(wanted=True), Tap(wanted=False), Tap(wanted=False)
+    replies = [
+        asyncio.create_task(engine.generate(asked(engine, name, max_tokens=600), tap))
+        for name, tap in (("watched", watched), ("later", later), ("never", never))
+    ]
+    await asyncio.wait_for(watched.heard.wait(), 30)
+    assert watched.texts[0] == "a"
+    later.wanted = True
+    await asyncio.wait_for(later.heard.wait(), 30)
+    assert not replies[1].done()
+    for reply in replies:
+        assert (await reply).text == "abc" * 200
+    assert ["".join(tap.texts) for tap in (watched, later, never)] == ["abc" * 200] * 3
+    assert len(watched.texts) > 2
+    assert len(never.texts) == 1
+    await engine.close()
+
+
 async def test_reasoning_markers_may_be_split_over_tokens(engine: ScriptedEngine) -> None:
     """The text keeps the block; splitting it off is the conversation's work."""
     own = ScriptedEngine(lambda *_: "<think>hm</think>Yes.")

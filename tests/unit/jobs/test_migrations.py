@@ -17,6 +17,7 @@ from nightjar.jobs.migrations import (
     nest_file_facts_of_model,
     nest_file_facts_of_run,
     nest_judging_and_outcome,
+    of_an_evaluation,
     rename_score,
 )
 from nightjar.jobs.models import FileFacts, ModelFacts
@@ -63,6 +64,8 @@ OLD_JUDGING = {
 ASKED = {name: OLD_JUDGING[name] for name in ("judges", "rubric", "self_judging", "against")}
 ASKED |= {"number": 1, "reason": None, "begun_at": None, "ended_at": None}
 CASES: list[tuple[Convert, Row, Row]] = [
+    # every run of before evaluates
+    (of_an_evaluation, {"_id": "r"}, {"_id": "r", "kind": "evaluation"}),
     # nobody but a dispatcher closes a run of before
     (may_be_closed_by_dispatchers, {"_id": "r"}, {"_id": "r", "closers": None}),
     # a run that was never judged gets empty places

@@ -131,6 +131,21 @@ def staying(loaded_s: float = 1000, idle_s: float = 0, model: str = "a") -> Pres
         ([backlog("a", 0)], staying(idle_s=9999), "a"),
         ([], staying(idle_s=9999), "a"),
         ([], None, None),
+        # a model that a live request asks for goes before any backlog, a pinned one before that
+        ([backlog("a", 500), backlog("b", 0, live=True, asking=True)], None, "b"),
+        ([backlog("a", 0, pinned=True), backlog("b", 0, live=True, asking=True)], None, "a"),
+        # an idle place switches at once, one at work does not
+        ([backlog("a", 0), backlog("b", 0, live=True, asking=True)], staying(idle_s=1, loaded_s=1), "b"),
+        ([backlog("a", 5), backlog("b", 0, live=True, asking=True)], staying(), "a"),
+        ([backlog("a", 0), backlog("b", 0, live=True, asking=True)], staying(idle_s=0), "a"),
+        # within its idle time it is kept for its next request, unless another model is asked for now
+        ([backlog("a", 0, live=True), backlog("b", 500)], staying(idle_s=60), "a"),
+        ([backlog("a", 0, live=True), backlog("b", 0, live=True, asking=True)], staying(idle_s=60), "b"),
+        # a pinned one stays whatever is asked for, and one that another worker serves is there already
+        ([backlog("a", 0, pinned=True), backlog("b", 0, live=True, asking=True)], staying(idle_s=60), "a"),
+        ([backlog("a", 5), backlog("b", 0, live=True, asking=True, workers=1)], None, "a"),
+        # what does not fit is not loaded for anybody
+        ([backlog("a", 1), backlog("b", 0, pinned=True, memory_bytes=9 * GB)], None, "a"),
     ],
 )
 def test_the_model_a_worker_takes(backlogs: list[Backlog], present: Present | None, model: str | None) -> None:

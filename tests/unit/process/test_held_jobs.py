@@ -44,3 +44,42 @@ async def test_short_jobs_are_claimed_further_ahead(
     assert jobs.free <= jobs.most
     now += 10
     assert jobs.free == 8 + LOOK_AHEAD
+
+
+@pytest.mark.parametrize(
+    ("kept", "evaluations", "live", "free", "free_live"),
+    [
+        (0, 0, 0, 4 + LOOK_AHEAD, 4),
+        (0, 6, 0, 0, 1),  # one may be the next in line
+        (0, 6, 1, 0, 0),
+        (1, 5, 0, 0, 1),  # a slot is kept free
+        (1, 5, 1, 0, 0),
+        (2, 1, 0, 1 + LOOK_AHEAD, 3),  # live jobs may have what evaluations leave
+        (2, 0, 4, 2 + LOOK_AHEAD, 0),  # and take nothing of their number
+    ],
+)
+async def test_live_jobs_count_apart(kept: int, evaluations: int, live: int, free: int, free_live: int) -> None:
+    async def work(hold: Any) -> None:
+        await asyncio.sleep(60)
+
+    given: Any = None
+    jobs = HeldJobs(
+        work=work,
+        run_cache=given,
+        stats=EngineStats,
+        worker="w",
+        host="h",
+        lease_s=30,
+        slots=4,
+        database=given,
+        live_slots=kept,
+    )
+    for number in range(evaluations + live):
+        job: Any = SimpleNamespace(id=f"j{number}", run="r")
+        jobs._start(Hold(job=job, run=given, live=number >= evaluations))
+    assert (jobs.free, jobs.free_live) == (free, free_live)
+    assert [jobs.cancelled(f"j{number}") for number in range(evaluations + live + 1)] == [
+        *([True] * (evaluations + live)),
+        False,
+    ]
+    await jobs.wait_idle()

@@ -1,0 +1,200 @@
+"""The hidden runs of live requests: where a request becomes a job, who may see it, and when it goes.
+
+Every job has a run, from which claims, parameters and seeds come. Live jobs have one a user, day and model file; no
+list, night, export or statistic knows it (`states.EVALUATIONS`). A job, its sequence and its messages are removed
+together, some time after the end. Only its user sees, cancels or replays it.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from beanie.odm.utils.dump import get_dict
+
+from nightjar.config.errors import UnknownNameError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.backlog import OPEN
+from nightjar.jobs.documents import Job, LiveRequest, Run, RunModel, utc_now
+from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.identity import MOST_SEED, digest
+from nightjar.jobs.live_request import LiveAsk, live_sequence
+from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.mongo import Database, Row, insert_absent
+from nightjar.jobs.ownership import close_attempt
+from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.sequences import sequence_key
+from nightjar.jobs.states import TERMINAL_JOBS, JobStatus, RunKind, RunStatus
+
+LIVE_PRIORITY = 1000
+LIVE: Row = {"live.user": {"$exists": True}}
+"""A query for live jobs, answered from their own index."""
+UNREAD_S = 60.0
+"""Texts that are not to be stored go so long after the end at the latest, whether or not they were fetched."""
+BATCH = 500
+_NO_SUITE = "live"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveJob:
+    """A request that is stored and waits."""
+
+    id: str
+    run: str
+    model: str
+    fence: int
+    seed: int
+
+
+def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
+    """One user's run of that day for that file of the model."""
+    now = utc_now()
+    identity = digest("live", user, model, facts.digest, day)
+    return Run(
+        id=identity,
+        name=f"live:{day}:{model}:{identity[:12]}",  # a colon: nobody can call a run of his so
+        kind=RunKind.LIVE,
+        user=user,
+        status=RunStatus.ACTIVE,
+        suite=_NO_SUITE,
+        suite_name=_NO_SUITE,
+        suite_version=0,
+        sequences=[],
+        models=[RunModel(name=model, digest=facts.digest)],
+        repeats=1,
+        seed=0,
+        date=day,
+        priority=LIVE_PRIORITY,
+        nightjar_version=NIGHTJAR_VERSION,
+        content=identity,
+        created_at=now,
+    )
+
+
+async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> LiveJob:
+    """Stores the request: its run where it is the first, its sequence, and then the job, timed by MongoDB's clock.
+
+    Raises UsageError for a conversation or a parameter that cannot be used.
+    """
+    identity = uuid.uuid4().hex
+    sequence = live_sequence(ask, identity)
+    seed = random.randint(0, MOST_SEED) if ask.seed is None else ask.seed  # noqa: S311
+    run = live_run(ask.user, ask.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
+    await insert_absent(database.runs, [_stored(run)])
+    document = {"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")}
+    await insert_absent(database.raw["sequences"], [document])
+    now = utc_now()
+    job = Job(
+        id=identity,
+        run=run.id,
+        model=ask.model,
+        sequence=identity,
+        sequence_digest=sequence.digest,
+        sequence_document=document["_id"],
+        repeat=0,
+        order=0,
+        priority=LIVE_PRIORITY,
+        due_at=now,
+        turns_total=1,
+        created_at=now,
+        live=LiveRequest(user=ask.user, seed=seed, store=ask.store),
+    )
+    values = {key: {"$literal": value} for key, value in _stored(job).items() if key != "_id"}
+    timed = values | {"created_at": "$$NOW", "due_at": "$$NOW"}
+    await database.jobs.update_one({"_id": job.id}, [{"$set": timed}], upsert=True)
+    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed)
+
+
+def _stored(document: Any) -> Row:
+    """A document as MongoDB holds it."""
+    row: Row = get_dict(document, to_db=True)
+    return {"_id": document.id} | {name: value for name, value in row.items() if name != "id"}
+
+
+async def waiting_live(model: str, limit: int, database: Database) -> list[tuple[str, str, int]]:
+    """(run, id, fence) of the live jobs of a model that may start now: for when Redis has lost what rang for them."""
+    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+    cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("live").limit(limit)
+    return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
+
+
+async def count_open(database: Database, *, model: str | None = None, user: str | None = None) -> int:
+    """Live jobs that wait or are replied to, of a model or of a user."""
+    query: Row = LIVE | {"status": {"$in": OPEN}} | ({} if model is None else {"model": model})
+    query |= {} if user is None else {"live.user": user}
+    return await database.jobs.count_documents(query, hint="live")
+
+
+async def find_live(job: str, user: str, database: Database) -> Job:
+    """A user's own live job. Raises UnknownNameError, as for one that never was, where it is another's."""
+    found = await Job.find_one({"_id": job, "live.user": user})
+    if found is None:
+        raise UnknownNameError("live request", job, (), "It may have been removed: they are kept for a while only.")
+    return found
+
+
+async def live_jobs(user: str, database: Database, *, limit: int = 100) -> list[Job]:
+    """A user's live jobs that are still kept, newest first."""
+    return await Job.find({"live.user": user}).sort("-created_at").limit(limit).to_list()
+
+
+async def cancel_live(job: str, why: str, database: Database, *, user: str | None = None) -> bool:
+    """Ends a live job that has not ended yet; False where there is none to end. `user`: only a job of that user's."""
+    query: Row = {"_id": job, "status": {"$in": OPEN}, **(LIVE if user is None else {"live.user": user})}
+    ended: Row = {
+        "status": JobStatus.CANCELLED,
+        "reason": {"$literal": why},
+        "finished_at": "$$NOW",
+        "fence": {"$add": ["$fence", 1]},
+        "owner": None,
+        "lease_until": None,
+        "attempts": close_attempt(AttemptEnd.RELEASED, why),
+    }
+    done = (await database.jobs.update_one(query, [{"$set": ended}])).matched_count == 1
+    if done:
+        database.events.say(Event(kind=EventKind.JOB, job=job))
+    return done
+
+
+async def refuse_live(job: Job, tokens: int, context: int, database: Database) -> None:
+    """Notes the numbers of a prompt that does not fit; the job's failure follows."""
+    numbers = {"tokens": tokens, "context": context}
+    await database.jobs.update_one({"_id": job.id, "fence": job.fence}, {"$set": {"live.refused": numbers}})
+
+
+async def drop_texts(job: Job, database: Database) -> None:
+    """Takes the texts away of a job that has ended and is not to be stored."""
+    await database.raw["sequences"].delete_one({"_id": job.sequence_document})
+    await database.jobs.update_one({"_id": job.id}, {"$set": {"turns": [], "reason": None, "attempts": []}})
+
+
+async def remove_ended_live(keep_s: float, database: Database) -> int:
+    """Removes the live jobs that ended long enough ago, with their sequences, and runs of former days without jobs.
+
+    Returns how many jobs. The sequence goes first: a job that is still there leads to it again.
+    """
+    removed = 0
+    for query in (_ended_for(keep_s), _ended_for(min(keep_s, UNREAD_S)) | {"live.store": False}):
+        while rows := await database.jobs.find(query, {"sequence_document": 1}).limit(BATCH).to_list():
+            await database.raw["sequences"].delete_many({"_id": {"$in": [row["sequence_document"] for row in rows]}})
+            gone = await database.jobs.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+            removed += gone.deleted_count
+    await _remove_empty_runs(database)
+    return removed
+
+
+def _ended_for(seconds: float) -> Row:
+    past = {"$subtract": ["$$NOW", round(seconds * 1000)]}
+    ended: Row = {"status": {"$in": sorted(TERMINAL_JOBS)}, "finished_at": {"$type": "date"}}
+    return LIVE | ended | {"$expr": {"$lte": ["$finished_at", past]}}
+
+
+async def _remove_empty_runs(database: Database) -> None:
+    """Of days before yesterday: those of today, and about midnight of yesterday, may get a job at any moment."""
+    old: Row = {"kind": RunKind.LIVE, "date": {"$lt": f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"}}
+    async for run in database.runs.find(old, {"_id": 1}):
+        if await database.jobs.find_one({"run": run["_id"]}, {"_id": 1}) is None:
+            await database.runs.delete_one({"_id": run["_id"]})

@@ -1,0 +1,114 @@
+"""The text of a reply while it grows: the messages that carry it, and what of them goes to a client. Pure.
+
+A message has the job's fence, which tells attempts apart, and its offset in characters, which tells what was missed.
+Messages may be lost with Redis; what is in MongoDB when the reply is committed fills every gap.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nightjar.config.errors import RestartedError
+
+
+class Part(StrEnum):
+    """What a piece of text belongs to."""
+
+    REASONING = "reasoning"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextMessage:
+    """Text of one attempt at a job, from character `offset` of that part on."""
+
+    fence: int
+    turn: int = 0
+    part: Part = Part.REPLY
+    offset: int = 0
+    text: str = ""
+    ended: bool = False
+    """Nothing follows: what became of the job is in MongoDB."""
+
+    def dump(self) -> bytes:
+        row: dict[str, Any] = {"f": self.fence}
+        row |= {"end": 1} if self.ended else {"t": self.turn, "p": self.part, "o": self.offset, "x": self.text}
+        return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def read_message(data: bytes) -> TextMessage | None:
+    """None for what is no such message."""
+    try:
+        row = json.loads(data.decode("utf-8", "surrogatepass"))
+        if row.get("end"):
+            return TextMessage(fence=int(row["f"]), ended=True)
+        fence, turn, offset = (int(row[name]) for name in "fto")
+        return TextMessage(fence=fence, turn=turn, part=Part(row["p"]), offset=offset, text=str(row["x"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePiece:
+    """Text that goes to the client next."""
+
+    part: Part
+    text: str
+
+
+def _nothing() -> dict[Part, str]:
+    return dict.fromkeys(Part, "")
+
+
+@dataclass(kw_only=True)
+class ReplyText:
+    """One reply as its client has it. Another attempt may go on with it only where it says the same again."""
+
+    fence: int = -1
+    _sent: dict[Part, str] = field(default_factory=_nothing)
+    _now: dict[Part, str] = field(default_factory=_nothing)
+    """What the newest attempt has said, as far as it is known without a gap."""
+    _gaps: set[Part] = field(default_factory=set)
+
+    def hear(self, message: TextMessage) -> list[LivePiece]:
+        """What can be sent now. Raises RestartedError where a new attempt says something else than was sent."""
+        if message.fence < self.fence or message.ended:
+            return []
+        if message.fence > self.fence:
+            self.fence, self._now, self._gaps = message.fence, _nothing(), set()
+        known = self._now[message.part]
+        if message.offset > len(known):
+            self._gaps.add(message.part)
+            return []
+        self._gaps.discard(message.part)
+        if len(known) < message.offset + len(message.text):
+            self._now[message.part] = known[: message.offset] + message.text
+        return [] if self._gaps else self._unsent()
+
+    def finish(self, fence: int, reasoning: str, reply: str) -> list[LivePiece]:
+        """The rest of a reply that was committed under that fence. Raises RestartedError."""
+        whole = {Part.REASONING: reasoning, Part.REPLY: reply}
+        if fence != self.fence:
+            self.fence, self._now = fence, whole
+            return self._unsent()
+        # The same attempt: what was sent as the reply may have turned out to be reasoning, and the reply follows it.
+        again = {part: not whole[part].startswith(self._sent[part]) for part in Part}
+        rests = {part: whole[part] if again[part] else whole[part][len(self._sent[part]) :] for part in Part}
+        return [LivePiece(part=part, text=rest) for part, rest in rests.items() if rest]
+
+    def _unsent(self) -> list[LivePiece]:
+        pieces = []
+        for part in Part:
+            sent, now = self._sent[part], self._now[part]
+            if now.startswith(sent):
+                pieces += [LivePiece(part=part, text=now[len(sent) :])] if len(now) > len(sent) else []
+                self._sent[part] = now
+            elif not sent.startswith(now):
+                raise RestartedError(
+                    "The reply began again after its worker was lost, and otherwise than what was sent already. Ask "
+                    "again; a request with a seed, on a model loaded with `reproducible`, says the same again."
+                )
+        return pieces

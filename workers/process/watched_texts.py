@@ -1,0 +1,149 @@
+"""The texts of replies while they grow: published for whoever watches them, and never waited for by a job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from nightjar.config.errors import ServiceError
+from nightjar.jobs import live_bell
+from nightjar.jobs.documents import Job
+from nightjar.jobs.live_text import Part, TextMessage
+from nightjar.jobs.periodic import every
+from nightjar.jobs.queue import Doorbell
+from nightjar.workers.conversation.replier import SplitText
+
+TEXT_EVERY_S = 0.04
+"""Between two handovers of text; the first text of a turn does not wait."""
+LOOK_EVERY_S = 1.0
+
+
+class GrowingText:
+    """A `Listener` to one turn: it collects what the engine hands over, and knows what of it was published."""
+
+    def __init__(self, job: Job, turn: int, hurry: Callable[[], None], *, wanted: bool) -> None:
+        self.wanted = wanted
+        self.turn = turn
+        self.fence = job.fence
+        self.ended = False
+        self._hurry = hurry
+        self._raw: list[str] = []
+        self._split: SplitText = _whole
+        self._published = dict.fromkeys(Part, "")
+
+    def begin(self, split: SplitText) -> None:
+        self._raw, self._split = [], split
+
+    def take(self, text: str) -> None:
+        self._raw.append(text)
+        if self.wanted:
+            self._hurry()
+
+    def end(self) -> None:
+        """What became of the turn is in MongoDB now."""
+        self.ended = True
+        self._hurry()
+
+    def from_the_beginning(self) -> None:
+        """Somebody new watches: all text so far is published again."""
+        self._published = dict.fromkeys(Part, "")
+
+    def unpublished(self) -> list[TextMessage]:
+        """What is to be published now. Text that turns out to be reasoning after all is not taken back."""
+        if not self._raw:
+            return []
+        self._raw = ["".join(self._raw)]
+        reasoning, reply = self._split(self._raw[0])
+        messages = []
+        for part, text in ((Part.REASONING, reasoning), (Part.REPLY, reply)):
+            known = self._published[part]
+            if len(text) > len(known) and text.startswith(known):
+                fresh = TextMessage(
+                    fence=self.fence, turn=self.turn, part=part, offset=len(known), text=text[len(known) :]
+                )
+                messages.append(fresh)
+                self._published[part] = text
+        return messages
+
+
+def _whole(raw: str) -> tuple[str, str]:
+    return "", raw
+
+
+class WatchedTexts:
+    """Of all jobs that one worker holds. Losing Redis loses text, and nothing else."""
+
+    def __init__(self, doorbell: Doorbell, unwatched: Callable[[str], None]) -> None:
+        """`unwatched`: called with each live job that nobody watches any more."""
+        self._doorbell = doorbell
+        self._unwatched = unwatched
+        self._texts: dict[str, GrowingText] = {}
+        self._seen: dict[str, float] = {}
+        """Live job -> when somebody was last known to watch it."""
+        self._more = asyncio.Event()
+
+    def listen(self, job: Job, turn: int) -> GrowingText:
+        """What listens to the turn's generation. A live job's text is wanted at once: somebody waits for it."""
+        live = job.live is not None
+        watched = job.id in self._texts and self._texts[job.id].wanted
+        text = GrowingText(job, turn, self._more.set, wanted=live or watched)
+        self._texts[job.id] = text
+        if live:
+            self._seen.setdefault(job.id, monotonic())
+        return text
+
+    def end(self, job: Job) -> None:
+        """The job was committed, failed or given back; those who watch it look into MongoDB."""
+        if (text := self._texts.get(job.id)) is not None:
+            text.end()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publishes and looks who watches, until `stop` is set."""
+        publishing = asyncio.create_task(self._publish_all())
+        try:
+            await every(LOOK_EVERY_S, self.look, stop, name="watched")
+        finally:
+            await self._publish()
+            publishing.cancel()
+            await asyncio.wait([publishing], timeout=1)
+
+    async def look(self) -> None:
+        """Which jobs are watched now. A live one that nobody watches for long is reported."""
+        known: Mapping[str, GrowingText] = dict(self._texts)
+        try:
+            watched = await live_bell.which_are_watched(self._doorbell, known)
+        except ServiceError:
+            self._seen = dict.fromkeys(self._seen, monotonic())  # it is not known who watches
+            return
+        for job, text in known.items():
+            if job in watched:
+                self._seen.update({job: monotonic()} if job in self._seen else {})
+                if not text.wanted:
+                    text.wanted = True
+                    text.from_the_beginning()
+            elif job not in self._seen:
+                text.wanted = False
+            elif monotonic() - self._seen[job] > live_bell.WATCH_S:
+                self._unwatched(job)
+
+    async def _publish_all(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            await self._publish()
+            await asyncio.sleep(TEXT_EVERY_S)
+
+    async def _publish(self) -> None:
+        messages: list[tuple[str, bytes]] = []
+        for job, text in list(self._texts.items()):
+            if text.wanted:
+                messages += [(job, message.dump()) for message in text.unpublished()]
+            if text.ended:
+                messages.append((job, TextMessage(fence=text.fence, ended=True).dump()))
+                del self._texts[job]
+                self._seen.pop(job, None)
+        if messages:
+            with contextlib.suppress(ServiceError):
+                await live_bell.publish_text(self._doorbell, messages)
