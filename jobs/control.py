@@ -11,7 +11,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.backlog import has_open_jobs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.judging_moves import cancel_judging, may_cancel
 from nightjar.jobs.open_jobs import FRESH, change_open, drop_open
 from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunStatus
@@ -83,7 +83,7 @@ async def retry(run: Run, database: Database, *, reason: str | None = None) -> i
     if reason is not None:
         query["$expr"] = {"$eq": [{"$indexOfCP": ["$reason", {"$literal": reason}]}, 0]}
     changed = await database.jobs.update_many(query, [{"$set": FRESH}])
-    database.events.say(Event(kind=EventKind.RUN, run=run.id))
+    database.events.say(Moved(kind=EventKind.RUN, run=run.id))
     if changed.modified_count:  # its end of before no longer holds, if it is being judged again
         again: Row = {"_id": run.id, "status": RunStatus.JUDGING}
         await database.runs.update_one(again, {"$set": {"outcome.finished_at": None}})
@@ -118,7 +118,7 @@ async def move(
     if to in WORKING_RUNS:
         query["transcripts_dropped_at"] = None
     await database.runs.update_one(query, [{"$set": change}])
-    database.events.say(Event(kind=EventKind.RUN, run=run.id))
+    database.events.say(Moved(kind=EventKind.RUN, run=run.id))
     current = await Run.get(run.id)
     if current is None:
         raise UsageError(f"Run {run.name!r} was removed.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError, ResponseError
 
 from nightjar.config.errors import ServiceError, SettingsError
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.queue import Doorbell
 
 STREAM = "nightjar:events"
@@ -38,12 +38,12 @@ class RedisEvents:
         self._open = open_doorbell
         self._doorbell: Doorbell | None = None
         self._by = f"{socket.gethostname()}:{os.getpid()}"
-        self._unsaid: deque[tuple[int, Event]] = deque(maxlen=MOST_UNSAID)
+        self._unsaid: deque[tuple[int, Moved]] = deque(maxlen=MOST_UNSAID)
         self._said = 0
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
-    def say(self, event: Event) -> None:
+    def say(self, event: Moved) -> None:
         if self._closed:
             return
         self._said += 1
@@ -83,7 +83,7 @@ class RedisEvents:
                 self._unsaid.popleft()
         self._writing = None
 
-    async def _add(self, doorbell: Doorbell, batch: list[tuple[int, Event]]) -> None:
+    async def _add(self, doorbell: Doorbell, batch: list[tuple[int, Moved]]) -> None:
         async with doorbell.reached() as redis, redis.pipeline(transaction=False) as pipe:
             for seq, event in batch:
                 named = {name: value for name in _NAMED if (value := getattr(event, name)) is not None}
@@ -100,7 +100,7 @@ class SeenEvent:
     """An event as it was read; `id` is the stream's, by which a reader goes on after it."""
 
     id: str
-    event: Event
+    event: Moved
     by: str
     """The process that said it."""
     seq: int
@@ -202,7 +202,7 @@ def _seen(identity: bytes, fields: Mapping[bytes, bytes]) -> SeenEvent | None:
     """None for what a later version says and this one does not know."""
     values = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
     try:
-        event = Event(kind=EventKind(values["kind"]), **{name: values[name] for name in _NAMED if name in values})
+        event = Moved(kind=EventKind(values["kind"]), **{name: values[name] for name in _NAMED if name in values})
         return SeenEvent(id=identity.decode(), event=event, by=values["by"], seq=int(values["seq"]))
     except (KeyError, ValueError):
         return None

@@ -28,7 +28,7 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class Moved:
     """What moved; ids and names alone."""
 
     kind: EventKind
@@ -41,12 +41,12 @@ class Event:
 class EventSink(Protocol):
     """Where a process says what moved."""
 
-    def say(self, event: Event) -> None:
+    def say(self, event: Moved) -> None:
         """Neither waits nor raises."""
 
 
 class Silence:
     """Nobody is told."""
 
-    def say(self, event: Event) -> None:
+    def say(self, event: Moved) -> None:
         """Nothing."""

@@ -20,7 +20,7 @@ from nightjar.jobs.live_channel import LiveChannel, Texts
 from nightjar.jobs.live_refusal import why_not_served
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_runs import LiveJob
-from nightjar.jobs.live_state import LiveEnd, LiveState, read_state
+from nightjar.jobs.live_state import LiveEnd, LiveState, read_live_state
 from nightjar.jobs.live_text import LivePiece, ReplyText, TextMessage
 from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.mongo import Database, DatabaseError
@@ -101,7 +101,7 @@ class LiveReply:
         """How it stands. Raises the LiveError that ends it; None while MongoDB is away."""
         requests, self._looked = self._requests, monotonic()
         try:
-            state = await read_state(self.job.id, requests.database)
+            state = await read_live_state(self.job.id, requests.database)
         except ServiceError:
             return None
         if state.error is not None:

@@ -19,7 +19,7 @@ from nightjar.config.errors import UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.backlog import OPEN
 from nightjar.jobs.documents import Job, LiveRequest, Run, RunModel, utc_now
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.models import ModelFacts
@@ -155,7 +155,7 @@ async def cancel_live(job: str, why: str, database: Database, *, user: str | Non
     }
     done = (await database.jobs.update_one(query, [{"$set": ended}])).matched_count == 1
     if done:
-        database.events.say(Event(kind=EventKind.JOB, job=job))
+        database.events.say(Moved(kind=EventKind.JOB, job=job))
     return done
 
 

@@ -92,7 +92,7 @@ class LiveState:
         )
 
 
-async def read_state(job: str, database: Database) -> LiveState:
+async def read_live_state(job: str, database: Database) -> LiveState:
     """Raises ServiceError where MongoDB is away."""
     row = await patiently(lambda: database.jobs.find_one({"_id": job}, _FIELDS), patience_s=PATIENCE_S)
     if row is None:

@@ -14,7 +14,7 @@ from typing import Any
 from nightjar.config.errors import RestartedError
 
 
-class Part(StrEnum):
+class TextPart(StrEnum):
     """What a piece of text belongs to."""
 
     REASONING = "reasoning"
@@ -27,7 +27,7 @@ class TextMessage:
 
     fence: int
     turn: int = 0
-    part: Part = Part.REPLY
+    part: TextPart = TextPart.REPLY
     offset: int = 0
     text: str = ""
     ended: bool = False
@@ -46,7 +46,7 @@ def read_message(data: bytes) -> TextMessage | None:
         if row.get("end"):
             return TextMessage(fence=int(row["f"]), ended=True)
         fence, turn, offset = (int(row[name]) for name in "fto")
-        return TextMessage(fence=fence, turn=turn, part=Part(row["p"]), offset=offset, text=str(row["x"]))
+        return TextMessage(fence=fence, turn=turn, part=TextPart(row["p"]), offset=offset, text=str(row["x"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -55,12 +55,12 @@ def read_message(data: bytes) -> TextMessage | None:
 class LivePiece:
     """Text that goes to the client next."""
 
-    part: Part
+    part: TextPart
     text: str
 
 
-def _nothing() -> dict[Part, str]:
-    return dict.fromkeys(Part, "")
+def _nothing() -> dict[TextPart, str]:
+    return dict.fromkeys(TextPart, "")
 
 
 @dataclass(kw_only=True)
@@ -68,10 +68,10 @@ class ReplyText:
     """One reply as its client has it. Another attempt may go on with it only where it says the same again."""
 
     fence: int = -1
-    _sent: dict[Part, str] = field(default_factory=_nothing)
-    _now: dict[Part, str] = field(default_factory=_nothing)
+    _sent: dict[TextPart, str] = field(default_factory=_nothing)
+    _now: dict[TextPart, str] = field(default_factory=_nothing)
     """What the newest attempt has said, as far as it is known without a gap."""
-    _gaps: set[Part] = field(default_factory=set)
+    _gaps: set[TextPart] = field(default_factory=set)
 
     def hear(self, message: TextMessage) -> list[LivePiece]:
         """What can be sent now. Raises RestartedError where a new attempt says something else than was sent."""
@@ -90,18 +90,18 @@ class ReplyText:
 
     def finish(self, fence: int, reasoning: str, reply: str) -> list[LivePiece]:
         """The rest of a reply that was committed under that fence. Raises RestartedError."""
-        whole = {Part.REASONING: reasoning, Part.REPLY: reply}
+        whole = {TextPart.REASONING: reasoning, TextPart.REPLY: reply}
         if fence != self.fence:
             self.fence, self._now = fence, whole
             return self._unsent()
         # The same attempt: what was sent as the reply may have turned out to be reasoning, and the reply follows it.
-        again = {part: not whole[part].startswith(self._sent[part]) for part in Part}
-        rests = {part: whole[part] if again[part] else whole[part][len(self._sent[part]) :] for part in Part}
+        again = {part: not whole[part].startswith(self._sent[part]) for part in TextPart}
+        rests = {part: whole[part] if again[part] else whole[part][len(self._sent[part]) :] for part in TextPart}
         return [LivePiece(part=part, text=rest) for part, rest in rests.items() if rest]
 
     def _unsent(self) -> list[LivePiece]:
         pieces = []
-        for part in Part:
+        for part in TextPart:
             sent, now = self._sent[part], self._now[part]
             if now.startswith(sent):
                 pieces += [LivePiece(part=part, text=now[len(sent) :])] if len(now) > len(sent) else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.mongo import Database, Row
 
 COLLECTION = "wanted_models"
@@ -37,7 +37,7 @@ async def want_model(model: str, database: Database, *, for_s: float) -> None:
 async def pin_model(model: str, pinned: bool, database: Database) -> None:
     """A pinned model is kept in its place, and gets one before all others."""
     await database.raw[COLLECTION].update_one({"_id": model}, {"$set": {"pinned": pinned}}, upsert=True)
-    database.events.say(Event(kind=EventKind.MODEL, model=model))
+    database.events.say(Moved(kind=EventKind.MODEL, model=model))
 
 
 async def wanted_models(database: Database) -> dict[str, ModelWanted]:

@@ -8,7 +8,7 @@ from typing import Any
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import PublishedModel, utc_now
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.reading import parse_each
 
@@ -30,7 +30,7 @@ async def publish_model(
         },
         upsert=True,
     )
-    database.events.say(Event(kind=EventKind.MODEL, model=facts.name))
+    database.events.say(Moved(kind=EventKind.MODEL, model=facts.name))
 
 
 async def published(names: Iterable[str], database: Database) -> dict[str, PublishedModel]:

@@ -17,7 +17,7 @@ import structlog
 from nightjar.config.errors import UsageError
 from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.documents import Run
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
@@ -119,7 +119,7 @@ async def _finish(run: str, owner: str, database: Database, progress: RemovalPro
         for name in ("aggregates", "nights"):
             await database.raw[name].delete_one({"_id": run})
         await database.runs.delete_one({"_id": run, "status": RunStatus.REMOVING})
-        database.events.say(Event(kind=EventKind.RUN, run=run))
+        database.events.say(Moved(kind=EventKind.RUN, run=run))
         return True
 
 

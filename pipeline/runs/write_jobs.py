@@ -21,7 +21,7 @@ from nightjar.config.errors import ServiceError
 from nightjar.jobs import control
 from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Job, Run, SuiteVersion
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.expand import JobSpec, expand
@@ -45,7 +45,7 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
     active = {"status": RunStatus.ACTIVE, "status_reason": None, **again}
     whole = {**_as_seen(current), "expanded": current.jobs_total}
     await database.runs.update_one(whole, {"$set": active})
-    database.events.say(Event(kind=EventKind.RUN, run=run.id))
+    database.events.say(Moved(kind=EventKind.RUN, run=run.id))
     after = await Run.get(run.id)
     if after is None:
         await database.jobs.delete_many({"run": run.id})

@@ -12,7 +12,7 @@ from time import monotonic
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database, DatabaseError, Row
 from nightjar.jobs.doing import Activity, Doing
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts, SpeedProbe
 from nightjar.jobs.periodic import board, every
@@ -77,7 +77,7 @@ class Heartbeat:
             self._say()
 
     def _say(self) -> None:
-        event = Event(kind=EventKind.WORKER, worker=self._worker, model=self._identity["model"])
+        event = Moved(kind=EventKind.WORKER, worker=self._worker, model=self._identity["model"])
         self._database.events.say(event)
 
     async def leave(self) -> None:

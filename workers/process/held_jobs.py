@@ -17,7 +17,7 @@ import structlog
 from nightjar.jobs import ownership
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats
@@ -166,7 +166,7 @@ class HeldJobs:
         good_until = monotonic() + self._lease_s
         jobs = await ownership.claim(fences, self._worker, self._host, self._lease_s, self._database)
         for job in jobs:
-            event = Event(kind=EventKind.JOB, run=job.run, job=job.id, worker=self._worker, model=job.model)
+            event = Moved(kind=EventKind.JOB, run=job.run, job=job.id, worker=self._worker, model=job.model)
             self._database.events.say(event)
         return [
             Hold(job=job, run=run, live=job.live is not None, good_until=good_until)

@@ -19,7 +19,7 @@ from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.live_runs import refuse_live
 from nightjar.jobs.records import TurnRecord, cut
 from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
@@ -170,7 +170,7 @@ async def _commit(hold: Hold, context: JobContext, record: TurnRecord, *, last: 
 def _say(kind: EventKind, hold: Hold, context: JobContext) -> None:
     if context.live is not None:
         job = hold.job
-        context.database.events.say(Event(kind=kind, run=job.run, job=job.id, worker=context.worker, model=job.model))
+        context.database.events.say(Moved(kind=kind, run=job.run, job=job.id, worker=context.worker, model=job.model))
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from time import monotonic
 from nightjar.config.errors import ServiceError
 from nightjar.jobs import live_bell
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live_text import Part, TextMessage
+from nightjar.jobs.live_text import TextMessage, TextPart
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import Doorbell
 from nightjar.workers.conversation.replier import SplitText
@@ -31,7 +31,7 @@ class GrowingText:
         self._hurry = hurry
         self._raw: list[str] = []
         self._split: SplitText = _whole
-        self._published = dict.fromkeys(Part, "")
+        self._published = dict.fromkeys(TextPart, "")
 
     def begin(self, split: SplitText) -> None:
         self._raw, self._split = [], split
@@ -48,7 +48,7 @@ class GrowingText:
 
     def from_the_beginning(self) -> None:
         """Somebody new watches: all text so far is published again."""
-        self._published = dict.fromkeys(Part, "")
+        self._published = dict.fromkeys(TextPart, "")
 
     def unpublished(self) -> list[TextMessage]:
         """What is to be published now. Text that turns out to be reasoning after all is not taken back."""
@@ -57,7 +57,7 @@ class GrowingText:
         self._raw = ["".join(self._raw)]
         reasoning, reply = self._split(self._raw[0])
         messages = []
-        for part, text in ((Part.REASONING, reasoning), (Part.REPLY, reply)):
+        for part, text in ((TextPart.REASONING, reasoning), (TextPart.REPLY, reply)):
             known = self._published[part]
             if len(text) > len(known) and text.startswith(known):
                 fresh = TextMessage(

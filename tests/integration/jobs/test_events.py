@@ -15,7 +15,7 @@ from nightjar.jobs import control, event_stream
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.event_stream import FIRST, STREAM, EventReader, RedisEvents
-from nightjar.jobs.events import Event, EventKind
+from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunStatus
 from nightjar.workers.engine.fake import ScriptedEngine
@@ -63,7 +63,7 @@ async def test_control_is_told_and_followed(bench: Bench) -> None:
     following = reader.follow(await reader.last())
     heard = asyncio.create_task(_next_events(following))
     await control.pause(run, bench.database)
-    assert [seen.event for seen in await asyncio.wait_for(heard, 30)] == [Event(kind=EventKind.RUN, run="r")]
+    assert [seen.event for seen in await asyncio.wait_for(heard, 30)] == [Moved(kind=EventKind.RUN, run="r")]
     await bench.doorbell.redis.delete(STREAM)  # as if Redis had lost everything
     await following.aclose()  # type: ignore[attr-defined]
 
@@ -78,11 +78,11 @@ async def test_a_gap_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     """Trimmed away, flushed, or an id that cannot be: whoever reads begins anew."""
     monkeypatch.setattr(event_stream, "MOST_KEPT", 2)
     reader = EventReader(bench.doorbell)
-    bench.database.events.say(Event(kind=EventKind.RUN, run="0"))
+    bench.database.events.say(Moved(kind=EventKind.RUN, run="0"))
     await until(lambda: _heard(reader, EventKind.RUN, 1))
     first = (await reader.replay(FIRST)).last
     for number in range(1, 400):  # more than fit into one node of the stream, which is what trimming drops
-        bench.database.events.say(Event(kind=EventKind.RUN, run=str(number)))
+        bench.database.events.say(Moved(kind=EventKind.RUN, run=str(number)))
     await until(lambda: _newest_is(reader, "399"))
     gap = await reader.replay(first)
     assert gap.gap
@@ -104,5 +104,5 @@ async def _newest_is(reader: EventReader, run: str) -> bool:
 async def test_a_redis_that_is_away_holds_nothing_up(bench: Bench) -> None:
     events = RedisEvents(lambda: Doorbell.unconnected(SecretStr("redis://127.0.0.1:1")))
     for _ in range(5000):
-        events.say(Event(kind=EventKind.RUN, run="r"))
+        events.say(Moved(kind=EventKind.RUN, run="r"))
     await asyncio.wait_for(events.close(), 10)

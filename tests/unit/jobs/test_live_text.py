@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import RestartedError
-from nightjar.jobs.live_text import LivePiece, Part, ReplyText, TextMessage, read_message
+from nightjar.jobs.live_text import LivePiece, ReplyText, TextMessage, TextPart, read_message
 
 
 def said(pieces: list[LivePiece]) -> str:
@@ -25,11 +25,11 @@ def test_text_comes_once_and_in_order() -> None:
 def test_a_gap_waits_for_the_commit_or_for_the_text_so_far() -> None:
     """Reasoning with a gap also holds back the reply: nothing comes out of order."""
     reply = ReplyText()
-    reply.hear(TextMessage(fence=1, part=Part.REASONING, offset=0, text="Hm"))
-    assert reply.hear(TextMessage(fence=1, part=Part.REASONING, offset=5, text="so")) == []
+    reply.hear(TextMessage(fence=1, part=TextPart.REASONING, offset=0, text="Hm"))
+    assert reply.hear(TextMessage(fence=1, part=TextPart.REASONING, offset=5, text="so")) == []
     assert reply.hear(TextMessage(fence=1, offset=0, text="Yes")) == []
-    healed = reply.hear(TextMessage(fence=1, part=Part.REASONING, offset=0, text="Hm, so"))
-    assert [(piece.part, piece.text) for piece in healed] == [(Part.REASONING, ", so"), (Part.REPLY, "Yes")]
+    healed = reply.hear(TextMessage(fence=1, part=TextPart.REASONING, offset=0, text="Hm, so"))
+    assert [(piece.part, piece.text) for piece in healed] == [(TextPart.REASONING, ", so"), (TextPart.REPLY, "Yes")]
     reply.hear(TextMessage(fence=1, offset=7, text="more"))
     assert said(reply.finish(1, "Hm, so", "Yes, no more")) == ", no more"
 
@@ -49,8 +49,8 @@ def test_reasoning_that_was_taken_for_the_reply_is_followed_by_it() -> None:
     reply = ReplyText()
     reply.hear(TextMessage(fence=1, offset=0, text="Hm."))
     assert [(piece.part, piece.text) for piece in reply.finish(1, "Hm.", "Yes.")] == [
-        (Part.REASONING, "Hm."),
-        (Part.REPLY, "Yes."),
+        (TextPart.REASONING, "Hm."),
+        (TextPart.REPLY, "Yes."),
     ]
 
 
@@ -79,7 +79,7 @@ def test_whatever_is_lost_or_doubled_the_client_has_the_reply(text: str, cuts: l
 
 @pytest.mark.parametrize("text", ["", "a\n\u2028\U0001f98a", '{"f": 1}', "\ud800"])
 def test_messages_survive_their_form(text: str) -> None:
-    message = TextMessage(fence=7, part=Part.REASONING, offset=3, text=text)
+    message = TextMessage(fence=7, part=TextPart.REASONING, offset=3, text=text)
     assert read_message(message.dump()) == message
     assert read_message(TextMessage(fence=7, ended=True).dump()) == TextMessage(fence=7, ended=True)
 
