@@ -60,11 +60,11 @@ class LiveReply:
         """The reply's text, reasoning first. Raises LiveError, also for what came after the first pieces."""
         text = ReplyText()
         async with self._requests.channel.follow(self.job.id) as texts:
-            if self.rings:
-                self.rings = False
+            fresh, self.rings = self.rings, False
+            if fresh:
                 await self._requests.ring(self.job)
             while self.end is None:
-                message = await self._next(texts)
+                message = await self._next(texts) if fresh or self._looked else None  # it may have ended long ago
                 if message is not None and not message.ended:
                     for piece in text.hear(message):
                         yield piece

@@ -91,8 +91,10 @@ class LiveChannel:
             with contextlib.suppress(RedisError, OSError, TimeoutError, ServiceError):
                 await self._doorbell.ping()  # goes to where the server is by now
                 async with self._doorbell.redis.pubsub() as pubsub:
-                    await pubsub.subscribe(_ALWAYS, *(TEXT + job for job in self._jobs))
-                    self._pubsub = pubsub
+                    await pubsub.subscribe(_ALWAYS)
+                    self._pubsub = pubsub  # who comes from now on subscribes by himself
+                    if self._jobs:
+                        await pubsub.subscribe(*(TEXT + job for job in self._jobs))
                     await self._hear(pubsub)
             self._pubsub = None
             if not self.away:

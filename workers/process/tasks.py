@@ -63,7 +63,6 @@ async def run_job(hold: Hold, context: JobContext) -> None:
     bind(run=hold.run.name, job=hold.job.id)
     try:
         await (_compare(hold, context) if hold.job.kind is JobKind.EMBED else _converse(hold, context))
-        _end_text(hold, context)
     except asyncio.CancelledError:
         if not hold.lost:
             await all_or_nothing(ownership.release(hold.job, "its worker stopped", context.database))
@@ -74,13 +73,9 @@ async def run_job(hold: Hold, context: JobContext) -> None:
         _log.warning("job_given_up", error=str(error))  # MongoDB stayed away: the lease lapses by itself
     except Exception as error:
         await _fail(hold, context, error)
-        _end_text(hold, context)
-
-
-def _end_text(hold: Hold, context: JobContext) -> None:
-    """Those who watch the job look into MongoDB now."""
-    if context.live is not None:
-        context.live.texts.end(hold.job)
+    finally:
+        if context.live is not None:
+            context.live.texts.end(hold.job)  # those who watch it look into MongoDB now
 
 
 @asynccontextmanager

@@ -95,8 +95,11 @@ class WatchedTexts:
         return text
 
     def end(self, job: Job) -> None:
-        """The job was committed, failed or given back; those who watch it look into MongoDB."""
-        if (text := self._texts.get(job.id)) is not None:
+        """The job was committed, failed or given back; those who watch it look into MongoDB. It may be held again."""
+        text = self._texts.get(job.id)
+        if text is None and job.live is not None:
+            text = self.listen(job, 0)
+        if text is not None and text.fence == job.fence:
             text.end()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,8 +109,10 @@ class WatchedTexts:
             await every(LOOK_EVERY_S, self.look, stop, name="watched")
         finally:
             await self._publish()
-            publishing.cancel()
-            await asyncio.wait([publishing], timeout=1)
+            while not publishing.done():  # redis-py can swallow a cancellation
+                publishing.cancel()
+                await asyncio.wait([publishing], timeout=0.5)
+            await self._doorbell.close()
 
     async def look(self) -> None:
         """Which jobs are watched now. A live one that nobody watches for long is reported."""
