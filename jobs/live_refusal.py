@@ -29,7 +29,7 @@ async def why_not_served(model: str, waited_s: float, database: Database) -> Not
     serving = await live_workers(database)
     if serving.get(model):
         return NotServedError(
-            f"{waited}: all slots of its {'workers are' if serving[model] > 1 else 'worker is'} taken. Ask again in "
+            f"{waited}: all slots of its {'workers' if serving[model] > 1 else 'worker'} are taken. Ask again in "
             f"{SOON_S:.0f} s; `nightjar worker --live N` keeps slots for live requests.",
             retry_after_s=SOON_S,
         )

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable, Mapping
 from time import monotonic
 
+import structlog
+
 from nightjar.config.errors import ServiceError
 from nightjar.jobs import live_bell
 from nightjar.jobs.documents import Job
@@ -18,12 +20,14 @@ from nightjar.workers.conversation.replier import SplitText
 TEXT_EVERY_S = 0.04
 """Between two handovers of text; the first text of a turn does not wait."""
 LOOK_EVERY_S = 1.0
+_log = structlog.get_logger()
 
 
 class GrowingText:
     """A `Listener` to one turn: it collects what the engine hands over, and knows what of it was published."""
 
-    def __init__(self, job: Job, turn: int, hurry: Callable[[], None], *, wanted: bool) -> None:
+    def __init__(self, job: Job, turn: int, hurry: Callable[[bool], None], *, wanted: bool) -> None:
+        """`hurry`: called where there is something to publish; with True where that is the first text."""
         self.wanted = wanted
         self.turn = turn
         self.fence = job.fence
@@ -37,14 +41,15 @@ class GrowingText:
         self._raw, self._split = [], split
 
     def take(self, text: str) -> None:
+        first = not self._raw
         self._raw.append(text)
         if self.wanted:
-            self._hurry()
+            self._hurry(first)
 
     def end(self) -> None:
         """What became of the turn is in MongoDB now."""
         self.ended = True
-        self._hurry()
+        self._hurry(False)
 
     def from_the_beginning(self) -> None:
         """Somebody new watches: all text so far is published again."""
@@ -82,17 +87,22 @@ class WatchedTexts:
         self._texts: dict[str, GrowingText] = {}
         self._seen: dict[str, float] = {}
         """Live job -> when somebody was last known to watch it."""
-        self._more = asyncio.Event()
+        self._more, self._first = asyncio.Event(), asyncio.Event()
 
     def listen(self, job: Job, turn: int) -> GrowingText:
         """What listens to the turn's generation. A live job's text is wanted at once: somebody waits for it."""
         live = job.live is not None
         watched = job.id in self._texts and self._texts[job.id].wanted
-        text = GrowingText(job, turn, self._more.set, wanted=live or watched)
+        text = GrowingText(job, turn, self._hurry, wanted=live or watched)
         self._texts[job.id] = text
         if live:
             self._seen.setdefault(job.id, monotonic())
         return text
+
+    def _hurry(self, first: bool) -> None:
+        self._more.set()
+        if first:
+            self._first.set()
 
     def end(self, job: Job) -> None:
         """The job was committed, failed or given back; those who watch it look into MongoDB. It may be held again."""
@@ -137,8 +147,13 @@ class WatchedTexts:
         while True:
             await self._more.wait()
             self._more.clear()
-            await self._publish()
-            await asyncio.sleep(TEXT_EVERY_S)
+            self._first.clear()
+            try:
+                await self._publish()
+            except Exception:  # a defect: it costs this text, and the commit has it
+                _log.exception("texts_not_published")
+            with contextlib.suppress(TimeoutError):  # the first text of a reply does not wait for others'
+                await asyncio.wait_for(self._first.wait(), TEXT_EVERY_S)
 
     async def _publish(self) -> None:
         messages: list[tuple[str, bytes]] = []
@@ -146,7 +161,7 @@ class WatchedTexts:
             if text.wanted:
                 messages += [(job, message.dump()) for message in text.unpublished()]
             if text.ended:
-                messages.append((job, TextMessage(fence=text.fence, ended=True).dump()))
+                messages += [(job, TextMessage(fence=text.fence, ended=True).dump())] if text.wanted else []
                 del self._texts[job]
                 self._seen.pop(job, None)
         if messages:

@@ -78,6 +78,7 @@ async def test_live_jobs_count_apart(kept: int, evaluations: int, live: int, fre
         job: Any = SimpleNamespace(id=f"j{number}", run="r")
         jobs._start(Hold(job=job, run=given, live=number >= evaluations))
     assert (jobs.free, jobs.free_live) == (free, free_live)
+    await asyncio.sleep(0)  # they begin
     assert [jobs.cancelled(f"j{number}") for number in range(evaluations + live + 1)] == [
         *([True] * (evaluations + live)),
         False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,18 @@ def test_equal_sampling_is_no_notice() -> None:
 def test_notice(jobs: list[JobRow], told: str) -> None:
     """What must not be missed is said before any number."""
     assert any(told in line for line in notices(*jobs))
+
+
+def test_turns_beside_live_requests_count_in_no_speed() -> None:
+    """Their times say less about the model; their replies are scored as all are. A notice says how many."""
+    alone, beside = row(ONE, ["fox", "fox"]), row(TWO, ["fox", "fox"])
+    beside = replace(beside, turns=tuple(replace(turn, shared=True, decode_s=1000.0) for turn in beside.turns))
+    both, one = report_of(alone, beside).models[0], report_of(alone).models[0]
+    assert both.total.speed == one.total.speed
+    assert both.total.counts.shared == 2
+    assert both.total.metrics["includes"].n == 2
+    assert any("beside 2 of 4 turns a live request used the device" in line for line in notices(alone, beside))
+    assert not any("live request" in line for line in notices(alone))
 
 
 def test_greedy_repeats_are_told() -> None:

@@ -1,0 +1,53 @@
+"""What live requests want and places hold: seen through MongoDB by a place, and told to whoever waited in vain."""
+
+from __future__ import annotations
+
+from nightjar.config.settings import Settings
+from nightjar.jobs.auto_workers import mark_auto
+from nightjar.jobs.database import Database
+from nightjar.jobs.live_refusal import why_not_served
+from nightjar.jobs.places import pin_model, want_model, wanted_models
+from nightjar.jobs.states import JobStatus, WorkerStatus
+from nightjar.jobs.workers import write_beat
+from nightjar.workers.process.auto import ServingPlace, _look
+from nightjar.workers.process.choose_model import choose_model
+from nightjar.workers.process.gpus import Pin
+from tests.workbench import make_run
+
+GB = 10**9
+
+
+async def test_a_place_loads_what_a_live_request_asks_for(database: Database, settings: Settings) -> None:
+    """No run waits for anything. What nobody wants any more is not loaded."""
+    look = _look(settings, database, None)
+    place = ServingPlace(pin=Pin(cpu_only=True), room_bytes=8 * GB)
+    await want_model("nightjar-demo", database, for_s=-1)
+    assert (await look(place, {})).backlogs == []
+    await want_model("nightjar-demo", database, for_s=60)
+    await want_model("nightjar-demo", database, for_s=1)  # a shorter wish takes nothing back
+    outlook = await look(place, {})
+    (backlog,) = outlook.backlogs
+    assert (backlog.live, backlog.asking, backlog.pinned, backlog.waiting) == (True, True, False, 0)
+    assert choose_model(outlook.backlogs, room_bytes=place.room_bytes).model == "nightjar-demo"
+    await pin_model("nightjar-demo", True, database)
+    assert (await wanted_models(database))["nightjar-demo"].pinned
+    assert (await look(place, {})).busy == frozenset()
+
+
+async def test_what_is_in_the_way_is_named(database: Database) -> None:
+    alone = await why_not_served("wanted", 60, database)
+    assert "Start one: nightjar worker --model wanted" in str(alone)
+    await mark_auto("auto", None, {}, database)
+    assert "it is being loaded, or other models are in use" in str(await why_not_served("wanted", 60, database))
+    await make_run("night", model="other")
+    await database.jobs.update_one({"run": "night"}, {"$set": {"status": JobStatus.RUNNING}})
+    beat = {"host": "h", "pid": 1, "model": "other", "state": WorkerStatus.READY, "slots": 1}
+    await write_beat("w", beat, database)
+    busy = await why_not_served("wanted", 60, database)
+    assert (busy.run, busy.eta_s) == ("night", None)
+    assert "run 'night' works with other on every place" in str(busy)
+    assert busy.retry_after_s > 0
+    await write_beat("v", {**beat, "model": "wanted"}, database)
+    assert "all slots of its worker are taken" in str(await why_not_served("wanted", 60, database))
+    await mark_auto("auto", None, {"absent": "it is not on this host"}, database)
+    assert "it is not on this host" in str(await why_not_served("absent", 60, database))
