@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enqueue": ("enqueue", "Freeze a run and write its jobs."),
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
+    "serve": ("serve", "The page in the browser, with a dispatcher and a worker beside it."),
     "status": ("status", "Services, queues, runs and workers at a glance."),
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry, remove, export and import runs."),
     "judge": ("judge", "Judge a finished run; check whether its judges can judge."),

@@ -1,0 +1,141 @@
+"""How a page and a deed are declared: a page is built and shown, a deed is done and written to the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from markupsafe import escape
+
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.accounts import audit
+from nightjar.pipeline.report.data.safe import visible
+from nightjar.web.auth.roles import Action
+from nightjar.web.render import NavLink
+from nightjar.web.routing import Route
+from nightjar.web.sheet import Content
+from nightjar.web.site import Site, site_of
+from nightjar.web.visitors import Visitor, form_token, visitor_of
+
+NAV = (("Now", "/"), ("Runs", "/runs"))
+FIELDS = 200
+"""Most fields of a form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a page or a deed is asked with."""
+
+    site: Site
+    visitor: Visitor
+    path: Mapping[str, str]
+    """Parts of the address that the route names."""
+    query: Mapping[str, list[str]]
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    async def of(cls, request: Request) -> Self:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS)
+        return cls(
+            site=site_of(request),
+            visitor=visitor_of(request),
+            path=dict(request.path_params),
+            query=parse_qs(request.url.query, max_num_fields=FIELDS),
+            form=form,
+        )
+
+    def one(self, name: str, default: str = "") -> str:
+        """A field of the form, else of the address."""
+        return (self.form.get(name) or self.query.get(name) or [default])[0].strip()
+
+    def many(self, name: str) -> list[str]:
+        return [value.strip() for value in (self.form.get(name) or self.query.get(name) or []) if value.strip()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a deed says. `to`: the page to go to; None: the one where it was done."""
+
+    said: str
+    about: str = ""
+    to: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def page(
+    path: str,
+    template: str,
+    shows: type[Content],
+    build: Callable[[Asked], Awaitable[Content]],
+    *,
+    action: Action = Action.READ,
+) -> Route:
+    """A page: `build` makes what the template shows, and does nothing else."""
+
+    async def answer(request: Request) -> Response:
+        asked = await Asked.of(request)
+        content = await build(asked)
+        return show(request, template, content)
+
+    return Route(method="GET", path=path, action=action, answer=answer, template=template, page=shows)
+
+
+def show(request: Request, template: str, content: Content, status: int = 200) -> HTMLResponse:
+    """The content in its template; in the layout, unless htmx only wants what is inside."""
+    site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
+    body = site.templates.body(template, content, nonce)
+    if "hx-request" in request.headers:
+        return HTMLResponse(body, status_code=status)
+    here = request.url.path
+    address = f"{here}?{request.url.query}" if request.url.query else here
+    whole = site.templates.whole(
+        body,
+        title=content.title,
+        nonce=nonce,
+        nav=tuple(
+            NavLink(text=text, href=href, here=here == href or (href != "/" and here.startswith(f"{href}/")))
+            for text, href in NAV
+        ),
+        visitor=visitor.name,
+        logout=form_token(site, visitor.session) if visitor.session else None,
+        poll=address if content.live else None,
+    )
+    return HTMLResponse(whole, status_code=status)
+
+
+def deed(path: str, action: Action, do: Callable[[Asked], Awaitable[Done]]) -> Route:
+    """Something that is done; whoever asks is told how it went, and the audit keeps it, refused or not."""
+    name = path.rpartition("/")[2]
+
+    async def answer(request: Request) -> Response:
+        asked = await Asked.of(request)
+        about = "/".join(asked.path.values())
+        try:
+            done = await do(asked)
+        except NightjarError as error:
+            await _note(request, asked, name, about, str(error))
+            raise
+        await _note(request, asked, name, done.about or about, "done", done.details)
+        return told(request, done.said, to=done.to)
+
+    return Route(method="POST", path=path, action=action, answer=answer)
+
+
+async def _note(
+    request: Request, asked: Asked, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
+) -> None:
+    state = request.state
+    await audit(asked.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
+
+
+def told(request: Request, text: str, *, to: str | None = None, status: int = 200) -> Response:
+    """A sentence about what was done: into the page for htmx, else as JSON."""
+    if "hx-request" not in request.headers:
+        return JSONResponse({"said": text}, status_code=status)
+    headers = {"hx-redirect": to} if to is not None else {"hx-trigger": "nightjar-changed"}
+    level = "warning" if status >= 400 else "info"
+    return HTMLResponse(f'<p class="{level}">{escape(visible(text))}</p>', headers=headers, status_code=status)
