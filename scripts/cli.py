@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
     "serve": ("serve", "The page in the browser, with a dispatcher and a worker beside it."),
+    "user": ("user", "Who may log in to that page."),
+    "token": ("token", "Keys for programs that speak to it."),
     "status": ("status", "Services, queues, runs and workers at a glance."),
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry, remove, export and import runs."),
     "judge": ("judge", "Judge a finished run; check whether its judges can judge."),

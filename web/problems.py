@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from nightjar.config.errors import NightjarError, RunConflictError, ServiceError, UnknownNameError, UsageError
 from nightjar.config.redact import redact_text
 from nightjar.jobs.mongo import DatabaseError
-from nightjar.web.pages.declare import show, told
+from nightjar.web.pages.declare import show_page, told
 from nightjar.web.sheet import Said, Sheet
 from nightjar.web.visitors import STRANGER
 
@@ -66,7 +66,7 @@ def problem(request: Request, status: int, text: str, *, headers: object = None)
     elif "text/html" in request.headers.get("accept", "") and request.method in ("GET", "POST"):
         if not hasattr(request.state, "visitor"):
             request.state.visitor = STRANGER
-        answer = show(
+        answer = show_page(
             request,
             "sheet.html",
             Sheet(title=_TITLES.get(status, "That cannot be done"), said=(Said(text=text, level="warning"),)),

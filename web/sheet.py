@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nightjar.pipeline.report.page.grid import Table
@@ -19,6 +20,11 @@ class Said:
 class NamedFact:
     name: str
     value: str
+
+
+def named_facts(facts: Mapping[str, str]) -> tuple[NamedFact, ...]:
+    """In the order given."""
+    return tuple(NamedFact(name=name, value=value) for name, value in facts.items())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import Request
 
@@ -14,6 +14,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
 from nightjar.web.gate import GateRules
+from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.render import Templates
 from nightjar.web.static_files import read_static
 
@@ -46,6 +47,7 @@ class Site:
     database: Database
     redis: Doorbell
     rules: GateRules
+    heavy: HeavyPool
     checks: Checks | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,6 +58,12 @@ class Site:
     rates: TokenRates = field(default_factory=TokenRates)
     form_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """Signs the tokens of forms, for as long as this process lives."""
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Keeps a task that goes on after its request: the event loop alone would forget it."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
 
 def site_of(request: Request) -> Site:

@@ -61,7 +61,7 @@ def serve(
     """
     from nightjar.scripts.session import run_async
 
-    _check_installed()
+    check_installed()
     if workers not in ("auto", "none"):
         raise UsageError(f"--workers is {workers!r}; it is auto or none.")
     if (tls_cert is None) != (tls_key is None):
@@ -76,7 +76,8 @@ def serve(
     run_async(_serve(listening, beside=workers == "auto", open_=open_))
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Raises UsageError that names what to install."""
     from importlib.util import find_spec
 
     missing = [name for name in EXTRA if find_spec(name) is None]
@@ -107,8 +108,14 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
         rules = await _rules(listening, arrival.port, arrival.own_name, session)
         settings = session.settings
         app_ = create_app(
-            settings, session.database, session.doorbell, rules=rules, checks=lambda: all_checks(settings)
+            settings,
+            session.database,
+            session.doorbell,
+            rules=rules,
+            mongo_url=session.urls.mongo,
+            checks=lambda: all_checks(settings),
         )
+        stack.push_async_callback(app_.state.site.heavy.close)
         if beside:
             await stack.enter_async_context(working_beside(settings.home / "logs"))
         link = await arrival.link(rules, session.database)

@@ -21,13 +21,25 @@ from nightjar.web.sheet import Content
 from nightjar.web.site import Site, site_of
 from nightjar.web.visitors import Visitor, form_token, visitor_of
 
-NAV = (("Now", "/"), ("Runs", "/runs"))
+NAV = (
+    ("Now", "/"),
+    ("Runs", "/runs"),
+    ("Compare", "/compare"),
+    ("Trend", "/trend"),
+    ("Schedules", "/schedules"),
+    ("Suites", "/suites"),
+    ("Models", "/models"),
+    ("Workers", "/workers"),
+    ("Doctor", "/doctor"),
+    ("Settings", "/settings"),
+)
+"""The pages that every page leads to."""
 FIELDS = 200
 """Most fields of a form."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Visit:
     """What a page or a deed is asked with."""
 
     site: Site
@@ -70,26 +82,27 @@ def page(
     path: str,
     template: str,
     shows: type[Content],
-    build: Callable[[Asked], Awaitable[Content]],
+    build: Callable[[Visit], Awaitable[Content]],
     *,
     action: Action = Action.READ,
 ) -> Route:
     """A page: `build` makes what the template shows, and does nothing else."""
 
     async def answer(request: Request) -> Response:
-        asked = await Asked.of(request)
-        content = await build(asked)
-        return show(request, template, content)
+        visit = await Visit.of(request)
+        content = await build(visit)
+        return show_page(request, template, content)
 
     return Route(method="GET", path=path, action=action, answer=answer, template=template, page=shows)
 
 
-def show(request: Request, template: str, content: Content, status: int = 200) -> HTMLResponse:
+def show_page(request: Request, template: str, content: Content, status: int = 200) -> HTMLResponse:
     """The content in its template; in the layout, unless htmx only wants what is inside."""
     site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
     body = site.templates.body(template, content, nonce)
-    if "hx-request" in request.headers:
-        return HTMLResponse(body, status_code=status)
+    if "hx-request" in request.headers:  # a page that is read again and will not be any more is loaded once, whole
+        again = {} if content.live else {"hx-refresh": "true"}
+        return HTMLResponse(body, status_code=status, headers=again)
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(
@@ -107,29 +120,29 @@ def show(request: Request, template: str, content: Content, status: int = 200) -
     return HTMLResponse(whole, status_code=status)
 
 
-def deed(path: str, action: Action, do: Callable[[Asked], Awaitable[Done]]) -> Route:
+def deed(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:
     """Something that is done; whoever asks is told how it went, and the audit keeps it, refused or not."""
     name = path.rpartition("/")[2]
 
     async def answer(request: Request) -> Response:
-        asked = await Asked.of(request)
-        about = "/".join(asked.path.values())
+        visit = await Visit.of(request)
+        about = "/".join(visit.path.values())
         try:
-            done = await do(asked)
+            done = await do(visit)
         except NightjarError as error:
-            await _note(request, asked, name, about, str(error))
+            await _note(request, visit, name, about, str(error))
             raise
-        await _note(request, asked, name, done.about or about, "done", done.details)
+        await _note(request, visit, name, done.about or about, "done", done.details)
         return told(request, done.said, to=done.to)
 
     return Route(method="POST", path=path, action=action, answer=answer)
 
 
 async def _note(
-    request: Request, asked: Asked, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
+    request: Request, visit: Visit, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
 ) -> None:
     state = request.state
-    await audit(asked.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
+    await audit(visit.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
 
 
 def told(request: Request, text: str, *, to: str | None = None, status: int = 200) -> Response:
