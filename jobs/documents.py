@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, EndScore, GateVerdict
 from nightjar.jobs.judgings import RunJudging
@@ -370,4 +371,9 @@ ALL: tuple[type[StoredDocument], ...] = (
     NightDocument,
     ChoreFailure,
     PutAside,
+    User,
+    OneTimeKey,
+    WebSession,
+    ApiToken,
+    AuditEntry,
 )

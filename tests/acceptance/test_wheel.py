@@ -70,7 +70,7 @@ def test_the_wheel_holds_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"nightjar"}
     rooms = {name.split("/")[1] for name in names if name.startswith("nightjar/") and name.count("/") > 1}
-    assert {"config", "jobs", "pipeline", "scripts", "workers"} <= rooms
+    assert {"config", "jobs", "pipeline", "scripts", "web", "workers"} <= rooms
     assert wheel.name.startswith("nightjar_eval-")
     assert not [name for name in names if Path(name).name in NEVER]
     assert any(name.endswith("config/models/nightjar-demo.gguf") for name in names)

@@ -1,0 +1,154 @@
+"""How a page and a deed are declared: a page is built and shown, a deed is done and written to the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from markupsafe import escape
+
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.accounts import audit
+from nightjar.pipeline.report.data.safe import visible
+from nightjar.web.auth.roles import Action
+from nightjar.web.render import NavLink
+from nightjar.web.routing import Route
+from nightjar.web.sheet import Content
+from nightjar.web.site import Site, site_of
+from nightjar.web.visitors import Visitor, form_token, visitor_of
+
+NAV = (
+    ("Now", "/"),
+    ("Runs", "/runs"),
+    ("Compare", "/compare"),
+    ("Trend", "/trend"),
+    ("Schedules", "/schedules"),
+    ("Suites", "/suites"),
+    ("Models", "/models"),
+    ("Workers", "/workers"),
+    ("Doctor", "/doctor"),
+    ("Settings", "/settings"),
+)
+"""The pages that every page leads to."""
+FIELDS = 200
+"""Most fields of a form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a page or a deed is asked with."""
+
+    site: Site
+    visitor: Visitor
+    path: Mapping[str, str]
+    """Parts of the address that the route names."""
+    query: Mapping[str, list[str]]
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    async def of(cls, request: Request) -> Self:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS)
+        return cls(
+            site=site_of(request),
+            visitor=visitor_of(request),
+            path=dict(request.path_params),
+            query=parse_qs(request.url.query, max_num_fields=FIELDS),
+            form=form,
+        )
+
+    def one(self, name: str, default: str = "") -> str:
+        """A field of the form, else of the address."""
+        return (self.form.get(name) or self.query.get(name) or [default])[0].strip()
+
+    def many(self, name: str) -> list[str]:
+        return [value.strip() for value in (self.form.get(name) or self.query.get(name) or []) if value.strip()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a deed says. `to`: the page to go to; None: the one where it was done."""
+
+    said: str
+    about: str = ""
+    to: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def page(
+    path: str,
+    template: str,
+    shows: type[Content],
+    build: Callable[[Visit], Awaitable[Content]],
+    *,
+    action: Action = Action.READ,
+) -> Route:
+    """A page: `build` makes what the template shows, and does nothing else."""
+
+    async def answer(request: Request) -> Response:
+        visit = await Visit.of(request)
+        content = await build(visit)
+        return show_page(request, template, content)
+
+    return Route(method="GET", path=path, action=action, answer=answer, template=template, page=shows)
+
+
+def show_page(request: Request, template: str, content: Content, status: int = 200) -> HTMLResponse:
+    """The content in its template; in the layout, unless htmx only wants what is inside."""
+    site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
+    body = site.templates.body(template, content, nonce)
+    if "hx-request" in request.headers:  # a page that is read again and will not be any more is loaded once, whole
+        again = {} if content.live else {"hx-refresh": "true"}
+        return HTMLResponse(body, status_code=status, headers=again)
+    here = request.url.path
+    address = f"{here}?{request.url.query}" if request.url.query else here
+    whole = site.templates.whole(
+        body,
+        title=content.title,
+        nonce=nonce,
+        nav=tuple(
+            NavLink(text=text, href=href, here=here == href or (href != "/" and here.startswith(f"{href}/")))
+            for text, href in NAV
+        ),
+        visitor=visitor.name,
+        logout=form_token(site, visitor.session) if visitor.session else None,
+        poll=address if content.live else None,
+    )
+    return HTMLResponse(whole, status_code=status)
+
+
+def deed(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:
+    """Something that is done; whoever asks is told how it went, and the audit keeps it, refused or not."""
+    name = path.rpartition("/")[2]
+
+    async def answer(request: Request) -> Response:
+        visit = await Visit.of(request)
+        about = "/".join(visit.path.values())
+        try:
+            done = await do(visit)
+        except NightjarError as error:
+            await _note(request, visit, name, about, str(error))
+            raise
+        await _note(request, visit, name, done.about or about, "done", done.details)
+        return told(request, done.said, to=done.to)
+
+    return Route(method="POST", path=path, action=action, answer=answer)
+
+
+async def _note(
+    request: Request, visit: Visit, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
+) -> None:
+    state = request.state
+    await audit(visit.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
+
+
+def told(request: Request, text: str, *, to: str | None = None, status: int = 200) -> Response:
+    """A sentence about what was done: into the page for htmx, else as JSON."""
+    if "hx-request" not in request.headers:
+        return JSONResponse({"said": text}, status_code=status)
+    headers = {"hx-redirect": to} if to is not None else {"hx-trigger": "nightjar-changed"}
+    level = "warning" if status >= 400 else "info"
+    return HTMLResponse(f'<p class="{level}">{escape(visible(text))}</p>', headers=headers, status_code=status)

@@ -1,0 +1,36 @@
+"""Every page, in the order of the navigation."""
+
+from __future__ import annotations
+
+from nightjar.web.pages import (
+    computed,
+    doctor,
+    login,
+    models,
+    now,
+    run,
+    run_deeds,
+    runs,
+    schedules,
+    settings,
+    suites,
+    transcripts,
+    workers,
+)
+from nightjar.web.routing import Route
+
+ROUTES: tuple[Route, ...] = (
+    *now.ROUTES,
+    *runs.ROUTES,
+    *run.ROUTES,
+    *run_deeds.ROUTES,
+    *transcripts.ROUTES,
+    *computed.ROUTES,
+    *schedules.ROUTES,
+    *settings.ROUTES,
+    *suites.ROUTES,
+    *models.ROUTES,
+    *workers.ROUTES,
+    *doctor.ROUTES,
+    *login.ROUTES,
+)
