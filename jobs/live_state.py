@@ -16,7 +16,7 @@ from nightjar.config.errors import (
 )
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.records import TokenChance, TurnRecord
 from nightjar.jobs.states import JobStatus
 
 PATIENCE_S = 5.0
@@ -51,6 +51,8 @@ class LiveEnd:
     decode_s: float
     first_token_s: float | None
     mean_logprob: float | None
+    logprobs: tuple[TokenChance, ...]
+    """Of the visible tokens, where `top_logprobs` asked for them."""
     empty: str | None
 
 
@@ -88,6 +90,7 @@ class LiveState:
             decode_s=draw.timings.decode_s,
             first_token_s=draw.timings.first_token_s,
             mean_logprob=draw.mean_logprob,
+            logprobs=draw.logprobs[draw.reasoning_tokens :],
             empty=draw.empty,
         )
 

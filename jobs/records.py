@@ -46,6 +46,14 @@ FAULTS = ("empty", "degenerate", "repeats_previous")
 """Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
 
 
+class TokenChance(Record):
+    """A token of a reply with its log-probability, and the likeliest tokens in its place; natural logarithms."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
 class Draw(Record):
     """One generation for a turn. A turn keeps every draw; the first is the one that is scored."""
 
@@ -71,6 +79,8 @@ class Draw(Record):
     repeats_previous: str | None = None
     """The reason, if the reply is the one before it in the conversation again ("the reply of turn 1 again")."""
     mean_logprob: float | None = None
+    logprobs: tuple[TokenChance, ...] = Field((), exclude_if=lambda chances: not chances)
+    """Of every token in `reply_ids`; kept for live requests alone, where they were asked for."""
     timings: Timings
 
     @property

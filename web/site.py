@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import Request
 
+from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
@@ -48,6 +49,8 @@ class Site:
     redis: Doorbell
     rules: GateRules
     heavy: HeavyPool
+    live: LiveRequests
+    """To be used as a context while requests are taken."""
     checks: Checks | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -188,7 +188,8 @@ class LocalDialogue:
             request = turn_request(self._conversation, turn.plan, turn.resolved, id=name, seed=seed)
             generation = await self._generate(replace(request, final=final), None if draws else listener)
             first = first or generation
-            draws.append(turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed))
+            live = self._job.live is not None
+            draws.append(turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed, logprobs=live))
         assert first is not None
         return draws, first
 

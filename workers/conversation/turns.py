@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
-from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Summary, TokenChance, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
@@ -18,7 +18,7 @@ from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import split_tokens
 from nightjar.workers.conversation.replier import PromptFacts, Reply
-from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.request import Generation, Request, Tokenizer
 
 
 class RunParameters(Protocol):
@@ -82,9 +82,18 @@ def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolve
 
 
 def turn_draw(
-    conversation: Conversation, plan: PromptPlan, resolved: Resolved, generation: Generation, *, seed: int
+    conversation: Conversation,
+    plan: PromptPlan,
+    resolved: Resolved,
+    generation: Generation,
+    *,
+    seed: int,
+    logprobs: bool = False,
 ) -> Draw:
-    """A generation as a draw: without its reasoning, and checked for emptiness and degeneration."""
+    """A generation as a draw: without its reasoning, and checked for emptiness and degeneration.
+
+    `logprobs`: those of each token are kept, where there are any; they are many times the reply's size.
+    """
     ids = generation.token_ids
     parts = split_tokens(ids, generation.text, conversation.markers, conversation.tokenizer, opened=plan.reasoning_open)
     nothing = empty(parts.reply, unclosed=parts.unclosed)
@@ -101,7 +110,20 @@ def turn_draw(
         empty=nothing,
         degenerate=None if nothing else spoiled,
         mean_logprob=generation.mean_logprob,
+        logprobs=_chances(generation, conversation.tokenizer) if logprobs else (),
         timings=generation.timings,
+    )
+
+
+def _chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenChance, ...]:
+    def text(token: int) -> str:
+        return tokenizer.detokenize((token,))
+
+    return tuple(
+        TokenChance(
+            text=text(entry.token), logprob=entry.logprob, top=tuple((text(token), value) for token, value in entry.top)
+        )
+        for entry in generation.logprobs
     )
 
 
