@@ -151,9 +151,9 @@ class LiveRequests:
         """Stores the request as a job; the reply begins when it is iterated.
 
         Raises UnknownNameError for a model that nobody has published, UsageError for one that cannot chat and for what
-        cannot be asked, QueueFullError.
+        cannot be asked, QueueFullError, ServiceError.
         """
-        facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
+        facts = await patiently(lambda: self._admitted(ask), patience_s=live_runs.PATIENCE_S)
         if facts.kind is ModelKind.BASE and ask.text is None:
             raise UsageError(f"{ask.model!r} has no chat template: it goes on with a text, and cannot chat.")
         job = await live_runs.insert_live(ask, facts, self.database)
@@ -201,6 +201,10 @@ class LiveRequests:
         found = await Job.find_one({"_id": job.id, "live.store": False})
         if found is not None:
             await live_runs.drop_texts(found, self.database)
+
+    async def _admitted(self, ask: LiveAsk) -> ModelFacts:
+        facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
+        return facts
 
     async def _facts(self, model: str) -> ModelFacts:
         known = (await published([model], self.database)).get(model)

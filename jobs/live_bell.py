@@ -11,7 +11,6 @@ import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from time import time
 from urllib.parse import quote
 
 import structlog
@@ -47,7 +46,7 @@ def watch_key(job: str) -> str:
 async def push_live(doorbell: Doorbell, model: str, due: DueJob) -> None:
     """Hands a live job to whichever worker of the model is free first. Raises ServiceError."""
     async with doorbell.reached() as redis, redis.pipeline(transaction=False) as pipe:
-        pipe.rpush(live_key(model), json.dumps([due.run, due.job, due.fence, time()]))
+        pipe.rpush(live_key(model), json.dumps([*due]))
         pipe.expire(live_key(model), ENTRY_LIFE_S)
         await pipe.execute()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,13 +24,16 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.mongo import Database, Row, insert_absent
+from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent
 from nightjar.jobs.ownership import close_attempt
+from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus, RunKind, RunStatus
 
 LIVE_PRIORITY = 1000
+PATIENCE_S = 5.0
+"""How long a MongoDB that is away is waited for while somebody waits."""
 LIVE: Row = {"live.user": {"$exists": True}}
 """A query for live jobs, answered from their own index."""
 UNREAD_S = 60.0
@@ -77,15 +81,13 @@ def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
 async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> LiveJob:
     """Stores the request: its run where it is the first, its sequence, and then the job, timed by MongoDB's clock.
 
-    Raises UsageError for a conversation or a parameter that cannot be used.
+    Raises UsageError for a conversation or a parameter that cannot be used, ServiceError where MongoDB is away.
     """
     identity = uuid.uuid4().hex
     sequence = live_sequence(ask, identity)
     seed = random.randint(0, MOST_SEED) if ask.seed is None else ask.seed  # noqa: S311
     run = live_run(ask.user, ask.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
-    await insert_absent(database.runs, [_stored(run)])
     document = {"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")}
-    await insert_absent(database.raw["sequences"], [document])
     now = utc_now()
     job = Job(
         id=identity,
@@ -102,10 +104,19 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
         created_at=now,
         live=LiveRequest(user=ask.user, seed=seed, store=ask.store),
     )
+    await patiently(lambda: _insert(run, document, job, database), patience_s=PATIENCE_S)
+    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed)
+
+
+async def _insert(run: Run, sequence: Row, job: Job, database: Database) -> None:
+    """Safe to repeat after an answer that was lost: a job that is there, and perhaps claimed, is left as it is."""
+    await insert_absent(database.runs, [_stored(run)])
+    await insert_absent(database.raw["sequences"], [sequence])
     values = {key: {"$literal": value} for key, value in _stored(job).items() if key != "_id"}
     timed = values | {"created_at": "$$NOW", "due_at": "$$NOW"}
-    await database.jobs.update_one({"_id": job.id}, [{"$set": timed}], upsert=True)
-    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed)
+    with suppress(DuplicateKeyError):
+        absent: Row = {"_id": job.id, "fence": {"$exists": False}}
+        await database.jobs.update_one(absent, [{"$set": timed}], upsert=True)
 
 
 def _stored(document: Any) -> Row:
