@@ -55,19 +55,21 @@ class LiveReply:
     _since: float = field(default_factory=monotonic)
     """Since when it waits for a worker."""
     _looked: float = 0.0
+    _asked_again: float = 0.0
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
         """The reply's text, reasoning first. Raises LiveError, also for what came after the first pieces."""
         text = ReplyText()
         async with self._requests.channel.follow(self.job.id) as texts:
             fresh, self.rings = self.rings, False
-            if fresh:
-                await self._requests.ring(self.job)
+            await (self._requests.ring(self.job) if fresh else self._hear_again())
             while self.end is None:
                 message = await self._next(texts) if fresh or self._looked else None  # it may have ended long ago
                 if message is not None and not message.ended:
                     for piece in text.hear(message):
                         yield piece
+                    if text.gap:
+                        await self._hear_again()
                     if monotonic() - self._looked < LOOK_ANYWAY_S:
                         continue
                 state = await self._look()
@@ -89,6 +91,13 @@ class LiveReply:
         """Ends the job within a step of its engine; nothing happens to one that has ended. Idempotent."""
         if self.end is None:
             await self._requests.cancel(self.job.id)
+
+    async def _hear_again(self) -> None:
+        """Asks for the text so far, where it was not asked for just now."""
+        if monotonic() - self._asked_again > LOOK_S:
+            self._asked_again = monotonic()
+            with contextlib.suppress(ServiceError):
+                await live_bell.call_out(self._requests.doorbell, live_bell.AGAIN, self.job.id)
 
     async def _next(self, texts: Texts) -> TextMessage | None:
         look_s = LOOK_AWAY_S if self._requests.channel.away else LOOK_S
@@ -176,7 +185,7 @@ class LiveRequests:
         done = await patiently(lambda: live_runs.cancel_live(job, why, self.database, user=user), patience_s=10)
         if done:
             with contextlib.suppress(ServiceError):
-                await live_bell.publish_cancel(self.doorbell, job)
+                await live_bell.call_out(self.doorbell, live_bell.CANCEL, job)
         return done
 
     async def list(self, user: str, *, limit: int = 100) -> list[Job]:

@@ -32,6 +32,8 @@ from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus, RunKind, RunStatus
 
 LIVE_PRIORITY = 1000
+MISSED_S = 0.5
+"""A job that waits longer than this was not heard of by Redis."""
 PATIENCE_S = 5.0
 """How long a MongoDB that is away is waited for while somebody waits."""
 LIVE: Row = {"live.user": {"$exists": True}}
@@ -126,8 +128,11 @@ def _stored(document: Any) -> Row:
 
 
 async def waiting_live(model: str, limit: int, database: Database) -> list[tuple[str, str, int]]:
-    """(run, id, fence) of the live jobs of a model that may start now: for when Redis has lost what rang for them."""
-    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+    """(run, id, fence) of the live jobs of a model that could have started a moment ago: for when Redis has lost what
+    rang for them.
+    """
+    moment = {"$subtract": ["$$NOW", round(MISSED_S * 1000)]}
+    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "$expr": {"$lte": ["$due_at", moment]}}
     cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("live").limit(limit)
     return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
 

@@ -149,6 +149,20 @@ async def test_another_attempt(bench: Bench, same: bool) -> None:
                         pass
 
 
+async def test_who_comes_later_hears_the_text_from_the_beginning(bench: Bench) -> None:
+    """Another process follows the reply half-way; both have it whole, and not only at its end."""
+    async with live(bench) as requests, live(bench) as others, bench.worker(slow()):
+        reply = await requests.submit(ask(parameters={"max_tokens": 600}))
+        async with aclosing(aiter(reply)) as pieces:  # type: ignore[type-var]
+            text = await first_piece(reply, pieces)
+            other = await others.follow(reply.job.id, "ada")
+            async with aclosing(aiter(other)) as later:  # type: ignore[type-var]
+                begun = await first_piece(other, later)
+                assert (await Job.get(reply.job.id)).status is JobStatus.RUNNING  # type: ignore[union-attr]
+                assert begun + "".join([piece.text async for piece in later]) == LONG
+            assert text + "".join([piece.text async for piece in pieces]) == LONG
+
+
 async def test_without_redis_the_reply_comes_all_the_same(bench: Bench) -> None:
     """Neither is the job pushed nor its text heard: worker and client look into MongoDB."""
     nowhere = Doorbell.unconnected(SecretStr("redis://127.0.0.1:1"))
