@@ -114,6 +114,7 @@ class LiveReply:
         except ServiceError:
             return None
         if state.error is not None:
+            await requests.cancel(self.job.id, why="its worker crashed")  # what has ended stays as it is
             raise state.error
         await requests.want(self.job.model)
         if state.status is JobStatus.RUNNING:

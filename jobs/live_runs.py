@@ -38,6 +38,7 @@ PATIENCE_S = 5.0
 """How long a MongoDB that is away is waited for while somebody waits."""
 LIVE: Row = {"live.user": {"$exists": True}}
 """A query for live jobs, answered from their own index."""
+FORGOTTEN_S = 60.0
 UNREAD_S = 60.0
 """Texts that are not to be stored go so long after the end at the latest, whether or not they were fetched."""
 BATCH = 500
@@ -74,6 +75,7 @@ def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
         seed=0,
         date=day,
         priority=LIVE_PRIORITY,
+        max_crashes=1,  # whoever waits is told; nothing is tried again that may crash a worker of others
         nightjar_version=NIGHTJAR_VERSION,
         content=identity,
         created_at=now,
@@ -132,7 +134,8 @@ async def waiting_live(model: str, limit: int, database: Database) -> list[tuple
     rang for them.
     """
     moment = {"$subtract": ["$$NOW", round(MISSED_S * 1000)]}
-    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "$expr": {"$lte": ["$due_at", moment]}}
+    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "suspect": False}
+    query |= {"$expr": {"$lte": ["$due_at", moment]}}
     cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("live").limit(limit)
     return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
 
@@ -160,6 +163,22 @@ async def live_jobs(user: str, database: Database, *, limit: int = 100) -> list[
 async def cancel_live(job: str, why: str, database: Database, *, user: str | None = None) -> bool:
     """Ends a live job that has not ended yet; False where there is none to end. `user`: only a job of that user's."""
     query: Row = {"_id": job, "status": {"$in": OPEN}, **(LIVE if user is None else {"live.user": user})}
+    done = (await database.jobs.update_one(query, _cancelled(why))).matched_count == 1
+    if done:
+        database.events.say(Moved(kind=EventKind.JOB, job=job))
+    return done
+
+
+async def cancel_forgotten_live(wait_s: float, database: Database) -> int:
+    """Ends the live jobs that nobody took for far longer than anybody waits: who asked has gone without a word."""
+    past = {"$subtract": ["$$NOW", round((2 * wait_s + FORGOTTEN_S) * 1000)]}
+    query: Row = {"status": JobStatus.PENDING, **LIVE, "$expr": {"$lt": ["$due_at", past]}}
+    return (
+        await database.jobs.update_many(query, _cancelled("nobody took it, and nobody waits for it"))
+    ).modified_count
+
+
+def _cancelled(why: str) -> list[Row]:
     ended: Row = {
         "status": JobStatus.CANCELLED,
         "reason": {"$literal": why},
@@ -169,10 +188,7 @@ async def cancel_live(job: str, why: str, database: Database, *, user: str | Non
         "lease_until": None,
         "attempts": close_attempt(AttemptEnd.RELEASED, why),
     }
-    done = (await database.jobs.update_one(query, [{"$set": ended}])).matched_count == 1
-    if done:
-        database.events.say(Moved(kind=EventKind.JOB, job=job))
-    return done
+    return [{"$set": ended}]
 
 
 async def refuse_live(job: Job, tokens: int, context: int, database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,20 @@ async def test_only_its_user_sees_it_and_texts_go_when_they_should(bench: Bench)
     await Run.find_all().update({"$set": {"date": "2020-01-01"}})
     await live_runs.remove_ended_live(0, bench.database)
     assert await Run.find_all().count() == 0
+
+
+async def test_a_crash_is_told_and_what_is_forgotten_ends(bench: Bench) -> None:
+    """A request in flight when its worker crashed is not tried again: it may be why. One that nobody waits for ends."""
+    async with live(bench) as requests:
+        crashed, forgotten = await requests.submit(ask()), await requests.submit(ask())
+        await bench.database.jobs.update_one({"_id": crashed.job.id}, {"$set": {"suspect": True}})
+        await asyncio.sleep(live_runs.MISSED_S)
+        assert [job for _, job, _ in await live_runs.waiting_live("scripted", 9, bench.database)] == [forgotten.job.id]
+        with pytest.raises(LiveError, match="worker crashed"):
+            await asyncio.wait_for(crashed.result(), 30)
+        assert await live_runs.cancel_forgotten_live(60, bench.database) == 0
+        long_ago = {"due_at": utc_now() - timedelta(hours=1)}
+        await bench.database.jobs.update_many({}, {"$set": long_ago})
+        assert await live_runs.cancel_forgotten_live(60, bench.database) == 1
+    assert await Job.find({"status": JobStatus.CANCELLED}).count() == 2
+    assert await live_runs.count_open(bench.database) == 0
