@@ -177,9 +177,9 @@ class LiveRequests:
         """
         found = await live_runs.find_live(job, user, self.database)
         assert found.live is not None
-        return LiveReply(
-            LiveJob(id=found.id, run=found.run, model=found.model, fence=found.fence, seed=found.live.seed), self
-        )
+        seed, store = found.live.seed, found.live.store
+        live_job = LiveJob(id=found.id, run=found.run, model=found.model, fence=found.fence, seed=seed, store=store)
+        return LiveReply(live_job, self)
 
     async def cancel(self, job: str, *, user: str | None = None, why: str = "cancelled by its user") -> bool:
         """Cancels a request; False where it has ended, or is not this user's. Its worker stops within a step."""
@@ -208,8 +208,7 @@ class LiveRequests:
 
     async def fetched(self, job: LiveJob) -> None:
         """The whole reply was handed out: one that is not to be stored loses its texts."""
-        found = await Job.find_one({"_id": job.id, "live.store": False})
-        if found is not None:
+        if not job.store and (found := await Job.get(job.id)) is not None:
             await live_runs.drop_texts(found, self.database)
 
     async def _admitted(self, ask: LiveAsk) -> ModelFacts:

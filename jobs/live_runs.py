@@ -54,6 +54,7 @@ class LiveJob:
     model: str
     fence: int
     seed: int
+    store: bool = True
 
 
 def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
@@ -109,7 +110,7 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
         live=LiveRequest(user=ask.user, seed=seed, store=ask.store),
     )
     await patiently(lambda: _insert(run, document, job, database), patience_s=PATIENCE_S)
-    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed)
+    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed, store=ask.store)
 
 
 async def _insert(run: Run, sequence: Row, job: Job, database: Database) -> None:
