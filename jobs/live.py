@@ -189,7 +189,7 @@ class LiveRequests:
                 await live_bell.call_out(self.doorbell, live_bell.CANCEL, job)
         return done
 
-    async def list(self, user: str, *, limit: int = 100) -> list[Job]:
+    async def of_user(self, user: str, *, limit: int = 100) -> list[Job]:
         """This user's requests that are still kept, newest first."""
         return await live_runs.live_jobs(user, self.database, limit=limit)
 

@@ -249,8 +249,8 @@ async def test_only_its_user_sees_it_and_texts_go_when_they_should(bench: Bench)
         assert (await (await requests.follow(kept.job, "ada")).result()).reply == kept.reply
         with pytest.raises(LiveError, match="not to be stored"):
             await (await requests.follow(unstored.job, "ada")).result()
-        assert [job.id for job in await requests.list("ada")] == [unstored.job, kept.job]
-        assert await requests.list("bob") == []
+        assert [job.id for job in await requests.of_user("ada")] == [unstored.job, kept.job]
+        assert await requests.of_user("bob") == []
         assert "You wrote" not in str(await bench.database.jobs.find_one({"_id": unstored.job}))
         assert await sequences.count_documents({}) == 1
         assert await live_runs.remove_ended_live(3600, bench.database) == 0
