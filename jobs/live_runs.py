@@ -24,7 +24,7 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent
+from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
@@ -115,8 +115,9 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
 
 async def _insert(run: Run, sequence: Row, job: Job, database: Database) -> None:
     """Safe to repeat after an answer that was lost: a job that is there, and perhaps claimed, is left as it is."""
-    await insert_absent(database.runs, [_stored(run)])
-    await insert_absent(database.raw["sequences"], [sequence])
+    # Neither waits for the disk: the job's write, which does, comes behind them in the same journal.
+    await insert_absent(quick(database.runs), [_stored(run)])
+    await insert_absent(quick(database.raw["sequences"]), [sequence])
     values = {key: {"$literal": value} for key, value in _stored(job).items() if key != "_id"}
     timed = values | {"created_at": "$$NOW", "due_at": "$$NOW"}
     with suppress(DuplicateKeyError):
