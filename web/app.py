@@ -12,16 +12,20 @@ from nightjar.jobs.mongo import Database
 from nightjar.web import open_routes
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
+from nightjar.web.latest import Latest
 from nightjar.web.pages.routes import ROUTES
-from nightjar.web.problems import add_problem_handlers
+from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.routing import mount
 from nightjar.web.site import Checks, Site
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.runs.preflight import Enforceable
 
 PORT = 8420
+CHECKED_EVERY_S = 30.0
+"""How old what `doctor` found may be."""
 
 
 def create_app(
@@ -32,6 +36,7 @@ def create_app(
     rules: GateRules | None = None,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
+    enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -43,8 +48,16 @@ def create_app(
     app = FastAPI(title="Nightjar", version=NIGHTJAR_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     url = mongo_url or settings.mongo_url
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
-    app.state.site = Site(settings=settings, database=database, redis=redis, rules=rules, heavy=heavy, checks=checks)
+    app.state.site = Site(
+        settings=settings,
+        database=database,
+        redis=redis,
+        rules=rules,
+        heavy=heavy,
+        checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
+        enforceable=enforceable,
+    )
     mount(app, (*open_routes.ROUTES, *ROUTES))
     add_problem_handlers(app)
-    app.add_middleware(GateMiddleware, rules=rules)
+    app.add_middleware(GateMiddleware, rules=rules, failed=defect_answer)
     return app
