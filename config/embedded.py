@@ -156,6 +156,15 @@ def latest_redis_url(settings: Settings, known: SecretStr) -> SecretStr:
     return known if settings.redis_url else _latest(redis_server, settings, known)
 
 
+def redis_in_reach(settings: Settings) -> SecretStr | None:
+    """Redis's URL where it is set, or its embedded server is up; nothing is started."""
+    if settings.redis_url is not None:
+        return settings.redis_url
+    place = Place.of(redis_server, settings.home)
+    record = read_record(place)
+    return None if record is None or not is_up(place, record) else _url(redis_server, record)
+
+
 def _latest(kind: Kind, settings: Settings, known: SecretStr) -> SecretStr:
     place = Place.of(kind, settings.home)
     record = read_record(place)

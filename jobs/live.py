@@ -55,19 +55,21 @@ class LiveReply:
     _since: float = field(default_factory=monotonic)
     """Since when it waits for a worker."""
     _looked: float = 0.0
+    _asked_again: float = 0.0
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
         """The reply's text, reasoning first. Raises LiveError, also for what came after the first pieces."""
         text = ReplyText()
         async with self._requests.channel.follow(self.job.id) as texts:
             fresh, self.rings = self.rings, False
-            if fresh:
-                await self._requests.ring(self.job)
+            await (self._requests.ring(self.job) if fresh else self._hear_again())
             while self.end is None:
                 message = await self._next(texts) if fresh or self._looked else None  # it may have ended long ago
                 if message is not None and not message.ended:
                     for piece in text.hear(message):
                         yield piece
+                    if text.gap:
+                        await self._hear_again()
                     if monotonic() - self._looked < LOOK_ANYWAY_S:
                         continue
                 state = await self._look()
@@ -90,6 +92,13 @@ class LiveReply:
         if self.end is None:
             await self._requests.cancel(self.job.id)
 
+    async def _hear_again(self) -> None:
+        """Asks for the text so far, where it was not asked for just now."""
+        if monotonic() - self._asked_again > LOOK_S:
+            self._asked_again = monotonic()
+            with contextlib.suppress(ServiceError):
+                await live_bell.call_out(self._requests.doorbell, live_bell.AGAIN, self.job.id)
+
     async def _next(self, texts: Texts) -> TextMessage | None:
         look_s = LOOK_AWAY_S if self._requests.channel.away else LOOK_S
         try:
@@ -105,6 +114,7 @@ class LiveReply:
         except ServiceError:
             return None
         if state.error is not None:
+            await requests.cancel(self.job.id, why="its worker crashed")  # what has ended stays as it is
             raise state.error
         await requests.want(self.job.model)
         if state.status is JobStatus.RUNNING:
@@ -151,9 +161,9 @@ class LiveRequests:
         """Stores the request as a job; the reply begins when it is iterated.
 
         Raises UnknownNameError for a model that nobody has published, UsageError for one that cannot chat and for what
-        cannot be asked, QueueFullError.
+        cannot be asked, QueueFullError, ServiceError.
         """
-        facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
+        facts = await patiently(lambda: self._admitted(ask), patience_s=live_runs.PATIENCE_S)
         if facts.kind is ModelKind.BASE and ask.text is None:
             raise UsageError(f"{ask.model!r} has no chat template: it goes on with a text, and cannot chat.")
         job = await live_runs.insert_live(ask, facts, self.database)
@@ -167,19 +177,19 @@ class LiveRequests:
         """
         found = await live_runs.find_live(job, user, self.database)
         assert found.live is not None
-        return LiveReply(
-            LiveJob(id=found.id, run=found.run, model=found.model, fence=found.fence, seed=found.live.seed), self
-        )
+        seed, store = found.live.seed, found.live.store
+        live_job = LiveJob(id=found.id, run=found.run, model=found.model, fence=found.fence, seed=seed, store=store)
+        return LiveReply(live_job, self)
 
     async def cancel(self, job: str, *, user: str | None = None, why: str = "cancelled by its user") -> bool:
         """Cancels a request; False where it has ended, or is not this user's. Its worker stops within a step."""
         done = await patiently(lambda: live_runs.cancel_live(job, why, self.database, user=user), patience_s=10)
         if done:
             with contextlib.suppress(ServiceError):
-                await live_bell.publish_cancel(self.doorbell, job)
+                await live_bell.call_out(self.doorbell, live_bell.CANCEL, job)
         return done
 
-    async def list(self, user: str, *, limit: int = 100) -> list[Job]:
+    async def of_user(self, user: str, *, limit: int = 100) -> list[Job]:
         """This user's requests that are still kept, newest first."""
         return await live_runs.live_jobs(user, self.database, limit=limit)
 
@@ -198,9 +208,12 @@ class LiveRequests:
 
     async def fetched(self, job: LiveJob) -> None:
         """The whole reply was handed out: one that is not to be stored loses its texts."""
-        found = await Job.find_one({"_id": job.id, "live.store": False})
-        if found is not None:
+        if not job.store and (found := await Job.get(job.id)) is not None:
             await live_runs.drop_texts(found, self.database)
+
+    async def _admitted(self, ask: LiveAsk) -> ModelFacts:
+        facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
+        return facts
 
     async def _facts(self, model: str) -> ModelFacts:
         known = (await published([model], self.database)).get(model)

@@ -11,7 +11,6 @@ import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from time import time
 from urllib.parse import quote
 
 import structlog
@@ -23,7 +22,9 @@ from nightjar.jobs.mongo import DatabaseError
 from nightjar.jobs.queue import Doorbell, DueJob, Latest, Start, open_redis, whereabouts
 
 TEXT = "nightjar:text:"
-CANCELS = "nightjar:cancel"
+CALLS = "nightjar:calls"
+"""What is called out to all workers: a word and a job."""
+CANCEL, AGAIN = "cancel", "again"
 WATCH_S = 10
 """A watcher that has not said for so long that it is there has gone."""
 RENEW_S = 3.0
@@ -47,7 +48,7 @@ def watch_key(job: str) -> str:
 async def push_live(doorbell: Doorbell, model: str, due: DueJob) -> None:
     """Hands a live job to whichever worker of the model is free first. Raises ServiceError."""
     async with doorbell.reached() as redis, redis.pipeline(transaction=False) as pipe:
-        pipe.rpush(live_key(model), json.dumps([due.run, due.job, due.fence, time()]))
+        pipe.rpush(live_key(model), json.dumps([*due]))
         pipe.expire(live_key(model), ENTRY_LIFE_S)
         await pipe.execute()
 
@@ -84,10 +85,12 @@ async def publish_text(doorbell: Doorbell, texts: Iterable[tuple[str, bytes]]) -
         await pipe.execute()
 
 
-async def publish_cancel(doorbell: Doorbell, job: str) -> None:
-    """Tells every worker that this job was cancelled; MongoDB says so already. Raises ServiceError."""
+async def call_out(doorbell: Doorbell, word: str, job: str) -> None:
+    """Tells the worker that holds the job, whichever it is: CANCEL, after MongoDB says so; AGAIN, to hear its text from
+    the beginning. Raises ServiceError.
+    """
     async with doorbell.reached() as redis:
-        await redis.publish(CANCELS, job)
+        await redis.publish(CALLS, f"{word} {job}")
 
 
 async def listen_live(
@@ -112,18 +115,19 @@ async def listen_live(
     await _again_and_again(url, pops, latest)
 
 
-async def listen_cancels(url: SecretStr, cancelled: Callable[[str], None], *, latest: Latest | None = None) -> None:
-    """Calls `cancelled` with each job that somebody cancels, until cancelled itself."""
+async def listen_calls(url: SecretStr, called: Callable[[str, str], None], *, latest: Latest | None = None) -> None:
+    """Calls `called` with each word and job that is called out, until cancelled."""
 
     async def hears(url: SecretStr) -> None:
         redis = open_redis(url, latest)
         try:
             async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                await pubsub.subscribe(CANCELS)
+                await pubsub.subscribe(CALLS)
                 while True:
                     message = await pubsub.get_message(timeout=POP_S)
                     if message is not None and isinstance(message.get("data"), bytes):
-                        cancelled(message["data"].decode("utf-8", "replace"))
+                        word, _, job = message["data"].decode("utf-8", "replace").partition(" ")
+                        called(word, job)
         finally:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await redis.aclose(close_connection_pool=True)

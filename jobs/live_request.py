@@ -77,7 +77,7 @@ def read_conversation(given: Sequence[Mapping[str, Any]]) -> tuple[str | None, l
 
 def _role(message: Mapping[str, Any], where: str) -> Role:
     try:
-        return Role(message.get("role"))
+        return Role(str(message.get("role")))
     except ValueError:
         known = ", ".join([*SYSTEM, *map(str, Role)])
         raise UsageError(f"{where} has the role {message.get('role')!r}; it must be one of {known}.") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,15 +24,21 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.mongo import Database, Row, insert_absent
+from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick
 from nightjar.jobs.ownership import close_attempt
+from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus, RunKind, RunStatus
 
 LIVE_PRIORITY = 1000
+MISSED_S = 0.5
+"""A job that waits longer than this was not heard of by Redis."""
+PATIENCE_S = 5.0
+"""How long a MongoDB that is away is waited for while somebody waits."""
 LIVE: Row = {"live.user": {"$exists": True}}
 """A query for live jobs, answered from their own index."""
+FORGOTTEN_S = 60.0
 UNREAD_S = 60.0
 """Texts that are not to be stored go so long after the end at the latest, whether or not they were fetched."""
 BATCH = 500
@@ -47,6 +54,7 @@ class LiveJob:
     model: str
     fence: int
     seed: int
+    store: bool = True
 
 
 def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
@@ -68,6 +76,7 @@ def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
         seed=0,
         date=day,
         priority=LIVE_PRIORITY,
+        max_crashes=1,  # whoever waits is told; nothing is tried again that may crash a worker of others
         nightjar_version=NIGHTJAR_VERSION,
         content=identity,
         created_at=now,
@@ -77,15 +86,13 @@ def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
 async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> LiveJob:
     """Stores the request: its run where it is the first, its sequence, and then the job, timed by MongoDB's clock.
 
-    Raises UsageError for a conversation or a parameter that cannot be used.
+    Raises UsageError for a conversation or a parameter that cannot be used, ServiceError where MongoDB is away.
     """
     identity = uuid.uuid4().hex
     sequence = live_sequence(ask, identity)
     seed = random.randint(0, MOST_SEED) if ask.seed is None else ask.seed  # noqa: S311
     run = live_run(ask.user, ask.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
-    await insert_absent(database.runs, [_stored(run)])
     document = {"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")}
-    await insert_absent(database.raw["sequences"], [document])
     now = utc_now()
     job = Job(
         id=identity,
@@ -102,10 +109,20 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
         created_at=now,
         live=LiveRequest(user=ask.user, seed=seed, store=ask.store),
     )
+    await patiently(lambda: _insert(run, document, job, database), patience_s=PATIENCE_S)
+    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed, store=ask.store)
+
+
+async def _insert(run: Run, sequence: Row, job: Job, database: Database) -> None:
+    """Safe to repeat after an answer that was lost: a job that is there, and perhaps claimed, is left as it is."""
+    # Neither waits for the disk: the job's write, which does, comes behind them in the same journal.
+    await insert_absent(quick(database.runs), [_stored(run)])
+    await insert_absent(quick(database.raw["sequences"]), [sequence])
     values = {key: {"$literal": value} for key, value in _stored(job).items() if key != "_id"}
     timed = values | {"created_at": "$$NOW", "due_at": "$$NOW"}
-    await database.jobs.update_one({"_id": job.id}, [{"$set": timed}], upsert=True)
-    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed)
+    with suppress(DuplicateKeyError):
+        absent: Row = {"_id": job.id, "fence": {"$exists": False}}
+        await database.jobs.update_one(absent, [{"$set": timed}], upsert=True)
 
 
 def _stored(document: Any) -> Row:
@@ -115,8 +132,12 @@ def _stored(document: Any) -> Row:
 
 
 async def waiting_live(model: str, limit: int, database: Database) -> list[tuple[str, str, int]]:
-    """(run, id, fence) of the live jobs of a model that may start now: for when Redis has lost what rang for them."""
-    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "$expr": {"$lte": ["$due_at", "$$NOW"]}}
+    """(run, id, fence) of the live jobs of a model that could have started a moment ago: for when Redis has lost what
+    rang for them.
+    """
+    moment = {"$subtract": ["$$NOW", round(MISSED_S * 1000)]}
+    query: Row = {"model": model, "status": JobStatus.PENDING, **LIVE, "suspect": False}
+    query |= {"$expr": {"$lte": ["$due_at", moment]}}
     cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("live").limit(limit)
     return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
 
@@ -144,6 +165,22 @@ async def live_jobs(user: str, database: Database, *, limit: int = 100) -> list[
 async def cancel_live(job: str, why: str, database: Database, *, user: str | None = None) -> bool:
     """Ends a live job that has not ended yet; False where there is none to end. `user`: only a job of that user's."""
     query: Row = {"_id": job, "status": {"$in": OPEN}, **(LIVE if user is None else {"live.user": user})}
+    done = (await database.jobs.update_one(query, _cancelled(why))).matched_count == 1
+    if done:
+        database.events.say(Moved(kind=EventKind.JOB, job=job))
+    return done
+
+
+async def cancel_forgotten_live(wait_s: float, database: Database) -> int:
+    """Ends the live jobs that nobody took for far longer than anybody waits: who asked has gone without a word."""
+    past = {"$subtract": ["$$NOW", round((2 * wait_s + FORGOTTEN_S) * 1000)]}
+    query: Row = {"status": JobStatus.PENDING, **LIVE, "$expr": {"$lt": ["$due_at", past]}}
+    return (
+        await database.jobs.update_many(query, _cancelled("nobody took it, and nobody waits for it"))
+    ).modified_count
+
+
+def _cancelled(why: str) -> list[Row]:
     ended: Row = {
         "status": JobStatus.CANCELLED,
         "reason": {"$literal": why},
@@ -153,10 +190,7 @@ async def cancel_live(job: str, why: str, database: Database, *, user: str | Non
         "lease_until": None,
         "attempts": close_attempt(AttemptEnd.RELEASED, why),
     }
-    done = (await database.jobs.update_one(query, [{"$set": ended}])).matched_count == 1
-    if done:
-        database.events.say(Moved(kind=EventKind.JOB, job=job))
-    return done
+    return [{"$set": ended}]
 
 
 async def refuse_live(job: Job, tokens: int, context: int, database: Database) -> None:

@@ -21,7 +21,7 @@ from nightjar.jobs.states import JobStatus
 
 PATIENCE_S = 5.0
 _FIELDS: Row = {
-    **dict.fromkeys("status reason created_at turns live attempts.started_at".split(), 1),
+    **dict.fromkeys("status reason created_at turns live suspect attempts.started_at".split(), 1),
     "lapsed_ms": {"$subtract": ["$$NOW", "$lease_until"]},
 }
 _ASKED_WRONGLY: dict[str, type[NightjarError]] = {"ParameterError": ParameterError, "TemplateError": TemplateError}
@@ -112,6 +112,8 @@ def _error(status: JobStatus, row: Row) -> NightjarError | None:
         return CancelledReplyError(f"The request was cancelled: {reason}.")
     if status is JobStatus.DONE and not row["turns"]:
         return LiveError("Its texts were not to be stored, and are gone. Ask again.")
+    if status is JobStatus.PENDING and row.get("suspect"):
+        return LiveError("Its worker crashed while it replied. Ask again; if that happens again, the request is why.")
     if status is not JobStatus.DEAD:
         return None
     name, text = _split(reason)

@@ -88,6 +88,11 @@ class ReplyText:
             self._now[message.part] = known[: message.offset] + message.text
         return [] if self._gaps else self._unsent()
 
+    @property
+    def gap(self) -> bool:
+        """Whether some of the text was missed; all of it again from the beginning would help."""
+        return bool(self._gaps)
+
     def finish(self, fence: int, reasoning: str, reply: str) -> list[LivePiece]:
         """The rest of a reply that was committed under that fence. Raises RestartedError."""
         whole = {TextPart.REASONING: reasoning, TextPart.REPLY: reply}

@@ -33,6 +33,7 @@ __all__ = [
     "WriteConcern",
     "farewell",
     "insert_absent",
+    "quick",
 ]
 
 Row = dict[str, Any]
@@ -120,6 +121,11 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def quick(collection: AsyncCollection[Row]) -> AsyncCollection[Row]:
+    """The collection for writes that do not wait until they are on the disk."""
+    return collection.with_options(write_concern=WriteConcern(w=1, j=False))
 
 
 async def insert_absent(collection: AsyncCollection[Row], rows: Sequence[Row]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.jobs.events import EventKind, Moved
-from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.mongo import Database, Row, quick
 
 COLLECTION = "wanted_models"
 ASKING_S = 8.0
@@ -31,7 +31,7 @@ async def want_model(model: str, database: Database, *, for_s: float) -> None:
     """A live request asks for the model, now or until a moment ago; it is wanted for so long."""
     until = {"$add": ["$$NOW", round(for_s * 1000)]}
     later: Row = {"live_until": {"$max": ["$live_until", until]}, "asked_at": "$$NOW"}
-    await database.raw[COLLECTION].update_one({"_id": model}, [{"$set": later}], upsert=True)
+    await quick(database.raw[COLLECTION]).update_one({"_id": model}, [{"$set": later}], upsert=True)
 
 
 async def pin_model(model: str, pinned: bool, database: Database) -> None:

@@ -13,18 +13,22 @@ from nightjar.jobs.mongo import Database
 from nightjar.web import open_routes
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
+from nightjar.web.latest import Latest
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
-from nightjar.web.problems import add_problem_handlers
+from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.routing import mount
 from nightjar.web.site import Checks, Site
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.runs.preflight import Enforceable
 
 PORT = 8420
+CHECKED_EVERY_S = 30.0
+"""How old what `doctor` found may be."""
 
 
 def create_app(
@@ -35,6 +39,7 @@ def create_app(
     rules: GateRules | None = None,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
+    enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -48,11 +53,18 @@ def create_app(
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
     live = LiveRequests(database, redis, settings.live)
     app.state.site = Site(
-        settings=settings, database=database, redis=redis, rules=rules, heavy=heavy, live=live, checks=checks
+        settings=settings,
+        database=database,
+        redis=redis,
+        rules=rules,
+        heavy=heavy,
+        live=live,
+        checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
+        enforceable=enforceable,
     )
     routes = (*open_routes.ROUTES, *ROUTES, *openai.ROUTES)
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)
-    app.add_middleware(GateMiddleware, rules=rules)
+    app.add_middleware(GateMiddleware, rules=rules, failed=defect_answer)
     return app

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -122,12 +122,15 @@ def security_headers(nonce: str, rules: GateRules) -> Mapping[str, str]:
     return headers | ({"strict-transport-security": "max-age=31536000"} if rules.scheme == "https" else {})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class GateMiddleware:
     """The middleware: refuses, or hands on with a nonce, a request id and a bounded body."""
 
     app: App
+    _: KW_ONLY
     rules: GateRules
+    failed: Callable[[Scope, Exception], App]
+    """What answers where the application met a defect of its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,7 +141,11 @@ class GateMiddleware:
         scope.setdefault("state", {}).update(nonce=nonce, request_id=request_id, address=address)
         ours = {**security_headers(nonce, self.rules), REQUEST_ID: request_id}
 
+        begun = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 for name, value in ours.items():
@@ -147,9 +154,15 @@ class GateMiddleware:
 
         refusal = refuse(scope["method"], scope["path"], headers, self.rules)
         if refusal is not None:
-            answer = PlainTextResponse(refusal.message + "\n", status_code=refusal.status)
-            return await answer(scope, receive, send_guarded)
-        return await self.app(scope, bounded(receive, BODY_BYTES, BODY_S), send_guarded)
+            refused = PlainTextResponse(refusal.message + "\n", status_code=refusal.status)
+            return await refused(scope, receive, send_guarded)
+        try:
+            await self.app(scope, bounded(receive, BODY_BYTES, BODY_S), send_guarded)
+        except Exception as error:
+            answer = self.failed(scope, error)
+            if begun:
+                raise  # half an answer is out: the connection ends
+            await answer(scope, receive, send_guarded)
 
 
 def bounded(receive: Receive, most: int, within_s: float) -> Receive:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
 from nightjar.jobs.mongo import DatabaseError
+from nightjar.web.gate import Scope
 from nightjar.web.openai.refusals import openai_error, speaks_openai
 from nightjar.web.pages.declare import show_page, told
 from nightjar.web.sheet import Said, Sheet
@@ -27,7 +28,8 @@ def add_problem_handlers(app: FastAPI) -> None:
         assert isinstance(error, StarletteHTTPException)
         if error.status_code == 303:
             return Response(status_code=303, headers=error.headers)
-        return problem(request, error.status_code, str(error.detail), headers=error.headers)
+        text = "There is no such page." if error.detail == "Not Found" else str(error.detail)
+        return problem(request, error.status_code, text, headers=error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
         return problem(request, status_of_error(error), str(error), headers=retry_headers(error), error=error)
@@ -36,16 +38,18 @@ def add_problem_handlers(app: FastAPI) -> None:
         _log.warning("database_away", error=str(error), request=request.state.request_id)
         return problem(request, 503, "MongoDB cannot be reached. The page comes back with it.", error=error)
 
-    async def defect(request: Request, error: Exception) -> Response:
-        _log.error("request_failed", path=request.url.path, request=request.state.request_id, exc_info=error)
-        number = request.state.request_id
-        return problem(request, 500, f"This should not have happened. The log has it as request {number}.")
-
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(NightjarError, failed)
     app.add_exception_handler(DatabaseError, away)
-    app.add_exception_handler(Exception, defect)
+
+
+def defect_answer(scope: Scope, error: Exception) -> Response:
+    """The answer to a defect of ours: its number in the log, and nothing of it."""
+    request = Request(scope)
+    number = request.state.request_id
+    _log.error("request_failed", path=request.url.path, request=number, exc_info=error)
+    return problem(request, 500, f"This should not have happened. The log has it as request {number}.")
 
 
 def problem(
@@ -61,12 +65,9 @@ def problem(
     elif "text/html" in request.headers.get("accept", "") and request.method in ("GET", "POST"):
         if not hasattr(request.state, "visitor"):
             request.state.visitor = STRANGER
-        answer = show_page(
-            request,
-            "sheet.html",
-            Sheet(title=_TITLES.get(status, "That cannot be done"), said=(Said(text=text, level="warning"),)),
-            status=status,
-        )
+        said = Said(text=text, level="warning")
+        sheet = Sheet(title=_TITLES.get(status, "That cannot be done"), said=(said,), live=status == 503)
+        answer = show_page(request, "sheet.html", sheet, status=status)
     else:
         answer = JSONResponse({"error": {"message": text, "request": request.state.request_id}}, status_code=status)
     answer.headers.update(more)

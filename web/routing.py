@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from nightjar.web.auth.roles import Action
-from nightjar.web.visitors import Needs
+from nightjar.web.visitors import needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def mount(app: FastAPI, routes: Iterable[Route]) -> None:
             route.path,
             route.answer,
             methods=[route.method],
-            dependencies=[Depends(Needs(route.action))],
+            dependencies=[Depends(needs(route.action))],
             include_in_schema=route.documented,
             openapi_extra=described_body(route.body),
             responses=REFUSALS,
@@ -65,5 +65,5 @@ def mount(app: FastAPI, routes: Iterable[Route]) -> None:
 
 def action_of(route: Any) -> Action | None:
     """The action that a mounted route declares; None where it declares none."""
-    dependencies = getattr(route, "dependencies", ())
-    return next((needs.dependency.action for needs in dependencies if isinstance(needs.dependency, Needs)), None)
+    found = (getattr(depends.dependency, "action", None) for depends in getattr(route, "dependencies", ()))
+    return next((action for action in found if isinstance(action, Action)), None)

@@ -16,12 +16,14 @@ from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
 from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
+from nightjar.web.latest import Latest
 from nightjar.web.render import Templates
 from nightjar.web.static_files import read_static
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.runs.preflight import Enforceable
 
 
 class MachineCheck(Protocol):
@@ -51,8 +53,10 @@ class Site:
     heavy: HeavyPool
     live: LiveRequests
     """To be used as a context while requests are taken."""
-    checks: Checks | None = None
+    checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
+    enforceable: Enforceable | None = None
+    """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to end: every stream ends, too."""
     templates: Templates = field(default_factory=lambda: Templates.load(read_static()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 from urllib.parse import quote
 
 from fastapi import HTTPException, Request
@@ -39,23 +41,27 @@ class Visitor:
 STRANGER = Visitor(name="nobody", role=Role.NOBODY)
 
 
-@dataclass(frozen=True)
-class Needs:
+def needs(action: Action) -> Callable[[Request], Awaitable[None]]:
     """The dependency of a route: who asks must be allowed this action."""
 
-    action: Action
-
-    async def __call__(self, request: Request) -> None:
+    async def check(request: Request) -> None:
         visitor = await identify(request)
         request.state.visitor = visitor
-        if visitor.can(self.action):
-            return
-        if visitor.role is not Role.NOBODY:
-            raise HTTPException(403, f"{visitor.name} may not do that: it is not in what their role or token allows.")
-        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            query = f"?{request.url.query}" if request.url.query else ""
-            raise HTTPException(303, headers={"location": f"/login?next={quote(request.url.path + query)}"})
-        raise HTTPException(401, "Say who you are: a bearer token, or a login.", headers={"www-authenticate": "Bearer"})
+        if not visitor.can(action):
+            _refuse(visitor, request)
+
+    check.action = action  # type: ignore[attr-defined]
+    return check
+
+
+def _refuse(visitor: Visitor, request: Request) -> NoReturn:
+    """Raises HTTPException: a browser is sent to the login."""
+    if visitor.role is not Role.NOBODY:
+        raise HTTPException(403, f"{visitor.name} may not do that: it is not in what their role or token allows.")
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        query = f"?{request.url.query}" if request.url.query else ""
+        raise HTTPException(303, headers={"location": f"/login?next={quote(request.url.path + query)}"})
+    raise HTTPException(401, "Say who you are: a bearer token, or a login.", headers={"www-authenticate": "Bearer"})
 
 
 def visitor_of(request: Request) -> Visitor:

@@ -23,7 +23,7 @@ from nightjar.jobs import leases, schema
 from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
-from nightjar.jobs.live_runs import remove_ended_live
+from nightjar.jobs.live_runs import cancel_forgotten_live, remove_ended_live
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.redis_in_use import RedisInUse
@@ -205,7 +205,8 @@ class Dispatcher:
         await settle_runs(self._database)
 
     async def remove_ended_live(self) -> None:
-        """Removes live requests whose time is over, with their conversations."""
+        """Removes live requests whose time is over, with their conversations, and ends those that were forgotten."""
+        await cancel_forgotten_live(self._settings.live.wait_s, self._database)
         await remove_ended_live(self._settings.live.keep_s, self._database)
 
     async def retain(self) -> None:

@@ -92,7 +92,8 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
     from nightjar.config.deadline import heed
     from nightjar.config.stopping import end_signals
     from nightjar.scripts.beside_serve import working_beside
-    from nightjar.scripts.doctor.machine import all_checks
+    from nightjar.scripts.doctor.apart import checks_apart
+    from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.session import open_session
     from nightjar.web.app import create_app
     from nightjar.web.arrival import Arrival
@@ -113,7 +114,8 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
             session.doorbell,
             rules=rules,
             mongo_url=session.urls.mongo,
-            checks=lambda: all_checks(settings),
+            checks=checks_apart,
+            enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
         await stack.enter_async_context(app_.state.site.live)

@@ -70,12 +70,13 @@ def _register(model: str, name: str | None, revision: str | None, settings: Sett
 
 def pull_registered(name: str, settings: Settings, quantisation: str | None, *, force: bool = False) -> Pulled:
     """Pulls with a progress bar and prints the result. Raises the errors of `workers.library.pull`."""
+    from nightjar.scripts.views.pull_events import told_pull
     from nightjar.workers.library.obtain import memory_for_models
     from nightjar.workers.library.pull import pull
     from nightjar.workers.library.registry import read_registry
 
     entry = read_registry(settings.models_file).models[name]
-    with bar() as progress:
+    with bar() as shown, told_pull(shown, name, settings) as progress:
         pulled = pull(
             name,
             entry,

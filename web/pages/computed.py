@@ -9,9 +9,10 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
-from nightjar.config.errors import UsageError
+from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run, suite_names
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.nights import Baseline
 from nightjar.jobs.status.run import list_runs
 from nightjar.pipeline.report.page.grid import Cell
@@ -54,12 +55,14 @@ async def build_report(visit: Visit) -> Sheet:
 async def build_trend(visit: Visit) -> Sheet:
     """The nights of a suite, locked up in a frame."""
     suite = visit.path["name"]
-    ready = await visit.site.heavy.look(await trend_task(suite))
+    ready = await visit.site.heavy.look(await trend_task(suite, visit.site.database))
     return _framed(f"Trend of {suite}", path_to("trend", suite, "document"), ready)
 
 
-async def trend_task(suite: str) -> HeavyTask:
-    """Its version changes when a run of the suite ends."""
+async def trend_task(suite: str, database: Database) -> HeavyTask:
+    """Its version changes when a run of the suite ends. Raises UnknownNameError."""
+    if suite not in (known := await suite_names(database)):
+        raise UnknownNameError("suite", suite, known)
     newest = await Run.find({"suite_name": suite}).sort("-outcome.finished_at").first_or_none()
     version = str(newest and (newest.id, newest.outcome.finished_at))
     return HeavyTask(kind="trend", arguments=(suite,), version=version)
@@ -79,7 +82,7 @@ async def report_document(request: Request, name: str) -> Response:
 
 async def trend_document(request: Request, name: str) -> Response:
     """What the frame of the trend's page shows."""
-    return await _document(request, await trend_task(name))
+    return await _document(request, await trend_task(name, site_of(request).database))
 
 
 async def _document(request: Request, task: HeavyTask) -> Response:
@@ -115,7 +118,8 @@ async def build_compare(visit: Visit) -> Sheet:
         return Sheet(title="Compare", live=True, said=(Said(text=COMPUTING),), sections=(asked_for,))
     found = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
     said = tuple(Said(text=f"Not compared, in one run only: {name}") for name in found["unpaired"])
-    return Sheet(title="Compare", said=said, sections=(asked_for, *map(_comparison, found["compared"])))
+    compared = (_comparison(number, each) for number, each in enumerate(found["compared"], start=1))
+    return Sheet(title="Compare", said=said, sections=(asked_for, *compared))
 
 
 def _choice(name: str, label: str, runs: list[str], chosen: str) -> Field:
@@ -126,17 +130,17 @@ def _choice(name: str, label: str, runs: list[str], chosen: str) -> Field:
     )
 
 
-def _comparison(found: dict[str, object]) -> Section:
+def _comparison(number: int, found: dict[str, object]) -> Section:
     rows, columns, notices = found["rows"], found["columns"], found["notices"]
     assert isinstance(rows, list)
     assert isinstance(columns, list)
     assert isinstance(notices, list)
     over = f"Over {found['shared']} shared sequences, {found['incomplete']} of them incomplete."
     return Section(
-        id=f"c-{found['base']}-{found['other']}",
+        id=f"comparison-{number}",
         heading=f"{found['other']} against {found['base']}",
         hint=" ".join([over, *notices]),
-        table=made_table("", columns, ([Cell(text=str(cell)) for cell in row] for row in rows)),
+        table=made_table(f"compared-{number}", columns, ([Cell(text=str(cell)) for cell in row] for row in rows)),
         empty="They have no metric in common.",
     )
 

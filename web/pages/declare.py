@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import escape
 
@@ -51,12 +51,12 @@ class Visit:
 
     @classmethod
     async def of(cls, request: Request) -> Self:
-        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS)
+        form = read_fields((await request.body()).decode("utf-8", "replace"))
         return cls(
             site=site_of(request),
             visitor=visitor_of(request),
             path=dict(request.path_params),
-            query=parse_qs(request.url.query, max_num_fields=FIELDS),
+            query=read_fields(request.url.query),
             form=form,
         )
 
@@ -66,6 +66,14 @@ class Visit:
 
     def many(self, name: str) -> list[str]:
         return [value.strip() for value in (self.form.get(name) or self.query.get(name) or []) if value.strip()]
+
+
+def read_fields(text: str) -> dict[str, list[str]]:
+    """The fields of a form or a query. Raises HTTPException where there are too many."""
+    try:
+        return parse_qs(text, max_num_fields=FIELDS)
+    except ValueError:
+        raise HTTPException(400, f"A form has at most {FIELDS} fields.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import made_table
-from nightjar.web.sheet import Section, Sheet
+from nightjar.web.sheet import Said, Section, Sheet
 from nightjar.web.site import MachineCheck
+
+PATIENCE_S = 0.15
+LOOKING = "The machine is being looked at; the page shows it as soon as that is done."
 
 
 async def build_doctor(visit: Visit) -> Sheet:
     """Problems first."""
-    checks = [] if visit.site.checks is None else await visit.site.checks()
+    checks: Sequence[MachineCheck] | None = ()
+    if visit.site.checks is not None:
+        checks = await visit.site.checks.look(PATIENCE_S)
+    if checks is None:
+        return Sheet(title="Doctor", live=True, said=(Said(text=LOOKING),))
     order = {"problem": 0, "warning": 1}
     ordered = sorted(checks, key=lambda check: order.get(check.state, 2))
     problems = sum(check.state == "problem" for check in checks)

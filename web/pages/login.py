@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from nightjar.jobs.account_documents import User
 from nightjar.jobs.accounts import audit, begin_session, end_session, has_users, redeem_key
 from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import read_fields
 from nightjar.web.routing import Route
 from nightjar.web.sheet import Content
 from nightjar.web.site import Site, site_of
@@ -55,7 +56,8 @@ async def _form(request: Request, following: str, problem: str | None = None, st
 async def log_in(request: Request) -> Response:
     """Checks key or password, and begins a session."""
     site, address = site_of(request), request.state.address
-    form = {key: values[0] for key, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
+    sent = read_fields((await request.body()).decode("utf-8", "replace"))
+    form = {key: values[0] for key, values in sent.items()}
     following = own_path(form.get("next", "/"))
     if not is_form_token(site, LOGIN, form.get("token", "")):
         return await _form(request, following, "The form was too old. Try again.", 403)
@@ -95,7 +97,7 @@ async def _begin(request: Request, user: str | None, following: str) -> Response
 async def log_out(request: Request) -> Response:
     """Ends the session, here and in the database."""
     site, visitor = site_of(request), visitor_of(request)
-    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    form = read_fields((await request.body()).decode("utf-8", "replace"))
     answer = RedirectResponse("/login", status_code=303)
     if visitor.session is None:
         return answer

@@ -7,6 +7,7 @@ from nightjar.web.pages import (
     doctor,
     login,
     models,
+    new_run,
     now,
     run,
     run_deeds,
@@ -22,6 +23,7 @@ from nightjar.web.routing import Route
 ROUTES: tuple[Route, ...] = (
     *now.ROUTES,
     *runs.ROUTES,
+    *new_run.ROUTES,
     *run.ROUTES,
     *run_deeds.ROUTES,
     *transcripts.ROUTES,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from nightjar.jobs.status.run import ListedRun, list_runs
 from nightjar.pipeline.report.page.grid import Cell
+from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, run_address, whole_number
-from nightjar.web.sheet import Field, Form, Section, Sheet
+from nightjar.web.sheet import Field, Form, Link, Section, Sheet
 
 SHOWN = 100
 READ = 1_000
@@ -40,7 +41,8 @@ async def build_runs(visit: Visit) -> Sheet:
         table=table,
         empty=nothing,
     )
-    return Sheet(title="Runs", live=True, sections=(section,))
+    links = (Link(text="New run", href="/new"),) if visit.visitor.can(Action.RUN) else ()
+    return Sheet(title="Runs", live=True, links=links, sections=(section,))
 
 
 def _row(run: ListedRun) -> tuple[Cell | str, ...]:

@@ -11,7 +11,7 @@ from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, deed, page
 from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, run_address
-from nightjar.web.sheet import Button, Section, Sheet
+from nightjar.web.sheet import Button, Section, Sheet, named_facts
 
 COLUMNS = ("schedule", "suite", "models", "next run", "last run", "what went wrong")
 

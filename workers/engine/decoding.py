@@ -243,7 +243,7 @@ class DecodeThread:
             reply.take(drawn.token, now, drawn.logprob)
         if reply.finish_reason is None:
             self.scheduler.push(run.work, drawn.token)
-            if len(reply.ids) == 1 and run.ticket.watched and (text := reply.hear()):  # the first text does not wait
+            if len(reply.ids) == 1 and run.ticket.streaming and (text := reply.hear()):  # the first does not wait
                 self._events.append((run.ticket, text, None))
         else:
             self._retire(run, reply.generation(run.work.reused, now))

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from nightjar.jobs.live_bell import listen_cancels, listen_live
+from nightjar.jobs.live_bell import AGAIN, CANCEL, listen_calls, listen_live
 from nightjar.jobs.live_runs import cancel_live, waiting_live
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
@@ -67,12 +67,18 @@ class LiveSide:
 
         return [
             listen_live(self._redis, self._model, start=start, free=lambda: held.free_live, latest=self._latest),
-            listen_cancels(self._redis, held.cancelled, latest=self._latest),
+            listen_calls(self._redis, self._called, latest=self._latest),
         ]
 
     def chores(self, stop: asyncio.Event, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """`stop`: nothing more is taken; `ended`: nothing runs any more."""
         return [every(LOOK_EVERY_S, self._look, stop, name="live"), self.texts.run(ended)]
+
+    def _called(self, word: str, job: str) -> None:
+        if word == CANCEL and self._held is not None:
+            self._held.cancelled(job)
+        elif word == AGAIN:
+            self.texts.again(job)
 
     async def _look(self) -> None:
         """Takes what waits though Redis says nothing of it."""

@@ -112,6 +112,13 @@ class WatchedTexts:
         if text is not None and text.fence == job.fence:
             text.end()
 
+    def again(self, job: str) -> None:
+        """Somebody missed some of the job's text."""
+        if (text := self._texts.get(job)) is not None:
+            text.wanted = True
+            text.from_the_beginning()
+            self._hurry(False)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Publishes and looks who watches, until `stop` is set."""
         publishing = asyncio.create_task(self._publish_all())

@@ -26,7 +26,7 @@ from nightjar.config.stopping import OVERDUE_S, follow_parent
 from nightjar.scripts.session import open_session
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.engine.fake import Script, ScriptedEngine, echo
-from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.request import Generation, Request, TextTap
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
 from nightjar.workers.process.load_model import WorkerOptions
@@ -47,9 +47,9 @@ class Recorded(ScriptedEngine):
         super().__init__(script, **options)
         self._ledger = ledger
 
-    async def generate(self, request: Request) -> Generation:
+    async def generate(self, request: Request, tap: TextTap | None = None) -> Generation:
         os.write(self._ledger, f"{time.time()} {request.seed}\n".encode())
-        return await super().generate(request)
+        return await super().generate(request, tap)
 
 
 def echo_or_die(prompt: str, seed: int) -> str:

@@ -18,6 +18,7 @@ from nightjar.jobs.event_stream import FIRST, STREAM, EventReader, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunStatus
+from nightjar.scripts.views.pull_events import told_pull
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.workbench import Bench, make_run, opened_bench, until
 
@@ -106,3 +107,29 @@ async def test_a_redis_that_is_away_holds_nothing_up(bench: Bench) -> None:
     for _ in range(5000):
         events.say(Moved(kind=EventKind.RUN, run="r"))
     await asyncio.wait_for(events.close(), 10)
+
+
+async def test_a_pull_is_told(bench: Bench, services: ServiceUrls, tmp_path: Path) -> None:
+    """From a thread of its own, while the bytes come; without a Redis in reach nothing is started for it."""
+
+    class Counted:
+        bytes = 0
+
+        def start(self, label: str, total_bytes: int) -> None:
+            """The bar."""
+
+        def advance(self, count: int) -> None:
+            self.bytes += count
+
+    def pull(settings: Settings) -> int:
+        shown = Counted()
+        with told_pull(shown, "fox", settings) as progress:
+            progress.start("fox", 2)
+            progress.advance(2)
+        return shown.bytes
+
+    assert await asyncio.to_thread(pull, Settings(home=tmp_path / "nobody")) == 2
+    assert not (tmp_path / "nobody").exists()
+    assert await asyncio.to_thread(pull, Settings(home=tmp_path / "h", redis_url=services.redis)) == 2
+    told = (await EventReader(bench.doorbell).replay(FIRST)).events
+    assert {seen.event for seen in told} == {Moved(kind=EventKind.PULL, model="fox")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,20 @@ async def test_another_attempt(bench: Bench, same: bool) -> None:
                         pass
 
 
+async def test_who_comes_later_hears_the_text_from_the_beginning(bench: Bench) -> None:
+    """Another process follows the reply half-way; both have it whole, and not only at its end."""
+    async with live(bench) as requests, live(bench) as others, bench.worker(slow()):
+        reply = await requests.submit(ask(parameters={"max_tokens": 600}))
+        async with aclosing(aiter(reply)) as pieces:  # type: ignore[type-var]
+            text = await first_piece(reply, pieces)
+            other = await others.follow(reply.job.id, "ada")
+            async with aclosing(aiter(other)) as later:  # type: ignore[type-var]
+                begun = await first_piece(other, later)
+                assert (await Job.get(reply.job.id)).status is JobStatus.RUNNING  # type: ignore[union-attr]
+                assert begun + "".join([piece.text async for piece in later]) == LONG
+            assert text + "".join([piece.text async for piece in pieces]) == LONG
+
+
 async def test_without_redis_the_reply_comes_all_the_same(bench: Bench) -> None:
     """Neither is the job pushed nor its text heard: worker and client look into MongoDB."""
     nowhere = Doorbell.unconnected(SecretStr("redis://127.0.0.1:1"))
@@ -234,8 +249,8 @@ async def test_only_its_user_sees_it_and_texts_go_when_they_should(bench: Bench)
         assert (await (await requests.follow(kept.job, "ada")).result()).reply == kept.reply
         with pytest.raises(LiveError, match="not to be stored"):
             await (await requests.follow(unstored.job, "ada")).result()
-        assert [job.id for job in await requests.list("ada")] == [unstored.job, kept.job]
-        assert await requests.list("bob") == []
+        assert [job.id for job in await requests.of_user("ada")] == [unstored.job, kept.job]
+        assert await requests.of_user("bob") == []
         assert "You wrote" not in str(await bench.database.jobs.find_one({"_id": unstored.job}))
         assert await sequences.count_documents({}) == 1
         assert await live_runs.remove_ended_live(3600, bench.database) == 0
@@ -246,3 +261,20 @@ async def test_only_its_user_sees_it_and_texts_go_when_they_should(bench: Bench)
     await Run.find_all().update({"$set": {"date": "2020-01-01"}})
     await live_runs.remove_ended_live(0, bench.database)
     assert await Run.find_all().count() == 0
+
+
+async def test_a_crash_is_told_and_what_is_forgotten_ends(bench: Bench) -> None:
+    """A request in flight when its worker crashed is not tried again: it may be why. One that nobody waits for ends."""
+    async with live(bench) as requests:
+        crashed, forgotten = await requests.submit(ask()), await requests.submit(ask())
+        await bench.database.jobs.update_one({"_id": crashed.job.id}, {"$set": {"suspect": True}})
+        await asyncio.sleep(live_runs.MISSED_S)
+        assert [job for _, job, _ in await live_runs.waiting_live("scripted", 9, bench.database)] == [forgotten.job.id]
+        with pytest.raises(LiveError, match="worker crashed"):
+            await asyncio.wait_for(crashed.result(), 30)
+        assert await live_runs.cancel_forgotten_live(60, bench.database) == 0
+        long_ago = {"due_at": utc_now() - timedelta(hours=1)}
+        await bench.database.jobs.update_many({}, {"$set": long_ago})
+        assert await live_runs.cancel_forgotten_live(60, bench.database) == 1
+    assert await Job.find({"status": JobStatus.CANCELLED}).count() == 2
+    assert await live_runs.count_open(bench.database) == 0

@@ -33,9 +33,9 @@ class Visits:
 
     def client(self, cookie: str | None = None, **headers: str) -> httpx.AsyncClient:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        cookies = {} if cookie is None else {COOKIE: cookie}
+        named |= {} if cookie is None else {"cookie": f"{COOKIE}={cookie}"}
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=named, cookies=cookies)
+        return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=named)
 
     async def owner(self) -> httpx.AsyncClient:
         """A browser of whoever has the link, that may change things."""
