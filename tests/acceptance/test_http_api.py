@@ -127,13 +127,9 @@ def test_errors_of_requests(served: Served) -> None:
     with pytest.raises(openai.NotFoundError, match=MODEL) as unknown:
         client.chat.completions.create(model="nightjar-dem", messages=STORY)
     assert unknown.value.code == "model_not_found"
+    function: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     with pytest.raises(openai.BadRequestError) as tools:
-        function = {"name": "f", "parameters": {"type": "object"}}
-        client.chat.completions.create(
-            model=MODEL,
-            messages=STORY,
-            tools=[{"type": "function", "function": function}],  # type: ignore[typeddict-item]
-        )
+        client.chat.completions.create(model=MODEL, messages=STORY, tools=[function])
     assert (tools.value.code, tools.value.param) == ("not_yet_supported", "tools")
     with pytest.raises(openai.BadRequestError) as large:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "fox " * 20_000}])

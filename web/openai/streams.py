@@ -1,4 +1,4 @@
-"""Replies under way, for one client: what is heard of them, in one queue, until they have ended or the client has gone."""
+"""Replies under way, for one client: what is heard of them until they have ended, or it has gone."""
 
 from __future__ import annotations
 

@@ -142,8 +142,16 @@ def test_a_history_with_tools_becomes_the_sequence() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b'{"a": NaN}', b'{"a": 1e999}', b'{"a": 9223372036854775808}', b'{"a": "\\ud800"}', b'{"\\u0000": 1}']
-    + [b"[" * 100_000],
+    [
+        b"",
+        b"{",
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": 9223372036854775808}',
+        b'{"a": "\\ud800"}',
+        b'{"\\u0000": 1}',
+        b"[" * 100_000,
+    ],
 )
 def test_bodies_that_cannot_be_used(body: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
