@@ -14,6 +14,7 @@ from nightjar.web import open_routes
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
+from nightjar.web.openai import completions, tokens
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
@@ -62,7 +63,7 @@ def create_app(
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
     )
-    routes = (*open_routes.ROUTES, *ROUTES, *openai.ROUTES)
+    routes = (*open_routes.ROUTES, *ROUTES, *openai.ROUTES, *completions.ROUTES, *tokens.ROUTES)
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)

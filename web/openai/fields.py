@@ -139,6 +139,28 @@ CHAT: Mapping[str, FieldRule] = {
 }
 """Of `/v1/chat/completions`."""
 
+EMBEDDING: Mapping[str, FieldRule] = {
+    "input": _supported("A text or a list of at most 2048. Token ids are not yet supported."),
+    "model": _supported("An embedding model's name."),
+    "encoding_format": _supported("`float` or `base64`."),
+    "dimensions": _refused("A vector has the dimensions that its model gives it."),
+    "user": _no_effect("Who asks is known by the token."),
+}
+"""Of `/v1/embeddings`."""
+COMPLETION: Mapping[str, FieldRule] = {
+    "prompt": _supported("A text, or a list of them: each is a job. Token ids are not yet supported."),
+    "model": _supported("A model's name; base models are made for this."),
+    "best_of": _refused("Ask for more choices, and choose.", 1),
+    "echo": _later("Log-probabilities of the prompt cannot be had yet.", False),
+    "logprobs": _supported("0 to 5: of the reply's tokens, and of so many likely ones."),
+    "max_tokens": _supported("Without it 16, as OpenAI has it."),
+    "suffix": _refused("Text is gone on with, and not filled in.", ""),
+    "store": _supported("false: prompt and reply are dropped when they have been handed out; else after an hour."),
+    **SAMPLING,
+    **EXTRAS,
+}
+"""Of `/v1/completions`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SortedFields:

@@ -26,6 +26,9 @@ _STATUS_CODES = {401: "invalid_api_key", 403: "insufficient_permissions", 413: "
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
+_PATHS = frozenset({"/v1", "/tokenize", "/detokenize", "/tokenizer_info", "/apply-template"})
+
+
 class RefusedFieldError(UsageError):
     """A field of a request that is not known, or cannot be used."""
 
@@ -37,7 +40,7 @@ class RefusedFieldError(UsageError):
 
 def speaks_openai(path: str) -> bool:
     """Whether what asks for this path expects OpenAI's protocol."""
-    return path == "/v1" or path.startswith(("/v1/", "/m/"))
+    return path in _PATHS or path.startswith(("/v1/", "/m/"))
 
 
 def openai_error(status: int, message: str, error: Exception | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from nightjar.web.openai.refusals import RefusedFieldError
 MOST_CHOICES = 16
 MOST_TOP_LOGPROBS = 20
 MOST_STOPS = 64
+MOST_INPUTS = 2048
 R = TypeVar("R", bound="BaseModel")
 
 
@@ -97,13 +98,76 @@ class ChatRequest(SamplingFields):
     chat_template_kwargs: dict[str, Any] | None = None
 
 
+class CompletionRequest(SamplingFields):
+    """`/v1/completions`."""
+
+    prompt: Annotated[list[Any], Field(min_length=1, max_length=MOST_CHOICES), BeforeValidator(_as_list)]
+    logprobs: int | None = Field(None, ge=0, le=5)
+    store: bool = True
+
+
+class EmbeddingRequest(_Strict):
+    """`/v1/embeddings`."""
+
+    input: Annotated[list[Any], Field(min_length=1, max_length=MOST_INPUTS), BeforeValidator(_as_list)]
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class TokenizeRequest(BaseModel):
+    """`/tokenize` and `/apply-template`: a text or a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    add_special_tokens: bool | None = None
+    """None: where the model wants them before a text, and not before a conversation, whose template has them."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+
+class DetokenizeRequest(BaseModel):
+    """`/detokenize`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    model: str | None = None
+    tokens: list[int]
+
+
+def only_texts(given: list[Any], param: str) -> list[str]:
+    """Raises RefusedFieldError where some are token ids, or nothing that can be read."""
+    texts = [text for text in given if isinstance(text, str)]
+    if len(texts) < len(given):
+        raise RefusedFieldError(
+            f"{param!r} must be text or a list of texts; token ids cannot be used yet.",
+            param=param,
+            code="not_yet_supported",
+        )
+    return texts
+
+
+def read_loosely(body: Any, model: type[R]) -> R:
+    """A request of a protocol whose further fields say nothing here. Raises RefusedFieldError."""
+    return _validated({key: value for key, value in _object(body).items() if value is not None}, model)
+
+
 def read_request(body: Any, rules: Mapping[str, FieldRule], model: type[R]) -> tuple[R, tuple[str, ...]]:
     """The request, and the names of its fields without effect. Raises RefusedFieldError that names the field."""
+    fields = sort_fields(_object(body), rules)
+    return _validated(fields.kept, model), fields.without_effect
+
+
+def _object(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RefusedFieldError("The body must be a JSON object.", param=None, code="invalid_body")
-    fields = sort_fields(body, rules)
+    return body
+
+
+def _validated(fields: Mapping[str, Any], model: type[R]) -> R:
     try:
-        return model.model_validate(fields.kept), fields.without_effect
+        return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(str(part) for part in first["loc"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,12 @@ class ClientGoneError(NightjarError):
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """Text of one of the replies, or its end."""
+    """Text of one of the replies, or its end; of a task, what came of it."""
 
     index: int
     piece: LivePiece | None = None
     end: LiveEnd | None = None
+    computed: Mapping[str, Any] | None = None
 
 
 async def follow_replies(replies: Sequence[LiveReply], request: Request, site: Site) -> AsyncIterator[Heard | None]:
@@ -54,7 +55,7 @@ async def follow_replies(replies: Sequence[LiveReply], request: Request, site: S
                 continue
             if isinstance(item, Exception):
                 raise item
-            missing -= item.end is not None
+            missing -= item.piece is None
             yield item
     finally:
         for task in tasks:
@@ -66,7 +67,7 @@ async def _pump(index: int, reply: LiveReply, heard: asyncio.Queue[Heard | Excep
     try:
         async for piece in reply:
             heard.put_nowait(Heard(index=index, piece=piece))
-        heard.put_nowait(Heard(index=index, end=reply.end))
+        heard.put_nowait(Heard(index=index, end=reply.end, computed=reply.computed))
     except Exception as error:
         heard.put_nowait(error)
 
@@ -96,6 +97,13 @@ async def all_ends(replies: Sequence[LiveReply], request: Request, site: Site) -
         if item is not None and item.end is not None:
             ends[item.index] = item.end
     return [ends[index] for index in sorted(ends)]
+
+
+async def computed(reply: LiveReply, request: Request, site: Site) -> Mapping[str, Any]:
+    """What came of a task. Raises like `follow_replies`."""
+    results = [item.computed async for item in follow_replies([reply], request, site) if item is not None]
+    assert results[0] is not None
+    return results[0]
 
 
 def sse(data: Any) -> str:

@@ -29,7 +29,7 @@ def chat_asks(request: ChatRequest, model: str, user: str) -> list[LiveAsk]:
     ask = LiveAsk(
         user=user,
         model=model,
-        messages=[_message(message, number) for number, message in enumerate(request.messages)],
+        messages=live_messages(request.messages),
         parameters=chat_parameters(request),
         store=request.store,
     )
@@ -102,8 +102,12 @@ def _biases(given: Mapping[str, float]) -> dict[int, float]:
     return {int(token): bias for token, bias in given.items()}
 
 
+def live_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As `jobs.live_request` reads them. Raises RefusedFieldError."""
+    return [_message(message, number) for number, message in enumerate(messages)]
+
+
 def _message(message: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """As `jobs.live_request` reads messages."""
     said = {key: value for key, value in message.items() if value is not None}
     for name in _SAYS_NOTHING:
         if not said.get(name, True):
@@ -152,7 +156,7 @@ class ChatShape:
         choices = [self._choice(index, end, message=_said(end)) for index, end in enumerate(ends)]
         return self._head("chat.completion") | {
             "choices": choices,
-            "usage": usage_of(ends),
+            "usage": usage_of(ends, len(ends)),
             "nightjar": [told_of(end) for end in ends],
         }
 
@@ -174,7 +178,7 @@ class ChatShape:
 
     def usage(self, ends: Sequence[LiveEnd]) -> dict[str, Any]:
         """The last chunk of all, where it was asked for."""
-        return self._head("chat.completion.chunk") | {"choices": [], "usage": usage_of(ends)}
+        return self._head("chat.completion.chunk") | {"choices": [], "usage": usage_of(ends, len(ends))}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
@@ -215,10 +219,10 @@ def openai_finish(end: LiveEnd) -> str:
     return "stop" if end.finish_reason == "stop" else "length"
 
 
-def usage_of(ends: Sequence[LiveEnd]) -> dict[str, Any]:
-    """Tokens of one request: its prompt is counted once, whatever the number of choices."""
-    prompt = max(end.prompt_tokens for end in ends)
-    cached = max(end.reused_tokens for end in ends) // CACHED_IN * CACHED_IN
+def usage_of(ends: Sequence[LiveEnd], choices: int) -> dict[str, Any]:
+    """Tokens of one request: each prompt is counted once, whatever the number of its choices."""
+    prompt = sum(end.prompt_tokens for end in ends[::choices])
+    cached = sum(end.reused_tokens for end in ends[::choices]) // CACHED_IN * CACHED_IN
     completion = sum(end.reply_tokens for end in ends)
     return {
         "prompt_tokens": prompt,
