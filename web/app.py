@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
-from nightjar.web import open_routes
+from nightjar.web import metrics, open_routes
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
@@ -20,6 +20,7 @@ from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.routing import mount
+from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def create_app(
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
     )
-    routes = (*open_routes.ROUTES, *ROUTES, *openai.ROUTES, *completions.ROUTES, *tokens.ROUTES)
+    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
+    routes = (*open_routes.ROUTES, *ROUTES, *protocols)
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
 GONE_S = 10.0
 """A server that is told to end is gone by then, whatever hangs in it."""
 PORT = 8420
-EXTRA = ("fastapi", "uvicorn", "argon2")
+EXTRA = ("fastapi", "uvicorn", "argon2", "prometheus_client")
 
 
 @dataclass(frozen=True, kw_only=True)

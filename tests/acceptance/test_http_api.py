@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import openai
 import pytest
+import schemathesis
+from prometheus_client.parser import text_string_to_metric_families
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
+from tests.encoder_files import write_bert
 from tests.home import Home, eventually
 
 WITHIN_S = 120.0
+EXAMPLES = 6
+"""Of each route that the document names."""
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 MODEL = "nightjar-demo"
+ENDLESS = {"grammar": 'root ::= "fox " root', "max_tokens": 1900}
+"""Goes on until the context is full."""
 STORY: Any = [{"role": "user", "content": "Tell me a story about a fox."}]
 
 
@@ -27,10 +38,7 @@ class Served:
     home: Home
     url: str
     token: str
-
-    @property
-    def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.token, max_retries=0, timeout=WITHIN_S)
+    client: openai.OpenAI
 
     def http(self, token: str | None = None) -> httpx.Client:
         headers = {"authorization": f"Bearer {token or self.token}"}
@@ -43,13 +51,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         home.ok("services", "up")
         home.start("worker", "worker", "--model", MODEL, "--gpu", "none", "--slots", "4", "--live", "3")
+        bert = str(write_bert(home.folder / "bert.gguf"))
+        home.start("embedder", "worker", "--model", bert, "--gpu", "none", "--slots", "2")
         home.start("serve", "serve", "--port", "0", "--workers", "none")
         said = eventually(
             lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
         )
-        eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("worker"))
+        ready = lambda: len(home.find("workers", state="ready")) == 2  # noqa: E731
+        eventually(ready, WITHIN_S, lambda: home.said("worker") + home.said("embedder"))
         token = (home.path / "web" / "token").read_text().strip()
-        yield Served(home=home, url=f"http://127.0.0.1:{said[1]}", token=token)
+        url = f"http://127.0.0.1:{said[1]}"
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0, timeout=WITHIN_S) as client:
+            yield Served(home=home, url=url, token=token, client=client)
     finally:
         home.close()
 
@@ -115,7 +128,7 @@ def test_a_system_prompt_and_a_stop_string_reach_the_model(served: Served) -> No
 
 
 def test_a_closed_connection_cancels_the_job(served: Served) -> None:
-    stream = served.client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=4000, stream=True)
+    stream = served.client.chat.completions.create(model=MODEL, messages=STORY, stream=True, extra_body=ENDLESS)
     first = next(iter(stream))
     stream.close()
     job = first.id.removeprefix("chatcmpl-")
@@ -139,7 +152,7 @@ def test_errors_of_requests(served: Served) -> None:
     with pytest.raises(openai.BadRequestError, match="top_p"):
         client.chat.completions.create(model=MODEL, messages=STORY, top_p=3)
     with pytest.raises(openai.AuthenticationError) as stranger:
-        openai.OpenAI(base_url=f"{served.url}/v1", api_key="nj_x", max_retries=0).models.list()
+        client.models.list(extra_headers={"authorization": "Bearer nj_x"})
     assert stranger.value.code == "invalid_api_key"
 
 
@@ -151,16 +164,134 @@ def test_bodies_that_are_no_requests(served: Served, body: bytes) -> None:
     assert answer.json()["error"]["message"]
 
 
+def test_a_text_is_gone_on_with(served: Served) -> None:
+    """Several prompts at once, each a choice; without a template; log-probabilities in this protocol's form."""
+    asked: Any = {"model": MODEL, "seed": 4, "max_tokens": 8, "logprobs": 2}
+    both = served.client.completions.create(prompt=["Once upon", "The fox"], **asked)
+    one = served.client.completions.create(prompt="The fox", **asked)
+    assert [choice.index for choice in both.choices] == [0, 1]
+    assert both.choices[1].text == one.choices[0].text
+    logprobs = one.choices[0].logprobs
+    assert logprobs is not None
+    assert "".join(logprobs.tokens or ()) == one.choices[0].text
+    assert all(len(likely) == 2 for likely in logprobs.top_logprobs or [{}])
+    stream = served.client.completions.create(prompt="The fox", stream=True, **asked)
+    assert "".join(chunk.choices[0].text for chunk in stream) == one.choices[0].text
+    with pytest.raises(openai.BadRequestError) as echo:
+        served.client.completions.create(prompt="The fox", echo=True, model=MODEL)
+    assert (echo.value.code, echo.value.param) == ("not_yet_supported", "echo")
+    with pytest.raises(openai.BadRequestError, match="token ids"):
+        served.client.completions.create(prompt=[1, 2], model=MODEL)
+
+
+def test_embeddings(served: Served) -> None:
+    """The same vector alone, in a batch, as numbers and as base64; a generating model has none."""
+    texts = ["the fox ran", "the hen sat"]
+    packed = served.client.embeddings.create(model="bert", input=texts)
+    alone = served.client.embeddings.create(model="bert", input=texts[1], encoding_format="float")
+    vectors = [entry.embedding for entry in packed.data]
+    assert vectors[1] == pytest.approx(alone.data[0].embedding, abs=1e-5)
+    assert vectors[0] != pytest.approx(vectors[1], abs=1e-2)
+    assert sum(value * value for value in vectors[0]) == pytest.approx(1, abs=1e-4)
+    assert (packed.usage.prompt_tokens, alone.usage.prompt_tokens) == (10, 5)  # with [CLS] and [SEP]
+    with pytest.raises(openai.BadRequestError, match="embedding model"):
+        served.client.embeddings.create(model=MODEL, input="the fox")
+    with pytest.raises(openai.BadRequestError, match="cannot write a reply"):
+        served.client.chat.completions.create(model="bert", messages=STORY)
+
+
+def test_the_tokenizer_answers_as_evaluation_harnesses_ask_it(served: Served) -> None:
+    """Ids of a text and back; control tokens are themselves; the prompt of a conversation has their number."""
+    with served.http() as http:
+        info = http.get("/tokenizer_info").json()
+        text = "The fox ran. \N{FOX FACE}"
+        ids = http.post("/tokenize", json={"prompt": text, "add_special_tokens": False}).json()
+        assert http.post(f"/m/{MODEL}/detokenize", json={"tokens": ids["tokens"]}).json() == {"prompt": text}
+        assert (ids["count"], ids["max_model_len"]) == (len(ids["tokens"]), info["model_max_length"])
+        end = http.post("/tokenize", json={"prompt": info["eos_token"], "add_special_tokens": False}).json()
+        assert end["count"] == 1
+        prompt = http.post("/apply-template", json={"messages": STORY, "model": MODEL}).json()["prompt"]
+        assert STORY[0]["content"] in prompt
+        counted = http.post("/tokenize", json={"messages": STORY}).json()["count"]
+        asked = {"model": MODEL, "messages": STORY, "max_tokens": 1}
+        assert http.post("/v1/chat/completions", json=asked).json()["usage"]["prompt_tokens"] == counted
+        assert http.post("/detokenize", json={"tokens": [10**6]}).status_code == 400
+
+
+def test_the_service_before_is_spoken_to_as_ever(served: Served) -> None:
+    """Its bodies, without a model: the only one that is loaded. Limits are kept; arguments match their schema."""
+    context = "The fox Dora lives on a hill near the river. She has three cubs. " * 20
+    city = {"name": "f", "parameters": {"properties": {"city": {"enum": ["Oslo", "Rome"]}}, "required": ["city"]}}
+    with served.http() as http:
+        text = http.post("/generate", json={"prompt": "Tell me of a fox.", "max_tokens": 12}).json()
+        assert text["text"]
+        assert (text["model"], text["tokens_generated"]) == (MODEL, 12)
+        for path, limit, name in (
+            ("/summarize", "max_summary_tokens", "summary"),
+            ("/compress", "max_tokens", "compressed"),
+        ):
+            short = http.post(path, json={"context": context, limit: 20}).json()
+            assert short["tokens_generated"] <= 20
+            assert isinstance(short[name], str)
+        found = http.post("/extract-parameters", json={"user_message": "Rome", "function_schema": city}).json()
+        assert found["parameters"]["city"] in ("Oslo", "Rome")
+        stats = http.get("/stats").json()
+        assert stats["total_tokens_generated"] > 12
+        assert stats["avg_latency_ms"] > 0
+        assert stats["cost_savings_usd"] is None  # unknown is not zero
+        told = http.get("/health").json()["models"]
+        assert [(model["model"], model["gpu_layers"]) for model in told if model["model"] == MODEL] == [(MODEL, 0)]
+        assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
+        refused = http.post("/generate", json={"prompt": "x", "max_token": 1})
+        assert (refused.status_code, refused.json()["error"]["message"][:9]) == (400, "max_token")
+
+
+def test_metrics(served: Served) -> None:
+    """Prometheus reads them; a token for generation is none for them."""
+    served.client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=4)
+    with served.http() as http:
+        assert http.get("/metrics").status_code == 403
+    token = served.home.ok("token", "add", "prometheus", "--scope", "metrics").split()
+    secret = next(word for word in token if word.startswith("nj_"))
+    with served.http(secret) as http:
+        families = {family.name: family for family in text_string_to_metric_families(http.get("/metrics").text)}
+    tokens = {tuple(sample.labels.values()): sample.value for sample in families["nightjar_generation_tokens"].samples}
+    assert tokens[MODEL,] >= 4
+    assert families["nightjar_time_to_first_token_seconds"].type == "histogram"
+    slots = {sample.labels["model_name"]: sample.value for sample in families["nightjar_worker_slots"].samples}
+    assert slots == {MODEL: 4, "bert": 2}
+    assert families["nightjar_gpu_energy_joules"].samples == []  # there is no GPU: missing is not zero
+    assert families["nightjar_disk_free_bytes"].samples[0].value > 0
+
+
+def test_made_up_requests_get_what_the_openapi_document_says(served: Served) -> None:
+    """Never a fault of ours, whatever they say; no status and no type that it does not name."""
+    document = schemathesis.openapi.from_url(f"{served.url}/api/openapi.json")
+    operations = [found.ok() for found in document.get_all_operations()]  # type: ignore[union-attr]
+    assert {"/v1/chat/completions", "/v1/embeddings", "/tokenize", "/generate", "/metrics"} <= {
+        operation.path for operation in operations
+    }
+    headers = {"authorization": f"Bearer {served.token}"}
+    for operation in operations:
+
+        @hypothesis.settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+        @hypothesis.given(case=operation.as_strategy())
+        def one(case: Any) -> None:
+            case.call_and_validate(headers=headers, checks=CHECKS)
+
+        one()
+
+
 def test_a_server_that_ends_tells_its_streams(served: Served, tmp_path: Path) -> None:
     """In the protocol's shape, within seconds, whatever streams."""
     home = served.home
     home.start("second", "serve", "--port", "0", "--workers", "none")
     said = eventually(lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("second")), WITHIN_S)
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{said[1]}/v1", api_key=served.token, max_retries=0)
-    stream = client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=4000, stream=True)
-    heard = iter(stream)
-    next(heard)
-    home.running["second"].terminate()
-    with pytest.raises(openai.APIError, match="server is ending"):
-        list(heard)
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{said[1]}/v1", api_key=served.token, max_retries=0) as client:
+        stream = client.chat.completions.create(model=MODEL, messages=STORY, stream=True, extra_body=ENDLESS)
+        heard = iter(stream)
+        next(heard)
+        home.running["second"].terminate()
+        with pytest.raises(openai.APIError, match="server is ending"):
+            list(heard)
     assert home.running["second"].wait(WITHIN_S) == 0

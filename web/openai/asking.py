@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from fastapi import Request
 
+from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.published import all_published
 from nightjar.web.openai.refusals import RefusedFieldError
-from nightjar.web.site import Site
+from nightjar.web.site import Site, site_of
 from nightjar.web.visitors import visitor_of
 
 WITHOUT_EFFECT = "nightjar-without-effect"
@@ -29,6 +32,23 @@ def named_model(request: Request, named: str | None) -> str:
     if not model:
         raise RefusedFieldError("The request names no model; `/v1/models` lists them.", param="model")
     return str(model)
+
+
+async def named_or_served(request: Request, named: str | None) -> str:
+    """The same, else the only model that generates text: of those that a worker has loaded, or of all.
+
+    Raises RefusedFieldError where there are several, or none.
+    """
+    if request.path_params.get("model") or named:
+        return named_model(request, named)
+    database = site_of(request).database
+    models = [model.id for model in await all_published(database) if model.facts.kind is not ModelKind.EMBEDDING]
+    served = [name for name in models if name in await live_workers(database)]
+    for choice in (served, models):
+        if len(choice) == 1:
+            return choice[0]
+    names = ", ".join(served or models) or "none yet"
+    raise RefusedFieldError(f"Say which model is meant: 'model'. Models: {names}.", param="model")
 
 
 async def submit_all(asks: Iterable[LiveAsk], site: Site) -> list[LiveReply]:

@@ -18,7 +18,7 @@ async def read_json(request: Request) -> Any:
     """The body. Raises RefusedFieldError."""
     text = await request.body()
     try:
-        return parse_json(text)
+        return parse_body(text)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise RefusedFieldError(
@@ -26,7 +26,7 @@ async def read_json(request: Request) -> Any:
         ) from None
 
 
-def parse_json(text: bytes) -> Any:
+def parse_body(text: bytes) -> Any:
     """Raises ValueError, RecursionError."""
     value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_constant, object_pairs_hook=_object)
     if b"\\ud" in text.lower() and has_surrogate(json.dumps(value, ensure_ascii=False)):

@@ -20,7 +20,7 @@ from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.openai.schema import MOST_CHOICES, CompletionRequest, only_texts, read_request
-from nightjar.web.openai.translate import each_choice, openai_finish, sampling_parameters, told_of, usage_of
+from nightjar.web.openai.translate import each_choice, openai_finish, sampling_parameters, told_of, token_usage
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
 
@@ -97,7 +97,7 @@ class CompletionShape:
         }
 
     def _usage(self, ends: Sequence[LiveEnd]) -> dict[str, Any]:
-        return usage_of(ends, self.choices)
+        return token_usage(ends, self.choices)
 
 
 def _chances(end: LiveEnd, likely: int) -> dict[str, Any]:

@@ -45,6 +45,8 @@ async def follow_replies(replies: Sequence[LiveReply], request: Request, site: S
     tasks = [asyncio.create_task(_pump(index, reply, heard)) for index, reply in enumerate(replies)]
     tasks += [asyncio.create_task(_until_gone(request, heard)), asyncio.create_task(_until_closing(site, heard))]
     missing = len(replies)
+    running = site.meters.running.labels(replies[0].job.model)
+    running.inc(missing)
     try:
         while missing:
             try:
@@ -54,10 +56,14 @@ async def follow_replies(replies: Sequence[LiveReply], request: Request, site: S
                 yield None
                 continue
             if isinstance(item, Exception):
+                site.meters.failed(replies[0].job.model, item)
                 raise item
+            if item.end is not None:
+                site.meters.ended(replies[item.index].job.model, item.end)
             missing -= item.piece is None
             yield item
     finally:
+        running.dec(len(replies))
         for task in tasks:
             task.cancel()
         site.keep(asyncio.create_task(_let_go(replies, tasks)))  # this task may be cancelled by now

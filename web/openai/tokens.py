@@ -15,10 +15,8 @@ from fastapi.responses import JSONResponse, Response
 
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.live_task import LiveTask, TaskKind
-from nightjar.jobs.models import ModelKind
-from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import GONE, asker, named_model, told_without
+from nightjar.web.openai.asking import GONE, asker, named_model, named_or_served, told_without
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.fields import EMBEDDING
 from nightjar.web.openai.refusals import RefusedFieldError
@@ -70,7 +68,7 @@ def _floats(vector: bytes) -> list[float]:
 async def tokenize(request: Request) -> Response:
     """Token ids of a text or a conversation."""
     asked = read_loosely(await read_json(request), TokenizeRequest)
-    model = await _named_or_only(request, asked.model)
+    model = await named_or_served(request, asked.model)
     given = _sequence(asked, model, request) if asked.messages is not None else {"text": _text(asked)}
     special = asked.messages is None if asked.add_special_tokens is None else asked.add_special_tokens
 
@@ -83,7 +81,7 @@ async def tokenize(request: Request) -> Response:
 async def detokenize(request: Request) -> Response:
     """The text of token ids; control tokens are nothing in it."""
     asked = read_loosely(await read_json(request), DetokenizeRequest)
-    model = await _named_or_only(request, asked.model)
+    model = await named_or_served(request, asked.model)
     return await _answered(
         request, model, TaskKind.DETOKENIZE, {"ids": asked.tokens}, lambda result: {"prompt": result["text"]}
     )
@@ -91,7 +89,7 @@ async def detokenize(request: Request) -> Response:
 
 async def tokenizer_info(request: Request) -> Response:
     """What clients want to know of the vocabulary."""
-    model = await _named_or_only(request, request.query_params.get("model"))
+    model = await named_or_served(request, request.query_params.get("model"))
 
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -110,7 +108,7 @@ async def tokenizer_info(request: Request) -> Response:
 async def apply_template(request: Request) -> Response:
     """The prompt that a conversation becomes, without a reply to it."""
     asked = read_loosely(await read_json(request), TokenizeRequest)
-    model = await _named_or_only(request, asked.model)
+    model = await named_or_served(request, asked.model)
     given = _sequence(asked, model, request)
     return await _answered(request, model, TaskKind.RENDER, given, lambda result: {"prompt": result["text"]})
 
@@ -126,20 +124,6 @@ def _sequence(asked: TokenizeRequest, model: str, request: Request) -> dict[str,
     messages = live_messages(asked.messages or [])
     ask = LiveAsk(user=asker(request), model=model, messages=messages, parameters=parameters)
     return {"sequence": live_sequence(ask, "rendered").model_dump(mode="json")}
-
-
-async def _named_or_only(request: Request, named: str | None) -> str:
-    """The address's, the request's, or the only one that generates text."""
-    if request.path_params.get("model") or named:
-        return named_model(request, named)
-    published = await all_published(site_of(request).database)
-    models = [model for model in published if model.facts.kind is not ModelKind.EMBEDDING]
-    if len(models) == 1:
-        return models[0].id
-    names = ", ".join(model.id for model in models) or "none yet"
-    raise RefusedFieldError(
-        f"Say which model is meant: 'model', or the address /m/NAME/... Models: {names}.", param="model"
-    )
 
 
 async def _answered(

@@ -156,7 +156,7 @@ class ChatShape:
         choices = [self._choice(index, end, message=_said(end)) for index, end in enumerate(ends)]
         return self._head("chat.completion") | {
             "choices": choices,
-            "usage": usage_of(ends, len(ends)),
+            "usage": token_usage(ends, len(ends)),
             "nightjar": [told_of(end) for end in ends],
         }
 
@@ -178,7 +178,7 @@ class ChatShape:
 
     def usage(self, ends: Sequence[LiveEnd]) -> dict[str, Any]:
         """The last chunk of all, where it was asked for."""
-        return self._head("chat.completion.chunk") | {"choices": [], "usage": usage_of(ends, len(ends))}
+        return self._head("chat.completion.chunk") | {"choices": [], "usage": token_usage(ends, len(ends))}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
@@ -219,7 +219,7 @@ def openai_finish(end: LiveEnd) -> str:
     return "stop" if end.finish_reason == "stop" else "length"
 
 
-def usage_of(ends: Sequence[LiveEnd], choices: int) -> dict[str, Any]:
+def token_usage(ends: Sequence[LiveEnd], choices: int) -> dict[str, Any]:
     """Tokens of one request: each prompt is counted once, whatever the number of its choices."""
     prompt = sum(end.prompt_tokens for end in ends[::choices])
     cached = sum(end.reused_tokens for end in ends[::choices]) // CACHED_IN * CACHED_IN

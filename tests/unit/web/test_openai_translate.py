@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatParams
+from openai.types.completion_create_params import CompletionCreateParamsBase as TextParams
+from openai.types.embedding_create_params import EmbeddingCreateParams
+from pydantic import BaseModel
 
 from nightjar.config.errors import NotServedError, QueueFullError, TooLongError, UnknownNameError
 from nightjar.jobs.identity import MOST_SEED
@@ -15,10 +19,10 @@ from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece, TextPart
 from nightjar.jobs.records import TokenChance
-from nightjar.web.openai.bodies import parse_json
-from nightjar.web.openai.fields import CHAT, Use, field_table, sort_fields
+from nightjar.web.openai.bodies import parse_body
+from nightjar.web.openai.fields import CHAT, COMPLETION, EMBEDDING, FieldRule, Use, field_table, sort_fields
 from nightjar.web.openai.refusals import RefusedFieldError, openai_error
-from nightjar.web.openai.schema import ChatRequest, read_request
+from nightjar.web.openai.schema import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from nightjar.web.openai.translate import ChatShape, chat_asks, chat_parameters
 from nightjar.web.statuses import retry_headers, status_of_error
 
@@ -31,17 +35,21 @@ def asks(**fields: Any) -> list[LiveAsk]:
     return chat_asks(request, "m", "ada")
 
 
-def test_every_field_of_openai_has_a_rule() -> None:
-    assert set(ChatParams.__annotations__) - set(CHAT) == set()
+REQUESTS: list[tuple[str, Any, Mapping[str, FieldRule], type[BaseModel]]] = [
+    ("chat", ChatParams, CHAT, ChatRequest),
+    ("completion", TextParams, COMPLETION, CompletionRequest),
+    ("embedding", EmbeddingCreateParams, EMBEDDING, EmbeddingRequest),
+]
 
 
-def test_what_is_supported_is_what_the_request_has() -> None:
-    assert {name for name, rule in CHAT.items() if rule.use is Use.SUPPORTED} == set(ChatRequest.model_fields)
-
-
-def test_the_page_has_the_table() -> None:
-    """When this fails: put `field_table(CHAT)` between the marks in docs/api.md."""
-    assert f"<!-- chat -->\n\n{field_table(CHAT)}\n\n<!-- /chat -->" in DOCS.read_text("utf-8")
+@pytest.mark.parametrize(("mark", "theirs", "rules", "ours"), REQUESTS)
+def test_every_field_of_openai_has_a_rule(
+    mark: str, theirs: Any, rules: Mapping[str, FieldRule], ours: type[BaseModel]
+) -> None:
+    """What is supported is what the request has; and the page has the table: `field_table` between its marks."""
+    assert set(theirs.__annotations__) - set(rules) == set()
+    assert {name for name, rule in rules.items() if rule.use is Use.SUPPORTED} == set(ours.model_fields)
+    assert f"<!-- {mark} -->\n\n{field_table(rules)}\n\n<!-- /{mark} -->" in DOCS.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -155,11 +163,11 @@ def test_a_history_with_tools_becomes_the_sequence() -> None:
 )
 def test_bodies_that_cannot_be_used(body: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
-        parse_json(body)
+        parse_body(body)
 
 
 def test_a_body_with_whole_surrogate_pairs_can_be_used() -> None:
-    assert parse_json(json.dumps({"a": "🦊"}).encode()) == {"a": "🦊"}
+    assert parse_body(json.dumps({"a": "🦊"}).encode()) == {"a": "🦊"}
 
 
 @pytest.mark.parametrize(
