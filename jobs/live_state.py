@@ -16,7 +16,7 @@ from nightjar.config.errors import (
 )
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.records import TokenChance, TurnRecord
 from nightjar.jobs.states import JobStatus
 
 PATIENCE_S = 5.0
@@ -52,6 +52,8 @@ class LiveEnd:
     first_token_s: float | None
     mean_logprob: float | None
     empty: str | None
+    chances: tuple[TokenChance, ...]
+    """Token by token, those of the reasoning first; empty unless `top_logprobs` asked for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ class LiveState:
             first_token_s=draw.timings.first_token_s,
             mean_logprob=draw.mean_logprob,
             empty=draw.empty,
+            chances=draw.chances,
         )
 
 

@@ -42,6 +42,14 @@ class Timings(Record):
         return self.queue_s + self.prefill_s + self.decode_s
 
 
+class TokenChance(Record):
+    """A generated token as text, with its natural logarithm of probability, and the likeliest ones in its place."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
 FAULTS = ("empty", "degenerate", "repeats_previous")
 """Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
 
@@ -71,6 +79,8 @@ class Draw(Record):
     repeats_previous: str | None = None
     """The reason, if the reply is the one before it in the conversation again ("the reply of turn 1 again")."""
     mean_logprob: float | None = None
+    chances: tuple[TokenChance, ...] = Field((), exclude_if=lambda chances: not chances)
+    """Token by token, where a live request asked for them (`top_logprobs`); evaluations keep the mean alone."""
     timings: Timings
 
     @property

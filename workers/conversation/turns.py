@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.parameters import ParameterSource, Resolved, resolve
-from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Summary, TokenChance, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
@@ -18,7 +18,7 @@ from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
 from nightjar.workers.conversation.reasoning import split_tokens
 from nightjar.workers.conversation.replier import PromptFacts, Reply
-from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.engine.request import Generation, Request, Tokenizer
 
 
 class RunParameters(Protocol):
@@ -102,6 +102,22 @@ def turn_draw(
         degenerate=None if nothing else spoiled,
         mean_logprob=generation.mean_logprob,
         timings=generation.timings,
+    )
+
+
+def token_chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenChance, ...]:
+    """The probabilities of a generation's tokens, as texts; a control token's text is empty."""
+
+    def text(token: int) -> str:
+        return tokenizer.detokenize([token])
+
+    return tuple(
+        TokenChance(
+            text=text(entry.token),
+            logprob=entry.logprob,
+            top=tuple((text(token), logprob) for token, logprob in entry.top),
+        )
+        for entry in generation.logprobs
     )
 
 
