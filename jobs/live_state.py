@@ -51,9 +51,9 @@ class LiveEnd:
     decode_s: float
     first_token_s: float | None
     mean_logprob: float | None
-    logprobs: tuple[TokenChance, ...]
-    """Of the visible tokens, where `top_logprobs` asked for them."""
     empty: str | None
+    chances: tuple[TokenChance, ...]
+    """Token by token, those of the reasoning first; empty unless `top_logprobs` asked for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ class LiveState:
             decode_s=draw.timings.decode_s,
             first_token_s=draw.timings.first_token_s,
             mean_logprob=draw.mean_logprob,
-            logprobs=draw.logprobs[draw.reasoning_tokens :],
             empty=draw.empty,
+            chances=draw.chances,
         )
 
 

@@ -42,16 +42,16 @@ class Timings(Record):
         return self.queue_s + self.prefill_s + self.decode_s
 
 
-FAULTS = ("empty", "degenerate", "repeats_previous")
-"""Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
-
-
 class TokenChance(Record):
-    """A token of a reply with its log-probability, and the likeliest tokens in its place; natural logarithms."""
+    """A generated token as text, with its natural logarithm of probability, and the likeliest ones in its place."""
 
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+
+
+FAULTS = ("empty", "degenerate", "repeats_previous")
+"""Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
 
 
 class Draw(Record):
@@ -79,8 +79,8 @@ class Draw(Record):
     repeats_previous: str | None = None
     """The reason, if the reply is the one before it in the conversation again ("the reply of turn 1 again")."""
     mean_logprob: float | None = None
-    logprobs: tuple[TokenChance, ...] = Field((), exclude_if=lambda chances: not chances)
-    """Of every token in `reply_ids`; kept for live requests alone, where they were asked for."""
+    chances: tuple[TokenChance, ...] = Field((), exclude_if=lambda chances: not chances)
+    """Token by token, where a live request asked for them (`top_logprobs`); evaluations keep the mean alone."""
     timings: Timings
 
     @property

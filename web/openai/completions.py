@@ -102,14 +102,15 @@ class CompletionShape:
 
 def _chances(end: LiveEnd, likely: int) -> dict[str, Any]:
     """As this older protocol has them: lists that go with each other."""
+    tokens = visible_chances(end)
     offsets, length = [], 0
-    for token in end.logprobs:
+    for token in tokens:
         offsets.append(length)
         length += len(token.text)
     return {
-        "tokens": [token.text for token in end.logprobs],
-        "token_logprobs": [token.logprob for token in end.logprobs],
-        "top_logprobs": [dict(token.top[:likely]) for token in end.logprobs],
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [dict(token.top[:likely]) for token in tokens],
         "text_offset": offsets,
     }
 

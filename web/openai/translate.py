@@ -11,6 +11,7 @@ from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece, TextPart
+from nightjar.jobs.records import TokenChance
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.openai.schema import ChatRequest, SamplingFields
 
@@ -202,10 +203,15 @@ def _said(end: LiveEnd) -> dict[str, Any]:
     return {"role": "assistant", "content": end.reply, "refusal": None, **reasoning}
 
 
+def visible_chances(end: LiveEnd) -> tuple[TokenChance, ...]:
+    """Those of the reply itself; the reasoning's stand before them."""
+    return end.chances[end.reasoning_tokens :]
+
+
 def _chances(end: LiveEnd, top: int) -> list[dict[str, Any]]:
     return [
         _chance(token.text, token.logprob) | {"top_logprobs": [_chance(*likely) for likely in token.top[:top]]}
-        for token in end.logprobs
+        for token in visible_chances(end)
     ]
 
 

@@ -27,7 +27,7 @@ from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.template_process import RendererProcess
 from nightjar.workers.conversation.template_render import Renderer
 from nightjar.workers.conversation.templates import ChatTemplate
-from nightjar.workers.conversation.turns import turn_draw, turn_parameters, turn_reply, turn_request
+from nightjar.workers.conversation.turns import token_chances, turn_draw, turn_parameters, turn_reply, turn_request
 from nightjar.workers.engine.request import Engine, Generation, Request
 from nightjar.workers.library.find import ModelEntry
 
@@ -188,8 +188,11 @@ class LocalDialogue:
             request = turn_request(self._conversation, turn.plan, turn.resolved, id=name, seed=seed)
             generation = await self._generate(replace(request, final=final), None if draws else listener)
             first = first or generation
-            live = self._job.live is not None
-            draws.append(turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed, logprobs=live))
+            draw = turn_draw(self._conversation, turn.plan, turn.resolved, generation, seed=seed)
+            if self._job.live is not None:
+                chances = token_chances(generation, self._conversation.tokenizer)
+                draw = draw.model_copy(update={"chances": chances})
+            draws.append(draw)
         assert first is not None
         return draws, first
 

@@ -82,18 +82,9 @@ def turn_request(conversation: Conversation, plan: PromptPlan, resolved: Resolve
 
 
 def turn_draw(
-    conversation: Conversation,
-    plan: PromptPlan,
-    resolved: Resolved,
-    generation: Generation,
-    *,
-    seed: int,
-    logprobs: bool = False,
+    conversation: Conversation, plan: PromptPlan, resolved: Resolved, generation: Generation, *, seed: int
 ) -> Draw:
-    """A generation as a draw: without its reasoning, and checked for emptiness and degeneration.
-
-    `logprobs`: those of each token are kept, where there are any; they are many times the reply's size.
-    """
+    """A generation as a draw: without its reasoning, and checked for emptiness and degeneration."""
     ids = generation.token_ids
     parts = split_tokens(ids, generation.text, conversation.markers, conversation.tokenizer, opened=plan.reasoning_open)
     nothing = empty(parts.reply, unclosed=parts.unclosed)
@@ -110,18 +101,21 @@ def turn_draw(
         empty=nothing,
         degenerate=None if nothing else spoiled,
         mean_logprob=generation.mean_logprob,
-        logprobs=_chances(generation, conversation.tokenizer) if logprobs else (),
         timings=generation.timings,
     )
 
 
-def _chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenChance, ...]:
+def token_chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenChance, ...]:
+    """The probabilities of a generation's tokens, as texts; a control token's text is empty."""
+
     def text(token: int) -> str:
-        return tokenizer.detokenize((token,))
+        return tokenizer.detokenize([token])
 
     return tuple(
         TokenChance(
-            text=text(entry.token), logprob=entry.logprob, top=tuple((text(token), value) for token, value in entry.top)
+            text=text(entry.token),
+            logprob=entry.logprob,
+            top=tuple((text(token), logprob) for token, logprob in entry.top),
         )
         for entry in generation.logprobs
     )

@@ -80,6 +80,10 @@ class LiveSide:
         elif word == AGAIN:
             self.texts.again(job)
 
+    def close(self) -> None:
+        """Lets go of the jobs: nothing that they hold waits for the garbage collector."""
+        self._held = None
+
     async def _look(self) -> None:
         """Takes what waits though Redis says nothing of it."""
         held = self._held

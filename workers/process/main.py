@@ -174,6 +174,7 @@ class WorkerProcess:
         await held.drain(self._settings.drain_s)
         ended.set()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._live.close()
         await shown.take_down()
         _log.info("worker_ended", turns=self._beat.tally.turns_done)
         if self._failed:

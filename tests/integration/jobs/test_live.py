@@ -87,8 +87,12 @@ async def test_a_request_is_pushed_streamed_and_hidden(bench: Bench) -> None:
         assert "".join(pieces) == end.reply == LONG[:400]
         assert (end.finish_reason, end.reply_tokens, end.seed, end.fence) == ("length", 400, 7, 1)
         assert end.claim_s is not None
-        again = await requests.submit(ask(seed=7, parameters={"max_tokens": 400}))
-        assert (await again.result()).reused_tokens > 0
+        assert end.chances == ()
+        again = await requests.submit(ask(seed=7, parameters={"max_tokens": 5, "top_logprobs": 1}))
+        chances = await again.result()
+        assert chances.reused_tokens > 0
+        assert "".join(chance.text for chance in chances.chances) == chances.reply == "word "
+        assert chances.chances[0].top == (("w", chances.chances[0].logprob),)
     (run,) = await Run.find({"kind": RunKind.LIVE}).to_list()
     assert run.user == "ada"
     assert (await read_overview(bench.database, ServiceState(ok=True))).runs == []

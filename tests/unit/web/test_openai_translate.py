@@ -207,8 +207,8 @@ def an_end(**changes: Any) -> LiveEnd:
         "decode_s": 0.4,
         "first_token_s": 0.5,
         "mean_logprob": None,
-        "logprobs": (),
         "empty": None,
+        "chances": (),
     }
     return LiveEnd(**known | changes)
 
@@ -216,7 +216,12 @@ def an_end(**changes: Any) -> LiveEnd:
 def test_answers() -> None:
     chance = TokenChance(text="Hi", logprob=-0.5, top=(("Hi", -0.5), ("\ufffd", -2.0)))
     shape = ChatShape(id="c", created=1, model="m", top_logprobs=2)
-    whole = shape.completion([an_end(logprobs=(chance,)), an_end(finish_reason="context", reasoning="So.")])
+    whole = shape.completion(
+        [
+            an_end(chances=(TokenChance(text="<think>", logprob=-1), chance), reasoning_tokens=1),
+            an_end(finish_reason="context", reasoning="So."),
+        ]
+    )
     assert whole["usage"]["prompt_tokens"] == 300  # once, though there are two choices
     assert whole["usage"]["completion_tokens"] == 4
     assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 128}  # rounded: it tells of other users
