@@ -13,7 +13,7 @@ from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.lookup import suite_names
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
-from nightjar.web.pages.declare import Done, Visit, deed, page
+from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.words import run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
@@ -138,5 +138,5 @@ async def _make(visit: Visit) -> Done:
 
 ROUTES = (
     page("/new", "sheet.html", Sheet, build_new_run, action=Action.RUN),
-    deed("/runs/make", Action.RUN, _make),
+    post_action("/runs/make", Action.RUN, _make),
 )

@@ -9,7 +9,7 @@ from nightjar.jobs.reading import read_each
 from nightjar.pipeline.nights.ticks import next_tick
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
-from nightjar.web.pages.declare import Done, Visit, deed, page
+from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, run_address
 from nightjar.web.sheet import Button, Section, Sheet, named_facts
 
@@ -114,7 +114,7 @@ async def _run(visit: Visit) -> Done:
 ROUTES = (
     page("/schedules", "sheet.html", Sheet, build_schedules),
     page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
-    deed("/schedules/{name}/pause", Action.RUN, _pause),
-    deed("/schedules/{name}/resume", Action.RUN, _resume),
-    deed("/schedules/{name}/run", Action.RUN, _run),
+    post_action("/schedules/{name}/pause", Action.RUN, _pause),
+    post_action("/schedules/{name}/resume", Action.RUN, _resume),
+    post_action("/schedules/{name}/run", Action.RUN, _run),
 )

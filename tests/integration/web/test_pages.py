@@ -106,7 +106,7 @@ async def test_a_hostile_reply_stays_text(visits: Visits, run: Run, database: Da
 
 
 async def test_what_is_done_about_a_run(visits: Visits, run: Run, database: Database) -> None:
-    """Each deed changes the run and is written to the audit, with who and from where; so is what was refused."""
+    """Each action changes the run and is written to the audit, with who and from where; so is what was refused."""
     async with await visits.owner() as client:
         assert ">Pause<" in await get(client, "/runs/nightly")
         assert (await client.post("/runs/nightly/pause")).json() == {"said": "nightly is paused."}
