@@ -34,6 +34,8 @@ NAV = (
     ("Settings", "/settings", Action.MANAGE),
 )
 """The pages that every page leads to, for those who may see them."""
+LIVE = "nightjar-live"
+"""The header of a page that is read again by itself."""
 FIELDS = 200
 """Most fields of a form."""
 
@@ -108,9 +110,9 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
     """The content in its template; in the layout, unless htmx only wants what is inside."""
     site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
     body = site.templates.body(template, content, nonce)
-    if "hx-request" in request.headers:  # a page that is read again and will not be any more is loaded once, whole
-        again = {} if content.live else {"hx-refresh": "true"}
-        return HTMLResponse(body, status_code=status, headers=again)
+    if "hx-request" in request.headers:
+        ended = LIVE in request.headers and not content.live  # it is loaded once more, whole, and then stays
+        return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"} if ended else {})
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(
@@ -124,7 +126,8 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
         ),
         visitor=visitor.name,
         logout=form_token(site, visitor.session) if visitor.session else None,
-        poll=address if content.live else None,
+        again=address,
+        live=content.live,
     )
     return HTMLResponse(whole, status_code=status)
 

@@ -125,8 +125,7 @@ def login(browser: Browser, link: str) -> dict[str, Any]:
     watched.page.wait_for_selector("nav a")
     assert watched.page.url == watched.address + "/"
     watched.check("the login")
-    state: dict[str, Any] = watched.page.context.storage_state()
-    return state
+    return dict(watched.page.context.storage_state())
 
 
 @pytest.fixture
