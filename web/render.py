@@ -63,6 +63,8 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        for name in environment.list_templates(extensions=["html"]):
+            environment.get_template(name)  # read now: another version may take its place while this one runs
         return cls(environment=environment, files=files)
 
     def body(self, template: str, page: Content, nonce: str) -> Markup:

@@ -86,9 +86,7 @@ def _change_section(schedule: Schedule) -> Section:
         Field(name="cron", label="Clock (five fields)", value=schedule.cron),
         Field(name="timezone", label="Time zone", value=schedule.timezone),
         Field(name="repeats", label="Repeats", value=str(schedule.enqueue.get("repeats", 1)), kind="number"),
-        Field(
-            name="limit", label="At most so many sequences", value=str(schedule.enqueue.get("limit", "")), kind="number"
-        ),
+        Field(name="limit", label="At most so many sequences", value=limit, kind="number"),
     )
     form = Form(path=path_to("schedules", schedule.id, "edit"), submit="Change it", fields=fields, posts=True)
     return Section(id="change", heading="Change it", hint="Runs that are there stay as they are.", form=form)
