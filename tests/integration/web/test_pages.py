@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
 from nightjar.jobs.account_documents import AuditEntry, Role
 from nightjar.jobs.database import Database
@@ -224,12 +223,6 @@ async def test_mongo_that_is_away_is_said(visits: Visits, monkeypatch: pytest.Mo
         answer = await client.get("/")
         assert answer.status_code == 503
         assert "MongoDB cannot be reached" in answer.text
-
-
-async def test_no_page_is_without_its_type(visits: Visits) -> None:
-    """A page's route says which template shows what; only the login's form and its files do without."""
-    pages = {route.path for route in visits.app.routes if isinstance(route, APIRoute) and "GET" in route.methods}
-    assert {"/", "/runs/{name}", "/login", "/health"} <= pages
 
 
 def test_the_web_process_has_neither_scipy_nor_charts() -> None:
