@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from nightjar.config.errors import NightjarError
@@ -49,7 +49,12 @@ def defect_answer(scope: Scope, error: Exception) -> Response:
     request = Request(scope)
     number = request.state.request_id
     _log.error("request_failed", path=request.url.path, request=number, exc_info=error)
-    return problem(request, 500, f"This should not have happened. The log has it as request {number}.")
+    text = f"This should not have happened. The log has it as request {number}."
+    try:
+        return problem(request, 500, text)
+    except Exception as another:  # of the page that should say so
+        _log.error("problem_page_failed", request=number, exc_info=another)
+        return PlainTextResponse(text, status_code=500)
 
 
 def problem(

@@ -37,8 +37,10 @@ class Frame:
     style: str
     icon: str
     scripts: tuple[str, ...]
-    poll: str | None
-    """Address that is read again every few seconds; None: it is not."""
+    again: str | None
+    """Address that is read again when something was changed; None: it never is."""
+    live: bool
+    """It is read again every few seconds, too."""
     version: str
     body: Markup
 
@@ -61,6 +63,8 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        for name in environment.list_templates(extensions=["html"]):
+            environment.get_template(name)  # read now: another version may take its place while this one runs
         return cls(environment=environment, files=files)
 
     def body(self, template: str, page: Content, nonce: str) -> Markup:
@@ -78,7 +82,8 @@ class Templates:
         visitor: str = "",
         logout: str | None = None,
         scripts: tuple[str, ...] = ("htmx.js", "hx-csp.js"),
-        poll: str | None = None,
+        again: str | None = None,
+        live: bool = False,
     ) -> str:
         """The page in its layout."""
         frame = Frame(
@@ -90,7 +95,8 @@ class Templates:
             style=self.files["style.css"].url,
             icon=self.files["icon.svg"].url,
             scripts=tuple(self.files[name].url for name in scripts),
-            poll=poll,
+            again=again,
+            live=live,
             version=NIGHTJAR_VERSION,
             body=body,
         )

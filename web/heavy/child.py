@@ -39,11 +39,12 @@ async def _work(answers: Any) -> None:
         while line := await asyncio.to_thread(sys.stdin.readline):
             task = json.loads(line)
             signal.alarm(task["limit_s"])
+            answer: dict[str, str | None] = {}
             try:
                 text = await WORK[task["kind"]](database, *task["arguments"])
                 await asyncio.to_thread(Path(task["file"]).write_text, text, "utf-8")
-                answer = {"error": None}
+                answer["error"] = None
             except (NightjarError, DatabaseError, MemoryError) as error:
-                answer = {"error": str(error) or type(error).__name__}
+                answer["error"] = str(error) or type(error).__name__
             signal.alarm(0)
             print(json.dumps(answer), file=answers, flush=True)

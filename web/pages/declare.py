@@ -1,4 +1,4 @@
-"""How a page and a deed are declared: a page is built and shown, a deed is done and written to the audit."""
+"""How a page and an action are declared: a page is built and shown, an action is done and written to the audit."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from nightjar.web.site import Site, site_of
 from nightjar.web.visitors import Visitor, form_token, visitor_of
 
 NAV = (
-    ("Now", "/"),
-    ("Runs", "/runs"),
-    ("Compare", "/compare"),
-    ("Trend", "/trend"),
-    ("Schedules", "/schedules"),
-    ("Suites", "/suites"),
-    ("Models", "/models"),
-    ("Workers", "/workers"),
-    ("Doctor", "/doctor"),
-    ("Settings", "/settings"),
+    ("Now", "/", Action.READ),
+    ("Runs", "/runs", Action.READ),
+    ("Compare", "/compare", Action.READ),
+    ("Trend", "/trend", Action.READ),
+    ("Schedules", "/schedules", Action.READ),
+    ("Suites", "/suites", Action.READ),
+    ("Models", "/models", Action.READ),
+    ("Workers", "/workers", Action.READ),
+    ("Doctor", "/doctor", Action.READ),
+    ("Settings", "/settings", Action.MANAGE),
 )
-"""The pages that every page leads to."""
+"""The pages that every page leads to, for those who may see them."""
+LIVE = "nightjar-live"
+"""The header of a page that is read again by itself."""
 FIELDS = 200
 """Most fields of a form."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """What a page or a deed is asked with."""
+    """What a page or an action is asked with."""
 
     site: Site
     visitor: Visitor
@@ -78,7 +80,7 @@ def read_fields(text: str) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a deed says. `to`: the page to go to; None: the one where it was done."""
+    """What an action says. `to`: the page to go to; None: the one where it was done."""
 
     said: str
     about: str = ""
@@ -108,9 +110,9 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
     """The content in its template; in the layout, unless htmx only wants what is inside."""
     site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
     body = site.templates.body(template, content, nonce)
-    if "hx-request" in request.headers:  # a page that is read again and will not be any more is loaded once, whole
-        again = {} if content.live else {"hx-refresh": "true"}
-        return HTMLResponse(body, status_code=status, headers=again)
+    if "hx-request" in request.headers:
+        ended = LIVE in request.headers and not content.live  # it is loaded once more, whole, and then stays
+        return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"} if ended else {})
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(
@@ -119,16 +121,18 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
         nonce=nonce,
         nav=tuple(
             NavLink(text=text, href=href, here=here == href or (href != "/" and here.startswith(f"{href}/")))
-            for text, href in NAV
+            for text, href, needed in NAV
+            if visitor.can(needed)
         ),
         visitor=visitor.name,
         logout=form_token(site, visitor.session) if visitor.session else None,
-        poll=address if content.live else None,
+        again=address,
+        live=content.live,
     )
     return HTMLResponse(whole, status_code=status)
 
 
-def deed(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:
+def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:
     """Something that is done; whoever asks is told how it went, and the audit keeps it, refused or not."""
     name = path.rpartition("/")[2]
 

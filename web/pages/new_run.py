@@ -9,12 +9,12 @@ import shlex
 from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import NightjarError, UsageError
+from nightjar.config.errors import NightjarError
 from nightjar.jobs.lookup import suite_names
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
-from nightjar.web.pages.declare import Done, Visit, deed, page
-from nightjar.web.pages.words import run_address, whole_number
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.words import read_number, run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
 
@@ -40,8 +40,8 @@ async def build_new_run(visit: Visit) -> Sheet:
         request = _request(visit)
         planned = await plan_run(request, visit.site.database, enforceable=visit.site.enforceable)
     except NightjarError as error:
-        said = (Said(text=str(error), level="warning"),)
-        return Sheet(title="New run", said=said, sections=(asked_for,))
+        refused = Said(text=str(error), level="warning")
+        return Sheet(title="New run", said=(refused,), sections=(asked_for,))
     said = tuple(Said(text=note, level="warning") for note in planned.notes)
     return Sheet(title="New run", said=said, sections=(asked_for, _preflight(visit, planned)))
 
@@ -71,12 +71,7 @@ def _request(visit: Visit) -> EnqueueRequest:
     """What is chosen, checked. Raises UsageError, UnknownNameError."""
     from nightjar.pipeline.runs.request import make_request
 
-    numbers = {}
-    for field in NUMBERS:
-        if text := visit.one(field):
-            if not text.isascii() or not text.isdigit():
-                raise UsageError(f"{field} is {text!r}: give a whole number.")
-            numbers[field] = int(text)
+    numbers = {field: read_number(field, text) for field in NUMBERS if (text := visit.one(field))}
     return make_request(
         suite=visit.one("suite"),
         models=tuple(dict.fromkeys(visit.many("model"))),
@@ -138,5 +133,5 @@ async def _make(visit: Visit) -> Done:
 
 ROUTES = (
     page("/new", "sheet.html", Sheet, build_new_run, action=Action.RUN),
-    deed("/runs/make", Action.RUN, _make),
+    post_action("/runs/make", Action.RUN, _make),
 )

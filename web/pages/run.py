@@ -133,7 +133,10 @@ def _gates(detail: RunDetail) -> Table | None:
 
 def _buttons(run: Run, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
     """What the status allows, for those who may."""
-    here = lambda name: run_address(run.name, name)  # noqa: E731
+
+    def here(name: str) -> str:
+        return run_address(run.name, name)
+
     buttons = []
     if visit.visitor.can(Action.RUN):
         if run.status is RunStatus.ACTIVE:

@@ -9,9 +9,10 @@ from nightjar.jobs.reading import read_each
 from nightjar.pipeline.nights.ticks import next_tick
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
-from nightjar.web.pages.declare import Done, Visit, deed, page
-from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, run_address
-from nightjar.web.sheet import Button, Section, Sheet, named_facts
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, read_number, run_address
+from nightjar.web.sheet import Button, Field, Form, Section, Sheet, named_facts
+from nightjar.workers.library.registry import read_registry
 
 COLUMNS = ("schedule", "suite", "models", "next run", "last run", "what went wrong")
 
@@ -61,21 +62,34 @@ async def build_schedule(visit: Visit) -> Sheet:
         "While a run before works": str(schedule.overlap),
         "Missed runs": str(schedule.missed),
     }
+    may_change = visit.visitor.can(Action.RUN)
     options = [(name, str(value)) for name, value in sorted(schedule.enqueue.items()) if name != "on_finish"]
     return Sheet(
         title=schedule.id,
-        live=True,
-        buttons=_buttons(schedule) if visit.visitor.can(Action.RUN) else (),
+        buttons=_buttons(schedule) if may_change else (),
         sections=(
             Section(id="facts", heading="The schedule", facts=named_facts(facts)),
             Section(
                 id="options",
                 heading="Its runs",
                 table=made_table("run-options", ("option", "value"), options),
-                hint="`nightjar schedule edit` changes them.",
+                hint="`nightjar schedule edit` changes all of them.",
             ),
+            *((_change_section(schedule),) if may_change else ()),
         ),
     )
+
+
+def _change_section(schedule: Schedule) -> Section:
+    limit = str(schedule.enqueue.get("limit", ""))
+    fields = (
+        Field(name="cron", label="Clock (five fields)", value=schedule.cron),
+        Field(name="timezone", label="Time zone", value=schedule.timezone),
+        Field(name="repeats", label="Repeats", value=str(schedule.enqueue.get("repeats", 1)), kind="number"),
+        Field(name="limit", label="At most so many sequences", value=limit, kind="number"),
+    )
+    form = Form(path=path_to("schedules", schedule.id, "edit"), submit="Change it", fields=fields, posts=True)
+    return Section(id="change", heading="Change it", hint="Runs that are there stay as they are.", form=form)
 
 
 def _buttons(schedule: Schedule) -> tuple[Button, ...]:
@@ -103,7 +117,6 @@ async def _resume(visit: Visit) -> Done:
 async def _run(visit: Visit) -> Done:
     from nightjar.pipeline.nights.change_schedule import run_schedule
     from nightjar.pipeline.runs.this_home import this_home
-    from nightjar.workers.library.registry import read_registry
 
     settings = visit.site.settings
     known = tuple(read_registry(settings.models_file).models)
@@ -111,10 +124,24 @@ async def _run(visit: Visit) -> Done:
     return Done(said=f"Run {made.run.name} is made.", to=run_address(made.run.name), details={"run": made.run.name})
 
 
+async def _edit(visit: Visit) -> Done:
+    """Changes what was given; the rest of the schedule stays."""
+    from nightjar.pipeline.nights.change_schedule import edit_schedule
+
+    name = visit.path["name"]
+    fields = {field: value for field in ("cron", "timezone") if (value := visit.one(field))}
+    numbers = {field: read_number(field, value) for field in ("repeats", "limit") if (value := visit.one(field))}
+    known = tuple(read_registry(visit.site.settings.models_file).models)
+    options = {**numbers, "known_models": known}
+    await edit_schedule(name, fields, options, visit.site.database, enforceable=visit.site.enforceable)
+    return Done(said=f"{name} is changed; its next runs are so.", details={**fields, **numbers})
+
+
 ROUTES = (
     page("/schedules", "sheet.html", Sheet, build_schedules),
     page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
-    deed("/schedules/{name}/pause", Action.RUN, _pause),
-    deed("/schedules/{name}/resume", Action.RUN, _resume),
-    deed("/schedules/{name}/run", Action.RUN, _run),
+    post_action("/schedules/{name}/pause", Action.RUN, _pause),
+    post_action("/schedules/{name}/resume", Action.RUN, _resume),
+    post_action("/schedules/{name}/run", Action.RUN, _run),
+    post_action("/schedules/{name}/edit", Action.RUN, _edit),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
+from nightjar.config.errors import UsageError
 from nightjar.pipeline.report.page.grid import Cell, Table, columns_of
 
 ABSENT = "–"
@@ -42,6 +43,13 @@ def whole_number(value: float | None) -> str:
 
 def file_size(count: int | None) -> str:
     return ABSENT if count is None else f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def read_number(field: str, text: str) -> int:
+    """A number that somebody typed. Raises UsageError."""
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f"{field} is {text!r}: give a whole number.")
+    return int(text)
 
 
 def linked(text: str, href: str, note: str = "") -> Cell:

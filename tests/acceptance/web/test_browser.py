@@ -125,8 +125,7 @@ def login(browser: Browser, link: str) -> dict[str, Any]:
     watched.page.wait_for_selector("nav a")
     assert watched.page.url == watched.address + "/"
     watched.check("the login")
-    state: dict[str, Any] = watched.page.context.storage_state()
-    return state
+    return dict(watched.page.context.storage_state())
 
 
 @pytest.fixture
@@ -166,7 +165,7 @@ def test_without_scripts_everything_can_be_read(browser: Browser, login: dict[st
     watched.page.context.close()
 
 
-def test_a_deed_and_its_answer_by_keyboard(browser: Browser, login: dict[str, Any], address: str) -> None:
+def test_an_action_and_its_answer_by_keyboard(browser: Browser, login: dict[str, Any], address: str) -> None:
     """A button is reached by Tab and pressed by Enter; what came of it is said on the page; logging out ends it."""
     watched = Watched.open(browser, address, storage_state=login)
     watched.go("/runs/told")

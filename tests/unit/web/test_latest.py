@@ -21,7 +21,7 @@ async def test_it_is_made_once_for_all_who_ask_and_again_when_it_is_old() -> Non
     latest = Latest(make=make, fresh_s=1000)
     assert [await latest.look(0), await latest.look(0)] == [None, None]
     go.set()
-    assert await asyncio.gather(latest.look(60), latest.look(60)) == [1, 1]
+    assert list(await asyncio.gather(latest.look(60), latest.look(60))) == [1, 1]
     assert await latest.look(60) == 1
     latest.fresh_s = -1
     assert await latest.look(60) == 2

@@ -10,7 +10,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.removal import remove_run
 from nightjar.web.auth.roles import Action
-from nightjar.web.pages.declare import Done, Visit, deed
+from nightjar.web.pages.declare import Done, Visit, post_action
 
 PATIENCE_S = 2.0
 """A removal that takes longer goes on by itself; a dispatcher finishes it where this process ends."""
@@ -63,10 +63,10 @@ async def _remove(visit: Visit) -> Done:
 
 
 ROUTES = (
-    deed("/runs/{name}/pause", Action.RUN, _pause),
-    deed("/runs/{name}/resume", Action.RUN, _resume),
-    deed("/runs/{name}/cancel", Action.RUN, _cancel),
-    deed("/runs/{name}/retry", Action.RUN, _retry),
-    deed("/runs/{name}/baseline", Action.RUN, _make_baseline),
-    deed("/runs/{name}/remove", Action.REMOVE, _remove),
+    post_action("/runs/{name}/pause", Action.RUN, _pause),
+    post_action("/runs/{name}/resume", Action.RUN, _resume),
+    post_action("/runs/{name}/cancel", Action.RUN, _cancel),
+    post_action("/runs/{name}/retry", Action.RUN, _retry),
+    post_action("/runs/{name}/baseline", Action.RUN, _make_baseline),
+    post_action("/runs/{name}/remove", Action.REMOVE, _remove),
 )
