@@ -20,7 +20,14 @@ from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.openai.schema import MOST_CHOICES, CompletionRequest, only_texts, read_request
-from nightjar.web.openai.translate import each_choice, openai_finish, sampling_parameters, token_usage, told_of
+from nightjar.web.openai.translate import (
+    each_choice,
+    openai_finish,
+    sampling_parameters,
+    token_usage,
+    told_of,
+    visible_chances,
+)
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
 
