@@ -17,9 +17,8 @@ from nightjar.jobs.documents import utc_now
 from nightjar.jobs.doing import Activity, Doing, read_doing
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import WorkerStatus
-from nightjar.jobs.worker_documents import CrashDocument, WorkerState
+from nightjar.jobs.worker_documents import CrashDocument
 
 LONGEST_BEAT_S = 5.0
 """A worker beats at least this often, whatever the settings say."""
@@ -157,10 +156,3 @@ async def last_beats(workers: Iterable[str], database: Database) -> dict[str, Ro
     wanted: Row = {"_id": {"$in": sorted(workers)}}
     ended = {row["_id"]: row async for row in database.worker_records.find(wanted)}
     return ended | {row["_id"]: row async for row in database.workers.find(wanted)}
-
-
-async def alive_workers(database: Database) -> list[WorkerState]:
-    """The workers that are alive, as their newest beats have them, by id."""
-    alive = [status for status in WorkerStatus if status.alive]
-    cursor = database.workers.find({"state": {"$in": alive}, **heard_of()}).sort("_id", 1)
-    return await parse_each("worker", cursor, WorkerState.model_validate)

@@ -16,8 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from nightjar.jobs.status.workers import alive_workers
 from nightjar.jobs.worker_documents import WorkerState
-from nightjar.jobs.workers import alive_workers
 from nightjar.web.auth.roles import Action
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from nightjar.jobs.database import still_answers
-from nightjar.jobs.workers import alive_workers
+from nightjar.jobs.status.workers import alive_workers
 from nightjar.web.auth.roles import Action
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
