@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -282,16 +282,46 @@ def test_made_up_requests_get_what_the_openapi_document_says(served: Served) -> 
         one()
 
 
-def test_a_server_that_ends_tells_its_streams(served: Served, tmp_path: Path) -> None:
-    """In the protocol's shape, within seconds, whatever streams."""
-    home = served.home
-    home.start("second", "serve", "--port", "0", "--workers", "none")
-    said = eventually(lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("second")), WITHIN_S)
-    with openai.OpenAI(base_url=f"http://127.0.0.1:{said[1]}/v1", api_key=served.token, max_retries=0) as client:
+@contextmanager
+def another_server(home: Home, **settings: str) -> Iterator[str]:
+    """The address of a second server of the home, which is told to end."""
+    environment = {f"NIGHTJAR_LIVE__{name.upper()}": value for name, value in settings.items()}
+    home.start("second", "serve", "--port", "0", "--workers", "none", env=environment)
+    try:
+        said = eventually(lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("second")), WITHIN_S)
+        yield f"http://127.0.0.1:{said[1]}/v1"
+    finally:
+        home.running["second"].terminate()
+        assert home.running["second"].wait(WITHIN_S) == 0
+
+
+def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) -> None:
+    """A full queue, a model that nobody loads, in a stream too, and a server that ends while it streams."""
+    home, asked = served.home, {"messages": STORY, "model": "elsewhere"}
+    [demo] = home.find("models", _id=MODEL)
+    home.insert("models", [{**demo, "_id": "elsewhere", "facts": demo["facts"] | {"name": "elsewhere"}}])
+    with (
+        another_server(home, queue="1", wait_s="4") as url,
+        openai.OpenAI(base_url=url, api_key=served.token, max_retries=0, timeout=WITHIN_S) as client,
+    ):
+        with (
+            served.http() as http,
+            http.stream("POST", f"{url}/chat/completions", json=asked | {"stream": True}) as lines,
+        ):
+            waited = [line for line in lines.iter_lines() if line]
+        assert waited[0].startswith("data: ")
+        assert waited[1] == ": waiting"
+        assert json.loads(waited[-1].removeprefix("data: "))["error"]["code"] == "model_not_loaded"
+        with pytest.raises(openai.InternalServerError) as absent:
+            client.chat.completions.create(**asked)  # type: ignore[call-overload]
+        assert (absent.value.status_code, absent.value.code) == (503, "model_not_loaded")
+        assert int(absent.value.response.headers["retry-after"]) > 0
         stream = client.chat.completions.create(model=MODEL, messages=STORY, stream=True, extra_body=ENDLESS)
         heard = iter(stream)
         next(heard)
+        with pytest.raises(openai.RateLimitError) as full:
+            client.chat.completions.create(model=MODEL, messages=STORY)
+        assert (full.value.code, int(full.value.response.headers["retry-after"]) > 0) == ("rate_limit_exceeded", True)
         home.running["second"].terminate()
         with pytest.raises(openai.APIError, match="server is ending"):
             list(heard)
-    assert home.running["second"].wait(WITHIN_S) == 0
