@@ -42,7 +42,7 @@ _COUNTERS = (
 _LABELS = ("worker", "host", "model_name", "device")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PlacesCollector(Collector):
     """Workers as their beats have them, and the machine of this process. What is not known is left out."""
 

@@ -22,7 +22,7 @@ from tests.encoder_files import write_bert
 from tests.home import Home, eventually
 
 WITHIN_S = 120.0
-EXAMPLES = 6
+EXAMPLES = 3
 """Of each route that the document names."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 MODEL = "nightjar-demo"
