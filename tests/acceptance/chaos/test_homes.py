@@ -72,12 +72,12 @@ async def endure_in_three_homes(folder: Path, *, faults: int, sequences: int) ->
             await begin(house, sequences)
         every = list(HomeFaults(house=houses[0], chance=random.Random(0)).kinds)
         plans = [[every[n % len(every)] for n in range(at, faults, len(houses))] for at in range(len(houses))]
-        done = await asyncio.gather(
-            *(
-                endure(house, plan, seed, sequences)
+        async with asyncio.TaskGroup() as group:  # a home that fails ends the others
+            enduring = [
+                group.create_task(endure(house, plan, seed, sequences))
                 for seed, (house, plan) in enumerate(zip(houses, plans, strict=True))
-            )
-        )
+            ]
+        done = [task.result() for task in enduring]
         verdicts = [await verdict_on(house) for house in houses]
     finally:
         for house in houses:
