@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.pipeline.report.data.safe import visible
@@ -63,6 +63,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        environment.filters["coded"] = coded
         for name in environment.list_templates(extensions=["html"]):
             environment.get_template(name)  # read now: another version may take its place while this one runs
         return cls(environment=environment, files=files)
@@ -101,6 +102,14 @@ class Templates:
             body=body,
         )
         return self.environment.get_template("layout.html").render(frame=frame)
+
+
+def coded(text: str) -> Markup:
+    """A sentence in which what stands between backticks is typed somewhere."""
+    parts = [escape(visible(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a backtick without its other one
+        return escape(visible(text))
+    return Markup("").join(Markup("<code>{}</code>").format(p) if at % 2 else p for at, p in enumerate(parts))
 
 
 def _finalize(value: Any) -> Any:

@@ -31,6 +31,7 @@ async def build_run(visit: Visit) -> Sheet:
     detail = await describe_run(run, database)
     overview = await site_overview(visit.site, run_id=run.id)
     view = overview.runs[0] if overview.runs else None
+    pinned = await pinned_runs(database)
     links = [Link(text="Transcripts", href=run_address(run.name, "transcripts"))]
     if run.outcome.finished_at is not None:
         links.append(Link(text="Report", href=run_address(run.name, "report")))
@@ -39,7 +40,7 @@ async def build_run(visit: Visit) -> Sheet:
         live=run.status not in TERMINAL_RUNS,
         lead=run.outcome.answer or "",
         said=troubles(overview),
-        buttons=_buttons(run, visit, pinned=run.id in await pinned_runs(database)),
+        buttons=_buttons(run, visit, failed=detail.jobs["DEAD"], pinned=run.id in pinned),
         links=tuple(links),
         sections=(
             Section(id="facts", heading="The run", facts=_facts(detail, view)),
@@ -131,7 +132,7 @@ def _gates(detail: RunDetail) -> Table | None:
     return made_table("gate-results", ("gate", "about", "outcome", "in words"), rows)
 
 
-def _buttons(run: Run, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
+def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Button, ...]:
     """What the status allows, for those who may."""
 
     def here(name: str) -> str:
@@ -146,7 +147,7 @@ def _buttons(run: Run, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
         if run.status not in TERMINAL_RUNS | {RunStatus.REMOVING}:
             question = f"Cancel {run.name}? What is not done will never be done."
             buttons.append(Button(text="Cancel", path=here("cancel"), confirm=question))
-        if run.status not in (RunStatus.CANCELLED, RunStatus.REMOVING, RunStatus.EXPANDING):
+        if failed and run.status not in (RunStatus.CANCELLED, RunStatus.REMOVING, RunStatus.EXPANDING):
             buttons.append(Button(text="Try failed jobs again", path=here("retry")))
         if run.status is RunStatus.DONE and not pinned:
             buttons.append(Button(text="Make it the baseline", path=here("baseline")))

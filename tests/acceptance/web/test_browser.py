@@ -86,7 +86,7 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         home.ok("eval", "--suite", str(suite), "--model", "nightjar-demo", "--name", "told", "--set", "max_tokens=24")
         home.ok("suite", "list")
         home.start("serve", "serve", "--port", "0", "--workers", "none")
-        eventually(lambda: "#key=" in home.said("serve"), 120, lambda: home.said("serve"))
+        eventually(lambda: "token show local" in home.said("serve"), 120, lambda: home.said("serve"))
         printed = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
         yield printed
     finally:
@@ -165,8 +165,21 @@ def test_without_scripts_everything_can_be_read(browser: Browser, login: dict[st
     watched.page.context.close()
 
 
+def test_the_report_and_a_page_that_is_computed(browser: Browser, login: dict[str, Any], address: str) -> None:
+    """It comes by itself, in a frame that may ask us for nothing."""
+    watched = Watched.open(browser, address, storage_state=login)
+    watched.go("/runs/told/report")
+    watched.page.frame_locator("iframe").get_by_role("heading", name="told", exact=True).wait_for()
+    picture(watched.page, "report")
+    watched.check("the report")
+    watched.page.context.close()
+
+
 def test_an_action_and_its_answer_by_keyboard(browser: Browser, login: dict[str, Any], address: str) -> None:
-    """A button is reached by Tab and pressed by Enter; what came of it is said on the page; logging out ends it."""
+    """A button is reached by Tab and pressed by Enter; what came of it is said on the page; logging out ends it.
+
+    The last test: the session of the others ends with it.
+    """
     watched = Watched.open(browser, address, storage_state=login)
     watched.go("/runs/told")
     page = watched.page
@@ -182,16 +195,6 @@ def test_an_action_and_its_answer_by_keyboard(browser: Browser, login: dict[str,
     assert "/login" in page.url
     watched.check("the logout")
     page.context.close()
-
-
-def test_the_report_and_a_page_that_is_computed(browser: Browser, login: dict[str, Any], address: str) -> None:
-    """It comes by itself, in a frame that may ask us for nothing."""
-    watched = Watched.open(browser, address, storage_state=login)
-    watched.go("/runs/told/report")
-    watched.page.frame_locator("iframe").get_by_role("heading", name="told", exact=True).wait_for()
-    picture(watched.page, "report")
-    watched.check("the report")
-    watched.page.context.close()
 
 
 def picture(page: Page, name: str) -> None:

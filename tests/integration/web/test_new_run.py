@@ -1,4 +1,4 @@
-"""A new run from the page: asked, checked, made."""
+"""A new run from the page: asked, checked, made; by a schedule, too, that is changed there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import Role
+from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Schedule
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_pages import get
 
@@ -51,3 +53,20 @@ async def test_a_viewer_makes_none(visits: Visits, run: Run) -> None:
     async with await visits.somebody(Role.VIEWER) as client:
         assert (await client.get("/new")).status_code == 403
         assert "New run" not in await get(client, "/runs")
+
+
+async def test_a_schedule_is_changed_and_run(visits: Visits, run: Run, database: Database) -> None:
+    moment = await database.now()
+    options = {"suite": "tales", "models": ["m"], "known_models": ["m"]}
+    schedule = Schedule(id="n", cron="0 2 * * *", timezone="UTC", enqueue=options, last_tick=moment, created_at=moment)
+    await schedule.insert()
+    async with await visits.owner() as client:
+        edited = await client.post("/schedules/n/edit", content="cron=30+3+*+*+*&timezone=Europe%2FBerlin&repeats=2")
+        assert edited.json() == {"said": "n is changed; its next runs are so."}
+        assert "30 3 * * *, Europe/Berlin" in await get(client, "/schedules/n")
+        assert (await client.post("/schedules/n/edit", content="cron=never")).status_code == 400
+        made = await client.post("/schedules/n/run", headers={"hx-request": "true"})
+        assert "n-by-hand-" in made.headers["hx-redirect"]
+    changed = await Schedule.get("n")
+    assert changed is not None
+    assert (changed.cron, changed.enqueue["repeats"]) == ("30 3 * * *", 2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from jinja2 import Environment, FileSystemLoader, meta
+from jinja2 import meta
 
 from nightjar.web.pages.routes import ROUTES
-from nightjar.web.render import TEMPLATES, Frame
+from nightjar.web.render import TEMPLATES, Frame, Templates
 from nightjar.web.routing import Route
-from nightjar.web.static_files import REPORT_TEMPLATES
+from nightjar.web.static_files import read_static
 from tests.template_reader import Reader
 
 PAGES = [route for route in ROUTES if route.template is not None]
@@ -16,7 +16,7 @@ PAGES = [route for route in ROUTES if route.template is not None]
 
 @pytest.fixture
 def reader() -> Reader:
-    return Reader(Environment(loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES]), autoescape=True))
+    return Reader(Templates.load(read_static()).environment)
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
