@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -54,11 +55,17 @@ class PlacesCollector(Collector):
             yield _filled(GaugeMetricFamily(f"nightjar_{name}", text, labels=_LABELS), field, self.workers)
         for name, text, field in _COUNTERS:
             yield _filled(CounterMetricFamily(f"nightjar_{name}", text, labels=_LABELS), field, self.workers)
-        memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.folder)
+        memory = psutil.virtual_memory()
         yield GaugeMetricFamily("nightjar_host_memory_bytes", "Of this machine.", value=memory.total)
         yield GaugeMetricFamily("nightjar_host_memory_available_bytes", "Of that, free to use.", value=memory.available)
-        yield GaugeMetricFamily("nightjar_disk_bytes", "Where Nightjar's home is.", value=disk.total)
-        yield GaugeMetricFamily("nightjar_disk_free_bytes", "Of that, free.", value=disk.free)
+        with contextlib.suppress(OSError):
+            yield from _disk(self.folder)
+
+
+def _disk(folder: Path) -> Iterator[Any]:
+    disk = shutil.disk_usage(folder)
+    yield GaugeMetricFamily("nightjar_disk_bytes", "Where Nightjar's home is.", value=disk.total)
+    yield GaugeMetricFamily("nightjar_disk_free_bytes", "Of that, free.", value=disk.free)
 
 
 def _filled(family: Any, field: str, workers: Iterable[WorkerState]) -> Any:
