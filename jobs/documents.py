@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, EndScore, GateVerdict
 from nightjar.jobs.judgings import RunJudging
@@ -179,8 +180,18 @@ class Run(StoredDocument):
 
     @property
     def judged_again(self) -> bool:
-        """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
+        """It is as DONE as it was: another judging, or a check of its judges, is under way, and nothing of the last has
+        changed.
+        """
         return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
+
+    @property
+    def only_checked(self) -> bool:
+        """It was DONE, and since then nothing but its judges was checked: it ends as it had ended."""
+        ended, shown = self.outcome.finished_at, self.judging.current
+        if not self.judged_again or ended is None or self.judging.under_way is not None:
+            return False
+        return shown is None or shown.ended_at is None or shown.ended_at <= ended
 
     @property
     def contestants(self) -> tuple[Contestant, ...]:
@@ -370,4 +381,9 @@ ALL: tuple[type[StoredDocument], ...] = (
     NightDocument,
     ChoreFailure,
     PutAside,
+    User,
+    OneTimeKey,
+    WebSession,
+    ApiToken,
+    AuditEntry,
 )

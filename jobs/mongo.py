@@ -67,6 +67,10 @@ class Database:
         self.client, self.raw = client, client[self.raw.name]
 
     @property
+    def name(self) -> str:
+        return self.raw.name
+
+    @property
     def jobs(self) -> AsyncCollection[Row]:
         return self.raw["jobs"]
 

@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enqueue": ("enqueue", "Freeze a run and write its jobs."),
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
+    "serve": ("serve", "The page in the browser, with a dispatcher and a worker beside it."),
+    "user": ("user", "Who may log in to that page."),
+    "token": ("token", "Keys for programs that speak to it."),
     "status": ("status", "Services, queues, runs and workers at a glance."),
     "run": ("run", "List, show, wait for, pause, resume, cancel, retry, remove, export and import runs."),
     "judge": ("judge", "Judge a finished run; check whether its judges can judge."),
@@ -37,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),
+    "uninstall": ("uninstall", "Remove what Nightjar keeps here, and say how to remove the program."),
     "doctor": ("doctor", "Check this machine and say what to do."),
     "completion": ("completion", "Completion of commands, runs, models and suites in bash, zsh and fish."),
 }

@@ -46,6 +46,39 @@ class Enqueued:
     """What was changed of a run that existed, in words."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """A run that could be made: it is checked, and nothing of it is written."""
+
+    run: Run
+    notes: tuple[str, ...]
+    """What is allowed but probably not intended."""
+    turns: int
+    """Of one contestant, once."""
+    suite_imported: bool
+
+
+async def plan_run(
+    request: EnqueueRequest, database: Database, now: datetime | None = None, *, enforceable: Enforceable | None = None
+) -> PlannedRun:
+    """Freezes and checks what `enqueue` would write; a bundled suite is imported on this first use.
+
+    Raises what `enqueue` raises, but for a conflict with a run that exists.
+    """
+    moment = now or await database.now()
+    suite, imported = await take_suite(request.suite, database)
+    sequences = select(suite.sequences, request.only, request.limit)
+    facts = await check_models(request, sequences, database)
+    run = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
+    notes = await check_ending(run, sequences, database)
+    await check_judging(run, database)
+    if enforceable is not None:
+        await check_held_to(run, sequences, database, enforceable)
+    notes += await warnings(run, sequences, facts, database)
+    turns = sum(sequence.turns for sequence in sequences)
+    return PlannedRun(run=run, notes=tuple(notes), turns=turns, suite_imported=imported)
+
+
 async def enqueue(
     request: EnqueueRequest,
     database: Database,
@@ -62,17 +95,9 @@ async def enqueue(
     Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
     do this.
     """
-    moment = now or await database.now()
-    suite, imported = await take_suite(request.suite, database)
-    sequences = select(suite.sequences, request.only, request.limit)
-    facts = await check_models(request, sequences, database)
-    wanted = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
+    planned = await plan_run(request, database, now, enforceable=enforceable)
+    wanted = planned.run
     wanted.closers = closers
-    notes = await check_ending(wanted, sequences, database)
-    await check_judging(wanted, database)
-    if enforceable is not None:
-        await check_held_to(wanted, sequences, database, enforceable)
-    notes += await warnings(wanted, sequences, facts, database)
     for _ in range(RACES):
         done = await _write(wanted, request, database=database, progress=progress)
         if done is not None:
@@ -83,8 +108,8 @@ async def enqueue(
                 created=created,
                 jobs_total=run.jobs_total,
                 jobs_added=run.jobs_total - before,
-                suite_imported=imported,
-                warnings=tuple(notes),
+                suite_imported=planned.suite_imported,
+                warnings=planned.notes,
                 changed=tuple(changed),
             )
     raise ServiceError(f"Run {wanted.name!r} is being changed by many at once; try again.")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from nightjar.scripts.session import Session
 
 app = typer.Typer(add_completion=False)
-COLUMNS = ["metric", "base>", "other>", "difference>", "95 % interval>", "effect>", "p, adjusted>", "verdict"]
 
 
 @app.command()
@@ -137,6 +136,7 @@ async def _sides(
 
 
 def _show(comparisons: list[Comparison], results: list[GateResult], left_out: list[str]) -> None:
+    from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, cost_rows, metric_rows
     from nightjar.pipeline.report.data.numbers import count_of
     from nightjar.scripts.views.output import console, plain, table
 
@@ -152,41 +152,8 @@ def _show(comparisons: list[Comparison], results: list[GateResult], left_out: li
         for side, only in ((comparison.base, comparison.only_base), (comparison.other, comparison.only_other)):
             if only:
                 print(plain(f"  Only in {side.name}: {', '.join(only)}"))
-        screen.print(table(None, COLUMNS, [*_metric_rows(comparison), *_cost_rows(comparison)]))
+        screen.print(table(None, COMPARED_COLUMNS, [*metric_rows(comparison), *cost_rows(comparison)]))
     show_results(results)
-
-
-def _metric_rows(comparison: Comparison) -> list[list[str]]:
-    from nightjar.pipeline.report.data import numbers as fmt
-    from nightjar.pipeline.report.data.answer import amount, ends_of, missing_bounds, verdict_words
-
-    rows = []
-    primary = comparison.other.report.headline
-    for metric in (*comparison.metrics, *comparison.measures):
-        pair, interval = metric.pair, metric.pair.paired.interval
-        ends = ends_of(interval.low, interval.high, metric.scale) if interval else "-"
-        values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
-        effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
-        judged = metric in comparison.metrics
-        p = fmt.p_value(pair.p_adjusted) if judged and pair.p_adjusted is not None else "-"
-        verdict = verdict_words(pair) if judged else "measure, no better end"
-        if judged and (bounds := missing_bounds(pair.missing, metric.scale)):
-            verdict = f"{verdict}; {bounds}"
-        name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
-        rows.append([name, *values, amount(pair.paired.difference, metric.scale), ends, effect, p, verdict])
-    return rows
-
-
-def _cost_rows(comparison: Comparison) -> list[list[str]]:
-    from nightjar.pipeline.report.data import numbers as fmt
-
-    rows = []
-    for cost in comparison.costs:
-        sizes = "bytes" in cost.name
-        values = [fmt.size(int(v)) if sizes and v is not None else fmt.number(v) for v in (cost.base, cost.other)]
-        change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
-        rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
-    return rows
 
 
 def _run_row(report: RunReport, files: list[str]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 
+from nightjar.config.stopping import follow_parent
 from nightjar.scripts.session import open_session, run_async
 
 app = typer.Typer(add_completion=False)
@@ -14,8 +16,12 @@ GONE_S = 25.0
 
 
 @app.command(epilog="Example: nightjar dispatcher")
-def dispatcher() -> None:
+def dispatcher(
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End with the process that has this id.")] = None,
+) -> None:
     """Rings for due jobs, takes back lapsed leases, fires schedules and closes runs. Any number may run."""
+    if parent is not None:
+        follow_parent(parent, within_s=GONE_S)
     run_async(_dispatch())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-ROOMS = "config|docs|jobs|nightjar|pipeline|scripts|tests|workers"
+ROOMS = "config|docs|jobs|nightjar|pipeline|scripts|tests|web|workers"
 NAMED = re.compile(rf"`((?:{ROOMS})/[\w./-]+)`|\]\(([\w./-]+)(?:#[\w-]+)?\)")
 MADE_LATER = {"config/nightjar.toml", "scripts/commands/<name>.py"}
 

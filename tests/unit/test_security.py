@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "nightjar")
+ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web", "nightjar")
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
 """Reading what these write runs what is in it."""
 CALLS = {

@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.page.grid import HEATS as HEATS
+from nightjar.pipeline.report.page.grid import SERIES as SERIES
+from nightjar.pipeline.report.page.grid import Cell as Cell
+from nightjar.pipeline.report.page.grid import Column as Column
+from nightjar.pipeline.report.page.grid import Table as Table
+from nightjar.pipeline.report.page.grid import columns_of as columns_of
+from nightjar.pipeline.report.page.grid import text_table as text_table
 from nightjar.pipeline.scores import Scale
-
-SERIES = 8
-"""The number of colours for models; a ninth model takes the first again."""
-HEATS = 10
-"""The number of steps of a heat map, from worst (0) to best."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A cell. `note` is shown small under the text: an interval, a unit, or why the cell is empty."""
-
-    text: str
-    note: str = ""
-    title: str = ""
-    series: int | None = None
-    """Number of the model whose colour marks the cell, from 1."""
-    link: str | None = None
-    """Address of the transcripts behind the number (`links.show`), or id of an element of the page."""
-    file: str | None = None
-    """A file beside the page."""
-    heat: int | None = None
-    """Where the value lies between worst and best, 0 to HEATS: colours the cell."""
-    alert: bool = False
-    mark: str = ""
-    """"better" or "worse" if that is significant."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    title: str
-    numeric: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """The first column names the row."""
-
-    id: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-
-def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
-    """Columns whose name ends in ">" hold numbers."""
-    return tuple(Column(title=name.removesuffix(">"), numeric=name.endswith(">")) for name in names)
-
-
-def text_table(name: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table of plain texts."""
-    return Table(
-        id=name, columns=columns_of(columns), rows=tuple(tuple(Cell(text=text) for text in row) for row in rows)
-    )
 
 
 def name_cell(model: ModelReport, at: int, *, facts: bool = True) -> Cell:

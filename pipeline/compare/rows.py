@@ -1,0 +1,39 @@
+"""A comparison as lines of a table, for terminal and page. Pure."""
+
+from __future__ import annotations
+
+from nightjar.pipeline.compare.comparison import Comparison
+from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.answer import amount, ends_of, missing_bounds, verdict_words
+
+COMPARED_COLUMNS = ["metric", "base>", "other>", "difference>", "95 % interval>", "effect>", "p, adjusted>", "verdict"]
+
+
+def metric_rows(comparison: Comparison) -> list[list[str]]:
+    """A line a metric, then a line a measure."""
+    rows = []
+    primary = comparison.other.report.headline
+    for metric in (*comparison.metrics, *comparison.measures):
+        pair, interval = metric.pair, metric.pair.paired.interval
+        ends = ends_of(interval.low, interval.high, metric.scale) if interval else "-"
+        values = [fmt.metric_value(value, metric.scale) for value in (metric.base, metric.other)]
+        effect = "-" if pair.paired.effect is None else fmt.signed(pair.paired.effect)
+        judged = metric in comparison.metrics
+        p = fmt.p_value(pair.p_adjusted) if judged and pair.p_adjusted is not None else "-"
+        verdict = verdict_words(pair) if judged else "measure, no better end"
+        if judged and (bounds := missing_bounds(pair.missing, metric.scale)):
+            verdict = f"{verdict}; {bounds}"
+        name = f"{metric.metric} (primary)" if metric.metric == primary else metric.metric
+        rows.append([name, *values, amount(pair.paired.difference, metric.scale), ends, effect, p, verdict])
+    return rows
+
+
+def cost_rows(comparison: Comparison) -> list[list[str]]:
+    """Speed and memory, with the change of the other against the base."""
+    rows = []
+    for cost in comparison.costs:
+        sizes = "bytes" in cost.name
+        values = [fmt.size(int(v)) if sizes and v is not None else fmt.number(v) for v in (cost.base, cost.other)]
+        change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
+        rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
+    return rows

@@ -1,0 +1,49 @@
+"""What runs beside the page: a dispatcher and a worker that takes what waits, each a process that ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from nightjar.config.settings import load_settings
+from nightjar.config.stopping import OVERDUE_S
+from nightjar.scripts.children import Child
+
+AGAIN_S = (1.0, 5.0, 30.0, 60.0)
+"""How long to wait before one that ended is started again: longer each time."""
+_log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def working_beside(logs: Path) -> AsyncIterator[None]:
+    """A dispatcher and `worker --model auto`, for as long as the block runs; one that ends is started again."""
+    parent = ["--parent", str(os.getpid())]
+    commands = (["dispatcher", *parent], ["worker", "--model", "auto", *parent])
+    keeping = [asyncio.create_task(_keep(words, logs / f"serve-{words[0]}.log")) for words in commands]
+    try:
+        yield
+    finally:
+        for task in keeping:
+            task.cancel()
+        for task in keeping:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _keep(words: list[str], log: Path) -> None:
+    for attempt in range(10**9):
+        child = await Child.start(words, log)
+        try:
+            code = await child.process.wait()
+        except asyncio.CancelledError:
+            await child.stop(load_settings().drain_s + OVERDUE_S)
+            raise
+        pause = AGAIN_S[min(attempt, len(AGAIN_S) - 1)]
+        _log.warning("beside_ended", command=words[0], code=code, log=str(log), again_in_s=pause)
+        await asyncio.sleep(pause)

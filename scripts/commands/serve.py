@@ -1,0 +1,153 @@
+"""`nightjar serve`: the page in the browser, with a dispatcher and a worker beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nightjar.config.errors import UsageError
+from nightjar.scripts.views.output import plain
+
+if TYPE_CHECKING:
+    from nightjar.scripts.session import Session
+    from nightjar.web.gate import GateRules
+    from nightjar.web.run import Certificate
+
+app = typer.Typer(add_completion=False)
+GONE_S = 10.0
+"""A server that is told to end is gone by then, whatever hangs in it."""
+PORT = 8420
+EXTRA = ("fastapi", "uvicorn", "argon2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Where to listen, and for whom."""
+
+    host: str
+    port: int
+    behind_proxy: bool
+    names: tuple[str, ...]
+    certificate: tuple[Path, Path] | None
+
+
+@app.command(epilog="Example: nightjar serve --open")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; beyond this machine it needs a user and TLS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = PORT,
+    workers: Annotated[
+        str, typer.Option(metavar="auto|none", help="auto: a dispatcher and a worker run beside it, for what waits.")
+    ] = "auto",
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[:PORT]", help="A name that browsers use; repeatable.")
+    ] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="A proxy speaks TLS before it, and replaces X-Forwarded-For.")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+) -> None:
+    """Show runs, models and workers in the browser, until it is told to end.
+
+    On this machine alone the link that it prints logs in, once, within ten minutes. With users there is a login.
+    """
+    from nightjar.scripts.session import run_async
+
+    check_installed()
+    if workers not in ("auto", "none"):
+        raise UsageError(f"--workers is {workers!r}; it is auto or none.")
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together.")
+    certificate = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
+    for file in certificate or ():
+        if not file.is_file():
+            raise UsageError(f"There is no file {file}.")
+    listening = Listening(
+        host=host, port=port, behind_proxy=behind_proxy, names=tuple(allow_host or ()), certificate=certificate
+    )
+    run_async(_serve(listening, beside=workers == "auto", open_=open_))
+
+
+def check_installed() -> None:
+    """Raises UsageError that names what to install."""
+    from importlib.util import find_spec
+
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"`nightjar serve` needs {', '.join(missing)}: pip install 'nightjar-eval[serve]'. Every other command "
+            "works without it."
+        )
+
+
+async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
+    from nightjar.config.deadline import heed
+    from nightjar.config.stopping import end_signals
+    from nightjar.scripts.beside_serve import working_beside
+    from nightjar.scripts.doctor.apart import checks_apart
+    from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.session import open_session
+    from nightjar.web.app import create_app
+    from nightjar.web.arrival import Arrival
+    from nightjar.web.run import listen_at, run_server
+
+    stop = asyncio.Event()
+    for signum in end_signals():
+        heed(signum, stop.set, lambda: GONE_S)
+    async with open_session(redis=True, service=True, log_file="serve.log") as session, AsyncExitStack() as stack:
+        listener = listen_at(listening.host, listening.port)
+        stack.callback(listener.close)
+        arrival = await Arrival.prepare(session.settings.home, listener.getsockname()[1])
+        rules = await _rules(listening, arrival.port, arrival.own_name, session)
+        settings = session.settings
+        app_ = create_app(
+            settings,
+            session.database,
+            session.doorbell,
+            rules=rules,
+            mongo_url=session.urls.mongo,
+            checks=checks_apart,
+            enforceable=check_enforceable,
+        )
+        stack.push_async_callback(app_.state.site.heavy.close)
+        if beside:
+            await stack.enter_async_context(working_beside(settings.home / "logs"))
+        link = await arrival.link(rules, session.database)
+
+        def started() -> None:
+            print(plain(arrival.words(link)), flush=True)
+            if open_:
+                typer.launch(link)
+
+        await run_server(app_, listener, stop, started=started, certificate=_certificate(listening))
+
+
+async def _rules(listening: Listening, port: int, own_name: str, session: Session) -> GateRules:
+    from nightjar.jobs.accounts import has_users
+    from nightjar.web.reach import decide_reach
+
+    return decide_reach(
+        listening.host,
+        port,
+        users=await has_users(),
+        encrypted=listening.certificate is not None,
+        behind_proxy=listening.behind_proxy,
+        names=listening.names,
+        own_name=own_name,
+    )
+
+
+def _certificate(listening: Listening) -> Certificate | None:
+    from nightjar.web.run import Certificate
+
+    if listening.certificate is None:
+        return None
+    return Certificate(chain=listening.certificate[0], key=listening.certificate[1])

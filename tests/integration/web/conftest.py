@@ -1,0 +1,66 @@
+"""The web application on real servers, and browsers and programs that speak to it without a network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs.account_documents import Role
+from nightjar.jobs.accounts import add_user, begin_session
+from nightjar.jobs.database import Database
+from nightjar.jobs.queue import Doorbell
+from nightjar.web.app import create_app
+from nightjar.web.gate import OUR_HEADER
+
+HOST = "127.0.0.1:8420"
+ORIGIN = f"http://{HOST}"
+COOKIE = "nightjar-8420"
+NO_PASSWORD = "$argon2id$none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visits:
+    """Who comes to the application; each client is one browser or program."""
+
+    app: FastAPI
+    database: Database
+
+    def client(self, cookie: str | None = None, **headers: str) -> httpx.AsyncClient:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named |= {} if cookie is None else {"cookie": f"{COOKIE}={cookie}"}
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=named)
+
+    async def owner(self) -> httpx.AsyncClient:
+        """A browser of whoever has the link, that may change things."""
+        secret = await begin_session(None, HOST, instead_of=None, database=self.database)
+        return self.client(secret, accept="text/html", **{OUR_HEADER: "1"})
+
+    async def somebody(self, role: Role) -> httpx.AsyncClient:
+        """A browser of a user of this role; nobody's of none."""
+        if role is Role.NOBODY:
+            return self.client()
+        await self.users()
+        return self.client(await begin_session(role.value, HOST, instead_of=None, database=self.database))
+
+    async def users(self) -> None:
+        """One of each role, called like it; none of their passwords fits."""
+        for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER):
+            await add_user(role.value, role, NO_PASSWORD, self.database)
+
+
+@pytest.fixture
+async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
+    doorbell = await Doorbell.connect(services.redis)
+    try:
+        app = create_app(settings, database, doorbell, mongo_url=services.mongo)
+        yield Visits(app=app, database=database)
+    finally:
+        await app.state.site.heavy.close()
+        await doorbell.close()

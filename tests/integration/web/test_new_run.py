@@ -1,0 +1,72 @@
+"""A new run from the page: asked, checked, made; by a schedule, too, that is changed there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nightjar.config.settings import Settings
+from nightjar.jobs.account_documents import Role
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.nights import Schedule
+from tests.integration.web.conftest import Visits
+from tests.integration.web.test_pages import get
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """With a registry of one model, whose file is not there: enqueuing needs its name alone."""
+    registry = tmp_path / "models.toml"
+    registry.write_text('[m]\npath = "m.gguf"\n')
+    return Settings(home=tmp_path / "home", models_file=registry)
+
+
+async def test_it_is_checked_before_it_can_be_made(visits: Visits, run: Run) -> None:
+    """Nothing is written by the check; what is refused is said; the button has what was checked."""
+    chosen = "/new?suite=tales&model=m&repeats=2&name=second"
+    async with await visits.owner() as client:
+        text = await get(client, "/new")
+        assert '<option value="tales">' in text
+        assert '<option value="m">' in text
+        text = await get(client, chosen)
+        assert "nightjar enqueue --suite tales --model m --repeats 2 --name second" in text
+        assert "<dd>4</dd>" in text  # conversations
+        assert "Make the run" in text
+        assert await Run.find_all().count() == 1
+        wrongs = {"model=other": "no model", "model=m&repeats=x": "whole number", "model=m&limit=0": "limit"}
+        for wrong, why in wrongs.items():
+            refused = await get(client, f"/new?suite=tales&{wrong}")
+            assert why in refused
+            assert "Make the run" not in refused
+        quoted = await get(client, "/new?suite=tales&model=m&name=a;rm+-rf+~")
+        assert "Make the run" not in quoted
+        made = await client.post("/runs/make", content=chosen.partition("?")[2], headers={"hx-request": "true"})
+        assert made.headers["hx-redirect"] == "/runs/second"
+    second = await Run.find_one({"name": "second"})
+    assert second is not None
+    assert (second.repeats, second.jobs_total) == (2, 4)
+
+
+async def test_a_viewer_makes_none(visits: Visits, run: Run) -> None:
+    async with await visits.somebody(Role.VIEWER) as client:
+        assert (await client.get("/new")).status_code == 403
+        assert "New run" not in await get(client, "/runs")
+
+
+async def test_a_schedule_is_changed_and_run(visits: Visits, run: Run, database: Database) -> None:
+    moment = await database.now()
+    options = {"suite": "tales", "models": ["m"], "known_models": ["m"]}
+    schedule = Schedule(id="n", cron="0 2 * * *", timezone="UTC", enqueue=options, last_tick=moment, created_at=moment)
+    await schedule.insert()
+    async with await visits.owner() as client:
+        edited = await client.post("/schedules/n/edit", content="cron=30+3+*+*+*&timezone=Europe%2FBerlin&repeats=2")
+        assert edited.json() == {"said": "n is changed; its next runs are so."}
+        assert "30 3 * * *, Europe/Berlin" in await get(client, "/schedules/n")
+        assert (await client.post("/schedules/n/edit", content="cron=never")).status_code == 400
+        made = await client.post("/schedules/n/run", headers={"hx-request": "true"})
+        assert "n-by-hand-" in made.headers["hx-redirect"]
+    changed = await Schedule.get("n")
+    assert changed is not None
+    assert (changed.cron, changed.enqueue["repeats"]) == ("30 3 * * *", 2)

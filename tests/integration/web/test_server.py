@@ -1,0 +1,153 @@
+"""The application behind real sockets: slow and silent clients, too many of them, large bodies, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from nightjar.config.errors import ServiceError
+from nightjar.web.auth.roles import Action
+from nightjar.web.connections import PatientProtocol, protocol_with
+from nightjar.web.gate import BODY_BYTES, OUR_HEADER
+from nightjar.web.routing import Route, mount
+from nightjar.web.run import listen_at, run_server
+from nightjar.web.site import site_of
+from tests.integration.web.conftest import HOST, Visits
+
+HEADERS = {"host": HOST, OUR_HEADER: "1"}
+SOON_S = 60.0
+"""On a busy machine; what is tested ends by itself much sooner."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    port: int
+    stop: asyncio.Event
+    running: asyncio.Task[None]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.asynccontextmanager
+    async def connect(self, sent: str = "") -> AsyncIterator[asyncio.StreamReader]:
+        """A connection on which this was sent."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(sent.encode())
+        try:
+            yield reader
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def served(visits: Visits, protocol: type[PatientProtocol] = PatientProtocol) -> AsyncIterator[Served]:
+    stop, started = asyncio.Event(), asyncio.Event()
+    listener = listen_at("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    running = asyncio.create_task(run_server(visits.app, listener, stop, started=started.set, protocol=protocol))
+    await asyncio.wait_for(started.wait(), SOON_S)
+    try:
+        yield Served(port=port, stop=stop, running=running)
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, SOON_S)
+
+
+async def test_it_ends_though_streams_are_open(visits: Visits) -> None:
+    """A stream hears of the end and says goodbye; one that does not is cut off a second later."""
+    ended: list[str] = []
+
+    async def polite(request: Request) -> StreamingResponse:
+        async def pieces() -> AsyncIterator[str]:
+            yield "begun"
+            await site_of(request).closing.wait()
+            ended.append("polite")
+            yield "goodbye"
+
+        return StreamingResponse(pieces())
+
+    async def deaf() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[str]:
+            yield "begun"
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("deaf")
+
+        return StreamingResponse(pieces())
+
+    mount(visits.app, [Route(method="GET", path="/polite", action=Action.OPEN, answer=polite)])
+    mount(visits.app, [Route(method="GET", path="/deaf", action=Action.OPEN, answer=deaf)])
+    async with (
+        served(visits) as server,
+        httpx.AsyncClient(base_url=server.url, headers=HEADERS) as client,
+        client.stream("GET", "/polite") as first,
+        client.stream("GET", "/deaf") as second,
+    ):
+        texts, others = first.aiter_text(), second.aiter_text()
+        assert await anext(texts) == "begun"
+        assert await anext(others) == "begun"
+        server.stop.set()
+        assert await anext(texts) == "goodbye"
+        await asyncio.wait_for(asyncio.shield(server.running), SOON_S)
+    assert ended == ["polite", "deaf"]
+
+
+async def test_headers_that_do_not_arrive_are_not_waited_for(visits: Visits) -> None:
+    """Of a client that says nothing, one that says a little now and then, and one that stops after an answer."""
+    begun = f"GET /health HTTP/1.1\r\nhost: {HOST}\r\n"
+    async with (
+        served(visits, protocol_with(request_s=0.3)) as server,
+        server.connect() as silent,
+        server.connect(f"{begun}x-a: ") as slow,
+        server.connect(f"{begun}\r\nGET /hea") as again,
+        httpx.AsyncClient(base_url=server.url, headers=HEADERS) as client,
+    ):
+        for reader in (silent, slow, again):
+            with contextlib.suppress(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), SOON_S)
+        assert (await client.get("/health")).status_code == 200  # others are served meanwhile
+
+
+async def test_there_are_only_so_many_connections(visits: Visits) -> None:
+    async with (
+        served(visits, protocol_with(most=2)) as server,
+        server.connect(),
+        server.connect(),
+        server.connect() as third,
+    ):
+        assert b"503 Service Unavailable" in await asyncio.wait_for(third.read(), SOON_S)
+
+
+async def test_a_large_body_is_not_read(visits: Visits) -> None:
+    """One that says so, and one that comes in pieces without saying."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(BODY_BYTES // 65_536 + 2):
+            yield b"x" * 65_536
+
+    async with served(visits) as server, httpx.AsyncClient(base_url=server.url, headers=HEADERS) as client:
+        said = await client.post("/login", content=b"x" * (BODY_BYTES + 1))
+        assert said.status_code == 413
+        try:
+            unsaid = await client.post("/login", content=pieces())
+        except httpx.WriteError:  # the connection was closed while we still sent
+            return
+        assert unsaid.status_code == 413
+
+
+async def test_an_address_that_is_taken() -> None:
+    with listen_at("127.0.0.1", 0) as listener:
+        listener.listen()
+        with pytest.raises(ServiceError, match="another --port"):
+            listen_at("127.0.0.1", listener.getsockname()[1])

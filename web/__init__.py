@@ -1,0 +1,1 @@
+"""The web room: what `nightjar serve` shows and does. Needs the extra `serve`; nothing below imports from it."""

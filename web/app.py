@@ -1,0 +1,63 @@
+"""The web application, made of its parts; nothing is kept in modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.mongo import Database
+from nightjar.web import open_routes
+from nightjar.web.gate import GateMiddleware, GateRules
+from nightjar.web.heavy.pool import HeavyPool, nowhere
+from nightjar.web.latest import Latest
+from nightjar.web.pages.routes import ROUTES
+from nightjar.web.problems import add_problem_handlers, defect_answer
+from nightjar.web.routing import mount
+from nightjar.web.site import Checks, Site
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.runs.preflight import Enforceable
+
+PORT = 8420
+CHECKED_EVERY_S = 30.0
+"""How old what `doctor` found may be."""
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    redis: Doorbell,
+    *,
+    rules: GateRules | None = None,
+    mongo_url: SecretStr | None = None,
+    checks: Checks | None = None,
+    enforceable: Enforceable | None = None,
+) -> FastAPI:
+    """The application.
+
+    `rules`: by which names it answers; None: those of this machine at the default port. `mongo_url`: where its children
+    find MongoDB; None: where the settings say.
+    """
+    rules = rules or GateRules.loopback(PORT)
+    # FastAPI's own pages of the API load their scripts from elsewhere.
+    app = FastAPI(title="Nightjar", version=NIGHTJAR_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    url = mongo_url or settings.mongo_url
+    heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
+    app.state.site = Site(
+        settings=settings,
+        database=database,
+        redis=redis,
+        rules=rules,
+        heavy=heavy,
+        checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
+        enforceable=enforceable,
+    )
+    mount(app, (*open_routes.ROUTES, *ROUTES))
+    add_problem_handlers(app)
+    app.add_middleware(GateMiddleware, rules=rules, failed=defect_answer)
+    return app

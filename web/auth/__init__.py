@@ -1,0 +1,1 @@
+"""Who asks, and what they may do: passwords, sessions, one-time keys, tokens, roles."""

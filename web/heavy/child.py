@@ -1,0 +1,50 @@
+"""A child process of the pool: takes a task a line, writes what comes of it to a file, and says so.
+
+What libraries print goes to standard error. A task that takes too long ends the process (SIGALRM), and so does one
+that wants too much memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+MEMORY_BYTES = 3 * 2**30
+"""Of data; addresses that are only reserved do not count."""
+
+
+def work_for_parent() -> None:
+    """Works until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    asyncio.run(_work(answers))
+
+
+async def _work(answers: Any) -> None:
+    from pydantic import SecretStr
+
+    from nightjar.config.errors import NightjarError
+    from nightjar.jobs.database import Access, DatabaseError, connect
+    from nightjar.web.heavy.work import WORK
+
+    where = json.loads(sys.stdin.readline())
+    async with await connect(SecretStr(where["mongo"]), where["database"], access=Access.READ) as database:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            task = json.loads(line)
+            signal.alarm(task["limit_s"])
+            answer: dict[str, str | None] = {}
+            try:
+                text = await WORK[task["kind"]](database, *task["arguments"])
+                await asyncio.to_thread(Path(task["file"]).write_text, text, "utf-8")
+                answer["error"] = None
+            except (NightjarError, DatabaseError, MemoryError) as error:
+                answer["error"] = str(error) or type(error).__name__
+            signal.alarm(0)
+            print(json.dumps(answer), file=answers, flush=True)

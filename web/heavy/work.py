@@ -1,0 +1,80 @@
+"""What the child processes do: collect, compare, draw. Imported by them alone; it brings in scipy and the charts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from nightjar.config.errors import UsageError
+from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.lookup import find_run
+from nightjar.pipeline.collect.collector import collect
+from nightjar.pipeline.compare.baseline import since_baseline
+from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sides, pair_up, sides, unpaired
+from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, cost_rows, metric_rows
+from nightjar.pipeline.nights.night_store import read_nights
+from nightjar.pipeline.report.data.trend import trend
+from nightjar.pipeline.report.page.html import render_html
+from nightjar.pipeline.report.page.trend_page import render_trend
+
+NIGHTS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedModels:
+    """One comparison, as a page shows it."""
+
+    base: str
+    other: str
+    shared: int
+    incomplete: int
+    notices: list[str]
+    columns: list[str]
+    rows: list[list[str]]
+
+
+async def write_report(database: Database, run: str) -> str:
+    """The report of a run, as one page of its own."""
+    found = await find_run(run, database)
+    report = await since_baseline(await collect(found.id, database), found, database)
+    return "".join(render_html(report))
+
+
+async def write_comparison(database: Database, base: str, other: str) -> str:
+    """Two runs, model by model, as JSON: a list of `ComparedModels`, and what has no counterpart."""
+    reports = [await collect((await find_run(name, database)).id, database) for name in (base, other)]
+    before, after = (sides(report, None, PairBy.CONTENT) for report in reports)
+    pairs = pair_up(before, after)
+    compared = [asdict(_compared(compare_sides(one, two))) for one, two in pairs]
+    return json.dumps({"compared": compared, "unpaired": list(unpaired(before, after, pairs))})
+
+
+def _compared(comparison: Comparison) -> ComparedModels:
+    return ComparedModels(
+        base=comparison.base.name,
+        other=comparison.other.name,
+        shared=comparison.shared,
+        incomplete=comparison.incomplete,
+        notices=list(comparison.notices),
+        columns=COMPARED_COLUMNS,
+        rows=[*metric_rows(comparison), *cost_rows(comparison)],
+    )
+
+
+async def write_trend_page(database: Database, suite: str) -> str:
+    """The nights of a suite, as one page of its own. Raises UsageError where none has ended."""
+    nights = await read_nights(suite, NIGHTS, database)
+    if not nights:
+        raise UsageError(f"No run of suite {suite!r} has finished yet.")
+    return render_trend(trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION))
+
+
+WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
+    "report": write_report,
+    "compare": write_comparison,
+    "trend": write_trend_page,
+}
+"""By the name of a task."""

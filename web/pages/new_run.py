@@ -1,0 +1,137 @@
+"""A new run: what is asked, a preflight that says what would come of it, and only then the button that makes it.
+
+What is chosen is in the address, so that it can be kept and sent; the preflight checks all that enqueuing checks.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from nightjar.config.counting import how_many
+from nightjar.config.errors import NightjarError
+from nightjar.jobs.lookup import suite_names
+from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.words import read_number, run_address, whole_number
+from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
+from nightjar.workers.library.registry import read_registry
+
+if TYPE_CHECKING:
+    from nightjar.pipeline.runs.producer import PlannedRun
+    from nightjar.pipeline.runs.request import EnqueueRequest
+
+NUMBERS = ("repeats", "limit")
+
+
+async def build_new_run(visit: Visit) -> Sheet:
+    """The form, and below it what the preflight says of what is chosen."""
+    suites = sorted({*await suite_names(visit.site.database), *bundled()})
+    models = sorted(read_registry(visit.site.settings.models_file).models)
+    form = Form(path="/new", submit="Check it", fields=_fields(visit, suites, models))
+    asked_for = Section(id="asked", heading="What to evaluate", form=form)
+    if not visit.one("suite") or not visit.many("model"):
+        hint = "" if models else "No model is registered: `nightjar model pull` fetches one, `model add` adds a file."
+        return Sheet(title="New run", lead=hint, sections=(asked_for,))
+    from nightjar.pipeline.runs.producer import plan_run  # brings in what a run may ask for
+
+    try:
+        request = _request(visit)
+        planned = await plan_run(request, visit.site.database, enforceable=visit.site.enforceable)
+    except NightjarError as error:
+        refused = Said(text=str(error), level="warning")
+        return Sheet(title="New run", said=(refused,), sections=(asked_for,))
+    said = tuple(Said(text=note, level="warning") for note in planned.notes)
+    return Sheet(title="New run", said=said, sections=(asked_for, _preflight(visit, planned)))
+
+
+def _fields(visit: Visit, suites: list[str], models: list[str]) -> tuple[Field, ...]:
+    chosen = visit.many("model")
+    return (
+        Field(
+            name="suite",
+            label="Suite",
+            choices=tuple(Choice(value=name, text=name, chosen=name == visit.one("suite")) for name in suites),
+        ),
+        Field(
+            name="model",
+            label="Models",
+            several=True,
+            choices=tuple(Choice(value=name, text=name, chosen=name in chosen) for name in models),
+        ),
+        Field(name="only", label="Only these tags or sequences (with commas)", value=visit.one("only")),
+        Field(name="limit", label="At most so many sequences", value=visit.one("limit"), kind="number"),
+        Field(name="repeats", label="Repeats", value=visit.one("repeats", "1"), kind="number"),
+        Field(name="name", label="Name (optional)", value=visit.one("name")),
+    )
+
+
+def _request(visit: Visit) -> EnqueueRequest:
+    """What is chosen, checked. Raises UsageError, UnknownNameError."""
+    from nightjar.pipeline.runs.request import make_request
+
+    numbers = {field: read_number(field, text) for field in NUMBERS if (text := visit.one(field))}
+    return make_request(
+        suite=visit.one("suite"),
+        models=tuple(dict.fromkeys(visit.many("model"))),
+        only=_listed(visit.one("only")),
+        name=visit.one("name") or None,
+        known_models=tuple(read_registry(visit.site.settings.models_file).models),
+        **numbers,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _preflight(visit: Visit, planned: PlannedRun) -> Section:
+    run = planned.run
+    contestants = len(run.contestants)
+    facts = {
+        "Sequences": whole_number(len(run.sequences)),
+        "Conversations": whole_number(len(run.sequences) * contestants * run.repeats),
+        "Turns": whole_number(planned.turns * contestants * run.repeats),
+        "Models": ", ".join(contestant.name for contestant in run.contestants),
+        "The same in a terminal": _command(visit),
+    }
+    hidden = [(name, value) for name in ("suite", "only", "limit", "repeats", "name") if (value := visit.one(name))]
+    hidden += [("model", name) for name in visit.many("model")]
+    fields = tuple(Field(name=name, label="", value=value, kind="hidden") for name, value in hidden)
+    return Section(
+        id="preflight",
+        heading="What would come of it",
+        facts=named_facts(facts),
+        form=Form(path="/runs/make", submit="Make the run", fields=fields, posts=True),
+    )
+
+
+def _command(visit: Visit) -> str:
+    """`nightjar enqueue` with what is chosen, quoted for a shell."""
+    words = ["nightjar", "enqueue", "--suite", visit.one("suite")]
+    for name in visit.many("model"):
+        words += ["--model", name]
+    for name in _listed(visit.one("only")):
+        words += ["--only", name]
+    for option in ("limit", "repeats", "name"):
+        if value := visit.one(option):
+            words += [f"--{option}", value]
+    return shlex.join(words)
+
+
+async def _make(visit: Visit) -> Done:
+    """Enqueues it; a run of that name and content that exists is left as it is, or grows."""
+    from nightjar.pipeline.runs.producer import enqueue
+    from nightjar.pipeline.runs.this_home import this_home
+
+    closers = this_home(visit.site.settings)
+    made = await enqueue(_request(visit), visit.site.database, closers=closers, enforceable=visit.site.enforceable)
+    said = f"Run {made.run.name}: {how_many(made.jobs_added, 'new job')}."
+    return Done(said=said, about=made.run.name, to=run_address(made.run.name), details={"jobs": made.jobs_added})
+
+
+ROUTES = (
+    page("/new", "sheet.html", Sheet, build_new_run, action=Action.RUN),
+    post_action("/runs/make", Action.RUN, _make),
+)

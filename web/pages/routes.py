@@ -1,0 +1,38 @@
+"""Every page, in the order of the navigation."""
+
+from __future__ import annotations
+
+from nightjar.web.pages import (
+    computed,
+    doctor,
+    login,
+    models,
+    new_run,
+    now,
+    run,
+    run_actions,
+    runs,
+    schedules,
+    settings,
+    suites,
+    transcripts,
+    workers,
+)
+from nightjar.web.routing import Route
+
+ROUTES: tuple[Route, ...] = (
+    *now.ROUTES,
+    *runs.ROUTES,
+    *new_run.ROUTES,
+    *run.ROUTES,
+    *run_actions.ROUTES,
+    *transcripts.ROUTES,
+    *computed.ROUTES,
+    *schedules.ROUTES,
+    *settings.ROUTES,
+    *suites.ROUTES,
+    *models.ROUTES,
+    *workers.ROUTES,
+    *doctor.ROUTES,
+    *login.ROUTES,
+)

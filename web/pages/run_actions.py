@@ -1,0 +1,72 @@
+"""What is done about a run: pause, resume, cancel, retry, make it a baseline, delete it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nightjar.config.counting import how_many
+from nightjar.jobs import control
+from nightjar.jobs.documents import Run
+from nightjar.jobs.lookup import find_run
+from nightjar.jobs.removal import remove_run
+from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import Done, Visit, post_action
+
+PATIENCE_S = 2.0
+"""A removal that takes longer goes on by itself; a dispatcher finishes it where this process ends."""
+
+
+async def _run(visit: Visit, *, removing: bool = False) -> Run:
+    return await find_run(visit.path["name"], visit.site.database, removing=removing)
+
+
+async def _pause(visit: Visit) -> Done:
+    run = await control.pause(await _run(visit), visit.site.database)
+    return Done(said=f"{run.name} is paused.", about=run.name)
+
+
+async def _resume(visit: Visit) -> Done:
+    run = await control.resume(await _run(visit), visit.site.database)
+    return Done(said=f"{run.name} goes on.", about=run.name)
+
+
+async def _cancel(visit: Visit) -> Done:
+    """Where only judges are at work their judging alone ends, and a dispatcher closes the run by its replies."""
+    run = await control.cancel(await _run(visit), visit.site.database)
+    return Done(said=f"{run.name} is {run.status.lower()}.", about=run.name)
+
+
+async def _retry(visit: Visit) -> Done:
+    run = await _run(visit)
+    count = await control.retry(run, visit.site.database, reason=visit.one("reason") or None)
+    said = f"Tried again: {how_many(count, 'job')}." if count else "No failed job was found to try again."
+    return Done(said=said, about=run.name, details={"jobs": count})
+
+
+async def _make_baseline(visit: Visit) -> Done:
+    from nightjar.pipeline.compare.baseline import set_baseline  # reads reports, which pages never do
+
+    run = await _run(visit)
+    baseline = await set_baseline(run, visit.one("suite") or None, visit.site.database)
+    return Done(said=f"{run.name} is the baseline of {baseline.id}.", about=run.name, details={"suite": baseline.id})
+
+
+async def _remove(visit: Visit) -> Done:
+    run = await _run(visit, removing=True)
+    removal = asyncio.create_task(remove_run(run, visit.site.database))
+    visit.site.keep(removal)
+    done, _ = await asyncio.wait({removal}, timeout=PATIENCE_S)
+    said = f"{run.name} is being deleted."
+    if done:
+        said = f"{run.name} is deleted, with {how_many(removal.result(), 'job')}."
+    return Done(said=said, about=run.name, to="/runs")
+
+
+ROUTES = (
+    post_action("/runs/{name}/pause", Action.RUN, _pause),
+    post_action("/runs/{name}/resume", Action.RUN, _resume),
+    post_action("/runs/{name}/cancel", Action.RUN, _cancel),
+    post_action("/runs/{name}/retry", Action.RUN, _retry),
+    post_action("/runs/{name}/baseline", Action.RUN, _make_baseline),
+    post_action("/runs/{name}/remove", Action.REMOVE, _remove),
+)

@@ -1,0 +1,147 @@
+"""Schedules: when each makes its next run, what became of the last; pause, resume, run now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nightjar.jobs.nights import Schedule
+from nightjar.jobs.reading import read_each
+from nightjar.pipeline.nights.ticks import next_tick
+from nightjar.pipeline.report.page.grid import Cell
+from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, read_number, run_address
+from nightjar.web.sheet import Button, Field, Form, Section, Sheet, named_facts
+from nightjar.workers.library.registry import read_registry
+
+COLUMNS = ("schedule", "suite", "models", "next run", "last run", "what went wrong")
+
+
+async def build_schedules(visit: Visit) -> Sheet:
+    """Every schedule, by name."""
+    database = visit.site.database
+    now = await database.now()
+    schedules = sorted(await read_each(Schedule, {}, database), key=lambda schedule: schedule.id)
+    section = Section(
+        id="schedules-section",
+        heading="Nightly runs",
+        table=made_table("schedules", COLUMNS, (_row(schedule, now) for schedule in schedules)),
+        empty="None. `nightjar schedule add` makes runs by the clock.",
+    )
+    return Sheet(title="Schedules", live=True, sections=(section,))
+
+
+def _row(schedule: Schedule, now: datetime) -> tuple[Cell | str, ...]:
+    trouble = schedule.last_error or schedule.last_passed
+    return (
+        linked(schedule.id, path_to("schedules", schedule.id), f"{schedule.cron}, {schedule.timezone}"),
+        str(schedule.enqueue.get("suite", ABSENT)),
+        ", ".join(schedule.enqueue.get("models", ())),
+        _next(schedule, now),
+        ABSENT if schedule.last_run is None else linked(schedule.last_run, run_address(schedule.last_run)),
+        Cell(text=trouble or ABSENT, alert=schedule.last_error is not None),
+    )
+
+
+def _next(schedule: Schedule, now: datetime) -> str:
+    return moment(next_tick(schedule.cron, schedule.timezone, now)) if schedule.enabled else "paused"
+
+
+async def build_schedule(visit: Visit) -> Sheet:
+    """One schedule, with what can be done about it."""
+    from nightjar.pipeline.nights.change_schedule import find_schedule  # brings in what enqueues
+
+    schedule = await find_schedule(visit.path["name"])
+    facts = {
+        "Clock": f"{schedule.cron}, {schedule.timezone}",
+        "Next run": _next(schedule, await visit.site.database.now()),
+        "Last run": schedule.last_run or ABSENT,
+        "Waits for": schedule.waiting_for or ABSENT,
+        "Passed over": schedule.last_passed or ABSENT,
+        "Last error": schedule.last_error or ABSENT,
+        "While a run before works": str(schedule.overlap),
+        "Missed runs": str(schedule.missed),
+    }
+    may_change = visit.visitor.can(Action.RUN)
+    options = [(name, str(value)) for name, value in sorted(schedule.enqueue.items()) if name != "on_finish"]
+    return Sheet(
+        title=schedule.id,
+        buttons=_buttons(schedule) if may_change else (),
+        sections=(
+            Section(id="facts", heading="The schedule", facts=named_facts(facts)),
+            Section(
+                id="options",
+                heading="Its runs",
+                table=made_table("run-options", ("option", "value"), options),
+                hint="`nightjar schedule edit` changes all of them.",
+            ),
+            *((_change_section(schedule),) if may_change else ()),
+        ),
+    )
+
+
+def _change_section(schedule: Schedule) -> Section:
+    limit = str(schedule.enqueue.get("limit", ""))
+    fields = (
+        Field(name="cron", label="Clock (five fields)", value=schedule.cron),
+        Field(name="timezone", label="Time zone", value=schedule.timezone),
+        Field(name="repeats", label="Repeats", value=str(schedule.enqueue.get("repeats", 1)), kind="number"),
+        Field(name="limit", label="At most so many sequences", value=limit, kind="number"),
+    )
+    form = Form(path=path_to("schedules", schedule.id, "edit"), submit="Change it", fields=fields, posts=True)
+    return Section(id="change", heading="Change it", hint="Runs that are there stay as they are.", form=form)
+
+
+def _buttons(schedule: Schedule) -> tuple[Button, ...]:
+    switch = ("Pause", "pause") if schedule.enabled else ("Resume", "resume")
+    return (
+        Button(text=switch[0], path=path_to("schedules", schedule.id, switch[1])),
+        Button(text="Run now", path=path_to("schedules", schedule.id, "run")),
+    )
+
+
+async def _pause(visit: Visit) -> Done:
+    from nightjar.pipeline.nights.change_schedule import pause_schedule
+
+    changed = await pause_schedule(visit.path["name"], visit.site.database)
+    return Done(said="It makes no run until it is resumed." if changed else "It was paused already.")
+
+
+async def _resume(visit: Visit) -> Done:
+    from nightjar.pipeline.nights.change_schedule import resume_schedule
+
+    changed = await resume_schedule(visit.path["name"], visit.site.database)
+    return Done(said="It makes runs again." if changed else "It was not paused.")
+
+
+async def _run(visit: Visit) -> Done:
+    from nightjar.pipeline.nights.change_schedule import run_schedule
+    from nightjar.pipeline.runs.this_home import this_home
+
+    settings = visit.site.settings
+    known = tuple(read_registry(settings.models_file).models)
+    made = await run_schedule(visit.path["name"], visit.site.database, closers=this_home(settings), known_models=known)
+    return Done(said=f"Run {made.run.name} is made.", to=run_address(made.run.name), details={"run": made.run.name})
+
+
+async def _edit(visit: Visit) -> Done:
+    """Changes what was given; the rest of the schedule stays."""
+    from nightjar.pipeline.nights.change_schedule import edit_schedule
+
+    name = visit.path["name"]
+    fields = {field: value for field in ("cron", "timezone") if (value := visit.one(field))}
+    numbers = {field: read_number(field, value) for field in ("repeats", "limit") if (value := visit.one(field))}
+    known = tuple(read_registry(visit.site.settings.models_file).models)
+    options = {**numbers, "known_models": known}
+    await edit_schedule(name, fields, options, visit.site.database, enforceable=visit.site.enforceable)
+    return Done(said=f"{name} is changed; its next runs are so.", details={**fields, **numbers})
+
+
+ROUTES = (
+    page("/schedules", "sheet.html", Sheet, build_schedules),
+    page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
+    post_action("/schedules/{name}/pause", Action.RUN, _pause),
+    post_action("/schedules/{name}/resume", Action.RUN, _resume),
+    post_action("/schedules/{name}/run", Action.RUN, _run),
+    post_action("/schedules/{name}/edit", Action.RUN, _edit),
+)

@@ -1,0 +1,78 @@
+"""Settings: what is set without secrets, users and tokens, and the audit of what was changed here."""
+
+from __future__ import annotations
+
+from nightjar.config.keys import key_paths
+from nightjar.config.redact import redact_text
+from nightjar.config.settings import Settings
+from nightjar.jobs.account_documents import ApiToken, AuditEntry, User
+from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import Visit, page
+from nightjar.web.pages.words import ABSENT, made_table, moment
+from nightjar.web.sheet import Section, Sheet
+
+SHOWN = 200
+
+
+async def build_settings(visit: Visit) -> Sheet:
+    """For admins alone."""
+    users = await User.find_all().sort("+_id").to_list()
+    tokens = await ApiToken.find_all().sort("+_id").to_list()
+    entries = await AuditEntry.find_all().sort("-at").limit(SHOWN).to_list()
+    return Sheet(
+        title="Settings",
+        sections=(
+            Section(
+                id="users-section",
+                heading="Users",
+                table=made_table(
+                    "users",
+                    ("user", "role", "since"),
+                    ((user.id, str(user.role), moment(user.created_at)) for user in users),
+                ),
+                empty="None: the link that `nightjar serve` prints logs in. `nightjar user add` adds one.",
+            ),
+            Section(
+                id="tokens-section",
+                heading="Tokens",
+                table=made_table("tokens", ("token", "user", "scopes", "last use", "until"), map(_token_row, tokens)),
+                empty="None. `nightjar token add NAME --scope read` makes one.",
+            ),
+            Section(
+                id="settings-section",
+                heading="What is set",
+                hint="From the environment, `.env` and `nightjar.toml`; a change counts from the next start.",
+                table=made_table("settings", ("setting", "value"), _setting_rows(visit.site.settings)),
+            ),
+            Section(
+                id="audit-section",
+                heading="What was changed here",
+                table=made_table(
+                    "audit", ("when", "who", "from", "what", "about", "outcome"), map(_audit_row, entries)
+                ),
+                empty="Nothing yet.",
+            ),
+        ),
+    )
+
+
+def _token_row(token: ApiToken) -> tuple[str, ...]:
+    last = ABSENT if token.last_used_at is None else f"{moment(token.last_used_at)}, {token.last_used_from}"
+    return token.id, token.user or "owner", ", ".join(token.scopes), last, moment(token.expires_at)
+
+
+def _audit_row(entry: AuditEntry) -> tuple[str, ...]:
+    return moment(entry.at), entry.who, entry.address, entry.action, entry.about, entry.outcome
+
+
+def _setting_rows(settings: Settings) -> list[tuple[str, str]]:
+    rows = []
+    for path in key_paths(Settings):
+        value: object = settings
+        for part in path:
+            value = getattr(value, part)
+        rows.append((".".join(path), ABSENT if value is None else redact_text(str(value))))
+    return sorted(rows)
+
+
+ROUTES = (page("/settings", "sheet.html", Sheet, build_settings, action=Action.MANAGE),)

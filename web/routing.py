@@ -1,0 +1,46 @@
+"""The one way to declare a route: what it is, as far as rights go, and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Depends, FastAPI
+
+from nightjar.web.auth.roles import Action
+from nightjar.web.visitors import needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A method and a path. `answer` is a FastAPI endpoint; it runs once `action` is allowed."""
+
+    method: str
+    path: str
+    action: Action
+    answer: Callable[..., Any]
+    documented: bool = False
+    """Whether the OpenAPI document has it."""
+    template: str | None = None
+    """Of a page; what the template gets is what the page's builder returns."""
+    page: type[Any] | None = None
+
+
+def mount(app: FastAPI, routes: Iterable[Route]) -> None:
+    """Adds the routes, each behind its action. Routes are added here alone."""
+    for route in routes:
+        app.add_api_route(
+            route.path,
+            route.answer,
+            methods=[route.method],
+            dependencies=[Depends(needs(route.action))],
+            include_in_schema=route.documented,
+            response_model=None,
+        )
+
+
+def action_of(route: Any) -> Action | None:
+    """The action that a mounted route declares; None where it declares none."""
+    found = (getattr(depends.dependency, "action", None) for depends in getattr(route, "dependencies", ()))
+    return next((action for action in found if isinstance(action, Action)), None)

@@ -1,0 +1,109 @@
+"""What most pages are: sections of tables, facts, forms and buttons, ready-made. One template shows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightjar.pipeline.report.page.grid import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A sentence that stands out. `level`: info or warning."""
+
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedFact:
+    name: str
+    value: str
+
+
+def named_facts(facts: Mapping[str, str]) -> tuple[NamedFact, ...]:
+    """In the order given."""
+    return tuple(NamedFact(name=name, value=value) for name, value in facts.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    text: str
+    href: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Button:
+    """Does something at once: `path` is a route that is posted to."""
+
+    text: str
+    path: str
+    confirm: str | None = None
+    """The question before it; None: it can be undone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    value: str
+    text: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A form's field: a list where there are `choices`, else a line of text."""
+
+    name: str
+    label: str
+    value: str = ""
+    choices: tuple[Choice, ...] = ()
+    several: bool = False
+    kind: str = "text"
+    """An input's type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What is asked; `posts`: it changes something, else its answers go into the page's own address."""
+
+    path: str
+    submit: str
+    fields: tuple[Field, ...]
+    posts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page; what is empty is not shown, but `empty` says what to do where there is no table."""
+
+    id: str
+    heading: str
+    hint: str = ""
+    facts: tuple[NamedFact, ...] = ()
+    table: Table | None = None
+    empty: str = ""
+    form: Form | None = None
+    buttons: tuple[Button, ...] = ()
+    links: tuple[Link, ...] = ()
+    frame: str | None = None
+    """Address of a document that is shown inside, locked up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What every page has. `live`: it is read again every few seconds."""
+
+    title: str
+    live: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet(Content):
+    """A page of sections."""
+
+    lead: str = ""
+    said: tuple[Said, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    links: tuple[Link, ...] = ()
+    sections: tuple[Section, ...] = ()

@@ -1,0 +1,76 @@
+"""What a request can reach: the application's parts, made once by `create_app` and handed to every route."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastapi import Request
+
+from nightjar.jobs.mongo import Database
+from nightjar.web.auth.passwords import Passwords
+from nightjar.web.auth.throttle import Throttle, TokenRates
+from nightjar.web.gate import GateRules
+from nightjar.web.heavy.pool import HeavyPool
+from nightjar.web.latest import Latest
+from nightjar.web.render import Templates
+from nightjar.web.static_files import read_static
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.runs.preflight import Enforceable
+
+
+class MachineCheck(Protocol):
+    """One check of `nightjar doctor`, as the room above makes it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def remedy(self) -> str | None: ...
+
+
+Checks = Callable[[], Awaitable[Sequence[MachineCheck]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The parts of one application."""
+
+    settings: Settings
+    database: Database
+    redis: Doorbell
+    rules: GateRules
+    heavy: HeavyPool
+    checks: Latest[Sequence[MachineCheck]] | None = None
+    """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
+    enforceable: Enforceable | None = None
+    """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server is about to end: every stream ends, too."""
+    templates: Templates = field(default_factory=lambda: Templates.load(read_static()))
+    passwords: Passwords = field(default_factory=Passwords)
+    throttle: Throttle = field(default_factory=Throttle)
+    rates: TokenRates = field(default_factory=TokenRates)
+    form_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    """Signs the tokens of forms, for as long as this process lives."""
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Keeps a task that goes on after its request: the event loop alone would forget it."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request came to."""
+    site: Site = request.app.state.site
+    return site

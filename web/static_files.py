@@ -1,0 +1,39 @@
+"""The files that pages load: read once, served by name and content, so that browsers keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightjar.pipeline.report import page as report_page
+
+FOLDER = Path(__file__).parent / "static"
+REPORT_TEMPLATES = Path(report_page.__file__).parent / "templates"
+"""The report's style and macros, which the pages share. Its code is not needed for them, and costs memory."""
+_SOURCES: dict[str, tuple[str, tuple[Path, ...]]] = {
+    "style.css": ("text/css; charset=utf-8", (REPORT_TEMPLATES / "report.css", FOLDER / "web.css")),
+    "icon.svg": ("image/svg+xml", (FOLDER / "icon.svg",)),
+    "htmx.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/htmx.min.js",)),
+    "hx-csp.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/hx-csp.min.js",)),
+    "login.js": ("text/javascript; charset=utf-8", (FOLDER / "login.js",)),
+}
+"""Name -> type, and the files whose contents it is, one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticFile:
+    content: bytes
+    media_type: str
+    url: str
+    """With a digest of the content: another content has another address."""
+
+
+def read_static() -> dict[str, StaticFile]:
+    """Every file, by name."""
+    files = {}
+    for name, (media_type, sources) in _SOURCES.items():
+        content = b"\n".join(source.read_bytes() for source in sources)
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        files[name] = StaticFile(content=content, media_type=media_type, url=f"/static/{digest}/{name}")
+    return files
