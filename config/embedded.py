@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from nightjar.config import mongod, redis_server
 from nightjar.config.errors import NightjarError, OutputError, ServiceError
-from nightjar.config.files import private_folder
+from nightjar.config.files import bytes_on_disk, private_folder
 from nightjar.config.programs import Kind
 from nightjar.config.redact import remember
 from nightjar.config.server_log import too_large
@@ -260,7 +260,7 @@ def _status(kind: Kind, place: Place) -> ServerStatus:
         version=record.version if record else None,
         data=place.data,
         log=place.log,
-        size_bytes=_size(place.data),
+        size_bytes=bytes_on_disk(place.data),
         since=record.since if record and alive else None,
         error=record.error if record else None,
         put_aside=aside if aside and aside.is_dir() else None,
@@ -273,14 +273,3 @@ def _state(record: ServerRecord | None, alive: bool, lives: bool) -> str:
     if record is None or not record.wanted:
         return "down"
     return "starting" if lives and record.since is None else "dead"
-
-
-def _size(folder: Path) -> int:
-    """Bytes on disk of the folder's content. The server may create and remove files meanwhile."""
-    total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_blocks * 512
-        except OSError:
-            continue
-    return total

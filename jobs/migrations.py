@@ -204,6 +204,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="runs have a kind, jobs may be live requests, sequences may have fixed messages",
         converts={"runs": of_an_evaluation},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version cannot read loads and replies with the new values.
+        name="loads say what holds replies to grammars, replies may end at a limit of theirs",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -216,6 +216,8 @@ class LoadFacts(BaseModel):
     llama_cpp_build: str
     llama_cpp_python: str
     load_s: float
+    grammar_engine: str = "llama.cpp"
+    """What holds replies to schemas and grammars: the same seed gives other replies with another one."""
     kv_bytes: int | None = None
     given_up: tuple[str, ...] = ()
     """What automatic settings gave up because memory was short, in words."""

@@ -169,5 +169,6 @@ def parse_assignment(text: str) -> tuple[str | None, str, Any]:
     return (model if colon else None), key, value
 
 
-FinishReason = Literal["stop", "length", "context", "timeout", "cancelled"]
-"""Why a reply ended: its own end or a stop string; max_tokens; a full context; a time limit; a cancel."""
+FinishReason = Literal["stop", "length", "context", "timeout", "cancelled", "grammar"]
+"""Why a reply ended: its own end or a stop string; max_tokens; a full context; a time limit; a cancel; a grammar or
+schema that cannot be followed further, because a limit was reached in it."""

@@ -1,4 +1,4 @@
-"""The names of runs, suites and schedules, read quickly: for a person who waits at a prompt."""
+"""The names of runs, suites, schedules and models, read quickly: for a person who waits at a prompt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nightjar.config.errors import ServiceError
 
 TIMEOUT_S = 1.0
 MOST = 200
-_NEWEST_FIRST = {"runs": "created_at", "suites": "imported_at", "schedules": "_id"}
+_NEWEST_FIRST = {"runs": "created_at", "suites": "imported_at", "schedules": "_id", "models": "published_at"}
 
 
 def newest_names(url: SecretStr, database: str, collection: str) -> list[str]:

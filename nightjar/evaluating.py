@@ -31,6 +31,12 @@ class EvaluateOptions(TypedDict, total=False):
     seed: int
     parameters: Mapping[str, Any]
     """Generation parameters, as `--set` gives them."""
+    mapping: Mapping[str, str]
+    """For rows of any file: which field is the prompt, answer, ... as `--map` gives it."""
+    variants: Iterable[Mapping[str, Any]]
+    """Each with `name` and what it changes (`system`, `prompt`, `parameters`), as `variants:` of a suite."""
+    only_variants: Iterable[str]
+    """As `--variant` gives them."""
     only: Iterable[str]
     limit: int
     rubric: str | PathLike[str]
@@ -86,19 +92,20 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
         models=_listed(models),
         judges=_listed(judge),
         embed_model=None if embed_model is None else str(embed_model),
+        mapping=_mapping(left.pop("mapping", None)),
         flags=flags,
         formats=_listed(left.pop("formats", ("html", "json"))),
         out=_folder(left.pop("out", None)),
         options=_request_options(left),
     )
-    wanted.check()
+    formats = wanted.check()
     notes: list[str] = []
     async with program_session() as session:
 
         async def generating(run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]) -> dict[str, str]:
             return await generate(run, entries, helpers, wanted.flags, session, watch)
 
-        done = await evaluate_whole(wanted, session, generating=generating, note=notes.extend)
+        done = await evaluate_whole(wanted, session, formats=formats, generating=generating, note=notes.extend)
     data = json.loads(render(done.report, "json"))
     return Report(data=data, files=tuple(done.paths), unserved=done.unserved, notes=tuple(notes))
 
@@ -106,6 +113,7 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
 def _request_options(given: dict[str, Any]) -> dict[str, Any]:
     """What is left of the options, as the enqueue request takes it. Raises UsageError."""
     from nightjar.config.errors import UsageError, suggest
+    from nightjar.pipeline.suites.given_variants import given_variants
     from nightjar.scripts.options.gates import GateOptions
     from nightjar.scripts.options.rubric import read_rubric_file
 
@@ -124,9 +132,18 @@ def _request_options(given: dict[str, Any]) -> dict[str, Any]:
         request["rubric"] = read_rubric_file(Path(given.pop("rubric")))
     if "parameters" in given:
         request["set_parameters"] = dict(given.pop("parameters"))
-    if "only" in given:
-        request["only"] = tuple(_listed(given.pop("only")))
+    if "variants" in given:
+        request["variants"] = given_variants(given.pop("variants"))
+    for name in ("only", "only_variants"):
+        if name in given:
+            request[name] = tuple(_listed(given.pop(name)))
     return request | given
+
+
+def _mapping(given: Mapping[str, str] | None) -> dict[str, str] | None:
+    from nightjar.pipeline.suites.mapped import read_mapping
+
+    return None if given is None else read_mapping([f"{what}={field}" for what, field in given.items()])
 
 
 def _listed(names: Names) -> list[str]:

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),
     "cleanup": ("cleanup", "Clear unfinished downloads, stray files, old logs and nights."),
+    "uninstall": ("uninstall", "Remove what Nightjar keeps here, and say how to remove the program."),
     "doctor": ("doctor", "Check this machine and say what to do."),
     "completion": ("completion", "Completion of commands, runs, models and suites in bash, zsh and fish."),
 }

@@ -5,7 +5,6 @@ Only here do suites and the engine meet: what can be enforced is for the engine 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,9 @@ if TYPE_CHECKING:
 
 def check_enforceable(parameters: Mapping[str, Any]) -> None:
     """Raises ParameterError, with the reason, for a schema or a grammar that no reply can be held to."""
-    from nightjar.workers.engine.grammar.gbnf import check_gbnf
-    from nightjar.workers.engine.grammar.json_schema import grammar_of_schema
+    from nightjar.workers.engine.grammar.held import held_to
 
-    grammar, schema = parameters.get("grammar"), parameters.get("json_schema")
-    if grammar is not None:
-        check_gbnf(grammar)
-    elif schema is not None:
-        try:
-            grammar_of_schema(json.dumps(schema))
-        except (RecursionError, ValueError) as error:
-            raise ParameterError(f"Parameter 'json_schema' cannot be enforced: {error}.") from None
+    held_to(parameters.get("grammar"), parameters.get("json_schema"))
 
 
 def check_suite(content: SuiteContent) -> SuiteContent:

@@ -92,9 +92,11 @@ async def take_models(names: Sequence[str], session: Session) -> list[ModelEntry
     return entries
 
 
-async def suite_to_enqueue(name_or_file: str, format_: str | None, session: Session) -> str:
-    """The name of the suite to enqueue, NAME@VERSION; a file is imported first. Raises SuiteError."""
-    content = read_if_file(name_or_file, format_)
+async def suite_to_enqueue(
+    name_or_file: str, format_: str | None, session: Session, *, mapping: dict[str, str] | None = None
+) -> str:
+    """The name of the suite to enqueue, NAME@VERSION; a file is imported first. Raises SuiteError, UsageError."""
+    content = read_if_file(name_or_file, format_, mapping)
     if content is None:
         return name_or_file
     from nightjar.pipeline.suites.importer import import_suite
@@ -104,12 +106,17 @@ async def suite_to_enqueue(name_or_file: str, format_: str | None, session: Sess
     return f"{version.name}@{version.version}"
 
 
-def read_if_file(name_or_file: str, format_: str | None) -> SuiteContent | None:
-    """The content of a suite file; None where the text is a name. Raises SuiteError."""
+def read_if_file(name_or_file: str, format_: str | None, mapping: dict[str, str] | None = None) -> SuiteContent | None:
+    """The content of a suite file; None where the text is a name. Raises SuiteError, UsageError."""
+    from nightjar.config.errors import UsageError
     from nightjar.pipeline.suites.read import read_suite
 
     path = Path(name_or_file).expanduser()
-    return read_suite(path, format_) if path.is_file() or "/" in name_or_file else None
+    if path.is_file() or "/" in name_or_file:
+        return read_suite(path, format_, mapping=mapping)
+    if mapping:
+        raise UsageError(f"--map is for the rows of a file, and --suite {name_or_file} names a suite that is stored.")
+    return None
 
 
 async def generate(

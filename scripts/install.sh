@@ -31,18 +31,22 @@ fi
 pip=".venv/bin/python -m pip --disable-pip-version-check"
 echo "[1/3] build tools"
 $pip install --quiet --require-hashes --only-binary=:all: -r scripts/locks/build.lock
-echo "[2/3] packages; the first time llama-cpp-python is compiled from source, which takes 4 to 10 minutes"
+echo "[2/3] packages; the first time llama-cpp-python is compiled from source, which takes minutes"
+echo "      Meanwhile: README.md has the first commands, docs/report.md says how a report is read (docs/report.png is one),"
+echo "      docs/suites.md how to write a suite of your own."
 log=.venv/install.log
+# Only llama-cpp-python is built here; -v has the compiler's progress in the log.
+export CMAKE_ARGS="${CMAKE_ARGS:-} '-DCMAKE_PROJECT_llama_cpp_INCLUDE=$PWD/scripts/llama_parts.cmake'"
 set +e
 CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)} \
-    $pip install --require-hashes --no-build-isolation --only-binary=:all: --no-binary=llama-cpp-python \
+    $pip install -v --require-hashes --no-build-isolation --only-binary=:all: --no-binary=llama-cpp-python \
     -r "scripts/locks/$kind.lock" >"$log" 2>&1 &
 installing=$!
 start=$SECONDS
 while kill -0 $installing 2>/dev/null; do
     sleep 1
     if [ $(((SECONDS - start) % 15)) -eq 14 ]; then
-        echo "      $((SECONDS - start)) s: $(grep -E '^ *(Building|Collecting|Downloading|Installing|Using|Successfully)' "$log" | tail -1 | cut -c1-90)"
+        echo "      $((SECONDS - start)) s: $(bash scripts/install_progress.sh "$log")"
     fi
 done
 wait $installing

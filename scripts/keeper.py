@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from nightjar.config import embedded
 from nightjar.config.errors import NightjarError, ServiceError
+from nightjar.config.home_users import work_in
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect, still_answers
 
@@ -57,6 +58,7 @@ class Keeper:
         # While it is open no other folder can get the same number.
         begun = bool(embedded.embedded_kinds(settings)) and settings.home.is_dir()
         self._home = os.open(settings.home, os.O_RDONLY) if begun else None
+        self._sign = work_in(settings.home)
 
     async def run(self) -> None:
         """Until it is cancelled. What goes wrong is logged, and tried again."""
@@ -101,9 +103,10 @@ class Keeper:
         )
 
     def close(self) -> None:
-        if self._home is not None:
-            os.close(self._home)
-        self._home = None
+        for descriptor in (self._home, self._sign):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._home = self._sign = None
 
     async def _revive(self) -> None:
         if self._home_is_gone():

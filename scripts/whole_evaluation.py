@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from nightjar.config.errors import UsageError
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.report.data.run_report import RunReport
+    from nightjar.pipeline.runs.producer import Enqueued
     from nightjar.scripts.session import Session
     from nightjar.workers.library.find import ModelEntry
 
 Generating = Callable[["Run", list["ModelEntry"], list["ModelEntry"]], Awaitable[dict[str, str]]]
 """Has the models reply and the helpers (judges, embedder) judge; the models that could not be served, with the reason.
 """
+Agreeing = Callable[["Enqueued", list["ModelEntry"]], Awaitable[None]]
+"""Is told of the run before anything of it begins; raises what ends the evaluation."""
+
+
+async def _agreed(enqueued: Enqueued, entries: list[ModelEntry]) -> None:
+    """Nobody is there to ask."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,8 @@ class Evaluation:
     embed_model: str | None = None
     """Likewise."""
     suite_format: str | None = None
+    mapping: dict[str, str] | None = None
+    """What each field of the rows of any file is; None: the suite has a format."""
     options: dict[str, Any] = field(default_factory=dict)
     """Of the enqueue request; None means its default."""
     flags: WorkerFlags = field(default_factory=WorkerFlags)
@@ -74,11 +83,18 @@ class Evaluated:
 
 
 async def evaluate_whole(
-    wanted: Evaluation, session: Session, *, generating: Generating, note: Callable[[Sequence[str]], None]
+    wanted: Evaluation,
+    session: Session,
+    *,
+    formats: Sequence[str],
+    generating: Generating,
+    note: Callable[[Sequence[str]], None],
+    agreeing: Agreeing = _agreed,
 ) -> Evaluated:
     """Imports, enqueues, has it generated and judged, reports. `note` is told what is worth knowing on the way.
 
-    The session has Redis. Raises any NightjarError.
+    `formats`: what `wanted.check()` returned, before the session was opened. The session has Redis. Raises any
+    NightjarError.
     """
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.report.formats.files import check_folder
@@ -88,7 +104,6 @@ async def evaluate_whole(
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.views.saying import saying
 
-    formats = wanted.check()
     out = wanted.out or session.settings.reports_dir
     check_folder(out)
     embedder = [wanted.embed_model] if wanted.embed_model else []
@@ -96,7 +111,7 @@ async def evaluate_whole(
     taken = await take_models(named, session)
     entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
     request = make_request(
-        suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session),
+        suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session, mapping=wanted.mapping),
         models=tuple(dict.fromkeys(entry.name for entry in entries)),
         priority=PRIORITY,
         judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
@@ -109,6 +124,7 @@ async def evaluate_whole(
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
     twice = _given_twice(wanted.models, entries)
     note([*_renamed(named, taken), *twice, *enqueued.warnings, *lacking])
+    await agreeing(enqueued, entries)
     await try_again(enqueued.run, session)
     unserved = await generating(enqueued.run, entries, helpers)
     with saying(Doing(task=Activity.SCORING)):

@@ -31,7 +31,7 @@ async def in_a_loop(model: nightjar.Model) -> dict[str, Any]:
     plain = model.chat(FOX, max_tokens=24)
     streamed = [text async for text in model.astream(FOX, max_tokens=24)]
     batch = await model.achat_batch([FOX, FOX], max_tokens=24)
-    endless = asyncio.create_task(model.agenerate(FOX, max_tokens=1500, grammar='root ::= "a" root'))
+    endless = asyncio.create_task(model.agenerate(FOX, max_tokens=1500, grammar="root ::= [ab] root"))
     while not model.stats().slots_used and not endless.done():  # noqa: ASYNC110  # another thread's doing
         await asyncio.sleep(0.001)
     endless.cancel()
@@ -94,7 +94,7 @@ def main() -> None:
     except nightjar.EngineError as error:
         facts["closed"] = str(error)
     left_open = nightjar.load("nightjar-demo", context=2048, gpu="none")  # and works while the process ends
-    endless: dict[str, Any] = {"max_tokens": 1500, "grammar": 'root ::= "a" root'}
+    endless: dict[str, Any] = {"max_tokens": 1500, "grammar": "root ::= [ab] root"}
     threading.Thread(target=lambda: left_open.generate(FOX, **endless), daemon=True).start()
     while not left_open.stats().slots_used:
         time.sleep(0.001)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job, Run, SequenceDocument
 from nightjar.jobs.records import FAULTS, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.jobs.variants import contestant_name, varied
+from nightjar.jobs.variants import Contestant, contestant_name, varied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,13 @@ class ShownTranscript:
         return contestant_name(self.model, self.variant)
 
 
-async def conversations(run: Run, sequence: str, database: Database, *, model: str | None = None) -> list[Job]:
-    """The reply jobs of a sequence, in the run's order."""
-    query = {"run": run.id, "kind": JobKind.REPLY, "sequence": sequence} | ({"model": model} if model else {})
+async def conversations(
+    run: Run, sequence: str, database: Database, *, of: Sequence[Contestant] | None = None
+) -> list[Job]:
+    """The reply jobs of a sequence, in the run's order: all, or those of some contestants."""
+    query: Row = {"run": run.id, "kind": JobKind.REPLY, "sequence": sequence}
+    if of is not None:
+        query["$or"] = [{"model": contestant.model, "variant": contestant.variant} for contestant in of]
     return await Job.find(query).sort("+repeat", "+order").to_list()
 
 

@@ -35,7 +35,8 @@ async def close_run(run: Run | str, database: Database, reports_dir: Path) -> li
     """
     current = await find(run if isinstance(run, str) else run.id, database)
     if current.status not in TERMINAL_RUNS:
-        ending = current.outcome.model_copy(update={"finished_at": utc_now()})
+        finished_at = current.outcome.finished_at if current.only_checked else utc_now()
+        ending = current.outcome.model_copy(update={"finished_at": finished_at})
         current = current.model_copy(update={"status": RunStatus.DONE, "outcome": ending})
     with gc_paused():
         report, scorers = await gather(current, database)

@@ -108,6 +108,10 @@ async def _close_by(run: Run, reports_dir: Path, database: Database) -> None:
     except ScoringError as error:
         # Without scores it has no result: it is put aside, and its gates have not passed.
         reason = cut(f"{UNSCORABLE}: {error}")
+        if run.only_checked:
+            _log.error("report_failed", run=run.id, name=run.name, reason=reason)
+            await control.move(run, RunStatus.DONE, database, reason=reason, same_end=True)
+            return
         if run.judged_again and run.judging.shown is not None:
             await fail_judging(run, run.judging.shown, reason, database)
             _log.error("judging_failed", run=run.id, name=run.name, reason=reason)
@@ -119,7 +123,7 @@ async def _close_by(run: Run, reports_dir: Path, database: Database) -> None:
         # The run's work is done whatever becomes of its report, and `nightjar report` can write it again.
         _log.exception("report_failed", run=run.id, name=run.name)
         reason = cut(f"its report could not be written: {in_words(error)}")
-    done = await control.move(run, RunStatus.DONE, database, reason=reason)
+    done = await control.move(run, RunStatus.DONE, database, reason=reason, same_end=run.only_checked)
     if await backlog.has_open_jobs(run.id, database):  # a job was retried at this very moment
         await control.move(done, RunStatus.ACTIVE, database)
     elif not done.judging.planned:  # a check of the judges was asked for at this very moment

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import cast
 
 from nightjar.config.errors import UsageError
+from nightjar.config.installation import extra_line
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, check_thresholds
 from nightjar.pipeline.report.data.run_report import RunReport
 
@@ -31,10 +32,7 @@ def missing_package(form: str) -> str | None:
     package = PACKAGES.get(form)
     if package is None or find_spec(package) is not None:
         return None
-    return (
-        f"The format {form} needs {package}, which is not installed. Install it with "
-        f"`pip install 'nightjar-eval[{form}]'` (in a checkout: `.venv/bin/pip install -e '.[{form}]'`)."
-    )
+    return f"The format {form} needs {package}, which is not installed. Install it with: {extra_line(form)}"
 
 
 def export(report: RunReport, form: str, stem: str, options: ExportOptions) -> Iterator[ExportFile]:

@@ -158,7 +158,7 @@ def _check_seats(run: Run, panel: Panel, groups: Sequence[tuple[str, ...]]) -> N
 
 
 async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -> Run:
-    """One compare-and-set on the run as it was read: it has to be closed again, if it was DONE.
+    """One compare-and-set on the run as it was read: it has to be closed again, if it was DONE, and keeps its end.
 
     Raises UsageError where somebody else was quicker.
 
@@ -166,7 +166,7 @@ async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -
     """
     more: dict[str, Any] = {f"judging.{name}": value for name, value in change.items()}
     if run.status is RunStatus.DONE:
-        more |= {"status": RunStatus.JUDGING, "status_reason": None, "outcome.finished_at": None}
+        more |= {"status": RunStatus.JUDGING, "status_reason": None}
     moved = await database.runs.update_one({"_id": run.id, "status": run.status}, {"$set": more})
     if not moved.matched_count:
         raise UsageError(f"Run {run.name!r} is being changed by somebody else; look at `nightjar run show {run.name}`.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.config.errors import SuiteError, UsageError
+from nightjar.config.installation import extra_line
 from nightjar.pipeline.suites.located import storable, suite_error
 
 
@@ -14,7 +15,9 @@ def read_parquet(path: Path, limit_bytes: int) -> list[dict[str, Any]]:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise UsageError("A Parquet file needs pyarrow: `pip install 'nightjar-eval[parquet]'`.") from None
+        raise UsageError(
+            f"A Parquet file needs pyarrow, which is not installed. Install it with: {extra_line('parquet')}"
+        ) from None
     try:
         file = pyarrow.parquet.ParquetFile(path)
         size = sum(file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))

@@ -22,9 +22,11 @@ def demo(
     name: Annotated[str | None, typer.Option(help="The run's name; the same name goes on where it stopped.")] = None,
 ) -> None:
     from nightjar.scripts.commands.evaluate import run_evaluation
+    from nightjar.scripts.options.gpu import chosen_pins
     from nightjar.scripts.session import run_async
     from nightjar.scripts.whole_evaluation import Evaluation
 
+    chosen_pins(None)
     print(
         f"Evaluating the bundled model {MODEL} on the suite {SUITE}, {how_many(repeats, 'time')} each sequence.",
         flush=True,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightjar.config.counting import how_many
+from nightjar.config.errors import UsageError
 from nightjar.scripts.evaluation import WorkerFlags
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.load import LoadOptions
@@ -17,6 +18,7 @@ from nightjar.scripts.options.run import RunName, RunOptions, request_options
 from nightjar.scripts.options.takes import takes
 from nightjar.scripts.views.gates import report_row, show_results
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.report_link import check_opens, link, open_page
 from nightjar.scripts.whole_evaluation import Evaluation, evaluate_whole
 
 if TYPE_CHECKING:
@@ -24,84 +26,170 @@ if TYPE_CHECKING:
 
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.report.data.run_report import RunReport
+    from nightjar.pipeline.runs.producer import Enqueued
     from nightjar.scripts.session import Session
+    from nightjar.scripts.views.progress import EvalProgress
     from nightjar.workers.library.find import ModelEntry
 
 app = typer.Typer(add_completion=False)
 
-SuiteOrFile = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or file.")]
-ModelFiles = Annotated[list[str], typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")]
 Formats = Annotated[
     list[str], typer.Option("--format", "-f", help="html, json, csv, md, or an export (docs/exports.md).")
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """What is evaluated, and how somebody at the terminal gets on with it."""
+
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="A suite's name or file.")] = None
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")
+    ] = None
+    suite_format: Annotated[
+        str | None, typer.Option(help="native, mt-bench, storybench, inspect, eq-bench or promptfoo.")
+    ] = None
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="WHAT=FIELD", help="For rows of any file, as `suite import --map` has it; repeatable."
+        ),
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking, however long it takes.")] = False
+    opens: Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")] = False
+
+
 @app.command(
-    help="Evaluate models on a suite, everything in one terminal.\n\n"
+    help="Evaluate models on a suite, everything in one terminal. Without --model, says which models are here.\n\n"
     "Example: nightjar eval --suite story-starters --model ~/models/some-model-Q4_K_M.gguf"
 )
-@takes(RunOptions, GateOptions, LoadOptions)
+@takes(EvalOptions, RunOptions, GateOptions, LoadOptions)
 def evaluate(
-    suite: SuiteOrFile,
-    model: ModelFiles,
+    what: EvalOptions,
     options: RunOptions,
     gates: GateOptions,
     load: LoadOptions,
-    suite_format: Annotated[
-        str | None, typer.Option(help="native, mt-bench, storybench, inspect, eq-bench or promptfoo.")
-    ] = None,
     name: RunName = None,
     gpu: Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")] = None,
     format_: Formats = ["html"],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Folder of the report.")] = None,
     as_json: Json = False,
 ) -> None:
+    from nightjar.pipeline.suites.mapped import read_mapping
+    from nightjar.scripts.options.gpu import chosen_pins
     from nightjar.scripts.session import run_async
-    from nightjar.workers.process.gpus import choose_pins, list_cards
 
     given = request_options(options, gates, name=name)
     load.changes()  # wrong ones are named now
-    choose_pins(gpu, list_cards())
+    chosen_pins(gpu)
+    suite, models = _named(what, as_json=as_json)
     evaluation = Evaluation(
         suite=suite,
-        models=model,
+        models=models,
         judges=list(given.pop("judges", ())),
         embed_model=given.pop("embed_model", None),
-        suite_format=suite_format,
+        suite_format=what.suite_format,
+        mapping=read_mapping(what.mapped) if what.mapped else None,
         options=given,
         flags=WorkerFlags(gpu=gpu, load=load),
         formats=format_,
         out=out,
         as_json=as_json,
     )
-    run_async(run_evaluation(evaluation))
+    run_async(run_evaluation(evaluation, yes=what.yes, opens=what.opens))
 
 
-async def run_evaluation(wanted: Evaluation) -> None:
+def _named(what: EvalOptions, *, as_json: bool) -> tuple[str, list[str]]:
+    """Suite and models; of models where none is given, those that are here are offered. Raises UsageError."""
+    from nightjar.config.packaged import packaged
+    from nightjar.scripts.model_offers import choose_offered
+
+    if what.model and what.suite:
+        return what.suite, what.model
+    if what.model:
+        suites = ", ".join(packaged("suites"))
+        raise UsageError(f"--suite is missing: a file, one of `nightjar suite list`, or one of these: {suites}.")
+    if as_json:
+        raise UsageError("--model is missing: the name of a model, or a GGUF file; `nightjar model list` shows some.")
+    return choose_offered(what.suite)
+
+
+async def run_evaluation(wanted: Evaluation, *, yes: bool = True, opens: bool = False) -> None:
     """From a suite and models to the report's path. Raises any NightjarError.
 
-    Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written.
+    Exit code 1 when a job failed, a model could not be served, a gate tripped or a format could not be written. Unless
+    `yes`, somebody at the terminal is asked before long work. `opens`: in the browser, at the end.
     """
     from nightjar.pipeline.exports.write import not_written
     from nightjar.scripts.session import open_session
 
-    wanted.check()
+    formats = wanted.check()
+    if opens:
+        check_opens(formats)
     async with open_session(redis=True, log_file="eval.log") as session:
+        later: list[str] = []
+
+        async def agreeing(enqueued: Enqueued, entries: list[ModelEntry]) -> None:
+            later.extend(await _say_how_long(enqueued, entries, wanted, session, yes=yes))
 
         def generating(
             run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]
         ) -> Coroutine[Any, Any, dict[str, str]]:
-            return generate_shown(run, entries, helpers, wanted.flags, session, quiet=wanted.as_json)
+            return generate_shown(run, entries, helpers, wanted.flags, session, quiet=wanted.as_json, later=later)
 
         done = await evaluate_whole(
-            wanted, session, generating=generating, note=lambda notes: _note(notes, as_json=wanted.as_json)
+            wanted,
+            session,
+            formats=formats,
+            generating=generating,
+            note=lambda notes: _note(notes, as_json=wanted.as_json),
+            agreeing=agreeing,
         )
         show(done.run, done.report, done.paths, as_json=wanted.as_json)
         _say_unserved(done.unserved, done.run)
         if done.left_out:
             print(plain(f"nightjar: {not_written(done.left_out)}"), file=sys.stderr)
+        if opens:
+            open_page(done.paths)
         if done.failed:
             raise SystemExit(1)
+
+
+async def _say_how_long(
+    enqueued: Enqueued, entries: list[ModelEntry], wanted: Evaluation, session: Session, *, yes: bool
+) -> list[str]:
+    """Says what is to be done, and asks about long work; the models whose time is not known yet. May exit."""
+    import asyncio
+
+    from nightjar.scripts.outlook import is_agreed, look_ahead
+
+    if wanted.as_json:
+        return []
+    outlook = await look_ahead(enqueued.run, entries, wanted.flags, session)
+    helpers = [*enqueued.run.judging.at_work, *([enqueued.run.embed_model] if enqueued.run.embed_model else [])]
+    console(stderr=True).print(plain(outlook.sentence(helpers)))
+    try:
+        agreed = yes or await is_agreed(outlook)
+    except asyncio.CancelledError:
+        print(file=sys.stderr)
+        await _not_begun(enqueued, session)
+        raise
+    if not agreed:
+        await _not_begun(enqueued, session)
+        raise SystemExit(1)
+    return outlook.unknown
+
+
+async def _not_begun(enqueued: Enqueued, session: Session) -> None:
+    """A run that was made for this call goes; one that was there before stays as it was."""
+    from nightjar.jobs.control import cancel
+    from nightjar.jobs.removal import remove_run
+
+    if enqueued.created:
+        await remove_run(await cancel(enqueued.run, session.database), session.database)
+        print("Not begun; nothing is left of it.", file=sys.stderr)
+        return
+    print(plain(f"Not begun. Run {enqueued.run.name} is there as before."), file=sys.stderr)
 
 
 def _note(notes: Sequence[str], *, as_json: bool) -> None:
@@ -117,32 +205,49 @@ def _say_unserved(unserved: dict[str, str], run: Run) -> None:
 
 
 async def generate_shown(
-    run: Run, entries: list[ModelEntry], judges: list[ModelEntry], flags: WorkerFlags, session: Session, *, quiet: bool
+    run: Run,
+    entries: list[ModelEntry],
+    judges: list[ModelEntry],
+    flags: WorkerFlags,
+    session: Session,
+    *,
+    quiet: bool,
+    later: Iterable[str] = (),
 ) -> dict[str, str]:
-    """Generates and judges with progress on a terminal; the models that could not be served, with the reason."""
+    """Generates and judges with progress on a terminal; the models that could not be served, with the reason.
+
+    `later`: the models of which it is said after some turns how long they will take.
+    """
     import asyncio
 
     from rich.console import Console
 
     from nightjar.scripts.evaluation import generate
+    from nightjar.scripts.outlook import LaterOutlook
     from nightjar.scripts.views.progress import ProgressBars, ProgressLines, evaluation_bar
 
     screen = Console(stderr=True)
-    if not quiet and entries:
-        screen.print(
-            f"Run {plain(run.name)}: {how_many(run.jobs_total, 'conversation')}.", highlight=False, markup=False
-        )
     names = [(entry.name, False, entry.name) for entry in entries]
     for judge in judges:
         role = "embed" if judge.name == run.embed_model else "judge"
         names.append((judge.name, True, f"{role} {judge.name}"))
     with evaluation_bar(quiet=quiet or not screen.is_terminal) as bar:
         progress = ProgressBars(bar, names) if screen.is_terminal and not quiet else ProgressLines()
+        outlook = LaterOutlook(run, later, lambda said: _print_above(bar, said), session.database)
+
+        def watch(now: EvalProgress) -> None:
+            progress.show(now)
+            outlook.look(now)
+
         try:
-            return await generate(run, entries, judges, flags, session, progress.show)
+            return await generate(run, entries, judges, flags, session, watch)
         except asyncio.CancelledError:
             _say_how_to_go_on(bar, run, judging=not entries)
             raise
+
+
+def _print_above(bar: Bar, said: str) -> None:
+    bar.console.print(plain(said), highlight=False, markup=False)
 
 
 def _say_how_to_go_on(bar: Bar, run: Run, *, judging: bool) -> None:
@@ -176,4 +281,4 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
         console().print(plain(f"- {step}"))
     show_results(results)
     for path in paths:
-        print(f"Report: {plain(str(path))}")
+        print(f"Report: {link(path)}")

@@ -296,10 +296,10 @@ def _exit_for(name: str, work: Callable[[Run, Session], Awaitable[bool]]) -> Non
 def _flags(gpu: str | None, load: LoadOptions) -> WorkerFlags:
     """How the judges' workers are started. Raises UsageError."""
     from nightjar.scripts.evaluation import WorkerFlags
-    from nightjar.workers.process.gpus import choose_pins, list_cards
+    from nightjar.scripts.options.gpu import chosen_pins
 
     load.changes()  # wrong ones are named now
-    choose_pins(gpu, list_cards())
+    chosen_pins(gpu)
     return WorkerFlags(gpu=gpu, load=load)
 
 

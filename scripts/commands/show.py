@@ -12,6 +12,7 @@ from nightjar.scripts.views.output import Json, emit_json
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Job, Run
     from nightjar.jobs.status.transcript import ShownTranscript
+    from nightjar.jobs.variants import Contestant
     from nightjar.scripts.session import Session
 
 app = typer.Typer(add_completion=False)
@@ -27,7 +28,10 @@ def show(
     prompt: Annotated[
         str | None, typer.Option("--prompt", "-p", help="A sequence of the suite by its id, or its number from 1.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model's replies.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL[+VARIANT]", help="Only its replies; with one variant or all."),
+    ] = None,
     rendered: Annotated[
         bool, typer.Option("--rendered", help="Also each prompt as the model's own template wrote it.")
     ] = False,
@@ -39,7 +43,6 @@ def show(
 
 
 async def _show(name: str, prompt: str | None, model: str | None, *, rendered: bool, as_json: bool) -> None:
-    from nightjar.config.errors import UnknownNameError
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.status.transcript import conversations, read_transcripts
     from nightjar.scripts.session import open_session
@@ -47,11 +50,9 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
 
     async with open_session(reading=True) as session:
         run = await find_run(name, session.database)
-        names = [entry.name for entry in run.models]
-        if model is not None and model not in names:
-            raise UnknownNameError(f"model in run {run.name!r}", model, names)
+        of = None if model is None else _named(run, model)
         sequence, order = await _chosen(run, prompt, session)
-        jobs = await conversations(run, sequence, session.database, model=model)
+        jobs = await conversations(run, sequence, session.database, of=of)
         jobs.sort(key=lambda job: (job.repeat, order.index(job.contestant) if job.contestant in order else len(order)))
         transcripts = await read_transcripts(run, jobs, session.database)
         notes: list[str] = []
@@ -62,6 +63,19 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
         emit_json({**about, "conversations": [asdict(transcript) for transcript in transcripts], "notes": notes})
     else:
         print_transcripts(run, sequence, transcripts, notes)
+
+
+def _named(run: Run, name: str) -> list[Contestant]:
+    """The contestant of that name, or the model's with all variants. Raises UnknownNameError."""
+    from nightjar.config.errors import UnknownNameError
+
+    contestants = run.contestants
+    named = [contestant for contestant in contestants if name in (contestant.name, contestant.model)]
+    if not named:
+        models = [entry.name for entry in run.models]
+        known = dict.fromkeys([*models, *(contestant.name for contestant in contestants)])
+        raise UnknownNameError(f"model in run {run.name!r}", name, known)
+    return named
 
 
 async def _chosen(run: Run, prompt: str | None, session: Session) -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ import typer
 
 from nightjar.config.settings import load_settings
 from nightjar.config.stopping import OVERDUE_S, follow_parent
+from nightjar.scripts.options.gpu import chosen_pins
 from nightjar.scripts.options.load import LoadOptions
 from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import open_session, run_async
@@ -53,6 +54,8 @@ def worker(
     """
     if parent is not None:
         follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
+    else:
+        chosen_pins(gpu)  # a card that cannot be used is said first of all
     named = ["--name", name] if name is not None else []
     flags = [*load.arguments(), *named, *(["--live", str(live)] if live else [])]
     if single:

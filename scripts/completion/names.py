@@ -29,7 +29,7 @@ def _settings() -> Settings:
     return load_settings()
 
 
-def _stored(collection: str) -> list[str]:
+def names_in_mongo(collection: str) -> list[str]:
     """Names in MongoDB, if it answers at once."""
     from nightjar.config.embedded import mongo_url, status
     from nightjar.jobs.stored_names import newest_names
@@ -54,7 +54,7 @@ def _models() -> Iterable[str]:
 def _suites() -> Iterable[str]:
     from nightjar.config.packaged import packaged
 
-    return [*_stored("suites"), *packaged("suites")]
+    return [*names_in_mongo("suites"), *packaged("suites")]
 
 
 def _rubrics() -> Iterable[str]:
@@ -100,10 +100,10 @@ def _shells() -> Iterable[str]:
 
 
 _READERS: dict[Wanted, Callable[[], Iterable[str]]] = {
-    Wanted.RUNS: lambda: _stored("runs"),
+    Wanted.RUNS: lambda: names_in_mongo("runs"),
     Wanted.MODELS: _models,
     Wanted.SUITES: _suites,
-    Wanted.SCHEDULES: lambda: _stored("schedules"),
+    Wanted.SCHEDULES: lambda: names_in_mongo("schedules"),
     Wanted.RUBRICS: _rubrics,
     Wanted.PARAMETERS: _parameters,
     Wanted.MEASURES: _measures,

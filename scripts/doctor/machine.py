@@ -13,6 +13,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
+from nightjar.config.installation import rebuild_line
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.scripts.doctor.check import GIB, Check, gib
@@ -188,11 +189,7 @@ def _devices() -> Iterator[Check]:
     build = f"llama-cpp-python {metadata.version('llama-cpp-python')}, "
     build += ", ".join(gpu.description for gpu in usable) if usable else "CPU only"
     if cards and not usable:
-        remedy = (
-            "This build cannot use the cards. Build it again with CUDA: "
-            'CMAKE_ARGS="-DGGML_CUDA=on" .venv/bin/pip install --no-build-isolation --no-deps --force-reinstall '
-            f"--no-binary llama-cpp-python llama-cpp-python=={metadata.version('llama-cpp-python')}"
-        )
+        remedy = f"This build cannot use the cards. Build it again with CUDA: {rebuild_line('-DGGML_CUDA=on')}"
         yield Check(name="llama.cpp", state="warning", found=build, remedy=remedy)
     else:
         yield Check(name="llama.cpp", state="fine", found=build)

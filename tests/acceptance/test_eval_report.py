@@ -36,3 +36,20 @@ def test_a_format_that_lacks_its_package_costs_the_others_nothing(shell: Shell, 
     told = shell.refused("report", "run", "-f", "parquet", "-f", "json", "--out", again, env=without)
     assert "Not written: parquet." in told
     assert [path.name for path in again.iterdir()] == ["run.json"]
+
+
+def test_rows_of_any_file_and_the_page_opened_at_the_end(shell: Shell, tmp_path: Path) -> None:
+    """--map as `suite import` has it; the report's line is a link, and --open hands it to the browser."""
+    rows, browser, opened = tmp_path / "rows.jsonl", tmp_path / "browser", tmp_path / "opened"
+    rows.write_text('{"question": "Tell me of a fox.", "key": "a fox"}\n', "utf-8")
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    mapped = ("--map", "prompt=question", "--map", "answer=key")
+    what = ("eval", "-s", rows, "-m", "nightjar-demo", "--set", "max_tokens=8", "--name", "rows", "--out", tmp_path)
+    refused = shell.refused(*what, *mapped, "--open", "--format", "json")
+    assert "--open shows the report's page; have it written, too: --format html." in refused
+    printed = shell.ok(*what, *mapped, "--open", env={"BROWSER": str(browser)})
+    link = (tmp_path / "rows.html").as_uri()
+    assert f"Report: {link}\n" in printed
+    assert opened.read_text("utf-8") == f"{link}\n"
+    assert "--map is for the rows of a file" in shell.refused(*EVAL, *mapped)

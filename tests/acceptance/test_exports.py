@@ -230,7 +230,9 @@ def test_an_exported_run_is_repeated_word_for_word_elsewhere(run: Shell, report:
     assert str(run.folder) not in file.read_text()
     home = tmp_path / "home"
     environment = {"NIGHTJAR_HOME": str(home), "NIGHTJAR_MODEL__FLASH_ATTENTION": "false"}
-    other = Shell(folder=tmp_path, environment={**environment, "NIGHTJAR_MODELS_FILE": str(tmp_path / "models.toml")})
+    registry = tmp_path / "models.toml"
+    registry.touch()  # nothing is known there, the bundled model neither
+    other = Shell(folder=tmp_path, environment={**environment, "NIGHTJAR_MODELS_FILE": str(registry)})
     try:
         error = other.refused("run", "import", file)
         assert f"`nightjar model add {MODEL}.gguf --name {MODEL}`; its SHA-256 must be {model['digest']}" in error

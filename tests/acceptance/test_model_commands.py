@@ -46,6 +46,7 @@ def hub() -> Iterator[LocalHub]:
 def environment(tmp_path: Path, hub: LocalHub, services: ServiceUrls) -> dict[str, str]:
     """A separate machine: home, project, models and registry under one folder."""
     (tmp_path / "user").mkdir()
+    (tmp_path / "models.toml").touch()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path / "user"),

@@ -223,6 +223,25 @@ def test_init_in_a_checkout_says_which_project_counts(checkout: Machine, tmp_pat
     assert f"runs from the checkout {checkout.package / 'nightjar'}" in done.stderr
 
 
+def test_models_added_in_a_checkout_change_no_tracked_file(checkout: Machine, tmp_path: Path) -> None:
+    """They are known from the home's registry, which begins as the one that git tracks; its paths go on to hold."""
+    folder = checkout.package / "nightjar"
+    tracked = (folder / "config" / "models.toml").read_bytes()
+    (folder / "models").mkdir()
+    shutil.copy(PROJECT / "config/models/nightjar-demo.gguf", folder / "models" / "own.gguf")
+    (folder / ".nightjar").mkdir()
+    (folder / ".nightjar" / "own.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    checkout.ok(
+        tmp_path / "work", "model", "add", folder / "models" / "own.gguf", "--name", "own", "--template", "own.jinja"
+    )
+    assert (folder / "config" / "models.toml").read_bytes() == tracked
+    registry = (folder / ".nightjar" / "models.toml").read_text()
+    assert registry.startswith(tracked.decode())
+    assert 'path = "own.gguf"' in registry
+    known = {model["name"]: model["state"] for model in checkout.json(tmp_path / "work", "model", "list")}
+    assert known == {"nightjar-demo": "ready", "own": "ready"}
+
+
 def test_a_folder_named_in_the_environment_counts(installed: Machine, tmp_path: Path) -> None:
     """NIGHTJAR_CONFIG: its settings and its home; NIGHTJAR_HOME: the home, and the settings that lie in it."""
     config, home, work = tmp_path / "config", tmp_path / "home", tmp_path / "work"

@@ -167,6 +167,8 @@ async def main():
     seen = []
     options = dict(self_judging=True, limit=1, name="judged", formats=["json"], rubric="rubric.yaml")
     options |= dict(judge="nightjar-demo", parameters={"max_tokens": 16}, on_progress=seen.append)
+    options |= dict(variants=[{"name": "plain"}, {"name": "brief", "system": "Be brief."}, {"name": "long"}])
+    options |= dict(only_variants=["plain", "brief"])
     task = asyncio.create_task(nightjar.aevaluate("story-starters", "nightjar-demo", **options))
     turns = 0
     while not task.done():  # the loop goes on
@@ -175,6 +177,7 @@ async def main():
     report = await task
     judging = report.data["judging"]
     print(json.dumps({
+        "variants": sorted({row["model"] for row in report.turns()}),
         "turns": turns, "rubric": judging["rubric"]["name"],
         "longest": max(turn["reply_tokens"] for turn in report.turns()), "failed": report.failed,
     }))
@@ -189,12 +192,13 @@ criteria:
 
 
 def test_a_judged_evaluation_in_a_running_loop(shell: Shell) -> None:
-    """It holds up nothing, says how far it is, and takes parameters and rubric as the command does."""
+    """It holds up nothing, says how far it is, and takes parameters, rubric and variants as the command does."""
     (shell.folder / "rubric.yaml").write_text(RUBRIC)
     done = run(JUDGED, shell)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["rubric"], facts["longest"]) == ("short", 16)
+    assert facts["variants"] == ["nightjar-demo+brief", "nightjar-demo+plain"]
     assert facts["turns"] > 10
 
 

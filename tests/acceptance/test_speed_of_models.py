@@ -46,8 +46,10 @@ def test_speed_is_measured_after_the_first_work_and_known_from_then_on(shell: Sh
     assert probe["prompt_tokens"] > 8
     assert probe["generated_tokens"] > 1
     assert "nightjar: nightjar-demo: " in said, "without a terminal there are lines"
-    second, _ = evaluated(shell, "speed-second")
+    assert "Run speed-first: 1 model x 2 conversations. How long that takes will be known after three turns." in said
+    second, said = evaluated(shell, "speed-second")
     assert second["loads"][0]["probe"]["measured_at"] == probe["measured_at"]
+    assert "Run speed-second: 1 model x 2 conversations, " in said, "a time, by the speed and the replies of before"
     again = "speed_probe" in events(shell, "speed-second")
     assert again is probe["busy"], "only a speed that was measured beside others' work is measured again"
     third, _ = evaluated(shell, "speed-third", "--probe")

@@ -185,8 +185,8 @@ def test_what_cannot_be_enforced_is_refused_before_the_night(shell: Shell) -> No
     head = (
         "nightjar: 1\nname: held\nsequences:\n  - id: a\n    turns:\n      - x\n      - prompt: y\n        parameters: "
     )
-    schema, grammar = "{json_schema: {type: number, minimum: 0}}", "{grammar: 'root ::= answer'}"
-    for parameters, reason in [(schema, "minimum or maximum"), (grammar, "`answer` is named and nowhere defined")]:
+    schema, grammar = "{json_schema: {type: array, uniqueItems: true}}", "{grammar: 'root ::= answer'}"
+    for parameters, reason in [(schema, "/uniqueItems is a keyword"), (grammar, "answer (line 1)' not found")]:
         file = shell.folder / "held.yaml"
         file.write_text(head + parameters + "\n", encoding="utf-8")
         for command in ("validate", "import"):

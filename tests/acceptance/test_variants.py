@@ -65,6 +65,11 @@ def test_two_system_prompts_on_one_model_are_ranked_and_compared(shell: Shell, t
     compared = shell.json("compare", "ab:nightjar-demo+plain", "ab:nightjar-demo+named")["comparisons"]
     assert [(c["shared"], c["metrics"][0]["verdict"]) for c in compared] == [(12, "better")]
 
+    shown = shell.json("show", "ab", "--prompt", "1", "--model", "nightjar-demo+named")["conversations"]
+    assert [(conversation["variant"], conversation["system"]) for conversation in shown] == [("named", MIRA)]
+    assert len(shell.json("show", "ab", "--prompt", "1", "--model", "nightjar-demo")["conversations"]) == 2
+    assert "Did you mean 'nightjar-demo+named'" in shell.refused("show", "ab", "--model", "nightjar-demo+namd")
+
     shell.ok("eval", "-s", other, "-m", "nightjar-demo", "--system", f"told={mira}", "--name", "other", "--out", out)
     pair = ("compare", "ab:nightjar-demo+plain", "other")
     assert "--pair-by id compares those" in shell.refused(*pair)

@@ -28,14 +28,14 @@ THINKING_TOKENS = 1_024
 """Added to a summary's tokens for models that reason before they write."""
 # The instruction comes last: small models forget what stood before a long text.
 ASK_HISTORY = (
-    "{text}\n\nSummarise the conversation above in at most {words} words. Keep names, facts, and what was asked for "
+    "{text}\n\nSummarise the conversation above in at most {tokens} tokens. Keep names, facts, and what was asked for "
     "and decided. Write the summary only."
 )
 ASK_DOCUMENT = (
-    "{text}\n\nSummarise the text above in at most {words} words. Keep names, numbers and facts. Write the summary "
+    "{text}\n\nSummarise the text above in at most {tokens} tokens. Keep names, numbers and facts. Write the summary "
     "only."
 )
-ASK_BASE = "{text}\n\nSummary in at most {words} words:"
+ASK_BASE = "{text}\n\nSummary in at most {tokens} tokens:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +163,7 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
     tokens = _count(asked, text)
     target = _target(tokens, most)
     mode = Mode.CHAT if parent.template else Mode.COMPLETION
-    words = target * 3 // 4
-    prompt = (question if parent.template else ASK_BASE).format(words=words, text=text)
+    prompt = (question if parent.template else ASK_BASE).format(tokens=target, text=text)
     conversation = open_conversation(
         PromptSequence(id=f"{parent.sequence.id}: summary", mode=mode, turns=(TurnSpec(prompt=prompt),)),
         template=parent.template,

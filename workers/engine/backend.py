@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from nightjar.jobs.parameters import FinishReason, Parameters
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
 from nightjar.workers.engine.slots import DeviceLimits, Move, Piece
 
 
 class Drawn(NamedTuple):
-    """A sampled token."""
+    """A sampled token, and what its grammar makes of the reply."""
 
-    token: int
+    token: int | None
+    """None where the grammar lets none come."""
     logprob: TokenLogprob | None = None
-    """Of the unmodified logits, the most likely ids first; if the request asks for it."""
+    """Of the unmodified logits, the most likely ids first; if the request asks for it. Nothing is forced then: each
+    token waits for its row."""
+    forced: tuple[int, ...] = ()
+    """Tokens that follow whatever the model would say; the sampler has taken them."""
+    ends: FinishReason | None = None
+    """Why the reply ends with these, if it does: it is complete, or the grammar's engine is at its limits."""
 
 
 class Sampler(Protocol):
@@ -27,6 +34,13 @@ class Sampler(Protocol):
     @property
     def slow(self) -> bool:
         """Whether drawing looks at the whole vocabulary, outside the interpreter's lock: other threads can help."""
+
+    @property
+    def guided(self) -> bool:
+        """Whether `prepare` has anything to do."""
+
+    def prepare(self) -> None:
+        """Does what the next draw needs and needs no logits; called while the device computes, from another thread."""
 
     def draw(self, row: int) -> Drawn:
         """The next token from the logits of a row that `Backend.decode` named."""
@@ -63,6 +77,15 @@ class Backend(Protocol):
 
     def abort(self) -> None:
         """Asks a running decode to give up; from any thread. No effect if the device cannot."""
+
+    def ready(self, parameters: Parameters) -> bool:
+        """Whether `sampler` need not wait for a grammar to be built; from any thread."""
+
+    def prepare(self, parameters: Parameters) -> None:
+        """Builds the request's grammar or schema, which may take seconds; from any thread.
+
+        Raises ParameterError if it cannot be used.
+        """
 
     def sampler(self, request: Request) -> Sampler:
         """Raises ParameterError if the request's grammar or schema cannot be used."""

@@ -15,6 +15,7 @@ from nightjar.jobs.parameters import FinishReason
 from nightjar.workers.engine.backend import Backend, Drawn, Sampler
 from nightjar.workers.engine.chunks import FIRST_CHUNK, ROWS, next_chunk
 from nightjar.workers.engine.embeddings import TextQueue
+from nightjar.workers.engine.masks import MaskThread
 from nightjar.workers.engine.reply import GrowingReply
 from nightjar.workers.engine.sampling_threads import SamplingThreads
 from nightjar.workers.engine.scheduler import Scheduler
@@ -48,6 +49,8 @@ class EngineCounters:
     steps: int = 0
     prefill_tokens: int = 0
     decode_tokens: int = 0
+    forced_tokens: int = 0
+    """Of replies, those that a grammar left no choice about."""
     reused_tokens: int = 0
     dropped_tokens: int = 0
     """Generated for requests that were cancelled or failed."""
@@ -102,6 +105,7 @@ class DecodeThread:
         self._next_housekeeping = 0.0
         self._housekeepings = 0
         self._threads = SamplingThreads(backend.vocabulary, lanes)
+        self._masks = MaskThread()
         self._wake = threading.Condition()
         self._inbox: list[Callable[[], None]] = []
         self._closing = False
@@ -135,6 +139,9 @@ class DecodeThread:
     def accept(self, ticket: RequestTicket, submitted: float) -> None:
         """Command: accepts a request."""
         request = ticket.asked
+        if ticket.dropped:
+            self._events.append((ticket, "", asyncio.CancelledError()))
+            return
         try:
             sampler = self._backend.sampler(request)
         except Exception as error:  # only this request fails; the others go on
@@ -144,6 +151,8 @@ class DecodeThread:
         reply = GrowingReply(request, self._backend.limits.context, self._backend.pieces(request), submitted)
         self._runs[id(work)] = RunningRequest(ticket, work, reply, sampler)
         self.scheduler.submit(work)
+        if sampler.guided:
+            self._masks.add(sampler)
 
     def accept_text(self, ticket: TextTicket) -> None:
         """Command: accepts a text to embed."""
@@ -151,6 +160,7 @@ class DecodeThread:
 
     def drop(self, ticket: AnyTicket) -> None:
         """Command: cancels a request."""
+        ticket.dropped = True
         for run in list(self._runs.values()):
             if run.ticket is ticket:
                 self._end(run, "cancelled", time.monotonic())
@@ -177,6 +187,7 @@ class DecodeThread:
         self._flush()
         self._results.put(None)
         self._threads.close()
+        self._masks.close()
         self._backend.close()
         self._deliverer.join()
         self._over.set()
@@ -215,7 +226,7 @@ class DecodeThread:
             with self._busy() as began:
                 for piece in prefilled:
                     self._runs[id(piece.work)].reply.start(began)
-                rows = self._backend.decode(step.pieces)
+                rows = self._decode(step)
         except Exception as error:  # fails what runs; waiting requests go on
             self._abandon(error)
             return
@@ -223,6 +234,14 @@ class DecodeThread:
         with self._busy() as now:
             self._sample(outputs, rows, now)
         self._count(step, prefilled, began, now)
+
+    def _decode(self, step: Step) -> list[int]:
+        """The device computes, and the masks of the next draws are computed beside it."""
+        self._masks.begin()
+        try:
+            return self._backend.decode(step.pieces)
+        finally:
+            self._masks.wait()
 
     def _sample(self, outputs: list[Output], rows: list[int], now: float) -> None:
         """Draws the next token of every work whose logits were computed."""
@@ -237,16 +256,25 @@ class DecodeThread:
     def _push(self, run: RunningRequest, drawn: Drawn, now: float) -> None:
         reply = run.reply
         reply.start(now)
-        if self._backend.is_end(drawn.token) and not reply.request.ignore_end:
+        first = not reply.ids
+        tokens = (drawn.token, *drawn.forced) if drawn.token is not None else ()
+        if drawn.token is not None and self._backend.is_end(drawn.token) and not reply.request.ignore_end:
             reply.end_of_generation(now)
-        else:
-            reply.take(drawn.token, now, drawn.logprob)
-        if reply.finish_reason is None:
-            self.scheduler.push(run.work, drawn.token)
-            if len(reply.ids) == 1 and run.ticket.streaming and (text := reply.hear()):  # the first does not wait
-                self._events.append((run.ticket, text, None))
-        else:
+        for token in tokens if reply.finish_reason is None else ():
+            reply.take(token, now, None if drawn.forced else drawn.logprob)
+            if reply.finish_reason is not None:
+                break
+        self.counters.forced_tokens += len(drawn.forced)
+        if drawn.ends is not None and reply.finish_reason is None:
+            reply.end(drawn.ends, now)
+        if reply.finish_reason is not None:
             self._retire(run, reply.generation(run.work.reused, now))
+            return
+        self.scheduler.push(run.work, *tokens)
+        if run.sampler.guided:
+            self._masks.add(run.sampler)
+        if first and run.ticket.streaming and (text := reply.hear()):  # the first does not wait
+            self._events.append((run.ticket, text, None))
 
     def _end(self, run: RunningRequest, reason: FinishReason, now: float) -> None:
         run.reply.finish(reason)
@@ -284,7 +312,7 @@ class DecodeThread:
         counters = self.counters
         counters.steps += 1
         counters.last_step = now
-        counters.decode_tokens += len(step.pieces) - len(prefilled)
+        counters.decode_tokens += sum(len(piece.ids) for piece in step.pieces if piece.start >= len(piece.work.prompt))
         tokens = sum(len(piece.ids) for piece in prefilled)
         if self._tuner is not None:
             self._tune(self._tuner, (len(step.pieces) - len(prefilled), tokens // ROWS), now - began, now)

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self
 
@@ -66,6 +67,7 @@ class BatchEngine:
         self._refusing: str | None = None
         self._tuner = tuner
         self._together = together
+        self._grammars = ThreadPoolExecutor(1, "engine-grammars")
         self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load), tuner=tuner)
         self._watchdog = Watchdog(
             lambda: self._thread.counters.busy_since, backend.abort, self._give_up, patience_s=patience_s
@@ -91,8 +93,28 @@ class BatchEngine:
         self._check(request)
         ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming, tap=tap)
         submitted = time.monotonic()
-        self._submit(ticket, lambda: self._thread.accept(ticket, submitted))
+        if self._is_ready(request):
+            self._submit(ticket, lambda: self._thread.accept(ticket, submitted))
+        else:
+            self._tickets.add(ticket)
+            self._grammars.submit(self._prepare, ticket, submitted)
         return ticket
+
+    def _is_ready(self, request: Request) -> bool:
+        try:
+            return self._backend.ready(request.parameters)
+        except ParameterError:  # told where it is prepared
+            return False
+
+    def _prepare(self, ticket: RequestTicket, submitted: float) -> None:
+        """In a thread of its own: what others decode does not wait for a grammar to be built."""
+        try:
+            self._check_open()
+            self._backend.prepare(ticket.asked.parameters)
+        except Exception as error:  # only this request fails
+            self._hand_over([(ticket, "", error)])
+            return
+        self._submit(ticket, lambda: self._thread.accept(ticket, submitted))
 
     def _submit(self, ticket: AnyTicket, command: Callable[[], None]) -> None:
         self._tickets.add(ticket)
@@ -157,6 +179,7 @@ class BatchEngine:
             last_step_age_s=time.monotonic() - counters.last_step if tickets else 0.0,
             prefill_tokens=counters.prefill_tokens,
             decode_tokens=counters.decode_tokens,
+            forced_tokens=counters.forced_tokens,
             reused_tokens=counters.reused_tokens,
             dropped_tokens=counters.dropped_tokens,
             requests_done=counters.requests_done,
@@ -231,6 +254,7 @@ class BatchEngine:
     def close_now(self) -> None:
         """The same for the end of a process, where no event loop runs any more; blocks until the thread has ended."""
         self._refusing = "is closed"
+        self._grammars.shutdown()
         self._thread.close()
         self._watchdog.close()  # last, since what runs may hang
 

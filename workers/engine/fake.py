@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nightjar.config.errors import EngineError
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind
+from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
@@ -77,19 +78,30 @@ class ByteTokenizer:
 
 
 class ScriptedSampler:
+    """`forced`: so many tokens come with each one that is drawn; the reply is then complete with its last."""
+
     slow = False
 
-    def __init__(self, reply: bytes, closed: Callable[[], None], *, with_logprobs: bool) -> None:
+    def __init__(self, reply: bytes, closed: Callable[[], None], *, with_logprobs: bool, forced: int) -> None:
         self._ids = [*reply, TURN_END]
         self._at = 0
         self._with_logprobs = with_logprobs
+        self._forced = forced
         self._closed = closed
+        self.guided = forced > 0
+        self.prepared = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def draw(self, row: int) -> Drawn:
         token: int = self._ids[min(self._at, len(self._ids) - 1)]
         self._at += 1
         if not self._with_logprobs:
-            return Drawn(token)
+            forced = tuple(self._ids[self._at : min(self._at + self._forced, len(self._ids) - 1)])
+            self._at += len(forced)
+            done = self._forced and self._ids[self._at :] == [TURN_END]
+            return Drawn(token, forced=forced, ends="stop" if done else None)
         half = math.log(0.5)
         return Drawn(token, TokenLogprob(token=token, logprob=half, top=((token, half),)))
 
@@ -108,6 +120,8 @@ class ScriptedBackend:
         self.decodes = 0
         self.threads: list[int] = []
         """What `set_threads` was told."""
+        self.forced = 0
+        """Tokens that come with each drawn one, as a grammar forces them."""
         self.open_samplers = 0
         self._script = script
         self._token_delay_s = token_delay_s
@@ -151,6 +165,11 @@ class ScriptedBackend:
     def abort(self) -> None:
         self._aborted = True
 
+    def ready(self, parameters: Parameters) -> bool:
+        return True
+
+    def prepare(self, parameters: Parameters) -> None: ...
+
     def sampler(self, request: Request) -> ScriptedSampler:
         tokenizer = ByteTokenizer()
         reply = self._script(tokenizer.written(request.prompt), request.seed)
@@ -159,6 +178,7 @@ class ScriptedBackend:
             reply.encode("utf-8", "surrogatepass"),
             self._sampler_closed,
             with_logprobs=request.parameters.top_logprobs > 0,
+            forced=self.forced,
         )
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:

@@ -46,6 +46,11 @@ class Guide:
             return self._blanks < MOST_BLANKS
         return self.phase is Phase.UNDECIDED and self._opens(self._tail + piece)
 
+    @property
+    def may_be_free(self) -> bool:
+        """Whether any token could be free here."""
+        return self.phase is Phase.THINKING or bool(self._open and self._blanks >= 0)
+
     def push(self, piece: bytes) -> None:
         """Takes the bytes of a chosen token."""
         if self.phase is Phase.THINKING:

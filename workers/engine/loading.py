@@ -93,6 +93,7 @@ async def load(
 
 def _open(asked: LoadRequest) -> BatchEngine:
     """Loads in the calling thread, adapters at their scales. Raises ModelFileError, ModelFitError, ModelError."""
+    from nightjar.workers.engine.grammar.matcher import GRAMMAR_ENGINE
     from nightjar.workers.engine.llama.backend import LlamaBackend
     from nightjar.workers.engine.llama.library import BINDING, BUILD
     from nightjar.workers.engine.llama.model import LlamaModel
@@ -104,7 +105,14 @@ def _open(asked: LoadRequest) -> BatchEngine:
     device = this_device(asked.gpu)
     resolved, kv_bytes = resolve_load(path, settings, facts, device, auto_slots=asked.auto_slots)
     layers = 0 if device.is_cpu else settings.gpu_layers
-    model = LlamaModel(path, gpu_layers=layers, mmap=settings.mmap, mlock=settings.mlock, progress=asked.progress.step)
+    model = LlamaModel(
+        path,
+        gpu_layers=layers,
+        mmap=settings.mmap,
+        mlock=settings.mlock,
+        progress=asked.progress.step,
+        grammars=facts.kind is not ModelKind.EMBEDDING,
+    )
     try:
         for adapter, scale in asked.adapters:
             model.add_adapter(adapter, scale)
@@ -133,6 +141,7 @@ def _open(asked: LoadRequest) -> BatchEngine:
         llama_cpp_build=BUILD,
         llama_cpp_python=BINDING,
         load_s=load_s,
+        grammar_engine=GRAMMAR_ENGINE,
         kv_bytes=kv_bytes,
         reproducible=settings.reproducible,
         reproducible_alone=backend.limits.alone,

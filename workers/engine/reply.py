@@ -47,8 +47,12 @@ class GrowingReply:
 
     def end_of_generation(self, now: float) -> None:
         """The model ended its reply."""
+        self.end("stop", now)
+
+    def end(self, reason: FinishReason, now: float) -> None:
+        """The reply ends with what it has."""
         self._seen(now)
-        self.finish("stop")
+        self.finish(reason)
 
     def take(self, token: int, now: float, logprob: TokenLogprob | None = None) -> None:
         """Adds a token; sets `finish_reason` where it is the last."""

@@ -94,6 +94,8 @@ class EngineStats:
     last_step_age_s: float = 0.0
     prefill_tokens: int = 0
     decode_tokens: int = 0
+    forced_tokens: int = 0
+    """Of replies, those that a grammar left no choice about."""
     reused_tokens: int = 0
     dropped_tokens: int = 0
     """Generated for requests that were cancelled or failed."""

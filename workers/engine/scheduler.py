@@ -3,7 +3,8 @@
 A step is `plan`, a decode by the device, then `commit`, or `abandon_all` if the decode failed. In `plan`
 1. waiting works get free slots, with as much of their beginning as the cache holds (admission);
 2. a work whose beginning another one was computing (its leader) goes on once that is done (sharing);
-3. every decoding work contributes one id, and prompts fill what is left of the batch with chunks (the step).
+3. every decoding work contributes its next id, and those that are forced after it; prompts fill what is left of the
+   batch with chunks (the step).
 `commit` books what was computed and says who samples now; the engine then calls `push` or `finish` for each.
 Idle slots are the cache: their cells stay until another work needs the slot.
 """
@@ -79,7 +80,7 @@ class Scheduler:
             assert len(slot.cells) == piece.start
             slot.cells.extend(_held(piece, marked=self.limits.fixed_pieces > 0))
             slot.last_used = self.step_number
-            piece.work.pending = None
+            piece.work.pending = piece.work.pending[len(piece.ids) :]
             if piece.output:
                 twins = self._release_twins(piece.work) if len(slot.cells) == len(piece.work.prompt) else []
                 outputs.append(Output(piece=index, works=(piece.work, *twins)))
@@ -98,12 +99,13 @@ class Scheduler:
             self._tree.remove(slot.index)
         return dropped
 
-    def push(self, work: Work, token: int) -> None:
-        """The next id of this work, to be decoded in the next step."""
+    def push(self, work: Work, *tokens: int) -> None:
+        """The next ids of this work, to be decoded from the next step on."""
         assert work.slot is not None
-        assert work.pending is None
-        assert len(work.slot.cells) < self.limits.context
-        work.pending = token
+        assert not work.pending
+        assert tokens
+        assert len(work.slot.cells) + len(tokens) <= self.limits.context
+        work.pending = tokens
 
     def finish(self, work: Work) -> None:
         """Takes work out, wherever it is. Its cells stay as cache; its followers take over what is there."""
@@ -313,7 +315,7 @@ def _held(piece: Piece, *, marked: bool) -> Sequence[int]:
         return piece.ids
     if piece.start < len(piece.work.prompt):
         return piece.work.cells[piece.start : piece.start + len(piece.ids)]
-    return (piece.ids[0] | DRAWN,)
+    return tuple(token | DRAWN for token in piece.ids)
 
 
 def _computing(work: Work, length: int) -> Work:

@@ -56,8 +56,8 @@ class Work:
     """Ids to take over from the leader."""
     reused: int = 0
     """Prompt ids taken from the cache instead of being computed."""
-    pending: int | None = None
-    """The last sampled id, not yet in the cache."""
+    pending: Ids = ()
+    """The last sampled id and those that were forced after it, as far as they are not in the cache yet."""
     passed_over: int = 0
     admitted: int = 0
     """Order of admission."""

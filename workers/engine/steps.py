@@ -27,12 +27,17 @@ class StepPlanner:
 
     def _as_it_suits(self, ready: list[Work], running: Sequence[Work], chunk: int) -> list[Piece]:
         """One id of everything that decodes, then prompt chunks in the order of admission within the budget."""
-        pieces = [self._piece(work, 1) for work in ready if work.pending is not None]
+        decoding = [work for work in ready if work.pending]
+        forced = max(0, self._limits.n_batch - len(decoding))  # ids beyond each one's first that have room
+        pieces = []
+        for work in decoding:
+            pieces.append(piece := self._piece(work, 1 + forced))
+            forced -= len(piece.ids) - 1
         if len(pieces) == len(ready):  # already in the order of the slots
             return pieces
         beside = 1 if pieces else 0  # the first token of a chunk is computed with those
-        left = full = min(self._limits.n_batch - len(pieces), chunk)
-        for work in sorted((w for w in ready if w.pending is None), key=lambda work: work.admitted):
+        left = full = min(forced, chunk)
+        for work in sorted((w for w in ready if not w.pending), key=lambda work: work.admitted):
             if left <= 0:
                 break
             fork = _fork(work, running)
@@ -59,12 +64,14 @@ class StepPlanner:
         return single
 
     def _piece(self, work: Work, most: int) -> Piece:
-        """The next ids of a work: the one it sampled, or a piece of its prompt."""
+        """The next ids of a work: the one it sampled with those forced after it, or a piece of its prompt. Where pieces
+        are fixed, forced ids go one by one: the next prompt computes them again as ids of a reply."""
         slot = work.slot
         assert slot is not None
         start = len(slot.cells)
-        if work.pending is not None:
-            return Piece(slot=slot.index, start=start, ids=(work.pending,), output=True, work=work)
+        if work.pending:
+            ids = work.pending[: 1 if self._limits.fixed_pieces else most]
+            return Piece(slot=slot.index, start=start, ids=ids, output=len(ids) == len(work.pending), work=work)
         end = work.fixed_piece(start, most)[1] if self._limits.fixed_pieces else start + most
         ids = work.prompt[start:end]
         return Piece(slot=slot.index, start=start, ids=ids, output=start + len(ids) == len(work.prompt), work=work)

@@ -32,6 +32,8 @@ class Ticket(Generic[Asked, Result]):
         self.asked: Asked = asked
         self.iterated = streaming
         self.tap = tap
+        self.dropped = False
+        """Whether it was cancelled, perhaps before the engine's thread had it."""
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Result] = self.loop.create_future()
         self._texts: deque[str] = deque()

@@ -12,7 +12,7 @@ import structlog
 
 from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.config.project import PACKAGED_MODELS
+from nightjar.config.project import HOME_NAME, PACKAGED_MODELS
 from nightjar.workers.library.gguf.split import is_later_part, parts_of
 from nightjar.workers.library.manifest import Manifest, read_manifest
 from nightjar.workers.library.names import distinct_names
@@ -123,7 +123,7 @@ def _sound_manifest(folder: Path) -> Manifest | None:
 def path_bases(settings: Settings) -> tuple[Path, ...]:
     """The folders in which relative paths of the registry are looked up, in order."""
     folder = settings.models_file.absolute().parent
-    project = folder.parent if folder.name == "config" else folder
+    project = folder.parent if folder.name in (HOME_NAME, "config") else folder
     return settings.models_dir.absolute(), project, folder, PACKAGED_MODELS.parent.parent
 
 
@@ -207,10 +207,12 @@ def _bare(name: str, path: Path, settings: Settings) -> ModelEntry:
 
 
 def resolve_template(name: str, entry: RegistryEntry, settings: Settings) -> str | None:
-    """The registry's template text, read from its file if it names one. Raises SettingsError."""
+    """The registry's template text; a file is looked up beside the registry, then like models. Raises SettingsError."""
     if entry.template is None or not entry.template.endswith(".jinja"):
         return entry.template
-    file = settings.models_file.absolute().parent / entry.template
+    folder = settings.models_file.absolute().parent
+    beside = (folder, *path_bases(settings), PACKAGED_MODELS.parent)
+    file = next((base / entry.template for base in beside if (base / entry.template).exists()), folder / entry.template)
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:

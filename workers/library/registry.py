@@ -1,4 +1,6 @@
-"""`config/models.toml`: the models this project knows by name, and how each is loaded.
+"""`models.toml`: the models this project knows by name, and how each is loaded.
+
+It lies in the home. Until something is added there, the registry of the package counts, which is only read.
 
 [NAME]                          quoted where it has a dot: ["llama-3.2-1b"]
 path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama
@@ -18,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nightjar.config.errors import ParameterError, SettingsError, suggest
 from nightjar.config.load_settings import LoadSettings
-from nightjar.config.project import PACKAGED_MODELS, is_checkout
+from nightjar.config.project import PACKAGED_MODELS
 from nightjar.jobs.parameters import Parameters, check
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
@@ -88,7 +90,7 @@ class Registry(BaseModel):
 
 
 def read_registry(file: Path) -> Registry:
-    """Reads and validates the whole file; a missing file counts as empty, or as the registry in the package.
+    """Reads and validates the whole file; a missing one counts as the registry in the package.
 
     Raises SettingsError naming the file, the model and the key, with the nearest known key.
     """
@@ -96,14 +98,11 @@ def read_registry(file: Path) -> Registry:
 
 
 def registry_text(file: Path) -> str:
-    """The file's text; if it is missing, "" in a checkout, else the text of the registry in the package.
-
-    Raises SettingsError.
-    """
+    """The file's text; if it is missing, that of the registry in the package. Raises SettingsError."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return "" if is_checkout() else PACKAGED_MODELS.read_text(encoding="utf-8")
+        return PACKAGED_MODELS.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}.") from None
 

@@ -17,9 +17,10 @@ from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.models import ModelKind, SpeedProbe
 from nightjar.jobs.speeds import SpeedKey, keep_speed, known_speed
 from nightjar.workers.conversation.replier import ServedModel
-from nightjar.workers.engine.device import this_device
+from nightjar.workers.engine.device import Device, this_device
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.inspect import entry_facts
+from nightjar.workers.process.gpus import NONE, Pin
 
 IDLE_S = 10.0
 """So long nothing was to do before an idle worker measures."""
@@ -30,6 +31,23 @@ _log = structlog.get_logger()
 
 def speed_key(entry: ModelEntry, wanted: LoadSettings, gpu: str | None) -> SpeedKey | None:
     """What a speed measured now would hold for; None for a file that cannot be read or embeds. Reads the file once."""
+    return _key(entry, wanted, lambda: this_device(gpu))
+
+
+def speed_key_at(entry: ModelEntry, wanted: LoadSettings, pin: Pin) -> SpeedKey | None:
+    """The same for a worker that another process will start with this pin. Touches no card."""
+    return _key(entry, wanted, lambda: _device_at(pin))
+
+
+def _device_at(pin: Pin) -> Device:
+    from nightjar.workers.engine.llama.devices import gpu_backends
+
+    if pin.card is None or not gpu_backends():
+        return this_device(pin.gpu if pin.card is None else NONE)
+    return Device(name=pin.card.name, is_cpu=False, free_bytes=0, id=pin.card.uuid)
+
+
+def _key(entry: ModelEntry, wanted: LoadSettings, where: Callable[[], Device]) -> SpeedKey | None:
     try:
         facts = entry_facts(entry)
     except NightjarError:
@@ -38,7 +56,7 @@ def speed_key(entry: ModelEntry, wanted: LoadSettings, gpu: str | None) -> Speed
         return None
     from nightjar.workers.engine.llama.library import BUILD
 
-    device = this_device(gpu)
+    device = where()
     machine = f"{device.name}, {usable_cores()} cores, {round(memory_limit() / 2**30)} GiB"
     settings = wanted.model_dump(mode="json", exclude=_NOT_OF_SPEED) | {"llama_cpp_build": BUILD}
     return SpeedKey(digest=facts.digest, machine=f"{machine}, {device.id}" if device.id else machine, settings=settings)

@@ -36,6 +36,7 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
         "model file": model.input.digest or (facts.digest if facts else None),
         "template": facts.template_digest if facts else None,
         "llama.cpp": load.llama_cpp_build if load else None,
+        "grammars": load.grammar_engine if load else None,
         "driver": load.driver if load else None,
         "device": load.device if load else None,
         "context": f"{load.context:,} tokens" if load else None,
@@ -69,7 +70,13 @@ def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -
 
 def _changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Fingerprint]:
     for what in dict.fromkeys([*before, *after]):
-        old, new = before.get(what), after.get(what)
+        old, new = _mark(before, what), _mark(after, what)
         both = old is not None and new is not None
         if old != new and (both or what in ("judge", "rubric", "scorers")):  # judging may begin or end
             yield Fingerprint(what=what, before=old, after=new)
+
+
+def _mark(marks: Mapping[str, str | None], what: str) -> str | None:
+    """Nights of earlier versions have no mark for grammars: they were llama.cpp's own."""
+    before = "llama.cpp" if what == "grammars" and marks.get("llama.cpp") is not None else None
+    return marks.get(what, before)

@@ -15,6 +15,7 @@ FLAGS = {
     "length": "cut off by max_tokens",
     "context": "cut off by a full context",
     "timeout": "cut off by the time limit",
+    "grammar": "cut off by a limit of its grammar",
     "missing": "turns missing",
     "unscored": "something unscored",
     "error": "a scorer failed",

@@ -177,7 +177,7 @@ def flags(job: JobRow) -> tuple[str, ...]:
         flagged["degenerate"] = flagged.get("degenerate", False) or turn.degenerate is not None
         flagged["repeats"] = flagged.get("repeats", False) or turn.repeats_previous is not None
         flagged["dropped"] = flagged.get("dropped", False) or bool(turn.dropped_turns)
-        if turn.finish_reason in ("length", "context", "timeout"):
+        if turn.finish_reason in ("length", "context", "timeout", "grammar"):
             flagged[turn.finish_reason] = True
         states = {score.state for score in turn.scores.values() if score.value is None}
         flagged["unscored"] = flagged.get("unscored", False) or ScoreState.UNSCORED in states

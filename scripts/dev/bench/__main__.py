@@ -24,6 +24,7 @@ from nightjar.scripts.dev.bench.circumstances import circumstances, circumstance
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
 from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, rows_table, standing
+from nightjar.scripts.dev.bench.schemas import under_schemas
 from nightjar.scripts.dev.bench.server import find_server
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.inspect import read_facts
@@ -37,10 +38,11 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "texts": measures.differing_texts,
     "alone": measures.one_conversation,
     "load": beside_load,
+    "schemas": under_schemas,
 }
 ON_A_GPU = ("alone",)
 """Made on a CPU only where they are named: a large model's 8,192 tokens of prompt take minutes there."""
-NAMED = ("load",)
+NAMED = ("load", "schemas")
 """Made only where they are named: they want a real model, and a machine whose CPU computes."""
 
 
@@ -95,7 +97,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--size",
         choices=list(SIZES),
         default="60m",
-        help="of the built model: 60 M parameters in Q8_0 (the default), 1.1 B or 8 B in Q4_0",
+        help="of the built model: 60 M parameters in Q8_0 (the default); 0.5 B of 151,936 entries, 1.1 B, 8 B in Q4_0",
     )
     parser.add_argument("--large", action="store_const", dest="size", const="1b", help="the same as --size 1b")
     parser.add_argument("--server", metavar="PATH", help="a llama-server binary to compare with")

@@ -132,21 +132,21 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
     chats, sequences, replies = (24, 2, 3) if setup.large else (64, 4, 6)
     words = setup.vocabulary
     played: list[Played] = []
-    serial, server = partial(_serial, setup), partial(_server, setup)
+    serial, server = partial(_serial, setup), partial(server_side, setup)
     rows = [
-        *await _compare(
+        *await play_against(
             setup,
             lambda n: two_turn_chats(words, SLOTS, n, chats=chats),
             [(serial, lines.CHATS_AGAINST_SERIAL), (server, lines.CHATS_AGAINST_SERVER)],
             played,
         ),
-        *await _compare(
+        *await play_against(
             setup,
             lambda n: repeats(words, SLOTS, n, sequences=sequences),
             [(server, lines.REPEATS_AGAINST_SERVER)],
             played,
         ),
-        *await _compare(
+        *await play_against(
             setup,
             lambda n: judge_shaped(words, SLOTS, n, replies=replies),
             [(server, lines.JUDGING_AGAINST_SERVER)],
@@ -163,7 +163,7 @@ async def verdicts(setup: Setup) -> list[Row]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
     demo = replace(setup, model=setup.demo, vocabulary=read_facts(setup.demo, setup.demo.stem).file_facts.vocabulary)
     make = partial(judge_shaped, demo.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
-    return await _compare(demo, make, [(partial(_server, demo), lines.VERDICTS_AGAINST_SERVER)], [])
+    return await play_against(demo, make, [(partial(server_side, demo), lines.VERDICTS_AGAINST_SERVER)], [])
 
 
 async def whole_pipeline(setup: Setup) -> list[Row]:
@@ -255,7 +255,7 @@ async def differing_texts(setup: Setup) -> list[Row]:
     return rows
 
 
-async def _compare(
+async def play_against(
     setup: Setup,
     make: Callable[[int], Workload],
     others: Sequence[tuple[Opener, Goal]],
@@ -341,7 +341,7 @@ def _serial(setup: Setup, stack: AsyncExitStack) -> Other:
     return Other(name="one at a time", run=one_at_a_time.run)
 
 
-def _server(setup: Setup, stack: AsyncExitStack) -> Other:
+def server_side(setup: Setup, stack: AsyncExitStack) -> Other:
     """The server, up until the stack closes; or without it, since the other measures are worth having alone."""
     if setup.server is None:
         return Other(name="server", run=None, missing=NO_SERVER)

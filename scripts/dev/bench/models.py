@@ -55,7 +55,18 @@ HUGE = BenchShape(
     quantisation="Q4_0",
     vocabulary=128_256,
 )
-SIZES = {"60m": SMALL, "1b": LARGE, "8b": HUGE}
+WORDY = BenchShape(
+    name="bench-05b-151936-q4_0",
+    width=896,
+    layers=24,
+    heads=14,
+    kv_heads=2,
+    feed_forward=4864,
+    quantisation="Q4_0",
+    vocabulary=151_936,
+)
+"""The shape of Qwen2.5 0.5B: small, with a large vocabulary."""
+SIZES = {"60m": SMALL, "05b": WORDY, "1b": LARGE, "8b": HUGE}
 TINY = BenchShape(
     name="bench-tiny-q8_0",
     width=64,

@@ -3,6 +3,8 @@
 import importlib
 from typing import Any
 
+from nightjar.config.installation import extra_line
+
 
 def training_package(name: str) -> Any:
     """The imported package, or a SystemExit that names the extra to install."""
@@ -12,5 +14,5 @@ def training_package(name: str) -> Any:
         if error.name != name.split(".")[0]:
             raise
         raise SystemExit(
-            f"{name} is not installed; the demo model's training needs it: pip install '.[train]'"
+            f"{name} is not installed; the demo model's training needs it: {extra_line('train')}"
         ) from error

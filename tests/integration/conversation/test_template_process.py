@@ -146,7 +146,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
         "from nightjar.workers.conversation.template_process import RendererProcess\n"
         "renderer = RendererProcess()\n"
         f"renderer.compile({WELL!r}, {DATE!r})\n"
-        "print(renderer._process.pid, flush=True)\n"
+        "print(renderer._process._process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True) as parent:

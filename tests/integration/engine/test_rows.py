@@ -29,7 +29,9 @@ SETTINGS = ContextSettings(
 class Likeliest:
     """Draws the likeliest token, after a pass over the row that gives other threads time."""
 
-    slow = True
+    slow, guided = True, False
+
+    def prepare(self) -> None: ...
 
     def __init__(self, backend: LlamaBackend) -> None:
         self._backend = backend

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from llguidance import LLParserLimits
 
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.engine import BatchEngine
+from nightjar.workers.engine.grammar import matcher
 from nightjar.workers.engine.request import Request
 from tests.demo_engine import demo_engine
 
-SEEDS = 12
+SEEDS = 8
 NULL, TRUTH = {"type": "null"}, {"type": "boolean"}
 TAGGED = [{"properties": {"kind": {"const": k}, k: TRUTH}, "required": ["kind"], "type": "object"} for k in ("a", "b")]
 SCHEMAS: list[dict[str, Any]] = [
@@ -47,6 +51,8 @@ SCHEMAS: list[dict[str, Any]] = [
     {"allOf": [{"properties": {"a": TRUTH}, "required": ["a"]}, {"properties": {"b": TRUTH}, "required": ["b"]}]},
     {"anyOf": [{"type": "string", "maxLength": 5}, {"type": "integer"}, {"$ref": "#/$defs/n"}], "$defs": {"n": NULL}},
     {"oneOf": TAGGED},
+    {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    {"properties": {"n": {"anyOf": [NULL, {"$ref": "#"}]}}},  # recursive
     {"type": "object", "properties": dict.fromkeys("abcdefgh", TRUTH), "required": ["d"]},
 ]
 
@@ -78,3 +84,62 @@ async def test_every_reply_that_ends_is_valid(engine: BatchEngine) -> None:
     assert len(ended) > 0.8 * len(cases)
     assert {json.dumps(schema) for schema, _ in ended} == {json.dumps(schema) for schema in SCHEMAS}
     assert len({text for _, text in ended}) > 0.3 * len(ended)
+
+
+VERDICT = {
+    "type": "object",
+    "properties": {"explanation_of_it": {"enum": ["so", "as it is"]}, "score": {"enum": [1, 2]}},
+    "required": ["explanation_of_it", "score"],
+}
+
+
+async def test_forced_tokens_are_what_is_drawn_one_by_one(engine: BatchEngine) -> None:
+    """Log-probabilities are asked for: each forced token waits for its row, and the reply is the same."""
+    request = asked(engine, VERDICT, 1)
+    parameters = request.parameters.model_copy(update={"temperature": 0.0})
+    before = engine.stats()
+    chunked = await engine.generate(replace(request, parameters=parameters))
+    after = engine.stats()
+    single = await engine.generate(replace(request, parameters=parameters.model_copy(update={"top_logprobs": 2})))
+    assert (chunked.token_ids, chunked.finish_reason) == (single.token_ids, "stop")
+    assert [entry.token for entry in single.logprobs] == list(single.token_ids)
+    Draft202012Validator(VERDICT).validate(json.loads(chunked.text))
+    forced = after.forced_tokens - before.forced_tokens
+    assert forced > len(chunked.token_ids) / 3
+    assert after.steps - before.steps <= 1 + len(chunked.token_ids) - forced  # the prompt, and one for each drawn token
+    assert engine.stats().forced_tokens == after.forced_tokens
+
+
+@pytest.mark.parametrize(
+    "grammar", ['root ::= ("ab" | "c"){3} " end"', "/((ab|c){3}) end/", 'start: ("ab" | "c"){3} " end"']
+)
+async def test_grammars_of_every_kind(engine: BatchEngine, grammar: str) -> None:
+    request = asked(engine, VERDICT, 3)
+    parameters = request.parameters.model_copy(update={"json_schema": None, "grammar": grammar})
+    reply = await engine.generate(replace(request, parameters=parameters))
+    assert re.fullmatch("(ab|c){3} end", reply.text)
+    assert reply.finish_reason == "stop"
+
+
+async def test_a_limit_in_mid_reply_ends_that_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matcher, "parser_limits", lambda: LLParserLimits(max_lexer_states=300, verbose_errors=False))
+    schema = {"type": "string", "pattern": "^[ab]*a[ab]{12}$"}
+    async with demo_engine(slots=2) as engine:
+        deep, other = await asyncio.gather(
+            *(engine.generate(asked(engine, wanted, 5)) for wanted in (schema, VERDICT)),
+        )
+        assert deep.finish_reason in ("grammar", "length")
+        assert other.finish_reason == "stop"
+        many = await asyncio.gather(*(engine.generate(asked(engine, schema, seed)) for seed in range(12)))
+        stopped = [reply for reply in many if reply.finish_reason == "grammar"]
+        assert stopped
+        assert all(set(reply.text) <= {'"', "a", "b"} for reply in stopped)
+        engine.check_integrity()
+
+
+async def test_the_same_seed_gives_the_same_verdict_in_any_company() -> None:
+    """Under `reproducible`; forced tokens are decoded as the next prompt computes them again."""
+    async with demo_engine(slots=4, reproducible=True) as engine:
+        alone = [await engine.generate(asked(engine, VERDICT, seed)) for seed in range(4)]
+        together = await asyncio.gather(*(engine.generate(asked(engine, VERDICT, seed)) for seed in range(4)))
+    assert [reply.token_ids for reply in alone] == [reply.token_ids for reply in together]

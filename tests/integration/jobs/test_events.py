@@ -18,6 +18,7 @@ from nightjar.jobs.event_stream import FIRST, STREAM, EventReader, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunStatus
+from nightjar.scripts.views import pull_events
 from nightjar.scripts.views.pull_events import told_pull
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.workbench import Bench, make_run, opened_bench, until
@@ -109,8 +110,12 @@ async def test_a_redis_that_is_away_holds_nothing_up(bench: Bench) -> None:
     await asyncio.wait_for(events.close(), 10)
 
 
-async def test_a_pull_is_told(bench: Bench, services: ServiceUrls, tmp_path: Path) -> None:
+async def test_a_pull_is_told(
+    bench: Bench, services: ServiceUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From a thread of its own, while the bytes come; without a Redis in reach nothing is started for it."""
+    monkeypatch.setattr(event_stream, "FLUSH_S", 60)  # else what is left at the end may be dropped
+    monkeypatch.setattr(pull_events, "CLOSE_S", 60)
 
     class Counted:
         bytes = 0

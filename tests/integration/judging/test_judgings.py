@@ -25,10 +25,12 @@ from nightjar.jobs.ending import Ending, Gate, GateKind
 from nightjar.jobs.judgings import JudgingStatus
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing import close, finish
+from nightjar.pipeline.closing.endings import finish_ended
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import set_baseline
 from nightjar.pipeline.judging import write_jobs
-from nightjar.pipeline.judging.start import judge_again
+from nightjar.pipeline.judging.start import judge_again, start_check
+from nightjar.pipeline.notify.hooks import parse_hook
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 from tests.documents import a_turn, take_judging
@@ -137,6 +139,39 @@ async def test_a_judging_that_is_cancelled_leaves_the_run_as_it_was(bench: Bench
         await ownership.commit_turn(held, a_turn(0, fence=held.fence), bench.database, last=True)
     assert (page.read_bytes(), await all_scores(bench)) == (was, scores)
     assert "Judging 2, by judge, was cancelled after 1 of" in told(await collect(before.id, bench.database))
+
+
+async def test_a_check_of_the_judges_of_a_run_that_was_told_as_done_calls_no_hook_again(bench: Bench) -> None:
+    """The report is closed again, with what the check found; the run's end stays what it was. Another judging is an end
+    of its own, and so is that of a run whose jobs were tried again meanwhile."""
+
+    async def calls() -> int:
+        await finish_ended("me", bench.settings, bench.database)
+        return await bench.database.raw["deliveries"].count_documents({})
+
+    run = await generated(bench.database, judged=True)
+    hooks = Ending(on_finish=(parse_hook("https://example.org/hook"),), formats=("html",))
+    await bench.database.runs.update_one({"_id": run.id}, {"$set": {"ending": hooks.model_dump(mode="json")}})
+    before = await ended(bench)
+    assert await calls() == 1
+    told = await now()
+
+    checking = await start_check(told, [], None, bench.database, known_models=["judge"])
+    assert (checking.status, checking.judged_again, checking.only_checked) == (RunStatus.JUDGING, True, True)
+    checked = await ended(bench)
+    assert (checked.outcome.finished_at, checked.outcome.untold) == (before.outcome.finished_at, False)
+    assert checked.judging.check is not None
+    assert checked.judging.check.planned
+    assert await calls() == 1
+
+    await again(bench.database)
+    judged_again = await ended(bench)
+    assert judged_again.outcome.untold
+    assert await calls() == 2
+    await start_check(await now(), [], None, bench.database, known_models=["judge"], seed=5)
+    await bench.database.runs.update_one({"_id": run.id}, {"$set": {"outcome.finished_at": None}})  # as a retry does
+    await ended(bench)
+    assert await calls() == 3
 
 
 async def all_scores(bench: Bench) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,8 @@ import pytest
 from nightjar.config.errors import ContextError, EngineError, ParameterError
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import Parameters
-from nightjar.workers.engine.fake import Faults, ScriptedEngine
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.fake import Faults, ScriptedEngine, ScriptedSampler
 from nightjar.workers.engine.markers import Markers
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.scheduler import Scheduler
@@ -64,6 +66,77 @@ async def test_log_probabilities_come_where_they_are_asked_for(engine: ScriptedE
     reply = await engine.generate(replace(plain, parameters=parameters))
     assert [entry.token for entry in reply.logprobs] == (list(reply.token_ids) if known else [])
     assert (reply.mean_logprob is not None) is known
+
+
+async def test_what_is_forced_comes_as_one_piece_and_its_end_is_not_decoded(engine: ScriptedEngine) -> None:
+    """Four tokens with each one drawn: the same reply in a fifth of the steps, the last of which decodes its last but
+    one piece."""
+    plain = await engine.generate(asked(engine, "question"))
+    before = engine.backend.decodes
+    engine.backend.forced = 4
+    reply = await engine.generate(asked(engine, "question"))
+    assert (reply.text, reply.token_ids, reply.finish_reason) == (plain.text, plain.token_ids, "stop")
+    length = len(reply.token_ids)
+    assert engine.backend.decodes - before == -(-length // 5)  # the prompt's, and one for each piece but the last
+    assert engine.stats().forced_tokens == length - -(-length // 5)
+
+
+@pytest.mark.parametrize(("most", "reason"), [(7, "length"), (100, "stop")])
+async def test_a_limit_inside_what_is_forced_ends_the_reply_there(
+    engine: ScriptedEngine, most: int, reason: str
+) -> None:
+    engine.backend.forced = 4
+    reply = await engine.generate(asked(engine, "question", max_tokens=most))
+    assert reply.finish_reason == reason
+    assert reply.text == "1 answers question"[:most]
+    engine.check_integrity()
+
+
+async def test_a_grammar_at_its_limits_ends_its_request_alone(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sampler(request: Request) -> ScriptedSampler:
+        made = make(request)
+        if request.id == "limits":
+            stuck = iter([made.draw(0), Drawn(None, ends="grammar")])
+            monkeypatch.setattr(made, "draw", lambda row: next(stuck))
+        return made
+
+    make = engine.backend.sampler
+    monkeypatch.setattr(engine.backend, "sampler", sampler)
+    stopped, other = await asyncio.gather(
+        engine.generate(asked(engine, "limits")), engine.generate(asked(engine, "other"))
+    )
+    assert (stopped.text, stopped.finish_reason) == ("1", "grammar")
+    assert (other.text, other.finish_reason) == ("1 answers other", "stop")
+
+
+async def test_a_grammar_is_built_beside_what_others_decode(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is awaited by its own request alone, which may be cancelled meanwhile, or fail."""
+    built = threading.Event()
+
+    def prepare(parameters: Parameters) -> None:
+        assert built.wait(30)
+        if parameters.grammar == "bad":
+            raise ParameterError("Parameter 'grammar' cannot be used.")
+
+    monkeypatch.setattr(engine.backend, "ready", lambda parameters: parameters.grammar is None)
+    monkeypatch.setattr(engine.backend, "prepare", prepare)
+    plain = asked(engine, "first")
+    requests = [replace(plain, id=text, parameters=Parameters(grammar=text)) for text in ("good", "bad", "off")]
+    good, bad, off = (asyncio.ensure_future(engine.generate(request)) for request in requests)
+    assert (await engine.generate(plain)).text == "1 answers first"
+    off.cancel()
+    await asyncio.sleep(0)
+    built.set()
+    assert (await good).text == "1 answers first"
+    with pytest.raises(ParameterError, match="cannot be used"):
+        await bad
+    with pytest.raises(asyncio.CancelledError):
+        await off
+    await until(lambda: engine.stats().slots_used == 0)
 
 
 async def test_prompts_that_cannot_fit_are_refused(engine: ScriptedEngine) -> None:

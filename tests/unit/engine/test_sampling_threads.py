@@ -15,8 +15,11 @@ class Noted:
 
     def __init__(self, company: threading.Barrier | None = None, *, slow: bool = True) -> None:
         self.slow = slow
+        self.guided = False
         self.threads: set[int] = set()
         self._company = company
+
+    def prepare(self) -> None: ...
 
     def draw(self, row: int) -> Drawn:
         self.threads.add(threading.get_ident())

@@ -62,6 +62,8 @@ class Bench:
     replies: dict[str, int] = field(default_factory=dict)
     fails_at: frozenset[int] = frozenset()
     """Steps whose decode fails."""
+    forced: int = 0
+    """Ids that come with each sampled one, as far as the reply goes."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.limits)
@@ -113,7 +115,10 @@ class Bench:
             self.scheduler.finish(work)
             self.ended.append(work.id)
         else:
-            self.scheduler.push(work, 1000 + self.generated[work.id])
+            left = min(self.replies[work.id], room + 1) - self.generated[work.id] - 1
+            more = max(0, min(self.forced, left))
+            self.scheduler.push(work, *range(1000 + self.generated[work.id], 1001 + self.generated[work.id] + more))
+            self.generated[work.id] += more
 
     def run(self) -> int:
         """Steps until idle; returns how many were needed."""
@@ -164,6 +169,7 @@ requests = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_s
     width=st.integers(1, 9),
     earlier=st.lists(st.integers(0, 8), max_size=24),
     fails_at=st.frozensets(st.integers(1, 40), max_size=3),
+    forced=st.integers(0, 9),
 )
 def test_every_request_ends_and_no_cell_is_held_twice(
     requests: list[tuple[tuple[int, ...], int, bool]],
@@ -177,6 +183,7 @@ def test_every_request_ends_and_no_cell_is_held_twice(
     width: int,
     earlier: list[int],
     fails_at: frozenset[int],
+    forced: int,
 ) -> None:
     """Whatever comes, fails or is cancelled: everything ends, and the cache is what the scheduler thinks it is. Where
     pieces are fixed, each cell was computed in the piece that computes it when nobody else is there."""
@@ -190,7 +197,7 @@ def test_every_request_ends_and_no_cell_is_held_twice(
         fixed_pieces=0 if kind == "usual" else min(width, n_batch),
         alone=kind == "alone",
     )
-    bench = Bench(limits, fails_at=fails_at)
+    bench = Bench(limits, fails_at=fails_at, forced=forced)
     for number, (prompt, reply, final) in enumerate(requests):
         for _ in range(arrivals[number] if number < len(arrivals) else 0):
             bench.step()

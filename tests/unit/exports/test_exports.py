@@ -435,7 +435,7 @@ def test_lm_eval_leaves_out_what_has_no_value() -> None:
 def test_parquet_names_the_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyarrow: what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"parquet needs pyarrow.*pip install 'nightjar-eval\[parquet\]'"):
+    with pytest.raises(UsageError, match=r"parquet needs pyarrow.* -m pip install .*\[parquet\]"):
         files(factories.synthetic_report(), "parquet")
 
 

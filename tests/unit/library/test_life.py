@@ -36,6 +36,7 @@ def project(tmp_path: Path) -> Settings:
         }
     )
     settings.models_dir.mkdir()
+    settings.models_file.touch()
     return settings
 
 

@@ -137,6 +137,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, store: Path) -> Settings:
     (store / "manifests").mkdir()
+    (tmp_path / "models.toml").touch()
     return Settings.model_validate(
         {
             "home": tmp_path / "home",

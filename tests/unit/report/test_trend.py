@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.models import ProbeKind
-from nightjar.pipeline.report.data.night import Night, night_of
+from nightjar.pipeline.report.data.night import Night, NightModel, night_of
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.trend import Trend, trend
 from nightjar.pipeline.report.formats.trend_write import check_trend_formats, write_trend
@@ -56,6 +56,23 @@ def test_night_survives_its_json() -> None:
 def test_same_nights_have_no_marks() -> None:
     """Nothing changed, nothing is marked."""
     assert of(night(1), night(2), night(3)).marks == []
+
+
+def test_other_grammars_are_marked_also_against_nights_that_knew_no_mark_for_them() -> None:
+    """One seed's replies under a schema change once."""
+    report = factories.synthetic_report()
+    first = report.models[0]
+    load = first.input.loads[-1].model_copy(update={"grammar_engine": "llguidance 1.9.1"})
+    newer = replace(report, models=(replace(first, input=replace(first.input, loads=(load,))), *report.models[1:]))
+    older = night(1)
+    stripped = [replace_marks(model) for model in older.models]
+    for before in (older, older.model_copy(update={"models": stripped})):
+        found = of(before, night(2, newer)).marks
+        assert [mark.words for mark in found] == ["amber-1b: grammars: llama.cpp \u2192 llguidance 1.9.1"]
+
+
+def replace_marks(model: NightModel) -> NightModel:
+    return model.model_copy(update={"marks": {what: mark for what, mark in model.marks.items() if what != "grammars"}})
 
 
 def test_changes_are_marked_where_they_begin() -> None:

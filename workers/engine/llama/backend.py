@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import EngineError, ModelError, ParameterError
+from nightjar.config.errors import EngineError, ModelError
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.continuation import continued
-from nightjar.workers.engine.grammar.gbnf import check_gbnf
-from nightjar.workers.engine.grammar.json_schema import grammar_of_schema
+from nightjar.workers.engine.grammar.held import held_to, known_grammar
+from nightjar.workers.engine.grammar.matcher import GrammarMatcher, Mask
 from nightjar.workers.engine.guide import Guide
 from nightjar.workers.engine.llama.batch import Batch
 from nightjar.workers.engine.llama.context import ContextSettings, open_context
 from nightjar.workers.engine.llama.guided import GuidedSampler
 from nightjar.workers.engine.llama.library import recent_errors
 from nightjar.workers.engine.llama.model import LlamaModel
-from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Patterns, Shortlist, top_logprobs
+from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, allowed_ids, top_logprobs
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.sampling import stages
 from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece, Trim, Work, by_slot
@@ -36,6 +35,8 @@ _NOBODY = Work("nobody", ())
 SHORTLIST_ROWS = 4
 """Rows of a step from which shortlists pay: the first one finds all that it needs gone from the caches, and takes
 0.11 ms where llama.cpp's own pass over 32,000 logits takes 0.07; each further one 0.04 and 0.055."""
+GREEDY_K = 64
+"""Of so many of the likeliest tokens, at least, the best that a mask lets through is the best of all those."""
 _logits_address: Any = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(
     ctypes.cast(llama.llama_get_logits, ctypes.c_void_p).value or 0
 )
@@ -70,8 +71,9 @@ class LlamaBackend:
         self._rows: list[int] = []
         self._places: dict[int, int] = {}
         self._by_hand = threading.local()
+        """Room for the whole vocabulary, in each thread that draws."""
+        self._all_ids = np.arange(self.vocabulary)
         self.chains = Chains(model)
-        self._grammars: Patterns[tuple[str, str]] = Patterns(self._parsed)
         self._abort_text = ctypes.create_string_buffer(2)
         self._listen_for_abort()
 
@@ -157,23 +159,21 @@ class LlamaBackend:
     def sampler(self, request: Request) -> LlamaSampler:
         return LlamaSampler(self, request)
 
-    def grammar(self, parameters: Parameters) -> Chain | None:
-        """A fresh copy of the request's grammar; each text is parsed once. Raises ParameterError."""
-        text = parameters.grammar
-        if text is None and parameters.json_schema is None:
-            return None
-        name = "grammar" if text is not None else "json_schema"
-        text = grammar_of_schema(_as_json(parameters.json_schema)) if text is None else text
-        return self._grammars.copy((name, text))
+    def ready(self, parameters: Parameters) -> bool:
+        if parameters.grammar is None and parameters.json_schema is None:
+            return True
+        grammar = known_grammar(parameters.grammar, parameters.json_schema)
+        return grammar is not None and self.model.grammar_vocabulary.ready(grammar)
 
-    def _parsed(self, named: tuple[str, str]) -> Chain:
-        name, text = named
-        if name == "grammar":
-            check_gbnf(text)
-        handle = llama.llama_sampler_init_grammar(self.model.vocab, text.encode(), b"root")
-        if not handle:
-            raise ParameterError(f"Parameter {name!r} is no valid GBNF grammar with a rule `root`.")
-        return Chain(handle)
+    def prepare(self, parameters: Parameters) -> None:
+        grammar = held_to(parameters.grammar, parameters.json_schema)
+        if grammar is not None:
+            self.model.grammar_vocabulary.prepare(grammar)
+
+    def matcher(self, parameters: Parameters) -> GrammarMatcher | None:
+        """A fresh one for the request's grammar. Raises ParameterError."""
+        grammar = held_to(parameters.grammar, parameters.json_schema)
+        return None if grammar is None else self.model.grammar_vocabulary.matcher(grammar)
 
     def pieces(self, request: Request) -> Callable[[int], bytes]:
         """What tokens add to the text; reasoning markers and stop strings show even where they are control tokens."""
@@ -187,12 +187,20 @@ class LlamaBackend:
             return self.tokenizer.piece
         return lambda token: hidden.get(token) or self.tokenizer.piece(token)
 
-    def candidates(self, row: int) -> Candidates:
-        """One row's logits for samplers applied by hand; valid until this thread's next call."""
+    def pick(self, chain: Chain, row: int, shortlist: Shortlist | None, mask: Mask | None) -> int | None:
+        """Draws the next token among those of the mask, without accepting it; None if there are none."""
+        logits = self.logits(row)
+        if shortlist is not None:
+            token = shortlist.pick(logits, chain, mask)
+            if token is not None:
+                return token
+        ids = self._all_ids if mask is None else allowed_ids(mask, self.vocabulary)
+        if not len(ids):
+            return None
         if not hasattr(self._by_hand, "candidates"):
             self._by_hand.candidates = Candidates(self.vocabulary)
         candidates: Candidates = self._by_hand.candidates
-        return candidates.of(self.logits(row))
+        return candidates.draw(ids, logits, chain)
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """The logits of a row of the batch, in place: valid until the next decode."""
@@ -242,18 +250,10 @@ class LlamaBackend:
 
     def free(self) -> None:
         """Frees the context; the model stays."""
-        self._grammars.close()
         self.chains.close()
         if self._ctx:
             llama.llama_free(self._ctx)
             self._ctx = None
-
-
-def _as_json(schema: Any) -> str:
-    try:
-        return json.dumps(schema)
-    except (RecursionError, ValueError) as error:  # too deep; a number of more digits than Python writes
-        raise ParameterError(f"Parameter 'json_schema' cannot be enforced: {error}.") from None
 
 
 class LlamaSampler:
@@ -263,34 +263,48 @@ class LlamaSampler:
         """Raises ParameterError if the grammar or schema cannot be used."""
         self._backend = backend
         self._top = request.parameters.top_logprobs
-        grammar = backend.grammar(request.parameters)
+        matcher = backend.matcher(request.parameters)
         self._chain = backend.chains.of(request, backend.limits.context)
-        first = stages(request.parameters, request.seed, backend.limits.context)[0]
-        k = request.parameters.top_k if first.name == "top_k" else 0
-        self._shortlist = Shortlist(k, backend.vocabulary) if Shortlist.pays(k, backend.vocabulary) else None
+        self._shortlist = _shortlist(request, backend, guided=matcher is not None)
         self._guided: GuidedSampler | None = None
-        if grammar is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
+        if matcher is not None or (request.reasoning and request.parameters.reasoning_budget is not None):
             tokenizer = backend.tokenizer
             self._guided = GuidedSampler(
                 self._chain,
-                grammar,
+                matcher,
                 Guide(request.reasoning, opened=request.reasoning_open, budget=request.parameters.reasoning_budget),
                 piece=backend.pieces(request),
                 is_end=backend.is_end,
                 tokenize=lambda text: continued(tokenizer, text.decode("utf-8", "replace")),
             )
+        self.guided = matcher is not None
+        self.slow = self._shortlist is None or self._top > 0
 
-        self.slow = self._guided is not None or self._shortlist is None or self._top > 0
+    def prepare(self) -> None:
+        if self._guided is not None:
+            self._guided.prepare()
 
     def draw(self, row: int) -> Drawn:
         if self._guided is None:
-            token = self._backend.sample(self._chain, row, self._shortlist)
+            drawn = Drawn(self._backend.sample(self._chain, row, self._shortlist))
         else:
-            token = self._guided.sample(self._backend.candidates(row))
-        return Drawn(token, top_logprobs(self._backend.logits(row), token, self._top) if self._top else None)
+            drawn = self._guided.draw(
+                lambda mask: self._backend.pick(self._chain, row, self._shortlist, mask), one=self._top > 0
+            )
+        if not self._top or drawn.token is None:
+            return drawn
+        return drawn._replace(logprob=top_logprobs(self._backend.logits(row), drawn.token, self._top))
 
     def close(self) -> None:
         if self._guided is not None:
             self._guided.close()
         else:
             self._chain.close()
+
+
+def _shortlist(request: Request, backend: LlamaBackend, *, guided: bool) -> Shortlist | None:
+    first = stages(request.parameters, request.seed, backend.limits.context)[0]
+    if first.name == "greedy" and guided and Shortlist.pays(GREEDY_K, backend.vocabulary):
+        return Shortlist(GREEDY_K, backend.vocabulary, needed=1)
+    k = request.parameters.top_k if first.name == "top_k" else 0
+    return Shortlist(k, backend.vocabulary) if Shortlist.pays(k, backend.vocabulary) else None

@@ -10,6 +10,8 @@ import llama_cpp as llama
 from llama_cpp._ggml import libggml
 
 _GPU_DEVICE = 1  # ggml-backend.h: enum ggml_backend_dev_type
+_NO_GPU = ("CPU", "BLAS", "RPC")
+"""Backends of ggml that are no GPU of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,16 @@ def gpus() -> list[UsableGpu]:
         _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p(device), ctypes.byref(free), ctypes.byref(total))
         visible.append(UsableGpu(description=description.decode("utf-8", "replace"), free_bytes=free.value))
     return visible
+
+
+def gpu_backends() -> list[str]:
+    """The kinds of GPU that this build computes on (CUDA, Metal, ...), whether or not one is here and visible."""
+    names = []
+    for index in range(libggml.ggml_backend_reg_count()):
+        registered = _ggml("ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t(index))
+        name = _ggml("ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p(registered))
+        names.append(name.decode("utf-8", "replace"))
+    return [name for name in names if name not in _NO_GPU]
 
 
 def _ggml(name: str, result: Any, *arguments: Any) -> Any:

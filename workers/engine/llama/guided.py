@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from nightjar.config.errors import EngineError
+import structlog
+
+from nightjar.workers.engine.backend import Drawn
+from nightjar.workers.engine.grammar.matcher import GrammarMatcher, Mask
 from nightjar.workers.engine.guide import Guide, Phase
-from nightjar.workers.engine.llama.sampler import Candidates, Chain
+from nightjar.workers.engine.llama.sampler import Chain
+
+log = structlog.get_logger()
 
 
 class GuidedSampler:
-    """Draws first and asks the grammar about the drawn token only; the whole vocabulary is masked when it refuses.
+    """Draws among the tokens that the grammar allows; what it forces is not drawn.
 
-    Wherever the first draw is allowed the text is the same as if the mask came first, at a small part of the cost.
+    Where thoughts or blanks may come before the answer, it draws first and asks whether that is one of them.
     """
 
     def __init__(
         self,
         chain: Chain,
-        grammar: Chain | None,
+        matcher: GrammarMatcher | None,
         guide: Guide,
         *,
         piece: Callable[[int], bytes],
@@ -27,55 +32,87 @@ class GuidedSampler:
         tokenize: Callable[[bytes], list[int]],
     ) -> None:
         self._chain = chain
-        self._grammar = grammar
+        self._matcher = matcher
         self._guide = guide
         self._piece = piece
         self._is_end = is_end
         self._tokenize = tokenize
         self._forced: deque[int] = deque()
+        """Tokens that come next; those of the grammar it has taken already."""
+        self._begun = False
+        """Whether the grammar has taken a token of the answer."""
 
-    def sample(self, candidates: Candidates) -> int:
-        """The next token; `candidates` hold the row's logits."""
-        token = self._forced_token()
+    def draw(self, pick: Callable[[Mask | None], int | None], *, one: bool) -> Drawn:
+        """The next token, by `pick` among those of a mask (None: among all), and what is forced after it, unless `one`
+        token is wanted at a time."""
+        self._force()
+        token = self._forced.popleft() if self._forced else self._drawn(pick)
         if token is None:
-            token = self._drawn(candidates)
-        self._chain.accept(token)
-        self._guide.push(self._piece(token))
-        return token
+            return self._stuck()
+        self._took(token)
+        if self._is_end(token):
+            return Drawn(token)
+        self._force()
+        forced = ()
+        if not one:
+            forced = tuple(self._forced)
+            self._forced.clear()
+            for other in forced:
+                self._took(other)
+        if self._matcher is not None and self._matcher.error:
+            return self._stuck()._replace(token=token)
+        done = self._begun and not self._forced and self._matcher is not None and self._matcher.complete
+        return Drawn(token, forced=forced, ends="stop" if done else None)
+
+    def prepare(self) -> None:
+        """Computes the mask of the next draw."""
+        if self._matcher is not None and not self._forced and self._guide.phase is not Phase.THINKING:
+            self._matcher.mask()
 
     def close(self) -> None:
         self._chain.close()
-        if self._grammar is not None:
-            self._grammar.close()
+        self._matcher = None
 
-    def _forced_token(self) -> int | None:
-        if not self._forced and (rest := self._guide.rest_of_marker):
-            self._forced.extend(self._tokenize(rest))
-        return self._forced.popleft() if self._forced else None
+    def _took(self, token: int) -> None:
+        self._chain.accept(token)
+        self._guide.push(self._piece(token))
 
-    def _drawn(self, candidates: Candidates) -> int:
-        candidates.refill()
-        token = candidates.draw(self._chain)
-        if self._grammar is None:
-            return token
-        piece = self._piece(token)
-        ends = self._is_end(token)
-        # A model that would end its reply inside its thoughts still owes the answer.
-        owed = ends and self._guide.phase is Phase.THINKING
-        if rest := self._guide.rest_of_close if owed else self._guide.runs_over(piece):
+    def _force(self) -> None:
+        """What must come next: the rest of a marker, or what the grammar leaves no choice about."""
+        if self._forced:
+            return
+        if rest := self._guide.rest_of_marker:
             self._forced.extend(self._tokenize(rest))
-            return self._forced.popleft()
-        if self._guide.free(piece) and not ends:
-            return token
-        if not candidates.allowed(self._grammar, token):
-            token = self._masked(candidates, self._grammar)
-        if not self._is_end(token):
-            self._grammar.accept(token)
+        elif self._matcher is not None and (self._begun or not self._guide.may_be_free):
+            self._forced.extend(tokens := self._matcher.forced())
+            self._begun = self._begun or bool(tokens)
+
+    def _drawn(self, pick: Callable[[Mask | None], int | None]) -> int | None:
+        matcher = self._matcher
+        if matcher is None or not self._guide.may_be_free:
+            token = pick(None if matcher is None else matcher.mask())
+        else:
+            token = pick(None)
+            if token is None:
+                return None
+            piece, ends = self._piece(token), self._is_end(token)
+            # A model that would end its reply inside its thoughts still owes the answer.
+            owed = ends and self._guide.phase is Phase.THINKING
+            if rest := self._guide.rest_of_close if owed else self._guide.runs_over(piece):
+                self._forced.extend(self._tokenize(rest))
+                return self._forced.popleft()
+            if self._guide.free(piece) and not ends:
+                return token
+            mask = matcher.mask()
+            if not mask[token // 32] >> (token % 32) & 1:
+                token = pick(mask)
+        if token is not None and matcher is not None and not self._is_end(token):
+            self._begun = True
+            matcher.take(token)
         return token
 
-    def _masked(self, candidates: Candidates, grammar: Chain) -> int:
-        candidates.refill()
-        candidates.apply(grammar)
-        if not candidates.any_left:
-            raise EngineError("The grammar allows no token of this model's vocabulary here.")
-        return candidates.draw(self._chain)
+    def _stuck(self) -> Drawn:
+        """A limit of llguidance was reached, or nothing of this vocabulary can follow."""
+        why = self._matcher.error if self._matcher is not None else ""
+        log.warning("grammar_stopped", reason=why or "no token of this vocabulary can follow")
+        return Drawn(None, ends="grammar")

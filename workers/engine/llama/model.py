@@ -10,6 +10,7 @@ from typing import Any
 import llama_cpp as llama
 
 from nightjar.config.errors import ModelFileError
+from nightjar.workers.engine.llama.grammar_vocabulary import GrammarVocabulary
 from nightjar.workers.engine.llama.library import forget_errors, recent_errors
 from nightjar.workers.engine.llama.tokenizer import LlamaTokenizer
 from nightjar.workers.library.gguf.metadata import template_key
@@ -28,22 +29,29 @@ class LlamaModel:
         mmap: bool,
         mlock: bool,
         vocabulary_only: bool = False,
+        grammars: bool = False,
         progress: Callable[[float], bool] = lambda share: True,
     ) -> None:
         """`progress` hears the share that is loaded, and ends the load where it returns False.
 
-        `vocabulary_only`: no weights are read, and no context can be made. Raises ModelFileError if llama.cpp cannot
-        load the file.
+        `vocabulary_only`: no weights are read, and no context can be made. `grammars`: the vocabulary is made ready for
+        them meanwhile, else when it is first asked for. Raises ModelFileError if llama.cpp cannot load the file.
         """
+        self._path = path
+        self._grammar_vocabulary: GrammarVocabulary | None = None
+        if grammars:
+            self.grammar_vocabulary  # noqa: B018  # starts its thread
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.vocab_only = vocabulary_only
         params.load_mode = (llama.LLAMA_LOAD_MODE_MMAP if mmap else 0) + (llama.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
         told = llama.llama_progress_callback(lambda share, _: progress(share))
         params.progress_callback = told  # kept until the load is over
-        forget_errors()
+        if not vocabulary_only:  # which may be beside a load that is to tell its own
+            forget_errors()
         self.handle = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
+            self._close_grammars()
             reason = recent_errors() or "llama.cpp gave no reason"
             raise ModelFileError(
                 f"llama.cpp cannot load {path}: {reason}. The file may be truncated, or newer than this llama.cpp."
@@ -120,7 +128,23 @@ class LlamaModel:
             )
         self.adapters.append((adapter, scale))
 
+    @property
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        """Its vocabulary for grammars; made in another thread, and waited for when it is used."""
+        if self._grammar_vocabulary is None:
+            path = self._path
+            self._grammar_vocabulary = GrammarVocabulary(
+                lambda: LlamaModel(path, gpu_layers=0, mmap=True, mlock=False, vocabulary_only=True)
+            )
+        return self._grammar_vocabulary
+
+    def _close_grammars(self) -> None:
+        if self._grammar_vocabulary is not None:
+            self._grammar_vocabulary.close()
+            self._grammar_vocabulary = None
+
     def close(self) -> None:
+        self._close_grammars()
         if self.handle:
             self.tokenizer.close()
             llama.llama_model_free(self.handle)  # and its adapters

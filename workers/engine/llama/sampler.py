@@ -10,6 +10,7 @@ import llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
+from nightjar.workers.engine.grammar.matcher import Mask
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.request import Request, TokenLogprob
 from nightjar.workers.engine.sampling import Stage, remembered_tokens, stages
@@ -61,85 +62,75 @@ class Patterns(Generic[Key]):
         self._kept.clear()
 
 
-class Shortlist:
-    """Draws for a chain that begins with top-k, without handing it the whole vocabulary.
+class Candidates:
+    """Some entries of the vocabulary with their logits, for llama.cpp's samplers."""
 
-    The logits are laid out in rows under each other. Of the columns' highest entries the k-th is a bound that at least
-    k logits reach, and seldom many more: they hold the k likeliest, so the chain draws the same token from them, in
-    half the time over 32,000 logits. Where a flat distribution lets too many pass, there is no shortlist.
-    """
-
-    def __init__(self, k: int, vocabulary: int) -> None:
-        self._k = k
-        self._rows = min(_MOST_ROWS, vocabulary // max(4 * k, _LEAST_COLUMNS))
-        self._laid = vocabulary // self._rows * self._rows
-        self._data = np.zeros(16 * k, dtype=_CANDIDATE)
+    def __init__(self, most: int) -> None:
+        self._data = np.zeros(most, dtype=_CANDIDATE)
         self._ids, self._logits = self._data["id"], self._data["logit"]
         self._array = llama.llama_token_data_array()
         self._pointer = ctypes.cast(self._data.ctypes.data, llama.llama_token_data_p)
 
-    @staticmethod
-    def pays(k: int, vocabulary: int) -> bool:
-        return k > 0 and vocabulary >= max(_LARGE_VOCABULARY, 64 * k)
+    @property
+    def most(self) -> int:
+        return len(self._data)
 
-    def draw(self, logits: npt.NDArray[np.float32], chain: Chain) -> int | None:
-        """The token, accepted; None if there is no shortlist."""
-        highest = logits[: self._laid].reshape(self._rows, -1).max(axis=0)
-        highest.partition(-self._k)
-        (ids,) = (logits >= highest[-self._k]).nonzero()
+    def draw(self, ids: npt.NDArray[np.intp], logits: npt.NDArray[np.float32], chain: Chain) -> int:
+        """What the chain selects of these entries of a row; it is not accepted yet."""
         count = len(ids)
-        if not self._k <= count <= len(self._data):  # fewer: they are no numbers
-            return None
         self._ids[:count] = ids
         self._logits[:count] = logits[ids]
         self._array.data, self._array.size = self._pointer, count  # samplers may have moved the pointer
         self._array.selected, self._array.sorted = -1, False
         llama.llama_sampler_apply(chain.handle, ctypes.byref(self._array))
-        token = int(self._array.data[self._array.selected].id)
-        chain.accept(token)
-        return token
-
-
-class Candidates:
-    """The whole vocabulary with the logits of one row, for samplers that are applied by hand."""
-
-    def __init__(self, size: int) -> None:
-        self._data = np.zeros(size, dtype=_CANDIDATE)
-        self._ids = np.arange(size, dtype=np.int32)
-        self._pointer = ctypes.cast(self._data.ctypes.data, llama.llama_token_data_p)
-        self._array = llama.llama_token_data_array()
-        self._logits: npt.NDArray[np.float32] = np.zeros(size, np.float32)
-
-    def of(self, logits: npt.NDArray[np.float32]) -> Candidates:
-        self._logits = logits
-        return self
-
-    def refill(self) -> None:
-        """Undoes what samplers did."""
-        self._data["id"] = self._ids
-        self._data["logit"] = self._logits
-        self._array.data, self._array.size = self._pointer, len(self._data)
-        self._array.selected, self._array.sorted = -1, False
-
-    def apply(self, sampler: Chain) -> None:
-        llama.llama_sampler_apply(sampler.handle, ctypes.byref(self._array))
-
-    def draw(self, chain: Chain) -> int:
-        """What the chain selects; it is not accepted yet."""
-        self.apply(chain)
         assert self._array.selected >= 0, "the last sampler of a chain selects"
         return int(self._array.data[self._array.selected].id)
 
-    @property
-    def any_left(self) -> bool:
-        return bool(np.isfinite(self._data["logit"]).any())
 
-    def allowed(self, grammar: Chain, token: int) -> bool:
-        """Whether the grammar lets this one token come next."""
-        candidate = llama.llama_token_data(token, 0.0, 0.0)
-        array = llama.llama_token_data_array(ctypes.pointer(candidate), 1, -1, False)
-        llama.llama_sampler_apply(grammar.handle, ctypes.byref(array))
-        return bool(candidate.logit == 0.0)
+class Shortlist:
+    """Draws for a chain that begins with top-k, or chooses greedily, without handing it the whole vocabulary.
+
+    The logits are laid out in rows under each other. Of the columns' highest entries the k-th is a bound that at least
+    k logits reach, and seldom many more: they hold the k likeliest, so the chain draws the same token from them, in
+    half the time over 32,000 logits. Those that a mask lets through are the likeliest of the allowed ones too, if there
+    are `needed` of them. Where a flat distribution lets too many pass, there is no shortlist.
+    """
+
+    def __init__(self, k: int, vocabulary: int, *, needed: int | None = None) -> None:
+        self._k = k
+        self._needed = k if needed is None else needed
+        self._rows = min(_MOST_ROWS, vocabulary // max(4 * k, _LEAST_COLUMNS))
+        self._laid = vocabulary // self._rows * self._rows
+        self._candidates = Candidates(16 * k)
+
+    @staticmethod
+    def pays(k: int, vocabulary: int) -> bool:
+        return k > 0 and vocabulary >= max(_LARGE_VOCABULARY, 64 * k)
+
+    def pick(self, logits: npt.NDArray[np.float32], chain: Chain, mask: Mask | None = None) -> int | None:
+        """The token, not accepted yet; None if there is no shortlist."""
+        highest = logits[: self._laid].reshape(self._rows, -1).max(axis=0)
+        highest.partition(-self._k)
+        (ids,) = (logits >= highest[-self._k]).nonzero()
+        if len(ids) > self._candidates.most:
+            return None
+        if mask is not None:
+            ids = ids[(mask[ids >> 5] >> (ids & 31).astype(np.uint32) & 1).astype(bool)]
+        if len(ids) < self._needed:  # without a mask: they are no numbers
+            return None
+        return self._candidates.draw(ids, logits, chain)
+
+    def draw(self, logits: npt.NDArray[np.float32], chain: Chain) -> int | None:
+        """The token, accepted; None if there is no shortlist."""
+        token = self.pick(logits, chain)
+        if token is not None:
+            chain.accept(token)
+        return token
+
+
+def allowed_ids(mask: Mask, vocabulary: int) -> npt.NDArray[np.intp]:
+    """The entries that a mask lets through, ascending."""
+    return np.flatnonzero(np.unpackbits(mask.view(np.uint8), count=vocabulary, bitorder="little"))
 
 
 class Chains:

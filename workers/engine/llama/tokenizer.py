@@ -63,10 +63,11 @@ class LlamaTokenizer:
         return self._render(token, special=True)
 
     def is_end(self, token: int) -> bool:
-        return token in self._ends
+        return token in self.ends
 
     @cached_property
-    def _ends(self) -> frozenset[int]:
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a reply."""
         with self._vocab() as vocab:
             ends = frozenset(i for i in range(self.size) if llama.llama_vocab_is_eog(vocab, i))
         return ends - self._guessed
