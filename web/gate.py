@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
 Scope = MutableMapping[str, Any]
@@ -158,6 +159,8 @@ class GateMiddleware:
             return await refused(scope, receive, send_guarded)
         try:
             await self.app(scope, bounded(receive, BODY_BYTES, BODY_S), send_guarded)
+        except ClientDisconnect:
+            return None  # nobody is left to be answered
         except Exception as error:
             answer = self.failed(scope, error)
             if begun:

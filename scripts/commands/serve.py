@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nightjar.web.run import Certificate
 
 app = typer.Typer(add_completion=False)
-GONE_S = 10.0
-"""A server that is told to end is gone by then, whatever hangs in it."""
+GONE_S = 25.0
+"""Once the worker beside it had its time to drain, a server that was told to end is gone by then, whatever hangs."""
 PORT = 8420
 EXTRA = ("fastapi", "uvicorn", "argon2", "prometheus_client")
 
@@ -90,6 +90,7 @@ def check_installed() -> None:
 
 async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
     from nightjar.config.deadline import heed
+    from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
     from nightjar.scripts.beside_serve import working_beside
     from nightjar.scripts.doctor.apart import checks_apart
@@ -101,7 +102,7 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
 
     stop = asyncio.Event()
     for signum in end_signals():
-        heed(signum, stop.set, lambda: GONE_S)
+        heed(signum, stop.set, lambda: load_settings().drain_s + GONE_S)
     async with open_session(redis=True, service=True, log_file="serve.log") as session, AsyncExitStack() as stack:
         listener = listen_at(listening.host, listening.port)
         stack.callback(listener.close)

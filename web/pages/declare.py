@@ -53,13 +53,13 @@ class Visit:
 
     @classmethod
     async def of(cls, request: Request) -> Self:
-        form = read_fields((await request.body()).decode("utf-8", "replace"))
+        body = b"" if request.method == "GET" else await request.body()
         return cls(
             site=site_of(request),
             visitor=visitor_of(request),
             path=dict(request.path_params),
             query=read_fields(request.url.query),
-            form=form,
+            form=read_fields(body.decode("utf-8", "replace")),
         )
 
     def one(self, name: str, default: str = "") -> str:

@@ -8,8 +8,19 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 
-from nightjar.web.gate import FORM, OUR_HEADER, GateRules, bounded, client_address, refuse, security_headers
+from nightjar.web.gate import (
+    FORM,
+    OUR_HEADER,
+    GateMiddleware,
+    GateRules,
+    bounded,
+    client_address,
+    refuse,
+    security_headers,
+)
 
 RULES = GateRules.loopback(8420, "nightjar-1a.localhost")
 OURS = {OUR_HEADER: "1"}
@@ -153,3 +164,38 @@ async def test_a_body_that_never_comes_is_given_up() -> None:
     with pytest.raises(HTTPException) as refused:
         await _read([], within_s=0.01)
     assert refused.value.status_code == 408
+
+
+async def _through_the_gate(error: Exception, *, begun: bool) -> list[str]:
+    """What becomes of a request whose route fails like this, before or after its answer has begun."""
+    seen: list[str] = []
+
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise error
+
+    def failed(scope: Any, error: Exception) -> Any:
+        seen.append(type(error).__name__)
+        return PlainTextResponse("sorry", status_code=500)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        seen.append(message["type"])
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"127.0.0.1:8420")]}
+    await GateMiddleware(fails, rules=RULES, failed=failed)(scope, receive, send)
+    return seen
+
+
+async def test_a_defect_is_answered_unless_the_answer_has_begun() -> None:
+    answer = ["ZeroDivisionError", "http.response.start", "http.response.body"]
+    assert await _through_the_gate(ZeroDivisionError(), begun=False) == answer
+    with pytest.raises(ZeroDivisionError):
+        await _through_the_gate(ZeroDivisionError(), begun=True)
+
+
+async def test_a_client_that_left_is_no_defect() -> None:
+    assert await _through_the_gate(ClientDisconnect(), begun=False) == []
