@@ -223,11 +223,13 @@ async def test_kept_slots(bench: Bench) -> None:
             started.set()
         return "Hi." if "Hello" in prompt else LONG
 
-    async with live(bench) as requests, bench.dispatching(), bench.worker(slow(script), live=1):
-        await asyncio.wait_for(started.wait(), 30)
-        end = await asyncio.wait_for((await requests.submit(ask())).result(), 30)
+    engine = ScriptedEngine(script, slots=2, token_delay_s=0.05)
+    async with live(bench) as requests, bench.dispatching(), bench.worker(engine, live=1):
+        await asyncio.wait_for(started.wait(), 60)
+        end = await asyncio.wait_for((await requests.submit(ask())).result(), 60)
         assert end.reply == "Hi."
         assert await Job.find({"run": "night", "status": JobStatus.DONE}).count() == 0
+        engine.backend._token_delay_s = 0.0  # the night's reply would have taken half a minute
         await until(lambda: Job.find_one({"run": "night", "status": JobStatus.DONE}), within_s=60)
         first = await Job.find_one({"run": "night", "status": JobStatus.DONE})
         assert first is not None
