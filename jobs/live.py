@@ -21,9 +21,10 @@ from nightjar.jobs.live_refusal import why_not_served
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_runs import LiveJob
 from nightjar.jobs.live_state import LiveEnd, LiveState, read_live_state
+from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.live_text import LivePiece, ReplyText, TextMessage
 from nightjar.jobs.models import ModelFacts, ModelKind
-from nightjar.jobs.mongo import Database, DatabaseError
+from nightjar.jobs.mongo import Database, DatabaseError, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.places import want_model
 from nightjar.jobs.published import published
@@ -52,6 +53,8 @@ class LiveReply:
     """It was stored just now, and is pushed to a worker when it is iterated; else it was pushed before."""
     end: LiveEnd | None = None
     """Set when the iteration has ended well."""
+    computed: Row | None = None
+    """The same of a task, which has no text."""
     _since: float = field(default_factory=monotonic)
     """Since when it waits for a worker."""
     _looked: float = 0.0
@@ -63,7 +66,7 @@ class LiveReply:
         async with self._requests.channel.follow(self.job.id) as texts:
             fresh, self.rings = self.rings, False
             await (self._requests.ring(self.job) if fresh else self._hear_again())
-            while self.end is None:
+            while self.end is None and self.computed is None:
                 message = await self._next(texts) if fresh or self._looked else None  # it may have ended long ago
                 if message is not None and not message.ended:
                     for piece in text.hear(message):
@@ -74,6 +77,9 @@ class LiveReply:
                         continue
                 state = await self._look()
                 if state is not None and state.status is JobStatus.DONE:
+                    if state.result is not None:
+                        self.computed = state.result
+                        break
                     end = state.end()
                     for piece in text.finish(end.fence, end.reasoning, end.reply):
                         yield piece
@@ -89,7 +95,7 @@ class LiveReply:
 
     async def cancel(self) -> None:
         """Ends the job within a step of its engine; nothing happens to one that has ended. Idempotent."""
-        if self.end is None:
+        if self.end is None and self.computed is None:
             await self._requests.cancel(self.job.id)
 
     async def _hear_again(self) -> None:
@@ -164,10 +170,23 @@ class LiveRequests:
         cannot be asked, QueueFullError, ServiceError.
         """
         facts = await patiently(lambda: self._admitted(ask), patience_s=live_runs.PATIENCE_S)
+        if facts.kind is ModelKind.EMBEDDING:
+            raise UsageError(f"{ask.model!r} is an embedding model: it cannot write a reply. Choose a chat model.")
         if facts.kind is ModelKind.BASE and ask.text is None:
             raise UsageError(f"{ask.model!r} has no chat template: it goes on with a text, and cannot chat.")
         job = await live_runs.insert_live(ask, facts, self.database)
         await self.want(ask.model)
+        return LiveReply(job, self, rings=True)
+
+    async def submit_task(self, task: LiveTask) -> LiveReply:
+        """Stores a task as a job; iterated, its reply has no text, and then `computed`.
+
+        Raises UnknownNameError, UsageError for what this kind of model cannot do, QueueFullError, ServiceError.
+        """
+        facts = await patiently(lambda: self._admitted(task), patience_s=live_runs.PATIENCE_S)
+        task.check(facts.kind)
+        job = await live_runs.insert_task(task, facts, self.database)
+        await self.want(task.model)
         return LiveReply(job, self, rings=True)
 
     async def follow(self, job: str, user: str) -> LiveReply:
@@ -211,7 +230,7 @@ class LiveRequests:
         if not job.store and (found := await Job.get(job.id)) is not None:
             await live_runs.drop_texts(found, self.database)
 
-    async def _admitted(self, ask: LiveAsk) -> ModelFacts:
+    async def _admitted(self, ask: LiveAsk | LiveTask) -> ModelFacts:
         facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
         return facts
 
@@ -220,11 +239,9 @@ class LiveRequests:
         if known is None:
             names = await self.database.raw["models"].distinct("_id")
             raise UnknownNameError("model", model, map(str, names), "`nightjar model list` shows them.")
-        if known.facts.kind is ModelKind.EMBEDDING:
-            raise UsageError(f"{model!r} is an embedding model: it cannot write a reply. Choose a chat model.")
         return known.facts
 
-    async def _check_room(self, ask: LiveAsk) -> None:
+    async def _check_room(self, ask: LiveAsk | LiveTask) -> None:
         """Raises QueueFullError. Requests that come at the same moment may pass together."""
         settings = self.settings
         of_model, of_user = await asyncio.gather(

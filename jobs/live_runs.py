@@ -23,13 +23,14 @@ from nightjar.jobs.documents import Job, LiveRequest, Run, RunModel, utc_now
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live_request import LiveAsk, live_sequence
+from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import sequence_key
-from nightjar.jobs.states import TERMINAL_JOBS, JobStatus, RunKind, RunStatus
+from nightjar.jobs.states import TERMINAL_JOBS, JobKind, JobStatus, RunKind, RunStatus
 
 LIVE_PRIORITY = 1000
 MISSED_S = 0.5
@@ -113,11 +114,40 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
     return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed, store=ask.store)
 
 
-async def _insert(run: Run, sequence: Row, job: Job, database: Database) -> None:
+async def insert_task(task: LiveTask, facts: ModelFacts, database: Database) -> LiveJob:
+    """Stores a task as an ASSIST job, which has no sequence; its texts go when the result has been handed out.
+
+    Raises ServiceError where MongoDB is away.
+    """
+    run = live_run(task.user, task.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
+    now, identity = utc_now(), uuid.uuid4().hex
+    job = Job(
+        id=identity,
+        run=run.id,
+        kind=JobKind.ASSIST,
+        model=task.model,
+        sequence=identity,
+        sequence_digest="",
+        sequence_document="",
+        repeat=0,
+        order=0,
+        priority=LIVE_PRIORITY,
+        due_at=now,
+        turns_total=1,
+        created_at=now,
+        payload={"task": task.kind, "given": dict(task.given)},
+        live=LiveRequest(user=task.user, seed=0, store=False),
+    )
+    await patiently(lambda: _insert(run, None, job, database), patience_s=PATIENCE_S)
+    return LiveJob(id=job.id, run=run.id, model=task.model, fence=0, seed=0, store=False)
+
+
+async def _insert(run: Run, sequence: Row | None, job: Job, database: Database) -> None:
     """Safe to repeat after an answer that was lost: a job that is there, and perhaps claimed, is left as it is."""
     # Neither waits for the disk: the job's write, which does, comes behind them in the same journal.
     await insert_absent(quick(database.runs), [_stored(run)])
-    await insert_absent(quick(database.raw["sequences"]), [sequence])
+    if sequence is not None:
+        await insert_absent(quick(database.raw["sequences"]), [sequence])
     values = {key: {"$literal": value} for key, value in _stored(job).items() if key != "_id"}
     timed = values | {"created_at": "$$NOW", "due_at": "$$NOW"}
     with suppress(DuplicateKeyError):
@@ -202,7 +232,9 @@ async def refuse_live(job: Job, tokens: int, context: int, database: Database) -
 async def drop_texts(job: Job, database: Database) -> None:
     """Takes the texts away of a job that has ended and is not to be stored."""
     await database.raw["sequences"].delete_one({"_id": job.sequence_document})
-    await database.jobs.update_one({"_id": job.id}, {"$set": {"turns": [], "reason": None, "attempts": []}})
+    await database.jobs.update_one(
+        {"_id": job.id}, {"$set": {"turns": [], "reason": None, "attempts": [], "payload": None}}
+    )
 
 
 async def remove_ended_live(keep_s: float, database: Database) -> int:

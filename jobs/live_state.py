@@ -21,7 +21,7 @@ from nightjar.jobs.states import JobStatus
 
 PATIENCE_S = 5.0
 _FIELDS: Row = {
-    **dict.fromkeys("status reason created_at turns live suspect attempts.started_at".split(), 1),
+    **dict.fromkeys("status reason created_at turns live suspect payload.result attempts.started_at".split(), 1),
     "lapsed_ms": {"$subtract": ["$$NOW", "$lease_until"]},
 }
 _ASKED_WRONGLY: dict[str, type[NightjarError]] = {"ParameterError": ParameterError, "TemplateError": TemplateError}
@@ -64,6 +64,12 @@ class LiveState:
     lapsed_s: float = 0.0
     error: NightjarError | None = None
     row: Row
+
+    @property
+    def result(self) -> Row | None:
+        """Of an ASSIST job that is DONE."""
+        result: Row | None = (self.row.get("payload") or {}).get("result")
+        return result
 
     def end(self) -> LiveEnd:
         """Of one that is DONE."""
@@ -110,7 +116,7 @@ def _error(status: JobStatus, row: Row) -> NightjarError | None:
     reason = str(row.get("reason") or "no reason is recorded")
     if status is JobStatus.CANCELLED:
         return CancelledReplyError(f"The request was cancelled: {reason}.")
-    if status is JobStatus.DONE and not row["turns"]:
+    if status is JobStatus.DONE and not row["turns"] and not (row.get("payload") or {}).get("result"):
         return LiveError("Its texts were not to be stored, and are gone. Ask again.")
     if status is JobStatus.PENDING and row.get("suspect"):
         return LiveError("Its worker crashed while it replied. Ask again; if that happens again, the request is why.")

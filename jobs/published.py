@@ -49,3 +49,9 @@ async def known_facts(names: Iterable[str], known: Iterable[str], database: Data
             remedy = "Add it on the host that has the file: `nightjar model add`; or use `nightjar eval --model FILE`."
             raise UnknownNameError("model", name, {*known, *await database.raw["models"].distinct("_id")}, remedy)
     return facts
+
+
+async def all_published(database: Database) -> list[PublishedModel]:
+    """What is published of every model, by name; left out are those that cannot be read."""
+    rows = database.raw["models"].find({}).sort("_id", 1)
+    return await parse_each("model", rows, PublishedModel.model_validate)

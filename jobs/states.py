@@ -47,6 +47,8 @@ class JobKind(StrEnum):
     REPLY = "reply"
     JUDGE = "judge"
     EMBED = "embed"
+    ASSIST = "assist"
+    """Live only: something about texts that only the model's own vocabulary, template or weights can tell."""
 
 
 class WorkerStatus(StrEnum):

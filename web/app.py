@@ -8,14 +8,19 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
-from nightjar.web import open_routes
+from nightjar.web import metrics, open_routes
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
+from nightjar.web.openai import completions, tokens
+from nightjar.web.openai import routes as openai
+from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.routing import mount
+from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
 
 if TYPE_CHECKING:
@@ -48,16 +53,21 @@ def create_app(
     app = FastAPI(title="Nightjar", version=NIGHTJAR_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     url = mongo_url or settings.mongo_url
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
+    live = LiveRequests(database, redis, settings.live)
     app.state.site = Site(
         settings=settings,
         database=database,
         redis=redis,
         rules=rules,
         heavy=heavy,
+        live=live,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
     )
-    mount(app, (*open_routes.ROUTES, *ROUTES))
+    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
+    routes = (*open_routes.ROUTES, *ROUTES, *protocols)
+    bodies = {route.body for route in routes if route.body is not None}
+    mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)
     app.add_middleware(GateMiddleware, rules=rules, failed=defect_answer)
     return app

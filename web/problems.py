@@ -7,27 +7,18 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from nightjar.config.errors import NightjarError, RunConflictError, ServiceError, UnknownNameError, UsageError
+from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
 from nightjar.jobs.mongo import DatabaseError
 from nightjar.web.gate import Scope
+from nightjar.web.openai.refusals import openai_error, speaks_openai
 from nightjar.web.pages.declare import show_page, told
 from nightjar.web.sheet import Said, Sheet
+from nightjar.web.statuses import retry_headers, status_of_error
 from nightjar.web.visitors import STRANGER
 
 _log = structlog.get_logger()
 _TITLES = {404: "Not found", 403: "Not allowed", 503: "Not available", 500: "A fault of ours"}
-
-
-def status_of_error(error: Exception) -> int:
-    """The HTTP status of an error of ours."""
-    if isinstance(error, UnknownNameError):
-        return 404
-    if isinstance(error, RunConflictError):
-        return 409
-    if isinstance(error, UsageError):
-        return 400
-    return 503 if isinstance(error, ServiceError | DatabaseError) else 500
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -41,11 +32,11 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem(request, error.status_code, text, headers=error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        return problem(request, status_of_error(error), str(error))
+        return problem(request, status_of_error(error), str(error), headers=retry_headers(error), error=error)
 
     async def away(request: Request, error: Exception) -> Response:
         _log.warning("database_away", error=str(error), request=request.state.request_id)
-        return problem(request, 503, "MongoDB cannot be reached. The page comes back with it.")
+        return problem(request, 503, "MongoDB cannot be reached. The page comes back with it.", error=error)
 
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(HTTPException, refused)
@@ -66,11 +57,15 @@ def defect_answer(scope: Scope, error: Exception) -> Response:
         return PlainTextResponse(text, status_code=500)
 
 
-def problem(request: Request, status: int, text: str, *, headers: object = None) -> Response:
+def problem(
+    request: Request, status: int, text: str, *, headers: object = None, error: Exception | None = None
+) -> Response:
     """The answer to something that could not be done."""
     text = redact_text(text)
     more = dict(headers) if isinstance(headers, dict) else {}
-    if "hx-request" in request.headers and request.method != "GET":
+    if speaks_openai(request.url.path):
+        answer: Response = JSONResponse(openai_error(status, text, error), status_code=status)
+    elif "hx-request" in request.headers and request.method != "GET":
         answer = told(request, text, status=status)
     elif "text/html" in request.headers.get("accept", "") and request.method in ("GET", "POST"):
         if not hasattr(request.state, "visitor"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from pydantic import BaseModel
 
 from nightjar.web.auth.roles import Action
 from nightjar.web.visitors import needs
@@ -22,9 +23,29 @@ class Route:
     answer: Callable[..., Any]
     documented: bool = False
     """Whether the OpenAPI document has it."""
+    body: type[BaseModel] | None = None
+    """Of a documented one: what it is sent. The route reads and checks it itself."""
     template: str | None = None
     """Of a page; what the template gets is what the page's builder returns."""
     page: type[Any] | None = None
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The request cannot be used; the message says why."},
+    401: {"description": "Say who you are."},
+    403: {"description": "Not allowed."},
+    404: {"description": "There is nothing of that name; the message has the nearest."},
+    429: {"description": "Too many requests wait. Retry-After says when to ask again."},
+    503: {"description": "Not available now. Retry-After says when to ask again."},
+}
+
+
+def described_body(body: type[BaseModel] | None) -> dict[str, Any] | None:
+    """Of a route that reads its body itself; `openapi.api_document` has the schema."""
+    if body is None:
+        return None
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def mount(app: FastAPI, routes: Iterable[Route]) -> None:
@@ -36,6 +57,8 @@ def mount(app: FastAPI, routes: Iterable[Route]) -> None:
             methods=[route.method],
             dependencies=[Depends(needs(route.action))],
             include_in_schema=route.documented,
+            openapi_extra=described_body(route.body),
+            responses=REFUSALS,
             response_model=None,
         )
 

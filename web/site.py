@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import Request
 
+from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
 from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.latest import Latest
+from nightjar.web.meters import Meters
 from nightjar.web.render import Templates
 from nightjar.web.static_files import read_static
 
@@ -50,6 +52,8 @@ class Site:
     redis: Doorbell
     rules: GateRules
     heavy: HeavyPool
+    live: LiveRequests
+    """To be used as a context while requests are taken."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     enforceable: Enforceable | None = None
@@ -59,6 +63,7 @@ class Site:
     templates: Templates = field(default_factory=lambda: Templates.load(read_static()))
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
+    meters: Meters = field(default_factory=Meters)
     rates: TokenRates = field(default_factory=TokenRates)
     form_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """Signs the tokens of forms, for as long as this process lives."""

@@ -12,7 +12,8 @@ from nightjar.jobs.hindered import hindered
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.status.views import WorkerView
-from nightjar.jobs.workers import ALIVE_S, status_now
+from nightjar.jobs.worker_documents import WorkerState
+from nightjar.jobs.workers import ALIVE_S, heard_of, status_now
 
 FORGOTTEN_AFTER_S = 3600.0
 """A dead or failed worker is shown for this long."""
@@ -33,6 +34,13 @@ async def read_workers(database: Database) -> list[WorkerView]:
     """Every worker that beat within the last hour, by id."""
     steps: list[Row] = [{"$match": {"age": {"$lt": FORGOTTEN_AFTER_S}}}, {"$sort": {"_id": 1}}]
     return await parse_each("worker", await database.workers.aggregate([_WITH_AGE, *steps]), _worker_view)
+
+
+async def alive_workers(database: Database) -> list[WorkerState]:
+    """The workers that are alive, as their newest beats have them, by id."""
+    alive = [status for status in WorkerStatus if status.alive]
+    cursor = database.workers.find({"state": {"$in": alive}, **heard_of()}).sort("_id", 1)
+    return await parse_each("worker", cursor, WorkerState.model_validate)
 
 
 async def read_serving(database: Database) -> dict[str, Serving]:

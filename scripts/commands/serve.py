@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
 GONE_S = 25.0
 """Once the worker beside it had its time to drain, a server that was told to end is gone by then, whatever hangs."""
 PORT = 8420
-EXTRA = ("fastapi", "uvicorn", "argon2")
+EXTRA = ("fastapi", "uvicorn", "argon2", "prometheus_client")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,7 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
             enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
+        await stack.enter_async_context(app_.state.site.live)
         if beside:
             await stack.enter_async_context(working_beside(settings.home / "logs"))
         link = await arrival.link(rules, session.database)

@@ -27,6 +27,7 @@ from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.transcript_size import TranscriptSize
 from nightjar.jobs.variants import varied
+from nightjar.workers.conversation.assist import assist
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
 from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier, Reply
 from nightjar.workers.conversation.turns import turn_record
@@ -62,7 +63,7 @@ async def run_job(hold: Hold, context: JobContext) -> None:
     """Runs a claimed job to its end, a release or a failure; raises nothing but CancelledError."""
     bind(run=hold.run.name, job=hold.job.id)
     try:
-        await (_compare(hold, context) if hold.job.kind is JobKind.EMBED else _converse(hold, context))
+        await _WORK[hold.job.kind](hold, context)
     except asyncio.CancelledError:
         if not hold.lost:
             await all_or_nothing(ownership.release(hold.job, "its worker stopped", context.database))
@@ -108,6 +109,15 @@ async def _compare(hold: Hold, context: JobContext) -> None:
     _say(EventKind.JOB, hold, context)
 
 
+async def _assist(hold: Hold, context: JobContext) -> None:
+    """An ASSIST job: what somebody wants to know now of a text."""
+    payload = hold.job.payload or {}
+    async with _slot(hold, context):
+        result = await assist(payload["task"], payload["given"], context.model, hold.run.date)
+    await all_or_nothing(ownership.commit_result(hold.job, result, context.database))
+    _say(EventKind.JOB, hold, context)
+
+
 async def _converse(hold: Hold, context: JobContext) -> None:
     """A REPLY or JUDGE job."""
     job, model = hold.job, context.model
@@ -119,6 +129,9 @@ async def _converse(hold: Hold, context: JobContext) -> None:
         last = await _turns(hold, context, sequence, dialogue)
     if last is not None:  # written while the next conversation has the slot
         await _commit(hold, context, last, last=True)
+
+
+_WORK = {JobKind.REPLY: _converse, JobKind.JUDGE: _converse, JobKind.EMBED: _compare, JobKind.ASSIST: _assist}
 
 
 async def _turns(hold: Hold, context: JobContext, sequence: Sequence, dialogue: Dialogue) -> TurnRecord | None:

@@ -1,0 +1,84 @@
+"""What this process has answered since it started: counted once, for `/metrics` and `/stats`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from nightjar.jobs.live_state import LiveEnd
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveTotals:
+    """Sums over all models."""
+
+    replies: int
+    reply_tokens: int
+    seconds: float
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"nightjar_{name}", text, ("model_name", *labels), registry=registry)
+
+
+def _histogram(registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"nightjar_{name}", text, ("model_name",), buckets=buckets, registry=registry)
+
+
+@dataclass(eq=False)
+class Meters:
+    """vLLM's names under `nightjar_`, of live requests through this process."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        registry = self.registry
+        self.running = Gauge(
+            "nightjar_live_requests_open",
+            "Live requests that wait or are replied to.",
+            ("model_name",),
+            registry=registry,
+        )
+        self._success = _counter(registry, "request_success", "Replies, by why they ended.", "finished_reason")
+        self._failed = _counter(registry, "request_failure", "Requests without a reply, by the error.", "error")
+        self._prompt = _counter(registry, "prompt_tokens", "Tokens of prompts.")
+        self._cached = _counter(registry, "prefix_cache_hits", "Tokens of prompts that were not computed again.")
+        self._reply = _counter(registry, "generation_tokens", "Tokens of replies, reasoning included.")
+        self._first = _histogram(registry, "time_to_first_token_seconds", "In the engine.", _SECONDS)
+        self._each = _histogram(registry, "time_per_output_token_seconds", "Between tokens.", _PER_TOKEN_S)
+        self._queue = _histogram(registry, "request_queue_time_seconds", "Before the engine began.", _SECONDS)
+        self._whole = _histogram(registry, "e2e_request_latency_seconds", "From the request to its end.", _SECONDS)
+        self._totals = LiveTotals(replies=0, reply_tokens=0, seconds=0.0)
+
+    @property
+    def totals(self) -> LiveTotals:
+        return self._totals
+
+    def ended(self, model: str, end: LiveEnd) -> None:
+        """Counts a reply."""
+        queue_s = (end.claim_s or 0.0) + end.queue_s
+        whole_s = queue_s + end.prefill_s + end.decode_s
+        self._success.labels(model, end.finish_reason).inc()
+        self._prompt.labels(model).inc(end.prompt_tokens)
+        self._cached.labels(model).inc(end.reused_tokens)
+        self._reply.labels(model).inc(end.reply_tokens)
+        if end.first_token_s is not None:
+            self._first.labels(model).observe(end.first_token_s)
+        if end.reply_tokens > 1:
+            self._each.labels(model).observe(end.decode_s / (end.reply_tokens - 1))
+        self._queue.labels(model).observe(queue_s)
+        self._whole.labels(model).observe(whole_s)
+        before = self._totals
+        self._totals = LiveTotals(
+            replies=before.replies + 1,
+            reply_tokens=before.reply_tokens + end.reply_tokens,
+            seconds=before.seconds + whole_s,
+        )
+
+    def failed(self, model: str, error: Exception) -> None:
+        """Counts a request that got no reply."""
+        self._failed.labels(model, type(error).__name__).inc()

@@ -1,0 +1,69 @@
+"""What every route of the protocol does with a request: who asks, which model, and its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fastapi import Request
+
+from nightjar.jobs.backlog import live_workers
+from nightjar.jobs.live import LiveReply
+from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.published import all_published
+from nightjar.web.openai.refusals import RefusedFieldError
+from nightjar.web.site import Site, site_of
+from nightjar.web.visitors import visitor_of
+
+WITHOUT_EFFECT = "nightjar-without-effect"
+GONE = 499
+"""The client has gone: nobody sees this status but the log."""
+
+
+def asker(request: Request) -> str:
+    """On whose behalf the request is made."""
+    visitor = visitor_of(request)
+    return visitor.user or visitor.name.partition(" ")[0]
+
+
+def named_model(request: Request, named: str | None) -> str:
+    """The model of the address, else of the body. Raises RefusedFieldError where neither names one."""
+    model = request.path_params.get("model") or named
+    if not model:
+        raise RefusedFieldError("The request names no model; `/v1/models` lists them.", param="model")
+    return str(model)
+
+
+async def named_or_served(request: Request, named: str | None) -> str:
+    """The same, else the only model that generates text: of those that a worker has loaded, or of all.
+
+    Raises RefusedFieldError where there are several, or none.
+    """
+    if request.path_params.get("model") or named:
+        return named_model(request, named)
+    database = site_of(request).database
+    models = [model.id for model in await all_published(database) if model.facts.kind is not ModelKind.EMBEDDING]
+    served = [name for name in models if name in await live_workers(database)]
+    for choice in (served, models):
+        if len(choice) == 1:
+            return choice[0]
+    names = ", ".join(served or models) or "none yet"
+    raise RefusedFieldError(f"Say which model is meant: 'model'. Models: {names}.", param="model")
+
+
+async def submit_all(asks: Iterable[LiveAsk], site: Site) -> list[LiveReply]:
+    """All of them or, where one is refused, none."""
+    replies: list[LiveReply] = []
+    try:
+        for ask in asks:
+            replies.append(await site.live.submit(ask))
+    except BaseException:
+        for reply in replies:
+            await reply.cancel()
+        raise
+    return replies
+
+
+def told_without(without: Sequence[str]) -> dict[str, str]:
+    """The header that names fields without effect."""
+    return {WITHOUT_EFFECT: ", ".join(without)} if without else {}
