@@ -48,8 +48,7 @@ def test_the_same_tokens_in_the_same_order(model: LlamaModel, options: dict[str,
     for _ in range(ROWS):
         logits = (3 * random.standard_normal(VOCABULARY)).astype(np.float32)
         found.append(shortlist.draw(logits, short))
-        candidates.of(logits).refill()
-        wanted.append(candidates.draw(whole))
+        wanted.append(candidates.draw(np.arange(VOCABULARY), logits, whole))
         whole.accept(wanted[-1])
     short.close()
     whole.close()

@@ -53,7 +53,7 @@ class GuidedSampler:
         if self._is_end(token):
             return Drawn(token)
         self._force()
-        forced = ()
+        forced: tuple[int, ...] = ()
         if not one:
             forced = tuple(self._forced)
             self._forced.clear()
