@@ -26,8 +26,8 @@ EXAMPLES = 3
 """Of each route that the document names."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 MODEL = "nightjar-demo"
-ENDLESS = {"grammar": 'root ::= "fox " root', "max_tokens": 1900}
-"""Goes on until the context is full."""
+ENDLESS = {"json_schema": {"type": "string", "minLength": 4000}, "max_tokens": 1900}
+"""Goes on for a thousand tokens, whatever the model would like."""
 STORY: Any = [{"role": "user", "content": "Tell me a story about a fox."}]
 
 
