@@ -17,6 +17,7 @@ HOME_PARTS = {
     "services": "the servers' addresses and passwords",
     "reports": "reports",
     "logs": "logs",
+    "web": "the name of its page, and the token of this machine's own programs",
     "hub": "what the model hub's library keeps",
     "models-used": "when models were used",
     "digests.json": "digests of model files",

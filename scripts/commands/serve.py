@@ -80,11 +80,13 @@ def check_installed() -> None:
     """Raises UsageError that names what to install."""
     from importlib.util import find_spec
 
+    from nightjar.config.installation import extra_line
+
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"`nightjar serve` needs {', '.join(missing)}: pip install 'nightjar-eval[serve]'. Every other command "
-            "works without it."
+            f"`nightjar serve` needs {', '.join(missing)}, which every other command works without. Install it with: "
+            f"{extra_line('serve')}"
         )
 
 

@@ -1,6 +1,6 @@
 """Draws a step's tokens from their logits: one after another, and the slow rows on several cores.
 
-Where a grammar has to look at every entry of the vocabulary, a draw takes 4 to 8 ms, nearly all of it in llama.cpp,
+Where a chain has to look at every entry of the vocabulary, a draw takes up to 8 ms, nearly all of it in llama.cpp,
 which computes without the interpreter's lock; nothing else can go on meanwhile, least of all a GPU. From a shortlist a
 draw takes 30 us, in steps that each need the lock again: several threads that shared such rows took up to four times as
 long as one (docs/benchmarks.md).
