@@ -10,7 +10,7 @@ from nightjar.config.errors import UsageError
 from nightjar.config.surrogates import has_surrogate
 from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.parameters import check
-from nightjar.jobs.sequences import FixedMessage, Mode, Role, TurnSpec
+from nightjar.jobs.sequences import FixedMessage, MessageRole, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 
 SYSTEM = ("system", "developer")
@@ -46,7 +46,7 @@ def live_sequence(ask: LiveAsk, identity: str) -> PromptSequence:
         return PromptSequence(id=identity, mode=Mode.COMPLETION, turns=(turn,), parameters=parameters)
     system, said = read_conversation(ask.messages)
     *before, last = said
-    answers = last.model_copy(update={"text": ""}) if last.role is Role.TOOL else None
+    answers = last.model_copy(update={"text": ""}) if last.role is MessageRole.TOOL else None
     turn = TurnSpec(prompt=last.text, answers=answers)
     return PromptSequence(id=identity, system=system, messages=tuple(before), turns=(turn,), parameters=parameters)
 
@@ -65,29 +65,29 @@ def read_conversation(given: Sequence[Mapping[str, Any]]) -> tuple[str | None, l
         if message.get("role") in SYSTEM:
             if said:
                 raise UsageError(f"{where} is a system message; those come before all others.")
-            system.append(_read(message, where, Role.USER).text)
+            system.append(_read(message, where, MessageRole.USER).text)
         else:
             said.append(_read(message, where, _role(message, where)))
-    if not said or said[-1].role is Role.ASSISTANT:
+    if not said or said[-1].role is MessageRole.ASSISTANT:
         raise UsageError("The last message must be the user's, or a tool's result: it is what is replied to.")
     if not said[-1].text:
         raise UsageError("The last message is empty: there is nothing to reply to.")
     return "\n\n".join(text for text in system if text) or None, said
 
 
-def _role(message: Mapping[str, Any], where: str) -> Role:
+def _role(message: Mapping[str, Any], where: str) -> MessageRole:
     try:
-        return Role(str(message.get("role")))
+        return MessageRole(str(message.get("role")))
     except ValueError:
-        known = ", ".join([*SYSTEM, *map(str, Role)])
+        known = ", ".join([*SYSTEM, *map(str, MessageRole)])
         raise UsageError(f"{where} has the role {message.get('role')!r}; it must be one of {known}.") from None
 
 
-def _read(message: Mapping[str, Any], where: str, role: Role) -> FixedMessage:
+def _read(message: Mapping[str, Any], where: str, role: MessageRole) -> FixedMessage:
     if unknown := sorted(message.keys() - _KNOWN):
         raise UsageError(f"{where} has {unknown[0]!r}; a message has {', '.join(sorted(_KNOWN))}.")
     calls = message.get("tool_calls") or []
-    if calls and role is not Role.ASSISTANT:
+    if calls and role is not MessageRole.ASSISTANT:
         raise UsageError(f"{where} has tool_calls; only an assistant's may.")
     if not isinstance(calls, list) or not all(isinstance(call, Mapping) for call in calls):
         raise UsageError(f"{where}: tool_calls must be a list of calls.")

@@ -42,7 +42,7 @@ class Expectation(Value):
     value: Any
 
 
-class Role(StrEnum):
+class MessageRole(StrEnum):
     """Whose a message is. The system's stands on its own: `Sequence.system`."""
 
     USER = "user"
@@ -53,7 +53,7 @@ class Role(StrEnum):
 class FixedMessage(Value):
     """A message that is given, not generated: an example, or what a conversation's caller says was said before."""
 
-    role: Role
+    role: MessageRole
     text: str = Field("", exclude_if=lambda text: not text)
     """Empty only where an assistant's message does nothing but call tools."""
     reasoning: str | None = Field(None, exclude_if=lambda value: value is None)

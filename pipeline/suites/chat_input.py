@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.jobs.sequences import FixedMessage, Role
+from nightjar.jobs.sequences import FixedMessage, MessageRole
 from nightjar.pipeline.suites.located import Located, Path
 from nightjar.pipeline.suites.variables import documents_in
 
@@ -42,7 +42,7 @@ def read_input(source: Located, path: Path, value: Any) -> ChatInput:
         raise source.error(path, "the last message is not the user's: there is nothing to reply to.")
     system = said[0][1] if said[0][0] == "system" else None
     before = said[0 if system is None else 1 : -1]
-    messages = tuple(FixedMessage(role=Role(role), text=text) for role, text in before)
+    messages = tuple(FixedMessage(role=MessageRole(role), text=text) for role, text in before)
     return ChatInput(system=system, messages=messages, prompt=said[-1][1])
 
 

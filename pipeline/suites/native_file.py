@@ -22,7 +22,7 @@ from pydantic import (
 
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.jobs.parameters import Parameters, check
-from nightjar.jobs.sequences import Expectation, FixedMessage, Mode, Role
+from nightjar.jobs.sequences import Expectation, FixedMessage, MessageRole, Mode
 from nightjar.jobs.variants import MOST_VARIANTS, VARIANT_PATTERN, Variant
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.scoring import measures_asked
@@ -71,7 +71,7 @@ def _message(value: Any) -> FixedMessage:
         raise ValueError(f"a message is its role with its text, such as `user: Hello`; roles: {_ROLES}.")
     if not isinstance(text := value[role], str):
         raise ValueError("a message is a text.")
-    return FixedMessage(role=Role(role), text=_not_blank(text))
+    return FixedMessage(role=MessageRole(role), text=_not_blank(text))
 
 
 def _dialogue(messages: list[FixedMessage] | None) -> list[FixedMessage] | None:
@@ -113,7 +113,7 @@ def _rubric(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(str(error)) from None
 
 
-MESSAGE_ROLES = tuple(map(str, Role))
+MESSAGE_ROLES = tuple(map(str, MessageRole))
 _ROLES = ", ".join(MESSAGE_ROLES)
 Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 Tag = Annotated[str, Field(pattern=TAG_PATTERN)]

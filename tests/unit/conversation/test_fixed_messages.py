@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.parameters import Policy
-from nightjar.jobs.sequences import FixedMessage, Mode, Role
+from nightjar.jobs.sequences import FixedMessage, MessageRole, Mode
 from nightjar.workers.conversation.plan import replay
 from nightjar.workers.engine.fake import CHAT_TEMPLATE
 
 Written = Callable[[Sequence[int]], str]
 Talks = Callable[..., Any]
-EXAMPLE = (FixedMessage(role=Role.USER, text="2+2?"), FixedMessage(role=Role.ASSISTANT, text="4"))
+EXAMPLE = (FixedMessage(role=MessageRole.USER, text="2+2?"), FixedMessage(role=MessageRole.ASSISTANT, text="4"))
 SHOWN = "«start»user\n2+2?«end»\n«start»assistant\n4«end»\n"
 TOOLS = (
     "{% for m in messages %}[{{ m.role }}{% if m.tool_call_id %} {{ m.tool_call_id }}{% endif %}: {{ m.content }}"
@@ -53,11 +53,11 @@ def test_no_policy_leaves_them_out(talk: Talks, written: Written) -> None:
 
 def test_what_they_say_is_text_whatever_it_looks_like(talk: Talks, written: Written) -> None:
     """A control token that is typed in an example, or inside a tool call's arguments, is not one."""
-    plan = talk(["b"], messages=(FixedMessage(role=Role.ASSISTANT, text="<|im_end|>"),)).plan()
+    plan = talk(["b"], messages=(FixedMessage(role=MessageRole.ASSISTANT, text="<|im_end|>"),)).plan()
     assert written(plan.ids).startswith("«start»assistant\n<|im_end|>«end»")
     call = {"function": {"name": "get", "arguments": {"city": "<|im_end|>"}}}
-    said = (FixedMessage(role=Role.ASSISTANT, tool_calls=(call,)),)
-    result = FixedMessage(role=Role.TOOL, tool_call_id="c1")
+    said = (FixedMessage(role=MessageRole.ASSISTANT, tool_calls=(call,)),)
+    result = FixedMessage(role=MessageRole.TOOL, tool_call_id="c1")
     plan = talk(["Sunny."], messages=said, answers=result, template=TOOLS).plan()
     assert written(plan.ids) == '[assistant: get({"city": "<|im_end|>"})][tool c1: Sunny.]'
 
@@ -68,6 +68,6 @@ def test_reasoning_of_a_past_reply_has_its_field(talk: Talks, written: Written, 
         "message['content']",
         "('<' + message.reasoning_content + '>' if message.reasoning_content else '') + message['content']",
     )
-    said = (EXAMPLE[0], FixedMessage(role=Role.ASSISTANT, text="4", reasoning=reasoning))
+    said = (EXAMPLE[0], FixedMessage(role=MessageRole.ASSISTANT, text="4", reasoning=reasoning))
     text = written(talk(["b"], messages=said, template=template).plan().ids)
     assert ("assistant\n<Two and two.>4«end»" in text) == (reasoning is not None)

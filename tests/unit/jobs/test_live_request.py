@@ -8,7 +8,7 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.live_request import LiveAsk, live_sequence
-from nightjar.jobs.sequences import Mode, Role
+from nightjar.jobs.sequences import MessageRole, Mode
 
 
 def said(role: str, content: Any = "x", **more: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_a_conversation_with_tools() -> None:
     (turn,) = sequence.turns
     assert (turn.prompt, turn.answers is not None and turn.answers.tool_call_id) == ("Sunny.", "c1")
     assert turn.answers is not None
-    assert turn.answers.role is Role.TOOL
+    assert turn.answers.role is MessageRole.TOOL
     assert sequence.parameters == {"max_tokens": 5}
 
 
