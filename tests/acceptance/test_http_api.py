@@ -65,6 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield Served(home=home, url=url, token=token, client=client)
     finally:
         home.close()
+        home.run("services", "down")  # a command that was under way may have started them again
 
 
 def test_models(served: Served) -> None:
