@@ -55,11 +55,11 @@ class RedisEvents:
     async def close(self) -> None:
         """Says what is left, for a moment at most."""
         self._closed = True
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=FLUSH_S)
-            while not self._writing.done():  # redis-py can swallow a cancellation
-                self._writing.cancel()
-                await asyncio.wait([self._writing], timeout=0.5)
+        if (writing := self._writing) is not None:  # which it forgets itself once all is said
+            await asyncio.wait([writing], timeout=FLUSH_S)
+            while not writing.done():  # redis-py can swallow a cancellation
+                writing.cancel()
+                await asyncio.wait([writing], timeout=0.5)
         if self._doorbell is not None:
             await self._doorbell.close()
 

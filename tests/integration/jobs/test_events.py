@@ -110,6 +110,15 @@ async def test_a_redis_that_is_away_holds_nothing_up(bench: Bench) -> None:
     await asyncio.wait_for(events.close(), 10)
 
 
+async def test_what_is_said_last_is_told_at_the_end(bench: Bench, services: ServiceUrls) -> None:
+    events = RedisEvents(lambda: Doorbell.unconnected(services.redis))
+    events.say(Moved(kind=EventKind.RUN, run="the last"))
+    await events.close()
+    doorbell = Doorbell.unconnected(services.redis)
+    assert await _newest_is(EventReader(doorbell), "the last")
+    await doorbell.close()
+
+
 async def test_a_pull_is_told(
     bench: Bench, services: ServiceUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
