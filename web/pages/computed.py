@@ -14,6 +14,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.nights import Baseline
+from nightjar.jobs.states import EVALUATIONS
 from nightjar.jobs.status.run import list_runs
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
@@ -63,7 +64,7 @@ async def trend_task(suite: str, database: Database) -> HeavyTask:
     """Its version changes when a run of the suite ends. Raises UnknownNameError."""
     if suite not in (known := await suite_names(database)):
         raise UnknownNameError("suite", suite, known)
-    newest = await Run.find({"suite_name": suite}).sort("-outcome.finished_at").first_or_none()
+    newest = await Run.find({"suite_name": suite, **EVALUATIONS}).sort("-outcome.finished_at").first_or_none()
     version = str(newest and (newest.id, newest.outcome.finished_at))
     return HeavyTask(kind="trend", arguments=(suite,), version=version)
 

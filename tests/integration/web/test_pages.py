@@ -15,7 +15,7 @@ from nightjar.jobs.account_documents import AuditEntry, Role
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.nights import Baseline, Schedule
-from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.states import JobStatus, RunKind, RunStatus
 from nightjar.web.gate import OUR_HEADER
 from nightjar.web.pages.settings import SHOWN
 from tests.documents import a_turn
@@ -147,6 +147,19 @@ async def test_a_baseline_and_a_schedule(visits: Visits, run: Run, database: Dat
         assert "paused" in await get(client, "/schedules")
         assert (await client.post("/schedules/n/resume")).status_code == 200
         assert (await client.get("/schedules/other")).status_code == 404
+
+
+async def test_a_hidden_live_run_has_no_page(visits: Visits, run: Run, database: Database) -> None:
+    """Its texts are its user's alone: neither lists nor its name nor its id lead to it."""
+    await add_turns(database, "Between you and me.")
+    await database.runs.update_one({}, {"$set": {"kind": RunKind.LIVE}})
+    async with await visits.owner() as client:
+        for name in (run.name, run.id):
+            for part in ("", "/transcripts", "/report"):
+                assert (await client.get(f"/runs/{name}{part}")).status_code == 404
+            assert (await client.post(f"/runs/{name}/cancel")).status_code == 404
+        for path in ("/", "/runs"):
+            assert "nightly" not in await get(client, path)
 
 
 async def test_viewers_are_shown_no_buttons(visits: Visits, run: Run) -> None:
