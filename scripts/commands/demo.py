@@ -35,3 +35,4 @@ def demo(
         suite=SUITE, models=[MODEL], options={"repeats": repeats, "name": name}, formats=["html", "json", "csv", "md"]
     )
     run_async(run_evaluation(wanted))
+    print("In the browser: nightjar serve --open")

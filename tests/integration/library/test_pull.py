@@ -67,6 +67,7 @@ def project(tmp_path: Path, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> S
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "models.toml").touch()  # one that is missing begins with the bundled models
     settings = Settings.model_validate(
         {
             "home": tmp_path / "home",
