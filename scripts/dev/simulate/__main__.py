@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
+from typing import TypeVar
 
-from nightjar.scripts.dev.simulate.claims import gate_cells, headline_cells, judge_cells, missing_cells
+from nightjar.scripts.dev.simulate import claims, intervals
+from nightjar.scripts.dev.simulate.cells import CountedShare
 from nightjar.scripts.dev.simulate.draws import SEED
-from nightjar.scripts.dev.simulate.intervals import Width, interval_cells
+from nightjar.scripts.dev.simulate.intervals import Width
+
+T = TypeVar("T")
+Cells = Callable[[int, Sequence[int]], Iterator[T]]
 
 
 def main() -> None:
@@ -19,24 +26,58 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=2_000, help="data sets a cell")
     parser.add_argument("--headlines", type=int, default=1_000, help="headlines a cell")
     arguments = parser.parse_args()
-    sets, broken = arguments.sets, 0
-    print(f"{sets:,} data sets and {arguments.headlines:,} headlines a cell, seed {SEED}.\n")
+    sets, headlines = arguments.sets, arguments.headlines
+    print(f"{sets:,} data sets and {headlines:,} headlines a cell, seed {SEED}.\n", flush=True)
+    with ProcessPoolExecutor() as pool:  # a size of sequences is a task; its cells have seeds of their own
+        of_intervals = begun(pool, intervals.interval_cells, sets, intervals.SIZES)
+        of_claims = [
+            begun(pool, claims.missing_cells, sets, claims.SIZES),
+            begun(pool, claims.headline_cells, headlines, claims.HEADLINES),
+            begun(pool, claims.gate_cells, sets, claims.GATES),
+            begun(pool, claims.judge_cells, sets, claims.JUDGES),
+        ]
+        broken = _print_intervals(ended(of_intervals)) + _print_claims(chain.from_iterable(map(ended, of_claims)))
+    print(f"\n{broken} bars are broken." if broken else "\nNo bar is broken.")
+    sys.exit(1 if broken else 0)
+
+
+def begun(pool: ProcessPoolExecutor, cells: Cells[T], sets: int, sizes: Sequence[int]) -> list[Future[list[T]]]:
+    """The cells of each size, which another process works out; the largest size is begun first."""
+    futures = {size: pool.submit(_cells, cells, sets, size) for size in sorted(sizes, reverse=True)}
+    return [futures[size] for size in sizes]
+
+
+def _cells(cells: Cells[T], sets: int, size: int) -> list[T]:
+    return list(cells(sets, (size,)))
+
+
+def ended(of_sizes: Iterable[Future[list[T]]]) -> Iterator[T]:
+    """The cells once all are there: each kind with all its sizes."""
+    return chain.from_iterable(zip(*(future.result() for future in of_sizes), strict=True))
+
+
+def _print_intervals(cells: Iterable[tuple[CountedShare, Width]]) -> int:
+    """Prints how often intervals hold the truth and how wide they are; returns how many bars are broken."""
     print("| interval of | scores | sequences | holds the truth | wanted |\n|---|---|---:|---:|---|")
-    widths: list[Width] = []
-    for cell, width in interval_cells(sets):
-        print(cell.row(), flush=True)
+    widths, broken = [], 0
+    for cell, width in cells:
+        print(cell.row())
         widths.append(width)
         broken += cell.broken + width.broken
     print("\n| interval of | scores | sequences | width / t's | t holds the truth | wanted |")
     print("|---|---|---:|---:|---:|---|")
-    print("\n".join(width.row() for width in widths if width.compared))
+    print("\n".join(width.row() for width in widths if width.compared), flush=True)
+    return broken
+
+
+def _print_claims(cells: Iterable[CountedShare]) -> int:
+    """Prints how often claims are false; returns how many bars are broken."""
     print("\n| claim | scores | sequences | false | wanted |\n|---|---|---:|---:|---|")
-    claims = chain(missing_cells(sets), headline_cells(arguments.headlines), gate_cells(sets), judge_cells(sets))
-    for cell in claims:
+    broken = 0
+    for cell in cells:
         print(cell.row(), flush=True)
         broken += cell.broken
-    print(f"\n{broken} bars are broken." if broken else "\nNo bar is broken.")
-    sys.exit(1 if broken else 0)
+    return broken
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ FALSE = 0.05
 """No claim may be false more often."""
 MARGIN = 0.05
 REGRESSION = 0.1
+HEADLINES = (12, 20, 30)
+GATES = (5, *SIZES)
 JUDGES = (5, 7, 12, 20, 30)
 SPREAD = 1.0
 """Standard deviation of the difference between a real reply's points and a spoilt one's."""
@@ -45,7 +47,7 @@ def missing_cells(sets: int, sizes: Sequence[int] = SIZES) -> Iterator[CountedSh
             yield _false(f"verdict, {lost:.0%} missing, the worst first", "equal models", sequences, false, sets)
 
 
-def headline_cells(headlines: int, sizes: Sequence[int] = (12, 20, 30)) -> Iterator[CountedShare]:
+def headline_cells(headlines: int, sizes: Sequence[int] = HEADLINES) -> Iterator[CountedShare]:
     """Headlines of which at least one claim is of a gap that is not there."""
     import numpy as np
 
@@ -61,7 +63,7 @@ def headline_cells(headlines: int, sizes: Sequence[int] = (12, 20, 30)) -> Itera
             yield _false(f"headline of {len(means)} models", kind, sequences, false, headlines)
 
 
-def gate_cells(sets: int, sizes: Sequence[int] = (5, *SIZES)) -> Iterator[CountedShare]:
+def gate_cells(sets: int, sizes: Sequence[int] = GATES) -> Iterator[CountedShare]:
     """Gates at their margin, and one of 5 points on a true regression of 10."""
     import numpy as np
 
