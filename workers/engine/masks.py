@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from nightjar.workers.engine.backend import Sampler
 
@@ -26,7 +27,8 @@ class MaskThread:
         samplers, self._waiting = self._waiting, []
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "engine-mask")
-        self._running = self._pool.submit(_prepare, samplers)
+        with suppress(RuntimeError):  # the interpreter ends and takes no more work: their draws do it themselves
+            self._running = self._pool.submit(_prepare, samplers)
 
     def wait(self) -> None:
         """Until all that was begun is done; what failed shows again when it is drawn."""

@@ -9,7 +9,8 @@ long as one (docs/benchmarks.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from nightjar.workers.engine.backend import Drawn, Sampler
 
@@ -36,7 +37,10 @@ class SamplingThreads:
             _lane(rows, iter(range(len(rows))), results)
             return results
         shared = iter(slow)  # by all threads: whichever is free takes the next row
-        helpers = [self._pool.submit(_lane, rows, shared, results) for _ in range(min(self._helpers, len(slow) - 1))]
+        helpers: list[Future[None]] = []
+        with suppress(RuntimeError):  # the interpreter ends and takes no more work: this thread draws them all
+            for _ in range(min(self._helpers, len(slow) - 1)):
+                helpers.append(self._pool.submit(_lane, rows, shared, results))
         _lane(rows, iter([number for number, (sampler, _) in enumerate(rows) if not sampler.slow]), results)
         _lane(rows, shared, results)
         wait(helpers)

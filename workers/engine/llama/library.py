@@ -16,8 +16,8 @@ BINDING: str = llama.__version__
 _WARNING, _ERROR = 3, 4  # ggml.h: enum ggml_log_level
 _recent_errors: deque[str] = deque(maxlen=3)
 _recent_warnings: deque[str] = deque(maxlen=16)
-# Where gdb is installed, llama.cpp has it print every frame before it aborts: for seconds, and forever where two threads
-# abort.
+# Where gdb is installed, llama.cpp has it print every frame before it aborts: for seconds, and forever where two
+# threads abort.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
 
