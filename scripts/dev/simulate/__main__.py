@@ -29,19 +29,19 @@ def main() -> None:
     sets, headlines = arguments.sets, arguments.headlines
     print(f"{sets:,} data sets and {headlines:,} headlines a cell, seed {SEED}.\n", flush=True)
     with ProcessPoolExecutor() as pool:  # a size of sequences is a task; its cells have seeds of their own
-        of_intervals = begun(pool, intervals.interval_cells, sets, intervals.SIZES)
+        of_intervals = begin_cells(pool, intervals.interval_cells, sets, intervals.SIZES)
         of_claims = [
-            begun(pool, claims.missing_cells, sets, claims.SIZES),
-            begun(pool, claims.headline_cells, headlines, claims.HEADLINES),
-            begun(pool, claims.gate_cells, sets, claims.GATES),
-            begun(pool, claims.judge_cells, sets, claims.JUDGES),
+            begin_cells(pool, claims.missing_cells, sets, claims.SIZES),
+            begin_cells(pool, claims.headline_cells, headlines, claims.HEADLINES),
+            begin_cells(pool, claims.gate_cells, sets, claims.GATES),
+            begin_cells(pool, claims.judge_cells, sets, claims.JUDGES),
         ]
-        broken = _print_intervals(ended(of_intervals)) + _print_claims(chain.from_iterable(map(ended, of_claims)))
+        broken = _print_intervals(cells_of(of_intervals)) + _print_claims(chain.from_iterable(map(cells_of, of_claims)))
     print(f"\n{broken} bars are broken." if broken else "\nNo bar is broken.")
     sys.exit(1 if broken else 0)
 
 
-def begun(pool: ProcessPoolExecutor, cells: Cells[T], sets: int, sizes: Sequence[int]) -> list[Future[list[T]]]:
+def begin_cells(pool: ProcessPoolExecutor, cells: Cells[T], sets: int, sizes: Sequence[int]) -> list[Future[list[T]]]:
     """The cells of each size, which another process works out; the largest size is begun first."""
     futures = {size: pool.submit(_cells, cells, sets, size) for size in sorted(sizes, reverse=True)}
     return [futures[size] for size in sizes]
@@ -51,7 +51,7 @@ def _cells(cells: Cells[T], sets: int, size: int) -> list[T]:
     return list(cells(sets, (size,)))
 
 
-def ended(of_sizes: Iterable[Future[list[T]]]) -> Iterator[T]:
+def cells_of(of_sizes: Iterable[Future[list[T]]]) -> Iterator[T]:
     """The cells once all are there: each kind with all its sizes."""
     return chain.from_iterable(zip(*(future.result() for future in of_sizes), strict=True))
 
