@@ -15,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from nightjar.config.errors import ServiceError, SettingsError
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.periodic import end_task
 from nightjar.jobs.queue import Doorbell
 
 STREAM = "nightjar:events"
@@ -57,9 +58,7 @@ class RedisEvents:
         self._closed = True
         if (writing := self._writing) is not None:  # which it forgets itself once all is said
             await asyncio.wait([writing], timeout=FLUSH_S)
-            while not writing.done():  # redis-py can swallow a cancellation
-                writing.cancel()
-                await asyncio.wait([writing], timeout=0.5)
+            await end_task(writing)
         if self._doorbell is not None:
             await self._doorbell.close()
 

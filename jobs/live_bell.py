@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import structlog
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from nightjar.config.errors import NightjarError, ServiceError
@@ -98,50 +99,45 @@ async def listen_live(
 ) -> None:
     """Hands live jobs that are pushed for the model to `start`, one by one as there is room, until cancelled."""
 
-    async def pops(url: SecretStr) -> None:
-        redis = open_redis(url, latest)
-        try:
-            while True:
-                if free() <= 0:
-                    await asyncio.sleep(NO_ROOM_S)
-                    continue
-                popped = await redis.blpop([live_key(model)], timeout=POP_S)
-                if popped is not None and (due := _entry(popped[1])) is not None:
-                    await _handed_over(start, due)
-        finally:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await redis.aclose(close_connection_pool=True)
+    async def pops(redis: Redis) -> None:
+        while True:
+            if free() <= 0:
+                await asyncio.sleep(NO_ROOM_S)
+                continue
+            popped = await redis.blpop([live_key(model)], timeout=POP_S)  # type: ignore[misc]  # typed for both clients
+            if popped is not None and (due := _entry(popped[1])) is not None:
+                await _handed_over(start, due)
 
-    await _again_and_again(url, pops, latest)
+    await _with_redis(url, pops, latest)
 
 
 async def listen_calls(url: SecretStr, called: Callable[[str, str], None], *, latest: Latest | None = None) -> None:
     """Calls `called` with each word and job that is called out, until cancelled."""
 
-    async def hears(url: SecretStr) -> None:
-        redis = open_redis(url, latest)
-        try:
-            async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                await pubsub.subscribe(CALLS)
-                while True:
-                    message = await pubsub.get_message(timeout=POP_S)
-                    if message is not None and isinstance(message.get("data"), bytes):
-                        word, _, job = message["data"].decode("utf-8", "replace").partition(" ")
-                        called(word, job)
-        finally:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await redis.aclose(close_connection_pool=True)
+    async def hears(redis: Redis) -> None:
+        async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(CALLS)
+            while True:
+                message = await pubsub.get_message(timeout=POP_S)
+                if message is not None and isinstance(message.get("data"), bytes):
+                    word, _, job = message["data"].decode("utf-8", "replace").partition(" ")
+                    called(word, job)
 
-    await _again_and_again(url, hears, latest)
+    await _with_redis(url, hears, latest)
 
 
-async def _again_and_again(url: SecretStr, work: Callable[[SecretStr], Awaitable[None]], latest: Latest | None) -> None:
-    """Does what needs Redis, wherever that is by now. While it is away this only waits."""
+async def _with_redis(url: SecretStr, work: Callable[[Redis], Awaitable[None]], latest: Latest | None) -> None:
+    """Does again and again what needs Redis, wherever that is by now. While it is away this only waits."""
     while True:
         with contextlib.suppress(ServiceError):
             url = await whereabouts(url, latest)
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await work(url)
+        redis = open_redis(url, latest)
+        try:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await work(redis)
+        finally:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await redis.aclose(close_connection_pool=True)
         await asyncio.sleep(AWAY_S * random.uniform(0.5, 1))  # noqa: S311
 
 

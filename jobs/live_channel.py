@@ -16,6 +16,7 @@ from nightjar.config.errors import ServiceError
 from nightjar.jobs import live_bell
 from nightjar.jobs.live_bell import AWAY_S, POP_S, RENEW_S, TEXT
 from nightjar.jobs.live_text import TextMessage, read_message
+from nightjar.jobs.periodic import end_task
 from nightjar.jobs.queue import Doorbell
 
 SUBSCRIBED_WITHIN_S = 1.0
@@ -51,9 +52,7 @@ class LiveChannel:
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
-            while not task.done():  # redis-py can swallow a cancellation
-                task.cancel()
-                await asyncio.wait([task], timeout=0.5)
+            await end_task(task)
 
     @contextlib.asynccontextmanager
     async def follow(self, job: str) -> AsyncIterator[Texts]:

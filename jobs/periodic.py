@@ -93,6 +93,13 @@ class _Chore:
         return period_s
 
 
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancels a task that uses Redis until it ends: redis-py can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+
+
 async def ended(tasks: Iterable[asyncio.Task[Any]], *, within_s: float) -> set[asyncio.Task[Any]]:
     """Waits for tasks that were asked to end, then cancels those that go on; returns those that do not end even so.
 

@@ -21,7 +21,7 @@ from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
-from nightjar.jobs.periodic import board, every
+from nightjar.jobs.periodic import board, end_task, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import listen
 from nightjar.jobs.schema import SCHEMA_EVERY_S
@@ -170,7 +170,7 @@ class WorkerProcess:
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
         await self._wait_for_end([*bells, *tasks])
         self._beat.state = WorkerStatus.DRAINING
-        await asyncio.gather(*map(_end, bells))
+        await asyncio.gather(*map(end_task, bells))
         await held.drain(self._settings.drain_s)
         ended.set()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -311,10 +311,3 @@ class WorkerProcess:
             self._beat.waits_for = f"a dispatcher: jobs for {model} are there, and none runs that hands them out"
         else:
             self._beat.waits_for = f"a job of {model} that is due"
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels a task that uses Redis until it ends: redis-py can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.5)

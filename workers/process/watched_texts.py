@@ -13,7 +13,7 @@ from nightjar.config.errors import ServiceError
 from nightjar.jobs import live_bell
 from nightjar.jobs.documents import Job
 from nightjar.jobs.live_text import TextMessage, TextPart
-from nightjar.jobs.periodic import every
+from nightjar.jobs.periodic import end_task, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.workers.conversation.replier import SplitText
 
@@ -126,9 +126,7 @@ class WatchedTexts:
             await every(LOOK_EVERY_S, self.look, stop, name="watched")
         finally:
             await self._publish()
-            while not publishing.done():  # redis-py can swallow a cancellation
-                publishing.cancel()
-                await asyncio.wait([publishing], timeout=0.5)
+            await end_task(publishing)
             await self._doorbell.close()
 
     async def look(self) -> None:
