@@ -92,26 +92,18 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
     identity = uuid.uuid4().hex
     sequence = live_sequence(ask, identity)
     seed = random.randint(0, MOST_SEED) if ask.seed is None else ask.seed  # noqa: S311
-    run = live_run(ask.user, ask.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
+    live = LiveRequest(user=ask.user, seed=seed, store=ask.store)
     document = {"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")}
-    now = utc_now()
-    job = Job(
-        id=identity,
-        run=run.id,
-        model=ask.model,
-        sequence=identity,
+    return await _insert_job(
+        identity,
+        ask.model,
+        facts,
+        live,
+        document,
+        database,
         sequence_digest=sequence.digest,
         sequence_document=document["_id"],
-        repeat=0,
-        order=0,
-        priority=LIVE_PRIORITY,
-        due_at=now,
-        turns_total=1,
-        created_at=now,
-        live=LiveRequest(user=ask.user, seed=seed, store=ask.store),
     )
-    await patiently(lambda: _insert(run, document, job, database), patience_s=PATIENCE_S)
-    return LiveJob(id=job.id, run=run.id, model=ask.model, fence=0, seed=seed, store=ask.store)
 
 
 async def insert_task(task: LiveTask, facts: ModelFacts, database: Database) -> LiveJob:
@@ -119,27 +111,48 @@ async def insert_task(task: LiveTask, facts: ModelFacts, database: Database) -> 
 
     Raises ServiceError where MongoDB is away.
     """
-    run = live_run(task.user, task.model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
-    now, identity = utc_now(), uuid.uuid4().hex
+    return await _insert_job(
+        uuid.uuid4().hex,
+        task.model,
+        facts,
+        LiveRequest(user=task.user, seed=0, store=False),
+        None,
+        database,
+        kind=JobKind.ASSIST,
+        sequence_digest="",
+        sequence_document="",
+        payload={"task": task.kind, "given": dict(task.given)},
+    )
+
+
+async def _insert_job(
+    identity: str,
+    model: str,
+    facts: ModelFacts,
+    live: LiveRequest,
+    sequence: Row | None,
+    database: Database,
+    **fields: Any,
+) -> LiveJob:
+    """Stores the job of a request or a task, with what it needs. `fields`: what only one of the two has."""
+    run = live_run(live.user, model, facts, f"{datetime.now(UTC):%Y-%m-%d}")
+    now = utc_now()
     job = Job(
         id=identity,
         run=run.id,
-        kind=JobKind.ASSIST,
-        model=task.model,
+        model=model,
         sequence=identity,
-        sequence_digest="",
-        sequence_document="",
         repeat=0,
         order=0,
         priority=LIVE_PRIORITY,
         due_at=now,
         turns_total=1,
         created_at=now,
-        payload={"task": task.kind, "given": dict(task.given)},
-        live=LiveRequest(user=task.user, seed=0, store=False),
+        live=live,
+        **fields,
     )
-    await patiently(lambda: _insert(run, None, job, database), patience_s=PATIENCE_S)
-    return LiveJob(id=job.id, run=run.id, model=task.model, fence=0, seed=0, store=False)
+    await patiently(lambda: _insert(run, sequence, job, database), patience_s=PATIENCE_S)
+    return LiveJob(id=job.id, run=run.id, model=model, fence=0, seed=live.seed, store=live.store)
 
 
 async def _insert(run: Run, sequence: Row | None, job: Job, database: Database) -> None:
