@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.pipeline.report.data.safe import visible
+from nightjar.pipeline.report.page.environment import TEMPLATES as REPORT_TEMPLATES
+from nightjar.pipeline.report.page.environment import template_environment
 from nightjar.web.sheet import Content
-from nightjar.web.static_files import REPORT_TEMPLATES, StaticFile
+from nightjar.web.static_files import StaticFile
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -54,15 +55,7 @@ class Templates:
 
     @classmethod
     def load(cls, files: dict[str, StaticFile]) -> Templates:
-        environment = Environment(
-            loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_finalize,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        environment = template_environment(TEMPLATES, REPORT_TEMPLATES)
         environment.filters["coded"] = coded
         for name in environment.list_templates(extensions=["html"]):
             environment.get_template(name)  # read now: another version may take its place while this one runs
@@ -110,7 +103,3 @@ def coded(text: str) -> Markup:
     if len(parts) % 2 == 0:  # a backtick without its other one
         return escape(visible(text))
     return Markup("").join(Markup("<code>{}</code>").format(p) if at % 2 else p for at, p in enumerate(parts))
-
-
-def _finalize(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -6,13 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightjar.pipeline.report import page as report_page
+from nightjar.pipeline.report.page.environment import TEMPLATES
 
 FOLDER = Path(__file__).parent / "static"
-REPORT_TEMPLATES = Path(report_page.__file__).parent / "templates"
-"""The report's style and macros, which the pages share. Its code is not needed for them, and costs memory."""
 _SOURCES: dict[str, tuple[str, tuple[Path, ...]]] = {
-    "style.css": ("text/css; charset=utf-8", (REPORT_TEMPLATES / "report.css", FOLDER / "web.css")),
+    "style.css": ("text/css; charset=utf-8", (TEMPLATES / "report.css", FOLDER / "web.css")),
     "icon.svg": ("image/svg+xml", (FOLDER / "icon.svg",)),
     "htmx.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/htmx.min.js",)),
     "hx-csp.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/hx-csp.min.js",)),

@@ -6,25 +6,22 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence, Set
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.report.data.safe import visible
 from nightjar.pipeline.report.page import tables
 from nightjar.pipeline.report.page.build import build_page, build_transcripts
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.charts import charts
+from nightjar.pipeline.report.page.environment import TEMPLATES, template_environment
 from nightjar.pipeline.report.page.page import Drawing, Page, TranscriptsPage, TrendPage
 from nightjar.pipeline.report.page.svg import draw
 from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, views
 from nightjar.pipeline.report.page.vega_lite import to_vega_lite
 from nightjar.pipeline.transcripts import JobRow
 
-TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BYTES = 4_900_000
 """The largest size of a page: long texts are cut, and if there are very many transcripts, some are left out."""
 TRANSCRIPT_BYTES = 4_200_000
@@ -80,7 +77,7 @@ def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
 
 def render_template(name: str, page: Page | TranscriptsPage | TrendPage) -> str:
     """Renders the template, which gets the page and nothing else."""
-    return template_environment().get_template(name).render(page=page)
+    return _environment().get_template(name).render(page=page)
 
 
 def drawing(chart: Chart) -> Drawing:
@@ -93,22 +90,8 @@ def drawing(chart: Chart) -> Drawing:
 
 
 @functools.cache
-def template_environment() -> Environment:
-    """The templates' environment; every text is escaped and made visible."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-
-
-def _finalize(value: Any) -> Any:
-    """Makes every text visible; the page's own markup is left as it is."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _environment() -> Environment:
+    return template_environment(TEMPLATES)
 
 
 def asset(name: str) -> Markup:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader, meta
 
-from nightjar.pipeline.report.page.html import TEMPLATES
+from nightjar.pipeline.report.page.environment import TEMPLATES
 from nightjar.pipeline.report.page.page import Page, TranscriptsPage, TrendPage
 from tests.template_reader import Reader
 
