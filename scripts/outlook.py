@@ -11,7 +11,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many
+from nightjar.jobs.database import DatabaseError
 from nightjar.jobs.doing import Activity
+from nightjar.jobs.status import forecast
 
 if TYPE_CHECKING:
     from nightjar.jobs.database import Database
@@ -20,11 +22,10 @@ if TYPE_CHECKING:
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.progress import EvalProgress
     from nightjar.workers.library.find import ModelEntry
+    from nightjar.workers.process.gpus import Pin
 
 LONG_S = 30 * 60.0
 """Whoever sits there is asked before work that takes longer."""
-TURNS = 3
-"""So many of a model's turns tell how long the others will take."""
 SHORT_S = 60.0
 """What takes no longer is not worth a word once it is under way."""
 
@@ -93,34 +94,35 @@ async def look_ahead(run: Run, entries: Sequence[ModelEntry], flags: WorkerFlags
     """What is to be done, and how long that takes where speeds are stored and replies of the model were seen before."""
     from nightjar.jobs.states import JobKind
     from nightjar.jobs.status import census
+    from nightjar.workers.process.gpus import choose_pins, list_cards
 
+    pins = choose_pins(flags.gpu, list_cards())
     models = []
     for entry in {entry.name: entry for entry in entries}.values():
         kinds = (JobKind.REPLY,)
         planned = await census.planned_turns(run.id, entry.name, kinds, session.database)
         made = (await census.count(run.id, session.database, model=entry.name, kind=kinds)).of().committed
-        seconds = await _seconds(run, entry, planned - made, flags, session) if planned > made else 0.0
+        seconds = await _seconds(run, entry, planned - made, pins, flags, session) if planned > made else 0.0
         models.append(ModelOutlook(name=entry.name, turns=planned - made, seconds=seconds))
     return RunOutlook(run=run, models=tuple(models))
 
 
-async def _seconds(run: Run, entry: ModelEntry, turns: int, flags: WorkerFlags, session: Session) -> float | None:
-    """With one worker on each card; a card whose speed is not known yet counts as the others."""
+async def _seconds(
+    run: Run, entry: ModelEntry, turns: int, pins: Sequence[Pin], flags: WorkerFlags, session: Session
+) -> float | None:
+    """With one worker on each of the pins; one whose speed is not known yet counts as the others."""
     from nightjar.jobs.speeds import known_speed
-    from nightjar.jobs.status.forecast import seconds_for, usual_turn
-    from nightjar.workers.process.gpus import choose_pins, list_cards
     from nightjar.workers.process.measuring import speed_key_at
 
-    usual = await usual_turn(run, entry.name, session.database)
+    usual = await forecast.usual_turn(run, entry.name, session.database)
     if usual is None:
         return None
     wanted = entry.load.model_copy(update=flags.load.changes())
-    pins = choose_pins(flags.gpu, list_cards())
     keys = [await asyncio.to_thread(partial(speed_key_at, entry, wanted, pin)) for pin in pins]
     speeds = [await known_speed(key, session.database) for key in keys if key is not None]
     jobs = run.jobs_total // len(run.models)
     at_once = jobs if wanted.slots == "auto" else min(jobs, wanted.slots)
-    alone = [seconds_for(turns, usual, speed, at_once=at_once) for speed in speeds if speed is not None]
+    alone = [forecast.seconds_for(turns, usual, speed, at_once=at_once) for speed in speeds if speed is not None]
     return sum(alone) / len(alone) / len(pins) if alone else None
 
 
@@ -155,19 +157,16 @@ class LaterOutlook:
                 self._first, self._since = now, monotonic()
             return
         made, tokens = now.committed - self._first.committed, now.tokens - self._first.tokens
-        if made >= TURNS and tokens > 0:
+        if made >= forecast.FEWEST_TURNS and tokens > 0:
             self._unknown.discard(now.model)
             task = asyncio.create_task(self._tell(now, made, tokens, monotonic() - self._since))
             self._telling.add(task)  # else nothing holds it
             task.add_done_callback(self._telling.discard)
 
     async def _tell(self, now: EvalProgress, made: int, tokens: int, took_s: float) -> None:
-        from nightjar.jobs.database import DatabaseError
-        from nightjar.jobs.status.forecast import usual_turn
-
         usual = None
         with contextlib.suppress(DatabaseError):
-            usual = await usual_turn(self._run, now.model, self._database)
+            usual = await forecast.usual_turn(self._run, now.model, self._database)
         if usual is None:
             return
         # Replies that are under way have some of their tokens.
