@@ -25,6 +25,8 @@ PACKAGED_MODELS = Path(__file__).resolve().parent / "models.toml"
 HOME_NAME, DOTENV, TOML, JSON = ".nightjar", ".env", "nightjar.toml", "nightjar.json"
 """A `nightjar.json` says the same as a `nightjar.toml`, in the other notation. A pulled model's folder has one too, its
 manifest, which holds no settings."""
+ALL_IGNORED = "*\n"
+"""What `nightjar init` writes into the .gitignore of a home."""
 CONFIG = "NIGHTJAR_CONFIG"
 """Read in the environment only: a file cannot say which files count."""
 _OURS = re.compile(r"^\s*(?:export\s+)?(?:NIGHTJAR_\w+|HF_TOKEN|HF_ENDPOINT|OLLAMA_MODELS)\s*=", re.MULTILINE | re.I)

@@ -14,7 +14,7 @@ from nightjar.config import embedded
 from nightjar.config.errors import ModelFileError, OutputError, UsageError
 from nightjar.config.files import bytes_on_disk, may_be_home, parts_of_home
 from nightjar.config.home_users import end_all, is_command, working_in
-from nightjar.config.project import HOME_NAME, is_checkout
+from nightjar.config.project import ALL_IGNORED, HOME_NAME, is_checkout
 from nightjar.config.project_list import listed_projects, unlist_project, user_config, user_data
 from nightjar.config.redact import redact_text
 from nightjar.config.settings import current_project
@@ -24,9 +24,6 @@ from nightjar.workers.library.partial import CACHE
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-
-ALL_IGNORED = "*\n"
-"""What `nightjar init` writes into the .gitignore of a home."""
 
 
 @dataclass(frozen=True, kw_only=True)

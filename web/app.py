@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nightjar.jobs.queue import Doorbell
     from nightjar.pipeline.runs.preflight import Enforceable
 
-PORT = 8420
 CHECKED_EVERY_S = 30.0
 """How old what `doctor` found may be."""
 
@@ -38,17 +37,15 @@ def create_app(
     database: Database,
     redis: Doorbell,
     *,
-    rules: GateRules | None = None,
+    rules: GateRules,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
 
-    `rules`: by which names it answers; None: those of this machine at the default port. `mongo_url`: where its children
-    find MongoDB; None: where the settings say.
+    `rules`: by which names it answers. `mongo_url`: where its children find MongoDB; None: where the settings say.
     """
-    rules = rules or GateRules.loopback(PORT)
     # FastAPI's own pages of the API load their scripts from elsewhere.
     app = FastAPI(title="Nightjar", version=NIGHTJAR_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     url = mongo_url or settings.mongo_url

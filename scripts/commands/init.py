@@ -99,4 +99,4 @@ def _write_example(place: Path) -> None:
     if not toml.exists() and not (place / project.JSON).exists():
         toml.write_text(example, encoding="utf-8")
     if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+        ignore.write_text(project.ALL_IGNORED, encoding="utf-8")

@@ -6,9 +6,10 @@ import asyncio
 
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.status.workers import read_serving
+from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.pages.declare import Visit, page
-from nightjar.web.pages.words import ABSENT, file_size, made_table, moment
+from nightjar.web.pages.words import file_size, made_table, moment
 from nightjar.web.sheet import Section, Sheet
 from nightjar.workers.library.inventory import Held, ModelState, inventory
 

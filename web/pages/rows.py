@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nightjar.jobs.status.views import Overview, RunView, WorkerView
+from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
-from nightjar.web.pages.words import ABSENT, duration, linked, made_table, run_address, whole_number
+from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
 from nightjar.web.sheet import Said
 
 RUN_COLUMNS = ("run", "status", "done>", "open>", "failed>", "turns>", "ETA>")

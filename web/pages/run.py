@@ -11,12 +11,13 @@ from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
 from nightjar.jobs.status.run import RunDetail, describe_run
 from nightjar.jobs.status.views import RunView
+from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.rows import queue_rows, troubles
-from nightjar.web.pages.words import ABSENT, duration, linked, made_table, run_address, whole_number
+from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
 from nightjar.web.sheet import Button, Link, NamedFact, Section, Sheet, named_facts
 
 GRID_ROWS = 200

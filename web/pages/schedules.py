@@ -7,10 +7,11 @@ from datetime import datetime
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.reading import read_each
 from nightjar.pipeline.nights.ticks import next_tick
+from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
-from nightjar.web.pages.words import ABSENT, linked, made_table, moment, path_to, read_number, run_address
+from nightjar.web.pages.words import linked, made_table, moment, path_to, read_number, run_address
 from nightjar.web.sheet import Button, Field, Form, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
 

@@ -6,9 +6,10 @@ from nightjar.config.keys import key_paths
 from nightjar.config.redact import redact_text
 from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, User
+from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
-from nightjar.web.pages.words import ABSENT, made_table, moment
+from nightjar.web.pages.words import made_table, moment
 from nightjar.web.sheet import Section, Sheet
 
 SHOWN = 200

@@ -7,10 +7,8 @@ from datetime import datetime
 from urllib.parse import quote, urlencode
 
 from nightjar.config.errors import UsageError
+from nightjar.pipeline.report.data.numbers import ABSENT, whole
 from nightjar.pipeline.report.page.grid import Cell, Table, columns_of
-
-ABSENT = "–"
-"""Not known, or not there; never zero."""
 
 
 def path_to(*parts: str, **query: str | int | None) -> str:
@@ -38,7 +36,7 @@ def duration(seconds: float | None) -> str:
 
 
 def whole_number(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:,.0f}".replace(",", "\u202f")
+    return whole(None if value is None else round(value))
 
 
 def file_size(count: int | None) -> str:

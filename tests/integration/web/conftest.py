@@ -16,7 +16,7 @@ from nightjar.jobs.accounts import add_user, begin_session
 from nightjar.jobs.database import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
-from nightjar.web.gate import OUR_HEADER
+from nightjar.web.gate import OUR_HEADER, GateRules
 
 HOST = "127.0.0.1:8420"
 ORIGIN = f"http://{HOST}"
@@ -59,7 +59,7 @@ class Visits:
 async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
     doorbell = await Doorbell.connect(services.redis)
     try:
-        app = create_app(settings, database, doorbell, mongo_url=services.mongo)
+        app = create_app(settings, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
         yield Visits(app=app, database=database)
     finally:
         await app.state.site.heavy.close()
