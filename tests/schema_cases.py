@@ -159,12 +159,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"enum": {"a": 1}}, "/enum is not a list"),
     ({"const": float("inf")}, "/const has inf"),
     ({"const": "\ud800"}, "/const"),  # has no place in UTF-8
+    ({"type": "integer", "enum": [10**20]}, "/enum has 10000000000"),  # llguidance would cut it to 64 bits
+    ({"allOf": [{"const": 1e300}, {"type": "integer"}]}, "/allOf/0/const has 1e\\+300"),
+    ({"minimum": -(10**20)}, "/minimum is -10000000000"),
     ({"properties": {"\ud800": {}}}, "/properties has the name"),
 ]
 """With the place that is named, as a regular expression."""
 
 NAMES = st.sampled_from(["a", "b", "ab", 'q"\\', "é\n", ""])
-VALUES: list[Any] = [None, True, False, 0, 1, -1, 1.0, 2.5, 10**20, "", "a", 'x"\\\n', "é😀", [], {}, [1, {"a": None}]]
+VALUES: list[Any] = [None, True, False, 0, 1, -1, 1.0, 2.5, 2**62, "", "a", 'x"\\\n', "é😀", [], {}, [1, {"a": None}]]
 SCALARS = st.sampled_from(VALUES)
 NUMBERS = st.integers(0, 4)
 LEAVES = st.one_of(

@@ -72,6 +72,27 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """Given texts to score: how likely each continuation is after the one context that they share."""
+
+    id: str
+    context: tuple[int, ...]
+    """Not empty: a first token has nothing that it could follow."""
+    continuations: tuple[tuple[int, ...], ...]
+    """None of them empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One continuation: a value for each of its ids."""
+
+    logprobs: tuple[float, ...]
+    """Natural logarithms, of the model's plain distribution: no temperature, no penalty."""
+    greedy: tuple[bool, ...]
+    """Whether the id is the likeliest there."""
+
+
 class TextTap(Protocol):
     """Where a request's text goes while it is generated."""
 

@@ -24,6 +24,8 @@ LARGEST_NUMBER = 10**15 - 1
 SMALLEST_STEP = 1e-9
 EXACT = 2**53
 """Whole numbers up to here are what they are written as; llguidance computes with floating point."""
+LARGEST_EXACT = 2**63 - 1024
+"""The largest that a float and 64 bits both hold: where two schemas meet, llguidance cuts whole numbers to 64 bits."""
 
 KEYWORDS: dict[str, frozenset[str]] = {
     "string": frozenset(("minLength", "maxLength", "pattern", "format")),
@@ -103,7 +105,7 @@ def _check_values(schema: dict[str, Any], place: str) -> None:
         if not _is_json(value):
             raise refused(
                 f"{place}/{keyword}",
-                f"has {reprlib.repr(value)}, which is too deep, too exact, or cannot be written as JSON",
+                f"has {reprlib.repr(value)}, which is too deep, too large, too exact, or cannot be written as JSON",
             )
     if types := types_of(schema):
         fitting = [value for value in values if fits(value, types)]
@@ -232,9 +234,9 @@ def _is_json(value: Any) -> bool:
 
 
 def _is_exact(value: float) -> bool:
-    if isinstance(value, int):
-        return abs(value) <= EXACT or (value.bit_length() <= 1000 and int(float(value)) == value)
-    return abs(value) < float("inf")
+    if not abs(value) <= LARGEST_EXACT:
+        return False
+    return isinstance(value, float) or abs(value) <= EXACT or int(float(value)) == value
 
 
 def _is_utf8(text: str) -> bool:
