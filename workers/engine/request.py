@@ -93,6 +93,19 @@ class Scored:
     """Whether the id is the likeliest there."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult:
+    """What scoring one request gave, and what it took. Tokens."""
+
+    scored: tuple[Scored, ...]
+    """In the order of the continuations."""
+    layout: str
+    """"resumed": one continuation after the other; "branches": all in one batch. Comparisons use one."""
+    computed_tokens: int
+    reused_tokens: int
+    """Computed before, for this request or another, and found in the cache."""
+
+
 class TextTap(Protocol):
     """Where a request's text goes while it is generated."""
 
@@ -184,6 +197,13 @@ class Engine(Protocol):
         """One pooled embedding per token sequence. Raises like `generate`; ModelError for a model that generates."""
 
     def stats(self) -> EngineStats: ...
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        """How likely the continuations are. Cancelling the awaiting task ends it within a step.
+
+        Raises ContextError for a context or continuation that is empty or does not fit, ParameterError for ids of
+        another vocabulary, ModelError for an embedding model, and EngineError as `generate` does.
+        """
 
     async def probe(self) -> SpeedProbe:
         """Measures speed while nothing else runs: see `speed`. Cancelled, it ends within a step."""
