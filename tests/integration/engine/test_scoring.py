@@ -8,76 +8,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import llama_cpp as llama
 import numpy as np
 import pytest
 
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import Parameters
-from nightjar.scripts.dev.bench.__main__ import ROOT
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request, Scored, ScoreRequest
 from nightjar.workers.library.inspect import read_facts
 from tests.gguf_files import write_llama, write_mamba
+from tests.plain_scores import MICRO_BATCH, PLAIN_CONTEXT, Ids, PlainScorer
 from tests.smollm2 import smollm2
 
-Ids = tuple[int, ...]
-CONTEXT, MICRO_BATCH = 512, 64
+DEMO = Path(__file__).parents[3] / "config/models/nightjar-demo.gguf"
 MODELS: dict[str, Callable[[Path], Path]] = {
     "SmolLM2": lambda _: smollm2(),
-    "the demo": lambda _: ROOT / "config/models/nightjar-demo.gguf",
+    "the demo": lambda _: DEMO,
     "sliding window": lambda folder: write_llama(folder / "window.gguf", layers=4, window=32),
     "recurrent": lambda folder: write_mamba(folder / "state.gguf"),
 }
 
 
-class Plain:
-    """The plainest way: a cleared cache, one call for the context and one for the continuation, flash attention off."""
-
-    def __init__(self, path: Path) -> None:
-        self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
-        params = llama.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = CONTEXT, CONTEXT, MICRO_BATCH
-        params.n_threads = params.n_threads_batch = 1
-        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        self._context = llama.llama_init_from_model(self._model, params)
-        self._vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
-
-    def score(self, context: Ids, continuation: Ids) -> Scored:
-        llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
-        rows = self._rows(context, 0, 1)
-        if len(continuation) > 1:
-            rows = np.concatenate([rows, self._rows(continuation[:-1], len(context), len(continuation) - 1)])
-        peaks = rows.max(axis=1, keepdims=True)
-        sums = np.log(np.exp(rows - peaks).sum(axis=1, dtype=np.float64))
-        places = range(len(continuation))
-        return Scored(
-            logprobs=tuple(
-                float(rows[at, continuation[at]]) - float(float(peaks[at, 0]) + float(sums[at])) for at in places
-            ),
-            greedy=tuple(bool(rows[at].argmax() == continuation[at]) for at in places),
-        )
-
-    def _rows(self, ids: Ids, start: int, outputs: int) -> Any:
-        batch = llama.llama_batch_init(len(ids), 0, 1)
-        batch.n_tokens = len(ids)
-        for at, token in enumerate(ids):
-            batch.token[at], batch.pos[at], batch.n_seq_id[at] = token, start + at, 1
-            batch.seq_id[at][0], batch.logits[at] = 0, at >= len(ids) - outputs
-        assert llama.llama_decode(self._context, batch) == 0
-        llama.llama_batch_free(batch)
-        pointer = llama.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(pointer, shape=(outputs, self._vocabulary)).copy()
-
-    def close(self) -> None:
-        llama.llama_free(self._context)
-        llama.llama_model_free(self._model)
-
-
 @asynccontextmanager
 async def opened(path: Path, **settings: Any) -> AsyncIterator[BatchEngine]:
-    own = LoadSettings(threads=1, slots=1, context=CONTEXT, n_ubatch=MICRO_BATCH, **settings)
+    own = LoadSettings(threads=1, slots=1, context=PLAIN_CONTEXT, n_ubatch=MICRO_BATCH, **settings)
     async with await load(path, settings=own, facts=read_facts(path, "m"), gpu="none") as engine:
         yield engine
 
@@ -103,7 +58,7 @@ def questions(vocabulary: int) -> list[ScoreRequest]:
 
 
 def plainly(path: Path, asked: Sequence[ScoreRequest]) -> list[tuple[Scored, ...]]:
-    plain = Plain(path)
+    plain = PlainScorer(path)
     try:
         return [tuple(plain.score(request.context, text) for text in request.continuations) for request in asked]
     finally:

@@ -117,7 +117,7 @@ async def test_values_are_each_texts_own(
     texts: list[tuple[Ids, tuple[Ids, ...], int]], layout: str, room: int, cancelled: set[int], at_once: bool
 ) -> None:
     """Texts over two ids begin alike in every way; the cache has room for few; some callers go away."""
-    async with ScriptedEngine(context=32, n_batch=16) as engine:
+    async with ScriptedEngine(context=40, n_batch=16) as engine:
         if layout != "branches":
             resuming(engine, shares=layout == "resumed")
         engine.backend.score_room = room - 16
