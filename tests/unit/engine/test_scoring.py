@@ -149,7 +149,7 @@ async def test_a_window_of_text_is_scored_piece_by_piece() -> None:
         [scored] = (await engine.score(asked(window[:1], window[1:]))).scored
         assert len(scored.logprobs) == 899
         assert scored.logprobs[-1] == alone(window[:-1], window[-1:]).logprobs[0]
-        assert max(device(engine).runs) <= scoring.MOST_ROWS
+        assert max(device(engine).runs) <= scoring.SCORING_ROWS
         whole = await engine.score(asked(window, (*range(1024 - 900), 5)))
         assert len(whole.scored[0].logprobs) == 125, "its last token needs no place"
 
