@@ -167,8 +167,8 @@ class ScoreQueue:
         self._reading = self._reader.submit(read_rows, rows, run)
 
     def _abandon(self, error: Exception) -> list[Event]:
-        """Fails those whose texts were begun, or all where there is no context for them."""
-        begun = {work for work in self._tickets if self._device is None or work.begun}
+        """Fails those whose texts were begun, or all where none could be."""
+        begun = {work for work in self._tickets if work.begun} or set(self._tickets)
         self._runs.clear()
         self._reading = None
         if self._device is not None and self._layout is not None:
