@@ -50,7 +50,7 @@ class Quiz:
 def quiz(vocabulary: int, number: int) -> Quiz:
     """Random ids under one header for all rounds."""
     header = tuple(_ids(random.Random("header"), HEADER, vocabulary))  # noqa: S311
-    draw = random.Random(number)  # noqa: S311
+    draw = random.Random(f"questions {number}")  # noqa: S311  # as a number, -1 and 1 would draw the same
 
     def question() -> Question:
         stem = _ids(draw, QUESTION, vocabulary)
@@ -97,7 +97,7 @@ def _rows(rates: dict[str, list[float]], computed: Sequence[float], goal: Goal) 
     ]
 
 
-EVALUTION = "it wants transformers 5.3 and a compiler of Rust, which this environment has not"
+EVALUTION = "it is no dependency of this project"
 
 
 async def _round(setup: Setup, number: int, computed: list[float], *, with_echo: bool) -> dict[str, float]:
