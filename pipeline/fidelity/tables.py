@@ -18,17 +18,19 @@ NUMBERS = (
 COSTS = ("file>", "checks>", "judge>", "tokens/s>", "RAM, peak>", "VRAM, peak>", "energy>", "front")
 
 
+TERMINAL = (0, 2, 3, 5)
+"""Of NUMBERS, those that a terminal has room for."""
+TERMINAL_COLUMNS = ("Load", *(NUMBERS[at].capitalize() for at in TERMINAL), "File>", "Front")
+
+
 def terminal_rows(result: FidelityResult) -> list[tuple[str, ...]]:
-    """A row a load: the numbers as text, and what it costs where that is known."""
-    return [
-        tuple(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in cells)
-        for cells in (
-            (Cell(text=row.label), *(_numbers(row)[:6]), _file(row), Cell(text=front_word(row))) for row in result.rows
-        )
-    ]
-
-
-TERMINAL_COLUMNS = ("Load", *(name.capitalize() for name in NUMBERS[:6]), "File>", "Front")
+    """A row a load, as texts."""
+    rows = []
+    for row in result.rows:
+        cells = [_numbers(row)[at] for at in TERMINAL]
+        texts = [f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in cells]
+        rows.append((row.label, *texts, _file(row).text, front_word(row)))
+    return rows
 
 
 def front_word(row: FidelityRow) -> str:
