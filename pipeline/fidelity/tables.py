@@ -28,7 +28,7 @@ def terminal_rows(result: FidelityResult) -> list[tuple[str, ...]]:
     rows = []
     for row in result.rows:
         cells = [_numbers(row)[at] for at in TERMINAL]
-        texts = [f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in cells]
+        texts = [f"{cell.text} ({cell.note.partition(';')[0]})" if cell.note else cell.text for cell in cells]
         rows.append((row.label, *texts, _file(row).text, front_word(row)))
     return rows
 
@@ -95,22 +95,25 @@ def _name(row: FidelityRow, at: int, *, facts: bool = True) -> Cell:
     return Cell(text=row.label, note=note, series=at % SERIES + 1)
 
 
-def _estimate(estimate: Estimate, show: Callable[[float], str], mark: str = "", note: str = "") -> Cell:
+def _estimate(
+    estimate: Estimate, show: Callable[[float], str], numbers: FidelityNumbers | None = None, note: str = ""
+) -> Cell:
+    """`numbers`: where the value is one of those that may be estimates."""
     notes = [part for part in (words.ends(estimate, show), note) if part]
-    return Cell(text=f"{mark}{show(estimate.value)}", note="; ".join(notes))
+    text = show(estimate.value)
+    return Cell(text=text if numbers is None else words.about(numbers, text), note="; ".join(notes))
 
 
 def _numbers(row: FidelityRow) -> tuple[Cell, ...]:
     numbers = row.numbers
     if numbers is None:
         return tuple(Cell(text=fmt.ABSENT) for _ in NUMBERS)
-    mark = words.about(numbers, "")
     error = f"estimation \u00b1 {words.nats(numbers.kld_error)}" if numbers.kld_error is not None else ""
     right = numbers.right_difference
     return (
-        _estimate(numbers.kld, words.nats, mark, error),
-        _estimate(numbers.kld_median, words.nats, mark),
-        _estimate(numbers.kld_999, words.nats, mark),
+        _estimate(numbers.kld, words.nats, numbers, error),
+        _estimate(numbers.kld_median, words.nats, numbers),
+        _estimate(numbers.kld_999, words.nats, numbers),
         _estimate(numbers.same_top, words.share),
         Cell(text=fmt.number(numbers.perplexity), note=f"reference {fmt.number(numbers.reference_perplexity)}"),
         _estimate(numbers.perplexity_ratio, words.ratio),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nightjar.config.counting import plural
 from nightjar.pipeline.fidelity.numbers import Divergence, Estimate, FidelityNumbers, Stretch
-from nightjar.pipeline.fidelity.result import FidelityResult, FidelityRow, Material
+from nightjar.pipeline.fidelity.result import FidelityResult, Material
 from nightjar.pipeline.report.data import numbers as fmt
 
 
@@ -30,16 +32,15 @@ def points(value: float) -> str:
     return f"{100 * value:+.2f}\u202fpp".replace("-", "\u2212")
 
 
-def ends(estimate: Estimate, show: object) -> str:
+def ends(estimate: Estimate, show: Callable[[float], str]) -> str:
     """The interval's two ends; an empty text without one."""
-    assert callable(show)
     interval = estimate.interval
     return "" if interval is None else f"{show(interval.low)}{fmt.TO}{show(interval.high)}"
 
 
 def about(numbers: FidelityNumbers, text: str) -> str:
     """Marked where it is an approximation."""
-    return text if numbers.exact else f"\u2248 {text}"
+    return text if numbers.exact or text.startswith("<") else f"\u2248 {text}"
 
 
 def over(numbers: FidelityNumbers) -> str:
@@ -65,32 +66,24 @@ def material_words(material: Material) -> str:
     if material.kind == "run":
         return f"The replies of {material.replies_of} in run {material.name}, each after its own conversation."
     begun = "each begun with the beginning-of-text token" if material.bos else "without a beginning-of-text token"
-    return (
-        f"{material.name}, in windows of {fmt.count_of(material.window or 0, 'token')}, {begun}, scored from token "
-        f"{material.score_from} on."
-    )
+    scored = "every token after the first" if material.score_from == 1 else "the second half of each"
+    return f"{material.name}, in windows of {fmt.count_of(material.window or 0, 'token')}, {begun}; scored is {scored}."
 
 
 def answer_words(result: FidelityResult) -> str:
-    """What it comes to, in a sentence: the nearest candidate and the farthest."""
-    rows = sorted(
-        (row for row in result.candidates if row.numbers is not None),
-        key=lambda row: row.numbers.kld.value if row.numbers else 0.0,
-    )
-    said = [_one(row) for row in (rows if len(rows) <= 2 else [rows[0], rows[-1]])]
-    if len(rows) <= 1:
-        return f"{said[0]} against {result.reference.label}."
-    middle = "" if len(rows) == 2 else f", {len(rows) - 2} between them"
-    return f"Nearest to {result.reference.label} is {said[0]}; farthest {said[-1]}{middle}."
+    """What it comes to: the nearest candidate and the farthest."""
+    measured = [(row.label, row.numbers) for row in result.candidates if row.numbers is not None]
+    ordered = sorted(measured, key=lambda pair: pair[1].kld.value)
+    if len(ordered) == 1:
+        return f"{ordered[0][0]} against {result.reference.label}: {_said(ordered[0][1])}."
+    (nearest, near), (farthest, far) = ordered[0], ordered[-1]
+    return f"Nearest to {result.reference.label} is {nearest}: {_said(near)}. Farthest is {farthest}: {_said(far)}."
 
 
-def _one(row: FidelityRow) -> str:
-    numbers = row.numbers
-    assert numbers is not None
-    return (
-        f"{row.label} with a divergence of {about(numbers, nats(numbers.kld.value))} nats, "
-        f"{share(numbers.same_top.value)} of its likeliest tokens the same"
-    )
+def _said(numbers: FidelityNumbers) -> str:
+    """ "divergence 0.0066 nats, the same likeliest token in 95.1 % of the places" """
+    divergence = about(numbers, nats(numbers.kld.value))
+    return f"divergence {divergence} nats, the same likeliest token in {share(numbers.same_top.value)} of the places"
 
 
 def about_words(result: FidelityResult) -> str:
