@@ -15,10 +15,13 @@ GIB = 2**30
 
 def fidelity_charts(result: FidelityResult) -> tuple[Chart, ...]:
     """Those that there is something to draw for."""
+    conversations = result.material.kind == "run"  # a text's windows begin with an empty context
     made = (
         _size_chart(result),
         _along(result, "position", "tokens of the window or reply before it", lambda numbers: numbers.by_position),
-        _along(result, "depth", "tokens of context before it", lambda numbers: numbers.by_depth),
+        _along(result, "depth", "tokens of context before it", lambda numbers: numbers.by_depth)
+        if conversations
+        else None,
     )
     return tuple(chart for chart in made if chart is not None)
 

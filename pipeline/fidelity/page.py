@@ -40,7 +40,9 @@ def fidelity_page(result: FidelityResult) -> FidelityPage:
         front=words.front_words(result),
         charts=tuple(drawing(chart) for chart in fidelity_charts(result)),
         by_position=tables.stretches_table(result, "by-position", lambda numbers: numbers.by_position),
-        by_depth=tables.stretches_table(result, "by-depth", lambda numbers: numbers.by_depth),
+        by_depth=tables.stretches_table(result, "by-depth", lambda numbers: numbers.by_depth)
+        if result.material.kind == "run"
+        else None,
         facts=tables.loads_table(result),
         made=f"Made by {result.generated_by} on {result.generated_at:%Y-%m-%d %H:%M} UTC.",
     )

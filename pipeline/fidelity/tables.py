@@ -40,24 +40,33 @@ def front_word(row: FidelityRow) -> str:
 
 def numbers_table(result: FidelityResult) -> Table:
     """Fidelity of each candidate; the reference has but its perplexity."""
-    rows = tuple((_name(row, at), *_numbers(row)) for at, row in enumerate(result.rows))
-    return Table(id="fidelity", columns=columns_of(("load", *NUMBERS)), rows=rows)
+    rows = [(_name(row, at), *_numbers(row)) for at, row in enumerate(result.rows)]
+    known = next(row.numbers for row in result.candidates if row.numbers is not None)
+    own = 1 + NUMBERS.index("perplexity>")
+    rows[0] = (*rows[0][:own], Cell(text=fmt.number(known.reference_perplexity)), *rows[0][own + 1 :])
+    return Table(id="fidelity", columns=columns_of(("load", *NUMBERS)), rows=tuple(rows))
 
 
 def costs_table(result: FidelityResult) -> Table:
-    """What each load costs and what it is worth."""
-    rows = tuple((_name(row, at), *_costs(row)) for at, row in enumerate(result.rows))
-    return Table(id="costs", columns=columns_of(("load", *COSTS)), rows=rows)
+    """What each load costs and what it is worth, as far as that is known of any."""
+    rows = [(_name(row, at), *_costs(row)) for at, row in enumerate(result.rows)]
+    columns = ("load", *COSTS)
+    shown = [at for at in range(len(columns)) if any(row[at].text != fmt.ABSENT for row in rows)]
+    return Table(
+        id="costs",
+        columns=columns_of(columns[at] for at in shown),
+        rows=tuple(tuple(row[at] for at in shown) for row in rows),
+    )
 
 
 def stretches_table(result: FidelityResult, name: str, of: Callable[[FidelityNumbers], tuple[Stretch, ...]]) -> Table:
     """Divergence and same likeliest tokens of each candidate, by position or by depth."""
     rows = []
     for at, row in enumerate(result.candidates, start=1):
-        for stretch in of(row.numbers) if row.numbers is not None else ():
+        for number, stretch in enumerate(of(row.numbers) if row.numbers is not None else ()):
             rows.append(
                 (
-                    _name(row, at, facts=False),
+                    _name(row, at, facts=False) if number == 0 else Cell(text=row.label),
                     Cell(text=words.stretch_words(stretch)),
                     Cell(text=fmt.whole(stretch.tokens)),
                     _estimate(stretch.kld, words.nats),
@@ -115,7 +124,7 @@ def _numbers(row: FidelityRow) -> tuple[Cell, ...]:
         _estimate(numbers.kld_median, words.nats, numbers),
         _estimate(numbers.kld_999, words.nats, numbers),
         _estimate(numbers.same_top, words.share),
-        Cell(text=fmt.number(numbers.perplexity), note=f"reference {fmt.number(numbers.reference_perplexity)}"),
+        Cell(text=fmt.number(numbers.perplexity)),
         _estimate(numbers.perplexity_ratio, words.ratio),
         _estimate(right, words.points, note=f"typical {100 * numbers.right_rms:.2f}\u202fpp"),
         Cell(

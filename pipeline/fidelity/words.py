@@ -29,13 +29,16 @@ def ratio(value: float) -> str:
 
 def points(value: float) -> str:
     """A difference of probabilities in percentage points, with its sign."""
-    return f"{100 * value:+.2f}\u202fpp".replace("-", "\u2212")
+    text = f"{100 * value:+.2f}".replace("-", "\u2212")
+    return f"{text if text[1:] != '0.00' else '0.00'}\u202fpp"
 
 
 def ends(estimate: Estimate, show: Callable[[float], str]) -> str:
-    """The interval's two ends; an empty text without one."""
+    """The interval's two ends; an empty text without one, and where both look the same."""
     interval = estimate.interval
-    return "" if interval is None else f"{show(interval.low)}{fmt.TO}{show(interval.high)}"
+    if interval is None or show(interval.low) == show(interval.high):
+        return ""
+    return f"{show(interval.low)}{fmt.TO}{show(interval.high)}"
 
 
 def about(numbers: FidelityNumbers, text: str) -> str:

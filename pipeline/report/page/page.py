@@ -292,6 +292,7 @@ class FidelityPage:
     """What the front is over."""
     charts: tuple[Drawing, ...]
     by_position: Table
-    by_depth: Table
+    by_depth: Table | None
+    """None for a text, whose windows begin with an empty context: it would say the same."""
     facts: Table
     made: str
