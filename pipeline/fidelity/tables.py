@@ -15,7 +15,17 @@ NUMBERS = (
     *("divergence, mean>", "median>", "99.9 %>", "same likeliest token>", "perplexity>", "ratio>"),
     *("right token>", "first difference>"),
 )
-COSTS = ("file>", "checks>", "judge>", "tokens/s>", "RAM, peak>", "VRAM, peak>", "energy>", "front")
+COSTS = (
+    "file>",
+    "cache, 1000 tokens>",
+    "checks>",
+    "judge>",
+    "tokens/s>",
+    "RAM, peak>",
+    "VRAM, peak>",
+    "energy>",
+    "front",
+)
 
 
 TERMINAL = (0, 2, 3, 5)
@@ -143,6 +153,7 @@ def _costs(row: FidelityRow) -> tuple[Cell, ...]:
     energy = costs.joules_per_1000_tokens
     return (
         _file(row),
+        _known(None if costs.cache_bytes is None else fmt.size(costs.cache_bytes)),
         _mean(costs.checks),
         _mean(costs.judge),
         _known(None if costs.tokens_per_s is None else fmt.number(costs.tokens_per_s)),

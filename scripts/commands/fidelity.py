@@ -64,7 +64,7 @@ class FidelityOptions:
 @app.command()
 @takes(FidelityOptions)
 def fidelity(
-    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="What the others are held against.")],
+    reference_file: Annotated[str, typer.Argument(metavar="REFERENCE", help="What the others are held against.")],
     candidates: Annotated[
         list[str],
         typer.Argument(metavar="CANDIDATE[,KEY=VALUE]...", help="The same model, quantised or loaded otherwise."),
@@ -88,7 +88,7 @@ def fidelity(
         )
     log_to_file("fidelity.log")
     gpu = pin(options.gpu)
-    run_async(_fidelity([reference, *candidates], options, gpu, as_json=as_json))
+    run_async(_fidelity([reference_file, *candidates], options, gpu, as_json=as_json))
 
 
 async def _fidelity(operands: list[str], options: FidelityOptions, gpu: str | None, *, as_json: bool) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +97,32 @@ def test_a_run_s_own_conversations(shell: Shell, tmp_path: Path) -> None:
     write_llama(other)
     assert "took part in run 'night'" in shell.refused("fidelity", other, other, "--run", "night", "--out", out)
     assert "no run 'nigt'" in shell.refused("fidelity", "nightjar-demo", OTHERWISE, "--run", "nigt", "--out", out)
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(shell: Shell, stories: Path, tmp_path: Path) -> None:
+    """A progress line says how far it is; the file between two loads is gone with the process."""
+    out, long = tmp_path / "out", tmp_path / "long.txt"
+    long.write_text(stories.read_text("utf-8") * 200, "utf-8")
+    words = ["fidelity", "nightjar-demo", OTHERWISE, "--apart", "--text", str(long), "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nightjar", *words],
+        cwd=shell.folder,
+        env=shell.environ(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as command:
+        try:
+            assert command.stderr is not None
+            line = next(line for line in command.stderr if "comparing" in line)
+            command.send_signal(signal.SIGINT)
+            printed, said = command.communicate(timeout=90)
+        finally:
+            command.kill()
+    assert re.search(r"comparing: nightjar-demo, to a file, \d+ % of [\d,]+ tokens", line)
+    assert (command.returncode, printed) == (130, "")
+    assert "Traceback" not in said
+    assert list(out.iterdir()) == []
 
 
 def test_bad_input_is_named_before_anything_is_loaded(shell: Shell, stories: Path, tmp_path: Path) -> None:
