@@ -58,3 +58,5 @@ class LoadedSide:
     """What a person called it: the model, and what it was loaded with."""
     facts: ModelFacts
     load: LoadFacts
+    cache_bytes: int
+    """KV cache of a thousand tokens of context, over the layers that see all of it."""

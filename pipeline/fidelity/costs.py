@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.jobs.fidelity import LoadedSide
-from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -30,8 +29,8 @@ class LoadCosts:
 
     file_bytes: int
     """Of the model's file, or its parts."""
-    cache_bytes: int | None
-    """Of a thousand tokens of context, as it was loaded to be compared."""
+    cache_bytes: int
+    """Of a thousand tokens of context."""
     checks: ScoredMean | None = None
     judge: ScoredMean | None = None
     tokens_per_s: float | None = None
@@ -55,7 +54,7 @@ def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
 
     A run's models with variants count as themselves only without one: instructions change what replies are worth.
     """
-    file_bytes, cache_bytes = side.facts.file_facts.file_bytes, _cache_bytes(side.load)
+    file_bytes, cache_bytes = side.facts.file_facts.file_bytes, side.cache_bytes
     model = None if report is None else next((each for each in report.models if _is_same(each, side)), None)
     if model is None:
         return LoadCosts(file_bytes=file_bytes, cache_bytes=cache_bytes)
@@ -72,10 +71,6 @@ def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
         gpu_peak_bytes=resources.gpu_peak_bytes,
         joules_per_1000_tokens=1000 * energy / tokens if energy is not None and tokens else None,
     )
-
-
-def _cache_bytes(load: LoadFacts) -> int | None:
-    return None if load.kv_bytes is None else 1000 * load.kv_bytes // load.context
 
 
 def _is_same(model: ModelReport, side: LoadedSide) -> bool:
@@ -100,7 +95,7 @@ def front_measures(costs: Mapping[str, LoadCosts], kld: Mapping[str, float]) -> 
     known: dict[str, Mapping[str, float | None]] = {
         "divergence": kld,
         "file size": {label: float(cost.file_bytes) for label, cost in costs.items()},
-        "cache": {label: cost.cache_bytes for label, cost in costs.items()},
+        "cache": {label: float(cost.cache_bytes) for label, cost in costs.items()},
         "tokens/s": {label: _negative(cost.tokens_per_s) for label, cost in costs.items()},
         "energy": {label: cost.joules_per_1000_tokens for label, cost in costs.items()},
     }

@@ -153,7 +153,7 @@ def _costs(row: FidelityRow) -> tuple[Cell, ...]:
     energy = costs.joules_per_1000_tokens
     return (
         _file(row),
-        _known(None if costs.cache_bytes is None else fmt.size(costs.cache_bytes)),
+        Cell(text=fmt.size(costs.cache_bytes)),
         _mean(costs.checks),
         _mean(costs.judge),
         _known(None if costs.tokens_per_s is None else fmt.number(costs.tokens_per_s)),

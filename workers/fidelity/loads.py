@@ -18,6 +18,7 @@ from nightjar.workers.engine.loading import load_budget, resolve_load
 from nightjar.workers.fidelity.measure import ROWS_BYTES, rows_at_a_time
 from nightjar.workers.fidelity.vocabularies import vocabulary_difference
 from nightjar.workers.library.find import ModelEntry
+from nightjar.workers.library.fit.estimate import kv_bytes_per_token
 from nightjar.workers.library.gguf.shape import shape_of
 from nightjar.workers.library.inspect import inspect_file
 
@@ -118,7 +119,10 @@ def opened(load: FidelityLoad, context: int, device: Device, progress: LoadProgr
         try:
             offloaded = 0 if device.is_cpu else (model.layers + 1 if layers < 0 else min(layers, model.layers + 1))
             facts = _load_facts(resolved, device, offloaded, kv_bytes, reader, time.monotonic() - began)
-            yield OpenLoad(side=LoadedSide(label=load.label, facts=load.facts, load=facts), context=reader)
+            shape = shape_of(inspect_file(load.entry.path).metadata)
+            cache = 1000 * kv_bytes_per_token(shape, settings.cache_type_k, settings.cache_type_v)
+            side = LoadedSide(label=load.label, facts=load.facts, load=facts, cache_bytes=cache)
+            yield OpenLoad(side=side, context=reader)
         finally:
             reader.close()
     finally:
