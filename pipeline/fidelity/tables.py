@@ -120,7 +120,7 @@ def _estimate(
     """`numbers`: where the value is one of those that may be estimates."""
     notes = [part for part in (words.ends(estimate, show), note) if part]
     text = show(estimate.value)
-    return Cell(text=text if numbers is None else words.about(numbers, text), note="; ".join(notes))
+    return Cell(text=text if numbers is None else words.approximate(numbers, text), note="; ".join(notes))
 
 
 def _numbers(row: FidelityRow) -> tuple[Cell, ...]:
@@ -135,7 +135,7 @@ def _numbers(row: FidelityRow) -> tuple[Cell, ...]:
         _estimate(numbers.kld_999, words.nats, numbers),
         _estimate(numbers.same_top, words.share),
         Cell(text=fmt.number(numbers.perplexity)),
-        _estimate(numbers.perplexity_ratio, words.ratio),
+        _estimate(numbers.perplexity_ratio, words.four_places),
         _estimate(right, words.points, note=f"typical {100 * numbers.right_rms:.2f}\u202fpp"),
         Cell(
             text=words.first_difference(numbers.divergence),

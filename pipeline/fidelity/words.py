@@ -22,7 +22,7 @@ def share(value: float) -> str:
     return f"{100 * value:.1f}\u202f%"
 
 
-def ratio(value: float) -> str:
+def four_places(value: float) -> str:
     """A ratio of perplexities."""
     return f"{value:.4f}"
 
@@ -41,7 +41,7 @@ def ends(estimate: Estimate, show: Callable[[float], str]) -> str:
     return f"{show(interval.low)}{fmt.TO}{show(interval.high)}"
 
 
-def about(numbers: FidelityNumbers, text: str) -> str:
+def approximate(numbers: FidelityNumbers, text: str) -> str:
     """Marked where it is an approximation."""
     return text if numbers.exact or text.startswith("<") else f"\u2248 {text}"
 
@@ -85,7 +85,7 @@ def answer_words(result: FidelityResult) -> str:
 
 def _said(numbers: FidelityNumbers) -> str:
     """ "divergence 0.0066 nats, the same likeliest token in 95.1 % of the places" """
-    divergence = about(numbers, nats(numbers.kld.value))
+    divergence = approximate(numbers, nats(numbers.kld.value))
     return f"divergence {divergence} nats, the same likeliest token in {share(numbers.same_top.value)} of the places"
 
 

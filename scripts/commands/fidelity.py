@@ -154,11 +154,11 @@ async def _of_run(
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.collect.collector import collect
     from nightjar.scripts.session import open_session
-    from nightjar.workers.fidelity.conversations import read_jobs
+    from nightjar.workers.fidelity.conversations import stored_jobs
 
     async with open_session(reading=True, log_file="fidelity.log") as session:
         run = await find_run(options.run, session.database)
-        stored = None if options.text else await read_jobs(run, loads, options.limit, session.database)
+        stored = None if options.text else await stored_jobs(run, loads, options.limit, session.database)
         return stored, await collect(run.id, session.database)
 
 

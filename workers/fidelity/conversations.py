@@ -68,7 +68,7 @@ def whose_conversations(run: Run, loads: Sequence[FidelityLoad]) -> tuple[RunMod
     )
 
 
-async def read_jobs(run: Run, loads: Sequence[FidelityLoad], limit: int | None, database: Database) -> StoredJobs:
+async def stored_jobs(run: Run, loads: Sequence[FidelityLoad], limit: int | None, database: Database) -> StoredJobs:
     """The conversations that have a turn, at most `limit`, in the run's order.
 
     Raises UsageError for a run without transcripts, or without any load's file.
