@@ -64,7 +64,7 @@ def find_loads(texts: Sequence[str], settings: Settings) -> list[FidelityLoad]:
     operands = [parse_operand(text) for text in texts]
     with unusable_file():
         entries = told_apart([obtained(operand.model, settings) for operand in operands])
-        entries = [with_changes(entry, operand) for entry, operand in zip(entries, operands, strict=True)]
+        entries = [loaded_otherwise(entry, operand) for entry, operand in zip(entries, operands, strict=True)]
         with saying(Doing(task=Activity.READING)):
             facts = [entry_facts(entry) for entry in entries]
     labels = distinct_labels(
@@ -86,7 +86,7 @@ def distinct_labels(labels: Sequence[str]) -> list[str]:
     return distinct
 
 
-def with_changes(entry: ModelEntry, operand: LoadOperand) -> ModelEntry:
+def loaded_otherwise(entry: ModelEntry, operand: LoadOperand) -> ModelEntry:
     """The entry with the operand's load settings and adapters over its own. Raises UsageError."""
     from pydantic import ValidationError
 

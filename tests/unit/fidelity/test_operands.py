@@ -8,7 +8,7 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.scripts.fidelity_operands import distinct_labels, parse_operand, read_texts, with_changes
+from nightjar.scripts.fidelity_operands import distinct_labels, loaded_otherwise, parse_operand, read_texts
 from nightjar.workers.fidelity.vocabularies import vocabulary_difference
 from nightjar.workers.library.find import ModelEntry
 
@@ -20,7 +20,7 @@ ENTRY = ModelEntry(
 def test_load_settings_come_after_commas() -> None:
     operand = parse_operand("m.gguf,cache_type_k=q8_0, flash_attention=false")
     assert (operand.model, operand.suffix) == ("m.gguf", ", cache_type_k=q8_0, flash_attention=false")
-    load = with_changes(ENTRY, operand).load
+    load = loaded_otherwise(ENTRY, operand).load
     assert (load.cache_type_k, load.flash_attention, load.threads) == ("q8_0", False, 2)
 
 
@@ -33,7 +33,7 @@ def test_a_file_whose_name_holds_a_comma_is_taken_whole(tmp_path: Path) -> None:
 def test_adapters_are_files_with_a_scale(tmp_path: Path) -> None:
     adapter = tmp_path / "lora.gguf"
     adapter.touch()
-    entry = with_changes(ENTRY, parse_operand(f"m,adapter={adapter},adapter={adapter}@0.5"))
+    entry = loaded_otherwise(ENTRY, parse_operand(f"m,adapter={adapter},adapter={adapter}@0.5"))
     assert entry.adapters == ((adapter, 1.0), (adapter, 0.5))
 
 
@@ -53,7 +53,7 @@ def test_adapters_are_files_with_a_scale(tmp_path: Path) -> None:
 )
 def test_what_is_no_load(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        with_changes(ENTRY, parse_operand(text))
+        loaded_otherwise(ENTRY, parse_operand(text))
 
 
 def test_a_load_may_be_compared_with_itself() -> None:
