@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +107,7 @@ class Measurement:
                 p = _read(reference, chunk)
                 q = _read(candidate, chunk)
                 self.progress.step(2 * len(chunk.ids))
-                parts += _in_blocks(
-                    pool, len(p), p, lambda at, p=p, q=q, r=chunk.right: compare_rows(p[at], q[at], r[at])
-                )
+                parts += _in_blocks(pool, compare_rows, p, q, chunk.right)
         return _deviations(parts)
 
     def keep(self, reference: Reader, file: IO[bytes]) -> None:
@@ -120,11 +118,8 @@ class Measurement:
                 p = _read(reference, chunk)
                 self.progress.step(len(chunk.ids))
 
-                def sketch(at: slice, p: Logits = p, right: NDArray[np.int64] = chunk.right, n: int = written) -> bytes:
-                    source = np.random.default_rng([self.seed, n + at.start])
-                    return sketch_rows(p[at], right[at], source).tobytes()
-
-                for block in _in_blocks(pool, len(p), p, sketch):
+                numbers = np.arange(written, written + len(p))
+                for block in _in_blocks(pool, self._sketched, p, chunk.right, numbers):
                     file.write(block)
                 written += len(p)
         file.flush()
@@ -138,10 +133,13 @@ class Measurement:
                 q = _read(candidate, chunk)
                 self.progress.step(len(chunk.ids))
                 kept = np.frombuffer(file.read(len(q) * RECORD.itemsize), RECORD)
-                parts += _in_blocks(
-                    pool, len(q), q, lambda at, q=q, k=kept, r=chunk.right: estimate_rows(k[at], q[at], r[at])
-                )
+                parts += _in_blocks(pool, estimate_rows, kept, q, chunk.right)
         return _deviations(parts)
+
+    def _sketched(self, rows: Logits, right: NDArray[np.int64], numbers: NDArray[np.int64]) -> bytes:
+        """Records of some rows. What is drawn depends on the seed and the first row's number alone."""
+        source = np.random.default_rng([self.seed, int(numbers[0])])
+        return sketch_rows(rows, right, source).tobytes()
 
 
 def _read(reader: Reader, chunk: Chunk) -> Logits:
@@ -150,10 +148,12 @@ def _read(reader: Reader, chunk: Chunk) -> Logits:
     return reader.extend(chunk.ids, chunk.wanted)
 
 
-def _in_blocks(pool: ThreadPoolExecutor, rows: int, like: Logits, work: Callable[[slice], T]) -> list[T]:
-    """The work on each block of rows, in order: few rows at a time stay in the caches and take little memory."""
-    size = max(1, BLOCK_BYTES // (4 * like.shape[1]))
-    return list(pool.map(work, [slice(at, min(at + size, rows)) for at in range(0, rows, size)]))
+def _in_blocks(pool: ThreadPoolExecutor, work: Callable[..., T], *arrays: NDArray[Any]) -> list[T]:
+    """The work on each block of the arrays' rows, in order: few at a time stay in the caches and take little memory."""
+    width = max(array.shape[1] for array in arrays if array.ndim == 2)
+    size = max(1, BLOCK_BYTES // (4 * width))
+    starts = range(0, len(arrays[0]), size)
+    return list(pool.map(lambda at: work(*(array[at : at + size] for array in arrays)), starts))
 
 
 def _deviations(parts: list[RowNumbers]) -> Deviations:

@@ -140,6 +140,7 @@ def test_a_gate_holds_the_value_against_its_limit(gate: str, outcome: str) -> No
 
 def test_an_estimate_near_its_limit_decides_nothing() -> None:
     found = fidelity_numbers(deviations(variance=1e-4), places(), "text")
+    assert found.kld_error is not None
     assert found.kld_error == pytest.approx(0.01 / math.sqrt(1200))
     limits = (
         found.kld.value + found.kld_error,
