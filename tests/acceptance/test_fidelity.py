@@ -76,7 +76,7 @@ def test_a_run_s_own_conversations(shell: Shell, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shell.ok(
         *("eval", "--suite", "story-starters", "--limit", "6", "--set", "max_tokens=24", "--name", "night"),
-        *("--model", "nightjar-demo", "--out", out),
+        *("--model", "nightjar-demo", "--out", out, "-f", "html,json"),
     )
     shown = shell.json("fidelity", "nightjar-demo", OTHERWISE, "--run", "night", "--out", out)
     found, material = numbers(shown)[LABEL], shown["material"]
