@@ -30,7 +30,7 @@ a hundred years later, wrapped in oilcloth, and so we know that it snowed on the
 
 
 def a_load(path: Path, name: str, **settings: object) -> FidelityLoad:
-    load = LoadSettings.model_validate({"threads": 2, **settings})
+    load = LoadSettings.model_validate({"threads": 1, **settings})
     entry = ModelEntry(name=name, path=path, load=load, parameters={}, template=None, reasoning=None)
     return FidelityLoad(label=name, entry=entry, facts=read_facts(path, name))
 
