@@ -9,6 +9,9 @@ from nightjar.pipeline.fidelity.numbers import Divergence, Estimate, FidelityNum
 from nightjar.pipeline.fidelity.result import FidelityResult, Material
 from nightjar.pipeline.report.data import numbers as fmt
 
+SIGNS = ("+", "\u2212")
+"""What a signed number begins with: a dash after one is read as another."""
+
 
 def nats(value: float) -> str:
     """A divergence: three significant digits, whatever its size; below a millionth of a nat it is rounding."""
@@ -38,7 +41,8 @@ def ends(estimate: Estimate, show: Callable[[float], str]) -> str:
     interval = estimate.interval
     if interval is None or show(interval.low) == show(interval.high):
         return ""
-    return f"{show(interval.low)}{fmt.TO}{show(interval.high)}"
+    low, high = show(interval.low), show(interval.high)
+    return f"{low}{' to ' if low[0] in SIGNS else fmt.TO}{high}"
 
 
 def approximate(numbers: FidelityNumbers, text: str) -> str:
