@@ -1,4 +1,4 @@
-"""`nightjar suite`: import, list, show, export and validate suites."""
+"""`nightjar suite`: import, pull, list, show, export and validate suites."""
 
 from __future__ import annotations
 
@@ -103,6 +103,50 @@ def import_(
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
     if newest != version.version:
         print(f"The newest version is {newest}; name this one {version.name}@{version.version} to use it.")
+
+
+@app.command()
+def pull(
+    name: Annotated[str | None, typer.Argument(metavar="[BENCHMARK]", help="Without one: which there are.")] = None,
+    shots: Annotated[int | None, typer.Option(min=0, max=100, help="Examples before each question.")] = None,
+    rule: Annotated[
+        str | None, typer.Option("--as", help="For texts: lm-eval (default), or llama-perplexity: windows of 512.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A commit of the data set; default: its newest.")] = None,
+    show_only: Annotated[bool, typer.Option("--show", help="Say what would be fetched, and fetch nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a standard benchmark from the hub and import it. Example: nightjar suite pull hellaswag"""
+    from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
+    from nightjar.pipeline.suites.importer import import_suite
+    from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.models import prepared
+    from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer, print_benchmarks, say
+
+    if name is None:
+        print_benchmarks()
+        return
+    benchmark = known_benchmark(name)
+    hub = hub_for(prepared())
+    offered = offer(benchmark, HowAsked(shots=shots, rule=rule), hub, revision)
+    if not as_json:
+        say(offered)
+    if show_only:
+        if as_json:
+            emit_json({"benchmark": offered.shown()})
+        return
+    content = fetch_suite(offered, hub)
+
+    async def store() -> tuple[SuiteVersion, bool]:
+        async with open_session() as session:
+            return await import_suite(content, session.database)
+
+    version, created = run_async(store())
+    if as_json:
+        emit_json({"benchmark": offered.shown(), "suite": {**_summary(version), "created": created}})
+        return
+    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
 
 
 @app.command("list")
