@@ -8,31 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nightjar.config.errors import ContextError
 from nightjar.jobs.sequences import Choices
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.prompt_ids import ids_with_bos
-from nightjar.workers.conversation.prompts import Compression, Conversation, write_prompt
+from nightjar.workers.conversation.prompts import Compression, Conversation, Written, write_prompt
 from nightjar.workers.engine.border import split_at_border
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContextIds:
-    """One context and the continuations that are scored after it."""
+class ChoiceIds:
+    """One choice as token ids."""
 
     context: tuple[int, ...]
-    continuations: tuple[tuple[int, ...], ...]
-    merged: tuple[bool, ...]
+    continuation: tuple[int, ...]
+    merged: bool = False
+    """A token reaches over the border, so that the context is not what it is by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChoicePlan:
-    """A turn to score: its prompt as people read it, and the contexts, one for all choices or one for each."""
+    """A turn to score: its prompt as people read it, and its choices."""
 
     prompt: str
-    contexts: tuple[ContextIds, ...]
+    choices: tuple[ChoiceIds, ...]
     system_merged: bool = False
+
+    @property
+    def by_context(self) -> dict[tuple[int, ...], list[int]]:
+        """Context -> the places of the choices that are scored after it, in their order."""
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, choice in enumerate(self.choices):
+            places.setdefault(choice.context, []).append(place)
+        return places
 
 
 def turn_alone(sequence: PromptSequence, turn: int, context: str | None = None) -> PromptSequence:
@@ -48,41 +58,29 @@ def plan_choices(conversations: Sequence[Conversation], choices: Choices) -> Cho
     Raises ContextError, TemplateError.
     """
     texts = [choices.delimiter + text for text in choices.texts]
-    shared = len(conversations) == 1
+    each = list(conversations) * len(texts) if len(conversations) == 1 else list(conversations)
     written = [write_prompt(conversation, 0, [], Compression(), ()) for conversation in conversations]
-    contexts = []
-    for at, (conversation, prompt) in enumerate(zip(conversations, written, strict=True)):
-        here = texts if shared else [texts[at]]
-        if conversation.template is None:
-            ids = _plain(conversation, prompt.rendering.text, here)
-        else:
-            tokenizer = conversation.tokenizer
-            ids = ContextIds(
-                context=tuple(ids_with_bos(conversation, prompt.rendering)),
-                continuations=tuple(tuple(tokenizer.tokenize(text, parse_special=False)) for text in here),
-                merged=(False,) * len(here),
-            )
-        _check_room(ids, conversation.context)
-        contexts.append(ids)
-    return ChoicePlan(prompt=written[0].prompt, contexts=tuple(contexts), system_merged=written[0].system_merged)
+    prompts = written * len(texts) if len(written) == 1 else written
+    ids = tuple(_ids(*one) for one in zip(each, prompts, texts, strict=True))
+    _check_room(ids, conversations[0].context)
+    return ChoicePlan(prompt=written[0].prompt, choices=ids, system_merged=written[0].system_merged)
 
 
-def _plain(conversation: Conversation, context: str, texts: Sequence[str]) -> ContextIds:
+def _ids(conversation: Conversation, written: Written, text: str) -> ChoiceIds:
     tokenizer = conversation.tokenizer
-    splits = [split_at_border(context, text, tokenizer) for text in texts]
-    bos = tokenizer.bos
-    before = splits[0].context
-    if bos is not None and before[:1] != (bos,):
-        before = (bos, *before)
-    return ContextIds(
-        context=before,
-        continuations=tuple(split.continuation for split in splits),
-        merged=tuple(split.merged for split in splits),
+    if conversation.template is not None:
+        return ChoiceIds(
+            context=tuple(ids_with_bos(conversation, written.rendering)),
+            continuation=tuple(tokenizer.tokenize(text, parse_special=False)),
+        )
+    border = split_at_border(
+        partial(tokenizer.tokenize, parse_special=False), written.rendering.text, text, bos=tokenizer.bos
     )
+    return ChoiceIds(context=border.context_ids, continuation=border.continuation_ids, merged=border.merged)
 
 
-def _check_room(ids: ContextIds, context: int) -> None:
-    longest = len(ids.context) + max(map(len, ids.continuations))
+def _check_room(choices: Sequence[ChoiceIds], context: int) -> None:
+    longest = max(len(choice.context) + len(choice.continuation) for choice in choices)
     if longest > context:
         raise ContextError(
             f"The context and its longest choice have {longest:,} tokens, and the model was loaded with {context:,}. "

@@ -15,7 +15,7 @@ from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Draw, Likelihoods, ScoredChoice, ScoredText, Timings, TurnRecord
 from nightjar.jobs.sequences import Choices, TextRule
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation.choice_ids import ChoicePlan, ContextIds
+from nightjar.workers.conversation.choice_ids import ChoicePlan
 from nightjar.workers.conversation.replier import Listener, PromptFacts, Reply, Watch
 from nightjar.workers.conversation.text_windows import Vocabulary, plan_windows
 from nightjar.workers.engine.request import Engine, Scored, ScoreRequest, ScoreResult
@@ -85,8 +85,10 @@ class LikelihoodDialogue:
 
     async def _weigh(self, index: int, choices: Choices) -> Weighed:
         plan = await self._plan(index, choices)
-        name = self._name(index)
-        results = [await self._score(f"{name}.{at}", ids) for at, ids in enumerate(plan.contexts)]
+        results = []
+        for at, (context, places) in enumerate(plan.by_context.items()):
+            continuations = tuple(plan.choices[place].continuation for place in places)
+            results.append(await self._score(f"{self._name(index)}.{at}", context, continuations))
         return weighed_choices(plan, choices, results)
 
     async def _weigh_text(self, index: int) -> Weighed:
@@ -97,8 +99,7 @@ class LikelihoodDialogue:
         total: list[float] = []
         results: list[ScoreResult] = []
         for at, window in enumerate(plan.windows):
-            asked = ContextIds(context=window.context, continuations=(window.scored,), merged=(False,))
-            result = await self._score(f"{name}.{at}", asked)
+            result = await self._score(f"{name}.{at}", window.context, (window.scored,))
             total.append(math.fsum(result.scored[0].logprobs))
             results.append(result)
         found = ScoredText(
@@ -121,9 +122,11 @@ class LikelihoodDialogue:
             reused=sum(result.reused_tokens for result in results),
         )
 
-    async def _score(self, name: str, ids: ContextIds) -> ScoreResult:
+    async def _score(
+        self, name: str, context: tuple[int, ...], continuations: tuple[tuple[int, ...], ...]
+    ) -> ScoreResult:
         async with self._watch(name):
-            return await self._engine.score(ScoreRequest(id=name, context=ids.context, continuations=ids.continuations))
+            return await self._engine.score(ScoreRequest(id=name, context=context, continuations=continuations))
 
     def _name(self, index: int) -> str:
         return f"{self._job.id}.{self._job.fence}.{index}"
@@ -131,14 +134,14 @@ class LikelihoodDialogue:
 
 def weighed_choices(plan: ChoicePlan, choices: Choices, results: Sequence[ScoreResult]) -> Weighed:
     """The record of a turn's choices from what the engine said of each context. Pure."""
-    found = [scored for result in results for scored in result.scored]
-    merged = [each for ids in plan.contexts for each in ids.merged]
-    listed = tuple(_choice(*each) for each in zip(choices.texts, found, merged, strict=True))
+    places = [place for places in plan.by_context.values() for place in places]
+    found = dict(zip(places, (scored for result in results for scored in result.scored), strict=True))
+    listed = tuple(_choice(text, found[place], plan.choices[place].merged) for place, text in enumerate(choices.texts))
     best = max(range(len(listed)), key=lambda at: listed[at].logprob)
     return Weighed(
         found=Likelihoods(layout=_layout(results), choices=listed),
         prompt=plan.prompt,
-        ids_digest=digest("scored", [[ids.context, ids.continuations] for ids in plan.contexts]),
+        ids_digest=digest("scored", [[choice.context, choice.continuation] for choice in plan.choices]),
         chosen=choices.shown(best),
         computed=sum(result.computed_tokens for result in results),
         reused=sum(result.reused_tokens for result in results),

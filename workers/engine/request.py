@@ -81,6 +81,8 @@ class ScoreRequest:
     """Not empty: a first token has nothing that it could follow."""
     continuations: tuple[tuple[int, ...], ...]
     """None of them empty."""
+    top: int = 0
+    """How many of the likeliest ids are wanted in the place of each one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,8 @@ class Scored:
     """Natural logarithms, of the model's plain distribution: no temperature, no penalty."""
     greedy: tuple[bool, ...]
     """Whether the id is the likeliest there."""
+    likeliest: tuple[tuple[tuple[int, float], ...], ...] = ()
+    """The likeliest ids there with their logarithms, the likeliest first; empty unless `top` asked for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +104,10 @@ class ScoreResult:
     scored: tuple[Scored, ...]
     """In the order of the continuations."""
     layout: str
-    """"resumed": one continuation after the other; "branches": all in one batch. Comparisons use one."""
+    """`resumed`: one continuation after the other; `branches`: all in one batch. A comparison uses one of them."""
     computed_tokens: int
     reused_tokens: int
-    """Computed before, for this request or another, and found in the cache."""
+    """Of all its texts, each with its context, those that were computed once for several, for others, or before."""
 
 
 class TextTap(Protocol):

@@ -16,6 +16,8 @@ from nightjar.workers.library.gguf.shape import Shape
 
 CELLS_STEP = 256
 """llama.cpp rounds a slot's context up to a multiple of this."""
+SCORING_ROOM = 1024
+"""Cells of the context that scores given texts beside those of the longest: for beginnings that stay, and branches."""
 ELEMENT_BYTES: dict[CacheType, Fraction] = {"f16": Fraction(2), "q8_0": Fraction(34, 32), "q4_0": Fraction(18, 32)}
 
 
@@ -58,6 +60,11 @@ def kv_bytes(
 def cells(context: int) -> int:
     """KV cells of one slot."""
     return -(-context // CELLS_STEP) * CELLS_STEP
+
+
+def scoring_cells(context: int) -> int:
+    """Of the context that scores given texts of so many tokens."""
+    return cells(context + SCORING_ROOM)
 
 
 def compute_bytes(shape: Shape, *, context: int, n_ubatch: int, flash_attention: bool) -> int:
