@@ -25,12 +25,12 @@ def written(rule: TextRule, vocabulary: Vocabulary, length: int = 7) -> list[tup
 ROLLING = [
     # Shorter than a window: all of it after the beginning-of-text token.
     (TextRule(), a_vocabulary(), [([BOS], [0, 1, 2, 3, 4, 5, 6])]),
-    # Windows begin with the last token of the one before; the last reaches back to be as long as the others.
-    (TextRule(window=3), a_vocabulary(), [([BOS], [0, 1, 2]), ([2], [3, 4, 5]), ([4, 5], [6])]),
+    # Windows begin with the last token of the one before; the last is fed as many as the others.
+    (TextRule(window=3), a_vocabulary(), [([BOS], [0, 1, 2]), ([2], [3, 4, 5]), ([3, 4, 5], [6])]),
     # No such token in the vocabulary: the end-of-text token stands there, as in lm-eval.
     (TextRule(), a_vocabulary(None), [([EOS], [0, 1, 2, 3, 4, 5, 6])]),
     # None wanted: the first token is given.
-    (TextRule(bos=False, window=4), a_vocabulary(), [([0], [1, 2, 3, 4]), ([3, 4], [5, 6])]),
+    (TextRule(bos=False, window=4), a_vocabulary(), [([0], [1, 2, 3, 4]), ([2, 3, 4], [5, 6])]),
 ]
 CUT = [
     # From the second half on; what fills no window is left out.
