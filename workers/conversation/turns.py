@@ -151,6 +151,7 @@ def turn_record(
     """The committed form of the reply to the turn after `history`."""
     index, prompt, draw = len(history), reply.prompt, reply.draws[0]
     said = draw.raw_text if draw.reply_ids is None else draw.reply_ids
+    weighed = reply.likelihoods is not None
     if reply.likelihoods is not None:
         said = reply.likelihoods.model_dump_json()
     return TurnRecord(
@@ -166,8 +167,8 @@ def turn_record(
         dropped_turns=prompt.dropped_turns,
         summaries=reply.summaries,
         system_merged=prompt.system_merged,
-        parameters=reply.parameters.values.model_dump(mode="json"),
-        sources=reply.parameters.sources,
+        parameters={} if weighed else reply.parameters.values.model_dump(mode="json"),  # nothing was sampled
+        sources={} if weighed else reply.parameters.sources,
         shared=shared,
         likelihoods=reply.likelihoods,
         chain=chain_digest(history[-1].chain if history else "", index, prompt.text, said),
