@@ -1,4 +1,4 @@
-"""`nightjar suite`: import, pull, list, show, export and validate suites."""
+"""`nightjar suite`: import, pull, make, list, show, export and validate suites."""
 
 from __future__ import annotations
 
@@ -118,8 +118,6 @@ def pull(
 ) -> None:
     """Fetch a standard benchmark from the hub and import it. Example: nightjar suite pull hellaswag"""
     from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
-    from nightjar.pipeline.suites.importer import import_suite
-    from nightjar.scripts.session import open_session, run_async
     from nightjar.scripts.views.models import prepared
     from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer, print_benchmarks, say
 
@@ -135,18 +133,22 @@ def pull(
         if as_json:
             emit_json({"benchmark": offered.shown()})
         return
-    content = fetch_suite(offered, hub)
+    _store(fetch_suite(offered, hub), {"benchmark": offered.shown()}, as_json=as_json)
 
-    async def store() -> tuple[SuiteVersion, bool]:
-        async with open_session() as session:
-            return await import_suite(content, session.database)
 
-    version, created = run_async(store())
-    if as_json:
-        emit_json({"benchmark": offered.shown(), "suite": {**_summary(version), "created": created}})
-        return
-    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
-    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
+@app.command()
+def ladder(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="needle, needles, variables or counting.")],
+    up_to: Annotated[int, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this.")] = 4096,
+    each: Annotated[int, typer.Option(min=1, max=1000, help="Sequences of each length.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other texts.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
+    from nightjar.pipeline.suites.benchmarks.ladders import ladder as made
+    from nightjar.pipeline.suites.benchmarks.ladders import lengths_up_to
+
+    _store(made(kind, lengths_up_to(up_to), each=each, seed=seed), {}, as_json=as_json)
 
 
 @app.command("list")
@@ -258,6 +260,23 @@ def schema() -> None:
     from nightjar.pipeline.suites.native_file import published_schema
 
     emit_json(published_schema())
+
+
+def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> None:
+    """Imports a suite that no file holds, and says so. `about`: further keys of `--json`."""
+    from nightjar.pipeline.suites.importer import import_suite
+    from nightjar.scripts.session import open_session, run_async
+
+    async def store() -> tuple[SuiteVersion, bool]:
+        async with open_session() as session:
+            return await import_suite(content, session.database)
+
+    version, created = run_async(store())
+    if as_json:
+        emit_json({**about, "suite": {**_summary(version), "created": created}})
+        return
+    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
 
 
 def _mapping(texts: list[str] | None) -> dict[str, str] | None:
