@@ -24,6 +24,8 @@ from nightjar.workers.engine.score_texts import (
 MOST_BRANCHES = 64
 MOST_KEPT = 8
 """Contexts that stay in the cache for texts that begin alike: one a header, mostly."""
+LEAST_KEPT = 16
+"""A context of fewer ids is computed again sooner than it is looked for."""
 GROUP_CELLS = 512
 """Texts are added to a group until so many cells are to be computed: more of them gain nothing."""
 
@@ -99,7 +101,7 @@ class Branches:
     def end(self) -> None:
         for branch in self._group:
             work = branch.text.work
-            if not work.dropped:
+            if not work.dropped and len(work.request.context) >= LEAST_KEPT:
                 self._keep(branch.text.key[: WIDTH * len(work.request.context)], branch.sequence)
         for branch in self._group:
             self._cache.trim(branch.sequence, 0)

@@ -18,9 +18,8 @@ from nightjar.workers.engine.score_layouts import Branches, Resumed, ScoreLayout
 from nightjar.workers.engine.score_rows import read_rows
 from nightjar.workers.engine.score_texts import Cell, ScoreWork
 from nightjar.workers.engine.ticket import Event, ScoreTicket
+from nightjar.workers.library.fit.estimate import SCORING_ROWS
 
-MOST_ROWS = 256
-"""Rows of logits that one decode gives, at most: llama.cpp keeps room for the most there ever were."""
 IDLE_S = 60.0
 """After so long without texts the context is closed."""
 ALONE_S, BESIDE_S = 1.0, 0.1
@@ -139,7 +138,7 @@ class ScoreQueue:
             self._device = self._backend.score_device()
             self._reader = ThreadPoolExecutor(1, "engine-scores")
             if limits.fixed_pieces or not limits.can_trim:
-                width = min(limits.fixed_pieces or limits.n_batch, MOST_ROWS)
+                width = min(limits.fixed_pieces or limits.n_batch, SCORING_ROWS)
                 self._layout = Resumed(self._device, width=width, shares=limits.can_trim)
             else:
                 self._layout = Branches(self._device)
@@ -168,8 +167,8 @@ class ScoreQueue:
         self._reading = self._reader.submit(read_rows, rows, run)
 
     def _abandon(self, error: Exception) -> list[Event]:
-        """Fails those whose texts were begun, or all where there is no context for them."""
-        begun = {work for work in self._tickets if self._device is None or work.begun}
+        """Fails those whose texts were begun, or all where none could be."""
+        begun = {work for work in self._tickets if work.begun} or set(self._tickets)
         self._runs.clear()
         self._reading = None
         if self._device is not None and self._layout is not None:
@@ -187,6 +186,6 @@ def _cut(run: Sequence[Cell], most: int) -> int:
     rows = 0
     for at, cell in enumerate(run[:most]):
         rows += bool(cell.readings)
-        if rows > MOST_ROWS:
+        if rows > SCORING_ROWS:
             return at
     return min(most, len(run))

@@ -121,7 +121,7 @@ async def _assist(hold: Hold, context: JobContext) -> None:
     """An ASSIST job: what somebody wants to know now of a text."""
     payload = hold.job.payload or {}
     async with _slot(hold, context):
-        result = await assist(payload["task"], payload["given"], context.model, hold.run.date)
+        result = await assist(payload["task"], payload["given"], context.model, hold.run.date, hold.job.id)
     await all_or_nothing(ownership.commit_result(hold.job, result, context.database))
     _say(EventKind.JOB, hold, context)
 

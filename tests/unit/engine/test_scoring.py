@@ -100,7 +100,7 @@ async def test_resumed_one_after_the_other(shares: bool) -> None:
         assert device(engine).runs == [*first, *last, *([*later, *last] * 3)]
 
 
-ids = st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple)
+ids = st.lists(st.integers(0, 1), min_size=1, max_size=20).map(tuple)
 requests_to_score = st.lists(
     st.tuples(ids, st.lists(ids, min_size=1, max_size=5).map(tuple), st.integers(0, 3)), min_size=1, max_size=8
 )
@@ -116,8 +116,8 @@ requests_to_score = st.lists(
 async def test_values_are_each_texts_own(
     texts: list[tuple[Ids, tuple[Ids, ...], int]], layout: str, room: int, cancelled: set[int], at_once: bool
 ) -> None:
-    """Texts over four ids begin alike in every way; the cache has room for few; some callers go away."""
-    async with ScriptedEngine(context=32, n_batch=16) as engine:
+    """Texts over two ids begin alike in every way; the cache has room for few; some callers go away."""
+    async with ScriptedEngine(context=40, n_batch=16) as engine:
         if layout != "branches":
             resuming(engine, shares=layout == "resumed")
         engine.backend.score_room = room - 16
@@ -149,8 +149,8 @@ async def test_a_window_of_text_is_scored_piece_by_piece() -> None:
         [scored] = (await engine.score(asked(window[:1], window[1:]))).scored
         assert len(scored.logprobs) == 899
         assert scored.logprobs[-1] == alone(window[:-1], window[-1:]).logprobs[0]
-        assert max(device(engine).runs) <= scoring.MOST_ROWS
-        whole = await engine.score(asked(window, tuple(range(1024 - 900)) + (5,)))
+        assert max(device(engine).runs) <= scoring.SCORING_ROWS
+        whole = await engine.score(asked(window, (*range(1024 - 900), 5)))
         assert len(whole.scored[0].logprobs) == 125, "its last token needs no place"
 
 
@@ -199,7 +199,6 @@ async def test_a_failed_decode_fails_what_was_begun_and_nothing_else() -> None:
             await engine.score(asked((1, 2), (4, 5)))
         again = await engine.score(asked((1, 2), (3,)))
         assert again.scored == first.scored
-        assert again.computed_tokens == 2, "the cache was emptied"
 
 
 async def test_the_context_is_closed_when_there_were_no_texts_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +207,7 @@ async def test_the_context_is_closed_when_there_were_no_texts_for_a_while(monkey
         monkeypatch.setattr(scoring, "IDLE_S", 0.02)
         await engine.score(asked((1, 2), (3,)))
         async with asyncio.timeout(30):
-            while not device(engine).closed:
+            while not device(engine).closed:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
         assert (await engine.score(asked((1, 2), (3,)))).computed_tokens == 2
         assert len(engine.backend.score_devices) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -51,7 +52,7 @@ class LlamaBackend:
     def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
         """Raises ModelFitError if the context cannot be had."""
         self.model = model
-        self.settings = settings
+        self._settings = settings
         self.tokenizer = model.tokenizer
         self.is_end = model.tokenizer.is_end
         self.limits = DeviceLimits(
@@ -145,6 +146,7 @@ class LlamaBackend:
 
     def set_threads(self, count: int) -> None:
         llama.llama_set_n_threads(self._ctx, count, count)
+        self._settings = replace(self._settings, threads=count)
 
     def abort(self) -> None:
         self._abort_text.abort()
@@ -238,7 +240,7 @@ class LlamaBackend:
         return [float(value) for value in vector / (np.linalg.norm(vector) or 1.0)]
 
     def score_device(self) -> LlamaScoreDevice:
-        return LlamaScoreDevice(self.model, self.settings, self._abort_text)
+        return LlamaScoreDevice(self.model, self._settings, self._abort_text)
 
     def close(self) -> None:
         self.free()
