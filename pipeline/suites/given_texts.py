@@ -43,7 +43,7 @@ def right_text(turn: TurnPart) -> str | None:
     if turn.choices is None and turn.contexts is None:
         return turn.continuation
     try:
-        choices = read_choices(turn, {}, Mode.COMPLETION, None)
+        choices = given_choices(turn, {}, Mode.COMPLETION, None)
     except GivenTextError:  # told where the turn itself is read
         return None
     return None if choices is None or choices.contexts else choices.texts[choices.right[0]]
@@ -54,7 +54,7 @@ def usual_delimiter(part: SequencePart, suite: SuitePart) -> str | None:
     return suite.delimiter if part.delimiter is None else part.delimiter
 
 
-def read_choices(part: TurnPart, row: Row, mode: Mode, delimiter: str | None) -> Choices | None:
+def given_choices(part: TurnPart, row: Row, mode: Mode, delimiter: str | None) -> Choices | None:
     """A turn's choices; None where it has none. `delimiter`: the file's for all turns. Raises GivenTextError."""
     if not gives_texts(part):
         if part.answer is not None:

@@ -22,9 +22,9 @@ from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.few_shot import Example, draw_examples, put_before
 from nightjar.pipeline.suites.given_texts import (
     GivenTextError,
+    given_choices,
     metric_problem,
     mode_of,
-    read_choices,
     right_text,
     sequence_problems,
     usual_delimiter,
@@ -321,7 +321,7 @@ class _Builder:
 
     def _choices(self, part: TurnPart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> Choices | None:
         try:
-            return read_choices(part, row, mode, delimiter)
+            return given_choices(part, row, mode, delimiter)
         except GivenTextError as error:
             raise self.source.error((*path, error.field), str(error)) from None
 

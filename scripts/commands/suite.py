@@ -119,7 +119,14 @@ def pull(
     """Fetch a standard benchmark from the hub and import it. Example: nightjar suite pull hellaswag"""
     from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
     from nightjar.scripts.views.models import prepared
-    from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer, print_benchmarks, say
+    from nightjar.scripts.views.suite_pull import (
+        fetch_suite,
+        hub_for,
+        known_benchmark,
+        offer,
+        print_benchmarks,
+        tell_offer,
+    )
 
     if name is None:
         print_benchmarks()
@@ -128,7 +135,7 @@ def pull(
     hub = hub_for(prepared())
     offered = offer(benchmark, HowAsked(shots=shots, rule=rule), hub, revision)
     if not as_json:
-        say(offered)
+        tell_offer(offered)
     if show_only:
         if as_json:
             emit_json({"benchmark": offered.shown()})

@@ -125,6 +125,6 @@ def hub_for(settings: Settings) -> Hub:
     return Hub(settings)
 
 
-def say(offered: BenchmarkOffer) -> None:
+def tell_offer(offered: BenchmarkOffer) -> None:
     """What will be fetched, before it is."""
     print(plain(offered.words))

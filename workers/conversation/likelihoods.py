@@ -94,7 +94,7 @@ class LikelihoodDialogue:
     async def _weigh_text(self, index: int) -> Weighed:
         text, rule, engine = self._sequence.turns[index].prompt, self._sequence.text_rule or TextRule(), self._engine
         ids = await asyncio.to_thread(engine.tokenizer.tokenize, text, parse_special=False)
-        plan = plan_windows(ids, rule, vocabulary_of(engine))
+        plan = plan_windows(ids, rule, rule_vocabulary(engine))
         name = self._name(index)
         total: list[float] = []
         results: list[ScoreResult] = []
@@ -164,7 +164,7 @@ def _layout(results: Sequence[ScoreResult]) -> str:
     return " and ".join(sorted({result.layout for result in results}))
 
 
-def vocabulary_of(engine: Engine) -> Vocabulary:
+def rule_vocabulary(engine: Engine) -> Vocabulary:
     """What the rules for texts need to know of the engine's model."""
     tokenizer = engine.tokenizer
 

@@ -15,12 +15,12 @@ from nightjar.config.errors import SuiteError, UsageError
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TextRule
 from nightjar.pipeline.suites.benchmarks import choice_tasks, written_tasks
-from nightjar.pipeline.suites.benchmarks.question import Question, Row, Rows, Shots, sequences_of
+from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, Rows, Shots, sequences_of
 from nightjar.pipeline.suites.benchmarks.wikitext import article_sequences, whole_file
 from nightjar.pipeline.suites.content import SuiteContent
 
 LLAMA_RULE = "llama-perplexity"
-Ask = Callable[[Row, int], Question]
+Ask = Callable[[Row, int], BenchmarkQuestion]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +241,7 @@ def _sequences(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked) 
     if not benchmark.first:
         yield from sequences_of(questions, Shots(count=count, pool=pool), benchmark.parameters)
         return
-    by_subject: dict[str, list[Question]] = {}
+    by_subject: dict[str, list[BenchmarkQuestion]] = {}
     for question in pool:
         by_subject.setdefault(question.tags[0], []).append(question)
     for subject, together in groupby(questions, key=lambda question: question.tags[0]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nightjar.pipeline.suites.benchmarks.question import Question, Row, row_id
+from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, row_id
 
 MMLU_GROUPS = {
     "humanities": (
@@ -40,18 +40,18 @@ TRUTHFUL_EXAMPLES = (
 """Part of the benchmark's prompt (Lin et al. 2022)."""
 
 
-def lambada(row: Row, number: int) -> Question:
+def lambada(row: Row, number: int) -> BenchmarkQuestion:
     """The last word after all others."""
     before, _, word = str(row["text"]).rpartition(" ")
-    return Question(id=row_id("passage", number), prompt=before, choices=(word,), answer=word)
+    return BenchmarkQuestion(id=row_id("passage", number), prompt=before, choices=(word,), answer=word)
 
 
-def mmlu(row: Row, number: int) -> Question:
+def mmlu(row: Row, number: int) -> BenchmarkQuestion:
     """The options are listed with letters, and the letters are scored."""
     subject = str(row["subject"])
     options = "".join(f"{letter}. {option}\n" for letter, option in zip("ABCD", row["choices"], strict=True))
     right = int(row["answer"])
-    return Question(
+    return BenchmarkQuestion(
         id=row_id(subject, number),
         prompt=f"{str(row['question']).strip()}\n{options}Answer:",
         choices=tuple("ABCD"),
@@ -62,11 +62,11 @@ def mmlu(row: Row, number: int) -> Question:
     )
 
 
-def arc(row: Row, number: int) -> Question:
+def arc(row: Row, number: int) -> BenchmarkQuestion:
     """The answers' texts are scored; letters and digits of the options are not shown."""
     choices, labels = tuple(map(str, row["choices"]["text"])), list(row["choices"]["label"])
     right = labels.index(row["answerKey"])
-    return Question(
+    return BenchmarkQuestion(
         id=row_id(row.get("id", number)),
         prompt=f"Question: {row['question']}\nAnswer:",
         choices=choices,
@@ -75,12 +75,12 @@ def arc(row: Row, number: int) -> Question:
     )
 
 
-def hellaswag(row: Row, number: int) -> Question:
+def hellaswag(row: Row, number: int) -> BenchmarkQuestion:
     """How a scene goes on; marks of the WikiHow part are taken out of it."""
     choices = tuple(_without_marks(str(ending)) for ending in row["endings"])
     context = f"{row['activity_label']}: {row['ctx_a']} {str(row['ctx_b']).capitalize()}"
     right = int(row["label"])
-    return Question(
+    return BenchmarkQuestion(
         id=row_id("scene", row.get("ind", number), number),
         prompt=_without_marks(context),
         choices=choices,
@@ -94,13 +94,13 @@ def _without_marks(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def winogrande(row: Row, number: int) -> Question:
+def winogrande(row: Row, number: int) -> BenchmarkQuestion:
     """Two sentences that differ in whom they mean; what follows the gap is scored after each."""
     before, _, after = str(row["sentence"]).partition("_")
     contexts = (before + str(row["option1"]), before + str(row["option2"]))
     right = int(row["answer"]) - 1
     ending = after.strip()
-    return Question(
+    return BenchmarkQuestion(
         id=row_id("sentence", number),
         prompt=contexts[right],
         choices=(ending, ending),
@@ -110,20 +110,20 @@ def winogrande(row: Row, number: int) -> Question:
     )
 
 
-def truthfulqa_mc1(row: Row, number: int) -> Question:
+def truthfulqa_mc1(row: Row, number: int) -> BenchmarkQuestion:
     """One right answer among false ones."""
     return _truthful(row, number, "mc1_targets")
 
 
-def truthfulqa_mc2(row: Row, number: int) -> Question:
+def truthfulqa_mc2(row: Row, number: int) -> BenchmarkQuestion:
     """Several right answers among false ones, for their share of the probability."""
     return _truthful(row, number, "mc2_targets")
 
 
-def _truthful(row: Row, number: int, field: str) -> Question:
+def _truthful(row: Row, number: int, field: str) -> BenchmarkQuestion:
     choices = tuple(map(str, row[field]["choices"]))
     right = tuple(at for at, label in enumerate(row[field]["labels"]) if int(label) == 1)
-    return Question(
+    return BenchmarkQuestion(
         id=row_id("question", number),
         prompt=f"Q: {row['question']}\nA:",
         choices=choices,
@@ -133,10 +133,10 @@ def _truthful(row: Row, number: int, field: str) -> Question:
     )
 
 
-def piqa(row: Row, number: int) -> Question:
+def piqa(row: Row, number: int) -> BenchmarkQuestion:
     """Two ways to reach a goal."""
     choices, right = (str(row["sol1"]), str(row["sol2"])), int(row["label"])
-    return Question(
+    return BenchmarkQuestion(
         id=row_id("goal", number),
         prompt=f"Question: {row['goal']}\nAnswer:",
         choices=choices,

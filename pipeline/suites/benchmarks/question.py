@@ -24,7 +24,7 @@ LETTERS = "ABCDEFGHIJ"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class BenchmarkQuestion:
     """One question. `choices`: what is scored; without them the reply is generated and `expect` checks it."""
 
     id: str
@@ -46,7 +46,7 @@ class Shots:
     """The examples before each question."""
 
     count: int
-    pool: Sequence[Question] = ()
+    pool: Sequence[BenchmarkQuestion] = ()
     first: bool = False
     """The first ones of the pool; else drawn."""
     own: bool = False
@@ -54,7 +54,7 @@ class Shots:
 
 
 def sequences_of(
-    questions: Iterable[Question], shots: Shots, parameters: Mapping[str, Any] | None = None
+    questions: Iterable[BenchmarkQuestion], shots: Shots, parameters: Mapping[str, Any] | None = None
 ) -> Iterator[PromptSequence]:
     """The questions as sequences of one turn, in plain text."""
     source = random.Random(EXAMPLES_SEED)  # noqa: S311
@@ -73,7 +73,7 @@ def sequences_of(
         )
 
 
-def _drawn(question: Question, shots: Shots, source: random.Random) -> Sequence[Question]:
+def _drawn(question: BenchmarkQuestion, shots: Shots, source: random.Random) -> Sequence[BenchmarkQuestion]:
     if not shots.count:
         return ()
     if shots.first:
@@ -82,7 +82,7 @@ def _drawn(question: Question, shots: Shots, source: random.Random) -> Sequence[
     return [one for one in drawn if one.prompt != question.prompt][: shots.count]
 
 
-def _turn(question: Question) -> TurnSpec:
+def _turn(question: BenchmarkQuestion) -> TurnSpec:
     if not question.choices:
         return TurnSpec(prompt=question.prompt, expect=question.expect, reference=question.answer)
     choices = Choices(

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from nightjar.jobs.sequences import Expectation
-from nightjar.pipeline.suites.benchmarks.question import LETTERS, Question, Row, row_id
+from nightjar.pipeline.suites.benchmarks.question import LETTERS, BenchmarkQuestion, Row, row_id
 
 GSM8K_PARAMETERS: dict[str, Any] = {
     "temperature": 0.0,
@@ -17,11 +17,11 @@ MMLU_PRO_PARAMETERS: dict[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "
 _THINKING = "Let's think step by step."
 
 
-def gsm8k(row: Row, number: int) -> Question:
+def gsm8k(row: Row, number: int) -> BenchmarkQuestion:
     """`numeric` reads the reply's answer wherever it stands; `regex` wants it after the first ####, as strict-match."""
     answer = str(row["answer"])
     value = answer.rpartition("#### ")[2].strip().replace(",", "")
-    return Question(
+    return BenchmarkQuestion(
         id=row_id("problem", number),
         prompt=f"Question: {row['question']}\nAnswer:",
         answer=answer,
@@ -38,7 +38,7 @@ def strict_number(value: str) -> str:
     return rf"(?s)\A(?:(?!\#\#\#\# -?[0-9.,]).)*\#\#\#\# {digits},*\.?(?![0-9.,])"
 
 
-def mmlu_pro(row: Row, number: int) -> Question:
+def mmlu_pro(row: Row, number: int) -> BenchmarkQuestion:
     """Up to ten options, thought about first; the first "answer is (X)" counts."""
     options = "".join(
         f"{letter}. {str(option).strip()}\n" for letter, option in zip(LETTERS, row["options"], strict=False)
@@ -46,7 +46,7 @@ def mmlu_pro(row: Row, number: int) -> Question:
     thought = str(row.get("cot_content") or "").replace(f"A: {_THINKING} ", "")
     subject, letter = str(row["category"]), str(row["answer"])
     first = rf"(?s)\A(?:(?!answer is \(?[A-J]).)*answer is \(?{letter}"
-    return Question(
+    return BenchmarkQuestion(
         id=row_id(subject, row.get("question_id", number)),
         prompt=f"Question:\n{row['question']}\nOptions:\n{options}Answer: {_THINKING}",
         answer=thought or letter,
