@@ -7,8 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tests.shell import Shell
+from jsonschema import Draft202012Validator
 
+from tests.shell import PROJECT, Shell
+
+REPORT = Draft202012Validator(json.loads((PROJECT / "docs/report.schema.json").read_text("utf-8")))
 CHOICES = """\
 nightjar: 1
 name: endings
@@ -69,6 +72,8 @@ def test_choices_are_scored_and_accuracy_has_an_interval(shell: Shell, tmp_path:
     turns = [turn for job in report["jobs"] for turn in job["turns"]]
     assert {turn["reply_tokens"] for turn in turns} == {0}
     assert all(turn["scores"]["acc"]["answer"] in ("forest", "zqxvj wv") for turn in turns)
+    assert {turn["likelihoods"]["layout"] for turn in turns} <= {"resumed", "branches"}
+    assert [error.message for error in REPORT.iter_errors(report)] == []
     (page,) = (tmp_path / "out").glob("*.html")
     assert "forest" in page.read_text()
 
