@@ -112,6 +112,7 @@ def pull(
     rule: Annotated[
         str | None, typer.Option("--as", help="For texts: lm-eval (default), or llama-perplexity: windows of 512.")
     ] = None,
+    written: Annotated[bool, typer.Option("--written", help="The model writes a letter instead.")] = False,
     revision: Annotated[str | None, typer.Option(help="A commit of the data set; default: its newest.")] = None,
     show_only: Annotated[bool, typer.Option("--show", help="Say what would be fetched, and fetch nothing.")] = False,
     as_json: Json = False,
@@ -133,7 +134,7 @@ def pull(
         return
     benchmark = known_benchmark(name)
     hub = hub_for(prepared())
-    offered = offer(benchmark, HowAsked(shots=shots, rule=rule), hub, revision)
+    offered = offer(benchmark, HowAsked(shots=shots, rule=rule, written=written), hub, revision)
     if not as_json:
         tell_offer(offered)
     if show_only:

@@ -15,7 +15,7 @@ from nightjar.config.errors import SuiteError, UsageError
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TextRule
 from nightjar.pipeline.suites.benchmarks import choice_tasks, written_tasks
-from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, Rows, Shots, sequences_of
+from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, Rows, Shots, sequences_of, written_twin
 from nightjar.pipeline.suites.benchmarks.wikitext import article_sequences, whole_file
 from nightjar.pipeline.suites.content import SuiteContent
 
@@ -42,7 +42,8 @@ class Benchmark:
     first: bool = False
     """Examples are the first ones of the question's own subject."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    notes: str = ""
+    twin: bool = False
+    """It makes sense, too, with the answer written: options are listed, and the reply names a letter."""
 
     @property
     def takes_shots(self) -> bool:
@@ -81,6 +82,7 @@ _ALL = (
         metric="acc",
         shots=5,
         first=True,
+        twin=True,
     ),
     *(
         Benchmark(
@@ -91,6 +93,7 @@ _ALL = (
             pool="train",
             ask=choice_tasks.arc,
             metric="acc_norm",
+            twin=True,
         )
         for name, folder in (("arc-easy", "ARC-Easy"), ("arc-challenge", "ARC-Challenge"))
     ),
@@ -141,6 +144,7 @@ _ALL = (
         pool="train",
         ask=choice_tasks.piqa,
         metric="acc_norm",
+        twin=True,
     ),
     Benchmark(
         name="gsm8k",
@@ -176,12 +180,17 @@ class HowAsked:
     shots: int | None = None
     rule: str | None = None
     """Of texts: LLAMA_RULE, or None for lm-eval's."""
+    written: bool = False
+    """The answer is written by the model, in a chat, instead of chosen by likelihood."""
 
 
 def splits_needed(benchmark: Benchmark, asked: HowAsked) -> tuple[str, ...]:
     """The splits whose files are fetched. Raises UsageError for what the benchmark cannot be asked."""
     if asked.shots and not benchmark.takes_shots:
         raise UsageError(f"{benchmark.name} has no examples to take; leave --shots out.")
+    if asked.written and (not benchmark.twin or asked.shots):
+        can = ", ".join(one.name for one in BENCHMARKS.values() if one.twin)
+        raise UsageError(f"--written, without examples, is for {can}.")
     if asked.rule is not None and benchmark.ask is not None:
         raise UsageError(f"{benchmark.name} asks questions; --as is for texts, such as wikitext-2.")
     if asked.rule not in (None, LLAMA_RULE, "lm-eval"):
@@ -210,21 +219,26 @@ def suite_of(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked, li
             f"The rows of {benchmark.repo} do not have the form that {benchmark.name} had ({type(error).__name__}: "
             f"{error}). Name an older commit with --revision."
         ) from None
+    if len({sequence.id for sequence in sequences}) < len(sequences):
+        raise SuiteError(f"Two rows of {benchmark.repo} have one name. Name an older commit with --revision.")
     shots = _shots(benchmark, asked)
     examples = f", {shots} examples" if benchmark.takes_shots else ""
     llama = asked.rule == LLAMA_RULE
-    usual = shots == benchmark.shots
+    kind = f"-{LLAMA_RULE}" if llama else "-written" if asked.written else ""
+    usual = shots == benchmark.shots or asked.written
     return SuiteContent(
-        name=benchmark.name + (f"-{LLAMA_RULE}" if llama else "") + ("" if usual else f"-{shots}-shot"),
+        name=benchmark.name + kind + ("" if usual else f"-{shots}-shot"),
         description=f"{benchmark.title}{examples}. Data: {benchmark.repo}, split {benchmark.asked}.",
         licence=licence,
         tags=("benchmark",),
         sequences=sequences,
-        primary_metric="perplexity" if llama else benchmark.metric,
+        primary_metric="perplexity" if llama else "choice" if asked.written else benchmark.metric,
     )
 
 
 def _shots(benchmark: Benchmark, asked: HowAsked) -> int:
+    if asked.written:
+        return 0
     return benchmark.shots if asked.shots is None else asked.shots
 
 
@@ -236,6 +250,9 @@ def _sequences(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked) 
         yield from whole_file(rows[benchmark.asked], rule) if llama else article_sequences(rows[benchmark.asked])
         return
     questions = [ask(row, number) for number, row in enumerate(rows[benchmark.asked])]
+    if asked.written:
+        yield from (written_twin(question) for question in questions)
+        return
     pool = [ask(row, number) for number, row in enumerate(rows.get(benchmark.pool or "", ()))]
     count = _shots(benchmark, asked)
     if not benchmark.first:

@@ -15,6 +15,7 @@ from nightjar.jobs.names import made_name
 from nightjar.jobs.sequences import Choices, Expectation, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.suites.few_shot import Example, put_before
+from nightjar.pipeline.suites.sample_parts import ASKED_LETTER, listed_below
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -89,6 +90,20 @@ def _turn(question: BenchmarkQuestion) -> TurnSpec:
         texts=question.choices, right=question.right, delimiter=question.delimiter, contexts=question.contexts
     )
     return TurnSpec(prompt=question.prompt, choices=choices)
+
+
+def written_twin(question: BenchmarkQuestion) -> PromptSequence:
+    """The same question in a chat: the options are listed, and the reply is read for a letter."""
+    letters = LETTERS[: len(question.choices)]
+    stem = question.prompt.removesuffix("Answer:").rstrip()
+    if question.choices == tuple(letters):  # the prompt lists them
+        prompt = f"{stem}\n\n{ASKED_LETTER}"
+    else:
+        prompt = listed_below(stem.removeprefix("Question: "), list(question.choices))
+    right = {"answer": letters[question.right[0]], "options": list(letters)}
+    turn = TurnSpec(prompt=prompt, expect=(Expectation(check="choice", value=right),), reference=question.answer)
+    parameters = {"temperature": 0.0, "max_tokens": 512}
+    return PromptSequence(id=question.id, turns=(turn,), tags=question.tags, parameters=parameters)
 
 
 def row_id(*parts: object) -> str:

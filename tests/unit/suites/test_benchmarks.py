@@ -10,7 +10,7 @@ import pytest
 import regex
 
 from nightjar.config.errors import SuiteError, UsageError
-from nightjar.jobs.sequences import Choices, Sequence
+from nightjar.jobs.sequences import Choices, Mode, Sequence
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites.benchmarks.catalogue import (
     BENCHMARKS,
@@ -205,7 +205,36 @@ def test_the_files_of_a_split_are_found_by_its_patterns() -> None:
         file_of(BENCHMARKS["mmlu"], "dev", names)
 
 
+TWINS = [
+    (
+        "arc-easy",
+        ARC,
+        "Why?\n\nA) a\nB) b\n\nAnswer with the letter of one choice, in the form ANSWER: LETTER.",
+        {"answer": "B", "options": ["A", "B"]},
+    ),
+    (
+        "mmlu",
+        MMLU,
+        "Is it?\nA. w\nB. x\nC. y\nD. z\n\nAnswer with the letter of one choice, in the form ANSWER: LETTER.",
+        {"answer": "C", "options": ["A", "B", "C", "D"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "prompt", "expected"), TWINS)
+def test_the_written_twin_lists_the_options_and_reads_a_letter(
+    name: str, row: dict[str, Any], prompt: str, expected: dict[str, Any]
+) -> None:
+    (sequence,) = made(name, {"test": [row]}, HowAsked(written=True))
+    (turn,) = sequence.turns
+
+    assert (turn.prompt, turn.expect[0].check, turn.expect[0].value) == (prompt, "choice", expected)
+    assert not sequence.scored
+    assert sequence.mode is Mode.CHAT
+
+
 REFUSED = [
+    ("hellaswag", HowAsked(written=True), "--written, without examples, is for mmlu"),
     ("truthfulqa-mc1", HowAsked(shots=2), "has no examples to take"),
     ("mmlu", HowAsked(rule=LLAMA_RULE), "--as is for texts"),
     ("wikitext-2", HowAsked(rule="mine"), "--as is lm-eval or"),
