@@ -329,6 +329,9 @@ def _show_sequence(content: SuiteContent, name: str) -> None:
         print(plain(f"\n[{message.role}, fixed]\n{message.text}"))
     for index, turn in enumerate(sequence.turns, start=1):
         print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{sequence.prompt_text(index - 1)}"))
+        if turn.choices is not None:
+            for at in range(len(turn.choices.texts)):
+                print(plain(f"  {'*' if at in turn.choices.right else '-'} {turn.choices.shown(at)}"))
         for expectation in turn.expect:
             print(plain(f"  expects {expectation.check}: {expectation.value}"))
         if turn.reference:

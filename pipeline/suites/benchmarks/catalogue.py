@@ -256,7 +256,8 @@ def _sequences(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked) 
     pool = [ask(row, number) for number, row in enumerate(rows.get(benchmark.pool or "", ()))]
     count = _shots(benchmark, asked)
     if not benchmark.first:
-        yield from sequences_of(questions, Shots(count=count, pool=pool), benchmark.parameters)
+        shots = Shots(count=count, pool=pool, one_more=benchmark.asked != "test")
+        yield from sequences_of(questions, shots, benchmark.parameters)
         return
     by_subject: dict[str, list[BenchmarkQuestion]] = {}
     for question in pool:

@@ -50,8 +50,8 @@ class Shots:
     pool: Sequence[BenchmarkQuestion] = ()
     first: bool = False
     """The first ones of the pool; else drawn."""
-    own: bool = False
-    """The pool is what is asked, so that one more is drawn and the question itself left out."""
+    one_more: bool = False
+    """One more is drawn than is shown, as the harness does where a task has no test split."""
 
 
 def sequences_of(
@@ -79,7 +79,7 @@ def _drawn(question: BenchmarkQuestion, shots: Shots, source: random.Random) -> 
         return ()
     if shots.first:
         return [one for one in shots.pool if one.prompt != question.prompt][: shots.count]
-    drawn = source.sample(list(shots.pool), shots.count + shots.own)
+    drawn = source.sample(list(shots.pool), shots.count + shots.one_more)
     return [one for one in drawn if one.prompt != question.prompt][: shots.count]
 
 
