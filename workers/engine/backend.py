@@ -13,7 +13,7 @@ from nightjar.jobs.parameters import FinishReason, Parameters
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
 from nightjar.workers.engine.score_layouts import ScoreCache
 from nightjar.workers.engine.score_rows import Logits
-from nightjar.workers.engine.score_texts import Cell
+from nightjar.workers.engine.score_texts import TreeCell
 from nightjar.workers.engine.slots import DeviceLimits, Move, Piece
 
 
@@ -54,7 +54,7 @@ class Sampler(Protocol):
 class ScoreDevice(ScoreCache, Protocol):
     """A second context of the same model, for given texts alone."""
 
-    def decode(self, run: Sequence[Cell]) -> Logits:
+    def decode(self, run: Sequence[TreeCell]) -> Logits:
         """Computes the cells in one call; a row of logits for each cell with readings, in their order, which is valid
         until the next decode.
 

@@ -11,7 +11,7 @@ from nightjar.config.errors import EngineError
 from nightjar.workers.engine.prefix import key_of
 from nightjar.workers.engine.score_layouts import MOST_BRANCHES, MOST_KEPT
 from nightjar.workers.engine.score_rows import Logits
-from nightjar.workers.engine.score_texts import Cell
+from nightjar.workers.engine.score_texts import TreeCell
 
 
 def scripted_row(ids: Sequence[int], vocabulary: int) -> Logits:
@@ -47,7 +47,7 @@ class ScriptedScoreDevice:
         assert keep == 0 or keep <= len(self.held[sequence])
         del self.held[sequence][keep:], self._places[sequence][keep:]
 
-    def decode(self, run: Sequence[Cell]) -> Logits:
+    def decode(self, run: Sequence[TreeCell]) -> Logits:
         assert run
         assert not self.closed
         if self.fails:
@@ -57,7 +57,7 @@ class ScriptedScoreDevice:
         assert len({place for places in self._places for place in places}) <= self.cells, "no room"
         return np.stack(rows) if rows else np.empty((0, self._vocabulary), np.float32)
 
-    def _computed(self, cell: Cell) -> Logits | None:
+    def _computed(self, cell: TreeCell) -> Logits | None:
         self.computed += 1
         assert cell.sequences
         first = self.held[cell.sequences[0]]

@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 from nightjar.workers.engine.prefix import WIDTH, Key, common_length
 from nightjar.workers.engine.score_texts import (
     Branch,
-    Cell,
-    Reading,
+    RowReading,
     ScoreText,
     ScoreWork,
+    TreeCell,
     distinct_cells,
     tree_of_cells,
 )
@@ -52,11 +52,11 @@ class ScoreLayout(Protocol):
 
     name: str
 
-    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[Cell]]:
+    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[TreeCell]]:
         """The next texts of waiting works, the first one's among them, as runs of cells to decode in this order. What
         is begun is no longer among the works' texts."""
 
-    def computed(self, run: Sequence[Cell]) -> None:
+    def computed(self, run: Sequence[TreeCell]) -> None:
         """A run, or a part of one, is in the cache."""
 
     def end(self) -> None:
@@ -78,7 +78,7 @@ class Branches:
         """Contexts by their sequence, the one used longest ago first."""
         self._group: list[Branch] = []
 
-    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[Cell]]:
+    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[TreeCell]]:
         texts = self._choose(waiting)
         for source in dict.fromkeys(self._source(text)[0] for text in texts):
             if source is not None:
@@ -96,7 +96,7 @@ class Branches:
                 self._cache.copy(branch.source, branch.sequence, branch.keep)
         return [run]
 
-    def computed(self, run: Sequence[Cell]) -> None: ...
+    def computed(self, run: Sequence[TreeCell]) -> None: ...
 
     def end(self) -> None:
         for branch in self._group:
@@ -125,7 +125,7 @@ class Branches:
             chosen.append(text)
         return chosen
 
-    def _plan(self, texts: Sequence[ScoreText]) -> list[Cell]:
+    def _plan(self, texts: Sequence[ScoreText]) -> list[TreeCell]:
         self._group = [Branch(text, MOST_KEPT + at, *self._source(text)) for at, text in enumerate(texts)]
         return tree_of_cells(self._group)
 
@@ -173,11 +173,11 @@ class Resumed:
         self._shares = shares
         self._held: list[_Piece] = []
 
-    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[Cell]]:
+    def begin(self, waiting: Sequence[ScoreWork]) -> list[list[TreeCell]]:
         work = waiting[0]
         text, *others = work.texts
         border = len(work.request.context)
-        readings: dict[int, list[Reading]] = {}
+        readings: dict[int, list[RowReading]] = {}
         for position, reading in text.readings:
             readings.setdefault(position, []).append(reading)
         for other in others:  # one row at the border serves all
@@ -189,11 +189,11 @@ class Resumed:
         del self._held[keep:]
         self._cache.trim(0, pieces[keep].start)
         return [
-            [Cell(token, at, [0], readings.get(at, []), [work]) for at, token in enumerate(ids, start=start)]
+            [TreeCell(token, at, [0], readings.get(at, []), [work]) for at, token in enumerate(ids, start=start)]
             for start, ids in pieces[keep:]
         ]
 
-    def computed(self, run: Sequence[Cell]) -> None:
+    def computed(self, run: Sequence[TreeCell]) -> None:
         self._held.append(_Piece(run[0].position, tuple(cell.token for cell in run)))
 
     def end(self) -> None: ...

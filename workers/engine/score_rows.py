@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nightjar.config.errors import EngineError
-from nightjar.workers.engine.score_texts import Cell, RowValue
+from nightjar.workers.engine.score_texts import RowValue, TreeCell
 
 Logits = npt.NDArray[np.float32]
 
 
-def read_rows(rows: Logits, cells: Sequence[Cell]) -> None:
+def read_rows(rows: Logits, cells: Sequence[TreeCell]) -> None:
     """Hands each work its values: `rows` has one row for each cell with readings, in their order."""
     for row, cell in zip(rows, (cell for cell in cells if cell.readings), strict=True):
         ids = [reading.token for reading in cell.readings]

@@ -44,7 +44,7 @@ class ScoreWork:
         """Whether any of its texts was given out to be computed."""
         return sum(len(text.ids) for text in self.texts) < self.tokens
 
-    def take(self, reading: Reading, value: RowValue) -> None:
+    def take(self, reading: RowReading, value: RowValue) -> None:
         assert self.values[reading.continuation][reading.place] is None
         self.values[reading.continuation][reading.place] = value
         self.missing -= 1
@@ -54,7 +54,7 @@ class ScoreWork:
         return tuple(map(_scored, self.values))
 
 
-class Reading(NamedTuple):
+class RowReading(NamedTuple):
     """A value that a row gives: of this id, at this place of one of the work's continuations."""
 
     work: ScoreWork
@@ -69,7 +69,7 @@ class ScoreText:
 
     work: ScoreWork
     ids: tuple[int, ...]
-    readings: list[tuple[int, Reading]]
+    readings: list[tuple[int, RowReading]]
     """By the position whose row they are read from, ascending."""
     key: Key = field(init=False)
 
@@ -78,13 +78,13 @@ class ScoreText:
 
 
 @dataclass(eq=False)
-class Cell:
+class TreeCell:
     """An id to compute at a position, for all texts that have it there."""
 
     token: int
     position: int
     sequences: list[int] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[RowReading] = field(default_factory=list)
     works: list[ScoreWork] = field(default_factory=list)
     """Whose texts have it."""
 
@@ -102,7 +102,8 @@ def _texts_of(work: ScoreWork) -> list[ScoreText]:
         before = continuation[:-1]
         text = texts.setdefault(before, ScoreText(work, (*context, *before), []))
         text.readings += [
-            (len(context) - 1 + place, Reading(work, number, place, token)) for place, token in enumerate(continuation)
+            (len(context) - 1 + place, RowReading(work, number, place, token))
+            for place, token in enumerate(continuation)
         ]
     for text in texts.values():
         text.readings.sort(key=lambda reading: reading[0])
@@ -130,16 +131,16 @@ class Branch(NamedTuple):
     keep: int
 
 
-def tree_of_cells(branches: Sequence[Branch]) -> list[Cell]:
+def tree_of_cells(branches: Sequence[Branch]) -> list[TreeCell]:
     """The cells to compute, each one after those that it follows; what branches with the same `keep` share is one."""
-    cells: list[Cell] = []
-    path: list[Cell] = []
+    cells: list[TreeCell] = []
+    path: list[TreeCell] = []
     before: Branch | None = None
     for branch in sorted(branches, key=lambda branch: (branch.keep, branch.text.key)):
         text, keep = branch.text, branch.keep
         shared = common_length(before.text.key, text.key) if before is not None and before.keep == keep else 0
         del path[max(0, shared - keep) :]
-        fresh = [Cell(text.ids[at], at) for at in range(keep + len(path), len(text.ids))]
+        fresh = [TreeCell(text.ids[at], at) for at in range(keep + len(path), len(text.ids))]
         path += fresh
         cells += fresh
         for cell in path:

@@ -16,7 +16,7 @@ from nightjar.workers.engine.backend import Backend, ScoreDevice
 from nightjar.workers.engine.request import ScoreResult
 from nightjar.workers.engine.score_layouts import Branches, Resumed, ScoreLayout
 from nightjar.workers.engine.score_rows import read_rows
-from nightjar.workers.engine.score_texts import Cell, ScoreWork
+from nightjar.workers.engine.score_texts import ScoreWork, TreeCell
 from nightjar.workers.engine.ticket import Event, ScoreTicket
 from nightjar.workers.library.fit.estimate import SCORING_ROWS
 
@@ -34,7 +34,7 @@ class ScoreQueue:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._tickets: dict[ScoreWork, ScoreTicket] = {}
-        self._runs: deque[list[Cell]] = deque()
+        self._runs: deque[list[TreeCell]] = deque()
         self._device: ScoreDevice | None = None
         self._layout: ScoreLayout | None = None
         self._reader: ThreadPoolExecutor | None = None
@@ -115,7 +115,7 @@ class ScoreQueue:
         )
         return ticket, "", result
 
-    def _next_run(self, *, beside: bool) -> list[Cell]:
+    def _next_run(self, *, beside: bool) -> list[TreeCell]:
         """What is decoded in one call; empty where nothing waits."""
         waiting = [work for work in self._tickets if work.texts]
         if not self._runs and self._layout is not None:
@@ -151,7 +151,7 @@ class ScoreQueue:
         fitting = int(self._cells_per_s * (BESIDE_S if beside else ALONE_S)) // LEAST_PIECE * LEAST_PIECE
         return max(LEAST_PIECE, min(fitting, self._backend.limits.n_batch))
 
-    def _compute(self, run: Sequence[Cell]) -> None:
+    def _compute(self, run: Sequence[TreeCell]) -> None:
         assert self._device is not None
         assert self._layout is not None
         assert self._reader is not None
@@ -181,7 +181,7 @@ class ScoreQueue:
         self._idle_since = time.monotonic()
 
 
-def _cut(run: Sequence[Cell], most: int) -> int:
+def _cut(run: Sequence[TreeCell], most: int) -> int:
     """How many of the cells one decode takes."""
     rows = 0
     for at, cell in enumerate(run[:most]):

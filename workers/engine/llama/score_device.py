@@ -17,7 +17,7 @@ from nightjar.workers.engine.llama.context import ContextSettings, open_context
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.score_layouts import MOST_BRANCHES, MOST_KEPT
 from nightjar.workers.engine.score_rows import Logits
-from nightjar.workers.engine.score_texts import Cell
+from nightjar.workers.engine.score_texts import TreeCell
 from nightjar.workers.library.fit.estimate import scoring_cells
 
 
@@ -43,7 +43,7 @@ class LlamaScoreDevice:
         if not llama.llama_memory_seq_rm(self._memory, sequence, keep or -1, -1):
             raise EngineError(f"The cache of texts to score cannot be trimmed to {keep} tokens.")
 
-    def decode(self, run: Sequence[Cell]) -> Logits:
+    def decode(self, run: Sequence[TreeCell]) -> Logits:
         outputs = self._batch.fill(run)
         self._abort_text.clear()
         code = llama.llama_decode(self._ctx, self._batch.struct)
@@ -85,7 +85,7 @@ class _Batch:
             logits=self._output,
         )
 
-    def fill(self, run: Sequence[Cell]) -> int:
+    def fill(self, run: Sequence[TreeCell]) -> int:
         """Writes the cells; returns how many rows they give."""
         n = len(run)
         self._token[:n] = [cell.token for cell in run]
