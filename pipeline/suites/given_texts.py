@@ -148,9 +148,8 @@ def sequence_problems(
     if given and any(variant.prompt is not None for variant in variants):
         yield "turns", "a variant has a prompt of its own, which cannot stand in the place of texts and contexts."
     window = rule.window if rule is not None and rule.score_from is not None else None
-    for turn in turns if mode is Mode.PERPLEXITY and window is not None else ():
-        if len(turn.prompt.encode()) < window:
-            size = len(turn.prompt.encode())
+    for turn in turns if mode is Mode.PERPLEXITY else ():
+        if window is not None and (size := len(turn.prompt.encode())) < window:
             yield "turns", f"a text of {size} bytes cannot fill a window of {window} tokens. Give a longer text."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 import time
@@ -47,15 +46,18 @@ class LikelihoodDialogue:
         sequence: PromptSequence,
         *,
         choices: Callable[[int, Choices], Awaitable[ChoicePlan]],
+        text_ids: Callable[[str], Awaitable[list[int]]],
         parameters: Callable[[int], Resolved],
         watch: Watch,
     ) -> None:
-        """`choices`: the plan of a turn that has some. `parameters`: a turn's, for the record."""
+        """`choices`: the plan of a turn that has some. `text_ids`: a plain text's ids. `parameters`: a turn's, for the
+        record."""
         self._engine = engine
         self._job = job
         self._run = run
         self._sequence = sequence
         self._plan = choices
+        self._text_ids = text_ids
         self._parameters = parameters
         self._watch = watch
 
@@ -93,7 +95,7 @@ class LikelihoodDialogue:
 
     async def _weigh_text(self, index: int) -> Weighed:
         text, rule, engine = self._sequence.turns[index].prompt, self._sequence.text_rule or TextRule(), self._engine
-        ids = await asyncio.to_thread(engine.tokenizer.tokenize, text, parse_special=False)
+        ids = await self._text_ids(text)
         plan = plan_windows(ids, rule, rule_vocabulary(engine))
         name = self._name(index)
         total: list[float] = []

@@ -82,7 +82,19 @@ class LocalReplier(LocalModel):
         async def plan(turn: int, choices: Choices) -> ChoicePlan:
             return await self.plan(lambda: planned(turn, choices))
 
-        return LikelihoodDialogue(self.engine, job, run, sequence, choices=plan, parameters=parameters, watch=watch)
+        async def text_ids(text: str) -> list[int]:
+            return await self.plan(lambda: self.engine.tokenizer.tokenize(text, parse_special=False))
+
+        return LikelihoodDialogue(
+            self.engine,
+            job,
+            run,
+            sequence,
+            choices=plan,
+            text_ids=text_ids,
+            parameters=parameters,
+            watch=watch,
+        )
 
     async def plan(self, work: Callable[[], T]) -> T:
         """Renders and tokenises in one thread of its own: a slow template delays no lease, and renders alone."""

@@ -186,7 +186,13 @@ def test_every_benchmark_names_its_files_and_its_checks_are_known(name: str) -> 
     benchmark = BENCHMARKS[name]
 
     assert {benchmark.asked, benchmark.pool} - {None} <= benchmark.files.keys()
-    listed = {"arc-easy": ARC, "arc-challenge": ARC, "mmlu": MMLU, "gsm8k": GSM8K, "mmlu-pro": MMLU_PRO}
+    listed: dict[str, dict[str, Any]] = {
+        "arc-easy": ARC,
+        "arc-challenge": ARC,
+        "mmlu": MMLU,
+        "gsm8k": GSM8K,
+        "mmlu-pro": MMLU_PRO,
+    }
     if benchmark.ask is not None and name in listed:
         for expectation in benchmark.ask(listed[name], 0).expect:
             validate_check(expectation.check, expectation.value)
