@@ -83,9 +83,12 @@ def test_a_corpus_has_one_perplexity_and_the_gate_reads_it(shell: Shell, tmp_pat
     lines = [f"  - {{id: story-{at}, turns: [{json.dumps(text)}]}}\n" for at, text in enumerate(STORIES)]
     suite = shell.folder / "texts.yaml"
     suite.write_text(TEXTS + "".join(lines))
-    shell.ok(
-        "eval", "--suite", f"./{suite.name}", "--model", "nightjar-demo", "--out", tmp_path / "out", "--format", "json"
-    )
+    gated = shell.run(
+        "eval", "--suite", f"./{suite.name}", "--model", "nightjar-demo", "--out", tmp_path / "out",
+        "--format", "json", "--format", "html", "--fail-below", "word_perplexity:1.01",
+    )  # fmt: skip
+    assert gated.returncode == 1, gated.stderr
+    assert "word_perplexity" in gated.stderr + gated.stdout
 
     report = report_of(tmp_path / "out")
     metrics = report["models"][0]["metrics"]
@@ -96,6 +99,8 @@ def test_a_corpus_has_one_perplexity_and_the_gate_reads_it(shell: Shell, tmp_pat
     assert metrics["word_perplexity"]["interval"]["low"] > 0
     assert 0 < metrics["bits_per_byte"]["mean"] < 8
     assert report["ranking"]["metric"] == "word_perplexity"
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "word_perplexity" in page.read_text()
     assert "beginning-of-text" in turns["story-0"]["scores"]["perplexity"]["answer"]
 
 
