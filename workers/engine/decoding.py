@@ -183,7 +183,8 @@ class DecodeThread:
                 self._flush()
             for run in list(self._runs.values()):
                 self._end(run, "cancelled", time.monotonic())
-            for ticket in [*self._texts.tickets, *self._scores.tickets]:
+            waiting: list[AnyTicket] = [*self._texts.tickets, *self._scores.tickets]
+            for ticket in waiting:
                 self.drop(ticket)
         except BaseException as error:  # every waiting caller must be told
             self.failure = error

@@ -18,6 +18,7 @@ from nightjar.workers.engine.fake import VOCABULARY, ScriptedEngine
 from nightjar.workers.engine.fake_scores import ScriptedScoreDevice, scripted_row
 from nightjar.workers.engine.request import Request, Scored, ScoreRequest
 from nightjar.workers.engine.score_rows import row_values
+from nightjar.workers.library.fit.estimate import SCORING_ROWS
 
 Ids = tuple[int, ...]
 
@@ -149,7 +150,7 @@ async def test_a_window_of_text_is_scored_piece_by_piece() -> None:
         [scored] = (await engine.score(asked(window[:1], window[1:]))).scored
         assert len(scored.logprobs) == 899
         assert scored.logprobs[-1] == alone(window[:-1], window[-1:]).logprobs[0]
-        assert max(device(engine).runs) <= scoring.SCORING_ROWS
+        assert max(device(engine).runs) <= SCORING_ROWS
         whole = await engine.score(asked(window, (*range(1024 - 900), 5)))
         assert len(whole.scored[0].logprobs) == 125, "its last token needs no place"
 
