@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from tests.hub import COMMIT, LocalHub, Repository
 from tests.shell import PROJECT, Shell
 
 REPORT = Draft202012Validator(json.loads((PROJECT / "docs/report.schema.json").read_text("utf-8")))
@@ -118,3 +119,21 @@ def test_what_no_texts_can_be_scored_of_is_refused_with_all_of_it(shell: Shell) 
     for line, words in [(3, "no choice is right"), (4, "choices 0 and 1 are equal"), (5, "the continuation is empty")]:
         assert f"line {line}" in told
         assert words in told
+
+
+def test_a_benchmark_is_pulled_and_a_ladder_is_made(shell: Shell) -> None:
+    """What would be fetched is shown before; what was fetched says where it is from."""
+    hub = LocalHub()
+    lines = "".join(json.dumps({"text": f"it rained cats and {word}"}) + "\n" for word in ("dogs", "mice"))
+    hub.repositories["EleutherAI/lambada_openai"] = Repository(files={"data/lambada_test_en.jsonl": lines.encode()})
+    with hub.running():
+        asked = {"HF_ENDPOINT": hub.endpoint}
+        shown = shell.ok("suite", "pull", "lambada", "--show", env=asked)
+        assert f"at {COMMIT}, 1 file, 0.0 MB, licence: apache-2.0" in shown
+        assert hub.downloads() == []
+        assert "Imported. Suite 'lambada' version 1" in shell.ok("suite", "pull", "lambada", env=asked)
+
+    suite = shell.json("suite", "show", "lambada")["suite"]
+    assert suite["source"].startswith(f"EleutherAI/lambada_openai at {COMMIT}: data/lambada_test_en.jsonl (SHA-256 ")
+    assert suite["sequences"][0]["turns"][0]["choices"]["texts"] == ["dogs"]
+    assert "5 sequences, 5 turns" in shell.ok("suite", "ladder", "needle", "--up-to", "1024")
