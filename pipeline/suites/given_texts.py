@@ -132,7 +132,12 @@ def _filled(text: str, row: Row) -> str:
 
 
 def sequence_problems(
-    part: SequencePart, turns: Sequence[TurnSpec], mode: Mode, rule: TextRule | None, variants: Sequence[Variant]
+    part: SequencePart,
+    turns: Sequence[TurnSpec],
+    mode: Mode,
+    system: str | None,
+    rule: TextRule | None,
+    variants: Sequence[Variant],
 ) -> Iterator[Problem]:
     """What is wrong with a sequence as a whole: (field, what)."""
     with_choices = sum(turn.choices is not None for turn in turns)
@@ -142,6 +147,10 @@ def sequence_problems(
         yield "turns", "some turns have choices and others would be generated. Make two sequences of them."
     if mode is Mode.PERPLEXITY and part.documents:
         yield "documents", "in perplexity mode a text stands for itself; put it into `turns`."
+    if mode is Mode.PERPLEXITY and system is not None:
+        yield "system", "in perplexity mode nothing stands before a text. Leave it out, or write `system: null` here."
+    if mode is Mode.PERPLEXITY and any(turn.expect or turn.reference for turn in turns):
+        yield "turns", "in perplexity mode there is no reply that `expect` or `reference` could be for."
     if mode is not Mode.PERPLEXITY and part.perplexity is not None:
         yield "perplexity", "it says how texts are scored, with `mode: perplexity`."
     given = mode is Mode.PERPLEXITY or any(turn.choices and turn.choices.contexts for turn in turns)

@@ -208,7 +208,7 @@ class _Builder:
         values = {**part.values, **row}
         rule = part.perplexity or self.suite.perplexity
         text_rule = rule.rule if rule is not None and mode is Mode.PERPLEXITY else None
-        for field, problem in sequence_problems(part, turns, mode, text_rule, self.variants):
+        for field, problem in sequence_problems(part, turns, mode, system, text_rule, self.variants):
             raise self.source.error((*path, field), problem)
         before, messages = self._with_examples(part, system, row, name, turns, path, mode, delimiter)
         sequence = Sequence(

@@ -126,6 +126,11 @@ WHOLE_SUITES = [
         "a text of 5 bytes cannot fill a window of 512 tokens",
     ),
     ("mode: perplexity\nsequences: [{id: a, turns: [{prompt: Q, choices: [x, y], answer: 0}]}]", "leave its choices"),
+    ("mode: perplexity\nsystem: S\nsequences: [{id: a, turns: [Q]}]", "nothing stands before a text"),
+    (
+        "mode: perplexity\nsequences: [{id: a, turns: [{prompt: Q, expect: [includes: x]}]}]",
+        "there is no reply that `expect` or `reference` could be for",
+    ),
     ("perplexity: {score_from: 8}\nsequences: [{id: a, turns: [Q]}]", "`score_from` must lie inside a `window`"),
     ("examples: {pool: p, count: 1}\nsequences: [{id: a, turns: [Q]}]", "there is no pool 'p'"),
     ("examples: {pool: sequences}\nsequences: [{id: a, turns: [Q]}]", "`pool` and `count` go together"),
