@@ -15,16 +15,14 @@ PLAIN_CONTEXT, MICRO_BATCH = 512, 64
 
 
 class PlainScorer:
-    """A context of its own on the CPU, with one thread; its cache is cleared before each text."""
+    """A context on the CPU, one thread, without flash attention; its cache is cleared before each text."""
 
-    def __init__(self, path: Path, *, flash_attention: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = PLAIN_CONTEXT, PLAIN_CONTEXT, MICRO_BATCH
         params.n_threads = params.n_threads_batch = 1
-        params.flash_attn_type = (
-            llama.LLAMA_FLASH_ATTN_TYPE_AUTO if flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = llama.llama_init_from_model(self._model, params)
         self._vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
 

@@ -188,7 +188,7 @@ def test_a_text_is_echoed_with_its_tokens_likelihoods(served: Served) -> None:
     client, text = served.client, "Once upon a time there was a fox called Dora."
     with served.http() as http:
         ids = http.post("/tokenize", json={"model": MODEL, "prompt": text}).json()["tokens"]
-    with closing(PlainScorer(DEMO, flash_attention=True)) as plain:
+    with closing(PlainScorer(DEMO)) as plain:
         expected = plain.echo(tuple(ids))
     asked: Any = {"model": MODEL, "echo": True, "logprobs": 3, "temperature": 0}
     for prompt in (text, ids):
@@ -249,7 +249,7 @@ def test_lm_eval_gets_the_numbers_item_by_item(served: Served, monkeypatch: pyte
     items += [("Once upon a time", " there was a fox.")]
     asked = [Instance("loglikelihood", {}, item, number) for number, item in enumerate(items)]
     got = model.loglikelihood(asked, disable_tqdm=True)
-    with closing(PlainScorer(DEMO, flash_attention=True)) as plain:
+    with closing(PlainScorer(DEMO)) as plain:
         for item, (logprob, greedy) in zip(items, got, strict=True):
             own, ending = model._encode_pair(*item)
             expected = plain.echo((*own, *ending))

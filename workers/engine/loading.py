@@ -307,7 +307,7 @@ def _budget(
             n_ubatch=n_ubatch,
             k=settings.cache_type_k,
             v=settings.cache_type_v,
-            flash_attention=flash_attention,
+            flash_attention=flash_attention and not (device.is_cpu and settings.cache_type_v == "f16"),
         ),
     )
 

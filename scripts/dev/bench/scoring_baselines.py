@@ -86,11 +86,13 @@ class EchoScorer:
         )
 
     def run(self, header: Ids, questions: Questions) -> float:
-        """Seconds; it finds the header again by itself where it can."""
+        """Seconds; it finds the header again by itself where it can. It cannot echo ids, so it gets their text."""
+        texts = [
+            self._llama.detokenize([*context, *answer]).decode("utf-8", "replace")
+            for context, answers in questions
+            for answer in answers
+        ]
         began = time.perf_counter()
-        for context, answers in questions:
-            for answer in answers:
-                self._llama.create_completion(
-                    [*context, *answer], max_tokens=1, echo=True, logprobs=10, temperature=0.0
-                )
+        for text in texts:
+            self._llama.create_completion(text, max_tokens=1, echo=True, logprobs=10, temperature=0.0)
         return time.perf_counter() - began

@@ -81,7 +81,7 @@ def test_slots_are_as_many_as_fit() -> None:
     assert kv_bytes is not None
     needed = _fixed() + kv_bytes
     shape = shape_of(inspect_file(DEMO).metadata)
-    scoring = scoring_bytes(shape, context=8192, n_ubatch=64, flash_attention=True)
+    scoring = scoring_bytes(shape, context=8192, n_ubatch=64, flash_attention=False)
     assert resolved(DEMO, context=8192, memory_share=1, free=needed + scoring)[0].slots == 8
     assert resolved(DEMO, context=8192, memory_share=1, free=needed + scoring - 1)[0].slots == 7
     assert resolved(DEMO, context=8192, memory_share=1, free=needed, slots=8)[0].slots == 8

@@ -209,7 +209,7 @@ def _scoring(shape: Shape, candidate: _Candidate, wanted: LoadSettings) -> int:
         n_ubatch=micro_batch(wanted, on_gpu=candidate.layers > 0, slots=candidate.slots),
         k=candidate.cache_k,
         v=candidate.cache_v,
-        flash_attention=wanted.flash_attention,
+        flash_attention=wanted.flash_attention and (candidate.layers > 0 or candidate.cache_v != "f16"),
     )
 
 
