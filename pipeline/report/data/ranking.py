@@ -67,7 +67,7 @@ class Ranking:
 
 def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking | None:
     """The ranking by a metric; None for a measure, which has no better end."""
-    if scale.worst is None:
+    if not scale.has_better_end:
         return None
     every = [series_of(model, metric, scale) for model in models]
     reasons = {series.model: unranked(series) for series in every}
