@@ -1,4 +1,4 @@
-"""Runs that stop when they are decided, on a real MongoDB: wave by wave, whoever dies, whatever else happens to them."""
+"""Runs that stop when they are decided, on a real MongoDB: wave by wave, whoever dies, whatever else happens."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ async def test_what_is_dead_is_retried_before_and_after_a_look(database: Databas
         2,
         17,
         None,
-    )  # fewer than twenty: not tested, nothing spent
+    )  # too few: nothing spent
     assert await control.retry(looked, database) == 3
     ended = await work(run, close_call, database, tmp_path)
     assert ended.status is RunStatus.DONE

@@ -10,6 +10,7 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
+from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.pipeline.runs.freeze import freeze
 from nightjar.pipeline.runs.request import make_request
@@ -58,10 +59,10 @@ def test_a_run_is_frozen_with_its_waves() -> None:
 
 
 def test_a_run_without_waves_is_what_it_was() -> None:
-    """Pinned: its content digest is that of versions that knew no waves."""
+    """Its content digest is that of versions that knew no waves."""
     run = frozen(until=None, count=2, seed=1)
     assert (run.waves, run.asked, run.jobs_total) == (None, ["s0", "s1"], 4)
-    assert run.content == "PINNED"
+    assert run.content == digest("run", run.suite, ["s0", "s1"], 1, {}, "1.0")
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,18 @@ def test_a_driftless_walk_crosses_as_often_as_it_may() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.sampled_from([0.05, 0.025, 0.05 / 15]))
 def test_earlier_looks_ask_for_more(steps: list[int], alpha: float) -> None:
-    """Bounds fall from look to look, and the last is no less than that of a single look, nor of a larger error."""
+    """However the data comes, the last bound is no less than that of a single look; in equal steps bounds fall from
+    look to look, and a larger error lowers each.
+    """
     pairs = tuple(accumulate(steps))
     fractions = tuple(count / pairs[-1] for count in pairs)
-    bounds = look_bounds(fractions, pairs, alpha)
-    assert list(bounds) == sorted(bounds, reverse=True)
-    assert bounds[-1] >= look_bounds((1.0,), (pairs[-1],), alpha)[0] - 1e-9
-    assert all(more <= less for less, more in zip(bounds, look_bounds(fractions, pairs, 2 * alpha), strict=True))
+    single = look_bounds((1.0,), (pairs[-1],), alpha)[0]
+    assert look_bounds(fractions, pairs, alpha)[-1] >= single - 1e-9
+    evenly = tuple(range(1, len(steps) + 1))
+    shares = tuple(count / len(steps) for count in evenly)
+    strict, lax = (look_bounds(shares, evenly, error) for error in (alpha, 2 * alpha))
+    assert list(strict) == sorted(strict, reverse=True)
+    assert all(one > other for one, other in zip(strict, lax, strict=True))
 
 
 @given(st.integers(1, 5_000))
