@@ -66,9 +66,10 @@ def check_waves(run: Run, known: dict[str, Scale]) -> list[str]:
             "count as alike. Give a smaller one."
         )
     if plan.count == 1:
+        enough = next(count for count in range(SMALLEST_LOOK, 2 * SMALLEST_LOOK) if len(wave_sizes(count)) > 1)
         return [
             f"with {len(run.sequences)} sequences --until decided has a single look, at the end: nothing can be left "
-            f"out. From {2 * SMALLEST_LOOK} on it can stop early."
+            f"out. From {enough} on it can stop early."
         ]
     return []
 

@@ -96,6 +96,7 @@ def test_a_metric_that_the_run_will_not_have_is_refused(options: dict[str, Any],
 
 
 def test_a_single_look_is_pointed_out() -> None:
-    assert check_waves(frozen(25), {"checks": SHARE}) == []  # 20 and 5
-    (note,) = check_waves(frozen(24), {"checks": SHARE})
-    assert note.startswith("with 24 sequences --until decided has a single look, at the end")
+    assert check_waves(frozen(26), {"checks": SHARE}) == []  # 20 and 6
+    (note,) = check_waves(frozen(25), {"checks": SHARE})
+    assert note.startswith("with 25 sequences --until decided has a single look, at the end")
+    assert "From 26 on it can stop early" in note
