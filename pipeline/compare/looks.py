@@ -62,9 +62,9 @@ class _Evidence:
     def __init__(self, first: Series, second: Series, waves: Waves) -> None:
         self._ends = first.ends
         complete = sorted(first.complete & second.complete)
-        better = [side.better() for side in (first, second)]
-        self._values = tuple([side[key] for key in complete] for side in better)
-        self._differences = _differences(better[0], better[1], complete, first.scale.width)
+        one, other = first.better(), second.better()
+        self._first, self._second = [one[key] for key in complete], [other[key] for key in complete]
+        self._differences = _differences(one, other, complete, first.scale.width)
         self._margin = waves.plan.margin
         self._plan = waves.plan
         self._opened = waves.opened
@@ -121,7 +121,7 @@ class _Evidence:
         if not self._tested:
             return None
         confidence = confidence_of(self._bound(level))
-        return paired_interval(*self._values, self._differences, self._ends, confidence)
+        return paired_interval(self._first, self._second, self._differences, self._ends, confidence)
 
     def _power(self, level: float) -> float | None:
         """Conditional; None at the last look, and where nothing was tested."""

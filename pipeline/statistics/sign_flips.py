@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STEPS = 64
 """Differences that are no multiples of a common step are rounded to this fraction of the largest."""
@@ -41,11 +45,11 @@ def flip_p(differences: Sequence[float]) -> float:
     return min(max(p, SMALLEST_P), 1.0)
 
 
-def _steps(shares: Sequence[float]) -> int:
+def _steps(shares: NDArray[Any]) -> int:
     """How many of the differences' common step make the largest; STEPS where there is none."""
     import numpy as np
 
     for steps in range(1, MOST_STEPS + 1):
-        if np.allclose(shares * steps, np.rint(np.multiply(shares, steps)), rtol=0, atol=1e-6):
+        if np.allclose(shares * steps, np.rint(shares * steps), rtol=0, atol=1e-6):
             return steps
     return STEPS

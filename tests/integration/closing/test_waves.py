@@ -240,7 +240,7 @@ async def test_a_judges_metric_decides_only_when_the_wave_is_judged(database: Da
         judged = await Job.get((judging.payload or {})["job"])
         assert judged is not None
         said = json.dumps({"reason": "So.", "score": 3 if judged.model == "good" else 1})
-        turn = Encoder(to_db=True).encode(a_turn(0, reply=said))
+        turn = Encoder(to_db=True).encode(a_turn(0, name="plot", reply=said))
         done = {"status": JobStatus.DONE, "turns": [turn], "turns_committed": 1}
         await database.jobs.update_one({"_id": judging.id}, {"$set": done})
     await advance(database, tmp_path)
