@@ -16,6 +16,7 @@ from nightjar.pipeline.statistics.paired import paired_interval, without_dust
 from nightjar.pipeline.statistics.power import ALPHA
 from nightjar.pipeline.statistics.sequential import (
     FUTILE,
+    FUTILE_FROM,
     SMALLEST_LOOK,
     conditional_power,
     confidence_of,
@@ -112,7 +113,8 @@ class _Evidence:
         margin = self._margin
         if interval is not None and margin is not None and -margin < interval.low and interval.high < margin:
             return PairState.ALIKE
-        return PairState.FUTILE if power is not None and power < FUTILE else PairState.UNDECIDED
+        futile = power is not None and power < FUTILE and self.fraction >= FUTILE_FROM
+        return PairState.FUTILE if futile else PairState.UNDECIDED
 
     def _bound(self, level: float) -> float:
         return look_bounds((*self._fractions, self.fraction), (*self._counts, self.pairs), level)[-1]

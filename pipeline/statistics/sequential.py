@@ -23,6 +23,9 @@ SMALLEST_LOOK = 20
 """With fewer pairs the normal distribution is too far from that of the test."""
 FUTILE = 0.1
 """Below this conditional power it is not worth going on."""
+FUTILE_FROM = 0.5
+"""Futility is asked about from this fraction of the data on. Given up after a quarter, a difference that one test finds
+in 83 % is found in 72 %, and in 78 % from a half on (docs/statistics.md)."""
 NODES = 160
 """Of the integration over what a look has left undecided; twice as many change no bound in its sixth decimal."""
 FARTHEST = 8.5

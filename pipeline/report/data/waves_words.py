@@ -33,7 +33,8 @@ def why_over(pair: PairLook, waves: WavesReport, scale: Scale) -> str:
         margin = amount(waves.margin, scale).lstrip("+")
         return f"alike: the difference is less than {margin}{between}"
     if pair.state is PairState.FUTILE:
-        chance = f"{(pair.power or 0.0) * 100:.0f}\u202f%"
+        power = pair.power or 0.0
+        chance = f"{power * 100:.0f}\u202f%" if power >= 0.01 else "under 1\u202f%"
         return f"stopped, since the rest would show a difference like the observed with a chance of {chance}{between}"
     if pair.state is PairState.UNDECIDED:
         return f"not decided{between}"

@@ -149,10 +149,10 @@ async def test_two_that_are_equal_stop_for_futility(database: Database, tmp_path
     assert run.status is RunStatus.DONE
     assert run.waves is not None
     (pair,) = run.waves.looks[-1].pairs
-    assert (run.waves.asked, pair.state) == (20, PairState.FUTILE)
+    assert (run.waves.asked, pair.state) == (40, PairState.FUTILE)
     assert run.outcome.answer is not None
-    assert "can't be separated over 20 sequences" in run.outcome.answer
-    assert "the rest would show a difference like the observed with a chance of 2" in run.outcome.answer
+    assert "can't be separated over 40 sequences" in run.outcome.answer
+    assert "the rest would show a difference like the observed with a chance of under 1" in run.outcome.answer
     assert "repeated 95\u202f% interval" in run.outcome.answer
 
 
