@@ -6,9 +6,12 @@ wave is not opened, nobody can claim, retry or pause what is in it, since it is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from itertools import accumulate
 
 from pydantic import BaseModel, ConfigDict
 
@@ -86,14 +89,20 @@ class WavePlan(BaseModel):
     numbers: tuple[int, ...]
     """For each of the run's sequences, in its order, the wave that it belongs to: 0, 1, ..."""
 
+    @cached_property
+    def _ends(self) -> tuple[int, ...]:
+        """How many sequences there are up to the end of each wave."""
+        sizes = Counter(self.numbers)
+        return tuple(accumulate(sizes[wave] for wave in range(max(self.numbers) + 1)))
+
     @property
     def count(self) -> int:
         """How many waves there are."""
-        return max(self.numbers) + 1
+        return len(self._ends)
 
     def asked(self, opened: int) -> int:
         """How many sequences the first waves have."""
-        return sum(number < opened for number in self.numbers)
+        return self._ends[opened - 1]
 
 
 class Waves(BaseModel):

@@ -89,10 +89,17 @@ def _undecided(
     """The sum's density after one more step, between -end and end, at nodes and times their weights."""
     import numpy as np
 
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = _gauss_legendre(NODES)
     there = nodes * end
     steps = (there[:, None] - points) / step
     return there, (np.exp(-(steps**2) / 2) @ density) * weights * end / (step * math.sqrt(2 * math.pi))
+
+
+@lru_cache(maxsize=1)
+def _gauss_legendre(nodes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    import numpy as np
+
+    return np.polynomial.legendre.leggauss(nodes)
 
 
 def z_of(p: float, difference: float) -> float:

@@ -50,6 +50,6 @@ def _steps(shares: NDArray[Any]) -> int:
     import numpy as np
 
     for steps in range(1, MOST_STEPS + 1):
-        if np.allclose(shares * steps, np.rint(shares * steps), rtol=0, atol=1e-6):
+        if np.abs(shares * steps - np.rint(shares * steps)).max() < 1e-6:
             return steps
     return STEPS
