@@ -101,8 +101,8 @@ class WavePlan(BaseModel):
         return len(self._ends)
 
     def asked(self, opened: int) -> int:
-        """How many sequences the first waves have."""
-        return self._ends[opened - 1]
+        """How many sequences the first waves have; all, where there are no more."""
+        return self._ends[min(opened, self.count) - 1]
 
 
 class Waves(BaseModel):
