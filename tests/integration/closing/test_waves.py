@@ -117,6 +117,7 @@ async def test_two_that_clearly_differ_stop_early(database: Database, tmp_path: 
     assert (pair.first, pair.second, pair.state, pair.pairs) == ("good", "bad", PairState.BETTER, 20)
     assert pair.bound == pytest.approx(4.333, abs=0.001)
     assert pair.z is not None
+    assert pair.bound is not None
     assert pair.z > pair.bound
 
     asked = await sequences_asked(run)
