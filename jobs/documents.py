@@ -41,6 +41,8 @@ class SequenceRef(BaseModel):
     turns: int
     mode: Mode
     tags: tuple[str, ...] = ()
+    scored: bool = False
+    """Nothing is generated: see `Sequence.scored`."""
 
 
 class SequenceDocument(StoredDocument):

@@ -1,4 +1,4 @@
-"""What is asked live of a model besides replies: embeddings, token ids, a rendered prompt. Pure."""
+"""What is asked live of a model besides replies: embeddings, token ids, a rendered prompt, likelihoods. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ class TaskKind(StrEnum):
     """Nothing -> bos_text, eos_text, add_bos, chat_template, size, context."""
     RENDER = "render"
     """sequence -> text."""
+    COMPLETE = "complete"
+    """text or ids, echo, likely (null: no log-probabilities), max_tokens (0: nothing follows), parameters, seed -> what
+    `conversation.given_text` says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,5 +42,7 @@ class LiveTask:
         """Raises UsageError where that kind of model cannot do it."""
         if self.kind is TaskKind.EMBED and model is not ModelKind.EMBEDDING:
             raise UsageError(f"{self.model!r} generates text; embeddings need an embedding model.")
+        if self.kind is TaskKind.COMPLETE and model is ModelKind.EMBEDDING:
+            raise UsageError(f"{self.model!r} is an embedding model: it goes on with no text. Choose a chat model.")
         if (self.kind is TaskKind.RENDER or "sequence" in self.given) and model is not ModelKind.CHAT:
             raise UsageError(f"{self.model!r} has no chat template.")

@@ -116,6 +116,49 @@ class Summary(Record):
     timings: Timings
 
 
+class ScoredChoice(Record):
+    """How likely the model finds one given continuation."""
+
+    logprob: float
+    """Sum over its tokens, natural logarithm."""
+    tokens: int
+    characters: int
+    bytes: int
+    """Of the text without its delimiter, in UTF-8."""
+    greedy: bool
+    """Whether each of its tokens is the likeliest in its place: the model would write it at temperature 0."""
+    merged: bool = Field(False, exclude_if=lambda merged: not merged)
+    """Its first characters share a token with the end of the context, so that the split is not exact."""
+
+
+class ScoredText(Record):
+    """How likely the model finds a text, and by which rule; see `sequences.TextRule`."""
+
+    logprob: float
+    """Sum over the tokens that are scored, natural logarithm."""
+    tokens: int
+    """How many are scored."""
+    left_out: int
+    """Tokens of the text that are not."""
+    windows: int
+    window: int
+    score_from: int | None = None
+    bos: bool
+    words: int
+    """Of the whole text: pieces between white space, an empty one at either end included, as lm-eval counts them."""
+    bytes: int
+
+
+class Likelihoods(Record):
+    """What a turn with given texts found in the place of a reply."""
+
+    layout: str
+    """How the engine computed them: "resumed" or "branches". Comparisons use one."""
+    choices: tuple[ScoredChoice, ...] = Field((), exclude_if=lambda choices: not choices)
+    """In the order of the turn's choices."""
+    text: ScoredText | None = Field(None, exclude_if=lambda text: text is None)
+
+
 class TurnRecord(Record):
     """A committed turn. The first draw is its reply; history and scores use that one."""
 
@@ -140,6 +183,8 @@ class TurnRecord(Record):
     sources: dict[str, ParameterSource]
     shared: bool = Field(False, exclude_if=lambda shared: not shared)
     """A live request used the device meanwhile, so that its times say less. Left out of what is stored if not."""
+    likelihoods: Likelihoods | None = Field(None, exclude_if=lambda value: value is None)
+    """Where given texts were scored; the draw's reply is then the likeliest choice, or nothing."""
     chain: str
     """Its link of the hash chain over the transcript: `identity.chain_digest` of the chain so far and this turn."""
     fence: int

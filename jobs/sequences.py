@@ -22,6 +22,12 @@ class Mode(StrEnum):
     """Each turn starts a conversation of its own (chat template, system prompt, no history)."""
     COMPLETION = "completion"
     """No chat template: prompts and replies follow one another as plain text, for base models."""
+    PERPLEXITY = "perplexity"
+    """Nothing is generated: each prompt is a text, and the turn is how likely the model finds it."""
+
+
+PLAIN = frozenset({Mode.COMPLETION, Mode.PERPLEXITY})
+"""Modes without a chat template."""
 
 
 class Value(BaseModel):
@@ -75,6 +81,43 @@ class FixedMessage(Value):
         return message | {key: value for key, value in further.items() if value is not None}
 
 
+class Choices(Value):
+    """Given continuations of a prompt, of which some are right: the model says how likely each is, and writes none."""
+
+    texts: tuple[Text, ...] = Field(min_length=1)
+    """As they are counted and shown: without the delimiter."""
+    right: tuple[int, ...] = Field(min_length=1)
+    """Indices of the right ones."""
+    delimiter: str = Field("", exclude_if=lambda delimiter: not delimiter)
+    """Stands between the prompt and each text."""
+    contexts: tuple[Text, ...] = Field((), exclude_if=lambda contexts: not contexts)
+    """One for each text, in the place of the prompt, where it is the contexts that differ; the texts are then equal."""
+
+    def shown(self, index: int) -> str:
+        """What tells a choice from the others."""
+        return self.contexts[index] if self.contexts else self.texts[index]
+
+
+class TextRule(Value):
+    """Which tokens of a text are scored, and after what. Tokens.
+
+    Without `score_from`, every token is scored once: windows follow one another, and each begins with the last token of
+    the one before; the last window reaches back as far as it can (lm-evaluation-harness' rolling rule). With it, the
+    text is cut into windows of equal length, and of each the tokens from that position on are scored; a rest shorter
+    than a window is left out (llama-perplexity's rule, with 512 and 256).
+    """
+
+    window: Annotated[int, Field(ge=2)] | None = Field(None, exclude_if=lambda value: value is None)
+    """None: 2,048, or the model's context where that is less."""
+    score_from: Annotated[int, Field(ge=1)] | None = Field(None, exclude_if=lambda value: value is None)
+    bos: bool | None = Field(None, exclude_if=lambda value: value is None)
+    """Whether a beginning-of-text token stands first; None: by the rule: in front of the first window, or in the place
+    of each window's first token where the model's file asks for one."""
+    words: int | None = Field(None, exclude_if=lambda value: value is None)
+    """What the text counts as, where the prompt was made of another text; None: as it stands."""
+    bytes: int | None = Field(None, exclude_if=lambda value: value is None)
+
+
 class TurnSpec(Value):
     prompt: Text
     name: str | None = None
@@ -85,6 +128,8 @@ class TurnSpec(Value):
     """The reply before it, given again, is an answer here and no failure. Left out of what is stored if not."""
     answers: FixedMessage | None = Field(None, exclude_if=lambda message: message is None)
     """The tool's message whose text `prompt` is, where what is replied to is a tool's result and not the user's."""
+    choices: Choices | None = Field(None, exclude_if=lambda choices: choices is None)
+    """What is scored in the place of a reply."""
 
 
 class Sequence(Value):
@@ -105,6 +150,13 @@ class Sequence(Value):
     messages: tuple[FixedMessage, ...] = Field((), exclude_if=lambda messages: not messages)
     """Said before the first turn (in independent mode before each): examples, or the conversation so far. No context
     policy leaves them out. Left out of the stored form where there are none."""
+    text_rule: TextRule | None = Field(None, exclude_if=lambda rule: rule is None)
+    """In perplexity mode; None: the default rule."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether the model says how likely given texts are, and generates nothing. Its turns don't see each other."""
+        return self.mode is Mode.PERPLEXITY or self.turns[0].choices is not None
 
     @property
     def digest(self) -> str:
@@ -117,7 +169,14 @@ class Sequence(Value):
             self.parameters,
             *([self.values] if self.values else []),
             *([["messages", self._given()]] if self._given() else []),
+            *([["scored", self._weighed()]] if self.scored else []),
         )
+
+    def _weighed(self) -> list[Any]:
+        """What is scored, in the form that the digest is made of; which choices are right reaches no model."""
+        rule = self.text_rule.model_dump(mode="json", exclude={"words", "bytes"}) if self.text_rule else None
+        choices = [turn.choices.model_dump(mode="json", exclude={"right"}) for turn in self.turns if turn.choices]
+        return [rule, choices]
 
     def _given(self) -> list[Any]:
         """Every fixed message, in the form that the digest is made of."""

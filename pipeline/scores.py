@@ -31,6 +31,13 @@ class Scale:
     least: float | None = None
     """No value lies below; where a measure has a floor."""
     most: float | None = None
+    geometric: bool = False
+    """Means are taken of the logarithms: perplexities."""
+
+    @property
+    def has_better_end(self) -> bool:
+        """Whether it tells good from bad; a measure does not."""
+        return self.direction is not Direction.NONE
 
     @property
     def width(self) -> float | None:
@@ -52,13 +59,15 @@ class Scale:
 
     @property
     def is_share(self) -> bool:
-        """From 0 to 1, more is better, and made of passes and fails; a similarity is not."""
-        return (self.worst, self.best) == (0.0, 1.0) and self.unit != SIMILARITY_UNIT
+        """From 0 to 1, more is better, and made of passes and fails; a similarity or a probability is not."""
+        return (self.worst, self.best) == (0.0, 1.0) and self.unit not in (SIMILARITY_UNIT, PROBABILITY_UNIT)
 
 
 SIMILARITY_UNIT = "similarity"
+PROBABILITY_UNIT = "probability"
 PASS = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="pass", least=0.0, most=1.0)
 SHARE = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit="share", least=0.0, most=1.0)
+PROBABILITY = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=PROBABILITY_UNIT, least=0.0, most=1.0)
 SIMILARITY = Scale(worst=0.0, best=1.0, direction=Direction.HIGHER, unit=SIMILARITY_UNIT, least=0.0, most=1.0)
 
 
@@ -81,6 +90,8 @@ class Score:
     answer: str | None = None
     """What the scorer took from the reply: the number, the letter, the match."""
     reason: str | None = None
+    weight: float | None = None
+    """How much it counts in a mean, where scores count for different amounts: words, bytes or tokens of a text."""
 
 
 JobScores = dict[int, dict[str, Score]]

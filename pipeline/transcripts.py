@@ -51,6 +51,48 @@ class SummaryRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceRow:
+    """How likely one given continuation is, as in `jobs.records.ScoredChoice`."""
+
+    logprob: float
+    tokens: int
+    characters: int
+    bytes: int
+    greedy: bool
+    merged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextRow:
+    """How likely a text is and by which rule, as in `jobs.records.ScoredText`."""
+
+    logprob: float
+    tokens: int
+    left_out: int
+    windows: int
+    window: int
+    score_from: int | None
+    bos: bool
+    words: int
+    bytes: int
+
+    @property
+    def rule(self) -> str:
+        """For people: what the number depends on beside text and model."""
+        start = "each token once" if self.score_from is None else f"from token {self.score_from} of each"
+        return f"windows of {self.window}, {start}, {'with' if self.bos else 'without'} beginning-of-text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LikelihoodRow:
+    """What a turn with given texts found, as in `jobs.records.Likelihoods`."""
+
+    layout: str
+    choices: tuple[ChoiceRow, ...] = ()
+    text: TextRow | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TurnRow:
     """A committed turn. Seconds and tokens as in `jobs.records`."""
 
@@ -86,6 +128,8 @@ class TurnRow:
     committed_at: datetime
     shared: bool = False
     """A live request used the device meanwhile: its times count in no speed."""
+    likelihoods: LikelihoodRow | None = None
+    """Where given texts were scored and nothing was generated."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     """By name. A row is never written to: scoring makes another (`JobRow.scored`)."""
 
@@ -214,6 +258,7 @@ class RowReader:
             worker=self._text(raw["worker"]),
             committed_at=raw["committed_at"],
             shared=raw.get("shared", False),
+            likelihoods=_likelihoods(raw.get("likelihoods")),
         )
 
     def _summary(self, raw: Mapping[str, Any]) -> SummaryRow:
@@ -236,3 +281,14 @@ class RowReader:
         if met is None:
             self._values.append(value)
         return value if met is None else met
+
+
+def _likelihoods(raw: Mapping[str, Any] | None) -> LikelihoodRow | None:
+    if raw is None:
+        return None
+    text = raw.get("text")
+    return LikelihoodRow(
+        layout=raw["layout"],
+        choices=tuple(ChoiceRow(**choice) for choice in raw.get("choices", ())),
+        text=None if text is None else TextRow(**{"score_from": None, **text}),
+    )

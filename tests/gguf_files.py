@@ -92,7 +92,7 @@ def write_llama(
     writer.add_head_count_kv(kv_heads)
     writer.add_rope_dimension_count(width // heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
+    writer.add_file_type(gguf.LlamaFileType["ALL_F32" if quantisation == "F32" else f"MOSTLY_{quantisation}"])
     _vocabulary(writer, vocab, pre, ends=ends)
     if template is not None:
         writer.add_chat_template(template)

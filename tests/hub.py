@@ -132,7 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         if self._status_fault():
             return
-        if parts[:2] == ["api", "models"]:
+        if parts[0] == "datasets":  # files of data sets; the rest is as for models
+            parts = parts[1:]
+        if parts[:2] in (["api", "models"], ["api", "datasets"]):
             self._api(parts[2:])
         elif parts[0] == "storage":
             self._storage("/".join(parts[1:3]), "/".join(parts[3:]))
@@ -275,7 +277,7 @@ def _info(name: str, repository: Repository, commit: str) -> dict[str, Any]:
     for file, content in repository.files.items():
         digest = hashlib.sha256(content).hexdigest()
         sibling: dict[str, Any] = {"rfilename": file, "size": len(content), "blobId": digest[:40]}
-        if file.endswith(".gguf"):
+        if file.endswith((".gguf", ".parquet")):
             sibling["size"] = repository.claimed_bytes or len(content)
             claimed = digest if repository.claimed_sha256 is None else repository.claimed_sha256
             if claimed != "":

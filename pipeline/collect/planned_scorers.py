@@ -86,7 +86,7 @@ class PlannedScorers:
     def quality_metrics(self) -> list[str]:
         """The metrics with a better end that the run will have."""
         names = {metric_of(name) for turns in self.line_names().values() for turn in turns for name in turn}
-        return [name for name, scale in self.scales().items() if name in names and scale.worst is not None]
+        return [name for name, scale in self.scales().items() if name in names and scale.has_better_end]
 
 
 def asks_phrases(run: Run, sequences: Mapping[str, PromptSequence]) -> bool:

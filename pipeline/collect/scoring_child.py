@@ -26,7 +26,7 @@ PREPARE_S = 120.0
 """How long loading the scorers may take, at a machine that has other work."""
 IDLE_S = 60.0
 """Without work for so long, the process ends."""
-PackedScores = list[tuple[int, list[tuple[str, float | None, str, str | None, str | None]]]]
+PackedScores = list[tuple[int, list[tuple[str, float | None, str, str | None, str | None, float | None]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ def versions(own: UserScorers) -> dict[str, str]:
 def packed(scores: JobScores) -> PackedScores:
     """Scores as tuples: a tenth of the time to send."""
     return [
-        (turn, [(name, score.value, score.state.value, score.answer, score.reason) for name, score in named.items()])
+        (turn, [(name, s.value, s.state.value, s.answer, s.reason, s.weight) for name, s in named.items()])
         for turn, named in scores.items()
     ]
 
@@ -144,8 +144,8 @@ def unpacked(data: PackedScores) -> JobScores:
     """The scores again."""
     return {
         turn: {
-            name: Score(value=value, state=_STATES[state], answer=answer, reason=reason)
-            for name, value, state, answer, reason in named
+            name: Score(value=value, state=_STATES[state], answer=answer, reason=reason, weight=weight)
+            for name, value, state, answer, reason, weight in named
         }
         for turn, named in data
     }

@@ -13,6 +13,7 @@ from nightjar.pipeline.compare.versions import apart_notice, scored_apart
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.judge_findings import unlike
+from nightjar.pipeline.report.data.likelihood_notices import layouts_of
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
@@ -209,6 +210,10 @@ def _notices(base: Side, other: Side) -> list[str]:
     if base.model.input.name == other.model.input.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
     notices += _asked_unlike(base, other)
+    layouts = [layouts_of(side.report.jobs, side.model.name) for side in (base, other)]
+    if all(layouts) and layouts[0] != layouts[1]:
+        words = " / ".join(" and ".join(sorted(each)) for each in layouts)
+        notices.append(f"Their likelihoods were computed in different layouts, whose sums differ by rounding: {words}.")
     if _unlike_probes(base.model, other.model):
         notices.append("Their speed probes were made in different ways and are not compared; `--probe` makes new ones.")
     notices += _loaded_unlike(base.model, other.model)

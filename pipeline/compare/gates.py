@@ -167,9 +167,11 @@ def _below(gate: Gate, about: str, model: ModelReport, scale: Scale) -> GateResu
     outcome = GateOutcome.TRIPPED if bad(metric.mean) else GateOutcome.PASSED
     series = series_of(model, gate.metric, scale)
     worst = series.to_worst
-    if outcome is GateOutcome.PASSED and series.missing_share > MISSING_LIMIT and worst is not None and bad(worst):
+    much = outcome is GateOutcome.PASSED and series.missing_share > MISSING_LIMIT
+    if much and (worst is None or bad(worst)):
         outcome = GateOutcome.INCONCLUSIVE
-        reason += f", but {series.missing_share:.0%} is missing; with what is missing at its worst it is {worst:.4g}"
+        at_worst = "it could be anything" if worst is None else f"it is {worst:.4g}"
+        reason += f", but {series.missing_share:.0%} is missing; with what is missing at its worst {at_worst}"
     ends = metric.interval
     return GateResult(
         gate=gate,

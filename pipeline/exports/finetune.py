@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from nightjar.jobs.identity import digest
-from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import PLAIN, Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.exports.conversation import AskedSequences, Message, jobs_by_sequence, message, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines
@@ -45,13 +45,18 @@ def _sft(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
     asked = AskedSequences(report)
     for job in report.jobs:
         sequence = asked.of(job.contestant, job.sequence)
-        if sequence.mode is Mode.COMPLETION:
+        if not _is_chat(sequence):
             continue
         for turn in _ends(job, sequence, wanted):
             yield {
                 "messages": [*prompt_of(sequence, job.turns, turn.index), _reply(turn)],
                 "source": _source(job, turn, wanted),
             }
+
+
+def _is_chat(sequence: PromptSequence) -> bool:
+    """Whether its replies are messages that a model wrote: neither plain text nor chosen among given ones."""
+    return sequence.mode not in PLAIN and not sequence.scored
 
 
 def _ends(job: JobRow, sequence: PromptSequence, wanted: Quality) -> list[TurnRow]:
@@ -75,7 +80,7 @@ def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
     asked = AskedSequences(report)
     for model in report.models:
         for name, jobs in jobs_by_sequence(report, model.name).items():
-            if asked.of(model.name, name).mode is not Mode.COMPLETION:
+            if _is_chat(asked.of(model.name, name)):
                 yield from _pairs(jobs, asked.of(model.name, name), wanted)
 
 

@@ -49,11 +49,13 @@ def _results(report: RunReport, model: ModelReport, task: str, samples: list[dic
     run = report.provenance
     facts = model.input.facts
     hashes = "".join(sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in samples)
+    scored = bool(report.sequences) and all(sequence.scored for sequence in report.sequences)
+    kind = "multiple_choice" if scored else "generate_until"
     expected = sum(len(sequence.turns) for sequence in report.sequences) * run.repeats
     return {
         "results": {task: {"alias": task, **_metrics(model), "name": task, "sample_len": len(samples)}},
         "group_subtasks": {task: []},
-        "configs": {task: {"task": task, "output_type": "generate_until"}},
+        "configs": {task: {"task": task, "output_type": kind}},
         "versions": {task: run.suite_version},
         "n-shot": {task: 0},
         "higher_is_better": {task: {name: _higher(report.scales.get(name)) for name in model.total.metrics}},
@@ -131,18 +133,28 @@ def _sample(job: JobRow, turn: TurnRow, sequence: PromptSequence, doc_id: int) -
     prompt = json.dumps(prompt_of(sequence, job.turns, turn.index), ensure_ascii=False)
     kwargs = {**_gen_kwargs(turn.parameters), "seed": turn.seed, "repeat": job.repeat}
     metrics = _values(turn)
+    choices = sequence.turns[turn.index].choices
+    arguments: dict[str, Any] = {"gen_args_0": {"arg_0": prompt, "arg_1": kwargs}}
+    responses: list[Any] = [turn.reply]
+    target: Any = reference or ""
+    if turn.likelihoods is not None and choices is not None:
+        contexts = choices.contexts or (prompt,) * len(choices.texts)
+        given = [(context, choices.delimiter + text) for context, text in zip(contexts, choices.texts, strict=True)]
+        arguments = {f"gen_args_{at}": {"arg_0": each[0], "arg_1": each[1]} for at, each in enumerate(given)}
+        responses = [[choice.logprob, choice.greedy] for choice in turn.likelihoods.choices]
+        target = choices.right[0] if len(choices.right) == 1 else list(choices.right)
     return {
         "doc_id": doc_id,
         "doc": doc,
-        "target": reference or "",
-        "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": kwargs}},
-        "resps": [[turn.reply]],
-        "filtered_resps": [turn.reply],
+        "target": target,
+        "arguments": arguments,
+        "resps": [[response] for response in responses],
+        "filtered_resps": responses,
         "filter": FILTER,
         "metrics": list(metrics),
         "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
         "prompt_hash": _hash(prompt),
-        "target_hash": _hash(reference or ""),
+        "target_hash": _hash(str(target)),
         **metrics,
     }
 

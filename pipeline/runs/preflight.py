@@ -9,10 +9,10 @@ from nightjar.config.counting import are, how_many
 from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
-from nightjar.jobs.models import ModelFacts, ModelKind
+from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts
-from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest
@@ -46,12 +46,19 @@ async def check_embedder(name: str, known: Iterable[str], database: Database) ->
 
 def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
     """Raises ModelError if a model of this kind cannot answer one of these sequences."""
+    sequences = list(sequences)
     modes = {sequence.mode: sequence.id for sequence in sequences}
-    chats = [identity for mode, identity in modes.items() if mode is not Mode.COMPLETION]
+    chats = [identity for mode, identity in modes.items() if mode not in PLAIN]
+    scored = next((sequence.id for sequence in sequences if sequence.scored), None)
     if facts.kind is ModelKind.EMBEDDING:
         architecture = f" ({facts.file.architecture})" if facts.file else ""
         raise ModelError(
             f"{facts.name!r} is an embedding model{architecture}: it writes no replies. Choose a chat model."
+        )
+    if facts.source is ModelSource.REMOTE and scored is not None:
+        raise ModelError(
+            f"{facts.name!r} is a remote model, and sequence {scored!r} asks how likely given texts are, which servers "
+            "do not tell. Choose a model that a worker loads, or a suite whose replies are generated."
         )
     if facts.kind is ModelKind.BASE and chats:
         raise ModelError(
@@ -96,10 +103,16 @@ async def warnings(
     """What is allowed but probably not intended: repeats of a sequence that is sampled at temperature 0."""
     if run.repeats < 2:
         return []
-    documents = sorted({sequence.document for sequence in sequences})
+    scored = [sequence for sequence in sequences if sequence.scored]
+    documents = sorted({sequence.document for sequence in sequences if not sequence.scored})
     fields = {"sequence.parameters.temperature": 1, "sequence.turns.parameters.temperature": 1}
     rows = [row async for row in database.raw["sequences"].find({"_id": {"$in": documents}}, fields)]
     messages = []
+    if scored:
+        messages.append(
+            f"{how_many(len(scored), 'sequence')} only score given texts, so that {run.repeats} repeats will say the "
+            "same. Use --repeats 1."
+        )
     for contestant in run.contestants:
         below, above = _layers(run, contestant, facts.get(contestant.model))
         greedy = sum(_is_greedy(row["sequence"], below, above) for row in rows)

@@ -11,6 +11,7 @@ from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import installed_scorers
 from nightjar.pipeline.scoring.instructions import INSTRUCTIONS
+from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED
 
@@ -19,7 +20,8 @@ BUILT_IN = "nightjar"
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A scorer. `kind`: check (in `expect`), measure (of every reply), asked (measured on request)."""
+    """A scorer. `kind`: check (in `expect`), measure (of every reply), asked (measured on request),
+    likelihood (of given texts)."""
 
     kind: str
     name: str
@@ -30,7 +32,15 @@ class Listed:
 
 def check_metric(name: str) -> None:
     """Raises ValueError if no metric, built-in or the user's, can have this name."""
-    known = {"checks", COMPOSITE, *CHECKS, *ASKED, *SCALES, *(measure.name for measure in MEASURES)}
+    known = {
+        "checks",
+        COMPOSITE,
+        *CHECKS,
+        *ASKED,
+        *SCALES,
+        *(one.name for one in LIKELIHOODS),
+        *(measure.name for measure in MEASURES),
+    }
     if name in known or name.startswith(f"{COMPOSITE}."):
         return
     known |= installed_scorers().origins.keys()
@@ -53,6 +63,9 @@ def listed() -> list[Listed]:
     ]
     scorers += [Listed(kind="measure", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in MEASURES]
     scorers += [Listed(kind="asked", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in ASKED.values()]
+    scorers += [
+        Listed(kind="likelihood", name=s.name, scale=s.scale, help=s.help, origin=BUILT_IN) for s in LIKELIHOODS
+    ]
     own = installed_scorers()
     scorers += [
         Listed(kind="check", name=check.name, scale=check.scale, help=check.help, origin=own.origins[check.name])

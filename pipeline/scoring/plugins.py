@@ -20,6 +20,7 @@ from typing import Any
 from nightjar.config.errors import SettingsError
 from nightjar.pipeline.scores import LARGEST, Direction, Scale, Score, ScoreState
 from nightjar.pipeline.scoring.checks import CHECKS
+from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, ScoreFunction, ScorerFactory
@@ -236,7 +237,7 @@ def _scale_problem(scale: Scale) -> str | None:
 
 
 def _builtin_names() -> set[str]:
-    return {*_RESERVED, *CHECKS, *ASKED, *(measure.name for measure in MEASURES)}
+    return {*_RESERVED, *CHECKS, *ASKED, *(scorer.name for scorer in (*MEASURES, *LIKELIHOODS))}
 
 
 def _file_version(module: str) -> str:

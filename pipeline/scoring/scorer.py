@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from nightjar.jobs.sequences import Choices
 from nightjar.pipeline.scores import PASS, Scale, Score, ScoreState, well_formed
+from nightjar.pipeline.transcripts import LikelihoodRow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,10 @@ class Context:
     mean_logprob: float | None = None
     first_token_s: float | None = None
     decode_s: float | None = None
+    likelihoods: LikelihoodRow | None = None
+    """Where given texts were scored; the reply is then the likeliest choice."""
+    choices: Choices | None = None
+    """What was given to choose from."""
 
 
 ScoreFunction = Callable[[Context], Score]

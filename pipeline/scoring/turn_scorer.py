@@ -1,7 +1,8 @@
 """Which scorers a turn has, and their scores. Pure.
 
-Every turn has the measures. A turn with expectations also has their checks, and `checks`, the share of them that is
-met. Suites and runs may ask for more measures, and an installation may add its own scorers.
+Every turn whose reply is generated has the measures. A turn with expectations also has their checks, and `checks`, the
+share of them that is met. Suites and runs may ask for more measures, and an installation may add its own scorers. A
+turn whose given texts are scored has the scorers of likelihoods, and no other.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.scores import PASS, SHARE, JobScores, Scale, Score, ScoreState, unscored
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.expectations import expectation_scorer
+from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS, likelihood_scorers
 from nightjar.pipeline.scoring.measures_always import MEASURES
 from nightjar.pipeline.scoring.measures_asked import ASKED, LOGPROB, asked_scorer, asks_logprobs, resolved
 from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
@@ -52,6 +54,11 @@ MEASURE_LINES = tuple(
     TurnScorer(scorer=scorer, digest=digest("measure", scorer.name, VERSION, scorer.version)) for scorer in MEASURES
 )
 
+LIKELIHOOD_LINES = {
+    scorer.name: TurnScorer(scorer=scorer, digest=digest("likelihood", scorer.name, VERSION, scorer.version))
+    for scorer in LIKELIHOODS
+}
+
 
 def metric_of(line_name: str) -> str:
     """The metric that a scorer's name counts for: "includes" for "includes#2"."""
@@ -61,6 +68,7 @@ def metric_of(line_name: str) -> str:
 def metric_scales(by_sequence: Iterable[Lines] = ()) -> dict[str, Scale]:
     """Metric name -> scale: all built-in metrics in display order, then the others of these scorers."""
     scales = {CHECKS_METRIC: SHARE, **{name: check.scale for name, check in CHECKS.items()}}
+    scales |= {scorer.name: scorer.scale for scorer in LIKELIHOODS}
     scales |= {name: factory.scale for name, factory in ASKED.items()} | {s.name: s.scale for s in MEASURES}
     for scorer in (scorer for turns in by_sequence for turn in turns for scorer in turn):
         scales.setdefault(metric_of(scorer.name), scorer.scorer.scale)
@@ -79,6 +87,11 @@ def turn_lines(
     `measures`: name -> argument, what the run asks for beside the suite. `own`: the user's scorers and checks.
     `phrases`: the installation's list, for `overused`.
     """
+    if sequence.scored:
+        return tuple(
+            tuple(LIKELIHOOD_LINES[scorer.name] for scorer in likelihood_scorers(sequence, turn))
+            for turn in range(len(sequence.turns))
+        )
     asked = measures_asked(sequence, measures or {})
     everywhere = MEASURE_LINES + tuple(
         TurnScorer(scorer=scorer, digest=digest("own", scorer.name, scorer.version)) for scorer in own.scorers
@@ -96,7 +109,12 @@ def measures_asked(sequence: PromptSequence, measures: Mapping[str, Any]) -> dic
 
 def built_in(scorer: str) -> bool:
     """Whether a scorer with this name comes with Nightjar."""
-    return scorer in CHECKS or scorer in ASKED or any(scorer == measure.name for measure in MEASURES)
+    return (
+        scorer in CHECKS
+        or scorer in ASKED
+        or scorer in LIKELIHOOD_LINES
+        or any(scorer == measure.name for measure in MEASURES)
+    )
 
 
 def scorer_versions(by_sequence: Iterable[Lines]) -> dict[str, dict[str, str]]:
@@ -189,6 +207,8 @@ def scorer_context(
         mean_logprob=turn.mean_logprob,
         first_token_s=turn.first_token_s,
         decode_s=turn.decode_s,
+        likelihoods=turn.likelihoods,
+        choices=sequence.turns[turn.index].choices,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from nightjar.jobs.sequences import Mode, Sequence, TurnSpec
+from nightjar.jobs.sequences import Choices, Mode, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.native_file import FORMAT_VERSION
@@ -54,6 +54,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         ],
         "values": sequence.values,
         "documents": [document.model_dump() for document in sequence.documents],
+        "perplexity": sequence.text_rule.model_dump(mode="json") if sequence.text_rule else None,
         "turns": [_turn(turn) for turn in sequence.turns],
     }
 
@@ -75,7 +76,20 @@ def _turn(turn: TurnSpec) -> Any:
             "may_repeat": turn.may_repeat or None,
         }
     )
+    if turn.choices is not None:
+        data |= _choices(turn.choices)
     return data["prompt"] if data.keys() == {"prompt"} else data
+
+
+def _choices(choices: Choices) -> dict[str, Any]:
+    if choices.contexts:
+        given = {"contexts": escaped(choices.contexts), "continuation": escaped(choices.texts[0])}
+    elif len(choices.texts) == 1:
+        return {"continuation": escaped(choices.texts[0]), "delimiter": choices.delimiter}
+    else:
+        given = {"choices": escaped(choices.texts)}
+    answer = list(choices.right) if len(choices.right) > 1 else choices.right[0]
+    return given | {"answer": answer, "delimiter": choices.delimiter}
 
 
 def _filled(data: dict[str, Any]) -> dict[str, Any]:

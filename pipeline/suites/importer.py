@@ -89,6 +89,7 @@ def _references(content: SuiteContent) -> list[SequenceRef]:
             turns=len(sequence.turns),
             mode=sequence.mode,
             tags=sequence.tags,
+            scored=sequence.scored,
         )
         for sequence in content.sequences
     ]

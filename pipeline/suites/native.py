@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import regex
 from pydantic import ValidationError
 
+from nightjar.config.errors import suggest
 from nightjar.jobs.parameters import merged
 from nightjar.jobs.placeholders import Row, fill_text, written
-from nightjar.jobs.sequences import Document, Expectation, FixedMessage, Mode, Sequence, TurnSpec
+from nightjar.jobs.sequences import PLAIN, Choices, Document, Expectation, FixedMessage, Mode, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant, varied
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.content import SuiteContent
+from nightjar.pipeline.suites.few_shot import Example, draw_examples, put_before
+from nightjar.pipeline.suites.given_texts import (
+    GivenTextError,
+    given_choices,
+    metric_problem,
+    mode_of,
+    right_text,
+    sequence_problems,
+    usual_delimiter,
+)
 from nightjar.pipeline.suites.located import Located, Path, field_errors
-from nightjar.pipeline.suites.native_file import ROW_PATTERN, DocumentPart, SequencePart, SuitePart, TurnPart
+from nightjar.pipeline.suites.native_file import (
+    OWN_POOL,
+    ROW_PATTERN,
+    DocumentPart,
+    ExamplesPart,
+    SequencePart,
+    SuitePart,
+    TurnPart,
+)
 from nightjar.pipeline.suites.right_words import right_check
 from nightjar.pipeline.suites.variables import names_in_variant
 
@@ -37,6 +57,8 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
     if len({variant.name for variant in variants}) < len(variants):
         raise source.error(("variants",), "two variants have one name.")
     builder = _Builder(source=source, suite=suite, variants=variants, shared=shared, read_text=read_text)
+    with source.gathered.part():
+        builder.check_pools()
     sequences: dict[str, Sequence] = {}
     for index, part in zip(kept, suite.sequences, strict=True):
         with source.gathered.part():
@@ -47,6 +69,9 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
                 if len(sequences) > MAX_SEQUENCES:
                     raise source.error(("sequences", index), f"more than {MAX_SEQUENCES} sequences; split the suite.")
     source.gathered.check()
+    problem = metric_problem(suite.primary_metric, [sequence.scored for sequence in sequences.values()])
+    if problem is not None:
+        raise source.error(("primary_metric",), problem)
     builder.check_shared(list(sequences.values()))
     source.gathered.check()
     return SuiteContent(
@@ -168,32 +193,95 @@ class _Builder:
             )
         return f"{part.id}[{label}]"
 
+    def check_pools(self) -> None:
+        """Raises SuiteError for a pool with the name of the suite's own questions."""
+        if OWN_POOL in self.suite.pools:
+            raise self.source.error(
+                ("pools", OWN_POOL), "this name stands for the suite's own questions; take another."
+            )
+
     def _sequence(self, part: SequencePart, system: str | None, row: Row, name: str, path: Path) -> Sequence:
-        turns = tuple(self._turns(part, row, path))
+        mode, delimiter = mode_of(part, self.suite), usual_delimiter(part, self.suite)
+        turns = tuple(self._turns(part, row, path, mode, delimiter))
         if len(turns) < len(part.turns):  # its errors are gathered, and said once
             raise self.source.gathered.errors[-1]
         values = {**part.values, **row}
+        rule = part.perplexity or self.suite.perplexity
+        text_rule = rule.rule if rule is not None and mode is Mode.PERPLEXITY else None
+        for field, problem in sequence_problems(part, turns, mode, system, text_rule, self.variants):
+            raise self.source.error((*path, field), problem)
+        before, messages = self._with_examples(part, system, row, name, turns, path, mode, delimiter)
         sequence = Sequence(
             id=name,
             turns=turns,
-            mode=part.mode or self.suite.mode,
-            system=None if system is None else fill_text(system, row),
+            mode=mode,
+            system=before,
             tags=tuple(dict.fromkeys(part.tags)),
             documents=self._documents(part, turns, path),
             parameters=merged(self.suite.parameters, part.parameters),
             measures=self._measures(part, path),
             values={name: written(values[name]) for name in sorted(self._varied_names())},
-            messages=self._messages(part, row, path),
+            messages=messages,
+            text_rule=text_rule,
         )
         for index, variant in enumerate(self.variants):
             if any(not turn.prompt.strip() for turn in varied(sequence, variant).turns):
                 raise self.source.error(("variants", index, "prompt"), f"it makes an empty prompt of {name!r}.")
         return sequence
 
+    def _with_examples(
+        self,
+        part: SequencePart,
+        system: str | None,
+        row: Row,
+        name: str,
+        turns: tuple[TurnSpec, ...],
+        path: Path,
+        mode: Mode,
+        delimiter: str | None,
+    ) -> tuple[str | None, tuple[FixedMessage, ...]]:
+        """The system text and the fixed messages, with the examples that the file asks for."""
+        text, messages = None if system is None else fill_text(system, row), self._messages(part, row, path)
+        own = "examples" in part.model_fields_set
+        asked, place = (part.examples, (*path, "examples")) if own else (self.suite.examples, ("examples",))
+        if asked is None:
+            return text, messages
+        if mode is Mode.PERPLEXITY:
+            raise self.source.error(place, "in perplexity mode nothing stands before a text.")
+        try:
+            examples = self._examples(asked, name, {turn.prompt.strip() for turn in turns})
+        except ValueError as error:
+            raise self.source.error(place, f"for sequence {name!r}, {error}") from None
+        between = delimiter if delimiter is not None else " " if mode in PLAIN else ""
+        return put_before(
+            examples, mode=mode, system=text, messages=messages, delimiter=between, separator=asked.separator
+        )
+
+    def _examples(self, asked: ExamplesPart, name: str, questions: set[str]) -> list[Example]:
+        if asked.pool is None:
+            return [Example(prompt=one.prompt, answer=one.answer) for one in asked.fixed or ()]
+        if asked.pool != OWN_POOL and asked.pool not in self.suite.pools:
+            raise ValueError(f"there is no pool {asked.pool!r}. {suggest(asked.pool, [*self.suite.pools, OWN_POOL])}")
+        pool = self._own_pool if asked.pool == OWN_POOL else self.suite.pools[asked.pool]
+        listed = [Example(prompt=one.prompt, answer=one.answer) for one in pool]
+        count = asked.count or 0
+        return draw_examples(listed, count, first=asked.first, seed=asked.seed, sequence=name, asked=questions)
+
+    @cached_property
+    def _own_pool(self) -> list[Example]:
+        """The suite's own questions with their first right answers; those that variables fill are no examples."""
+        return [
+            Example(prompt=turn.prompt, answer=answer)
+            for part in self.suite.sequences
+            if part.variables is None
+            for turn in part.turns
+            if (answer := right_text(turn)) is not None and not variables.names_in(_texts(turn))
+        ]
+
     def _messages(self, part: SequencePart, row: Row, path: Path) -> tuple[FixedMessage, ...]:
         place: Path = ("messages",) if part.messages is None else (*path, "messages")
         fixed = self._fixed(part)
-        if fixed and (part.mode or self.suite.mode) is Mode.COMPLETION:
+        if fixed and mode_of(part, self.suite) in PLAIN:
             raise self.source.error(place, "a completion has no messages; write examples into `system` or `prompt`.")
         if any(variables.documents_in(message.text) for message in fixed):
             raise self.source.error(place, "a document can stand in a prompt only, not in a fixed message.")
@@ -206,17 +294,17 @@ class _Builder:
             raise self.source.error((*place, "measures"), "a measure is asked for twice.")
         return tuple(given)
 
-    def _turns(self, part: SequencePart, row: Row, path: Path) -> Iterator[TurnSpec]:
+    def _turns(self, part: SequencePart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> Iterator[TurnSpec]:
         for index, turn in enumerate(part.turns):
             with self.source.gathered.part():
-                yield self._turn(turn, row, (*path, "turns", index))
+                yield self._turn(turn, row, (*path, "turns", index), mode, delimiter)
 
     def _expectations(self, part: TurnPart, row: Row, path: Path) -> Iterator[Expectation]:
         for index, expectation in enumerate(part.expect):
             with self.source.gathered.part():
                 yield self._expectation(expectation, row, (*path, "expect", index))
 
-    def _turn(self, part: TurnPart, row: Row, path: Path) -> TurnSpec:
+    def _turn(self, part: TurnPart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> TurnSpec:
         expect = tuple(self._expectations(part, row, path))
         prompt = fill_text(part.prompt, row)
         if not prompt.strip():
@@ -228,7 +316,14 @@ class _Builder:
             reference=None if part.reference is None else fill_text(part.reference, row),
             parameters=part.parameters,
             may_repeat=part.may_repeat,
+            choices=self._choices(part, row, path, mode, delimiter),
         )
+
+    def _choices(self, part: TurnPart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> Choices | None:
+        try:
+            return given_choices(part, row, mode, delimiter)
+        except GivenTextError as error:
+            raise self.source.error((*path, error.field), str(error)) from None
 
     def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
         value = variables.fill(expectation.value, row)
@@ -265,7 +360,8 @@ class _Builder:
 
 
 def _texts(turn: TurnPart) -> list[Any]:
-    return [turn.prompt, turn.reference or "", *(expectation.value for expectation in turn.expect)]
+    given = [turn.choices or [], turn.contexts or [], turn.continuation or "", turn.answer]
+    return [turn.prompt, turn.reference or "", *given, *(expectation.value for expectation in turn.expect)]
 
 
 def _document(source: Located, path: Path, part: DocumentPart, read_text: ReadText) -> Document:

@@ -22,7 +22,7 @@ from pydantic import (
 
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.jobs.parameters import Parameters, check
-from nightjar.jobs.sequences import Expectation, FixedMessage, MessageRole, Mode
+from nightjar.jobs.sequences import Expectation, FixedMessage, MessageRole, Mode, TextRule
 from nightjar.jobs.variants import MOST_VARIANTS, VARIANT_PATTERN, Variant
 from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.scoring import measures_asked
@@ -36,6 +36,7 @@ SCHEMA_ID = "nightjar-suite-1"
 TAG_PATTERN = r"^[^\W_][\w .,'()&+!?#-]{0,99}$"
 """Tags: letters and digits of any script, spaces, and a little punctuation; no colon, slash or control."""
 ROW_PATTERN = r"[\w .,'()&+!?#-]{1,60}"
+OWN_POOL = "sequences"
 ID_PATTERN = rf"{TAG_PATTERN[:-1]}(\[{ROW_PATTERN}\])?$"
 """Sequence ids: like tags, followed by the row in brackets if variables made the sequence."""
 
@@ -57,7 +58,11 @@ def _parameters(value: Any) -> dict[str, Any]:
 
 
 def _turn(value: Any) -> Any:
-    return {"prompt": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"prompt": value}
+    if isinstance(value, Mapping) and "prompt" not in value and isinstance(value.get("contexts"), list):
+        return {**value, "prompt": " / ".join(map(str, value["contexts"]))}  # for people; the model sees the contexts
+    return value
 
 
 def _document(value: Any) -> Any:
@@ -191,10 +196,75 @@ class DocumentPart(Part):
         return self
 
 
+class ExamplePart(Part):
+    """A question with its answer, shown before another."""
+
+    prompt: Text
+    answer: Text
+
+
+class ExamplesPart(Part):
+    """Examples before the first prompt: fixed ones, or some drawn from a pool by a seed."""
+
+    fixed: list[ExamplePart] | None = Field(None, min_length=1)
+    pool: Text | None = Field(None, description=f"A name in `pools`, or `{OWN_POOL}`: the suite's own questions.")
+    count: Annotated[int, Field(ge=1, le=100)] | None = None
+    first: bool = Field(default=False, description="The first ones of the pool; else drawn for each sequence.")
+    seed: Annotated[int, Field(ge=0)] = 0
+    separator: str = Field(default="\n\n", pattern=r"\n$", description="Between examples, in plain text.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExamplesPart:
+        if (self.fixed is None) == (self.pool is None):
+            raise ValueError("examples are either `fixed` or drawn from a `pool`.")
+        if (self.pool is None) != (self.count is None):
+            raise ValueError("`pool` and `count` go together: how many examples are taken from it.")
+        return self
+
+
+class PerplexityPart(Part):
+    """Which tokens of a text are scored: by lm-eval's rolling rule unless something else is said."""
+
+    as_: Literal["lm-eval", "llama-perplexity"] = Field("lm-eval", alias="as")
+    window: Annotated[int, Field(ge=2)] | None = Field(None, description="Tokens; default: 2,048 or the context.")
+    score_from: Annotated[int, Field(ge=1)] | None = Field(None, description="Of each window, from this token on.")
+    bos: bool | None = Field(None, description="Whether a beginning-of-text token is put in front.")
+    words: Annotated[int, Field(ge=1)] | None = Field(None, description="What the text counts as, if not as it stands.")
+    bytes: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def rule(self) -> TextRule:
+        """As it is stored."""
+        window, start = (512, 256) if self.as_ == "llama-perplexity" else (None, None)
+        return TextRule(
+            window=self.window or window,
+            score_from=self.score_from or start,
+            bos=self.bos,
+            words=self.words,
+            bytes=self.bytes,
+        )
+
+    @model_validator(mode="after")
+    def _begins_inside(self) -> PerplexityPart:
+        rule = self.rule
+        if rule.score_from is not None and rule.score_from >= (rule.window or 0) - 1:
+            raise ValueError("`score_from` must lie inside a `window`, with a token after it.")
+        return self
+
+
 class TurnPart(Part):
     """One prompt. A plain text is short for a turn with nothing but a prompt."""
 
     prompt: Text
+    choices: list[str] | None = Field(None, description="Scored in the place of a reply.", min_length=1)
+    contexts: list[str] | None = Field(
+        None, description="One prompt for each choice, where they end in the same `continuation`.", min_length=1
+    )
+    continuation: str | None = Field(None, description="What is scored after the prompt, or after each context.")
+    answer: int | str | list[int | str] | None = Field(
+        None, description="Which choices are right: places from 0, or texts."
+    )
+    delimiter: str | None = Field(None, description="In the place of the suite's.")
     name: Text | None = None
     expect: list[Expect] = Field(default=[], description="What the reply is checked for.")
     reference: Text | None = Field(None, description="A good reply, for scorers and judges.")
@@ -222,6 +292,9 @@ class SequencePart(Part):
     variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
     measures: list[Measure] | None = Field(None, description="In the place of the suite's measures.")
     values: dict[VariableName, Cell] = Field(default={}, description="What variants name, beside the row's values.")
+    delimiter: str | None = Field(None, description="In the place of the suite's.")
+    examples: ExamplesPart | None = Field(None, description="In the place of the suite's; null: none.")
+    perplexity: PerplexityPart | None = Field(None, description="In the place of the suite's.")
 
 
 class VariantPart(Part):
@@ -261,6 +334,14 @@ class SuitePart(Part):
     rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
     primary_metric: Annotated[Text, AfterValidator(_metric)] | None = None
     measures: list[Measure] = Field(default=[], description="What replies are measured for beside the usual.")
+    delimiter: str | None = Field(
+        None, description="Between a prompt and each choice; default: a space in plain text, nothing in a chat."
+    )
+    pools: dict[Annotated[str, Field(pattern=TAG_PATTERN)], list[ExamplePart]] = Field(
+        default={}, description="Questions with answers, for `examples`."
+    )
+    examples: ExamplesPart | None = None
+    perplexity: PerplexityPart | None = Field(None, description="How texts are scored, with `mode: perplexity`.")
     variants: list[VariantPart] = Field(default=[], max_length=MOST_VARIANTS, description="Tried one beside the other.")
     sequences: list[SequencePart] = Field(min_length=1)
 

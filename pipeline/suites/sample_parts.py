@@ -13,6 +13,7 @@ from nightjar.pipeline.suites.names import sequence_id, unique_id
 
 SHORT_TARGET = 100
 """A longer target is a text to compare with, not one that a reply must contain."""
+ASKED_LETTER = "Answer with the letter of one choice, in the form ANSWER: LETTER."
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -74,7 +75,7 @@ def choice_expectation(source: Located, path: Path, targets: list[str], choices:
 
 def listed_below(prompt: str, choices: list[str]) -> str:
     listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-    return f"{prompt}\n\n{listed}\n\nAnswer with the letter of one choice, in the form ANSWER: LETTER."
+    return f"{prompt}\n\n{listed}\n\n{ASKED_LETTER}"
 
 
 def held_targets(targets: list[str]) -> list[Expectation]:

@@ -1,4 +1,4 @@
-"""`nightjar suite`: import, list, show, export and validate suites."""
+"""`nightjar suite`: import, pull, make, list, show, export and validate suites."""
 
 from __future__ import annotations
 
@@ -103,6 +103,60 @@ def import_(
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
     if newest != version.version:
         print(f"The newest version is {newest}; name this one {version.name}@{version.version} to use it.")
+
+
+@app.command()
+def pull(
+    name: Annotated[str | None, typer.Argument(metavar="[BENCHMARK]", help="Without one: which there are.")] = None,
+    shots: Annotated[int | None, typer.Option(min=0, max=100, help="Examples before each question.")] = None,
+    rule: Annotated[
+        str | None, typer.Option("--as", help="For texts: lm-eval (default), or llama-perplexity: windows of 512.")
+    ] = None,
+    written: Annotated[bool, typer.Option("--written", help="The model writes a letter instead.")] = False,
+    revision: Annotated[str | None, typer.Option(help="A commit of the data set; default: its newest.")] = None,
+    show_only: Annotated[bool, typer.Option("--show", help="Say what would be fetched, and fetch nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a standard benchmark from the hub and import it. Example: nightjar suite pull hellaswag"""
+    from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
+    from nightjar.scripts.views.models import prepared
+    from nightjar.scripts.views.suite_pull import (
+        fetch_suite,
+        hub_for,
+        known_benchmark,
+        offer,
+        print_benchmarks,
+        tell_offer,
+    )
+
+    if name is None:
+        print_benchmarks()
+        return
+    benchmark = known_benchmark(name)
+    hub = hub_for(prepared())
+    offered = offer(benchmark, HowAsked(shots=shots, rule=rule, written=written), hub, revision)
+    if not as_json:
+        tell_offer(offered)
+    if show_only:
+        if as_json:
+            emit_json({"benchmark": offered.shown()})
+        return
+    _store(fetch_suite(offered, hub), {"benchmark": offered.shown()}, as_json=as_json)
+
+
+@app.command()
+def ladder(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="needle, needles, variables or counting.")],
+    up_to: Annotated[int, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this.")] = 4096,
+    each: Annotated[int, typer.Option(min=1, max=1000, help="Sequences of each length.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other texts.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
+    from nightjar.pipeline.suites.benchmarks.ladders import ladder as made
+    from nightjar.pipeline.suites.benchmarks.ladders import lengths_up_to
+
+    _store(made(kind, lengths_up_to(up_to), each=each, seed=seed), {}, as_json=as_json)
 
 
 @app.command("list")
@@ -216,6 +270,23 @@ def schema() -> None:
     emit_json(published_schema())
 
 
+def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> None:
+    """Imports a suite that no file holds, and says so. `about`: further keys of `--json`."""
+    from nightjar.pipeline.suites.importer import import_suite
+    from nightjar.scripts.session import open_session, run_async
+
+    async def store() -> tuple[SuiteVersion, bool]:
+        async with open_session() as session:
+            return await import_suite(content, session.database)
+
+    version, created = run_async(store())
+    if as_json:
+        emit_json({**about, "suite": {**_summary(version), "created": created}})
+        return
+    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
+
+
 def _mapping(texts: list[str] | None) -> dict[str, str] | None:
     from nightjar.pipeline.suites.mapped import read_mapping
 
@@ -258,6 +329,9 @@ def _show_sequence(content: SuiteContent, name: str) -> None:
         print(plain(f"\n[{message.role}, fixed]\n{message.text}"))
     for index, turn in enumerate(sequence.turns, start=1):
         print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{sequence.prompt_text(index - 1)}"))
+        if turn.choices is not None:
+            for at in range(len(turn.choices.texts)):
+                print(plain(f"  {'*' if at in turn.choices.right else '-'} {turn.choices.shown(at)}"))
         for expectation in turn.expect:
             print(plain(f"  expects {expectation.check}: {expectation.value}"))
         if turn.reference:

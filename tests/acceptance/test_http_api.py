@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,12 +21,14 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from tests.encoder_files import write_bert
 from tests.home import Home, eventually
+from tests.plain_scores import PlainScorer
 
 WITHIN_S = 120.0
 EXAMPLES = 3
 """Of each route that the document names."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 MODEL = "nightjar-demo"
+DEMO = Path(__file__).parents[2] / "config/models/nightjar-demo.gguf"
 ENDLESS = {"json_schema": {"type": "string", "minLength": 4000}, "max_tokens": 1900}
 """Goes on for a thousand tokens, whatever the model would like."""
 STORY: Any = [{"role": "user", "content": "Tell me a story about a fox."}]
@@ -178,11 +181,80 @@ def test_a_text_is_gone_on_with(served: Served) -> None:
     assert all(len(likely) == 2 for likely in logprobs.top_logprobs or [{}])
     stream = served.client.completions.create(prompt="The fox", stream=True, **asked)
     assert "".join(chunk.choices[0].text for chunk in stream) == one.choices[0].text
-    with pytest.raises(openai.BadRequestError) as echo:
-        served.client.completions.create(prompt="The fox", echo=True, model=MODEL)
-    assert (echo.value.code, echo.value.param) == ("not_yet_supported", "echo")
-    with pytest.raises(openai.BadRequestError, match="token ids"):
-        served.client.completions.create(prompt=[1, 2], model=MODEL)
+
+
+def test_a_text_is_echoed_with_its_tokens_likelihoods(served: Served) -> None:
+    """As text or as ids, with and without a reply: the numbers of a plain loop over llama.cpp in the same shape."""
+    client, text = served.client, "Once upon a time there was a fox called Dora."
+    with served.http() as http:
+        ids = http.post("/tokenize", json={"model": MODEL, "prompt": text}).json()["tokens"]
+    with closing(PlainScorer(DEMO)) as plain:
+        expected = plain.echo(tuple(ids))
+    asked: Any = {"model": MODEL, "echo": True, "logprobs": 3, "temperature": 0}
+    for prompt in (text, ids):
+        whole = client.completions.create(prompt=prompt, max_tokens=0, **asked)
+        choice, logprobs = whole.choices[0], whole.choices[0].logprobs
+        assert (choice.text, choice.finish_reason) == (text, "length")
+        assert logprobs is not None
+        assert "".join(logprobs.tokens or ()) == text
+        assert logprobs.token_logprobs is not None
+        assert logprobs.token_logprobs[0] is None, "nothing stands before the first"
+        assert logprobs.token_logprobs[1:] == pytest.approx(expected.logprobs, abs=1e-3)
+        assert logprobs.top_logprobs is not None
+        assert all(0 < len(likely) <= 3 for likely in logprobs.top_logprobs[1:])
+        assert whole.usage is not None
+        assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (len(ids), 0)
+    one = client.completions.create(prompt=ids, max_tokens=1, **asked).choices[0]
+    more: Any = client.completions.create(prompt=[ids, text], max_tokens=6, n=2, **asked).choices
+    bare = client.completions.create(prompt=text, max_tokens=6, model=MODEL, temperature=0).choices[0]
+    assert [choice.text for choice in more] == [text + bare.text] * 4
+    assert len(one.text) > len(text)
+    assert more[0].text.startswith(one.text)
+    assert len(more[0].logprobs.tokens) == len(ids) + 6
+    assert client.completions.create(prompt=ids, max_tokens=6, model=MODEL, temperature=0).choices[0].text == bare.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"prompt": [1, 10**6], "echo": True}, "no token id"),  # another vocabulary's
+        ({"prompt": [-1], "echo": True}, "no token id"),
+        ({"prompt": [], "echo": True}, "prompt"),
+        ({"prompt": [[]], "echo": True}, "prompt"),
+        ({"prompt": [[1], [2.5]], "echo": True}, "prompt"),
+        ({"prompt": "", "echo": True}, "empty"),
+        ({"prompt": "The fox", "max_tokens": 0}, "max_tokens"),
+        ({"prompt": "The fox", "echo": True, "stream": True}, "stream"),
+        ({"prompt": "The fox", "echo": True, "logprobs": 6}, "logprobs"),
+        ({"prompt": [5] * 20_000, "echo": True}, "context"),
+        ({"prompt": "The fox", "echo": True, "model": "bert"}, "embedding model"),
+    ],
+)
+def test_what_cannot_be_echoed_is_refused(served: Served, fields: dict[str, Any], words: str) -> None:
+    asked: Any = {"model": MODEL, "logprobs": 1} | fields
+    with pytest.raises(openai.BadRequestError, match=words):
+        served.client.completions.create(**asked)
+
+
+def test_lm_eval_gets_the_numbers_item_by_item(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own client, with the server's tokenizer: each item as a plain loop over llama.cpp has it."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    monkeypatch.setenv("OPENAI_API_KEY", served.token)
+    model = LocalCompletionsAPI(
+        base_url=f"{served.url}/v1/completions", model=MODEL, tokenizer_backend="remote", auth_token=served.token
+    )
+    items = [("The fox Dora lives on a", ending) for ending in (" hill", " river near the old mill.", " zzz")]
+    items += [("Once upon a time", " there was a fox.")]
+    asked = [Instance("loglikelihood", {}, item, number) for number, item in enumerate(items)]
+    got = model.loglikelihood(asked, disable_tqdm=True)
+    with closing(PlainScorer(DEMO)) as plain:
+        for item, (logprob, greedy) in zip(items, got, strict=True):
+            own, ending = model._encode_pair(*item)
+            expected = plain.echo((*own, *ending))
+            assert logprob == pytest.approx(sum(expected.logprobs[len(own) - 1 :]), abs=1e-3)
+            assert greedy == all(expected.greedy[len(own) - 1 :])
 
 
 def test_embeddings(served: Served) -> None:

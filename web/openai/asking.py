@@ -9,6 +9,7 @@ from fastapi import Request
 from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import all_published
 from nightjar.web.openai.refusals import RefusedFieldError
@@ -51,12 +52,13 @@ async def named_or_served(request: Request, named: str | None) -> str:
     raise RefusedFieldError(f"Say which model is meant: 'model'. Models: {names}.", param="model")
 
 
-async def submit_all(asks: Iterable[LiveAsk], site: Site) -> list[LiveReply]:
+async def submit_all(asks: Iterable[LiveAsk | LiveTask], site: Site) -> list[LiveReply]:
     """All of them or, where one is refused, none."""
     replies: list[LiveReply] = []
     try:
         for ask in asks:
-            replies.append(await site.live.submit(ask))
+            submitted = site.live.submit_task(ask) if isinstance(ask, LiveTask) else site.live.submit(ask)
+            replies.append(await submitted)
     except BaseException:
         for reply in replies:
             await reply.cancel()

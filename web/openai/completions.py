@@ -18,8 +18,9 @@ from nightjar.web.openai.asking import asker, named_model, submit_all, told_with
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
+from nightjar.web.openai.given_texts import given_texts, is_given_text
 from nightjar.web.openai.refusals import RefusedFieldError
-from nightjar.web.openai.schema import MOST_CHOICES, CompletionRequest, only_texts, read_request
+from nightjar.web.openai.schema import MOST_CHOICES, CompletionRequest, read_request
 from nightjar.web.openai.translate import (
     each_choice,
     openai_finish,
@@ -38,6 +39,12 @@ async def text_completions(request: Request) -> Response:
     """What a text goes on with; each prompt and choice is a job."""
     asked, without = read_request(await read_json(request), COMPLETION, CompletionRequest)
     model = named_model(request, asked.model)
+    if len(asked.prompt) * asked.n > MOST_CHOICES:
+        raise RefusedFieldError(f"At most {MOST_CHOICES} prompts times choices.", param="n", code="invalid_value")
+    if is_given_text(asked):
+        return await given_texts(asked, model, request, without, DEFAULT_TOKENS)
+    if asked.max_tokens == 0:
+        raise RefusedFieldError("Without `echo` max_tokens is at least 1.", param="max_tokens", code="invalid_value")
     replies = await submit_all(completion_asks(asked, model, asker(request)), site_of(request))
     shape = CompletionShape(
         id=f"cmpl-{replies[0].job.id}",
@@ -50,10 +57,8 @@ async def text_completions(request: Request) -> Response:
 
 
 def completion_asks(request: CompletionRequest, model: str, user: str) -> list[LiveAsk]:
-    """One for each prompt and choice. Raises RefusedFieldError, and UsageError."""
-    prompts = only_texts(request.prompt, "prompt")
-    if len(prompts) * request.n > MOST_CHOICES:
-        raise RefusedFieldError(f"At most {MOST_CHOICES} prompts times choices.", param="n", code="invalid_value")
+    """One for each text and choice. Raises RefusedFieldError, and UsageError."""
+    prompts = [prompt for prompt in request.prompt if isinstance(prompt, str)]
     parameters = {"max_tokens": DEFAULT_TOKENS} | sampling_parameters(request)
     if request.logprobs is not None:
         parameters["top_logprobs"] = max(1, request.logprobs)

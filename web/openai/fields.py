@@ -148,12 +148,12 @@ EMBEDDING: Mapping[str, FieldRule] = {
 }
 """Of `/v1/embeddings`."""
 COMPLETION: Mapping[str, FieldRule] = {
-    "prompt": _supported("A text, or a list of them: each is a job. Token ids are not yet supported."),
+    "prompt": _supported("A text or token ids, or a list of either: each is a job. Token ids are taken as they are."),
     "model": _supported("A model's name; base models are made for this."),
     "best_of": _refused("Ask for more choices, and choose.", 1),
-    "echo": _later("Log-probabilities of the prompt cannot be had yet.", False),
+    "echo": _supported("The prompt comes before the reply, its tokens among those of `logprobs`. Not in a stream."),
     "logprobs": _supported("0 to 5: of the reply's tokens, and of so many likely ones."),
-    "max_tokens": _supported("Without it 16, as OpenAI has it."),
+    "max_tokens": _supported("Without it 16, as OpenAI has it. With `echo` it may be 0."),
     "suffix": _refused("Text is gone on with, and not filled in.", ""),
     "store": _supported("false: prompt and reply are dropped when they have been handed out; else after an hour."),
     **SAMPLING,

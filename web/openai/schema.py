@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
 from nightjar.web.openai.fields import FieldRule, sort_fields
 from nightjar.web.openai.refusals import RefusedFieldError
@@ -19,6 +19,12 @@ R = TypeVar("R", bound="BaseModel")
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _as_prompts(value: Any) -> Any:
+    """A text or one prompt's token ids by themselves are a list of one."""
+    alone = isinstance(value, str) or (isinstance(value, list) and value and all(type(one) is int for one in value))
+    return [value] if alone else value
 
 
 class _Strict(BaseModel):
@@ -101,8 +107,15 @@ class ChatRequest(SamplingFields):
 class CompletionRequest(SamplingFields):
     """`/v1/completions`."""
 
-    prompt: Annotated[list[Any], Field(min_length=1, max_length=MOST_CHOICES), BeforeValidator(_as_list)]
+    prompt: Annotated[
+        list[str | Annotated[list[StrictInt], Field(min_length=1)]],
+        Field(min_length=1, max_length=MOST_CHOICES),
+        BeforeValidator(_as_prompts),
+    ]
+    echo: bool = False
     logprobs: int | None = Field(None, ge=0, le=5)
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    """0 only with `echo`."""
     store: bool = True
 
 

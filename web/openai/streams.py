@@ -107,9 +107,17 @@ async def all_ends(replies: Sequence[LiveReply], request: Request, site: Site) -
 
 async def computed(reply: LiveReply, request: Request, site: Site) -> Mapping[str, Any]:
     """What came of a task. Raises like `follow_replies`."""
-    results = [item.computed async for item in follow_replies([reply], request, site) if item is not None]
-    assert results[0] is not None
-    return results[0]
+    [result] = await all_computed([reply], request, site)
+    return result
+
+
+async def all_computed(replies: Sequence[LiveReply], request: Request, site: Site) -> list[Mapping[str, Any]]:
+    """What came of tasks, in order. Raises like `follow_replies`."""
+    results: dict[int, Mapping[str, Any]] = {}
+    async for item in follow_replies(replies, request, site):
+        if item is not None and item.computed is not None:
+            results[item.index] = item.computed
+    return [results[index] for index in sorted(results)]
 
 
 def sse(data: Any) -> str:

@@ -12,6 +12,7 @@ from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.live_task import TaskKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.given_text import GivenText, complete_given, given_parameters
 from nightjar.workers.conversation.local import LocalReplier, conversation_on
 from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.prompts import Compression, write_prompt
@@ -19,10 +20,11 @@ from nightjar.workers.conversation.replier import Embedder, ServedModel
 from nightjar.workers.engine.request import Engine
 
 
-async def assist(task: str, given: Mapping[str, Any], model: ServedModel, date: str) -> dict[str, Any]:
-    """The result of a task; `TaskKind` has the fields. `date`: what a template sees as today.
+async def assist(task: str, given: Mapping[str, Any], model: ServedModel, date: str, job: str = "") -> dict[str, Any]:
+    """The result of a task; `TaskKind` has the fields. `date`: what a template sees as today. `job`: who asks.
 
-    Raises ParameterError for ids that the vocabulary has not, TemplateError, ModelError, and as `Embedder.embed` does.
+    Raises ParameterError for ids that the vocabulary has not, TemplateError, ModelError, and as `Embedder.embed` and
+    `complete_given` do.
     """
     if not isinstance(model, LocalModel):
         raise ModelError(f"{model.facts.name!r} is not loaded here; only its replies can be had.")
@@ -34,6 +36,8 @@ async def assist(task: str, given: Mapping[str, Any], model: ServedModel, date: 
         return _vocabulary(engine, model)
     if kind is TaskKind.DETOKENIZE:
         return {"text": engine.tokenizer.detokenize(_known(given["ids"], engine))}
+    if kind is TaskKind.COMPLETE:
+        return await _complete(given, model, engine, job)
     text = await _render(given["sequence"], model, date) if "sequence" in given else str(given["text"])
     if kind is TaskKind.RENDER:
         return {"text": text}
@@ -53,6 +57,28 @@ async def _embed(texts: Sequence[str], model: ServedModel, engine: Engine) -> di
         "vectors": [np.asarray(embedding.vector, dtype="<f4").tobytes() for embedding in embeddings],
         "tokens": tokens,
     }
+
+
+async def _complete(given: Mapping[str, Any], model: ServedModel, engine: Engine, job: str) -> dict[str, Any]:
+    """Ids are taken as they are; a text gets the control tokens that the model wants before one."""
+    registry = model.entry.parameters if isinstance(model, LocalReplier) else {}
+    if "ids" in given:
+        ids = _known(given["ids"], engine)
+        text = await asyncio.to_thread(engine.tokenizer.detokenize, ids)
+    else:
+        text = str(given["text"])
+        ids = await asyncio.to_thread(engine.tokenize, text)
+    asked = GivenText(
+        id=job,
+        text=text,
+        ids=tuple(ids),
+        echo=given["echo"],
+        likely=given["likely"],
+        max_tokens=given["max_tokens"],
+        seed=given["seed"],
+        parameters=given_parameters(given["parameters"], registry, engine.facts.sampling_defaults, given["likely"]),
+    )
+    return await complete_given(asked, engine)
 
 
 def _vocabulary(engine: Engine, model: ServedModel) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Draw, TurnRecord
-from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import PLAIN, Choices, Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.choice_ids import ChoicePlan, plan_choices, turn_alone
+from nightjar.workers.conversation.likelihoods import LikelihoodDialogue
 from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
@@ -64,6 +66,36 @@ class LocalReplier(LocalModel):
         conversation, previous = await self.plan(begin)
         return LocalDialogue(self, job, run, conversation, previous, watch)
 
+    async def open_scoring(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LikelihoodDialogue:
+        """See `LikelihoodModel.open_scoring`."""
+        variant = run.variant(job.variant)
+
+        def parameters(turn: int) -> Resolved:
+            varied = variant.parameters if variant is not None else {}
+            registry = self.entry.parameters
+            return turn_parameters(run, self.facts, registry, sequence, turn, kind=job.kind, variant=varied)
+
+        def planned(turn: int, choices: Choices) -> ChoicePlan:
+            alone = [turn_alone(sequence, turn, context) for context in choices.contexts or (None,)]
+            return plan_choices([self._conversation(one, run) for one in alone], choices)
+
+        async def plan(turn: int, choices: Choices) -> ChoicePlan:
+            return await self.plan(lambda: planned(turn, choices))
+
+        async def text_ids(text: str) -> list[int]:
+            return await self.plan(lambda: self.engine.tokenizer.tokenize(text, parse_special=False))
+
+        return LikelihoodDialogue(
+            self.engine,
+            job,
+            run,
+            sequence,
+            choices=plan,
+            text_ids=text_ids,
+            parameters=parameters,
+            watch=watch,
+        )
+
     async def plan(self, work: Callable[[], T]) -> T:
         """Renders and tokenises in one thread of its own: a slow template delays no lease, and renders alone."""
         return await asyncio.get_running_loop().run_in_executor(self._planner, work)
@@ -77,7 +109,7 @@ class LocalReplier(LocalModel):
                 _log.warning("template_variable_unread", model=self.facts.name, variable=name)
 
     def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
-        template = None if sequence.mode is Mode.COMPLETION else self.template(run.date)
+        template = None if sequence.mode in PLAIN else self.template(run.date)
         return conversation_on(self.engine, sequence, template)
 
     def template(self, date: str) -> ChatTemplate | None:

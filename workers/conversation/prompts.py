@@ -12,7 +12,7 @@ from typing import Any
 
 from nightjar.config.errors import TemplateError
 from nightjar.jobs.records import Summary, TurnRecord
-from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages, texts_in
 from nightjar.workers.conversation.templates import ChatTemplate, Message, merge_system
@@ -72,7 +72,7 @@ def open_conversation(
     sequence: PromptSequence, *, template: ChatTemplate | None, tokenizer: Tokenizer, context: int, bos_text: str = ""
 ) -> Conversation:
     """Raises TemplateError if the sequence is a chat and the model has no chat template."""
-    if sequence.mode is Mode.COMPLETION:
+    if sequence.mode in PLAIN:
         template = None
     elif template is None:
         raise TemplateError(

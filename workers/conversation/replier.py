@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
-from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Likelihoods, Summary, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.engine.request import EngineStats, TextTap, Vector
 
@@ -45,6 +45,8 @@ class Reply:
     summaries: tuple[Summary, ...] = ()
     """Made for this turn (policy summarise)."""
     parameters: Resolved
+    likelihoods: Likelihoods | None = None
+    """Where given texts were scored and nothing was generated."""
 
 
 Watch = Callable[[str], AbstractAsyncContextManager[None]]
@@ -103,6 +105,17 @@ class Replier(ServedModel, Protocol):
         """Prepares the job's conversation, its committed turns included, without taking a slot.
 
         Raises TemplateError if the model cannot hold such a conversation.
+        """
+
+
+@runtime_checkable
+class LikelihoodModel(ServedModel, Protocol):
+    """A model that says how likely given texts are: one that is loaded; servers elsewhere tell too little."""
+
+    async def open_scoring(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> Dialogue:
+        """The job's turns, each scored by itself; a `Reply` of it has `likelihoods`.
+
+        Raises TemplateError as `Replier.open` does.
         """
 
 

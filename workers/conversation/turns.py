@@ -151,6 +151,9 @@ def turn_record(
     """The committed form of the reply to the turn after `history`."""
     index, prompt, draw = len(history), reply.prompt, reply.draws[0]
     said = draw.raw_text if draw.reply_ids is None else draw.reply_ids
+    weighed = reply.likelihoods is not None
+    if reply.likelihoods is not None:
+        said = reply.likelihoods.model_dump_json()
     return TurnRecord(
         index=index,
         name=sequence.turns[index].name,
@@ -164,9 +167,10 @@ def turn_record(
         dropped_turns=prompt.dropped_turns,
         summaries=reply.summaries,
         system_merged=prompt.system_merged,
-        parameters=reply.parameters.values.model_dump(mode="json"),
-        sources=reply.parameters.sources,
+        parameters={} if weighed else reply.parameters.values.model_dump(mode="json"),  # nothing was sampled
+        sources={} if weighed else reply.parameters.sources,
         shared=shared,
+        likelihoods=reply.likelihoods,
         chain=chain_digest(history[-1].chain if history else "", index, prompt.text, said),
         fence=fence,
         worker=worker,
@@ -176,7 +180,8 @@ def turn_record(
 
 def _seen_beside(draw: Draw, reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord]) -> Draw:
     """The draw, marked where it is the reply before it again. An empty or degenerate one has its reason already."""
-    alone = not history or sequence.mode is Mode.INDEPENDENT or sequence.turns[len(history)].may_repeat
+    alone = not history or sequence.mode is Mode.INDEPENDENT or sequence.scored
+    alone = alone or sequence.turns[len(history)].may_repeat
     if alone or draw.empty is not None or draw.degenerate is not None:
         return draw
     again = repeats_previous(draw, reply.prompt.text, history[-1])

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 
 from nightjar.jobs.parameters import FinishReason, Parameters
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
+from nightjar.workers.engine.score_layouts import ScoreCache
+from nightjar.workers.engine.score_rows import Logits
+from nightjar.workers.engine.score_texts import TreeCell
 from nightjar.workers.engine.slots import DeviceLimits, Move, Piece
 
 
@@ -44,6 +47,24 @@ class Sampler(Protocol):
 
     def draw(self, row: int) -> Drawn:
         """The next token from the logits of a row that `Backend.decode` named."""
+
+    def close(self) -> None: ...
+
+
+class ScoreDevice(ScoreCache, Protocol):
+    """A second context of the same model, for given texts alone."""
+
+    def decode(self, run: Sequence[TreeCell]) -> Logits:
+        """Computes the cells in one call; a row of logits for each cell with readings, in their order, which is valid
+        until the next decode.
+
+        Raises EngineError; what the cache holds is then unknown until `clear`.
+        """
+
+    def clear(self) -> None:
+        """Empties the cache."""
+
+    def set_threads(self, count: int) -> None: ...
 
     def close(self) -> None: ...
 
@@ -104,5 +125,8 @@ class Backend(Protocol):
 
         Raises ModelError if it cannot.
         """
+
+    def score_device(self) -> ScoreDevice:
+        """A new one, to be closed before this is. `abort` reaches it, too. Raises ModelFitError if there is no room."""
 
     def close(self) -> None: ...

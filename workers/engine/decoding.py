@@ -19,9 +19,10 @@ from nightjar.workers.engine.masks import MaskThread
 from nightjar.workers.engine.reply import GrowingReply
 from nightjar.workers.engine.sampling_threads import SamplingThreads
 from nightjar.workers.engine.scheduler import Scheduler
+from nightjar.workers.engine.scoring import ScoreQueue
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
 from nightjar.workers.engine.thread_tuner import ThreadTuner
-from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTicket, TextTicket
+from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTicket, ScoreTicket, TextTicket
 
 log = structlog.get_logger()
 
@@ -101,6 +102,7 @@ class DecodeThread:
         self._lost = lost
         self._runs: dict[int, RunningRequest] = {}
         self._texts = TextQueue(backend)
+        self._scores = ScoreQueue(backend)
         self._events: list[Event] = []
         self._next_housekeeping = 0.0
         self._housekeepings = 0
@@ -158,15 +160,20 @@ class DecodeThread:
         """Command: accepts a text to embed."""
         self._texts.add(ticket)
 
+    def accept_score(self, ticket: ScoreTicket) -> None:
+        """Command: accepts texts to score."""
+        self._scores.add(ticket)
+
     def drop(self, ticket: AnyTicket) -> None:
         """Command: cancels a request."""
         ticket.dropped = True
         for run in list(self._runs.values()):
             if run.ticket is ticket:
                 self._end(run, "cancelled", time.monotonic())
-        if ticket in self._texts.tickets:
-            self._texts.remove(ticket)
-            self._events.append((ticket, "", asyncio.CancelledError()))
+        for queue in (self._texts, self._scores):
+            if ticket in queue.tickets:
+                queue.remove(ticket)
+                self._events.append((ticket, "", asyncio.CancelledError()))
 
     def _serve(self) -> None:
         try:
@@ -176,7 +183,8 @@ class DecodeThread:
                 self._flush()
             for run in list(self._runs.values()):
                 self._end(run, "cancelled", time.monotonic())
-            for ticket in self._texts.tickets:
+            waiting: list[AnyTicket] = [*self._texts.tickets, *self._scores.tickets]
+            for ticket in waiting:
                 self.drop(ticket)
         except BaseException as error:  # every waiting caller must be told
             self.failure = error
@@ -188,6 +196,7 @@ class DecodeThread:
         self._results.put(None)
         self._threads.close()
         self._masks.close()
+        self._scores.close()
         self._backend.close()
         self._deliverer.join()
         self._over.set()
@@ -197,8 +206,9 @@ class DecodeThread:
         if self._runs and not self._inbox and not self._closing:  # without the lock, since every step asks this
             return self.failure is None
         with self._wake:
-            while not self._closing and not self._inbox and self.scheduler.idle and not self._texts:
-                self._wake.wait()
+            while not (self._closing or self._inbox or self._texts or self._scores) and self.scheduler.idle:
+                self._wake.wait(self._scores.closes_in(time.monotonic()))
+                self._scores.close_if_idle(time.monotonic())
             commands, self._inbox = self._inbox, []
         if commands and not self._runs:
             self.counters.last_step = time.monotonic()
@@ -214,6 +224,8 @@ class DecodeThread:
     def _step(self) -> None:
         if self._texts:
             self._embed()
+        if self._scores.due(time.monotonic(), beside=not self.scheduler.idle):
+            self._score()
         step = self.scheduler.plan()
         if step.moves:
             with self._busy():
@@ -302,6 +314,14 @@ class DecodeThread:
     def _embed(self) -> None:
         with self._busy():
             events, tokens = self._texts.embed_next()
+        self._count_texts(events, tokens)
+
+    def _score(self) -> None:
+        with self._busy():
+            events, tokens = self._scores.score_next(beside=not self.scheduler.idle)
+        self._count_texts(events, tokens)
+
+    def _count_texts(self, events: list[Event], tokens: int) -> None:
         self._events += events
         self.counters.prefill_tokens += tokens
         self.counters.requests_done += len(events)
@@ -329,6 +349,7 @@ class DecodeThread:
         before = tuner.count
         if tuner.step(shape, took_s, now) != before:
             self._backend.set_threads(tuner.count)
+            self._scores.set_threads(tuner.count)
 
     def _housekeep(self) -> None:
         """Every so often: ends requests that are over their time limit, and collects the text of streaming ones."""
@@ -337,6 +358,7 @@ class DecodeThread:
             return
         self._next_housekeeping = now + HOUSEKEEP_EVERY_S
         self._housekeepings += 1
+        self._scores.close_if_idle(now)
         all_texts = self._housekeepings % UNWATCHED_ROUNDS == 0
         for run in list(self._runs.values()):
             if run.reply.overdue(now):

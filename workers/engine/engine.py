@@ -18,10 +18,20 @@ from nightjar.config.hardware import usable_cores
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.workers.engine.backend import Backend
 from nightjar.workers.engine.decoding import DecodeThread
-from nightjar.workers.engine.request import EngineStats, Generation, Request, Text, TextTap, Tokenizer, Vector
+from nightjar.workers.engine.request import (
+    EngineStats,
+    Generation,
+    Request,
+    ScoreRequest,
+    ScoreResult,
+    Text,
+    TextTap,
+    Tokenizer,
+    Vector,
+)
 from nightjar.workers.engine.speed import SWEEP, measure_speed
 from nightjar.workers.engine.thread_tuner import ThreadTuner
-from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, TextTicket, Ticket
+from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, ScoreTicket, TextTicket, Ticket
 from nightjar.workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -155,6 +165,28 @@ class BatchEngine:
         ticket: TextTicket = Ticket(text, self._cancel)
         self._submit(ticket, lambda: self._thread.accept_text(ticket))
         return ticket
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        """How likely the continuations are after their context. Requests of all callers that begin alike share it.
+
+        Between steps of what generates, which goes on. Cancelling the awaiting task ends it within a step. Raises
+        ContextError where the context or a continuation is empty or both do not fit, ParameterError for ids that the
+        model has not, ModelError for an embedding model, ModelFitError where there is no room for a second context,
+        and EngineError as `start` does.
+        """
+        self._check_open()
+        if self.facts.kind is ModelKind.EMBEDDING:
+            raise ModelError(f"{self.facts.name!r} is an embedding model: it says nothing of how likely a text is.")
+        if not request.continuations:
+            raise ParameterError("There is no continuation to score; give at least one.")
+        self._check_ids(request.context, "The context")
+        for number, continuation in enumerate(request.continuations, start=1):
+            what = "The continuation" if len(request.continuations) == 1 else f"Continuation {number}"
+            self._check_ids(continuation, what)
+            self._check_ids((*request.context, *continuation[:-1]), f"{what} with its context")
+        ticket: ScoreTicket = Ticket(request, self._cancel)
+        self._submit(ticket, lambda: self._thread.accept_score(ticket))
+        return await ticket
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of a plain text, with the control tokens the model wants around one; such tokens inside stay text."""

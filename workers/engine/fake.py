@@ -18,6 +18,7 @@ from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.engine import PATIENCE_S, BatchEngine
+from nightjar.workers.engine.fake_scores import ScriptedScoreDevice
 from nightjar.workers.engine.request import Request, Tokenizer, TokenLogprob
 from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece
 from nightjar.workers.engine.thread_tuner import ThreadTuner
@@ -123,6 +124,10 @@ class ScriptedBackend:
         self.forced = 0
         """Tokens that come with each drawn one, as a grammar forces them."""
         self.open_samplers = 0
+        self.score_room = 1024
+        """Cells for texts to score beside those of the longest."""
+        self.score_devices: list[ScriptedScoreDevice] = []
+        """Those that were made."""
         self._script = script
         self._token_delay_s = token_delay_s
         self._faults = faults
@@ -194,8 +199,14 @@ class ScriptedBackend:
         """Letter counts, as unit vectors: alike texts get alike vectors."""
         return [_unit([float(list(ids).count(token)) for token in range(256)]) for ids in texts]
 
+    def score_device(self) -> ScriptedScoreDevice:
+        cells = self.limits.context + self.score_room
+        self.score_devices.append(ScriptedScoreDevice(self.vocabulary, cells, shares=self.limits.can_trim))
+        return self.score_devices[-1]
+
     def close(self) -> None:
         assert self.open_samplers == 0, "a sampler was not closed"
+        assert all(device.closed for device in self.score_devices), "a context for texts was not closed"
 
     def _sampler_closed(self) -> None:
         self.open_samplers -= 1

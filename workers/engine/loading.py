@@ -22,7 +22,7 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.memory import Budget, check_fit, fitting_slots
 from nightjar.workers.engine.thread_tuner import ThreadTuner
-from nightjar.workers.library.fit.estimate import memory, memory_on_cpu
+from nightjar.workers.library.fit.estimate import memory, memory_on_cpu, scoring_bytes
 from nightjar.workers.library.fit.fit import MAX_SLOTS_CPU, MAX_SLOTS_GPU, context_of, micro_batch
 from nightjar.workers.library.gguf.shape import Shape, shape_of
 from nightjar.workers.library.inspect import check_context, inspect_file, read_facts
@@ -242,6 +242,8 @@ def resolve_load(
         n_batch = n_ubatch = max(n_batch, context)
     n_ubatch = min(n_ubatch, n_batch)
     budget = load_budget(shape_of(inspection.metadata), settings, device, context, n_ubatch, flash_attention)
+    if facts.kind is ModelKind.EMBEDDING:
+        budget = replace(budget, scoring=0)
     if settings.slots == "auto":
         slots = fitting_slots(budget, (auto_slots or MAX_SLOTS_CPU) if device.is_cpu else MAX_SLOTS_GPU)
     else:
@@ -301,6 +303,14 @@ def load_budget(
         share=settings.memory_share,
         fixed=fixed,
         per_slot=taken(1) - fixed,
+        scoring=scoring_bytes(
+            shape,
+            context=context,
+            n_ubatch=n_ubatch,
+            k=settings.cache_type_k,
+            v=settings.cache_type_v,
+            flash_attention=flash_attention and not (device.is_cpu and settings.cache_type_v == "f16"),
+        ),
     )
 
 

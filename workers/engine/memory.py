@@ -20,6 +20,8 @@ class Budget:
     """Weights, and the scratch to compute."""
     per_slot: int
     """KV cache of one conversation."""
+    scoring: int = 0
+    """The context for texts to score, which is made when there are some."""
 
     @property
     def usable(self) -> int:
@@ -31,11 +33,13 @@ class Budget:
 
 
 def fitting_slots(budget: Budget, most: int) -> int:
-    """The most slots that fit, up to `most`. Raises ModelFitError if not even one does."""
-    fit = budget.for_cache // max(budget.per_slot, 1)
-    if fit < 1:
-        check_fit(budget, 1)
-    return min(most, fit)
+    """The most slots that fit beside the context for scoring, up to `most`, and one if that fits without it.
+
+    Raises ModelFitError if not even one does.
+    """
+    check_fit(budget, 1)
+    beside = (budget.for_cache - budget.scoring) // max(budget.per_slot, 1)
+    return min(most, max(1, beside))
 
 
 def check_fit(budget: Budget, slots: int) -> None:

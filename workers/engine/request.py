@@ -81,6 +81,8 @@ class ScoreRequest:
     """Not empty: a first token has nothing that it could follow."""
     continuations: tuple[tuple[int, ...], ...]
     """None of them empty."""
+    top: int = 0
+    """How many of the likeliest ids are wanted in the place of each one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,21 @@ class Scored:
     """Natural logarithms, of the model's plain distribution: no temperature, no penalty."""
     greedy: tuple[bool, ...]
     """Whether the id is the likeliest there."""
+    likeliest: tuple[tuple[tuple[int, float], ...], ...] = ()
+    """The likeliest ids there with their logarithms, the likeliest first; empty unless `top` asked for them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult:
+    """What scoring one request gave, and what it took. Tokens."""
+
+    scored: tuple[Scored, ...]
+    """In the order of the continuations."""
+    layout: str
+    """`resumed`: one continuation after the other; `branches`: all in one batch. A comparison uses one of them."""
+    computed_tokens: int
+    reused_tokens: int
+    """Of all its texts, each with its context, those that were computed once for several, for others, or before."""
 
 
 class TextTap(Protocol):
@@ -184,6 +201,13 @@ class Engine(Protocol):
         """One pooled embedding per token sequence. Raises like `generate`; ModelError for a model that generates."""
 
     def stats(self) -> EngineStats: ...
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        """How likely the continuations are. Cancelling the awaiting task ends it within a step.
+
+        Raises ContextError for a context or continuation that is empty or does not fit, ParameterError for ids of
+        another vocabulary, ModelError for an embedding model, and EngineError as `generate` does.
+        """
 
     async def probe(self) -> SpeedProbe:
         """Measures speed while nothing else runs: see `speed`. Cancelled, it ends within a step."""

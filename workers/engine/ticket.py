@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
-from nightjar.workers.engine.request import Generation, Request, Text, TextTap, Vector
+from nightjar.workers.engine.request import Generation, Request, ScoreRequest, ScoreResult, Text, TextTap, Vector
 
-Asked = TypeVar("Asked", Request, Text)
+Asked = TypeVar("Asked", Request, Text, ScoreRequest)
 Result = TypeVar("Result")
-Outcome = Generation | Vector | BaseException
+Outcome = Generation | Vector | ScoreResult | BaseException
 
 
 class Ticket(Generic[Asked, Result]):
@@ -90,6 +90,7 @@ class Ticket(Generic[Asked, Result]):
 
 RequestTicket = Ticket[Request, Generation]
 TextTicket = Ticket[Text, Vector]
+ScoreTicket = Ticket[ScoreRequest, ScoreResult]
 AnyTicket = Ticket[Any, Any]
 Event = tuple[AnyTicket, str, Outcome | None]
 """Text that became certain, and the outcome where this is the end."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from nightjar.config.errors import HubError
 from nightjar.config.files import make_folder
 from nightjar.workers.library.digests import sha256
-from nightjar.workers.library.hub_answers import REPO, REVISION, checked_commit, checked_file, safe_names
+from nightjar.workers.library.hub_answers import REPO, REVISION, checked_commit, checked_file, safe_licence, safe_names
 from nightjar.workers.library.hub_errors import HubQuestion, is_passing, translated
 from nightjar.workers.library.partial import CACHE
 from nightjar.workers.library.quants import RemoteFile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _TIMEOUT_S = 20.0
+RepoKind = Literal["model", "dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,9 @@ class Listing:
     repo: str
     commit: str
     files: tuple[RemoteFile, ...]
+    kind: RepoKind = "model"
+    licence: str | None = None
+    """As the repository's card names it; None if it names none."""
 
 
 class Hub:
@@ -55,17 +59,17 @@ class Hub:
         if self._token and not self.endpoint.startswith("https://"):
             _say_unencrypted(self.endpoint)
 
-    def listing(self, repo: str, revision: str | None) -> Listing:
+    def listing(self, repo: str, revision: str | None, kind: RepoKind = "model") -> Listing:
         """Files and commit of a repository; None as `revision` means its default branch."""
+        ask = self._api.dataset_info if kind == "dataset" else self._api.model_info
         with self._errors(repo, revision=revision):
-            info = self._patient(
-                lambda: self._api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
-            )
+            info = self._patient(lambda: ask(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S))
         files = tuple(
             checked_file(repo, item.rfilename, item.size, item.lfs.sha256 if item.lfs else None)
             for item in info.siblings or []
         )
-        return Listing(repo=repo, commit=checked_commit(repo, info.sha), files=files)
+        licence = safe_licence(info.card_data.get("license") if info.card_data else None)
+        return Listing(repo=repo, commit=checked_commit(repo, info.sha), files=files, kind=kind, licence=licence)
 
     def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
         """Downloads the file as a part in `folder`, complete and checked; resumes what an earlier call left there.
@@ -89,7 +93,9 @@ class Hub:
         from huggingface_hub.file_download import get_hf_file_metadata, http_get
         from huggingface_hub.utils._headers import build_hf_headers
 
-        url = hf_hub_url(listing.repo, file.name, revision=listing.commit, endpoint=self.endpoint)
+        url = hf_hub_url(
+            listing.repo, file.name, repo_type=listing.kind, revision=listing.commit, endpoint=self.endpoint
+        )
         headers = build_hf_headers(token=self._token, library_name="nightjar")
         with self._errors(listing.repo, file=file.name):
             remote = self._patient(lambda: get_hf_file_metadata(url, headers=headers, token=self._token))

@@ -66,6 +66,13 @@ def safe_names(names: Iterable[Any], pattern: str) -> list[str]:
     return [name for name in names if isinstance(name, str) and _is(pattern, name)]
 
 
+def safe_licence(value: Any) -> str | None:
+    """A licence, or a list of them, as a short line; None where the hub gives none that could be shown."""
+    names = value if isinstance(value, list) else [value]
+    said = ", ".join(name for name in names if isinstance(name, str) and name.isprintable())
+    return said[:200] or None
+
+
 def shown(value: Any) -> str:
     """A value of the hub's for a message: quoted, in ASCII, short."""
     text = ascii(value)

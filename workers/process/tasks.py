@@ -29,7 +29,15 @@ from nightjar.jobs.transcript_size import TranscriptSize
 from nightjar.jobs.variants import varied
 from nightjar.workers.conversation.assist import assist
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
-from nightjar.workers.conversation.replier import Dialogue, Embedder, Replier, Reply
+from nightjar.workers.conversation.replier import (
+    Dialogue,
+    Embedder,
+    LikelihoodModel,
+    Replier,
+    Reply,
+    ServedModel,
+    Watch,
+)
 from nightjar.workers.conversation.turns import turn_record
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
@@ -113,7 +121,7 @@ async def _assist(hold: Hold, context: JobContext) -> None:
     """An ASSIST job: what somebody wants to know now of a text."""
     payload = hold.job.payload or {}
     async with _slot(hold, context):
-        result = await assist(payload["task"], payload["given"], context.model, hold.run.date)
+        result = await assist(payload["task"], payload["given"], context.model, hold.run.date, hold.job.id)
     await all_or_nothing(ownership.commit_result(hold.job, result, context.database))
     _say(EventKind.JOB, hold, context)
 
@@ -121,14 +129,22 @@ async def _assist(hold: Hold, context: JobContext) -> None:
 async def _converse(hold: Hold, context: JobContext) -> None:
     """A REPLY or JUDGE job."""
     job, model = hold.job, context.model
-    if not isinstance(model, Replier):
-        raise ModelError(f"{model.facts.name!r} is an embedding model; it cannot generate text.")
     sequence = varied(await context.run_cache.sequence(job.sequence_document), hold.run.variant(job.variant))
-    dialogue = await model.open(job, hold.run, sequence, partial(watched, hold, context.database))
+    dialogue = await _opened(hold, sequence, model, partial(watched, hold, context.database))
     async with _slot(hold, context):
         last = await _turns(hold, context, sequence, dialogue)
     if last is not None:  # written while the next conversation has the slot
         await _commit(hold, context, last, last=True)
+
+
+async def _opened(hold: Hold, sequence: Sequence, model: ServedModel, watch: Watch) -> Dialogue:
+    if sequence.scored:
+        if not isinstance(model, LikelihoodModel):
+            raise ModelError(f"{model.facts.name!r} cannot say how likely given texts are: a loaded model can.")
+        return await model.open_scoring(hold.job, hold.run, sequence, watch)
+    if not isinstance(model, Replier):
+        raise ModelError(f"{model.facts.name!r} is an embedding model; it cannot generate text.")
+    return await model.open(hold.job, hold.run, sequence, watch)
 
 
 _WORK = {JobKind.REPLY: _converse, JobKind.JUDGE: _converse, JobKind.EMBED: _compare, JobKind.ASSIST: _assist}

@@ -100,7 +100,7 @@ def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Det
     details = {}
     for name in scales:
         tally = total.metrics.get(name)
-        means = tally.sequence_means() if tally is not None else {}
+        means = tally.sequence_means(geometric=scales[name].geometric) if tally is not None else {}
         if tally is not None and means:
             details[name] = detail(name, means, tally.repeats(), scales[name])
     return MappingProxyType(details)

@@ -16,6 +16,7 @@ from nightjar.pipeline.statistics.intervals import (
     standard_error,
     t_interval,
 )
+from nightjar.pipeline.statistics.weighted import linear_shares, weighted_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Metric:
     missing: int
     """Turns that were never generated."""
     reason: str | None = None
+    weight: float = 1.0
+    """How much its values count together: of a text its words, bytes or tokens; otherwise 1."""
 
     @property
     def gone(self) -> int:
@@ -53,6 +56,7 @@ class MetricTally:
     __slots__ = (
         "_cells",
         "_incomplete",
+        "_weights",
         "failed",
         "missing",
         "missing_reason",
@@ -67,6 +71,8 @@ class MetricTally:
         self.name = name
         self._cells: dict[tuple[str, int], list[float]] = {}
         self._incomplete: set[tuple[str, int]] = set()
+        self._weights: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        """(value, weight) of the cells whose scores have one."""
         self.values = self.worst = self.unscored = self.failed = self.missing = 0
         self.reason: str | None = None
         self.missing_reason: str | None = None
@@ -83,6 +89,8 @@ class MetricTally:
             return
         self.values += 1
         self.worst += score.state is ScoreState.WORST
+        if score.weight is not None:
+            self._weights.setdefault(key, []).append((score.value, score.weight))
         cell = self._cells.get(key)
         if cell is None:
             self._cells[key] = [score.value, 1]
@@ -100,6 +108,8 @@ class MetricTally:
         self.reason = self.reason or other.reason
         self.missing_reason = self.missing_reason or other.missing_reason
         self._incomplete |= other._incomplete
+        for key, weighted in other._weights.items():
+            self._weights.setdefault(key, []).extend(weighted)
         for key, (total, count) in other._cells.items():
             cell = self._cells.get(key)
             if cell is None:
@@ -114,12 +124,31 @@ class MetricTally:
         self._incomplete.add(key)
         self.missing_reason = self.missing_reason or reason
 
-    def sequence_means(self) -> dict[str, float]:
-        """One value per sequence: the mean over repeats of the mean over turns."""
+    def sequence_means(self, *, geometric: bool = False) -> dict[str, float]:
+        """One value per sequence: the mean over repeats of the mean over turns, by their weights where they have any.
+
+        `geometric`: of the values' logarithms, raised again.
+        """
         repeats: dict[str, list[float]] = {}
-        for (sequence, _), (total, count) in self._cells.items():
-            repeats.setdefault(sequence, []).append(total / count)
+        for key, (total, count) in self._cells.items():
+            value = total / count
+            if (weighted := self._weights.get(key)) is not None:
+                values, weights = zip(*weighted, strict=True)
+                value = weighted_mean(list(values), list(weights), geometric=geometric)
+            repeats.setdefault(key[0], []).append(value)
         return {sequence: sum(means) / len(means) for sequence, means in repeats.items()}
+
+    def sequence_weights(self) -> dict[str, float]:
+        """How much each sequence's value counts: the weights of its turns together, the same in every repeat."""
+        return {
+            key[0]: sum(weight for _, weight in self._weights[key]) if key in self._weights else 1.0
+            for key in self._cells
+        }
+
+    def linear_shares(self, scale: Scale | None) -> dict[str, float]:
+        """One value per sequence whose plain mean is the metric's; see `statistics.weighted`."""
+        geometric = scale is not None and scale.geometric
+        return linear_shares(self.sequence_means(geometric=geometric), self.sequence_weights(), geometric=geometric)
 
     def repeats(self) -> dict[str, list[float]]:
         """Sequence -> the mean over turns of each of its complete repeats."""
@@ -130,7 +159,7 @@ class MetricTally:
         return repeats
 
     def metric(self, scale: Scale | None) -> Metric:
-        means = list(self.sequence_means().values())
+        means = list(self.linear_shares(scale).values())
         return Metric(
             name=self.name,
             mean=mean(means),
@@ -143,6 +172,7 @@ class MetricTally:
             failed=self.failed,
             missing=self.missing,
             reason=None if means else self._why(),
+            weight=sum(self.sequence_weights().values()) if self._weights else 1.0,
         )
 
     def _interval(self, means: list[float], scale: Scale | None) -> Interval | None:

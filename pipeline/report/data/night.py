@@ -176,7 +176,7 @@ def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> Ni
 
 def _sequences(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> NightSequences | None:
     name = report.headline
-    if name is None or report.scales[name].worst is None:
+    if name is None or not report.scales[name].has_better_end:
         return None
     known = {sequence: keys.get(sequence, sequence) for sequence in model.by_sequence}
     series = series_of(model, name, report.scales[name], known)

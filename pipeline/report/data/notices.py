@@ -11,6 +11,7 @@ from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.likelihood_notices import likelihood_notices
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
 from nightjar.pipeline.report.data.sampling import Difference
@@ -25,7 +26,7 @@ def notices(
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
     lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _unusable(model))]
     lines += [line for model in models for line in (_made_smaller(model), _busy(model), _shared(model))]
-    lines.append(_repeated(provenance, models))
+    lines += [_repeated(provenance, models), *likelihood_notices(jobs)]
     return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
 
 

@@ -73,7 +73,7 @@ def ranking(
 
     `waves`: of a run that stops when it is decided by this metric, whose looks have the verdicts on its pairs.
     """
-    if scale.worst is None:
+    if not scale.has_better_end:
         return None
     every = [series_of(model, metric, scale) for model in models]
     reasons = {series.model: unranked(series) for series in every}

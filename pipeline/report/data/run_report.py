@@ -17,7 +17,7 @@ from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.waves import WavesReport
-from nightjar.pipeline.scores import Direction, Scale
+from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
 
 SCHEMA_VERSION = "1.0"
@@ -137,11 +137,11 @@ class RunReport:
         """The scale of the metric the report leads with; None where it has no better end."""
         name = self.headline
         scale = None if name is None else self.scales[name]
-        return None if scale is None or scale.direction is Direction.NONE else scale
+        return scale if scale is not None and scale.has_better_end else None
 
     def quality_metrics(self) -> tuple[str, ...]:
         """Metrics with a better end; the others describe."""
-        return tuple(name for name in self.metrics if self.scales[name].worst is not None)
+        return tuple(name for name in self.metrics if self.scales[name].has_better_end)
 
     def leading_metrics(self, most: int) -> tuple[str, ...]:
         """The metrics for a short table: the headline, the judges' composite and the share of checks, then the others.
@@ -163,4 +163,4 @@ def headline(metrics: Sequence[str], scales: Mapping[str, Scale], primary: str |
     """The suite's primary metric, else the first that has a better end."""
     if primary in metrics:
         return primary
-    return next((name for name in metrics if scales[name].worst is not None), None)
+    return next((name for name in metrics if scales[name].has_better_end), None)

@@ -10,6 +10,7 @@ from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
+from nightjar.pipeline.statistics.weighted import linear_shares
 
 MISSING_LIMIT = 0.05
 """A model with a larger missing share gets no rank."""
@@ -17,7 +18,7 @@ MISSING_LIMIT = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A model's values of a metric by sequence, in the scale's own unit."""
+    """A model's values of a metric by sequence, in the scale's own unit; weighted ones as linear shares."""
 
     model: str
     metric: str
@@ -63,6 +64,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
     """A model's series; `keys` renames sequences, for example to their digests."""
     values: dict[str, float] = {}
     complete: set[str] = set()
+    weights: dict[str, float] = {}
     there = lost = most_values = 0
     low: dict[str, float] = {}
     high: dict[str, float] = {}
@@ -76,7 +78,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         lost += gone
         most_values = max(most_values, scored.values + gone)
         if scored.mean is not None:
-            values[key] = scored.mean
+            values[key], weights[key] = scored.mean, scored.weight
             if not gone and group.counts.turns == group.counts.turns_expected:
                 complete.add(key)
         low[key] = _filled(group, metric, scale.worst)
@@ -87,7 +89,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         model=model.name,
         metric=metric,
         scale=scale,
-        values=values,
+        values=linear_shares(values, weights, geometric=scale.geometric),
         expected=frozenset(low),
         complete=frozenset(complete),
         missing_share=max(lost / (there + lost) if there + lost else 0.0, missing_turns(model)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -234,6 +234,7 @@ def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
         "parameter_set": sets.number(turn),
         "worker": turn.worker,
         "committed_at": turn.committed_at,
+        "likelihoods": None if turn.likelihoods is None else asdict(turn.likelihoods),
         "scores": {name: _score(score) for name, score in turn.scores.items()},
     }
 

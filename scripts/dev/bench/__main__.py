@@ -21,6 +21,7 @@ from nightjar.config.settings import Settings
 from nightjar.scripts.dev.bench import measures
 from nightjar.scripts.dev.bench.beside_load import beside_load
 from nightjar.scripts.dev.bench.circumstances import circumstances, circumstances_summary
+from nightjar.scripts.dev.bench.likelihoods import likelihoods
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
 from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, rows_table, standing
@@ -39,11 +40,12 @@ MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
     "alone": measures.one_conversation,
     "load": beside_load,
     "schemas": under_schemas,
+    "likelihoods": likelihoods,
 }
 ON_A_GPU = ("alone",)
 """Made on a CPU only where they are named: a large model's 8,192 tokens of prompt take minutes there."""
-NAMED = ("load", "schemas")
-"""Made only where they are named: they want a real model, and a machine whose CPU computes."""
+NAMED = ("load", "schemas", "likelihoods")
+"""Made only where they are named: they want a real model, a machine whose CPU computes, or minutes for one answer."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -54,6 +54,10 @@ SHORT_REPLY_S = Goal(bound=1.5, at_most=True)
 FOLLOWING = Goal(bound=0.90)
 FIRST_PIECE_S = Goal(bound=1.0, at_most=True)
 FIRST_TURN_S = Goal(bound=3.0, at_most=True)
+SCORES_AGAINST_ECHO = Goal(bound=100.0)
+SCORES_AGAINST_EVALUTION = Goal(bound=15.0)
+SCORES_AGAINST_SERIAL = Goal(bound=1.1)
+SCORES_AGAINST_SERIAL_WORDY = Goal(bound=1.3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ class Row:
         return f"{self.measure}: {self.shown}{goal} {self.remark}"
 
 
-def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, unit: str = "tokens/s") -> Row:
+def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal | None, unit: str = "tokens/s") -> Row:
     """The median of the rounds' ratios, first side over second; samples are in `unit`, one a round.
 
     A round's sides run one right after the other, so what the machine does to both drops out of their ratio, which it

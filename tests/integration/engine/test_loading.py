@@ -13,7 +13,9 @@ from nightjar.scripts.dev.bench.models import TINY, build
 from nightjar.workers.engine.device import Device
 from nightjar.workers.engine.llama.context import ContextSettings, flash_attention, without_flash
 from nightjar.workers.engine.loading import resolve_load
-from nightjar.workers.library.inspect import read_facts
+from nightjar.workers.library.fit.estimate import scoring_bytes
+from nightjar.workers.library.gguf.shape import shape_of
+from nightjar.workers.library.inspect import inspect_file, read_facts
 from tests.demo_engine import DEMO
 
 GIB = 2**30
@@ -74,11 +76,16 @@ def test_whether_a_context_does_without_flash_attention_is_in_the_log(line: str,
 
 
 def test_slots_are_as_many_as_fit() -> None:
+    """Beside the context for texts to score, where it is left to the machine how many; else, and one slot, without."""
     _, kv_bytes = resolved(DEMO, context=8192)
     assert kv_bytes is not None
     needed = _fixed() + kv_bytes
-    assert resolved(DEMO, context=8192, memory_share=1, free=needed)[0].slots == 8
-    assert resolved(DEMO, context=8192, memory_share=1, free=needed - 1)[0].slots == 7
+    shape = shape_of(inspect_file(DEMO).metadata)
+    scoring = scoring_bytes(shape, context=8192, n_ubatch=64, flash_attention=False)
+    assert resolved(DEMO, context=8192, memory_share=1, free=needed + scoring)[0].slots == 8
+    assert resolved(DEMO, context=8192, memory_share=1, free=needed + scoring - 1)[0].slots == 7
+    assert resolved(DEMO, context=8192, memory_share=1, free=needed, slots=8)[0].slots == 8
+    assert resolved(DEMO, context=8192, memory_share=1, free=_fixed() + kv_bytes // 8)[0].slots == 1
     with pytest.raises(ModelFitError, match=r"8 slots of .* Lower `slots`"):
         resolved(DEMO, context=8192, memory_share=1, free=needed - 1, slots=8)
     with pytest.raises(ModelFitError, match="1 slot of"):

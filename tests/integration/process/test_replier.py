@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
+from nightjar.config.errors import ModelError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
@@ -166,3 +167,24 @@ async def test_a_lease_is_kept_while_a_reply_is_under_way(bench: Bench) -> None:
         await becomes("r", RunStatus.DONE)
     (job,) = await Job.find({"run": "r"}).to_list()
     assert (job.lapses, job.fence, slow.cancelled) == (0, 1, 0)
+
+
+async def test_given_texts_are_nothing_for_a_remote_model(bench: Bench) -> None:
+    """Where its facts are known the run is refused; else its jobs die at once, with the reason."""
+    choices = {"texts": ["x", "y"], "right": [0]}
+    sequence = Sequence.model_validate(
+        {"id": "q", "mode": "completion", "turns": [{"prompt": "Q", "choices": choices}]}
+    )
+    await import_suite(SuiteContent(name="choices", sequences=(sequence,)), bench.database)
+    asked: dict[str, Any] = {"suite": "choices", "models": ("remote",), "known_models": ("remote",)}
+    await enqueue(make_request(name="blind", **asked), bench.database)
+
+    async with bench.dispatching():
+        assert await worker(bench, ScriptedReplier([])) == 0
+        await becomes("blind", RunStatus.DONE)
+
+    (job,) = await jobs_of(await run_now("blind"), JobKind.REPLY)
+    assert (job.status, job.turns_committed) == (JobStatus.DEAD, 0)
+    assert "cannot say how likely given texts are" in (job.reason or "")
+    with pytest.raises(ModelError, match="is a remote model, and sequence 'q' asks how likely"):
+        await enqueue(make_request(name="seen", **asked), bench.database)

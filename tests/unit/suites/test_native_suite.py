@@ -135,7 +135,7 @@ TURN = SEQUENCE + "turns:\n  - prompt: x\n    "
         (SEQUENCE + "turn: [x]\n  turns: [x]", "line 4, field sequences[0].turn", "no such field"),
         ("nightjar: 1\nsequences:\n- turns: [x]", "line 3, field sequences[0].id", "missing"),
         ("nightjar: 1\nsequences:\n- {id: a, turns: []}", "sequences[0].turns", "the list is empty"),
-        (HEAD + f"mode: chats\n{ONE}", "line 2, field mode", "'chat', 'independent' or 'completion'"),
+        (HEAD + f"mode: chats\n{ONE}", "line 2, field mode", "'chat', 'independent', 'completion' or 'perplexity'"),
         (HEAD + f"name: ../etc\n{ONE}", "line 2, field name", "pattern"),
         # texts
         (SEQUENCE + "turns:\n  - x\n  - ''", "line 6, field sequences[0].turns[1].prompt", "empty"),

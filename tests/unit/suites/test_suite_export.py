@@ -84,7 +84,7 @@ def suites(draw: st.DrawFn) -> SuiteContent:
         Sequence(
             id=identity,
             turns=tuple(draw(st.lists(turns, min_size=1, max_size=3))),
-            mode=draw(st.sampled_from(Mode)),
+            mode=draw(st.sampled_from([mode for mode in Mode if mode is not Mode.PERPLEXITY])),
             system=draw(st.none() | texts),
             tags=draw(st.sampled_from([(), ("t",), ("t", "yes")])),
             documents=tuple(draw(documents)),

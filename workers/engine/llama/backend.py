@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,12 +21,14 @@ from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.grammar.held import held_to, known_grammar
 from nightjar.workers.engine.grammar.matcher import GrammarMatcher, Mask
 from nightjar.workers.engine.guide import Guide
+from nightjar.workers.engine.llama.abort_text import AbortText, decode_error
 from nightjar.workers.engine.llama.batch import Batch
 from nightjar.workers.engine.llama.context import ContextSettings, open_context
 from nightjar.workers.engine.llama.guided import GuidedSampler
 from nightjar.workers.engine.llama.library import recent_errors
 from nightjar.workers.engine.llama.model import LlamaModel
 from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, allowed_ids, top_logprobs
+from nightjar.workers.engine.llama.score_device import LlamaScoreDevice
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.sampling import stages
 from nightjar.workers.engine.slots import Copy, DeviceLimits, Move, Piece, Trim, Work, by_slot
@@ -49,6 +52,7 @@ class LlamaBackend:
     def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
         """Raises ModelFitError if the context cannot be had."""
         self.model = model
+        self._settings = settings
         self.tokenizer = model.tokenizer
         self.is_end = model.tokenizer.is_end
         self.limits = DeviceLimits(
@@ -74,14 +78,8 @@ class LlamaBackend:
         """Room for the whole vocabulary, in each thread that draws."""
         self._all_ids = np.arange(self.vocabulary)
         self.chains = Chains(model)
-        self._abort_text = ctypes.create_string_buffer(2)
-        self._listen_for_abort()
-
-    def _listen_for_abort(self) -> None:
-        """llama.cpp asks after every node whether to abort. A Python callback would wait for the interpreter's lock
-        each time; `strlen` of a buffer that `abort` writes into answers without it: 0 goes on, 1 aborts."""
-        asked = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
-        llama.llama_set_abort_callback(self._ctx, asked, ctypes.cast(self._abort_text, ctypes.c_void_p))
+        self._abort_text = AbortText()
+        self._abort_text.heard_by(self._ctx)
 
     def move(self, moves: Sequence[Move]) -> None:
         for move in moves:
@@ -98,7 +96,7 @@ class LlamaBackend:
         fillers = self._fillers(pieces)
         together = sorted([*pieces, *fillers], key=by_slot) if fillers else pieces
         rows = self._batch.fill(together)
-        self._abort_text.value = b""
+        self._abort_text.clear()
         code = llama.llama_decode(self._ctx, self._batch.struct)
         if code == 0:
             self._find_logits([row for piece, row in zip(together, rows, strict=True) if piece.output])
@@ -106,12 +104,8 @@ class LlamaBackend:
                 return rows
             self.move([Trim(slot=filler.slot, keep=filler.start) for filler in fillers])
             return [row for piece, row in zip(together, rows, strict=True) if piece.work is not _NOBODY]
-        meaning = {1: "no room in the KV cache", 2: "aborted: it made no progress", -1: "the batch was refused"}
-        raise EngineError(
-            f"Decoding failed with code {code} ({meaning.get(code, 'a fatal error in llama.cpp')}); "
-            f"{how_many(self._batch.struct.n_tokens, 'token')} in {how_many(len(pieces), 'slot')}. "
-            f"{recent_errors()}".rstrip()
-        )
+        tokens, slots = how_many(self._batch.struct.n_tokens, "token"), how_many(len(pieces), "slot")
+        raise decode_error(code, f"{tokens} in {slots}")
 
     def _fillers(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Throwaway tokens for slots that lie alone between two that decode: llama.cpp computes only neighbouring slots
@@ -152,9 +146,10 @@ class LlamaBackend:
 
     def set_threads(self, count: int) -> None:
         llama.llama_set_n_threads(self._ctx, count, count)
+        self._settings = replace(self._settings, threads=count)
 
     def abort(self) -> None:
-        self._abort_text.value = b"1"
+        self._abort_text.abort()
 
     def sampler(self, request: Request) -> LlamaSampler:
         return LlamaSampler(self, request)
@@ -227,7 +222,7 @@ class LlamaBackend:
             [Piece(slot=n, start=0, ids=tuple(ids), output=True, work=_NOBODY) for n, ids in enumerate(texts)]
         )
         self._batch.want_all()
-        self._abort_text.value = b""
+        self._abort_text.clear()
         compute = llama.llama_decode if self._memory and not self.model.only_encodes else llama.llama_encode
         code = compute(self._ctx, self._batch.struct)
         if code != 0:
@@ -243,6 +238,9 @@ class LlamaBackend:
             raise ModelError("The model's metadata names no pooling (mean, cls or last); it cannot embed texts.")
         vector = np.ctypeslib.as_array(pointer, shape=(self.model.embedding_width,)).astype(np.float64)
         return [float(value) for value in vector / (np.linalg.norm(vector) or 1.0)]
+
+    def score_device(self) -> LlamaScoreDevice:
+        return LlamaScoreDevice(self.model, self._settings, self._abort_text)
 
     def close(self) -> None:
         self.free()

@@ -33,6 +33,8 @@ class ContextSettings:
     cache_type_v: str
     min_copy: int = 16
     embeddings: bool = False
+    sequences: int = 0
+    """So many, over the cells of one cache; 0: each slot has a stream of its own."""
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> tuple[Any, bool]:
@@ -60,7 +62,7 @@ def without_flash(warnings: Sequence[str]) -> bool:
 def _params(settings: ContextSettings) -> Any:
     params = llama.llama_context_default_params()
     params.n_ctx = settings.slots * cells(settings.context)
-    params.n_seq_max = settings.slots
+    params.n_seq_max = settings.sequences or settings.slots
     params.n_batch = settings.n_batch
     params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
     params.n_threads = params.n_threads_batch = settings.threads
@@ -68,7 +70,7 @@ def _params(settings: ContextSettings) -> Any:
     params.offload_kqv = params.op_offload = settings.offload_kv
     params.type_k, params.type_v = CACHE_TYPES[settings.cache_type_k], CACHE_TYPES[settings.cache_type_v]
     # Separate streams decode distinct contexts faster, but would pool the mean of the last piece of a text only.
-    params.kv_unified = settings.embeddings
+    params.kv_unified = settings.embeddings or settings.sequences > 0
     params.swa_full = False
     params.no_perf = True
     params.embeddings = settings.embeddings

@@ -16,6 +16,10 @@ from nightjar.workers.library.gguf.shape import Shape
 
 CELLS_STEP = 256
 """llama.cpp rounds a slot's context up to a multiple of this."""
+SCORING_ROOM = 1024
+"""Cells of the context that scores given texts beside those of the longest: for beginnings that stay, and branches."""
+SCORING_ROWS = 256
+"""Rows of logits that one decode of given texts gives, at most: llama.cpp keeps room for the most there ever were."""
 ELEMENT_BYTES: dict[CacheType, Fraction] = {"f16": Fraction(2), "q8_0": Fraction(34, 32), "q4_0": Fraction(18, 32)}
 
 
@@ -60,6 +64,11 @@ def cells(context: int) -> int:
     return -(-context // CELLS_STEP) * CELLS_STEP
 
 
+def scoring_cells(context: int) -> int:
+    """Of the context that scores given texts of so many tokens."""
+    return cells(context + SCORING_ROOM)
+
+
 def compute_bytes(shape: Shape, *, context: int, n_ubatch: int, flash_attention: bool) -> int:
     """The scratch of one micro-batch: the widest of logits, attention and feed-forward."""
     wide = 4 * shape.width
@@ -68,6 +77,16 @@ def compute_bytes(shape: Shape, *, context: int, n_ubatch: int, flash_attention:
     attention = mask + (5 if flash_attention else 7) * wide
     feed_forward = 8 * shape.hidden + 3 * wide + 4 * cells(context)
     return n_ubatch * max(logits, attention, feed_forward)
+
+
+def scoring_bytes(
+    shape: Shape, *, context: int, n_ubatch: int, k: CacheType = "f16", v: CacheType = "f16", flash_attention: bool
+) -> int:
+    """The context that scores given texts: its cache, its scratch, and the rows of logits that one decode gives."""
+    whole = scoring_cells(context)
+    kept = kv_bytes(shape, context=whole, slots=1, n_ubatch=n_ubatch, k=k, v=v)
+    scratch = compute_bytes(shape, context=whole, n_ubatch=n_ubatch, flash_attention=flash_attention)
+    return kept + scratch + 4 * SCORING_ROWS * shape.vocabulary
 
 
 def memory(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from nightjar.config.errors import ModelFitError
 from nightjar.config.load_settings import CacheType, LoadSettings
-from nightjar.workers.library.fit.estimate import Memory, memory, memory_on_cpu
+from nightjar.workers.library.fit.estimate import Memory, memory, memory_on_cpu, scoring_bytes
 from nightjar.workers.library.gguf.shape import Shape
 
 CPU_BANDWIDTH = 40e9
@@ -133,10 +133,12 @@ def _slot_steps(wanted: LoadSettings, most: int) -> list[int]:
 
 def _try(shape: Shape, room: Room, candidate: _Candidate, wanted: LoadSettings, context: int) -> Fit | None:
     needed = _memory(shape, candidate, wanted)
+    later = _scoring(shape, candidate, wanted)
     if candidate.layers:
-        fits = needed.device <= room.gpu * wanted.memory_share and needed.host <= room.host * wanted.memory_share
+        on_gpu = needed.device + later <= room.gpu * wanted.memory_share
+        fits = on_gpu and needed.host <= room.host * wanted.memory_share
     else:
-        fits = needed.total <= room.host * wanted.memory_share
+        fits = needed.total + later <= room.host * wanted.memory_share
     if not fits:
         return None
     speed = expected_speed(shape, room, candidate.layers)
@@ -193,6 +195,21 @@ def _memory(shape: Shape, candidate: _Candidate, wanted: LoadSettings) -> Memory
         v=candidate.cache_v,
         flash_attention=wanted.flash_attention,
         offload_kv=wanted.offload_kv,
+    )
+
+
+def _scoring(shape: Shape, candidate: _Candidate, wanted: LoadSettings) -> int:
+    """Bytes of the context for texts to score. It is made when there are some, so a model whose slots are set, or that
+    has room for one alone, is not refused for it."""
+    if wanted.slots != "auto" or candidate.slots == 1:
+        return 0
+    return scoring_bytes(
+        shape,
+        context=candidate.context,
+        n_ubatch=micro_batch(wanted, on_gpu=candidate.layers > 0, slots=candidate.slots),
+        k=candidate.cache_k,
+        v=candidate.cache_v,
+        flash_attention=wanted.flash_attention and (candidate.layers > 0 or candidate.cache_v != "f16"),
     )
 
 

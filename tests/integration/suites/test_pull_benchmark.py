@@ -1,0 +1,92 @@
+"""Benchmarks from a local hub with the real client: what is shown first, what is checked, what is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nightjar.config.errors import HubError, SuiteError, UnknownNameError
+from nightjar.config.settings import Settings
+from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
+from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer
+from nightjar.workers.library.hub import Hub
+from tests.hub import COMMIT, Faults, LocalHub, Repository
+
+ARC_FILE = "ARC-Easy/test-00000-of-00001.parquet"
+LAMBADA_FILE = "data/lambada_test_en.jsonl"
+ROWS = [
+    {"id": f"r{at}", "question": f"Q{at}?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "B"}
+    for at in range(3)
+]
+
+
+def parquet(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def server() -> Iterator[LocalHub]:
+    server = LocalHub()
+    server.repositories["allenai/ai2_arc"] = Repository(files={ARC_FILE: parquet(ROWS), "README.md": b"# ARC"})
+    lines = "".join(json.dumps({"text": f"the end {at}"}) + "\n" for at in range(2))
+    server.repositories["EleutherAI/lambada_openai"] = Repository(files={LAMBADA_FILE: lines.encode()}, licence="mit")
+    with server.running():
+        yield server
+
+
+@pytest.fixture
+def hub(server: LocalHub, tmp_path: Path) -> Hub:
+    return hub_for(Settings.model_validate({"home": tmp_path / "home", "hf_endpoint": server.endpoint}))
+
+
+def test_commit_size_and_licence_are_known_before_anything_is_fetched(hub: Hub, server: LocalHub) -> None:
+    offered = offer(known_benchmark("arc-easy"), HowAsked(), hub, None)
+
+    assert f"allenai/ai2_arc at {COMMIT}, 1 file," in offered.words
+    assert "licence: apache-2.0" in offered.words
+    assert server.downloads() == []
+
+
+def test_a_parquet_file_becomes_a_suite_that_says_where_it_is_from(hub: Hub, server: LocalHub) -> None:
+    content = fetch_suite(offer(known_benchmark("arc-easy"), HowAsked(), hub, None), hub)
+    digest = hashlib.sha256(server.repositories["allenai/ai2_arc"].files[ARC_FILE]).hexdigest()
+
+    assert [sequence.turns[0].prompt for sequence in content.sequences] == [
+        f"Question: Q{at}?\nAnswer:" for at in range(3)
+    ]
+    assert content.licence == "apache-2.0"
+    assert content.source == f"allenai/ai2_arc at {COMMIT}: {ARC_FILE} (SHA-256 {digest[:16]})"
+
+
+def test_json_lines_whose_digest_the_hub_does_not_give_are_digested_here(hub: Hub, server: LocalHub) -> None:
+    content = fetch_suite(offer(known_benchmark("lambada"), HowAsked(), hub, COMMIT), hub)
+    digest = hashlib.sha256(server.repositories["EleutherAI/lambada_openai"].files[LAMBADA_FILE]).hexdigest()
+
+    assert [sequence.turns[0].prompt for sequence in content.sequences] == ["the end", "the end"]
+    assert f"(SHA-256 {digest[:16]})" in content.source
+
+
+def test_a_file_that_was_damaged_on_its_way_makes_no_suite(hub: Hub, server: LocalHub) -> None:
+    offered = offer(known_benchmark("arc-easy"), HowAsked(), hub, None)
+    server.faults = Faults(corrupt=True)
+
+    with pytest.raises(HubError, match="damaged on its way"):
+        fetch_suite(offered, hub)
+
+
+def test_names_and_files_that_are_not_there_are_told(hub: Hub) -> None:
+    with pytest.raises(UnknownNameError, match="arc-easy"):
+        known_benchmark("arc-eazy")
+    with pytest.raises(SuiteError, match="has no file for the split 'train'"):
+        offer(known_benchmark("arc-easy"), HowAsked(shots=2), hub, None)
