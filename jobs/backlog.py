@@ -17,6 +17,8 @@ from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
 LIMITS = ("max_tries", "max_lapses", "max_crashes")
+LOOK_MS = 60_000
+"""So long the workers of a run that stops when it is decided wait for what a look says."""
 _ASKING = [JudgingStatus.OPEN, JudgingStatus.COMPLETE]
 """Judgings for which jobs may be written yet."""
 _DUE = {"$expr": {"$lte": ["$due_at", "$$NOW"]}}
@@ -153,7 +155,17 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
         return True
     to_plan: Row = {"_id": {"$in": runs}, "judging.planned": False, "$or": helping}
     planning = [row["_id"] async for row in database.runs.find(to_plan, {"_id": 1})]
-    return any([not await has_open_jobs(run, database) for run in planning])
+    looking: Row = {"_id": {"$in": runs}, "waves.over": False}
+    waves = [row["_id"] async for row in database.runs.find(looking, {"_id": 1})]
+    return any([not await has_open_jobs(run, database) for run in planning]) or any(
+        [not await has_open_jobs(run, database) and await _just_ended(run, database) for run in waves]
+    )
+
+
+async def _just_ended(run: str, database: Database) -> bool:
+    """Whether a job of the run ended so lately that a look at its waves may be about to make more."""
+    late = {"$expr": {"$gt": ["$finished_at", {"$subtract": ["$$NOW", LOOK_MS]}]}}
+    return await database.jobs.find_one({"run": run, **late}, {"_id": 1}) is not None
 
 
 async def live_slots(database: Database) -> dict[str, int]:

@@ -45,8 +45,8 @@ async def cancel(run: Run, database: Database, *, reason: str = "cancelled") -> 
 
 
 async def _only_judging(run: Run, database: Database) -> bool:
-    if not may_cancel(run):
-        return False
+    if not may_cancel(run) or (run.waves is not None and not run.waves.over):
+        return False  # of waves there may be more to come
     if run.status is RunStatus.JUDGING or run.judging.again:
         return True
     if await has_open_jobs(run.id, database, kinds=[JobKind.REPLY]):

@@ -21,6 +21,7 @@ from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
+from nightjar.jobs.waves import Waves
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
@@ -145,6 +146,8 @@ class Run(StoredDocument):
     set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     date: str
     """ISO date (UTC) that templates see as today."""
+    waves: Waves | None = None
+    """Of a run that stops when it is decided; None: all sequences are asked at once."""
     priority: int = 0
     """Higher first."""
     max_tries: int = 3
@@ -200,6 +203,11 @@ class Run(StoredDocument):
         """What its report ranks: its models, or each of them with every variant."""
         names: list[str | None] = [variant.name for variant in self.variants]
         return tuple(Contestant(model=model.name, variant=name) for model in self.models for name in names or [None])
+
+    @property
+    def asked(self) -> list[str]:
+        """Ids of the sequences for which it has jobs, or is about to: all but those of waves that are not opened."""
+        return self.sequences if self.waves is None else self.waves.taken(self.sequences)
 
     def variant(self, name: str | None) -> Variant | None:
         """The variant that a job of the run names; None for a job without one."""

@@ -93,13 +93,15 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
         {RunStatus.PAUSED, RunStatus.JUDGING, RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.EXPANDING}
     ),
     RunStatus.PAUSED: frozenset({RunStatus.ACTIVE, RunStatus.CANCELLED}),
-    RunStatus.JUDGING: frozenset({RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED}),
+    RunStatus.JUDGING: frozenset(
+        {RunStatus.PAUSED, RunStatus.DONE, RunStatus.STOPPED, RunStatus.EXPANDING, RunStatus.CANCELLED}
+    ),
     RunStatus.DONE: frozenset({RunStatus.ACTIVE, RunStatus.JUDGING, RunStatus.EXPANDING, RunStatus.REMOVING}),
     RunStatus.STOPPED: frozenset({RunStatus.ACTIVE, RunStatus.EXPANDING, RunStatus.REMOVING}),
     RunStatus.CANCELLED: frozenset({RunStatus.REMOVING}),
     RunStatus.REMOVING: frozenset(),
 }
-"""A run that grows (more models or repeats) is EXPANDING again until its new jobs are written.
+"""A run that grows (more models or repeats, another wave) is EXPANDING again until its new jobs are written.
 
 Cancelled while it is judged, or paused in that, a run is DONE by what counts then: `jobs.judging_moves` sees to that.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from nightjar.background import await_work, wait_for_work
 from nightjar.saved_report import Report
@@ -43,6 +43,10 @@ class EvaluateOptions(TypedDict, total=False):
     self_judging: bool
     embed_model: Name
     measures: Mapping[str, Any]
+    until: Literal["decided"]
+    """Ask the sequences in waves; stop when every pair of models is decided."""
+    primary: str
+    margin: float
     fail_below: Iterable[str]
     fail_on_regression: Iterable[str]
     max_missing: str

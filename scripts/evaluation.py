@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from time import monotonic
@@ -144,16 +145,21 @@ async def generate(
         unserved.update(missing)
 
     async with standing_by(session):
-        await serve(entries)
-        if judges:
-            await _until(_planned, run)
-        await serve(judges, judging=True)
-        last = [*entries, *judges][-1]
-        closing = replace(
-            await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
-        )
-        await _until(_halted, run, lambda: watch(closing))
-    return unserved
+        while True:
+            begun = await _now(run)
+            await serve(entries)
+            if judges:
+                await _until(_planned, run)
+            await serve(judges, judging=True)
+            last = [*entries, *judges][-1]
+            closing = replace(
+                await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
+            )
+            on = partial(_has_next_wave, begun)
+            await _until(lambda now: _halted(now) or on(now), run, lambda: watch(closing))  # noqa: B023
+            now = await _now(run)
+            if now is None or _halted(now) or not on(now):
+                return unserved
 
 
 async def try_again(run: Run, session: Session) -> None:
@@ -193,7 +199,9 @@ async def _work(
         while not ended.done() and monotonic() < until:  # else the worker would go on with other runs of this model
             last = _unless_gone(await progress(run, entry.name, session, judging=judging), last)
             watch(last)
-            if until == math.inf and not await _open_jobs(run, entry.name, session, judging=judging):
+            if await _open_jobs(run, entry.name, session, judging=judging):
+                until = math.inf  # a run that stops when it is decided may have got another wave
+            elif until == math.inf:
                 until = monotonic() + MEASURING_S
             await asyncio.wait([ended], timeout=POLL_S)
         watch(replace(await progress(run, entry.name, session, judging=judging), tokens=last.tokens, doing=last.doing))
@@ -320,6 +328,13 @@ async def _halted_now(run: Run) -> bool:
 
 def _halted(run: Run) -> bool:
     return run.status in TERMINAL_RUNS or run.status is RunStatus.PAUSED
+
+
+def _has_next_wave(before: Run | None, now: Run) -> bool:
+    """Whether a look has opened a wave since then, and its jobs are there."""
+    if before is None or before.waves is None or now.waves is None or now.status is RunStatus.EXPANDING:
+        return False
+    return now.waves.opened > before.waves.opened
 
 
 async def finish(

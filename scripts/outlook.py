@@ -61,6 +61,8 @@ class RunOutlook:
         factors = [how_many(models, "model"), *([how_many(variants, "variant")] if variants else [])]
         each = self.run.jobs_total // (models * max(1, variants))
         what = f"Run {self.run.name}: {' x '.join([*factors, how_many(each, 'conversation')])}"
+        waves = self.run.waves
+        what += f" (wave {waves.opened} of at most {waves.plan.count})" if waves is not None and not waves.over else ""
         return what + self._time() + (f" Judging by {', '.join(judges)} comes on top." if judges else "")
 
     def _time(self) -> str:

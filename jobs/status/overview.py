@@ -33,6 +33,7 @@ from nightjar.jobs.status.views import (
 )
 from nightjar.jobs.status.waiting import ModelWait, explain
 from nightjar.jobs.status.workers import read_workers
+from nightjar.jobs.waves import Waves
 
 RECENT_RUNS = 10
 DEAD_ROWS = 5_000
@@ -96,7 +97,7 @@ async def _takes_writes(database: Database) -> ServiceState:
 
 
 async def _runs(database: Database, run_id: str | None) -> list[Row]:
-    names = "name suite_name status status_reason priority jobs_total created_at closers".split()
+    names = "name suite_name status status_reason priority jobs_total created_at closers waves".split()
     fields = dict.fromkeys([*names, *(f"judging.{field}" for field in OUTLINE)], 1)
     if run_id is not None:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
@@ -119,6 +120,7 @@ def _run_view(row: Row, jobs: JobCounts, retries: int) -> RunView:
         turns={"committed": jobs.of().committed, "empty": jobs.of().empty},
         retries=retries,
         eta_s=None,
+        waves=Waves.model_validate(row["waves"]).sentence() if row.get("waves") else None,
         **RunJudging.model_validate(row.get("judging") or {}).numbers(),
     )
 

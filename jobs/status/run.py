@@ -16,6 +16,7 @@ from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import EVALUATIONS, JobStatus, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.views import JobCounts
+from nightjar.jobs.waves import Waves
 
 REASONS_SHOWN = 10
 
@@ -170,11 +171,13 @@ class RunDetail:
     judging_shown: int | None
     judging_under_way: int | None
     variants: tuple[str, ...]
+    waves: Waves | None
+    """Of a run that stops when it is decided, with what each look found."""
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")
 _MADE = frozenset(
-    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", *_OF_JUDGING}
+    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", "waves", *_OF_JUDGING}
 )
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
@@ -217,6 +220,7 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         sequences=tuple(run.sequences),
         models=tuple(_model_view(model, counts) for model in run.models),
         variants=tuple(variant.name for variant in run.variants),
+        waves=run.waves,
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),

@@ -123,6 +123,8 @@ class RunView:
     judging_shown: int | None = None
     """The judging that counts, and the one that is under way, by their numbers."""
     judging_under_way: int | None = None
+    waves: str | None = None
+    """How far a run is that stops when it is decided, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

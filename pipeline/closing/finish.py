@@ -25,6 +25,7 @@ from nightjar.jobs.records import cut
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.closing.endings import CLOSING_LEASE_S, UNSCORABLE
+from nightjar.pipeline.closing.look import goes_on
 from nightjar.pipeline.judging.read_counts import silent_judges
 
 LANES = 4
@@ -76,6 +77,12 @@ async def _close(run_id: str, name: str, owner: str, reports_dir: Path, database
 
 
 async def _close_mine(run: Run, reports_dir: Path, database: Database) -> None:
+    try:
+        if await goes_on(run, database):
+            return
+    except ScoringError as error:  # without scores nothing is ever decided
+        await _stop_unscorable(run, cut(f"{UNSCORABLE}: {error}"), database)
+        return
     if run.judging.again and (reason := await _silence(run, database)) is not None:
         failed = await fail_judging(run, len(run.judging.passes), reason, database)
         _log.error("judging_failed", run=run.id, name=run.name, reason=reason)
@@ -83,6 +90,11 @@ async def _close_mine(run: Run, reports_dir: Path, database: Database) -> None:
             return
         run = failed
     await _close_by(await complete_judging(run, database), reports_dir, database)
+
+
+async def _stop_unscorable(run: Run, reason: str, database: Database) -> None:
+    await control.stop(run, reason, database)
+    _log.error("run_stopped", run=run.id, name=run.name, reason=reason)
 
 
 async def _silence(run: Run, database: Database) -> str | None:
@@ -116,8 +128,7 @@ async def _close_by(run: Run, reports_dir: Path, database: Database) -> None:
             await fail_judging(run, run.judging.shown, reason, database)
             _log.error("judging_failed", run=run.id, name=run.name, reason=reason)
             return
-        await control.stop(run, reason, database)
-        _log.error("run_stopped", run=run.id, name=run.name, reason=reason)
+        await _stop_unscorable(run, reason, database)
         return
     except Exception as error:
         # The run's work is done whatever becomes of its report, and `nightjar report` can write it again.

@@ -20,12 +20,14 @@ from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.collect.scoring import scored_jobs
 from nightjar.pipeline.judging.read_counts import count_verdicts
+from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
 from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.waves import WavesReport, waves_report
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
 BATCH_JOBS = 100
@@ -79,7 +81,7 @@ async def _kept(run: Run, dropped_at: datetime, database: Database) -> RunReport
         raise NightjarError(f"The transcripts of run {run.name!r} were dropped, and its aggregates {version}.")
     report = await asyncio.to_thread(unpack, aggregates.data)
     by_id = await _sequences(run, await SuiteVersion.get(run.suite), database)
-    sequences = tuple(by_id[name] for name in run.sequences if name in by_id)
+    sequences = tuple(by_id[name] for name in run.asked if name in by_id)
     return without_transcripts(replace(report, sequences=sequences), dropped_at)
 
 
@@ -100,19 +102,26 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         assemble,
         provenance=provenance_of(run, suite),
         models=models_of(run, jobs, states),
-        sequences=[by_id[name] for name in run.sequences if name in by_id],
+        sequences=[by_id[name] for name in run.asked if name in by_id],
         jobs=jobs,
         lines=scorers.planned.line_names(),
         scales=scorers.planned.scales(),
         scorer_versions=scorers.planned.versions(),
         now=now,
         version=NIGHTJAR_VERSION,
+        waves=_waves(run),
     )
     report = with_left_out(report, () if suite is None else suite.left_out)
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
     told = judging_notices(run.name, run.judging, counts)
     return replace(report, notices=(*told, *report.notices)), scorers
+
+
+def _waves(run: Run) -> WavesReport | None:
+    """None also where another judging counts than the one whose points were looked at: its pairs are tested as ever."""
+    other = run.judging.shown not in (None, 1) and run.waves is not None and is_judges(run.waves.plan.metric)
+    return None if run.waves is None or other else waves_report(run.waves)
 
 
 async def _check_still_whole(run: Run, database: Database) -> None:

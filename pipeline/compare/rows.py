@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, ends_of, missing_bounds, verdict_words
+from nightjar.pipeline.report.data.amounts import amount, ends_of
+from nightjar.pipeline.report.data.answer import missing_bounds, verdict_words
 
 COMPARED_COLUMNS = ["metric", "base>", "other>", "difference>", "95 % interval>", "effect>", "p, adjusted>", "verdict"]
 

@@ -35,13 +35,13 @@ async def check_ending(run: Run, sequences: Collection[SequenceRef], database: D
     if all(gate.metric is None for gate in gates):
         return []
     judged = "" if run.judging.judges else " (without --judge)"
-    known = await _known_scales(run, sequences)
+    known = await known_scales(run, sequences)
     check_metrics(gates, list(known), f"suite {run.suite_name!r}{judged}")
     check_values(gates, known)
     return out_of_reach(gates, known, len(sequences))
 
 
-async def _known_scales(run: Run, sequences: Iterable[SequenceRef]) -> dict[str, Scale]:
+async def known_scales(run: Run, sequences: Iterable[SequenceRef]) -> dict[str, Scale]:
     """The metrics with a better end that a run of these sequences will have, with their scales."""
     ids = [sequence.document for sequence in sequences]
     documents = await SequenceDocument.find({"_id": {"$in": ids}}).to_list()

@@ -73,7 +73,7 @@ async def _judging(run: Run, judging: Judging, data: Mapping[str, Any], database
 async def _checking(run: Run, check: JudgeCheck, database: Database) -> Batches:
     rubric = read_rubric(check.rubric, f"the rubric of run {run.name}'s check")
     panel = await panel_of(run, check.judges, database, self_judging=check.self_judging)
-    wanted = taken_sequences(run.sequences, check.seed, check.sequences)
+    wanted = taken_sequences(run.asked, check.seed, check.sequences)
     jobs = await JudgedReader(database).of_sequences(run.id, wanted)
     yield plan_checks(run.id, jobs, rubric, panel, check.seed)
 

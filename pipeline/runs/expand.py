@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from nightjar.jobs.documents import SequenceRef
@@ -21,6 +21,27 @@ class JobSpec(NamedTuple):
     sequence: SequenceRef
     repeat: int
     order: int
+
+
+def expand_waves(
+    run_id: str,
+    waves: Iterable[Iterable[SequenceRef]],
+    contestants: Iterable[Contestant],
+    repeats: int,
+    *,
+    positions: Mapping[str, int],
+    start: int = 0,
+) -> Iterator[JobSpec]:
+    """Every job of the opened waves of a run, wave by wave, from number `start` on.
+
+    `positions`: each sequence's place in the run, on which the order depends and not on its wave.
+    """
+    contestants = list(contestants)
+    for wave in waves:
+        sequences = list(wave)
+        for spec in expand(run_id, sequences, contestants, repeats, start=max(start, 0)):
+            yield spec._replace(order=positions[spec.sequence.id] * MAX_REPEATS + spec.repeat)
+        start -= len(sequences) * len(contestants) * repeats
 
 
 def expand(

@@ -19,6 +19,7 @@ from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.judging.rubric import judging_rubric
 from nightjar.pipeline.runs.request import EnqueueRequest, expand_name, readable_name
+from nightjar.pipeline.runs.waves import freeze_waves
 
 MAX_JOBS = 5_000_000
 STALLED_AFTER_S = 1800.0
@@ -47,7 +48,11 @@ def freeze(
     day = request.tick or now
     models, variants = tuple(dict.fromkeys(request.models)), freeze_variants(request, suite)
     name = request.name or readable_name(suite.name, now, identity[:6])
-    jobs_total = _bounded(len(sequences) * len(models) * max(len(variants), 1) * request.repeats)
+    seed = default_run_seed(suite.name) if request.seed is None else request.seed
+    contestants, ids = len(models) * max(len(variants), 1), [sequence.id for sequence in sequences]
+    waves = freeze_waves(request, suite, ids, contestants, seed)
+    asked = len(ids) if waves is None else waves.asked
+    _bounded(len(ids) * contestants * request.repeats)
     run = Run(
         id=identity,
         name=expand_name(name, day),
@@ -55,11 +60,11 @@ def freeze(
         suite=suite.id,
         suite_name=suite.name,
         suite_version=suite.version,
-        sequences=[sequence.id for sequence in sequences],
+        sequences=ids,
         models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
         variants=variants,
         repeats=request.repeats,
-        seed=default_run_seed(suite.name) if request.seed is None else request.seed,
+        seed=seed,
         set_parameters=request.set_parameters,
         set_model_parameters=request.set_model_parameters,
         date=f"{day:%Y-%m-%d}",
@@ -69,7 +74,8 @@ def freeze(
         embed_model=request.embed_model,
         measures=request.measures,
         fail_on_error=request.fail_on_error,
-        jobs_total=jobs_total,
+        jobs_total=asked * contestants * request.repeats,
+        waves=waves,
         schedule=request.schedule,
         tick=request.tick,
         series=request.schedule or (request.name if request.name and "{date}" in request.name else None),
@@ -131,6 +137,11 @@ def grown(existing: Run, wanted: Run) -> Run | None:
     repeats = max(existing.repeats, wanted.repeats)
     if not new and repeats == existing.repeats:
         return None
+    if existing.waves is not None:
+        raise RunConflictError(
+            f"Run {existing.name!r} stops when it is decided, so its models and repeats are fixed. Give the new run "
+            "another --name."
+        )
     if existing.status not in (RunStatus.ACTIVE, RunStatus.DONE, RunStatus.STOPPED):
         remedy = {
             RunStatus.PAUSED: f"Resume it first: `nightjar run resume {existing.name}`.",
@@ -159,7 +170,8 @@ def grown(existing: Run, wanted: Run) -> Run | None:
 
 def content_digest(run: Run) -> str:
     """Digest of everything that must agree when a run's name is used again; models and repeats may grow."""
-    return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version)
+    decided = () if run.waves is None else (run.waves.plan.model_dump(),)
+    return digest("run", run.suite, run.sequences, run.seed, run.set_parameters, run.nightjar_version, *decided)
 
 
 def run_differences(old: Run, new: Run) -> list[str]:
@@ -173,7 +185,7 @@ def run_differences(old: Run, new: Run) -> list[str]:
         )
     if old.seed != new.seed:
         phrases.append(f"the seed is {new.seed}, was {old.seed}")
-    phrases += [*_varied_otherwise(old, new), *_scored_otherwise(old, new)]
+    phrases += [*_varied_otherwise(old, new), *_scored_otherwise(old, new), *_decided_otherwise(old, new)]
     phrases += _changes(old.set_parameters, new.set_parameters, "")
     before = {model.name: model for model in old.models}
     for model in new.models:
@@ -228,6 +240,19 @@ def _scored_otherwise(old: Run, new: Run) -> list[str]:
     if old.measures != new.measures:
         phrases.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
     return phrases
+
+
+def _decided_otherwise(old: Run, new: Run) -> list[str]:
+    was, now = (_until(run) for run in (old, new))
+    return [f"it asks {now}, was {was}"] if was != now else []
+
+
+def _until(run: Run) -> str:
+    if run.waves is None:
+        return "all sequences"
+    plan = run.waves.plan
+    margin = "" if plan.margin is None else f" --margin {plan.margin:g}"
+    return f"--until decided --primary {plan.metric}{margin}"
 
 
 def _enqueued_with(judging: RunJudging) -> list[Judging | None]:

@@ -17,11 +17,12 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.compare.verdict import check_ending
+from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
 from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models, warnings
 from nightjar.pipeline.runs.request import EnqueueRequest
+from nightjar.pipeline.runs.waves import check_waves
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
 from nightjar.pipeline.suites.catalogue import take_suite
 from nightjar.pipeline.suites.select import select
@@ -71,6 +72,8 @@ async def plan_run(
     facts = await check_models(request, sequences, database)
     run = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
     notes = await check_ending(run, sequences, database)
+    if run.waves is not None:
+        notes += check_waves(run, await known_scales(run, sequences))
     await check_judging(run, database)
     if enforceable is not None:
         await check_held_to(run, sequences, database, enforceable)

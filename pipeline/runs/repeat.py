@@ -71,6 +71,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     }
     judges = {name: publications[name].facts if name in publications else None for name in helpers}
     asked = {name: getattr(run, name) for name in RunPart.model_fields.keys() & Run.model_fields.keys()}
+    asked |= {"waves": run.waves.plan if run.waves is not None else None}
     rubric = stored_rubric(run.judging.rubric)
     judging = {"judges": run.judging.judges, "rubric": rubric, "self_judging": run.judging.self_judging}
     return RunFile(

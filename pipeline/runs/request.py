@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,6 +53,12 @@ class EnqueueRequest(BaseModel):
     """A model that embeds replies and references, for similarities."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument (true: none), beside what the suite asks for."""
+    until: Literal["decided"] | None = None
+    """None: all sequences are asked."""
+    primary: Name | None = None
+    """The metric that decides; None: the suite's."""
+    margin: float | None = Field(None, gt=0)
+    """Contestants whose difference lies within it, on the metric's own scale, are alike, and that is decided, too."""
     fail_on_error: float | None = Field(None, gt=0)
     """Stop the run at this many failed jobs (>= 1) or at this fraction of them (< 1)."""
     gates: tuple[Gate, ...] = ()
@@ -97,6 +103,8 @@ def make_request(**options: Any) -> EnqueueRequest:
         _check_measure(measure, argument)
     if request.deadline is not None:
         parse_deadline(request.deadline)
+    if request.until is None and (given := [name for name in ("primary", "margin") if getattr(request, name)]):
+        raise UsageError(f"--{given[0]} says how --until decided decides. Give both, or neither.")
     fraction = request.fail_on_error
     if fraction is not None and fraction > 1 and fraction != int(fraction):
         raise UsageError(f"--fail-on-error is {fraction}: give a whole number of jobs, or a fraction below 1.")

@@ -17,6 +17,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run, SequenceRef, SuiteVersion
 from nightjar.jobs.models import LoadFacts, ModelFacts, flat_facts, nest_file_facts
 from nightjar.jobs.variants import Variant
+from nightjar.jobs.waves import WavePlan, Waves
 from nightjar.pipeline.runs.freeze import content_digest, freeze
 from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
@@ -86,6 +87,7 @@ class RunPart(RunFilePart):
     self_judging: bool = False
     embed_model: str | None = None
     measures: dict[str, Any] = Field(default_factory=dict)
+    waves: WavePlan | None = Field(None, exclude_if=lambda waves: waves is None)
     nightjar_version: str
     created_at: datetime
 
@@ -153,6 +155,8 @@ def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str
     run = freeze(request, suite, sequences, identity=asked.id, now=asked.created_at, version=version)
     digests = {model.name: model.digest for model in file.models}
     run.models = [model.model_copy(update={"digest": digests[model.name]}) for model in run.models]
+    run.waves = Waves(plan=asked.waves) if asked.waves is not None else None
+    run.jobs_total = len(run.asked) * len(run.contestants) * run.repeats
     run.date = asked.date  # templates see the day of the first run
     run.content = content_digest(run)
     return run
@@ -170,6 +174,8 @@ def _taken(file: RunFile, suite: SuiteVersion) -> list[SequenceRef]:
     for name in file.run.sequences:
         if name not in by_id:
             raise UsageError(f"run.sequences names {name!r}, and the file's suite has no such sequence.")
+    if file.run.waves is not None and len(file.run.waves.numbers) != len(file.run.sequences):
+        raise UsageError("run.waves.numbers must name the wave of each of run.sequences; it is not as long.")
     return [by_id[name] for name in file.run.sequences]
 
 

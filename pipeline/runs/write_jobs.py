@@ -8,7 +8,7 @@ may be there or not, and are written under the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -20,11 +20,11 @@ from beanie.odm.utils.dump import get_dict
 from nightjar.config.errors import ServiceError
 from nightjar.jobs import control
 from nightjar.jobs.database import Database, Row, insert_absent
-from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.documents import Job, Run, SequenceRef, SuiteVersion
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import RunStatus
-from nightjar.pipeline.runs.expand import JobSpec, expand
+from nightjar.pipeline.runs.expand import JobSpec, expand, expand_waves
 
 BATCH_JOBS = 5_000
 Progress = Callable[[int, int], None]
@@ -86,8 +86,18 @@ async def _rows_left(run: Run, database: Database) -> Iterator[Row]:
         raise ServiceError(f"The suite of run {run.name!r} is gone from MongoDB; the run cannot be written.")
     taken = set(run.sequences)
     sequences = [sequence for sequence in suite.sequences if sequence.id in taken]
-    specs = expand(run.id, sequences, run.contestants, run.repeats, start=run.expanded)
+    specs = _specs(run, sequences)
     return _rows(run, specs, await database.now())
+
+
+def _specs(run: Run, sequences: Sequence[SequenceRef]) -> Iterator[JobSpec]:
+    """The run's jobs from `expanded` on. A wave's are those behind the jobs of the waves before."""
+    if run.waves is None:
+        return expand(run.id, sequences, run.contestants, run.repeats, start=run.expanded)
+    of = dict(zip(run.sequences, run.waves.plan.numbers, strict=True))
+    waves = [[ref for ref in sequences if of[ref.id] == wave] for wave in range(run.waves.opened)]
+    positions = {ref.id: at for at, ref in enumerate(sequences)}
+    return expand_waves(run.id, waves, run.contestants, run.repeats, positions=positions, start=run.expanded)
 
 
 async def _store(rows: list[Row], database: Database, *, look: bool) -> int:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nightjar.pipeline.statistics.differences import difference_interval
-from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, mean, standard_error
+from nightjar.pipeline.statistics.intervals import CONFIDENCE, SMALLEST_INTERVAL, Interval, mean, standard_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,14 +90,15 @@ def paired_interval(
     second: Sequence[float],
     differences: Sequence[float],
     ends: tuple[float, float] | None,
+    confidence: float = CONFIDENCE,
 ) -> Interval | None:
     """The interval of the mean of these differences between two series; see `compare_pairs` for `ends`."""
     means = [centre for centre in (mean(first), mean(second)) if centre is not None]
     if ends is None or not means:
-        return difference_interval(differences)
+        return difference_interval(differences, confidence=confidence)
     least, most = ends
     reach = max(max(most - centre, centre - least) for centre in means)
-    interval = difference_interval(differences, reach)
+    interval = difference_interval(differences, reach, confidence)
     return interval.within(least - most, most - least) if interval else None
 
 

@@ -88,14 +88,14 @@ async def _chosen(run: Run, prompt: str | None, session: Session) -> tuple[str, 
     if prompt is None:
         found = side_by_side(await collect(run.id, session.database))
         if found is None:
-            return run.sequences[0], names
+            return run.asked[0], names
         return found.sequence, [reply.job.contestant for reply in found.replies]
-    if prompt in run.sequences:
+    if prompt in run.asked:
         return prompt, names
-    if prompt.isdecimal() and 1 <= int(prompt) <= len(run.sequences):
-        return run.sequences[int(prompt) - 1], names
-    there = f"The run has {len(run.sequences)}; a number from 1 to {len(run.sequences)} names one, too."
-    raise UnknownNameError(f"prompt in run {run.name!r}", prompt, run.sequences, there)
+    if prompt.isdecimal() and 1 <= int(prompt) <= len(run.asked):
+        return run.asked[int(prompt) - 1], names
+    there = f"The run has {len(run.asked)}; a number from 1 to {len(run.asked)} names one, too."
+    raise UnknownNameError(f"prompt in run {run.name!r}", prompt, run.asked, there)
 
 
 async def _rendered(

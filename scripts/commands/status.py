@@ -175,7 +175,7 @@ def _run_row(run: Any) -> tuple[Any, ...]:
     total = sum(run.jobs.values())
     ended = total - run.jobs["PENDING"] - run.jobs["RUNNING"]
     share = f"{100 * ended / total:.0f}" if total else None
-    reason = run.wait or (run.reason if run.reason != run.status.lower() else None)
+    reason = run.wait or (run.reason if run.reason != run.status.lower() else None) or run.waves
     status = status_of(run) + (f" ({reason})" if reason else "")
     return (
         run.name,

@@ -21,7 +21,7 @@ SHOWN = {"set": "assignments", "judge": "judges", "measure": "measures", "report
 RESETTABLE = (
     "repeats seed assignments only limit judges rubric self_judging embed_model measures priority max_tries "
     "fail_on_error deadline stalled_after report_formats on_finish fail_below fail_on_regression max_missing strict "
-    "baseline"
+    "baseline until primary margin"
 ).split()
 
 

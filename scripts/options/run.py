@@ -67,6 +67,16 @@ class RunOptions:
         list[str] | None,
         typer.Option("--measure", help="Measure replies for it, too (`nightjar scorer list`); NAME or NAME=JSON."),
     ] = None
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="decided", help="Ask the sequences in waves; stop when every pair is decided."),
+    ] = None
+    primary: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="What --until decided decides by; default: the suite's.")
+    ] = None
+    margin: Annotated[
+        float | None, typer.Option(help="With --until decided: a smaller difference than this is none.")
+    ] = None
 
 
 SUITE = typer.Option("--suite", "-s", help="The suite's name, or NAME@VERSION.")

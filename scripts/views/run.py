@@ -39,6 +39,7 @@ def print_run(run: RunDetail) -> None:
         f"{how_many(run.repeats, 'repeat')}, seed {run.seed}, priority {run.priority}",
         f"parameters set: {_sets(run)}",
         *([f"every model with each of the variants {', '.join(run.variants)}"] if run.variants else []),
+        *([run.waves.sentence()] if run.waves is not None else []),
         f"created {run.created_at}, finished {run.finished_at or 'not yet'}, Nightjar {run.nightjar_version}",
     ]
     print(plain("\n".join(lines)))

@@ -20,16 +20,16 @@ INDENT = 2
 def print_transcripts(run: Run, sequence: str, transcripts: Sequence[ShownTranscript], notes: Sequence[str]) -> None:
     """One prompt sequence with the replies of the models."""
     screen = console()
-    number = run.sequences.index(sequence) + 1
-    _line(screen, f"{run.suite_name} / {sequence}, prompt {number} of {len(run.sequences)} in run {run.name}", "bold")
+    number = run.asked.index(sequence) + 1
+    _line(screen, f"{run.suite_name} / {sequence}, prompt {number} of {len(run.asked)} in run {run.name}", "bold")
     if transcripts and transcripts[0].system:
         _text(screen, f"System: {transcripts[0].system}", "dim")
     for turn in range(1, max((transcript.turns_total for transcript in transcripts), default=0) + 1):
         _turn(screen, turn, transcripts)
     for note in notes:
         _line(screen, f"Note: {note}", "yellow")
-    if len(run.sequences) > 1:
-        _line(screen, f"\nAnother one: nightjar show {run.name} --prompt 1 (to {len(run.sequences)}, or an id)", "dim")
+    if len(run.asked) > 1:
+        _line(screen, f"\nAnother one: nightjar show {run.name} --prompt 1 (to {len(run.asked)}, or an id)", "dim")
 
 
 def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) -> None:

@@ -55,7 +55,8 @@ class Ended:
     def json(self) -> dict[str, Any]:
         """What --json says beside the run's name and status."""
         gates = [result_row(result) for result in self.results]
-        return {"status_reason": self.run.status_reason, "jobs": self.jobs, "gates": gates}
+        waves = {} if self.run.waves is None else {"waves": self.run.waves.model_dump(mode="json")}
+        return {"status_reason": self.run.status_reason, "jobs": self.jobs, "gates": gates, **waves}
 
     def show(self) -> None:
         """Prints how the run stands and what its gates said."""
@@ -67,7 +68,8 @@ class Ended:
         counts = ", ".join(f"{count} {status}" for status, count in self.jobs.items() if count)
         reason = f" ({self.run.status_reason})" if self.run.status_reason else ""
         more = f" `nightjar report {self.run.name}` shows the results." if self.run.status is RunStatus.DONE else ""
-        return f"Run {self.run.name!r} is {self.run.status}{reason}: {counts or 'no jobs'}.{more}"
+        waves = f" It is {self.run.waves.sentence()}." if self.run.waves is not None else ""
+        return f"Run {self.run.name!r} is {self.run.status}{reason}: {counts or 'no jobs'}.{waves}{more}"
 
 
 async def judged_by(ended: Ended, asked: Ending, database: Database) -> Ended:

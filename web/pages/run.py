@@ -92,7 +92,7 @@ def _models(detail: RunDetail) -> Table | None:
 
 
 async def _grid_section(run: Run, visit: Visit) -> Section:
-    cells = await sequence_grid(run.id, run.sequences[:GRID_ROWS], visit.site.database)
+    cells = await sequence_grid(run.id, run.asked[:GRID_ROWS], visit.site.database)
     by_sequence: dict[str, dict[str, SequenceCell]] = defaultdict(dict)
     for cell in cells:
         by_sequence[cell.sequence][cell.contestant] = cell
@@ -102,10 +102,10 @@ async def _grid_section(run: Run, visit: Visit) -> Section:
             linked(sequence, run_address(run.name, "transcripts", sequence=sequence)),
             *(_grid_cell(row.get(name)) for name in contestants),
         )
-        for sequence, row in ((sequence, by_sequence[sequence]) for sequence in run.sequences[:GRID_ROWS])
+        for sequence, row in ((sequence, by_sequence[sequence]) for sequence in run.asked[:GRID_ROWS])
         if row
     ]
-    more = len(run.sequences) - GRID_ROWS
+    more = len(run.asked) - GRID_ROWS
     return Section(
         id="sequences",
         heading="Sequences",

@@ -98,7 +98,7 @@ def _form(run: Run, sequence: str, model: str, status: str) -> Form:
         path=run_address(run.name, "transcripts"),
         submit="Show",
         fields=(
-            field("sequence", "Sequence", run.sequences, sequence),
+            field("sequence", "Sequence", run.asked, sequence),
             field("model", "Model", [each.name for each in run.models], model),
             field("status", "Status", [str(each) for each in JobStatus], status),
         ),

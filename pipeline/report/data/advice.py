@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.amounts import amount
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.findings import more_needed
 from nightjar.pipeline.report.data.ranking import Ranking
@@ -44,6 +44,8 @@ def _missing(report: RunReport, unsure: list[Pair]) -> Iterator[str]:
 def _sequences(report: RunReport, unsure: list[Pair]) -> Iterator[str]:
     """How many more would settle it, for the pair of leaders that needs the fewest."""
     assert report.ranking is not None
+    if report.waves is not None:
+        return  # whether more would tell is what its looks have decided
     there = report.ranking.sequences
     larger = f" `--suite {LARGE}` has {LARGE_SEQUENCES}." if report.provenance.suite_name == SMALL else ""
     if there < SMALLEST_COMPARISON:

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from nightjar.config.counting import how_many
 from nightjar.jobs.ending import EndScore
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.amounts import amount, ends_of
 from nightjar.pipeline.report.data.compared import Missing, Pair, PairDifference
 from nightjar.pipeline.report.data.ranking import Rank, Ranking
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.waves_words import stopped_words
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.paired import SMALLEST_COMPARISON
 
 MOST_CLAIMS = 3
 """So many sentences of who beats whom at most; the tables have the rest."""
-POINTS = "\u202fpoints"
 
 
 def answer(report: RunReport) -> str:
@@ -29,7 +30,8 @@ def answer(report: RunReport) -> str:
         return f"No model can be ranked by {ranking.metric}: {_reasons(ranking.places)}."
     if len(report.models) == 1:
         return _alone(report, ranking.places[0])
-    sentences = [*_results(ranking, scale), _doubt(ranking, scale)]
+    doubt = [_doubt(ranking, scale)] if report.waves is None else stopped_words(report.waves, scale)
+    sentences = [*_results(ranking, scale), *doubt]
     left = [place for place in ranking.places if place.rank is None]
     sentences += [f"Not ranked: {_reasons(left)}."] if left else []
     return " ".join(part for part in sentences if part)
@@ -51,25 +53,6 @@ def end_scores(report: RunReport) -> list[EndScore]:
         )
         for model, metric in metrics
     ]
-
-
-def difference(pair: Pair, scale: Scale) -> str:
-    """The difference of a pair, formatted for its scale: in points for shares."""
-    return amount(pair.paired.difference, scale)
-
-
-def amount(value: float | None, scale: Scale) -> str:
-    """A signed amount formatted for its scale: in points for shares."""
-    if value is None:
-        return fmt.ABSENT
-    shown = f"{value * 100:+.1f}{POINTS}" if scale.unit in ("pass", "share") else f"{value:+.3g}"
-    return shown.replace("-", "\u2212")
-
-
-def ends_of(low: float | None, high: float | None, scale: Scale) -> str:
-    """Two ends of a difference with the unit once: "-3.1 to +4.0 points"."""
-    first = amount(low, scale)
-    return f"{first.removesuffix(POINTS)} to {amount(high, scale)}"
 
 
 def verdict_words(pair: Pair) -> str:

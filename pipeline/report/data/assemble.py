@@ -16,6 +16,7 @@ from nightjar.pipeline.report.data.resources import resources
 from nightjar.pipeline.report.data.run_report import Provenance, RunReport, headline, occurring
 from nightjar.pipeline.report.data.sampling import Difference, parameter_uses, sampling_differences
 from nightjar.pipeline.report.data.spread import Detail, detail
+from nightjar.pipeline.report.data.waves import WavesReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
 
@@ -35,13 +36,16 @@ def assemble(
     now: datetime,
     version: str,
     scorer_versions: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    waves: WavesReport | None = None,
 ) -> RunReport:
     """The report; jobs come scored (`JobRow.scored`) and in the run's order."""
     own: dict[str, list[JobRow]] = {}
     for job in jobs:
         own.setdefault(job.contestant, []).append(job)
     reports = tuple(_model(model, own.get(model.contestant, []), lines, scales) for model in models)
-    first = headline(occurring(reports, scales), scales, provenance.primary_metric)
+    primary = provenance.primary_metric if waves is None else waves.metric
+    first = headline(occurring(reports, scales), scales, primary)
+    looked_at = waves if waves is not None and waves.metric == first else None
     return RunReport(
         provenance=provenance,
         generated_at=now,
@@ -52,7 +56,8 @@ def assemble(
         jobs=tuple(jobs),
         scales=MappingProxyType(dict(scales)),
         scorer_versions=scorer_versions,
-        ranking=ranking(reports, first, scales[first]) if first is not None else None,
+        ranking=ranking(reports, first, scales[first], looked_at) if first is not None else None,
+        waves=waves,
     )
 
 

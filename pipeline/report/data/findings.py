@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from nightjar.config.counting import are
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, missing_bounds, missing_words
+from nightjar.pipeline.report.data.amounts import amount
+from nightjar.pipeline.report.data.answer import missing_bounds, missing_words
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.links import show
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT
+from nightjar.pipeline.report.data.waves import WavesReport, pair_found
+from nightjar.pipeline.report.data.waves_words import why_over
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL
 from nightjar.pipeline.statistics.paired import SMALLEST_COMPARISON
@@ -87,7 +90,13 @@ def _pairs(report: RunReport) -> Iterator[Finding]:
         if pair.verdict is PairDifference.CANNOT_TELL:
             assert ranking is not None
             scale = report.scales[ranking.metric]
-            yield Finding(about=f"{pair.first} against {pair.second}", text=_doubt(pair, scale))
+            text = _doubt(pair, scale) if report.waves is None else _over(pair, report.waves, scale)
+            yield Finding(about=f"{pair.first} against {pair.second}", text=text)
+
+
+def _over(pair: Pair, waves: WavesReport, scale: Scale) -> str:
+    found = pair_found(waves, pair)
+    return "no look was taken yet" if found is None else why_over(found, waves, scale)
 
 
 def _doubt(pair: Pair, scale: Scale) -> str:

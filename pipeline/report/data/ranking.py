@@ -15,6 +15,7 @@ from nightjar.pipeline.report.data.compared import (
 )
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, Series, series_of
+from nightjar.pipeline.report.data.waves import WavesReport, as_looked_at
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import mean
 from nightjar.pipeline.statistics.letters import compact_letters
@@ -65,8 +66,13 @@ class Ranking:
         return tuple(place for place in self.places if place.rank == 1)
 
 
-def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking | None:
-    """The ranking by a metric; None for a measure, which has no better end."""
+def ranking(
+    models: Sequence[ModelReport], metric: str, scale: Scale, waves: WavesReport | None = None
+) -> Ranking | None:
+    """The ranking by a metric; None for a measure, which has no better end.
+
+    `waves`: of a run that stops when it is decided by this metric, whose looks have the verdicts on its pairs.
+    """
     if not scale.has_better_end:
         return None
     every = [series_of(model, metric, scale) for model in models]
@@ -80,6 +86,7 @@ def ranking(models: Sequence[ModelReport], metric: str, scale: Scale) -> Ranking
     pairs = verdicts_on_pairs(
         {(one.model, two.model): _compared(one, two, ranked, shared) for one, two in combinations(ranked, 2)}
     )
+    pairs = pairs if waves is None else as_looked_at(pairs, waves)
     shares = shares_of(better)
     order = sorted(better, key=lambda name: -(mean(list(better[name].values())) or 0.0))
     apart = {(pair.first, pair.second) for pair in pairs if pair.verdict is not PairDifference.CANNOT_TELL}

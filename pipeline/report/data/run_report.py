@@ -16,6 +16,7 @@ from nightjar.pipeline.report.data.changes import Changes
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.ranking import Ranking
+from nightjar.pipeline.report.data.waves import WavesReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
 
@@ -104,6 +105,8 @@ class RunReport:
     """Changes since the baseline; None without a baseline."""
     no_changes: str | None = None
     """Why there are no changes although a baseline is set; None where none is set."""
+    waves: WavesReport | None = None
+    """Of a run that stops when it is decided, whose verdicts on pairs are those of its looks; None for all others."""
     reference: str | None = None
     """The model that the others are compared with by tag; None means the first."""
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.report.data.answer import answer
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
@@ -65,6 +67,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "ranking": report.ranking,
         "gates": _gates(report),
         "changes": report.changes,
+        "waves": report.waves,
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
     }
@@ -74,7 +77,7 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
     """What a script wants of a report: what it says first, and every model's scores with their intervals; no
     transcripts. The keys are those of the whole document."""
     whole = json.loads(json.dumps(head_of(report), default=to_json, allow_nan=False))
-    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "judging")
+    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "waves", "judging")
     models = [
         {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
         for model in whole["models"]
@@ -110,6 +113,8 @@ def to_json(value: Any) -> Any:
         return dict(value)
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no place in a report")
 
 

@@ -20,6 +20,7 @@ from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
 from nightjar.pipeline.report.page.interval_bar import interval_bar
 from nightjar.pipeline.report.page.judge_section import judge_section
+from nightjar.pipeline.report.page.looks_table import looks_table
 from nightjar.pipeline.report.page.page import (
     ChangedMetric,
     ChangedModel,
@@ -149,6 +150,7 @@ def _ranking(report: RunReport) -> RankingView | None:
         places=tuple(places),
         pairs=doubt_tables.pairs_table(report) if ranking.pairs else None,
         strengths=doubt_tables.ranking_table(report) if ranking.pairs else None,
+        looks=looks_table(report.waves, report.scales[report.waves.metric]) if report.waves is not None else None,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, difference, ends_of, missing_bounds
+from nightjar.pipeline.report.data.amounts import amount, difference, ends_of
+from nightjar.pipeline.report.data.answer import missing_bounds
 from nightjar.pipeline.report.data.changes import Changes, ModelChange
 from nightjar.pipeline.report.data.compared import Pair, PairDifference
 from nightjar.pipeline.report.data.findings import more_needed
@@ -53,7 +54,8 @@ def pairs_table(report: RunReport) -> Table:
     assert ranking is not None
     scale = report.scales[ranking.metric]
     rates = {(rate.first, rate.second): rate for rate in ranking.win_rates}
-    rows = tuple(_pair(pair, rates.get((pair.first, pair.second)), ranking, scale) for pair in ranking.pairs)
+    few = f"fewer than {SMALLEST_INTERVAL} sequences" if report.waves is None else "see the looks"
+    rows = tuple(_pair(pair, rates.get((pair.first, pair.second)), ranking, scale, few) for pair in ranking.pairs)
     columns = (
         *("models", "difference>", "effect>", "win rate>", "better / equal / worse>", "p, adjusted>", "verdict"),
         *("detectable>", "more sequences needed>"),
@@ -152,9 +154,8 @@ def _bytes(value: float) -> str:
     return fmt.size(int(value))
 
 
-def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale) -> tuple[Cell, ...]:
-    paired, few = pair.paired, f"fewer than {SMALLEST_INTERVAL} sequences"
-    more = more_needed(pair)
+def _pair(pair: Pair, rate: WinRate | None, ranking: Ranking, scale: Scale, few: str) -> tuple[Cell, ...]:
+    paired, more = pair.paired, more_needed(pair)
     mark = "" if pair.verdict is PairDifference.CANNOT_TELL else pair.verdict.value
     return (
         Cell(text=f"{pair.first} against {pair.second}", link=show(sort=ranking.metric)),

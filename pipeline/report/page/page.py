@@ -53,6 +53,8 @@ class RankingView:
     places: tuple[PlaceView, ...]
     pairs: Table | None
     strengths: Table | None
+    looks: Table | None = None
+    """Of a run that stops when it is decided."""
 
 
 @dataclass(frozen=True, kw_only=True)

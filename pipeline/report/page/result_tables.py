@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount
+from nightjar.pipeline.report.data.amounts import amount
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.gaps import Gap, Gaps
 from nightjar.pipeline.report.data.group import Group

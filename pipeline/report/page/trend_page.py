@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.answer import amount, ends_of
+from nightjar.pipeline.report.data.amounts import amount, ends_of
 from nightjar.pipeline.report.data.compared import PairDifference
 from nightjar.pipeline.report.data.night import Night, NightMetric
 from nightjar.pipeline.report.data.safe import slug

@@ -11,7 +11,7 @@ from nightjar.jobs.documents import SequenceRef
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.variants import Contestant
-from nightjar.pipeline.runs.expand import expand
+from nightjar.pipeline.runs.expand import expand, expand_waves
 
 REFS = [SequenceRef(id=i, digest=i * 2, document=i * 3, turns=n, mode=Mode.CHAT) for n, i in enumerate("abc", start=1)]
 
@@ -64,3 +64,16 @@ def test_expansion_is_lazy() -> None:
     """A million repeats of very many models take no time until they are asked for."""
     endless = (Contestant(model=f"m{n}") for n in iter(int, 1))
     assert [spec.repeat for spec in islice(expand("run", REFS, endless, 10**6), 3)] == [0, 1, 2]
+
+
+def test_waves_are_expanded_one_behind_the_other_from_any_number_on() -> None:
+    """The jobs are those of the run without waves, ids and order alike; only when they are written differs."""
+    waves, positions = [[REFS[2]], [REFS[0], REFS[1]]], {"a": 0, "b": 1, "c": 2}
+    whole = list(expand_waves("run", waves, plain("m", "n"), 2, positions=positions))
+    assert [spec.sequence.id for spec in whole] == list("ccccaabbaabb")
+    assert {(spec.id, spec.order) for spec in whole} == {
+        (spec.id, spec.order) for spec in expand("run", REFS, plain("m", "n"), 2)
+    }
+    for start in range(len(whole) + 1):
+        assert list(expand_waves("run", waves, plain("m", "n"), 2, positions=positions, start=start)) == whole[start:]
+    assert list(expand_waves("run", waves[:1], plain("m", "n"), 2, positions=positions)) == whole[:4]

@@ -7,6 +7,7 @@ import pytest
 from nightjar.scripts.dev.simulate.cells import Bar, CountedShare
 from nightjar.scripts.dev.simulate.claims import gate_cells, headline_cells, judge_cells, missing_cells
 from nightjar.scripts.dev.simulate.intervals import interval_cells
+from nightjar.scripts.dev.simulate.stopping import equal_cells, family_cells, power_cells
 
 
 def test_intervals_hold_the_truth_at_no_more_than_students_width() -> None:
@@ -40,3 +41,10 @@ def test_when_a_bar_is_broken(count: int, bar: Bar, limit: float, broken: bool) 
     cell = CountedShare(what="mean", kind="points", sequences=20, count=count, sets=2_000, bar=bar, limit=limit)
     assert cell.broken is broken
     assert ("**broken**" in cell.row()) is broken
+
+
+def test_runs_until_decided_are_rarely_wrong() -> None:
+    """Few runs, so only gross faults show: `make simulate` has more."""
+    cells = [*equal_cells(40, sizes=(80,)), *family_cells(8, sizes=(80,))]
+    assert [cell.row() for cell in cells if cell.broken] == []
+    assert [cell.row() for cell in power_cells(25, sizes=(80,)) if cell.broken or cell.used_equal > 0.9] == []
