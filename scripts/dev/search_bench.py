@@ -1,6 +1,6 @@
-"""How quick an exact search is, and what memory it takes.
+"""How quick an exact search is, and what memory it takes: in a process of its own, on vectors that are made up.
 
-`python -P -m nightjar.scripts.dev.search_bench [ROWS WIDTH]`. The vectors are made up; what is measured is what a search does with them, in a process of its own.
+`python -P -m nightjar.scripts.dev.search_bench [ROWS WIDTH]`.
 """
 
 from __future__ import annotations
