@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
-from nightjar.jobs.text_embedder import Vectors
+
+if TYPE_CHECKING:
+    from nightjar.jobs.text_embedder import Vectors
 
 WIDTH = 64
 

@@ -54,7 +54,7 @@ def read_photo(path: str, side: int) -> dict[str, Any]:
                 upright = ImageOps.exif_transpose(image).convert("RGB")
         except (UnidentifiedImageError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ValueError(f"it cannot be read as a picture ({type(error).__name__})") from None
-    if upright.width > upright.height != width > height:
+    if (upright.width > upright.height) != (width > height):  # it was taken with the camera turned
         width, height = height, width
     made = {"width": width, "height": height, "exif": facts, "thumbnail": _encoded(_thumbnail(upright))}
     if side:
