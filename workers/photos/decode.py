@@ -37,10 +37,11 @@ def read_photo(path: str, side: int) -> dict[str, Any]:
     if os.path.realpath(path) != path:
         raise ValueError("a link leads there")
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+        os.close(descriptor)
+        raise ValueError("it is no file, or larger than a photo")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-            raise ValueError("it is no file, or larger than a photo")
         _register_heif()
         Image.MAX_IMAGE_PIXELS = None  # checked here, before anything is decoded
         try:

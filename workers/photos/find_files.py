@@ -69,7 +69,9 @@ def caption_beside(photo: PhotoFile) -> str:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return " ".join(file.read(MOST_CAPTION).decode("utf-8", "replace").split())
+                return " ".join(os.read(descriptor, MOST_CAPTION).decode("utf-8", "replace").split())
+        finally:
+            os.close(descriptor)
     return ""
