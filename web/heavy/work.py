@@ -25,6 +25,7 @@ from nightjar.pipeline.search.question import Question
 from nightjar.pipeline.search.start import search
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
+from nightjar.workers.photos.index import search_photos
 
 NIGHTS = 60
 
@@ -78,12 +79,20 @@ async def write_trend_page(database: Database, suite: str) -> str:
     return render_trend(trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION))
 
 
-async def write_answer(database: Database, asked: str, spec: str, home: str) -> str:
-    """What a search finds, as JSON. `asked`: a `Question`, `spec`: an `EmbedderSpec`, both as JSON."""
+async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str) -> str:
+    """What a search finds, as JSON. `asked`: a `Question`, `spec`: an `EmbedderSpec`, both as JSON.
+
+    `photos`: how many are looked for as well.
+    """
     fields = json.loads(asked)
     like = fields.pop("like")
     question = Question(**fields, like=None if like is None else (like[0], like[1]))
-    return json.dumps(asdict(await search(question, _embedder(spec), database, Path(home))))
+    embedder, most = _embedder(spec), int(photos)
+    answer = asdict(await search(question, embedder, database, Path(home)))
+    found, notices = (
+        await search_photos(question.text, most, Path(home), embedder) if most and question.text else ([], [])
+    )
+    return json.dumps(answer | {"photos": [asdict(photo) for photo in found], "photo_notices": notices})
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,9 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
+from fastapi import HTTPException, Request
+from fastapi.responses import Response
+
 from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.jobs.lookup import find_run, find_turn
@@ -15,16 +18,21 @@ from nightjar.jobs.status.run import list_runs
 from nightjar.jobs.vector_reading import LIVE_RUN
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.search.question import Question
+from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.computed import CHOICES, COMPUTING
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, path_to, run_address
-from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet
+from nightjar.web.routing import Route
+from nightjar.web.sheet import Choice, Field, Form, Picture, Said, Section, Sheet
+from nightjar.web.site import site_of
 from nightjar.workers.embedder.spec import read_embedder_spec
+from nightjar.workers.photos.store import thumbnail
 
 FRESH_S = 60
 """For so long the same question is not asked again."""
 SHOWN = 20
+PHOTOS = 12
 
 
 async def build_search(visit: Visit) -> Sheet:
@@ -51,14 +59,15 @@ async def build_search(visit: Visit) -> Sheet:
         spec = await asyncio.to_thread(read_embedder_spec, settings, "A search by meaning")
     except (ModelError, UnknownNameError) as error:
         return Sheet(title="Search", said=(Said(text=str(error), level="warning"),), sections=(asked,))
-    arguments = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home))
+    photos = PHOTOS if visit.visitor.can(Action.MANAGE) else 0  # they are the owner's own
+    arguments = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home), str(photos))
     version = f"{spec.facts.digest} {int(monotonic() / FRESH_S)}"
     ready = await visit.site.heavy.look(HeavyTask(kind="search", arguments=arguments, version=version))
     if ready is None:
         return Sheet(title="Search", live=True, said=(Said(text=COMPUTING),), sections=(asked,))
     answer = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
-    said = tuple(Said(text=notice, level="warning") for notice in answer["notices"])
-    return Sheet(title="Search", said=said, sections=(asked, _found(answer)))
+    said = tuple(Said(text=notice, level="warning") for notice in (*answer["notices"], *answer["photo_notices"]))
+    return Sheet(title="Search", said=said, sections=(asked, _found(answer), *_photos(answer)))
 
 
 def _form(text: str, run: str, model: str, runs: list[str]) -> Form:
@@ -86,6 +95,22 @@ def _found(answer: dict[str, Any]) -> Section:
     )
 
 
+def _photos(answer: dict[str, Any]) -> tuple[Section, ...]:
+    pictures = tuple(
+        Picture(source=path_to("photos", photo["folder"], photo["id"]), text=photo["text"])
+        for photo in answer["photos"]
+    )
+    return (Section(id="photos", heading="Photos", pictures=pictures),) if pictures else ()
+
+
+async def photo_thumbnail(request: Request, folder: str, photo: str) -> Response:
+    """By its ids; no path of a request is opened."""
+    data = await asyncio.to_thread(thumbnail, site_of(request).settings.home, folder, photo)
+    if data is None:
+        raise HTTPException(404, "There is no such photo.")
+    return Response(data, media_type="image/jpeg", headers={"x-content-type-options": "nosniff"})
+
+
 def _row(hit: dict[str, Any]) -> tuple[Cell | str, ...]:
     place = hit["places"][0]
     more = f"and {how_many(hit['places_total'] - 1, 'place')} more" if hit["places_total"] > 1 else ""
@@ -109,4 +134,7 @@ def turn_address(place: dict[str, Any]) -> str:
     return f"{address}#t{place['job']}"
 
 
-ROUTES = (page("/search", "sheet.html", Sheet, build_search),)
+ROUTES = (
+    page("/search", "sheet.html", Sheet, build_search),
+    Route(method="GET", path="/photos/{folder}/{photo}", action=Action.MANAGE, answer=photo_thumbnail),
+)
