@@ -19,8 +19,8 @@ BLOCK = 10_000
 def main() -> None:
     rows, width = (int(text) for text in sys.argv[1:3]) if len(sys.argv) > 2 else (ROWS, WIDTH)
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), rows, width)
-        child = [sys.executable, "-P", "-c", f"from {__spec__.name} import measure; measure({folder!r})"]
+        make_vectors(Path(folder), rows, width)
+        child = [sys.executable, "-P", "-c", f"from {__spec__.name} import measure_search; measure_search({folder!r})"]
         told = json.loads(subprocess.run(child, stdout=subprocess.PIPE, check=True, text=True).stdout)
     print(f"{rows:,} x {width}: first query, with opening the file {told['first_s'] * 1000:.1f} ms; then", end=" ")
     print(
@@ -29,7 +29,7 @@ def main() -> None:
     print(f"memory {told['memory_bytes'] / 1e6:.0f} MB, the mapped file included")
 
 
-def make(folder: Path, rows: int, width: int) -> None:
+def make_vectors(folder: Path, rows: int, width: int) -> None:
     """A file as `pipeline.search.matrix` makes it."""
     import numpy as np
 
@@ -42,7 +42,7 @@ def make(folder: Path, rows: int, width: int) -> None:
     np.save(folder / "ids.npy", np.array([f"{row:032x}.{0:016x}" for row in range(rows)], "S49"))
 
 
-def measure(folder: str) -> None:
+def measure_search(folder: str) -> None:
     """Opens the file and searches; prints seconds and the peak of its memory."""
     import resource
     from time import perf_counter

@@ -21,7 +21,7 @@ from nightjar.pipeline.nights.night_store import read_nights
 from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
-from nightjar.pipeline.search.question import Question
+from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
@@ -80,13 +80,13 @@ async def write_trend_page(database: Database, suite: str) -> str:
 
 
 async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str) -> str:
-    """What a search finds, as JSON. `asked`: a `Question`, `spec`: an `EmbedderSpec`, both as JSON.
+    """What a search finds, as JSON. `asked`: a `SearchQuestion`, `spec`: an `EmbedderSpec`, both as JSON.
 
     `photos`: how many are looked for as well.
     """
     fields = json.loads(asked)
     like = fields.pop("like")
-    question = Question(**fields, like=None if like is None else (like[0], like[1]))
+    question = SearchQuestion(**fields, like=None if like is None else (like[0], like[1]))
     embedder, most = _embedder(spec), int(photos)
     answer = asdict(await search(question, embedder, database, Path(home)))
     found, notices = (

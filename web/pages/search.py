@@ -17,7 +17,7 @@ from nightjar.jobs.lookup import find_run, find_turn
 from nightjar.jobs.status.run import list_runs
 from nightjar.jobs.vector_reading import LIVE_RUN
 from nightjar.pipeline.report.page.grid import Cell
-from nightjar.pipeline.search.question import Question
+from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.computed import CHOICES, COMPUTING
@@ -46,7 +46,7 @@ async def build_search(visit: Visit) -> Sheet:
     settings, database = visit.site.settings, visit.site.database
     within = await find_run(run, database) if run else None
     turn = await find_turn(like, database, within) if like else None
-    question = Question(
+    question = SearchQuestion(
         text=text,
         like=None if turn is None else (turn[0].id, turn[1]),
         run=within and within.id,
