@@ -90,7 +90,7 @@ def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:
     if vectors is None:
         vectors = _create(part / "vectors.npy", (0, 1))
     vectors.flush()
-    np.save(part / "ids.npy", np.array(names, f"S{ID_BYTES}"))
+    np.array(names, f"S{ID_BYTES}").tofile(part / "ids")
     for former in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
         shutil.rmtree(former, ignore_errors=True)
     with contextlib.suppress(OSError):  # another process was quicker
@@ -99,6 +99,6 @@ def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:
 
 def map_matrix(folder: Path) -> VectorMatrix:
     """A finished file, mapped: its pages are read as they are needed."""
-    ids = np.load(folder / "ids.npy")
-    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    ids = np.fromfile(folder / "ids", f"S{ID_BYTES}")
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "r")
     return VectorMatrix(folder=folder, ids=ids, vectors=vectors[: len(ids)])

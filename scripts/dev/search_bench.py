@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from nightjar.config.interpreter import PYTHON
+
 ROWS, WIDTH, QUERIES = 100_000, 384, 50
 BLOCK = 10_000
 
@@ -21,8 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_vectors(Path(folder), rows, width)
         child = [
-            sys.executable,
-            "-P",
+            *PYTHON,
             "-c",
             f"from nightjar.scripts.dev.search_bench import measure_search; measure_search({folder!r})",
         ]
@@ -44,7 +45,7 @@ def make_vectors(folder: Path, rows: int, width: int) -> None:
         block = random.normal(size=(min(BLOCK, rows - start), width)).astype(np.float32)
         vectors[start : start + BLOCK] = block / np.linalg.norm(block, axis=1, keepdims=True)
     vectors.flush()
-    np.save(folder / "ids.npy", np.array([f"{row:032x}.{0:016x}" for row in range(rows)], "S49"))
+    np.array([f"{row:032x}.{0:016x}" for row in range(rows)], "S49").tofile(folder / "ids")
 
 
 def measure_search(folder: str) -> None:

@@ -73,12 +73,13 @@ def write_index(home: Path, index: PhotoIndex, thumbnails: dict[str, bytes]) -> 
         if path.name not in kept:
             path.unlink(missing_ok=True)
     state = digest(index.text_model, index.picture_model, [asdict(record) for record in index.records])[:ID_CHARS]
-    np.savez(folder / f"{state}.npz", texts=index.texts.astype(np.float16), pictures=index.pictures.astype(np.float16))
+    widths = [vectors.shape[1] for vectors in (index.texts, index.pictures)]
+    np.hstack([index.texts, index.pictures]).astype("<f2").tofile(folder / f"{state}.vectors")
     about = {name: value for name, value in vars(index).items() if name not in ("texts", "pictures", "records")}
-    about |= {"records": [asdict(record) for record in index.records], "vectors": f"{state}.npz"}
+    about |= {"records": [asdict(record) for record in index.records], "vectors": f"{state}.vectors", "widths": widths}
     write_private(folder / "index.json", json.dumps(about))  # from here on it counts
-    for path in folder.glob("*.npz"):
-        if path.name != f"{state}.npz":
+    for path in folder.glob("*.vectors"):
+        if path.name != f"{state}.vectors":
             path.unlink(missing_ok=True)
 
 
@@ -113,9 +114,10 @@ def thumbnail(home: Path, folder: str, photo: str) -> bytes | None:
 def _read(path: Path) -> PhotoIndex | None:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(path.parent / about.pop("vectors")) as vectors:
-            texts, pictures = (vectors[name].astype(np.float32) for name in ("texts", "pictures"))
         records = tuple(PhotoRecord(**record) for record in about.pop("records"))
+        text_width, picture_width = about.pop("widths")
+        data = np.fromfile(path.parent / about.pop("vectors"), "<f2").astype(np.float32)
+        texts, pictures = np.split(data.reshape(len(records), text_width + picture_width), [text_width], axis=1)
         return PhotoIndex(**about, records=records, texts=texts, pictures=pictures)
     except (OSError, ValueError, KeyError, TypeError):
         return None
