@@ -27,7 +27,8 @@ class WordEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         self.texts += texts
         vectors = np.array([self._vector(text) for text in texts], np.float32).reshape(len(texts), WIDTH)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return unit
 
     def _vector(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         vector = np.full(WIDTH, 1e-3)

@@ -69,7 +69,7 @@ def best_matches(ours: Matrix, theirs: Matrix, least: float) -> list[tuple[int, 
     """(row, row of the other, cosine): pairs, each row in one at most, the nearest first (greedy)."""
     cosines = ours @ theirs.T if len(ours) and len(theirs) else np.zeros((len(ours), len(theirs)), np.float32)
     near = np.argwhere(cosines >= least)
-    order = np.lexsort((near[:, 1], near[:, 0], -cosines[near[:, 0], near[:, 1]])) if len(near) else []
+    order: npt.NDArray[np.intp] = np.lexsort((near[:, 1], near[:, 0], -cosines[near[:, 0], near[:, 1]]))
     taken: tuple[set[int], set[int]] = (set(), set())
     matches = []
     for at in order:
