@@ -21,7 +21,8 @@ from nightjar.pipeline.search.texts import judges_words, texts_of_job
 
 def unit(rows: int, width: int = 8, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
     made = np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    unit_rows: np.ndarray[Any, np.dtype[np.float32]] = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit_rows
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
