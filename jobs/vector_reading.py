@@ -97,7 +97,7 @@ async def ids_with_phrases(phrases: Sequence[str], seen: Seen, model: str, most:
     return [row["_id"] async for row in cursor.limit(most)]
 
 
-async def read_texts(ids: Sequence[str], seen: Seen, database: Database) -> dict[str, StoredText]:
+async def read_stored_texts(ids: Sequence[str], seen: Seen, database: Database) -> dict[str, StoredText]:
     """The texts with those of their places that somebody may see, by id; left out are those without one."""
     texts = {}
     async for row in database.raw["vectors"].find({"_id": {"$in": list(ids)}}, {"text": 1, "refs": 1}):

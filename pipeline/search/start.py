@@ -23,7 +23,7 @@ from nightjar.jobs.vector_reading import (
     any_vectors,
     describe_places,
     ids_with_phrases,
-    read_texts,
+    read_stored_texts,
     reply_vector,
     seen_ids,
     vectors_state,
@@ -131,7 +131,7 @@ async def _hits(
     embedder: TextEmbedder,
     database: Database,
 ) -> list[Hit]:
-    texts = await read_texts(names, question.seen, database)
+    texts = await read_stored_texts(names, question.seen, database)
     names = [name for name in names if name in texts]
     shown = await describe_places((place for name in names for place in texts[name].places[:PLACES]), database)
     best = await _best_sentences(
@@ -191,7 +191,7 @@ async def find_equal_replies(
     rows = matrix.rows_of(await seen_ids(seen, model, database))
     names = [matrix.name(int(row)) for row in rows]
     vectors: Any = np.asarray(matrix.vectors[rows])
-    texts = await read_texts(names, seen, database)
+    texts = await read_stored_texts(names, seen, database)
     groups = groups_of(len(names), ((one, other) for one, other, _ in near_pairs(vectors, least)))
     grouped = {at for group in groups for at in group}
     groups += [[at] for at, name in enumerate(names) if at not in grouped and len(texts[name].places) > 1]
