@@ -21,6 +21,7 @@ from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
+from nightjar.jobs.vectors import IndexedRun, TextVector
 from nightjar.jobs.waves import Waves
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
@@ -396,4 +397,6 @@ ALL: tuple[type[StoredDocument], ...] = (
     WebSession,
     ApiToken,
     AuditEntry,
+    TextVector,
+    IndexedRun,
 )
