@@ -26,6 +26,7 @@ class Policy(StrEnum):
     FULL = "full"
     TRIM = "trim"
     SUMMARISE = "summarise"
+    RECALL = "recall"
 
 
 class ParameterSource(StrEnum):
@@ -87,6 +88,8 @@ class Parameters(BaseModel):
     time_limit_s: float = Field(600.0, gt=0)
     """From its first step on; waiting for a slot does not count."""
     policy: Policy = Policy.TRIM
+    recall_share: float = Field(0.25, gt=0, le=0.9)
+    """Of the tokens that a prompt may have, how many recalled exchanges may take (policy recall)."""
     retry_empty: int = Field(0, ge=0, le=10)
     template: dict[str, Any] = Field(default_factory=dict)
     """Variables that the model's chat template reads: `enable_thinking`, `reasoning_effort`, whatever it knows."""

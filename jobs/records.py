@@ -122,7 +122,7 @@ class TurnRecord(Record):
     index: int
     name: str | None = None
     prompt: str
-    """The user message as given to the template, with documents filled in."""
+    """The user message as given to the template, with documents filled in; without what was recalled for it."""
     draws: tuple[Draw, ...] = Field(min_length=1)
     prompt_tokens: int
     reused_tokens: int
@@ -134,6 +134,10 @@ class TurnRecord(Record):
     dropped_turns: tuple[int, ...] = ()
     summaries: tuple[Summary, ...] = ()
     """Made for this turn (policy summarise); later turns keep using them."""
+    recalled_turns: tuple[int, ...] = Field((), exclude_if=lambda turns: not turns)
+    """Of the dropped turns, those that stood in this prompt again, in front of the user's message (policy recall)."""
+    recalled_by: str | None = Field(None, exclude_if=lambda digest: digest is None)
+    """Digest of the embedding model that chose them; None where nothing was to be chosen."""
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]

@@ -13,7 +13,7 @@ import structlog
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
-from nightjar.jobs.parameters import Resolved
+from nightjar.jobs.parameters import Policy, Resolved
 from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -21,7 +21,8 @@ from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.reasoning import split_so_far
-from nightjar.workers.conversation.replier import Listener, Reply, Watch
+from nightjar.workers.conversation.recalling import Recollection
+from nightjar.workers.conversation.replier import Listener, Reply, SmallEmbedder, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.template_process import RendererProcess
@@ -38,9 +39,11 @@ _log = structlog.get_logger()
 class LocalReplier(LocalModel):
     """A `Replier` on an engine; `entry` is what the registry says of its model."""
 
-    def __init__(self, engine: Engine, entry: ModelEntry) -> None:
+    def __init__(self, engine: Engine, entry: ModelEntry, embedder: SmallEmbedder | None = None) -> None:
+        """`embedder`: what policy recall finds exchanges by; None refuses it."""
         super().__init__(engine)
         self.entry = entry
+        self.embedder = embedder
         self.summaries = SharedGenerations()
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
@@ -148,6 +151,7 @@ class LocalDialogue:
         self._conversation = conversation
         self._previous = previous
         self._watch = watch
+        self._recollection = Recollection(replier.embedder, replier.plan)
 
     async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`."""
@@ -165,12 +169,16 @@ class LocalDialogue:
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
-        plan, summaries = await plan_turn(
-            asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
-        )
+        recalled_by, summaries = None, ()
+        if resolved.values.policy is Policy.RECALL:
+            plan, recalled_by = await self._recollection.plan_turn(asked)
+        else:
+            plan, summaries = await plan_turn(
+                asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
+            )
         draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved), listener)
         self._previous = plan
-        return turn_reply(plan, resolved, draws, first, summaries)
+        return turn_reply(plan, resolved, draws, first, summaries, recalled_by)
 
     async def _draw(self, turn: _Turn, listener: Listener | None) -> tuple[list[Draw], Generation]:
         """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""

@@ -33,6 +33,8 @@ class PromptFacts:
     reprefill_reason: str | None = None
     policy: Policy
     dropped_turns: tuple[int, ...] = ()
+    recalled_turns: tuple[int, ...] = ()
+    recalled_by: str | None = None
     system_merged: bool = False
 
 
@@ -113,6 +115,17 @@ class Embedding:
     vector: Vector
     parts: int = 1
     """How many parts the text was embedded in; more than one if it is longer than the model's context."""
+
+
+class SmallEmbedder(Protocol):
+    """The host's small embedding model, beside the model that replies: what is to be recalled is found by it."""
+
+    @property
+    def digest(self) -> str:
+        """Of its file: which vectors can be compared with each other."""
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """One unit vector per text, nothing cut off. Raises ModelError where it cannot be had."""
 
 
 @runtime_checkable
