@@ -17,12 +17,13 @@ from nightjar.jobs.parameters import Policy, Resolved
 from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local_model import LocalModel
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.reasoning import split_so_far
 from nightjar.workers.conversation.recalling import Recollection
-from nightjar.workers.conversation.replier import Listener, Reply, SmallEmbedder, Watch
+from nightjar.workers.conversation.replier import Listener, Reply, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.template_process import RendererProcess
@@ -39,7 +40,7 @@ _log = structlog.get_logger()
 class LocalReplier(LocalModel):
     """A `Replier` on an engine; `entry` is what the registry says of its model."""
 
-    def __init__(self, engine: Engine, entry: ModelEntry, embedder: SmallEmbedder | None = None) -> None:
+    def __init__(self, engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> None:
         """`embedder`: what policy recall finds exchanges by; None refuses it."""
         super().__init__(engine)
         self.entry = entry

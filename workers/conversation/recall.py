@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nightjar.workers.engine.request import Vector
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float32]
 
 BEGIN = "Recalled from earlier in our conversation:"
 END = "(End of what was recalled.)"
@@ -43,7 +46,7 @@ def nearest_exchanges(query: Vector, exchanges: Sequence[Exchange], budget_token
 
 def similarity(one: Vector, other: Vector) -> float:
     """The cosine of two unit vectors, as exactly as it counts here."""
-    return round(sum(a * b for a, b in zip(one, other, strict=True)), DECIMALS)
+    return round(float(np.dot(one.astype(np.float64), other.astype(np.float64))), DECIMALS)
 
 
 def quotation(asked: str, replied: str) -> str:

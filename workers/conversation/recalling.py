@@ -6,12 +6,11 @@ from functools import partial
 
 from nightjar.config.errors import ModelError
 from nightjar.jobs.records import TurnRecord
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import Asked, PromptPlan, plan_quoting, plan_window
 from nightjar.workers.conversation.prompts import exchange_of
-from nightjar.workers.conversation.recall import Exchange, nearest_exchanges, quotation, recalled_text
-from nightjar.workers.conversation.replier import SmallEmbedder
+from nightjar.workers.conversation.recall import Exchange, Vector, nearest_exchanges, quotation, recalled_text
 from nightjar.workers.conversation.summaries import Think
-from nightjar.workers.engine.request import Vector
 
 NO_EMBEDDER = (
     "Policy recall finds earlier exchanges with a small embedding model, and none is set on this host. Name one in "
@@ -22,7 +21,7 @@ NO_EMBEDDER = (
 class Recollection:
     """What one conversation has said, by meaning. Every exchange is embedded once."""
 
-    def __init__(self, embedder: SmallEmbedder | None, think: Think) -> None:
+    def __init__(self, embedder: TextEmbedder | None, think: Think) -> None:
         self._embedder = embedder
         self._think = think
         self._vectors: dict[int, Vector] = {}
@@ -41,9 +40,9 @@ class Recollection:
         exchanges = await self._embed(self._embedder, texts, asked)
         [query] = await self._embedder.embed([window.prompt])
         plan = await self._think(partial(recall_into, asked, window, query, exchanges))
-        return plan, self._embedder.digest
+        return plan, self._embedder.facts.digest
 
-    async def _embed(self, embedder: SmallEmbedder, texts: dict[int, str], asked: Asked) -> list[Exchange]:
+    async def _embed(self, embedder: TextEmbedder, texts: dict[int, str], asked: Asked) -> list[Exchange]:
         new = [turn for turn in texts if turn not in self._vectors]
         if new:
             vectors = await embedder.embed([texts[turn] for turn in new])

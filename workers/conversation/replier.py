@@ -117,17 +117,6 @@ class Embedding:
     """How many parts the text was embedded in; more than one if it is longer than the model's context."""
 
 
-class SmallEmbedder(Protocol):
-    """The host's small embedding model, beside the model that replies: what is to be recalled is found by it."""
-
-    @property
-    def digest(self) -> str:
-        """Of its file: which vectors can be compared with each other."""
-
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """One unit vector per text, nothing cut off. Raises ModelError where it cannot be had."""
-
-
 @runtime_checkable
 class Embedder(ServedModel, Protocol):
     """A model that embeds texts, for EMBED jobs."""

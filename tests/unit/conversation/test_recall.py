@@ -6,17 +6,18 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import ContextError, ModelError
 from nightjar.jobs.parameters import Policy
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompt_ids import RECALLED, TRIMMED
-from nightjar.workers.conversation.recall import BEGIN, END, Exchange, nearest_exchanges
+from nightjar.workers.conversation.recall import BEGIN, END, Exchange, Vector, nearest_exchanges
 from nightjar.workers.conversation.recalling import Recollection
-from nightjar.workers.conversation.replier import SmallEmbedder
 from tests.word_embedder import AbsentEmbedder, WordEmbedder
 
 T = TypeVar("T")
@@ -30,14 +31,14 @@ async def think(work: Callable[[], T]) -> T:
     return work()
 
 
-async def planned(told: Any, embedder: SmallEmbedder | None) -> tuple[PromptPlan, str | None]:
+async def planned(told: Any, embedder: TextEmbedder | None) -> tuple[PromptPlan, str | None]:
     """The next turn's plan, as a worker makes it after a crash: nothing is known but the records."""
     previous = replay(told.conversation, told.history)
     asked = ask(told.conversation, len(told.history), told.history, told.resolved.values, previous)
     return await Recollection(embedder, think).plan_turn(asked)
 
 
-async def say(told: Any, reply: str, embedder: SmallEmbedder) -> PromptPlan:
+async def say(told: Any, reply: str, embedder: TextEmbedder) -> PromptPlan:
     plan, by = await planned(told, embedder)
     told.say(reply, plan=plan, recalled_by=by)
     return plan
@@ -55,7 +56,7 @@ def opened(talk: Callable[..., Any]) -> Callable[..., Any]:
     return open_talk
 
 
-async def to_the_questions(told: Any, embedder: SmallEmbedder, fillers: int = 8) -> list[PromptPlan]:
+async def to_the_questions(told: Any, embedder: TextEmbedder, fillers: int = 8) -> list[PromptPlan]:
     return [await say(told, f"reply {n}", embedder) for n in range(1 + len(FACTS) + fillers)]
 
 
@@ -184,7 +185,7 @@ async def test_completions_quote_too(opened: Callable[..., Any]) -> None:
     [(None, "memory_model"), (AbsentEmbedder(), "does not answer")],  # not configured; configured and gone
 )
 async def test_without_an_embedder_it_is_refused(
-    opened: Callable[..., Any], embedder: SmallEmbedder | None, says: str
+    opened: Callable[..., Any], embedder: TextEmbedder | None, says: str
 ) -> None:
     told = opened(["What is the cat called?"])
     await to_the_questions(told, WordEmbedder())
@@ -192,7 +193,9 @@ async def test_without_an_embedder_it_is_refused(
         await planned(told, embedder)
 
 
-UNIT = st.sampled_from([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.6, 0.8], [-1.0, 0.0]])
+UNIT = st.sampled_from([(1.0, 0.0), (0.0, 1.0), (0.8, 0.6), (0.6, 0.8), (-1.0, 0.0)]).map(
+    lambda v: np.array(v, np.float32)
+)
 EXCHANGES = st.lists(st.tuples(UNIT, st.integers(1, 50)), max_size=12).map(
     lambda drawn: [Exchange(turn=n + 1, vector=vector, tokens=tokens) for n, (vector, tokens) in enumerate(drawn)]
 )
@@ -200,7 +203,7 @@ EXCHANGES = st.lists(st.tuples(UNIT, st.integers(1, 50)), max_size=12).map(
 
 @given(UNIT, EXCHANGES, st.integers(-5, 200), st.randoms())
 def test_the_choice_fits_and_is_full_and_does_not_depend_on_the_order(
-    query: list[float], exchanges: list[Exchange], budget: int, random: Any
+    query: Vector, exchanges: list[Exchange], budget: int, random: Any
 ) -> None:
     chosen = nearest_exchanges(query, exchanges, budget)
     tokens = {exchange.turn: exchange.tokens for exchange in exchanges}
@@ -213,8 +216,8 @@ def test_the_choice_fits_and_is_full_and_does_not_depend_on_the_order(
 
 
 @given(UNIT, EXCHANGES)
-def test_with_room_for_all_they_come_by_nearness(query: list[float], exchanges: list[Exchange]) -> None:
+def test_with_room_for_all_they_come_by_nearness(query: Vector, exchanges: list[Exchange]) -> None:
     chosen = nearest_exchanges(query, exchanges, 10_000)
-    near = {e.turn: sum(a * b for a, b in zip(query, e.vector, strict=True)) for e in exchanges}
+    near = {e.turn: float(query @ e.vector) for e in exchanges}
     assert sorted(chosen) == sorted(near)
     assert all(near[a] > near[b] - 1e-4 for a, b in itertools.pairwise(chosen))
