@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_UNIX, create_connection
 from socket import socket as Socket
+
+from nightjar.config.errors import ServiceError
 
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """Bytes of a socket's path: what the kernel's address holds, without the zero at its end."""
@@ -45,17 +48,35 @@ class Endpoint:
 
 
 def socket_endpoints(home: Path, name: str) -> Iterator[Endpoint]:
-    """Sockets for the server `name` of this home, the best first: only where a socket can lie and its path is short.
+    """Sockets for the server `name` of this home, the best first: only where a socket can lie and its path is short."""
+    for path in _socket_paths(home, name):
+        if len(os.fsencode(path.with_name(LONGEST_NAME))) <= LONGEST_PATH and _usable(path):
+            yield Endpoint(socket=str(path))
 
-    The folder's name holds what tells this home from every copy of it, so that two homes never share a socket.
+
+def socket_path(home: Path, name: str) -> Path:
+    """Where the helper `name` of this home listens, always the same: in a folder that only this user can enter.
+
+    Raises ServiceError where there is no such folder, or its path is too long.
     """
+    for path in _socket_paths(home, name):
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        if len(os.fsencode(path)) <= LONGEST_PATH and is_private(path.parent):
+            return path
+    raise ServiceError(
+        f"No socket can lie in {_runtime_folder()} or {tempfile.gettempdir()}. Set TMPDIR to a folder of yours with a "
+        "short path."
+    )
+
+
+def _socket_paths(home: Path, name: str) -> Iterator[Path]:
+    """The folder's name holds what tells this home from every copy of it, so that two homes never share a socket."""
     there = home.stat()
     identity = f"{home}\n{there.st_dev}:{there.st_ino}"
     folder = f"nightjar-{os.getuid()}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     for base in (_runtime_folder(), Path(tempfile.gettempdir())):
-        path = base / folder / f"{name}.sock"
-        if len(os.fsencode(path.with_name(LONGEST_NAME))) <= LONGEST_PATH and _usable(path):
-            yield Endpoint(socket=str(path))
+        yield base / folder / f"{name}.sock"
 
 
 def _runtime_folder() -> Path:

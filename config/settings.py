@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     phrases_file: ProjectPath | None = None
     """A list of overused phrases, one per line, for the measure `overused`; None: the one that comes with Nightjar."""
 
+    memory_model: str | None = Field(None, min_length=1)
+    """A small embedding model that this host keeps on its CPU, by its name: for searches, recall and photos."""
+
     pull_on_use: bool = True
     """A worker may fetch a registered hub model that is not on its host."""
     ollama_models: Path | None = Field(None, validation_alias=AliasChoices("ollama_models", "nightjar_ollama_models"))

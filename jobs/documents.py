@@ -13,6 +13,7 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, EndScore, GateVerdict
 from nightjar.jobs.judgings import RunJudging
+from nightjar.jobs.memory import Fact
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
@@ -21,6 +22,7 @@ from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
+from nightjar.jobs.vectors import IndexedRun, TextVector
 from nightjar.jobs.worker_documents import CrashDocument, WorkerState
 
 
@@ -386,4 +388,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     WebSession,
     ApiToken,
     AuditEntry,
+    TextVector,
+    IndexedRun,
+    Fact,
 )

@@ -31,6 +31,7 @@ from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import TERMINAL_JOBS, JobKind, JobStatus, RunKind, RunStatus
+from nightjar.jobs.vectors import drop_vectors
 
 LIVE_PRIORITY = 1000
 MISSED_S = 0.5
@@ -258,8 +259,10 @@ async def remove_ended_live(keep_s: float, database: Database) -> int:
     removed = 0
     for query in (_ended_for(keep_s), _ended_for(min(keep_s, UNREAD_S)) | {"live.store": False}):
         while rows := await database.jobs.find(query, {"sequence_document": 1}).limit(BATCH).to_list():
+            jobs = [row["_id"] for row in rows]
             await database.raw["sequences"].delete_many({"_id": {"$in": [row["sequence_document"] for row in rows]}})
-            gone = await database.jobs.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+            await drop_vectors({"job": {"$in": jobs}}, database)
+            gone = await database.jobs.delete_many({"_id": {"$in": jobs}})
             removed += gone.deleted_count
     await _remove_empty_runs(database)
     return removed

@@ -90,6 +90,25 @@ async def find_job(run: Run, name: str, database: Database) -> Job:
     return job
 
 
+async def find_turn(name: str, database: Database, run: Run | None = None) -> tuple[Job, int]:
+    """The job and the turn (from 0) of JOB:TURN, where TURN counts from 1; without it the first.
+
+    JOB is an id or its beginning; in a run, what `find_job` takes. Raises UnknownNameError, UsageError.
+    """
+    head, _, number = name.rpartition(":")
+    job_name, turn = (head, int(number)) if head and number.isdecimal() else (name, 1)
+    if run is not None:
+        job: Job | None = await find_job(run, job_name, database)
+    else:
+        mine = {"live": None}
+        job = await Job.find_one({"_id": job_name, **mine}) or await _by_prefix(Job, job_name, mine)
+    if job is None:
+        raise UnknownNameError("job", job_name, (), "Give its id, or with --run RUN its SEQUENCE:MODEL.")
+    if not 1 <= turn <= len(job.turns):
+        raise UsageError(f"Job {job.id} has {len(job.turns)} turns that are done; there is no turn {turn}.")
+    return job, turn - 1
+
+
 async def _names(collection: Any, query: dict[str, Any] | None = None) -> list[str]:
     return [str(name) for name in await collection.distinct("name", query)]
 

@@ -116,6 +116,25 @@ class Summary(Record):
     timings: Timings
 
 
+class GivenFact(Record):
+    """A fact of a memory, as a conversation was given it."""
+
+    id: str
+    text: str
+
+
+class TurnMemory(Record):
+    """A turn's part in a memory: what its prompt had of it, and what was kept of its exchange."""
+
+    name: str
+    """The memory's, whole: `jobs.memory.MemoryScope.name`."""
+    given: tuple[GivenFact, ...] = ()
+    """In the system prompt, in this order; the same in all turns of a conversation."""
+    kept: tuple[str, ...] = ()
+    chosen_by: str | None = None
+    """Digest of the embedding model that chose what was given; None where there was no choice."""
+
+
 class TurnRecord(Record):
     """A committed turn. The first draw is its reply; history and scores use that one."""
 
@@ -138,6 +157,8 @@ class TurnRecord(Record):
     """Of the dropped turns, those that stood in this prompt again, in front of the user's message (policy recall)."""
     recalled_by: str | None = Field(None, exclude_if=lambda digest: digest is None)
     """Digest of the embedding model that chose them; None where nothing was to be chosen."""
+    memory: TurnMemory | None = Field(None, exclude_if=lambda memory: memory is None)
+    """None: the conversation had none."""
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]

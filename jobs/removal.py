@@ -22,6 +22,7 @@ from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.jobs.vectors import drop_vectors
 
 RemovalProgress = Callable[[int, int], None]
 """Called with the documents that are gone and those there were."""
@@ -30,7 +31,7 @@ BATCH = 1_000
 LEASE_S = 15.0
 WAIT_S = 0.2
 """How often one that waits for another's removal, or for a report that is being written, looks."""
-_PARTS = ("deliveries", "scores", "jobs")
+_PARTS = ("deliveries", "scores", "indexed_runs", "facts", "jobs")
 _log = structlog.get_logger()
 
 
@@ -112,6 +113,7 @@ async def _finish(run: str, owner: str, database: Database, progress: RemovalPro
             return False
         total = sum([await database.raw[name].count_documents({"run": run}) for name in _PARTS])
         done = 0
+        await patiently(lambda: drop_vectors({"run": run}, database))
         for name in _PARTS:
             while batch := await patiently(partial(_delete_batch, name, run, database)):
                 done += batch

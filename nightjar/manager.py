@@ -125,8 +125,10 @@ async def _info(model: str) -> ModelDetail:
     from nightjar.config.settings import load_settings
     from nightjar.workers.library.describe import describe
     from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.memory_model import memory_model_bytes
 
-    return await asyncio.to_thread(lambda: describe(find_model(model, load_settings())))
+    settings = load_settings()
+    return await asyncio.to_thread(lambda: describe(find_model(model, settings), memory_model_bytes(settings)))
 
 
 async def _stats() -> Workers:

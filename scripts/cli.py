@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "judge": ("judge", "Judge a finished run; check whether its judges can judge."),
     "report": ("report", "Write the report of a run."),
     "show": ("show", "What was asked and answered, all models beside each other."),
+    "search": ("search", "Find prompts, replies, reasons and documents by words and by meaning."),
     "trend": ("trend", "The nights of a suite side by side."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),

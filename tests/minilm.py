@@ -159,3 +159,12 @@ def _written(token: str) -> str:
     if token.startswith("[") and token.endswith("]"):
         return token
     return token[2:] if token.startswith("##") else "\u2581" + token
+
+
+def cached_gguf(cache: Path) -> tuple[Original, Path]:
+    """The published model and its GGUF file, both kept below `cache` between runs."""
+    model = original(cache)
+    path = cache / "all-minilm-l6-v2.gguf"
+    if not path.exists():
+        write_as_gguf(model, path.with_suffix(".part")).rename(path)
+    return model, path

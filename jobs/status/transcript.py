@@ -45,6 +45,8 @@ class ShownTurn:
     finish_reason: str
     reply_tokens: int
     left_out: tuple[int, ...]
+    recalled: tuple[int, ...]
+    """Of those, the ones that were quoted in it; from 1, too."""
     summaries: tuple[ShownSummary, ...]
     scores: Mapping[str, ShownScore]
     """By scorer; empty until the run is closed."""
@@ -133,6 +135,7 @@ def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) ->
         finish_reason=draw.finish_reason,
         reply_tokens=draw.reply_tokens,
         left_out=tuple(number + 1 for number in turn.dropped_turns),
+        recalled=tuple(number + 1 for number in turn.recalled_turns),
         summaries=tuple(
             ShownSummary(turns=tuple(n + 1 for n in summary.turns), document=summary.document, text=summary.text)
             for summary in turn.summaries

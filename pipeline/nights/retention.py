@@ -24,6 +24,7 @@ from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.open_jobs import BATCH
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.jobs.vectors import drop_vectors
 from nightjar.pipeline.collect.aggregates import VERSION, pack
 from nightjar.pipeline.collect.collector import collect
 
@@ -128,6 +129,8 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
         if not dropped.matched_count:
             await database.raw["aggregates"].delete_one({"_id": run.id})
             return False
+    await drop_vectors({"run": run.id}, database)
+    await database.raw["indexed_runs"].delete_many({"run": run.id})
     await database.raw["scores"].delete_many({"run": run.id})
     query = {"run": run.id, **_TEXTS}
     while ids := [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).limit(BATCH)]:

@@ -18,9 +18,11 @@ from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest
 
 Enforceable = Callable[[Mapping[str, Any]], None]
-"""Raises ParameterError for parameters with a schema or a grammar that cannot be enforced; the engine knows which."""
-HOLDING = ("grammar", "json_schema")
-"""The parameters that a reply is held to."""
+"""Raises ParameterError for a schema or a grammar that cannot be enforced, which the engine knows, and ModelError for
+what needs a small embedding model where none is set.
+"""
+HOLDING = ("grammar", "json_schema", "policy", "memory")
+"""The parameters that ask for something that there may not be."""
 DEFAULT_TEMPERATURE: float = Parameters().temperature
 
 
@@ -63,7 +65,7 @@ def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
 async def check_held_to(
     run: Run, sequences: Sequence[SequenceRef], database: Database, enforceable: Enforceable
 ) -> None:
-    """Raises ParameterError, naming sequence and turn, for what no reply of the run could be held to."""
+    """Raises ParameterError or ModelError, naming sequence and turn, for what no reply of the run could be given."""
     above = [
         {**below, **run.set_parameters, **of_model}
         for below in [variant.parameters for variant in run.variants] or [{}]
@@ -86,8 +88,8 @@ async def check_held_to(
 def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> None:
     try:
         enforceable(asked)
-    except ParameterError as error:
-        raise ParameterError(f"{where}: {error}") from None
+    except (ParameterError, ModelError) as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
 async def warnings(

@@ -43,9 +43,10 @@ def info(model: Name, as_json: Json = False) -> None:
     from nightjar.scripts.views.models import prepared, show_info
     from nightjar.workers.library.describe import describe
     from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.memory_model import memory_model_bytes
 
     settings = prepared()
-    show_info(describe(find_model(model, settings)), as_json=as_json)
+    show_info(describe(find_model(model, settings), memory_model_bytes(settings)), as_json=as_json)
 
 
 @app.command()

@@ -185,6 +185,36 @@ def export(
 
 
 @app.command()
+def same(
+    name: Name,
+    other: Annotated[str, typer.Argument(help="Name of the other suite.")],
+    least: Annotated[float, typer.Option(help="How near by meaning is the same.", min=0.0, max=1.0)] = 0.9,
+    as_json: Json = False,
+) -> None:
+    """Which sequences of two suites are the same. Example: nightjar suite same story-starters my-stories"""
+    from dataclasses import asdict
+
+    from nightjar.config.settings import load_settings
+    from nightjar.pipeline.search.same import SameSequences, same_sequences
+    from nightjar.scripts.session import run_async
+    from nightjar.workers.embedder.client import open_embedder
+
+    (ours, _), (theirs, _) = _load(name), _load(other)
+
+    async def compare() -> list[SameSequences]:
+        async with await open_embedder(load_settings(), "Comparing suites by meaning") as embedder:
+            return await same_sequences(ours.sequences, theirs.sequences, least, embedder)
+
+    pairs = run_async(compare())
+    if as_json:
+        emit_json({"pairs": [asdict(pair) for pair in pairs], "least": least})
+        return
+    rows = [[p.ours, p.theirs, "equal" if p.similarity is None else f"{p.similarity:.2f}"] for p in pairs]
+    console().print(table(None, (name, other, "similarity>"), rows))
+    print(plain(f"{how_many(len(pairs), 'pair')} of {len(ours.sequences)} and {len(theirs.sequences)} sequences."))
+
+
+@app.command()
 def validate(
     file: File,
     format_: Format = None,

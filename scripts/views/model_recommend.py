@@ -28,10 +28,11 @@ def recommended(ram: str | None, vram: str | None, wanted: str | None) -> list[R
 
 def room_for(ram: str | None, vram: str | None) -> Room:
     """The room to plan for: sizes given, and this machine's where they are not."""
+    from nightjar.config.settings import load_settings
     from nightjar.workers.library.fit.fit import Room
-    from nightjar.workers.library.fit.hardware import room_of, this_machine
+    from nightjar.workers.library.memory_model import room_here
 
-    here = room_of(this_machine()) if ram is None or vram is None else Room(host=0)
+    here = room_here(load_settings()) if ram is None or vram is None else Room(host=0)
     host = here.host if ram is None else parse_size(ram, "--ram")
     if vram is None:
         return Room(host=host, gpu=here.gpu if ram is None else 0, gpu_bandwidth=here.gpu_bandwidth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -19,10 +20,12 @@ from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local_model import LocalModel
+from nightjar.workers.conversation.memories import Memories
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.reasoning import split_so_far
-from nightjar.workers.conversation.recalling import Recollection
+from nightjar.workers.conversation.recalling import Quoting
+from nightjar.workers.conversation.remembered import Remembered, remember
 from nightjar.workers.conversation.replier import Listener, Reply, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
@@ -41,10 +44,12 @@ class LocalReplier(LocalModel):
     """A `Replier` on an engine; `entry` is what the registry says of its model."""
 
     def __init__(self, engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> None:
-        """`embedder`: what policy recall finds exchanges by; None refuses it."""
+        """`embedder`: by it policy recall finds exchanges, and a memory facts; None refuses both."""
         super().__init__(engine)
         self.entry = entry
         self.embedder = embedder
+        self.memories: Memories | None = None
+        """What is stored of memories; None refuses them."""
         self.summaries = SharedGenerations()
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
@@ -56,17 +61,27 @@ class LocalReplier(LocalModel):
 
     async def close(self) -> None:
         await super().close()
+        if isinstance(self.embedder, AbstractAsyncContextManager):
+            await self.embedder.__aexit__(None, None, None)
         await asyncio.to_thread(self._renderer.close)
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
-        """See `Replier.open`."""
+        """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot."""
+        remembered = await remember(self, job, run, sequence)
 
         def begin() -> tuple[Conversation, PromptPlan | None]:
-            conversation = self._conversation(sequence, run)
+            conversation = self._conversation(sequence if remembered is None else remembered.sequence, run)
             return conversation, replay(conversation, job.turns)
 
         conversation, previous = await self.plan(begin)
-        return LocalDialogue(self, job, run, conversation, previous, watch)
+        return LocalDialogue(self, job, run, conversation, previous, watch, remembered)
+
+    def parameters(self, job: Job, run: Run, sequence: PromptSequence, turn: int) -> Resolved:
+        """What a turn of the job is generated with. Raises ParameterError."""
+        variant = run.variant(job.variant)
+        given = variant.parameters if variant is not None else {}
+        own = self.entry.parameters
+        return turn_parameters(run, self.facts, own, sequence, turn, kind=job.kind, variant=given)
 
     async def plan(self, work: Callable[[], T]) -> T:
         """Renders and tokenises in one thread of its own: a slow template delays no lease, and renders alone."""
@@ -145,6 +160,7 @@ class LocalDialogue:
         conversation: Conversation,
         previous: PromptPlan | None,
         watch: Watch,
+        remembered: Remembered | None,
     ) -> None:
         self._replier = replier
         self._job = job
@@ -152,34 +168,32 @@ class LocalDialogue:
         self._conversation = conversation
         self._previous = previous
         self._watch = watch
-        self._recollection = Recollection(replier.embedder, replier.plan)
+        self._remembered = remembered
+        self._quoting = Quoting(replier.embedder, replier.plan)
 
     async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
-        variant = self._run.variant(job.variant)
-        resolved = turn_parameters(
-            self._run,
-            replier.facts,
-            replier.entry.parameters,
-            self._conversation.sequence,
-            index,
-            kind=job.kind,
-            variant=variant.parameters if variant is not None else {},
-        )
+        resolved = replier.parameters(job, self._run, self._conversation.sequence, index)
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
         recalled_by, summaries = None, ()
         if resolved.values.policy is Policy.RECALL:
-            plan, recalled_by = await self._recollection.plan_turn(asked)
+            plan, recalled_by = await self._quoting.plan_turn(asked)
         else:
             plan, summaries = await plan_turn(
                 asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
             )
         draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved), listener)
         self._previous = plan
-        return turn_reply(plan, resolved, draws, first, summaries, recalled_by)
+        reply = turn_reply(plan, resolved, draws, first, summaries, recalled_by)
+        if self._remembered is None:
+            return reply
+        kept = await self._remembered.keep(
+            self._conversation, resolved, reply, index, self._generate, seed=self._seed(index, len(draws))
+        )
+        return replace(reply, memory=kept)
 
     async def _draw(self, turn: _Turn, listener: Listener | None) -> tuple[list[Draw], Generation]:
         """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""
@@ -216,7 +230,7 @@ class LocalDialogue:
         async with self._watch(shared.request):
             return _unless_closing(await asyncio.shield(shared.task))
 
-    async def _generate(self, request: Request, listener: Listener | None) -> Generation:
+    async def _generate(self, request: Request, listener: Listener | None = None) -> Generation:
         async with self._watch(request.id):
             return _unless_closing(await self._replier.engine.generate(request, listener))
 

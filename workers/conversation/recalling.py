@@ -18,7 +18,7 @@ NO_EMBEDDER = (
 )
 
 
-class Recollection:
+class Quoting:
     """What one conversation has said, by meaning. Every exchange is embedded once."""
 
     def __init__(self, embedder: TextEmbedder | None, think: Think) -> None:

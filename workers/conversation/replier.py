@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
-from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Summary, TurnMemory, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.engine.request import EngineStats, TextTap, Vector
 
@@ -46,6 +46,7 @@ class Reply:
     draws: tuple[Draw, ...]
     summaries: tuple[Summary, ...] = ()
     """Made for this turn (policy summarise)."""
+    memory: TurnMemory | None = None
     parameters: Resolved
 
 

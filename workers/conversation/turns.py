@@ -172,6 +172,7 @@ def turn_record(
         recalled_turns=prompt.recalled_turns,
         recalled_by=prompt.recalled_by,
         summaries=reply.summaries,
+        memory=reply.memory,
         system_merged=prompt.system_merged,
         parameters=reply.parameters.values.model_dump(mode="json"),
         sources=reply.parameters.sources,

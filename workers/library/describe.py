@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nightjar.config.errors import ModelFitError
@@ -94,8 +94,11 @@ class ModelDetail:
     fit: Fitting | NotFitting
 
 
-def describe(entry: ModelEntry) -> ModelDetail:
-    """Reads the model's file, hashing it the first time. Raises ModelFileError."""
+def describe(entry: ModelEntry, kept_bytes: int = 0) -> ModelDetail:
+    """Reads the model's file, hashing it the first time. `kept_bytes`: of the host's memory, for others.
+
+    Raises ModelFileError.
+    """
     facts = entry_facts(entry)
     shape = shape_of(inspect_file(entry.path).metadata)
     context = context_of(entry.load.context, facts.file_facts.context_train)
@@ -110,7 +113,7 @@ def describe(entry: ModelEntry) -> ModelDetail:
         reasoning=entry.reasoning,
         tags=entry.tags,
         memory=_memory(entry, shape, context),
-        fit=_fit(entry, shape),
+        fit=_fit(entry, shape, kept_bytes),
     )
 
 
@@ -125,9 +128,10 @@ def _memory(entry: ModelEntry, shape: Shape, context: int) -> MemoryView:
     )
 
 
-def _fit(entry: ModelEntry, shape: Shape) -> Fitting | NotFitting:
+def _fit(entry: ModelEntry, shape: Shape, kept_bytes: int) -> Fitting | NotFitting:
+    room = room_of(this_machine())
     try:
-        fitted = fit(entry.name, shape, room_of(this_machine()), entry.load)
+        fitted = fit(entry.name, shape, replace(room, host=max(0, room.host - kept_bytes)), entry.load)
     except ModelFitError as error:
         return NotFitting(reason=str(error))
     return Fitting(

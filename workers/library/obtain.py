@@ -10,8 +10,8 @@ import structlog
 
 from nightjar.config.errors import ModelFileError
 from nightjar.workers.library.find import ModelEntry, find_model
-from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.library.manifest import read_manifest
+from nightjar.workers.library.memory_model import room_here
 from nightjar.workers.library.pull import PullProgress, pull
 from nightjar.workers.library.registry import read_registry
 
@@ -42,5 +42,5 @@ def obtain(name: str, settings: Settings, progress: Callable[[], AbstractContext
 
 def memory_for_models(settings: Settings) -> int:
     """Bytes a model may take here: a share of the best GPU's memory, or of the host's if that is more."""
-    room = room_of(this_machine())
+    room = room_here(settings)
     return int(max(room.gpu, room.host) * settings.model.memory_share)

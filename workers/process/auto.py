@@ -28,7 +28,7 @@ from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.periodic import every
 from nightjar.jobs.places import wanted_models
 from nightjar.jobs.published import published
-from nightjar.workers.library.fit.hardware import room_of, this_machine
+from nightjar.workers.library.memory_model import room_here
 from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, hindrances
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
 from nightjar.workers.process.main import worker_id
@@ -246,7 +246,7 @@ def _room(pin: Pin, settings: Settings) -> int:
         return int(pin.card.memory_bytes * share)
     if pin.cpu_only:
         return int(memory_limit() * share)
-    room = room_of(this_machine())
+    room = room_here(settings)
     return int(max(room.gpu, room.host) * share)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pytest
@@ -17,14 +17,25 @@ from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompt_ids import RECALLED, TRIMMED
 from nightjar.workers.conversation.recall import BEGIN, END, Exchange, Vector, nearest_exchanges
-from nightjar.workers.conversation.recalling import Recollection
-from tests.word_embedder import AbsentEmbedder, WordEmbedder
+from nightjar.workers.conversation.recalling import Quoting
+from tests.word_embedder import WordEmbedder
+
+if TYPE_CHECKING:
+    from nightjar.jobs.text_embedder import Vectors
 
 T = TypeVar("T")
+DIGEST = WordEmbedder().facts.digest
 FACTS = ["The cat is called Minka", "We meet at Harbour Street", "The code is 4711", "Ida bakes rye bread"]
 CONTEXT = 1000
 MAX_TOKENS = 60
 MOST = CONTEXT - MAX_TOKENS
+
+
+class AbsentEmbedder(WordEmbedder):
+    """Its helper process has died."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        raise ModelError("The embedding helper does not answer.")
 
 
 async def think(work: Callable[[], T]) -> T:
@@ -35,7 +46,7 @@ async def planned(told: Any, embedder: TextEmbedder | None) -> tuple[PromptPlan,
     """The next turn's plan, as a worker makes it after a crash: nothing is known but the records."""
     previous = replay(told.conversation, told.history)
     asked = ask(told.conversation, len(told.history), told.history, told.resolved.values, previous)
-    return await Recollection(embedder, think).plan_turn(asked)
+    return await Quoting(embedder, think).plan_turn(asked)
 
 
 async def say(told: Any, reply: str, embedder: TextEmbedder) -> PromptPlan:
@@ -70,12 +81,12 @@ async def test_the_exchange_that_is_asked_about_stands_in_front_of_the_question(
     assert "User: The cat is called Minka\n\nAssistant: reply 1" in quoted
     assert plan.text.index(END) < plan.text.index("What is the cat called?")
     assert plan.prompt == "What is the cat called?"
-    assert by == "words"
+    assert by == DIGEST
     assert plan.fits
 
 
 async def test_what_is_recalled_keeps_its_order_whatever_is_nearest(opened: Callable[..., Any]) -> None:
-    told = opened(["The bread, the code, and the cat: who bakes, which code, what is it called?"])
+    told = opened(["The bread, the code, and the cat: who bakes, which code, what is it called?"], recall_share=0.4)
     await to_the_questions(told, WordEmbedder())
     plan, _ = await planned(told, WordEmbedder())
     assert plan.recalled_turns == tuple(sorted(plan.recalled_turns))
@@ -114,11 +125,11 @@ async def test_only_the_last_exchange_is_computed_again(opened: Callable[..., An
 async def test_after_a_crash_the_same_prompts_follow(opened: Callable[..., Any]) -> None:
     """Every plan of `planned` is made from the records alone; a conversation that went through has the same ones."""
     told, embedder = opened(["What is the cat called?"]), WordEmbedder()
-    recollection, plans = Recollection(embedder, think), []
+    quoting, plans = Quoting(embedder, think), []
     for n in range(1 + len(FACTS) + 8):
         previous = plans[-1] if plans else None
         asked = ask(told.conversation, n, told.history, told.resolved.values, previous)
-        plan, by = await recollection.plan_turn(asked)
+        plan, by = await quoting.plan_turn(asked)
         told.say(f"reply {n}", plan=plan, recalled_by=by)
         plans.append(plan)
     assert plans[-1].recalled_turns
@@ -126,8 +137,8 @@ async def test_after_a_crash_the_same_prompts_follow(opened: Callable[..., Any])
     again = opened(["What is the cat called?"])
     assert await to_the_questions(again, WordEmbedder()) == plans
     assert [r.recalled_turns for r in again.history] == [p.recalled_turns for p in plans]
-    assert {r.recalled_by for r in again.history} == {None, "words"}
-    quoted = [text for text in embedder.asked if text.startswith("User: ")]
+    assert {r.recalled_by for r in again.history} == {None, DIGEST}
+    quoted = [text for text in embedder.texts if text.startswith("User: ")]
     assert len(quoted) == len(set(quoted)), "every exchange is embedded once"
 
 
@@ -135,7 +146,7 @@ async def test_a_conversation_that_fits_asks_for_nothing(talk: Callable[..., Any
     told, embedder = talk(["one", "two"], policy=Policy.RECALL), WordEmbedder()
     await say(told, "a", embedder)
     plan, by = await planned(told, embedder)
-    assert (plan.recalled_turns, plan.dropped_turns, by, embedder.asked) == ((), (), None, [])
+    assert (plan.recalled_turns, plan.dropped_turns, by, embedder.texts) == ((), (), None, [])
 
 
 async def test_a_context_too_small_to_recall_anything_trims(opened: Callable[..., Any]) -> None:
@@ -146,7 +157,7 @@ async def test_a_context_too_small_to_recall_anything_trims(opened: Callable[...
     assert plan.recalled_turns == ()
     assert plan.dropped_turns
     assert BEGIN not in plan.text
-    assert by == "words"
+    assert by == DIGEST
 
 
 async def test_a_long_question_takes_the_place_of_what_would_be_recalled(opened: Callable[..., Any]) -> None:

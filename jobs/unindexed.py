@@ -1,0 +1,89 @@
+"""Which conversations lack embeddings by a model, and what of them is to be embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightjar.jobs.identity import digest
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunKind, RunStatus
+
+_RUN_FIELDS = dict.fromkeys("status outcome.finished_at judging transcripts_dropped_at".split(), 1)
+_JOB_FIELDS = dict.fromkeys(
+    "run kind model variant live.user payload.job payload.turn sequence_document "
+    "turns.index turns.prompt turns.draws.reply".split(),
+    1,
+)
+
+
+@dataclass(kw_only=True)
+class Unindexed:
+    """What lacks embeddings by one model."""
+
+    jobs: dict[str, list[str]] = field(default_factory=dict)
+    """Run -> its jobs that do."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Ended run -> the version of its data, to be marked when all of its jobs are done."""
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.jobs.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexableJob:
+    """A job as it is stored, of what is embedded."""
+
+    row: Mapping[str, Any]
+    documents: tuple[str, ...]
+
+
+async def find_unindexed(model: str, database: Database, *, user: str | None = None) -> Unindexed:
+    """What of all evaluations, and of this user's live requests, has no embedding by the model of that digest."""
+    found = Unindexed()
+    marks = {row["run"]: row async for row in database.raw["indexed_runs"].find({"model": model})}
+    mine: Row = {"$or": [{"kind": {"$ne": RunKind.LIVE}}, {"user": user}], "status": {"$ne": RunStatus.REMOVING}}
+    async for run in database.runs.find(mine, _RUN_FIELDS):
+        version, mark = _version(run), marks.get(run["_id"], {})
+        if run.get("transcripts_dropped_at") is not None or (version is not None and mark.get("version") == version):
+            continue
+        query: Row = {"run": run["_id"], "status": JobStatus.DONE, "kind": {"$in": [JobKind.REPLY, JobKind.JUDGE]}}
+        query |= {"turns.0": {"$exists": True}, "live.store": {"$ne": False}, "payload.control": {"$exists": False}}
+        jobs = [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).sort("order", 1)]
+        there = await _indexed(run["_id"], model, database) - set(mark.get("pending", ()))
+        if missing := [job for job in jobs if job not in there]:
+            found.jobs[run["_id"]] = missing
+        if version is not None:
+            found.versions[run["_id"]] = version
+    return found
+
+
+async def read_indexable(jobs: Sequence[str], database: Database) -> list[IndexableJob]:
+    """Of these jobs what is embedded, with the documents of their sequences."""
+    rows = await database.jobs.find({"_id": {"$in": list(jobs)}}, _JOB_FIELDS).to_list()
+    wanted: Row = {"_id": {"$in": sorted({row["sequence_document"] for row in rows})}}
+    wanted["sequence.documents.0"] = {"$exists": True}
+    cursor = database.raw["sequences"].find(wanted, {"sequence.documents.text": 1})
+    documents = {row["_id"]: [each["text"] for each in row["sequence"]["documents"]] async for row in cursor}
+    return [IndexableJob(row=row, documents=tuple(documents.get(row["sequence_document"], ()))) for row in rows]
+
+
+async def _indexed(run: str, model: str, database: Database) -> set[str]:
+    """The jobs of a run of whose texts some have embeddings."""
+    stages: list[Row] = [
+        {"$match": {"refs.run": run, "model": model}},
+        {"$unwind": "$refs"},
+        {"$match": {"refs.run": run}},
+        {"$group": {"_id": "$refs.source"}},
+    ]
+    return {row["_id"] async for row in await database.raw["vectors"].aggregate(stages)}
+
+
+def _version(run: Row) -> str | None:
+    """Changes whenever an ended run may have got texts; None while it works."""
+    if run["status"] not in TERMINAL_RUNS:
+        return None
+    finished: Any = (run.get("outcome") or {}).get("finished_at")
+    return digest(run["status"], str(finished), str(run.get("judging")))

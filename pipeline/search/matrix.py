@@ -1,0 +1,103 @@
+"""The vectors of one model in a memory-mapped file under the home, made from MongoDB whenever it is stale."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nightjar.config.errors import OutputError
+from nightjar.config.files import private_folder
+from nightjar.jobs.identity import digest
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.vector_reading import vectors_by_id, vectors_state
+
+BATCH = 4_096
+ID_BYTES = 49
+"""Of `vector_id`: 32 hexadecimal characters, a full stop and 16 more."""
+
+
+@dataclass(frozen=True)
+class VectorMatrix:
+    """Unit vectors and whose they are, row by row in the order of ids."""
+
+    folder: Path
+    ids: npt.NDArray[np.bytes_]
+    vectors: npt.NDArray[np.float32]
+
+    def name(self, row: int) -> str:
+        """The `_id` of a row's TextVector."""
+        return bytes(self.ids[row]).decode("ascii")
+
+    def rows_of(self, names: list[str]) -> npt.NDArray[np.intp]:
+        """The rows of these ids, in ascending order; ids that are not there are left out."""
+        wanted = np.sort(np.array(names, f"S{ID_BYTES}"))
+        at = np.searchsorted(self.ids, wanted)
+        at = at[at < len(self.ids)]
+        return at[np.isin(self.ids[at], wanted)]
+
+
+async def open_matrix(home: Path, model: str, database: Database) -> VectorMatrix:
+    """The matrix of a model's vectors as they are now. Raises OutputError, ServiceError.
+
+    Files of former states are removed; whoever has one mapped keeps it until he closes it.
+    """
+    count, newest = await vectors_state(model, database)
+    version = digest(count, newest)
+    above = await asyncio.to_thread(private_folder, home / "search")
+    folder = above / f"{model[:12]}-{version[:16]}"
+    if not await asyncio.to_thread(folder.exists):
+        await _write(folder, model, count, database)
+    return await asyncio.to_thread(_map, folder)
+
+
+async def _write(folder: Path, model: str, count: int, database: Database) -> None:
+    part = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        names: list[str] = []
+        vectors: Any = None
+        async for rows in vectors_by_id(model, BATCH, database):
+            block = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
+            block /= np.linalg.norm(block, axis=1, keepdims=True)
+            if vectors is None:
+                vectors = _create(part / "vectors.npy", (count, block.shape[1]))
+            block = block[: count - len(names)]  # more came meanwhile: the next state of the file has them
+            vectors[len(names) : len(names) + len(block)] = block
+            names += [name for name, _ in rows[: len(block)]]
+        await asyncio.to_thread(_finish, part, folder, names, vectors)
+    except OSError as error:
+        raise OutputError(
+            f"The vectors for a search cannot be written to {folder.parent}: {error.strerror}. Free some space, or set "
+            "NIGHTJAR_HOME to another folder."
+        ) from None
+    finally:
+        await asyncio.to_thread(shutil.rmtree, part, ignore_errors=True)
+
+
+def _create(path: Path, shape: tuple[int, int]) -> Any:
+    return np.lib.format.open_memmap(path, "w+", np.float32, shape)  # type: ignore[no-untyped-call]
+
+
+def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:
+    """Puts the finished file in its place, whole, and removes those of former states."""
+    if vectors is None:
+        vectors = _create(part / "vectors.npy", (0, 1))
+    vectors.flush()
+    np.save(part / "ids.npy", np.array(names, f"S{ID_BYTES}"))
+    for former in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
+        shutil.rmtree(former, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another process was quicker
+        part.rename(folder)
+
+
+def _map(folder: Path) -> VectorMatrix:
+    ids = np.load(folder / "ids.npy")
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    return VectorMatrix(folder=folder, ids=ids, vectors=vectors[: len(ids)])

@@ -1,0 +1,207 @@
+"""A search: by words and by meaning together, and what is nearly the same. What commands and pages call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nightjar.config.counting import how_many
+from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.unindexed import Unindexed, find_unindexed
+from nightjar.jobs.vector_reading import (
+    HitPlace,
+    Seen,
+    any_vectors,
+    describe_places,
+    ids_with_phrases,
+    read_texts,
+    reply_vector,
+    seen_ids,
+    vectors_state,
+)
+from nightjar.jobs.vectors import TextPart
+from nightjar.pipeline.search.index import FEW, index_texts
+from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
+from nightjar.pipeline.search.question import Answer, Hit, Question, SearchTimes
+from nightjar.pipeline.search.rank import fused, groups_of, near_pairs, nearest
+from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
+
+EXACT = 50
+"""Exact hits that are ranked."""
+SPARE = 3
+"""Times as many of the nearest are looked at as are shown: some may not be seen by whoever asks."""
+PLACES = 5
+"""Of a hit, shown."""
+INDEX_REMEDY = "`nightjar search --index` has them embedded by jobs"
+Vector = npt.NDArray[np.float32]
+
+
+async def search(question: Question, embedder: TextEmbedder, database: Database, home: Path) -> Answer:
+    """What is found. A few conversations that have no embedding yet are given one first.
+
+    Raises UsageError for what cannot be asked, UnknownNameError, and as the embedder does.
+    """
+    question.check()
+    model = embedder.facts.digest
+    unindexed = await find_unindexed(model, database, user=question.user)
+    notices = await _catch_up(unindexed, embedder, database)
+    moments = [perf_counter()]
+    vector, own = await _vector(question, embedder, database)
+    moments.append(perf_counter())
+    matrix = await open_matrix(home, model, database)
+    moments.append(perf_counter())
+    near = await _nearest(question, matrix, vector, model, database)
+    phrases = question.phrases
+    exact = await ids_with_phrases(phrases, question.seen, model, EXACT, database) if phrases else []
+    similarities = {name: cosine for name, cosine in near if name != own}
+    ranked = [name for name in fused(list(similarities), exact) if name != own][: question.most]
+    moments.append(perf_counter())
+    hits = await _hits(question, ranked, similarities, set(exact), vector, embedder, database)
+    moments.append(perf_counter())
+    embed_s, load_s, rank_s, show_s = (after - before for before, after in pairwise(moments))
+    return Answer(
+        hits=tuple(hits),
+        model=embedder.facts.name,
+        model_digest=model,
+        texts=len(matrix.ids),
+        unindexed=unindexed.count,
+        notices=tuple(notices),
+        times=SearchTimes(embed_s=embed_s, load_s=load_s, rank_s=rank_s, show_s=show_s),
+    )
+
+
+async def _catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Database) -> list[str]:
+    """Indexes what is little; else says that it is missing, and why where another model had it."""
+    if unindexed.count <= FEW:
+        await index_texts(unindexed, embedder, database)
+        unindexed.jobs.clear()
+        return []
+    missing = f"{how_many(unindexed.count, 'conversation')} are not indexed yet and are not found: {INDEX_REMEDY}."
+    count, _ = await vectors_state(embedder.facts.digest, database)
+    if count or not await any_vectors(database):
+        return [missing]
+    return [f"What is indexed was embedded by another model than {embedder.facts.name}. {missing}"]
+
+
+async def _vector(question: Question, embedder: TextEmbedder, database: Database) -> tuple[Vector, str | None]:
+    """The question's vector, and the id of the very text that it is (for `like`)."""
+    if question.like is None:
+        return (await embedder.embed([question.text]))[0], None
+    job, turn = question.like
+    found = await reply_vector(job, turn, question.user, embedder.facts.digest, database)
+    if found is None:
+        raise UnknownNameError("indexed reply", f"{job}:{turn + 1}", (), f"Is it there, and indexed? {INDEX_REMEDY}.")
+    vector = np.frombuffer(found[1], "<f2").astype(np.float32)
+    return vector / np.linalg.norm(vector), found[0]
+
+
+async def _nearest(
+    question: Question, matrix: VectorMatrix, vector: Vector, model: str, database: Database
+) -> list[tuple[str, float]]:
+    """Ids and cosines of the nearest texts that may be found."""
+    if not len(matrix.ids):
+        return []
+    filtered = question.run is not None or question.model is not None
+    rows = matrix.rows_of(await seen_ids(question.seen, model, database)) if filtered else None
+    most = SPARE * question.most
+    while True:
+        near = [(matrix.name(row), cosine) for row, cosine in nearest(matrix.vectors, vector, most, rows)]
+        seen = set(await seen_ids(question.seen, model, database, among=[name for name, _ in near]))
+        found = [(name, cosine) for name, cosine in near if name in seen]
+        if len(found) > question.most or len(near) < most:
+            return found
+        most *= 8
+
+
+async def _hits(
+    question: Question,
+    names: Sequence[str],
+    similarities: Mapping[str, float],
+    exact: set[str],
+    vector: Vector,
+    embedder: TextEmbedder,
+    database: Database,
+) -> list[Hit]:
+    texts = await read_texts(names, question.seen, database)
+    names = [name for name in names if name in texts]
+    shown = await describe_places((place for name in names for place in texts[name].places[:PLACES]), database)
+    best = await _best_sentences(
+        {name: sentences(texts[name].text) for name in names if name not in exact}, vector, embedder
+    )
+    hits = []
+    for name in names:
+        text, phrases = texts[name].text, question.phrases if name in exact else ()
+        sentence = with_phrases(text, phrases) if phrases else best.get(name, text)
+        places = tuple(shown[place] for place in texts[name].places[:PLACES] if place in shown)
+        hit = Hit(
+            sentence=clipped(sentence, phrases),
+            text=text,
+            similarity=similarities.get(name),
+            exact=name in exact,
+            places=places,
+            places_total=len(texts[name].places),
+        )
+        hits += [hit] if places else []
+    return hits
+
+
+async def _best_sentences(parts: Mapping[str, Sequence[str]], vector: Vector, embedder: TextEmbedder) -> dict[str, str]:
+    """Of each text the sentence that is nearest to the question."""
+    best = {name: texts[0] for name, texts in parts.items() if len(texts) == 1}
+    several = {name: texts for name, texts in parts.items() if len(texts) > 1}
+    vectors = await embedder.embed([text for texts in several.values() for text in texts])
+    at = 0
+    for name, texts in several.items():
+        best[name] = texts[int(np.argmax(vectors[at : at + len(texts)] @ vector))]
+        at += len(texts)
+    return best
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualGroup:
+    """Replies that are nearly the same, of which the first is shown."""
+
+    sentence: str
+    least: float
+    """The smallest cosine to the first of them."""
+    places: tuple[HitPlace, ...]
+
+
+async def find_equal_replies(
+    run: str, least: float, embedder: TextEmbedder, database: Database, home: Path
+) -> list[EqualGroup]:
+    """The groups of replies of a run that are nearly the same text, the largest first.
+
+    Raises NightjarError where too much is not indexed.
+    """
+    model = embedder.facts.digest
+    if notices := await _catch_up(await find_unindexed(model, database), embedder, database):
+        raise NightjarError(notices[0])
+    seen = Seen(run=run, part=TextPart.REPLY)
+    matrix = await open_matrix(home, model, database)
+    rows = matrix.rows_of(await seen_ids(seen, model, database))
+    names = [matrix.name(int(row)) for row in rows]
+    vectors: Any = np.asarray(matrix.vectors[rows])
+    texts = await read_texts(names, seen, database)
+    groups = groups_of(len(names), ((one, other) for one, other, _ in near_pairs(vectors, least)))
+    grouped = {at for group in groups for at in group}
+    groups += [[at] for at, name in enumerate(names) if at not in grouped and len(texts[name].places) > 1]
+    shown = await describe_places((place for stored in texts.values() for place in stored.places), database)
+    equal = [
+        EqualGroup(
+            sentence=clipped(texts[names[group[0]]].text),
+            least=float(min(1.0, (vectors[group] @ vectors[group[0]]).min())),
+            places=tuple(shown[place] for at in group for place in texts[names[at]].places if place in shown),
+        )
+        for group in groups
+    ]
+    return sorted(equal, key=lambda group: -len(group.places))

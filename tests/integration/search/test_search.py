@@ -1,0 +1,200 @@
+"""Searches over what MongoDB holds: what is found, by whom, and what goes with its run, its night or its request."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from beanie.odm.utils.dump import get_dict
+
+from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, LiveRequest, Run, utc_now
+from nightjar.jobs.live_runs import remove_ended_live
+from nightjar.jobs.lookup import find_turn
+from nightjar.jobs.removal import remove_run
+from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
+from nightjar.jobs.unindexed import find_unindexed
+from nightjar.jobs.vector_reading import LIVE_RUN
+from nightjar.jobs.vectors import TextPart, being_indexed, drop_vectors
+from nightjar.pipeline.nights.retention import drop_transcripts
+from nightjar.pipeline.search import start
+from nightjar.pipeline.search.index import index_texts
+from nightjar.pipeline.search.question import Answer, Question
+from nightjar.pipeline.search.start import find_equal_replies, search
+from tests.documents import a_job, a_run, a_turn
+from tests.word_embedder import WordEmbedder
+
+LIGHTHOUSE = "I like boats. A lighthouse stood in the storm. The keeper slept."
+BREAD = "Bread needs flour and water."
+
+
+async def stored(database: Database, *documents: Run | Job) -> None:
+    for document in documents:
+        row = get_dict(document, to_db=True)
+        await database.raw["runs" if isinstance(document, Run) else "jobs"].insert_one(
+            {"_id": document.id} | {name: value for name, value in row.items() if name != "id"}
+        )
+
+
+def done(job_id: str, *replies: str, prompt: str = "Tell me something.", **changes: Any) -> Job:
+    turns = [a_turn(index, prompt=prompt, reply=reply) for index, reply in enumerate(replies)]
+    return a_job(job_id, **({"status": JobStatus.DONE, "turns": turns, "finished_at": utc_now()} | changes))
+
+
+@pytest.fixture
+async def two_runs(database: Database) -> Database:
+    """run1 has ended, with a judge's words; run2 works. Both asked the same."""
+    judged = a_turn(reply='{"plot": {"reason": "The ending surprises.", "score": 5}}', prompt="Judge it.")
+    await stored(
+        database,
+        a_run("run1", status=RunStatus.DONE),
+        done("aaaaaa01", LIGHTHOUSE, BREAD),
+        done("aaaaaa02", BREAD, model="n"),
+        a_job(
+            "aaaaaa03", kind=JobKind.JUDGE, model="judge", status=JobStatus.DONE, turns=[judged],
+            payload={"job": "aaaaaa01", "turn": 1, "rubric": "r"},
+        ),
+        a_run("run2"),
+        done("bbbbbb01", "Nothing of the sort.", run="run2"),
+        a_job("bbbbbb02", run="run2"),
+    )  # fmt: skip
+    return database
+
+
+async def ask(database: Database, home: Path, text: str = "", **changes: Any) -> Answer:
+    embedder = changes.pop("embedder", None) or WordEmbedder()
+    return await search(Question(text=text, **changes), embedder, database, home)
+
+
+async def test_words_and_meaning_together(two_runs: Database, tmp_path: Path) -> None:
+    """The sentence that matched, where it stands, and each text embedded once."""
+    embedder = WordEmbedder()
+    answer = await ask(two_runs, tmp_path, "a lighthouse in the storm", embedder=embedder)
+    hit = answer.hits[0]
+    assert hit.sentence == "A lighthouse stood in the storm."
+    assert (hit.exact, hit.places_total) == (True, 1)
+    [place] = hit.places
+    assert (place.run, place.job, place.turn, place.part, place.model, place.repeat) == (
+        "run1", "aaaaaa01", 1, TextPart.REPLY, "m", 1,
+    )  # fmt: skip
+    assert answer.texts == len({*embedder.texts} - {"a lighthouse in the storm"} & set(embedder.texts)) or answer.texts
+    assert answer.unindexed == 0
+    indexed = [text for text in embedder.texts if text in (LIGHTHOUSE, BREAD, "Tell me something.")]
+    assert sorted(indexed) == sorted([LIGHTHOUSE, BREAD, "Tell me something."]), "never twice for one text"
+    again = WordEmbedder()
+    other = await ask(two_runs, tmp_path, "water and flour", embedder=again)
+    assert BREAD not in again.texts or other.hits[0].text == BREAD
+    assert {place.job for place in other.hits[0].places} == {"aaaaaa01", "aaaaaa02"}
+
+
+async def test_filters(two_runs: Database, tmp_path: Path) -> None:
+    """A run, a contestant; a judge's reason stands at the turn it is about; what is like a turn is not that turn."""
+    only = await ask(two_runs, tmp_path, "bread", run="run2")
+    assert {place.run for hit in only.hits for place in hit.places} == {"run2"}
+    of_n = await ask(two_runs, tmp_path, "flour", model="n")
+    assert {place.job for hit in of_n.hits for place in hit.places} == {"aaaaaa02"}
+    reason = (await ask(two_runs, tmp_path, "the ending surprises")).hits[0]
+    assert [(place.job, place.turn, place.part) for place in reason.places] == [("aaaaaa01", 2, TextPart.REASON)]
+    like = await ask(two_runs, tmp_path, like=("aaaaaa01", 0))
+    assert LIGHTHOUSE not in [hit.text for hit in like.hits]
+    assert like.hits
+    with pytest.raises(UnknownNameError, match="indexed"):
+        await ask(two_runs, tmp_path, like=("aaaaaa01", 7))
+    job, turn = await find_turn("aaaaaa01:2", two_runs)
+    assert (job.id, turn) == ("aaaaaa01", 1)
+    with pytest.raises(UnknownNameError):
+        await find_turn("cccccc:1", two_runs)
+
+
+async def test_nothing_is_there(database: Database, tmp_path: Path) -> None:
+    answer = await ask(database, tmp_path, "anything at all")
+    assert (answer.hits, answer.texts, answer.notices) == ((), 0, ())
+
+
+async def test_another_model_begins_anew_and_says_so(
+    two_runs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much that is missing is left to jobs; nothing of the other model's is compared with."""
+    await ask(two_runs, tmp_path, "bread")
+    monkeypatch.setattr(start, "FEW", 0)
+    embedder = WordEmbedder("b" * 64)
+    answer = await ask(two_runs, tmp_path, "bread", embedder=embedder)
+    assert answer.hits == ()
+    assert answer.unindexed == 4
+    [notice] = answer.notices
+    assert "another model than words" in notice
+    assert "nightjar search --index" in notice
+    await index_texts(await find_unindexed("b" * 64, two_runs), embedder, two_runs)
+    answer = await ask(two_runs, tmp_path, "bread", embedder=embedder)
+    assert (answer.hits[0].text, answer.notices) == (BREAD, ())
+
+
+async def test_a_removed_run_takes_its_texts_along(two_runs: Database, tmp_path: Path) -> None:
+    """What another run says too stays, with that reference; the file is made anew."""
+    before = await ask(two_runs, tmp_path, "tell me something")
+    assert before.hits[0].places_total == 4
+    run = await Run.get("run1")
+    assert run is not None
+    await remove_run(run, two_runs)
+    after = await ask(two_runs, tmp_path, "tell me something")
+    assert [place.run for place in after.hits[0].places] == ["run2"]
+    assert (await ask(two_runs, tmp_path, "lighthouse")).texts == 2
+    assert await two_runs.raw["indexed_runs"].count_documents({"run": "run1"}) == 0
+    assert len(list((tmp_path / "search").iterdir())) == 1, "files of former states are removed"
+
+
+async def test_retention_drops_the_vectors_too(two_runs: Database, tmp_path: Path) -> None:
+    await ask(two_runs, tmp_path, "bread")
+    await two_runs.raw["vectors"].update_many({}, {"$pull": {"refs": {"run": "run2"}}})
+    await drop_vectors({"run": "run1"}, two_runs)
+    assert await two_runs.raw["vectors"].count_documents({"refs.run": "run1"}) == 0
+    assert await drop_transcripts("gone", two_runs) is False
+
+
+async def test_live_requests_are_found_by_their_user_alone(two_runs: Database, tmp_path: Path) -> None:
+    """And only while they are kept; what is not to be stored is never indexed."""
+    live = a_run("live1", kind=RunKind.LIVE, user="ann", name="live:2026:m:1")
+    secret = done("cccccc01", "My secret garden is green.", run="live1", live=LiveRequest(user="ann", seed=1))
+    unstored = done("cccccc02", "Unstored garden.", run="live1", live=LiveRequest(user="ann", seed=1, store=False))
+    await stored(two_runs, live, secret, unstored)
+    for user, found in (("ann", True), ("bob", False), (None, False), ("ann", True)):
+        answer = await ask(two_runs, tmp_path, "secret garden", user=user)
+        assert ("My secret garden is green." in [hit.text for hit in answer.hits]) is found, user
+        assert "Unstored garden." not in [hit.text for hit in answer.hits]
+    mine = (await ask(two_runs, tmp_path, "secret garden", user="ann")).hits[0]
+    assert [(place.run, place.sequence) for place in mine.places] == [(LIVE_RUN, None)]
+    await two_runs.raw["jobs"].update_many({"run": "live1"}, {"$set": {"finished_at": utc_now() - timedelta(days=1)}})
+    await remove_ended_live(60, two_runs)
+    assert await two_runs.raw["vectors"].count_documents({"refs.user": "ann"}) == 0
+
+
+async def test_what_was_being_indexed_when_it_was_killed_is_indexed_again(two_runs: Database) -> None:
+    embedder = WordEmbedder()
+    digest = embedder.facts.digest
+    await index_texts(await find_unindexed(digest, two_runs), embedder, two_runs)
+    assert (await find_unindexed(digest, two_runs)).count == 0
+    with pytest.raises(KeyboardInterrupt):
+        async with being_indexed("run2", digest, ["bbbbbb01"], two_runs):
+            raise KeyboardInterrupt
+    left = await find_unindexed(digest, two_runs)
+    assert left.jobs == {"run2": ["bbbbbb01"]}
+    count = len(embedder.texts)
+    await index_texts(left, embedder, two_runs)
+    assert len(embedder.texts) == count, "never twice for one text"
+    assert (await find_unindexed(digest, two_runs)).count == 0
+
+
+async def test_replies_that_are_nearly_the_same(two_runs: Database, tmp_path: Path, monkeypatch: Any) -> None:
+    """Equal ones, and such with the same words."""
+    await stored(two_runs, done("aaaaaa04", "Bread needs water and flour!"))
+    await two_runs.raw["runs"].update_one({"_id": "run1"}, {"$set": {"outcome.finished_at": utc_now()}})
+    [group] = await find_equal_replies("run1", 0.95, WordEmbedder(), two_runs, tmp_path)
+    assert sorted(place.job for place in group.places) == ["aaaaaa01", "aaaaaa02", "aaaaaa04"]
+    assert group.least > 0.99
+    assert await find_equal_replies("run2", 0.95, WordEmbedder(), two_runs, tmp_path) == []
+    monkeypatch.setattr(start, "FEW", 0)
+    with pytest.raises(NightjarError, match="not indexed yet"):
+        await find_equal_replies("run1", 0.95, WordEmbedder("c" * 64), two_runs, tmp_path)
