@@ -9,6 +9,7 @@ from nightjar.config.counting import are, how_many
 from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
+from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts
@@ -90,6 +91,20 @@ def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> Non
         enforceable(asked)
     except (ParameterError, ModelError) as error:
         raise type(error)(f"{where}: {error}") from None
+
+
+async def check_memories(run: Run, sequences: Sequence[SequenceRef], database: Database) -> None:
+    """Raises UnknownNameError for a shared memory that is not there: it would be a misspelt one."""
+    documents = sorted({sequence.document for sequence in sequences})
+    asked = {"_id": {"$in": documents}}
+    layers: list[Mapping[str, Any]] = [run.set_parameters, *run.set_model_parameters.values()]
+    layers += [variant.parameters for variant in run.variants]
+    names = [layer.get("memory") for layer in layers]
+    for field in ("sequence.parameters.memory", "sequence.turns.parameters.memory"):
+        names += await database.raw["sequences"].distinct(field, asked)
+    for name in dict.fromkeys(names):
+        if isinstance(name, str) and name.startswith(SHARED):
+            await check_memory(name, database)
 
 
 async def warnings(

@@ -20,7 +20,7 @@ from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
-from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models, warnings
+from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models, warnings
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
 from nightjar.pipeline.suites.catalogue import take_suite
@@ -72,6 +72,7 @@ async def plan_run(
     run = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
     notes = await check_ending(run, sequences, database)
     await check_judging(run, database)
+    await check_memories(run, sequences, database)
     if enforceable is not None:
         await check_held_to(run, sequences, database, enforceable)
     notes += await warnings(run, sequences, facts, database)

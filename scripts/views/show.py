@@ -71,6 +71,9 @@ def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
         yield f"Without {_turns(turn.left_out)}"
     if turn.recalled:
         yield f"Recalled from them: {_turns(turn.recalled)}"
+    for facts, what in ((turn.given, "Given from"), (turn.kept, "Kept in")):
+        if facts:
+            yield "\n- ".join([f"{what} the memory {turn.memory}:", *facts])
     for summary in turn.summaries:
         what = f"the document {summary.document}" if summary.document else _turns(summary.turns)
         yield f"In place of {what}:\n{summary.text}"

@@ -14,7 +14,7 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, named_model, submit_all, told_without
+from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
@@ -38,7 +38,8 @@ async def text_completions(request: Request) -> Response:
     """What a text goes on with; each prompt and choice is a job."""
     asked, without = read_request(await read_json(request), COMPLETION, CompletionRequest)
     model = named_model(request, asked.model)
-    replies = await submit_all(completion_asks(asked, model, asker(request)), site_of(request))
+    asks = await with_memory(request, completion_asks(asked, model, asker(request)))
+    replies = await submit_all(asks, site_of(request))
     shape = CompletionShape(
         id=f"cmpl-{replies[0].job.id}",
         created=int(time.time()),
