@@ -67,10 +67,10 @@ class LocalReplier(LocalModel):
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
         """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot."""
-        remembered = await remember(self, job, run, sequence)
+        remembered = await remember(self, job, run, sequence) if job.turns else None
 
         def begin() -> tuple[Conversation, PromptPlan | None]:
-            conversation = self._conversation(sequence if remembered is None else remembered.sequence, run)
+            conversation = self.conversation(sequence if remembered is None else remembered.sequence, run)
             return conversation, replay(conversation, job.turns)
 
         conversation, previous = await self.plan(begin)
@@ -95,7 +95,8 @@ class LocalReplier(LocalModel):
                 self._unread.add(name)
                 _log.warning("template_variable_unread", model=self.facts.name, variable=name)
 
-    def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
+    def conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
+        """The sequence as this model is given it. Within `plan` only. Raises TemplateError."""
         template = None if sequence.mode is Mode.COMPLETION else self.template(run.date)
         return conversation_on(self.engine, sequence, template)
 
@@ -174,6 +175,8 @@ class LocalDialogue:
     async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
+        if index == 0:
+            await self._remember()
         resolved = replier.parameters(job, self._run, self._conversation.sequence, index)
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
@@ -194,6 +197,13 @@ class LocalDialogue:
             self._conversation, resolved, reply, index, self._generate, seed=self._seed(index, len(draws))
         )
         return replace(reply, memory=kept)
+
+    async def _remember(self) -> None:
+        """Gives the conversation what its memory has by now: when its first turn has a slot, and not before."""
+        replier, run = self._replier, self._run
+        remembered = self._remembered = await remember(replier, self._job, run, self._conversation.sequence)
+        if remembered is not None and remembered.given:
+            self._conversation = await replier.plan(lambda: replier.conversation(remembered.sequence, run))
 
     async def _draw(self, turn: _Turn, listener: Listener | None) -> tuple[list[Draw], Generation]:
         """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""
