@@ -54,7 +54,7 @@ def user_memory(user: str, name: str) -> str:
     return f"user/{user}/{name}"
 
 
-class Fact(StoredDocument):
+class MemoryFact(StoredDocument):
     """One fact. `_id` is a digest of memory, job, turn and number; random for one that was written by hand."""
 
     id: str  # type: ignore[assignment]
@@ -105,9 +105,14 @@ def check_fact(text: str) -> str:
     return line
 
 
-async def read_facts(memory: str, database: Database) -> list[Fact]:
+async def facts_of_memory(memory: str, database: Database) -> list[MemoryFact]:
     """The facts of a memory, in the order in which they were kept."""
-    return await Fact.find({"memory": memory}).sort("+kept_at", "+turn", "+number", "+_id").limit(MOST_FACTS).to_list()
+    return (
+        await MemoryFact.find({"memory": memory})
+        .sort("+kept_at", "+turn", "+number", "+_id")
+        .limit(MOST_FACTS)
+        .to_list()
+    )
 
 
 async def keep_facts(
@@ -140,24 +145,24 @@ async def keep_facts(
     return tuple(text for text, _ in kept)
 
 
-async def add_fact(memory: str, text: str, now: datetime, database: Database) -> Fact:
+async def add_fact(memory: str, text: str, now: datetime, database: Database) -> MemoryFact:
     """Writes a fact by hand; a shared memory begins with its first. Raises UsageError, UnknownNameError."""
     line = check_fact(text)
     if not memory.startswith(SHARED):
         await check_memory(memory, database)
     elif not re.fullmatch(MEMORY_PATTERN, memory):
         raise UsageError(f"{memory!r} is no name of a memory: after {SHARED!r} come letters, digits, '.', '_' and '-'.")
-    there = await read_facts(memory, database)
+    there = await facts_of_memory(memory, database)
     if len(there) >= MOST_FACTS:
         raise UsageError(f"The memory {memory!r} is full: it holds {MOST_FACTS:,} facts. Remove some first.")
     first = there[0] if there else None
     run, user = (first.run, first.user) if first is not None else (None, None)
-    fact = Fact(id=uuid.uuid4().hex, memory=memory, text=line, run=run, user=user, kept_at=now)
+    fact = MemoryFact(id=uuid.uuid4().hex, memory=memory, text=line, run=run, user=user, kept_at=now)
     await fact.insert()
     return fact
 
 
-async def edit_fact(memory: str, identity: str, text: str, now: datetime, database: Database) -> Fact:
+async def edit_fact(memory: str, identity: str, text: str, now: datetime, database: Database) -> MemoryFact:
     """Writes another text in a fact's place. Raises UsageError, UnknownNameError."""
     fact = await find_fact(memory, identity, database)
     fact.text, fact.vector, fact.embedder, fact.edited_at = check_fact(text), None, None, now
@@ -165,10 +170,10 @@ async def edit_fact(memory: str, identity: str, text: str, now: datetime, databa
     return fact
 
 
-async def find_fact(memory: str, identity: str, database: Database) -> Fact:
+async def find_fact(memory: str, identity: str, database: Database) -> MemoryFact:
     """A memory's fact by the beginning of its id. Raises UnknownNameError; UsageError where several begin so."""
     await check_memory(memory, database)
-    found = [fact for fact in await read_facts(memory, database) if fact.id.startswith(identity)]
+    found = [fact for fact in await facts_of_memory(memory, database) if fact.id.startswith(identity)]
     if not found or not identity:
         raise UnknownNameError("fact", identity, (), f"`nightjar memory show {memory}` has their ids.")
     if len(found) > 1:
@@ -189,7 +194,7 @@ async def check_memory(memory: str, database: Database) -> None:
         raise UnknownNameError("memory", memory, known, f"`nightjar memory add {SHARED}NAME 'a fact'` makes one.")
 
 
-async def forget(memory: str, database: Database) -> int:
+async def forget_memory(memory: str, database: Database) -> int:
     """Removes a memory with all its facts; how many. Raises UnknownNameError."""
     await check_memory(memory, database)
     return (await database.raw["facts"].delete_many({"memory": memory})).deleted_count

@@ -11,7 +11,7 @@ from nightjar.config.counting import how_many
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.memory import Fact
+    from nightjar.jobs.memory import MemoryFact
     from nightjar.jobs.mongo import Database
 
 T = TypeVar("T")
@@ -41,11 +41,11 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(memory: Memory, as_json: Json = False) -> None:
     """The facts of a memory, oldest first. Example: nightjar memory show shared/house"""
-    from nightjar.jobs.memory import check_memory, read_facts
+    from nightjar.jobs.memory import check_memory, facts_of_memory
 
-    async def read(database: Database) -> list[Fact]:
+    async def read(database: Database) -> list[MemoryFact]:
         await check_memory(memory, database)
-        return await read_facts(memory, database)
+        return await facts_of_memory(memory, database)
 
     rows = [_row(fact) for fact in _on(read, reading=True)]
     if as_json:
@@ -81,11 +81,11 @@ def rm(
     ] = None,
 ) -> None:
     """Remove a fact, or a whole memory. Example: nightjar memory rm shared/house 3f1c"""
-    from nightjar.jobs.memory import find_fact, forget
+    from nightjar.jobs.memory import find_fact, forget_memory
 
     async def remove(database: Database) -> int:
         if identity is None:
-            return await forget(memory, database)
+            return await forget_memory(memory, database)
         await (await find_fact(memory, identity, database)).delete()
         return 1
 
@@ -102,14 +102,14 @@ def _on(work: Callable[[Database], Awaitable[T]], *, reading: bool = False) -> T
     return run_async(do())
 
 
-def _tell(done: str, fact: Fact, *, as_json: bool) -> None:
+def _tell(done: str, fact: MemoryFact, *, as_json: bool) -> None:
     if as_json:
         emit_json({"memory": fact.memory, "fact": _row(fact)})
     else:
         print(plain(f"{fact.id[:ID_SHOWN]} is {done} in {fact.memory!r}: {fact.text}"))
 
 
-def _row(fact: Fact) -> dict[str, Any]:
+def _row(fact: MemoryFact) -> dict[str, Any]:
     return {
         "id": fact.id,
         "fact": fact.text,

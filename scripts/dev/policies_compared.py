@@ -47,7 +47,7 @@ ROWS = 4
 
 
 @dataclass
-class Tally:
+class PolicyTally:
     """Of one policy."""
 
     asked: int = 0
@@ -86,7 +86,7 @@ class InProcessEmbedder:
 
 
 async def converse(
-    engine: BatchEngine, sequence: PromptSequence, resolved: Resolved, embedder: TextEmbedder | None, tally: Tally
+    engine: BatchEngine, sequence: PromptSequence, resolved: Resolved, embedder: TextEmbedder | None, tally: PolicyTally
 ) -> None:
     """One conversation to its end, as a worker makes it, and what its checks say."""
     source = engine.chat_template
@@ -133,16 +133,16 @@ def met(scorers: Sequence[TurnScorer], reply: str) -> bool:
     return all(scores[scorer.name].value == 1 for scorer in scorers if scorer.check)
 
 
-def conversations(each: int) -> list[PromptSequence]:
+def chosen_conversations(each: int) -> list[PromptSequence]:
     """So many of each kind, out of the bundled suite."""
     sequences = read_suite(bundled()[SUITE]).sequences
     return [sequence for at, sequence in enumerate(sequences) if at % ROWS < each]
 
 
-async def measure(given: argparse.Namespace) -> None:
+async def compare_policies(given: argparse.Namespace) -> None:
     """Prints a line of the table for each policy."""
     settings = LoadSettings(slots=given.slots, context=given.context, threads=given.threads or "auto")
-    chosen = conversations(given.each)
+    chosen = chosen_conversations(given.each)
     print(f"{given.model.name}: {len(chosen)} conversations, context {given.context}, {given.slots} slots", flush=True)
     print("| policy | right | refused | recalled | summaries | prompt | computed | generated | s |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
@@ -150,7 +150,7 @@ async def measure(given: argparse.Namespace) -> None:
     embedder = InProcessEmbedder(LocalEmbedder(small))
     try:
         for policy in given.policy or list(Policy):
-            tally = Tally()
+            tally = PolicyTally()
             values = {"policy": policy, "temperature": 0, "max_tokens": given.max_tokens}
             resolved = resolve([(ParameterSource.SUITE, values)])
             engine = await load(given.model, settings=settings, gpu="none")
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=80)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--threads", type=int, help="default: the cores, fewer while others need them")
-    asyncio.run(measure(parser.parse_args()))
+    asyncio.run(compare_policies(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ DECIMALS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exchange:
+class LeftOutExchange:
     """A turn that was left out; `tokens`: how many its quotation takes."""
 
     turn: int
@@ -30,7 +30,7 @@ class Exchange:
     tokens: int
 
 
-def nearest_exchanges(query: Vector, exchanges: Sequence[Exchange], budget_tokens: int) -> tuple[int, ...]:
+def nearest_exchanges(query: Vector, exchanges: Sequence[LeftOutExchange], budget_tokens: int) -> tuple[int, ...]:
     """The turns nearest to `query` that the budget holds together, nearest first; all vectors are unit vectors.
 
     One that is too long for what is left is passed over. Of two that are equally near the later one goes first.

@@ -9,7 +9,7 @@ from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import Asked, PromptPlan, plan_quoting, plan_window
 from nightjar.workers.conversation.prompts import exchange_of
-from nightjar.workers.conversation.recall import Exchange, Vector, nearest_exchanges, quotation, recalled_text
+from nightjar.workers.conversation.recall import LeftOutExchange, Vector, nearest_exchanges, quotation, recalled_text
 from nightjar.workers.conversation.summaries import Think
 
 NO_EMBEDDER = (
@@ -42,13 +42,13 @@ class Quoting:
         plan = await self._think(partial(recall_into, asked, window, query, exchanges))
         return plan, self._embedder.facts.digest
 
-    async def _embed(self, embedder: TextEmbedder, texts: dict[int, str], asked: Asked) -> list[Exchange]:
+    async def _embed(self, embedder: TextEmbedder, texts: dict[int, str], asked: Asked) -> list[LeftOutExchange]:
         new = [turn for turn in texts if turn not in self._vectors]
         if new:
             vectors = await embedder.embed([texts[turn] for turn in new])
             self._vectors.update(zip(new, vectors, strict=True))
         sizes = await self._think(lambda: {turn: _size(asked, "\n\n" + text) for turn, text in texts.items()})
-        return [Exchange(turn=turn, vector=self._vectors[turn], tokens=sizes[turn]) for turn in texts]
+        return [LeftOutExchange(turn=turn, vector=self._vectors[turn], tokens=sizes[turn]) for turn in texts]
 
 
 def recallable(asked: Asked, window: PromptPlan) -> list[TurnRecord]:
@@ -56,7 +56,7 @@ def recallable(asked: Asked, window: PromptPlan) -> list[TurnRecord]:
     return [record for record in asked.history if record.index in window.dropped_turns and not record.draw.empty]
 
 
-def recall_into(asked: Asked, window: PromptPlan, query: Vector, exchanges: list[Exchange]) -> PromptPlan:
+def recall_into(asked: Asked, window: PromptPlan, query: Vector, exchanges: list[LeftOutExchange]) -> PromptPlan:
     """The prompt of `window` with as many of the nearest exchanges as the declared share and the context hold."""
     budget = min(asked.recalled_most, asked.most - len(window.ids)) - _size(asked, recalled_text(()) + "\n\n")
     chosen = nearest_exchanges(query, exchanges, budget)

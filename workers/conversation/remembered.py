@@ -79,7 +79,7 @@ class Remembered:
         return record.model_copy(update={"kept": kept})
 
 
-async def remember(replier: LocalReplier, job: Job, run: Run, sequence: PromptSequence) -> Remembered | None:
+async def open_memory(replier: LocalReplier, job: Job, run: Run, sequence: PromptSequence) -> Remembered | None:
     """The job's memory; None where it has none. A conversation that has begun keeps what it was given.
 
     Raises ModelError where there is no embedder, ParameterError, ServiceError.

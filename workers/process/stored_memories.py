@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nightjar.jobs.documents import utc_now
-from nightjar.jobs.memory import KeptTurn, MemoryScope, keep_facts, read_facts
+from nightjar.jobs.memory import KeptTurn, MemoryScope, facts_of_memory, keep_facts
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.text_embedder import TextEmbedder
@@ -22,7 +22,7 @@ class StoredMemories:
 
     async def facts(self, scope: MemoryScope, embedder: TextEmbedder) -> list[StoredFact]:
         """See `Memories.facts`; what another model embedded, or nobody yet, is embedded now."""
-        rows = await patiently(lambda: read_facts(scope.name, self._database))
+        rows = await patiently(lambda: facts_of_memory(scope.name, self._database))
         digest = embedder.facts.digest
         lacking = [row for row in rows if row.vector is None or row.embedder != digest]
         made = await embedder.embed([row.text for row in lacking]) if lacking else ()

@@ -15,11 +15,11 @@ from nightjar.jobs.memory import (
     add_fact,
     check_memory,
     edit_fact,
+    facts_of_memory,
     find_fact,
-    forget,
+    forget_memory,
     keep_facts,
     memories,
-    read_facts,
 )
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)
@@ -32,7 +32,7 @@ async def keep(database: Database, *texts: str, job: str = "j", turn: int = 0, f
 
 
 async def texts(database: Database) -> list[str]:
-    return [fact.text for fact in await read_facts(SCOPE.name, database)]
+    return [fact.text for fact in await facts_of_memory(SCOPE.name, database)]
 
 
 async def test_a_turn_that_is_made_again_writes_over_its_facts(database: Database) -> None:
@@ -69,14 +69,14 @@ async def test_memories_are_apart(database: Database) -> None:
     await keep(database, "a")
     await add_fact("shared/house", "a", NOW, database)
     assert await memories(database) == {SCOPE.name: 1, "shared/house": 1}
-    assert await forget("shared/house", database) == 1
+    assert await forget_memory("shared/house", database) == 1
     assert await texts(database) == ["a"]
 
 
 async def test_a_person_writes_changes_and_removes(database: Database) -> None:
     """A changed text is embedded again when it is next looked for; a fact added to a run's memory goes with the run."""
     await keep(database, "The cat is Minka.")
-    [fact] = await read_facts(SCOPE.name, database)
+    [fact] = await facts_of_memory(SCOPE.name, database)
     changed = await edit_fact(SCOPE.name, fact.id[:8], "The cat  is Mia.", NOW, database)
     assert (changed.text, changed.vector, changed.edited_at) == ("The cat is Mia.", None, NOW)
     added = await add_fact(SCOPE.name, "It is red.", NOW, database)

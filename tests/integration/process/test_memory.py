@@ -12,7 +12,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, utc_now
-from nightjar.jobs.memory import add_fact, memories, read_facts
+from nightjar.jobs.memory import add_fact, facts_of_memory, memories
 from nightjar.jobs.removal import remove_run
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status.transcript import read_transcripts
@@ -83,7 +83,7 @@ async def test_a_contestants_conversations_share_a_memory_that_goes_with_the_run
         first, second = sorted(await finished("r"), key=lambda job: job.turns[0].committed_at)
     [name] = await memories(bench.database)
     assert name == f"run/{run.name}/scripted/notes"
-    assert [fact.text for fact in await read_facts(name, bench.database)] == [FACT]
+    assert [fact.text for fact in await facts_of_memory(name, bench.database)] == [FACT]
     kept = [turn.memory.kept for job in (first, second) for turn in job.turns if turn.memory]
     assert kept == [(FACT,), (), (), ()], "said again, it is not kept again"
     assert first.turns[0].memory is not None
