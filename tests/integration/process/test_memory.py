@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
+from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.memory import add_fact, facts_of_memory, memories
 from nightjar.jobs.removal import remove_run
-from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status.transcript import read_transcripts
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.exports.write import render
@@ -114,3 +117,29 @@ async def test_an_evaluation_reads_a_shared_memory_and_never_writes_it(bench: Be
     assert job.turns[0].memory is not None
     assert job.turns[0].memory.chosen_by == WordEmbedder().facts.digest
     assert await memories(bench.database) == {"shared/house": 1}
+
+
+async def test_a_users_memory_is_nobody_elses(bench: Bench) -> None:
+    """Kept of a live request for the next one of the same user; the name means another memory to everybody else."""
+    seen: list[str] = []
+
+    def listening(prompt: str, seed: int) -> str:
+        seen.append(prompt)
+        return script(prompt, seed)
+
+    async def ask(user: str) -> str:
+        messages = [{"role": "user", "content": "Good morning."}]
+        asked = LiveAsk(user=user, model="scripted", messages=messages, parameters={"memory": "notes"})
+        await (await requests.submit(asked)).result()
+        return next(prompt for prompt in reversed(seen) if "Answer in JSON" not in prompt)
+
+    engine = ScriptedEngine(listening)
+    async with (
+        bench.worker(engine, live=1, embedder=WordEmbedder()) as worker,
+        LiveRequests(bench.database, bench.doorbell, LiveSettings()) as requests,
+    ):
+        await until(lambda: worker.beat.state is WorkerStatus.READY)
+        assert HEAD not in await ask("ann")
+        assert f"{HEAD}\n- {FACT}" in await ask("ann")
+        assert HEAD not in await ask("bob")
+    assert await memories(bench.database) == {"user/ann/notes": 1, "user/bob/notes": 1}
