@@ -25,7 +25,7 @@ from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.reasoning import split_so_far
 from nightjar.workers.conversation.recalling import Quoting
-from nightjar.workers.conversation.remembered import Remembered, open_memory
+from nightjar.workers.conversation.remembered import MemoryAccess, Remembered, open_memory
 from nightjar.workers.conversation.replier import Listener, Reply, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
@@ -67,7 +67,7 @@ class LocalReplier(LocalModel):
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
         """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot."""
-        remembered = await open_memory(self, job, run, sequence) if job.turns else None
+        remembered = await self.remember(job, run, sequence) if job.turns else None
 
         def begin() -> tuple[Conversation, PromptPlan | None]:
             conversation = self.conversation(sequence if remembered is None else remembered.sequence, run)
@@ -75,6 +75,17 @@ class LocalReplier(LocalModel):
 
         conversation, previous = await self.plan(begin)
         return LocalDialogue(self, job, run, conversation, previous, watch, remembered)
+
+    async def remember(self, job: Job, run: Run, sequence: PromptSequence) -> Remembered | None:
+        """The job's memory; see `open_memory`."""
+        access = MemoryAccess(
+            memories=self.memories,
+            embedder=self.embedder,
+            engine=self.engine,
+            system=self.entry.system,
+            think=self.plan,
+        )
+        return await open_memory(access, job, run, sequence, self.parameters(job, run, sequence, 0))
 
     def parameters(self, job: Job, run: Run, sequence: PromptSequence, turn: int) -> Resolved:
         """What a turn of the job is generated with. Raises ParameterError."""
@@ -201,7 +212,7 @@ class LocalDialogue:
     async def _remember(self) -> None:
         """Gives the conversation what its memory has by now: when its first turn has a slot, and not before."""
         replier, run = self._replier, self._run
-        remembered = self._remembered = await open_memory(replier, self._job, run, self._conversation.sequence)
+        remembered = self._remembered = await replier.remember(self._job, run, self._conversation.sequence)
         if remembered is not None and remembered.given:
             self._conversation = await replier.plan(lambda: replier.conversation(remembered.sequence, run))
 

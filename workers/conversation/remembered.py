@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from nightjar.jobs.parameters import Resolved
     from nightjar.jobs.sequences import Sequence as PromptSequence
     from nightjar.jobs.text_embedder import TextEmbedder
-    from nightjar.workers.conversation.local import LocalReplier
     from nightjar.workers.conversation.memories import Memories
     from nightjar.workers.conversation.prompts import Conversation
     from nightjar.workers.conversation.replier import Reply
-    from nightjar.workers.engine.request import Generation, Request
+    from nightjar.workers.conversation.summaries import Think
+    from nightjar.workers.engine.request import Engine, Generation, Request
 
 CANNOT = (
     "A memory is found in by a small embedding model, and none is set on this host. Name one in `memory_model` "
@@ -79,17 +79,29 @@ class Remembered:
         return record.model_copy(update={"kept": kept})
 
 
-async def open_memory(replier: LocalReplier, job: Job, run: Run, sequence: PromptSequence) -> Remembered | None:
-    """The job's memory; None where it has none. A conversation that has begun keeps what it was given.
+@dataclass(frozen=True, kw_only=True)
+class MemoryAccess:
+    """What a model needs to remember. `memories` and `embedder`: None where there are none."""
 
-    Raises ModelError where there is no embedder, ParameterError, ServiceError.
+    memories: Memories | None
+    embedder: TextEmbedder | None
+    engine: Engine
+    system: str | None
+    """The system prompt of the model's template, for sequences without one."""
+    think: Think
+
+
+async def open_memory(
+    access: MemoryAccess, job: Job, run: Run, sequence: PromptSequence, resolved: Resolved
+) -> Remembered | None:
+    """The job's memory, as `resolved` (of its first turn) names it; None where it has none. A conversation that has
+    begun keeps what it was given.
+
+    Raises ModelError where there is no embedder, ServiceError.
     """
-    if job.kind is not JobKind.REPLY:
+    if job.kind is not JobKind.REPLY or resolved.values.memory is None:
         return None
-    resolved = replier.parameters(job, run, sequence, 0)
-    if resolved.values.memory is None:
-        return None
-    memories, embedder = replier.memories, replier.embedder
+    memories, embedder = access.memories, access.embedder
     if memories is None or embedder is None:
         raise ModelError(CANNOT)
     user = job.live.user if job.live is not None else None
@@ -99,16 +111,15 @@ async def open_memory(replier: LocalReplier, job: Job, run: Run, sequence: Promp
     if not job.turns and (facts := await memories.facts(scope, embedder)):
         chosen_by = embedder.facts.digest
         [query] = await embedder.embed([sequence.prompt_text(0)])
-        engine = replier.engine
-        budget = memory_budget(resolved, engine.load.context)
+        tokenizer, budget = access.engine.tokenizer, memory_budget(resolved, access.engine.load.context)
 
         def count(text: str) -> int:
-            return len(engine.tokenizer.tokenize(text, parse_special=False))
+            return len(tokenizer.tokenize(text, parse_special=False))
 
-        given = await replier.plan(lambda: nearest_facts(query, facts, count, budget))
+        given = await access.think(lambda: nearest_facts(query, facts, count, budget))
     return Remembered(
         scope=scope,
-        sequence=remembering(sequence, given, replier.entry.system),
+        sequence=remembering(sequence, given, access.system),
         given=given,
         chosen_by=chosen_by,
         job=job,
