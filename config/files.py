@@ -20,6 +20,7 @@ HOME_PARTS = {
     "web": "the name of its page, and the token of this machine's own programs",
     "hub": "what the model hub's library keeps",
     "search": "vectors of texts, as a search reads them; made again from MongoDB where they are missing",
+    "photos": "thumbnails and vectors of the photos that were indexed",
     "models-used": "when models were used",
     "digests.json": "digests of model files",
     "models.toml": "models known by name",

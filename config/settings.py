@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     memory_model: str | None = Field(None, min_length=1)
     """A small embedding model that this host keeps on its CPU, by its name: for searches, recall and photos."""
 
+    photo_model: ProjectPath | None = None
+    """A folder with a CLIP or SigLIP picture encoder in ONNX; None: photos are found by their texts alone."""
+
     pull_on_use: bool = True
     """A worker may fetch a registered hub model that is not on its host."""
     ollama_models: Path | None = Field(None, validation_alias=AliasChoices("ollama_models", "nightjar_ollama_models"))

@@ -9,7 +9,7 @@ from typing import Any
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import RunKind
 from nightjar.jobs.variants import contestant_name
-from nightjar.jobs.vectors import TextPart, TextPlace
+from nightjar.jobs.vectors import TextKind, TextPlace
 
 LIVE_RUN = "live"
 """What the run of a live request is called; nobody but its user sees it."""
@@ -23,7 +23,7 @@ class Seen:
     """His own live requests are among it."""
     run: str | None = None
     model: str | None = None
-    part: TextPart | None = None
+    part: TextKind | None = None
 
     def holds(self, place: TextPlace) -> bool:
         wanted = ((self.run, place.run), (self.model, place.model), (self.part, place.part))
@@ -50,7 +50,7 @@ class HitPlace:
     """Its name; `LIVE_RUN` for a live request."""
     job: str
     turn: int
-    part: TextPart
+    part: TextKind
     model: str
     """The contestant that was asked, or whose reply was judged."""
     sequence: str | None
@@ -111,7 +111,7 @@ async def reply_vector(
     job: str, turn: int, user: str | None, model: str, database: Database
 ) -> tuple[str, bytes] | None:
     """Id and vector of a reply; None where it has none, or is another user's."""
-    place: Row = {"job": job, "turn": turn, "part": TextPart.REPLY, "user": {"$in": [None, user]}}
+    place: Row = {"job": job, "turn": turn, "part": TextKind.REPLY, "user": {"$in": [None, user]}}
     row = await database.raw["vectors"].find_one({"model": model, "refs": {"$elemMatch": place}}, {"vector": 1})
     return None if row is None else (row["_id"], row["vector"])
 

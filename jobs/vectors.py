@@ -23,7 +23,7 @@ MOST_CHARS = 100_000
 """Of a text that is kept for searches; what is longer is embedded whole and kept cut."""
 
 
-class TextPart(StrEnum):
+class TextKind(StrEnum):
     """What of a turn a text is."""
 
     PROMPT = "prompt"
@@ -41,7 +41,7 @@ class TextPlace(BaseModel):
     run: str
     job: str
     turn: int
-    part: TextPart
+    part: TextKind
     source: str
     """The job whose text it is: the judge's for a reason, else `job`."""
     model: str

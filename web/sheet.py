@@ -74,6 +74,14 @@ class Form:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """`source`: an address of ours."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A part of a page; what is empty is not shown, but `empty` says what to do where there is no table."""
 
@@ -86,6 +94,7 @@ class Section:
     form: Form | None = None
     buttons: tuple[Button, ...] = ()
     links: tuple[Link, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     frame: str | None = None
     """Address of a document that is shown inside, locked up."""
 

@@ -55,7 +55,7 @@ async def open_matrix(home: Path, model: str, database: Database) -> VectorMatri
     folder = above / f"{model[:12]}-{version[:16]}"
     if not await asyncio.to_thread(folder.exists):
         await _write(folder, model, count, database)
-    return await asyncio.to_thread(_map, folder)
+    return await asyncio.to_thread(map_matrix, folder)
 
 
 async def _write(folder: Path, model: str, count: int, database: Database) -> None:
@@ -97,7 +97,8 @@ def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:
         part.rename(folder)
 
 
-def _map(folder: Path) -> VectorMatrix:
+def map_matrix(folder: Path) -> VectorMatrix:
+    """A finished file, mapped: its pages are read as they are needed."""
     ids = np.load(folder / "ids.npy")
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     return VectorMatrix(folder=folder, ids=ids, vectors=vectors[: len(ids)])

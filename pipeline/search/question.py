@@ -15,7 +15,7 @@ _PHRASE = re.compile(r'"([^"]+)"|(\S+)')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class SearchQuestion:
     """Exactly one of `text` and `like` is asked."""
 
     text: str = ""
@@ -82,7 +82,7 @@ class SearchTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class SearchAnswer:
     """What a search found, and in what."""
 
     hits: tuple[Hit, ...]

@@ -28,10 +28,10 @@ from nightjar.jobs.vector_reading import (
     seen_ids,
     vectors_state,
 )
-from nightjar.jobs.vectors import TextPart
+from nightjar.jobs.vectors import TextKind
 from nightjar.pipeline.search.index import FEW, index_texts
 from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
-from nightjar.pipeline.search.question import Answer, Hit, Question, SearchTimes
+from nightjar.pipeline.search.question import Hit, SearchAnswer, SearchQuestion, SearchTimes
 from nightjar.pipeline.search.rank import fused, groups_of, near_pairs, nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 
@@ -45,7 +45,7 @@ INDEX_REMEDY = "`nightjar search --index` has them embedded by jobs"
 Vector = npt.NDArray[np.float32]
 
 
-async def search(question: Question, embedder: TextEmbedder, database: Database, home: Path) -> Answer:
+async def search(question: SearchQuestion, embedder: TextEmbedder, database: Database, home: Path) -> SearchAnswer:
     """What is found. A few conversations that have no embedding yet are given one first.
 
     Raises UsageError for what cannot be asked, UnknownNameError, and as the embedder does.
@@ -68,7 +68,7 @@ async def search(question: Question, embedder: TextEmbedder, database: Database,
     hits = await _hits(question, ranked, similarities, set(exact), vector, embedder, database)
     moments.append(perf_counter())
     embed_s, load_s, rank_s, show_s = (after - before for before, after in pairwise(moments))
-    return Answer(
+    return SearchAnswer(
         hits=tuple(hits),
         model=embedder.facts.name,
         model_digest=model,
@@ -92,7 +92,7 @@ async def _catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Data
     return [f"What is indexed was embedded by another model than {embedder.facts.name}. {missing}"]
 
 
-async def _vector(question: Question, embedder: TextEmbedder, database: Database) -> tuple[Vector, str | None]:
+async def _vector(question: SearchQuestion, embedder: TextEmbedder, database: Database) -> tuple[Vector, str | None]:
     """The question's vector, and the id of the very text that it is (for `like`)."""
     if question.like is None:
         return (await embedder.embed([question.text]))[0], None
@@ -105,7 +105,7 @@ async def _vector(question: Question, embedder: TextEmbedder, database: Database
 
 
 async def _nearest(
-    question: Question, matrix: VectorMatrix, vector: Vector, model: str, database: Database
+    question: SearchQuestion, matrix: VectorMatrix, vector: Vector, model: str, database: Database
 ) -> list[tuple[str, float]]:
     """Ids and cosines of the nearest texts that may be found."""
     if not len(matrix.ids):
@@ -123,7 +123,7 @@ async def _nearest(
 
 
 async def _hits(
-    question: Question,
+    question: SearchQuestion,
     names: Sequence[str],
     similarities: Mapping[str, float],
     exact: set[str],
@@ -186,7 +186,7 @@ async def find_equal_replies(
     model = embedder.facts.digest
     if notices := await _catch_up(await find_unindexed(model, database), embedder, database):
         raise NightjarError(notices[0])
-    seen = Seen(run=run, part=TextPart.REPLY)
+    seen = Seen(run=run, part=TextKind.REPLY)
     matrix = await open_matrix(home, model, database)
     rows = matrix.rows_of(await seen_ids(seen, model, database))
     names = [matrix.name(int(row)) for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.unindexed import IndexableJob
 from nightjar.jobs.variants import contestant_name
-from nightjar.jobs.vectors import TextPart, TextPlace
+from nightjar.jobs.vectors import TextKind, TextPlace
 
 
 def texts_of_job(job: IndexableJob) -> Iterator[tuple[TextPlace, str]]:
@@ -30,21 +30,21 @@ def texts_of_job(job: IndexableJob) -> Iterator[tuple[TextPlace, str]]:
             yield place, text.strip()
 
 
-def _said(job: IndexableJob) -> Iterator[tuple[TextPart, int, str]]:
+def _said(job: IndexableJob) -> Iterator[tuple[TextKind, int, str]]:
     for document in job.documents:
-        yield TextPart.DOCUMENT, 0, document
+        yield TextKind.DOCUMENT, 0, document
     for turn in job.row["turns"]:
-        yield TextPart.PROMPT, turn["index"], turn["prompt"]
-        yield TextPart.REPLY, turn["index"], turn["draws"][0]["reply"]
+        yield TextKind.PROMPT, turn["index"], turn["prompt"]
+        yield TextKind.REPLY, turn["index"], turn["draws"][0]["reply"]
 
 
-def _reasons(row: Mapping[str, Any]) -> Iterator[tuple[TextPart, int, str]]:
+def _reasons(row: Mapping[str, Any]) -> Iterator[tuple[TextKind, int, str]]:
     """What the judge wrote, where the job is about one reply or more."""
     payload = row.get("payload") or {}
     if "job" not in payload:
         return
     for turn in row["turns"]:
-        yield TextPart.REASON, payload.get("turn") or 0, judges_words(turn["draws"][0]["reply"])
+        yield TextKind.REASON, payload.get("turn") or 0, judges_words(turn["draws"][0]["reply"])
 
 
 def judges_words(reply: str) -> str:

@@ -62,7 +62,7 @@ async def _search(
 ) -> None:
     from nightjar.config.errors import UsageError
     from nightjar.jobs.lookup import find_run, find_turn
-    from nightjar.pipeline.search.question import Question
+    from nightjar.pipeline.search.question import SearchQuestion
     from nightjar.pipeline.search.start import find_equal_replies
     from nightjar.pipeline.search.start import search as find
     from nightjar.scripts.session import open_session
@@ -85,7 +85,7 @@ async def _search(
             show_equal(groups, as_json=as_json)
             return
         turn = None if like is None else await find_turn(like, session.database, within)
-        question = Question(
+        question = SearchQuestion(
             text=text,
             like=None if turn is None else (turn[0].id, turn[1]),
             run=None if within is None else within.id,

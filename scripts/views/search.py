@@ -11,14 +11,14 @@ from nightjar.scripts.views.output import emit_json, plain
 
 if TYPE_CHECKING:
     from nightjar.jobs.vector_reading import HitPlace
-    from nightjar.pipeline.search.question import Answer
+    from nightjar.pipeline.search.question import SearchAnswer
     from nightjar.pipeline.search.start import EqualGroup
 
 PLACES_SHOWN = 4
 """Of replies that are nearly the same."""
 
 
-def show_answer(answer: Answer, *, as_json: bool) -> None:
+def show_answer(answer: SearchAnswer, *, as_json: bool) -> None:
     """The hits with their sentence, and what was searched."""
     if as_json:
         emit_json(asdict(answer))

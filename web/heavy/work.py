@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from nightjar.config.errors import UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
@@ -19,6 +21,11 @@ from nightjar.pipeline.nights.night_store import read_nights
 from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
+from nightjar.pipeline.search.question import SearchQuestion
+from nightjar.pipeline.search.start import search
+from nightjar.workers.embedder.client import SmallEmbedder
+from nightjar.workers.embedder.spec import EmbedderSpec
+from nightjar.workers.photos.index import search_photos
 
 NIGHTS = 60
 
@@ -72,9 +79,32 @@ async def write_trend_page(database: Database, suite: str) -> str:
     return render_trend(trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION))
 
 
+async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str) -> str:
+    """What a search finds, as JSON. `asked`: a `SearchQuestion`, `spec`: an `EmbedderSpec`, both as JSON.
+
+    `photos`: how many are looked for as well.
+    """
+    fields = json.loads(asked)
+    like = fields.pop("like")
+    question = SearchQuestion(**fields, like=None if like is None else (like[0], like[1]))
+    embedder, most = _embedder(spec), int(photos)
+    answer = asdict(await search(question, embedder, database, Path(home)))
+    found, notices = (
+        await search_photos(question.text, most, Path(home), embedder) if most and question.text else ([], [])
+    )
+    return json.dumps(answer | {"photos": [asdict(photo) for photo in found], "photo_notices": notices})
+
+
+@lru_cache(maxsize=1)
+def _embedder(spec: str) -> SmallEmbedder:
+    """Kept open for as long as this child lives."""
+    return SmallEmbedder(EmbedderSpec.model_validate_json(spec))
+
+
 WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "report": write_report,
     "compare": write_comparison,
     "trend": write_trend_page,
+    "search": write_answer,
 }
 """By the name of a task."""

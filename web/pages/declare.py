@@ -24,6 +24,7 @@ from nightjar.web.visitors import Visitor, form_token, visitor_of
 NAV = (
     ("Now", "/", Action.READ),
     ("Runs", "/runs", Action.READ),
+    ("Search", "/search", Action.READ),
     ("Compare", "/compare", Action.READ),
     ("Trend", "/trend", Action.READ),
     ("Schedules", "/schedules", Action.READ),

@@ -20,8 +20,7 @@ from filelock import FileLock
 from nightjar.config.errors import ContextError, EngineError, ModelError
 from nightjar.config.interpreter import PYTHON
 from nightjar.config.limited_child import HEAD, encode_frame
-from nightjar.workers.embedder.process import READY
-from nightjar.workers.embedder.spec import EmbedderSpec, read_embedder_spec
+from nightjar.workers.embedder.spec import READY, EmbedderSpec, read_embedder_spec
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings

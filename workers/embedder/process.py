@@ -25,12 +25,11 @@ import numpy as np
 from nightjar.config.errors import NightjarError
 from nightjar.config.limited_child import HEAD, encode_frame
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
-from nightjar.workers.embedder.spec import MOST_REQUEST, EmbedderSpec
+from nightjar.workers.embedder.spec import MOST_REQUEST, READY, EmbedderSpec
 from nightjar.workers.engine.loading import load
 
 FIRST_S = 60.0
 """Nobody connected for so long after the start: whoever started it is gone."""
-READY = "ready"
 
 
 class EmbeddingServer:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_REQUEST = 16_000_000
 """Bytes of the texts of one request."""
+READY = "ready"
+"""What the process says when it listens; anything else is why it does not."""
 
 
 class EmbedderSpec(BaseModel):

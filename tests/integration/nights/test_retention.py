@@ -17,6 +17,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.removal import remove_run
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.unindexed import find_unindexed
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import find_baseline, set_baseline
@@ -24,7 +25,9 @@ from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides
 from nightjar.pipeline.exports.write import render
 from nightjar.pipeline.nights import retention
 from nightjar.pipeline.nights.retention import StoredNight, drop_transcripts, expired, plan_retention
+from nightjar.pipeline.search.index import index_texts
 from tests import factories
+from tests.word_embedder import WordEmbedder
 
 START = datetime(2026, 11, 1, 2, 0, tzinfo=UTC)
 
@@ -72,7 +75,12 @@ async def run(database: Database) -> Run:
 async def test_numbers_outlive_transcripts(database: Database, run: Run) -> None:
     """The report is the same but for its transcripts and a line that says so; it can still be rendered and compared."""
     before = await collect(run.id, database)
+    embedder = WordEmbedder()
+    await index_texts(await find_unindexed(embedder.facts.digest, database), embedder, database)
+    assert await database.raw["vectors"].count_documents({"refs.run": run.id}) > 0
     assert await drop_transcripts(run.id, database)
+    assert await database.raw["vectors"].count_documents({}) == 0, "what was embedded of them goes, too"
+    assert (await find_unindexed(embedder.facts.digest, database)).count == 0
     after = await collect(run.id, database)
     same = set(vars(before)) - LEFT_OUT - {"notices", "generated_at"}
     assert {name for name in same if getattr(before, name) != getattr(after, name)} == set()

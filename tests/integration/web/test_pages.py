@@ -57,7 +57,18 @@ async def get(client: httpx.AsyncClient, path: str) -> str:
 
 async def test_every_page_of_an_empty_home_says_the_next_step(visits: Visits) -> None:
     async with await visits.owner() as client:
-        for path in ("/", "/runs", "/suites", "/models", "/workers", "/doctor", "/compare", "/trend", "/schedules"):
+        for path in (
+            "/",
+            "/runs",
+            "/suites",
+            "/models",
+            "/workers",
+            "/doctor",
+            "/compare",
+            "/trend",
+            "/schedules",
+            "/search",
+        ):
             text = await get(client, path)
             assert text.startswith("<!doctype html>"), path
             assert 'class="none"' in text or path in ("/models", "/compare"), path

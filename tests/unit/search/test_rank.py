@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nightjar.config.errors import UsageError
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.unindexed import IndexableJob
-from nightjar.jobs.vectors import TextPart
-from nightjar.pipeline.search.question import MOST_CHARS, Question
+from nightjar.jobs.vectors import TextKind
+from nightjar.pipeline.search.question import MOST_CHARS, SearchQuestion
 from nightjar.pipeline.search.rank import best_matches, fused, groups_of, near_pairs, nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 from nightjar.pipeline.search.texts import judges_words, texts_of_job
@@ -72,22 +72,22 @@ def test_each_has_one_match() -> None:
 @pytest.mark.parametrize(
     ("question", "says"),
     [
-        (Question(), "Say what to look for"),  # nothing
-        (Question(text="  "), "Say what to look for"),  # blank
-        (Question(text="a", like=("j", 0)), "Say what to look for"),  # both
-        (Question(text="word " * 10_000), "10,000 words"),  # far too long to be near to anything
-        (Question(text="a", most=0), "from 1 to"),
-        (Question(text="a", most=10_000), "from 1 to"),
+        (SearchQuestion(), "Say what to look for"),  # nothing
+        (SearchQuestion(text="  "), "Say what to look for"),  # blank
+        (SearchQuestion(text="a", like=("j", 0)), "Say what to look for"),  # both
+        (SearchQuestion(text="word " * 10_000), "10,000 words"),  # far too long to be near to anything
+        (SearchQuestion(text="a", most=0), "from 1 to"),
+        (SearchQuestion(text="a", most=10_000), "from 1 to"),
     ],
 )
-def test_what_cannot_be_asked(question: Question, says: str) -> None:
+def test_what_cannot_be_asked(question: SearchQuestion, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         question.check()
 
 
 def test_what_can_be_asked() -> None:
-    Question(text="x" * MOST_CHARS).check()
-    Question(like=("job", 0)).check()
+    SearchQuestion(text="x" * MOST_CHARS).check()
+    SearchQuestion(like=("job", 0)).check()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_can_be_asked() -> None:
     ],
 )
 def test_phrases(text: str, phrases: tuple[str, ...]) -> None:
-    assert Question(text=text).phrases == phrases
+    assert SearchQuestion(text=text).phrases == phrases
 
 
 def test_sentences() -> None:
@@ -123,13 +123,13 @@ def test_texts_of_a_reply() -> None:
     """Prompt, reply and documents; nothing of an empty reply; a variant is its contestant's; a live one its user's."""
     found = list(texts_of_job(IndexableJob(row=row(variant="v", live={"user": "u"}), documents=("Long.",))))
     assert [(place.part, text) for place, text in found] == [
-        (TextPart.DOCUMENT, "Long."),
-        (TextPart.PROMPT, "Tell."),
-        (TextPart.REPLY, "Told."),
+        (TextKind.DOCUMENT, "Long."),
+        (TextKind.PROMPT, "Tell."),
+        (TextKind.REPLY, "Told."),
     ]
     assert {(place.job, place.model, place.user) for place, _ in found} == {("j", "m+v", "u")}
     empty = row(turns=[{"index": 0, "prompt": "Tell.", "draws": [{"reply": " "}]}])
-    assert [place.part for place, _ in texts_of_job(IndexableJob(row=empty, documents=()))] == [TextPart.PROMPT]
+    assert [place.part for place, _ in texts_of_job(IndexableJob(row=empty, documents=()))] == [TextKind.PROMPT]
 
 
 def test_texts_of_a_judge() -> None:
@@ -137,7 +137,7 @@ def test_texts_of_a_judge() -> None:
     turn = {"index": 0, "prompt": "Judge.", "draws": [{"reply": '{"plot": {"reason": "Thin.", "score": 2}}'}]}
     judge = row(kind=JobKind.JUDGE, turns=[turn], payload={"job": "judged", "turn": 1})
     [(place, text)] = texts_of_job(IndexableJob(row=judge, documents=()))
-    assert (place.job, place.turn, place.part, place.source, text) == ("judged", 1, TextPart.REASON, "j", "Thin.")
+    assert (place.job, place.turn, place.part, place.source, text) == ("judged", 1, TextKind.REASON, "j", "Thin.")
     assert list(texts_of_job(IndexableJob(row=judge | {"payload": {"first": "a"}}, documents=()))) == []
     assert judges_words("no JSON") == "no JSON"
     assert judges_words('[["a", {"b": "c"}], 1, null]') == "a\nc"

@@ -1,0 +1,84 @@
+"""The page Search: a question is answered by the pool with the small embedder, and leads to the turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs.account_documents import Role
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.queue import Doorbell
+from nightjar.web.app import create_app
+from nightjar.web.gate import GateRules
+from nightjar.workers.photos.index import index_photos
+from nightjar.workers.photos.store import read_indexes
+from tests.integration.web.conftest import Visits
+from tests.integration.web.test_pages import MARKUP, Tags, add_turns
+from tests.minilm import WHEEL_SHA256, cached_gguf
+from tests.word_embedder import WordEmbedder
+
+
+async def test_without_a_model_it_says_what_to_pull(visits: Visits, run: Run) -> None:
+    async with await visits.owner() as client:
+        text = (await client.get("/search?q=fox")).text
+        assert "nightjar model pull" in text
+        assert "memory_model" in text
+        assert (await client.get("/search?q=" + "word+" * 3_000)).status_code == 400
+        assert (await client.get("/search?q=fox&run=nobody")).status_code == 404
+
+
+@pytest.fixture
+async def with_model(
+    request: pytest.FixtureRequest, settings: Settings, database: Database, services: ServiceUrls
+) -> AsyncIterator[Visits]:
+    assert request.config.cache is not None
+    path: Path = cached_gguf(request.config.cache.mkdir(f"minilm-{WHEEL_SHA256[:12]}"))[1]
+    doorbell = await Doorbell.connect(services.redis)
+    configured = settings.model_copy(update={"memory_model": str(path)})
+    app = create_app(configured, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
+    try:
+        yield Visits(app=app, database=database)
+    finally:
+        await app.state.site.heavy.close()
+        await doorbell.close()
+
+
+async def test_a_question_leads_to_the_turn(with_model: Visits, run: Run, database: Database) -> None:
+    """By meaning, without a word in common; a hostile reply stays text."""
+    job = await add_turns(database, f"The beacon on the cliff shone during the gale. {MARKUP}")
+    async with await with_model.owner() as client:
+        for _ in range(600):
+            text = (await client.get("/search?q=a+lighthouse+in+a+storm")).text
+            if "being computed" not in text:
+                break
+            await asyncio.sleep(0.1)
+        assert "The beacon on the cliff shone during the gale." in text
+        assert f'href="/runs/nightly/transcripts?sequence=a&amp;model={job.model}#t{job.id}"' in text
+        assert f"/search?like={job.id}%3A1" in text
+        assert not [tag for tag, _ in Tags(text).found if tag in ("img", "b")]
+
+
+async def test_thumbnails_are_had_by_id_and_by_the_owner_alone(
+    visits: Visits, settings: Settings, tmp_path: Path
+) -> None:
+    """A viewer of the page sees none; no path of a request is opened."""
+    Image.new("RGB", (300, 200), (200, 30, 30)).save(tmp_path / "red.png")
+    await index_photos(tmp_path, settings.home, WordEmbedder(), None)
+    [index] = read_indexes(settings.home)
+    address = f"/photos/{index.id}/{index.records[0].id}"
+    async with await visits.owner() as client:
+        answer = await client.get(address)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.content.startswith(b"\xff\xd8")
+        for path in (f"/photos/{index.id}/{'0' * 16}", f"/photos/{index.id}/..%2Findex.json", "/photos/../x"):
+            assert (await client.get(path)).status_code == 404
+    async with await visits.somebody(Role.VIEWER) as client:
+        assert (await client.get(address)).status_code == 403

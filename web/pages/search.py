@@ -1,0 +1,140 @@
+"""Search: prompts, replies, judges' reasons and documents, by words and by meaning; one click to the turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from time import monotonic
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.responses import Response
+
+from nightjar.config.counting import how_many
+from nightjar.config.errors import ModelError, UnknownNameError
+from nightjar.jobs.lookup import find_run, find_turn
+from nightjar.jobs.status.run import list_runs
+from nightjar.jobs.vector_reading import LIVE_RUN
+from nightjar.pipeline.report.page.grid import Cell
+from nightjar.pipeline.search.question import SearchQuestion
+from nightjar.web.auth.roles import Action
+from nightjar.web.heavy.pool import HeavyTask
+from nightjar.web.pages.computed import CHOICES, COMPUTING
+from nightjar.web.pages.declare import Visit, page
+from nightjar.web.pages.words import linked, made_table, path_to, run_address
+from nightjar.web.routing import Route
+from nightjar.web.sheet import Choice, Field, Form, Picture, Said, Section, Sheet
+from nightjar.web.site import site_of
+from nightjar.workers.embedder.spec import read_embedder_spec
+from nightjar.workers.photos.store import thumbnail
+
+FRESH_S = 60
+"""For so long the same question is not asked again."""
+SHOWN = 20
+PHOTOS = 12
+
+
+async def build_search(visit: Visit) -> Sheet:
+    """`q`, `run`, `model` and `like` (JOB:TURN) are in the address; without a question it is asked for."""
+    text, run, model, like = visit.one("q"), visit.one("run"), visit.one("model"), visit.one("like")
+    runs = [each.run for each in await list_runs(CHOICES, visit.site.database)]
+    form = _form(text, run, model, runs)
+    asked = Section(id="question", heading="What to look for", form=form, empty="" if runs else "No run yet.")
+    if not text and not like:
+        return Sheet(title="Search", sections=(asked,))
+    settings, database = visit.site.settings, visit.site.database
+    within = await find_run(run, database) if run else None
+    turn = await find_turn(like, database, within) if like else None
+    question = SearchQuestion(
+        text=text,
+        like=None if turn is None else (turn[0].id, turn[1]),
+        run=within and within.id,
+        model=model or None,
+        user=visit.visitor.user or visit.visitor.name.partition(" ")[0],
+        most=SHOWN,
+    )
+    question.check()
+    try:
+        spec = await asyncio.to_thread(read_embedder_spec, settings, "A search by meaning")
+    except (ModelError, UnknownNameError) as error:
+        return Sheet(title="Search", said=(Said(text=str(error), level="warning"),), sections=(asked,))
+    photos = PHOTOS if visit.visitor.can(Action.MANAGE) else 0  # they are the owner's own
+    arguments = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home), str(photos))
+    version = f"{spec.facts.digest} {int(monotonic() / FRESH_S)}"
+    ready = await visit.site.heavy.look(HeavyTask(kind="search", arguments=arguments, version=version))
+    if ready is None:
+        return Sheet(title="Search", live=True, said=(Said(text=COMPUTING),), sections=(asked,))
+    answer = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
+    said = tuple(Said(text=notice, level="warning") for notice in (*answer["notices"], *answer["photo_notices"]))
+    return Sheet(title="Search", said=said, sections=(asked, _found(answer), *_photos(answer)))
+
+
+def _form(text: str, run: str, model: str, runs: list[str]) -> Form:
+    choices = (Choice(value="", text="all", chosen=not run), *(Choice(value=r, text=r, chosen=r == run) for r in runs))
+    return Form(
+        path="/search",
+        submit="Search",
+        fields=(
+            Field(name="q", label="Words, or what it means", value=text, kind="search"),
+            Field(name="run", label="Run", choices=choices),
+            Field(name="model", label="Model", value=model),
+        ),
+    )
+
+
+def _found(answer: dict[str, Any]) -> Section:
+    times = answer["times"]
+    return Section(
+        id="found",
+        heading="Found",
+        hint=f"In {how_many(answer['texts'], 'text')}, by {answer['model']} ({answer['model_digest'][:12]}): question "
+        f"{times['embed_s']:.3f} s, search {times['rank_s']:.3f} s.",
+        table=made_table("hits", ("Text", "Where", "Model", "Nearness>", "Like it"), map(_row, answer["hits"])),
+        empty="Nothing was found." if answer["texts"] else "Nothing is indexed yet: no run has a reply.",
+    )
+
+
+def _photos(answer: dict[str, Any]) -> tuple[Section, ...]:
+    pictures = tuple(
+        Picture(source=path_to("photos", photo["folder"], photo["id"]), text=photo["text"])
+        for photo in answer["photos"]
+    )
+    return (Section(id="photos", heading="Photos", pictures=pictures),) if pictures else ()
+
+
+async def photo_thumbnail(request: Request, folder: str, photo: str) -> Response:
+    """By its ids; no path of a request is opened."""
+    data = await asyncio.to_thread(thumbnail, site_of(request).settings.home, folder, photo)
+    if data is None:
+        raise HTTPException(404, "There is no such photo.")
+    return Response(data, media_type="image/jpeg", headers={"x-content-type-options": "nosniff"})
+
+
+def _row(hit: dict[str, Any]) -> tuple[Cell | str, ...]:
+    place = hit["places"][0]
+    more = f"and {how_many(hit['places_total'] - 1, 'place')} more" if hit["places_total"] > 1 else ""
+    live = place["run"] == LIVE_RUN
+    where = f"{place['part']} of turn {place['turn']}, {place['sequence']} in {place['run']}"
+    nearness = "" if hit["similarity"] is None else f"{hit['similarity']:.2f}"
+    like = f"{place['job']}:{place['turn']}"
+    return (
+        Cell(text=hit["sentence"], title=hit["text"][:500]),
+        Cell(text=f"{place['part']} of a live request") if live else linked(where, turn_address(place), more),
+        place["model"],
+        Cell(text=nearness, note="exact" if hit["exact"] else ""),
+        linked("like this", path_to("search", like=like)) if place["part"] == "reply" and not live else "",
+    )
+
+
+def turn_address(place: dict[str, Any]) -> str:
+    """The conversation in its run's transcripts."""
+    model = place["model"].partition("+")[0]
+    address = run_address(place["run"], "transcripts", sequence=place["sequence"], model=model)
+    return f"{address}#t{place['job']}"
+
+
+ROUTES = (
+    page("/search", "sheet.html", Sheet, build_search),
+    Route(method="GET", path="/photos/{folder}/{photo}", action=Action.MANAGE, answer=photo_thumbnail),
+)

@@ -1,0 +1,121 @@
+"""What is known of an indexed folder's photos: under the home of the host that indexed it, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nightjar.config.errors import UnknownNameError
+from nightjar.config.files import private_folder, write_private
+from nightjar.jobs.identity import digest
+
+ID_CHARS = 16
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoRecord:
+    """A photo that could be opened, as it was then."""
+
+    id: str
+    place: str
+    """Its path below the folder."""
+    size: int
+    modified_ns: int
+    width: int
+    height: int
+    text: str
+    """All that is known of it in words: caption, description, names, date."""
+    taken: str | None = None
+    camera: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoIndex:
+    """An indexed folder. Row n of the vectors is record n's; a row of zeros: it has none."""
+
+    root: str
+    text_model: str
+    """Digest."""
+    picture_model: str | None
+    records: tuple[PhotoRecord, ...]
+    texts: Vectors
+    pictures: Vectors
+    refused: dict[str, str] = field(default_factory=dict)
+    """Place -> why that file is no photo here."""
+
+    @property
+    def id(self) -> str:
+        return folder_id(self.root)
+
+
+def folder_id(root: str) -> str:
+    return digest("photos", root)[:ID_CHARS]
+
+
+def photo_id(root: str, place: str) -> str:
+    return digest("photo", root, place)[:ID_CHARS]
+
+
+def write_index(home: Path, index: PhotoIndex, thumbnails: dict[str, bytes]) -> None:
+    """Stores it with its new thumbnails; those of photos that are gone are removed. Raises OutputError."""
+    folder = private_folder(home / "photos" / index.id)
+    thumbs = private_folder(folder / "thumbnails")
+    for name, data in thumbnails.items():
+        (thumbs / f"{name}.jpg").write_bytes(data)
+    kept = {f"{record.id}.jpg" for record in index.records}
+    for path in thumbs.iterdir():
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+    state = digest(index.text_model, index.picture_model, [asdict(record) for record in index.records])[:ID_CHARS]
+    np.savez(folder / f"{state}.npz", texts=index.texts.astype(np.float16), pictures=index.pictures.astype(np.float16))
+    about = {name: value for name, value in vars(index).items() if name not in ("texts", "pictures", "records")}
+    about |= {"records": [asdict(record) for record in index.records], "vectors": f"{state}.npz"}
+    write_private(folder / "index.json", json.dumps(about))  # from here on it counts
+    for path in folder.glob("*.npz"):
+        if path.name != f"{state}.npz":
+            path.unlink(missing_ok=True)
+
+
+def read_indexes(home: Path) -> list[PhotoIndex]:
+    """Every indexed folder, by path; one that is being written, or cannot be read, is left out."""
+    found = [index for path in (home / "photos").glob("*/index.json") if (index := _read(path)) is not None]
+    return sorted(found, key=lambda index: index.root)
+
+
+def read_index(home: Path, root: str) -> PhotoIndex | None:
+    """That folder's; None where it is not indexed."""
+    return _read(home / "photos" / folder_id(root) / "index.json")
+
+
+def forget_folder(home: Path, root: str) -> None:
+    """Removes all that is kept of a folder's photos; the photos stay. Raises UnknownNameError."""
+    if read_index(home, root) is None:
+        raise UnknownNameError("indexed folder", root, [index.root for index in read_indexes(home)])
+    shutil.rmtree(home / "photos" / folder_id(root))
+
+
+def thumbnail(home: Path, folder: str, photo: str) -> bytes | None:
+    """A thumbnail by its ids, which are checked; None where there is none."""
+    if not all(len(part) == ID_CHARS and part.isalnum() and part.isascii() for part in (folder, photo)):
+        return None
+    try:
+        return (home / "photos" / folder / "thumbnails" / f"{photo}.jpg").read_bytes()
+    except OSError:
+        return None
+
+
+def _read(path: Path) -> PhotoIndex | None:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        with np.load(path.parent / about.pop("vectors")) as vectors:
+            texts, pictures = (vectors[name].astype(np.float32) for name in ("texts", "pictures"))
+        records = tuple(PhotoRecord(**record) for record in about.pop("records"))
+        return PhotoIndex(**about, records=records, texts=texts, pictures=pictures)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
