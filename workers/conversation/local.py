@@ -15,7 +15,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
-from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.text_embedder import TextEmbedder
@@ -192,7 +192,8 @@ class LocalDialogue:
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
-        recalled_by, summaries = None, ()
+        recalled_by: str | None = None
+        summaries: tuple[Summary, ...] = ()
         if resolved.values.policy is Policy.RECALL:
             plan, recalled_by = await self._quoting.plan_turn(asked)
         else:

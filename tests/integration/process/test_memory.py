@@ -143,3 +143,25 @@ async def test_a_users_memory_is_nobody_elses(bench: Bench) -> None:
         assert f"{HEAD}\n- {FACT}" in await ask("ann")
         assert HEAD not in await ask("bob")
     assert await memories(bench.database) == {"user/ann/notes": 1, "user/bob/notes": 1}
+
+
+async def test_a_conversation_goes_on_with_the_facts_that_it_began_with(bench: Bench) -> None:
+    """Its worker ends in the middle of it, and the memory grows meanwhile: the other worker's prompts extend the first's."""
+    await add_fact("shared/house", "The cat is Minka.", utc_now(), bench.database)
+    await make_run("r", sequences=1, turns=8, set_parameters={"memory": "shared/house"})
+
+    async def begun() -> bool:
+        job = await Job.find_one({"run": "r"})
+        return job is not None and job.turns_committed >= 1
+
+    async with bench.dispatching():
+        async with bench.worker(ScriptedEngine(script, token_delay_s=0.01), embedder=WordEmbedder()):
+            await until(begun)
+        await add_fact("shared/house", "The door is green.", utc_now(), bench.database)
+        async with bench.worker(ScriptedEngine(script), name="host:2:2", embedder=WordEmbedder()):
+            [job] = await finished("r")
+    assert len({turn.worker for turn in job.turns}) == 2, "the second worker had something to do"
+    assert {turn.memory.given for turn in job.turns if turn.memory} == {
+        job.turns[0].memory and job.turns[0].memory.given
+    }
+    assert [turn.reprefill_reason for turn in job.turns] == [None] * 8

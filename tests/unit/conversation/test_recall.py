@@ -125,7 +125,8 @@ async def test_only_the_last_exchange_is_computed_again(opened: Callable[..., An
 async def test_after_a_crash_the_same_prompts_follow(opened: Callable[..., Any]) -> None:
     """Every plan of `planned` is made from the records alone; a conversation that went through has the same ones."""
     told, embedder = opened(["What is the cat called?"]), WordEmbedder()
-    quoting, plans = Quoting(embedder, think), []
+    quoting = Quoting(embedder, think)
+    plans: list[PromptPlan] = []
     for n in range(1 + len(FACTS) + 8):
         previous = plans[-1] if plans else None
         asked = ask(told.conversation, n, told.history, told.resolved.values, previous)
