@@ -117,13 +117,14 @@ def _row(hit: dict[str, Any]) -> tuple[Cell | str, ...]:
     live = place["run"] == LIVE_RUN
     where = f"{place['part']} of turn {place['turn']}, {place['sequence']} in {place['run']}"
     nearness = "" if hit["similarity"] is None else f"{hit['similarity']:.2f}"
-    like = f"{place['job']}:{place['turn']}"
+    reply = next((there for there in hit["places"] if there["part"] == "reply" and there["run"] != LIVE_RUN), None)
+    like = None if reply is None else f"{reply['job']}:{reply['turn']}"
     return (
         Cell(text=hit["sentence"], title=hit["text"][:500]),
         Cell(text=f"{place['part']} of a live request") if live else linked(where, turn_address(place), more),
         place["model"],
         Cell(text=nearness, note="exact" if hit["exact"] else ""),
-        linked("like this", path_to("search", like=like)) if place["part"] == "reply" and not live else "",
+        "" if like is None else linked("like this", path_to("search", like=like)),
     )
 
 
