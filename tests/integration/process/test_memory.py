@@ -146,7 +146,7 @@ async def test_a_users_memory_is_nobody_elses(bench: Bench) -> None:
 
 
 async def test_a_conversation_goes_on_with_the_facts_that_it_began_with(bench: Bench) -> None:
-    """Its worker ends in the middle of it, and the memory grows meanwhile: the next one's prompts extend the first's."""
+    """Its worker ends in the middle of it, and the memory grows meanwhile; the next prompts extend the first ones."""
     await add_fact("shared/house", "The cat is Minka.", utc_now(), bench.database)
     await make_run("r", sequences=1, turns=8, set_parameters={"memory": "shared/house"})
 
