@@ -142,7 +142,7 @@ def chosen_conversations(each: int) -> list[PromptSequence]:
 async def compare_policies(given: argparse.Namespace) -> None:
     """Prints a line of the table for each policy."""
     settings = LoadSettings(slots=given.slots, context=given.context, threads=given.threads or "auto")
-    chosen = chosen_conversations(given.each)
+    chosen = chosen_conversations(given.each)[: given.limit]
     print(f"{given.model.name}: {len(chosen)} conversations, context {given.context}, {given.slots} slots", flush=True)
     print("| policy | right | refused | recalled | summaries | prompt | computed | generated | s |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a chat model, GGUF")
     parser.add_argument("embedder", type=Path, help="a small embedding model, GGUF")
     parser.add_argument("--each", type=int, default=ROWS, help=f"conversations of each kind, at most {ROWS}")
+    parser.add_argument("--limit", type=int, help="conversations in all")
     parser.add_argument("--policy", type=Policy, action="append", help="only this one; repeatable")
     parser.add_argument("--context", type=int, default=1024)
     parser.add_argument("--max-tokens", type=int, default=80)
