@@ -13,8 +13,9 @@ from nightjar.workers.conversation.recall import LeftOutExchange, Vector, neares
 from nightjar.workers.conversation.summaries import Think
 
 NO_EMBEDDER = (
-    "Policy recall finds earlier exchanges with a small embedding model, and none is set on this host. Name one in "
-    "`memory_model` (`nightjar model recommend` has some), or set another policy."
+    "Policy recall finds earlier exchanges with a small embedding model, and none can be used on this host: "
+    "`memory_model` is not set, or names one that cannot be loaded (the worker's log says why). Name another one, or "
+    "set another policy."
 )
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from nightjar.workers.engine.request import Engine, Generation, Request
 
 CANNOT = (
-    "A memory is found in by a small embedding model, and none is set on this host. Name one in `memory_model` "
-    "(`nightjar model recommend` has some), or leave `memory` out."
+    "Facts of a memory are found by a small embedding model, and none can be used on this host: `memory_model` is not "
+    "set, or names one that cannot be loaded (the worker's log says why). Name another one, or leave `memory` out."
 )
 
 
