@@ -79,9 +79,8 @@ class LimitedProcess:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
-            kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
             pipe = subprocess.PIPE
-            self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, env=kept)
+            self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, env=bare_environment())
             weakref.finalize(self, _close, self._process)
         return self._process
 
@@ -95,6 +94,11 @@ class LimitedProcess:
         code = process.returncode
         _close(process)
         return code
+
+
+def bare_environment() -> dict[str, str]:
+    """Of this process's environment what Python needs to start, and nothing else."""
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

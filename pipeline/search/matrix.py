@@ -82,7 +82,7 @@ async def _write(folder: Path, model: str, count: int, database: Database) -> No
 
 
 def _create(path: Path, shape: tuple[int, int]) -> Any:
-    return np.lib.format.open_memmap(path, "w+", np.float32, shape)  # type: ignore[no-untyped-call]
+    return np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
 def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:

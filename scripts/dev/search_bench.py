@@ -20,7 +20,12 @@ def main() -> None:
     rows, width = (int(text) for text in sys.argv[1:3]) if len(sys.argv) > 2 else (ROWS, WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         make_vectors(Path(folder), rows, width)
-        child = [sys.executable, "-P", "-c", f"from {__spec__.name} import measure_search; measure_search({folder!r})"]
+        child = [
+            sys.executable,
+            "-P",
+            "-c",
+            f"from nightjar.scripts.dev.search_bench import measure_search; measure_search({folder!r})",
+        ]
         told = json.loads(subprocess.run(child, stdout=subprocess.PIPE, check=True, text=True).stdout)
     print(f"{rows:,} x {width}: first query, with opening the file {told['first_s'] * 1000:.1f} ms; then", end=" ")
     print(
@@ -34,7 +39,7 @@ def make_vectors(folder: Path, rows: int, width: int) -> None:
     import numpy as np
 
     random = np.random.default_rng(1)
-    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (rows, width))  # type: ignore[no-untyped-call]
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (rows, width))
     for start in range(0, rows, BLOCK):
         block = random.normal(size=(min(BLOCK, rows - start), width)).astype(np.float32)
         vectors[start : start + BLOCK] = block / np.linalg.norm(block, axis=1, keepdims=True)

@@ -49,7 +49,7 @@ async def build_search(visit: Visit) -> Sheet:
     question = SearchQuestion(
         text=text,
         like=None if turn is None else (turn[0].id, turn[1]),
-        run=within and within.id,
+        run=None if within is None else within.id,
         model=model or None,
         user=visit.visitor.user or visit.visitor.name.partition(" ")[0],
         most=SHOWN,

@@ -20,6 +20,7 @@ from filelock import FileLock
 from nightjar.config.errors import ContextError, EngineError, ModelError
 from nightjar.config.interpreter import PYTHON
 from nightjar.config.limited_child import HEAD, encode_frame
+from nightjar.config.limited_process import bare_environment
 from nightjar.workers.embedder.spec import READY, EmbedderSpec, read_embedder_spec
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ def _connect(spec: EmbedderSpec) -> socket.socket:
 
 
 def _start(spec: EmbedderSpec) -> None:
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}  # it never touches a card
+    environment = bare_environment() | {"CUDA_VISIBLE_DEVICES": ""}  # it never touches a card
     process = subprocess.Popen(
-        [*PYTHON, "-m", _MODULE],
+        [*PYTHON, "-m", _MODULE, os.fspath(spec.socket)],  # the socket only for whoever lists processes
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -51,13 +51,13 @@ def read_photo(path: str, side: int) -> dict[str, Any]:
                 if width * height > MOST_PIXELS:
                     raise ValueError(f"{width:,} x {height:,} pixels are more than {MOST_PIXELS:,}")
                 facts = _exif(image)
-                image.draft("RGB", (2 * max(side, THUMBNAIL),) * 2)
+                image.draft("RGB", (2 * max(side, THUMBNAIL), 2 * max(side, THUMBNAIL)))
                 upright = ImageOps.exif_transpose(image).convert("RGB")
         except (UnidentifiedImageError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ValueError(f"it cannot be read as a picture ({type(error).__name__})") from None
     if (upright.width > upright.height) != (width > height):  # it was taken with the camera turned
         width, height = height, width
-    made = {"width": width, "height": height, "exif": facts, "thumbnail": _encoded(_thumbnail(upright))}
+    made: dict[str, Any] = {"width": width, "height": height, "exif": facts, "thumbnail": _encoded(_thumbnail(upright))}
     if side:
         square = ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC)
         made["pixels"] = _encoded(square.tobytes())

@@ -88,7 +88,9 @@ async def index_photos(
     former = await asyncio.to_thread(read_index, home, str(root))
     known = _known(former, embedder.facts.digest, pictures)
     kept: list[tuple[PhotoRecord, Vector | None, Vector | None]] = []
-    thumbnails, refused, opened = {}, {}, 0
+    thumbnails: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    opened = 0
     opener = photo_opener()
     try:
         for done, file in enumerate(files, start=1):
@@ -131,13 +133,13 @@ async def index_photos(
 async def search_photos(text: str, most: int, home: Path, embedder: TextEmbedder) -> tuple[list[FoundPhoto], list[str]]:
     """The photos whose texts are nearest to the question, exact ones first; and what is to be said of the indexes."""
     indexes = await asyncio.to_thread(read_indexes, home)
-    usable = [index for index in indexes if index.text_model == embedder.facts.digest]
-    notices = _other_model([index for index in indexes if index not in usable])
+    usable = [index for index in indexes if index.text_model == embedder.facts.digest and index.records]
+    notices = _other_model([index for index in indexes if index.text_model != embedder.facts.digest])
     vector = (await embedder.embed([text]))[0]
     words = text.casefold().split()
-    ranked = []
+    ranked: list[tuple[bool, float, FoundPhoto]] = []
     for index in usable:
-        for row, cosine in enumerate(index.texts @ vector if len(index.records) else ()):
+        for row, cosine in enumerate(index.texts @ vector):
             record = index.records[row]
             exact = all(word in record.text.casefold() for word in words)
             ranked.append((not exact, -float(cosine), _found(index, record, float(cosine), exact=exact)))
@@ -155,7 +157,7 @@ async def photos_like(path: Path, most: int, home: Path, pictures: PictureModel)
         raise UsageError(f"{path} cannot be opened as a photo: {_why(made)}.")
     vector = await asyncio.to_thread(pictures.embed, base64.b64decode(made["pixels"]))
     indexes = await asyncio.to_thread(read_indexes, home)
-    usable = [index for index in indexes if index.picture_model == pictures.digest and len(index.records)]
+    usable = [index for index in indexes if index.picture_model == pictures.digest and index.records]
     ranked = [
         (-float(cosine), _found(index, index.records[row], float(cosine), exact=False))
         for index in usable

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from nightjar.config.endpoint import socket_path
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.config.settings import Settings
 from nightjar.workers.embedder.client import SmallEmbedder, open_embedder
@@ -34,15 +35,13 @@ def configured(settings: Settings, minilm: tuple[Original, Path]) -> Settings:
 
 def helpers(home: Path) -> list[psutil.Process]:
     """Embedder processes that listen at a socket of this home."""
+    folder = str(socket_path(home, "any").parent)
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "nightjar.workers.embedder.process" in (process.info["cmdline"] or []):
-            try:
-                if process.environ().get("NIGHTJAR_HOME") == str(home):
-                    found.append(process)
-            except psutil.Error:
-                continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        ours = "nightjar.workers.embedder.process" in words and words[-1].startswith(folder)
+        found += [process] if ours and process.info["status"] != psutil.STATUS_ZOMBIE else []
+    return found
 
 
 async def ended(home: Path) -> bool:
