@@ -82,9 +82,9 @@ async def change_user(name: str, database: Database, *, role: Role | None = None
 
 
 async def remove_user(name: str, database: Database) -> None:
-    """With their sessions and tokens. Raises UnknownNameError, and UsageError for the last admin."""
+    """With their sessions, tokens and memories. Raises UnknownNameError, and UsageError for the last admin."""
     await _check_not_last_admin(await find_user(name))
-    for collection in ("web_sessions", "api_tokens"):
+    for collection in ("web_sessions", "api_tokens", "facts"):
         await database.raw[collection].delete_many({"user": name})
     await database.raw["users"].delete_one({"_id": name})
 

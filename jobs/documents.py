@@ -13,6 +13,7 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending, EndScore, GateVerdict
 from nightjar.jobs.judgings import RunJudging
+from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.records import Attempt, TurnRecord
@@ -399,4 +400,5 @@ ALL: tuple[type[StoredDocument], ...] = (
     AuditEntry,
     TextVector,
     IndexedRun,
+    MemoryFact,
 )

@@ -26,6 +26,7 @@ class Policy(StrEnum):
     FULL = "full"
     TRIM = "trim"
     SUMMARISE = "summarise"
+    RECALL = "recall"
 
 
 class ParameterSource(StrEnum):
@@ -41,6 +42,7 @@ class ParameterSource(StrEnum):
 
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"})
 """Template variables that cannot be set."""
+MEMORY_PATTERN = r"^(shared/)?[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -87,6 +89,12 @@ class Parameters(BaseModel):
     time_limit_s: float = Field(600.0, gt=0)
     """From its first step on; waiting for a slot does not count."""
     policy: Policy = Policy.TRIM
+    recall_share: float = Field(0.25, gt=0, le=0.9)
+    """Of the tokens that a prompt may have, how many recalled exchanges may take (policy recall)."""
+    memory: Annotated[str, Field(pattern=MEMORY_PATTERN)] | None = None
+    """The memory that facts are given from and kept in; see `jobs.memory`."""
+    memory_share: float = Field(0.1, gt=0, le=0.5)
+    """Of the tokens that a prompt may have, how many its facts may take."""
     retry_empty: int = Field(0, ge=0, le=10)
     template: dict[str, Any] = Field(default_factory=dict)
     """Variables that the model's chat template reads: `enable_thinking`, `reasoning_effort`, whatever it knows."""

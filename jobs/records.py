@@ -159,13 +159,32 @@ class Likelihoods(Record):
     text: ScoredText | None = Field(None, exclude_if=lambda text: text is None)
 
 
+class GivenFact(Record):
+    """A fact of a memory, as a conversation was given it."""
+
+    id: str
+    text: str
+
+
+class TurnMemory(Record):
+    """A turn's part in a memory: what its prompt had of it, and what was kept of its exchange."""
+
+    name: str
+    """The memory's, whole: `jobs.memory.MemoryScope.name`."""
+    given: tuple[GivenFact, ...] = ()
+    """In the system prompt, in this order; the same in all turns of a conversation."""
+    kept: tuple[str, ...] = ()
+    chosen_by: str | None = None
+    """Digest of the embedding model that chose what was given; None where there was no choice."""
+
+
 class TurnRecord(Record):
     """A committed turn. The first draw is its reply; history and scores use that one."""
 
     index: int
     name: str | None = None
     prompt: str
-    """The user message as given to the template, with documents filled in."""
+    """The user message as given to the template, with documents filled in; without what was recalled for it."""
     draws: tuple[Draw, ...] = Field(min_length=1)
     prompt_tokens: int
     reused_tokens: int
@@ -177,6 +196,12 @@ class TurnRecord(Record):
     dropped_turns: tuple[int, ...] = ()
     summaries: tuple[Summary, ...] = ()
     """Made for this turn (policy summarise); later turns keep using them."""
+    recalled_turns: tuple[int, ...] = Field((), exclude_if=lambda turns: not turns)
+    """Of the dropped turns, those that stood in this prompt again, in front of the user's message (policy recall)."""
+    recalled_by: str | None = Field(None, exclude_if=lambda digest: digest is None)
+    """Digest of the embedding model that chose them; None where nothing was to be chosen."""
+    memory: TurnMemory | None = Field(None, exclude_if=lambda memory: memory is None)
+    """None: the conversation had none."""
     system_merged: bool = False
     """The template refused a system message; it went into the first user message."""
     parameters: dict[str, Any]

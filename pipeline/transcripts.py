@@ -120,6 +120,10 @@ class TurnRow:
     dropped_turns: tuple[int, ...]
     summaries: tuple[SummaryRow, ...]
     """Made for this turn; later turns keep using them."""
+    recalled_turns: tuple[int, ...] = ()
+    """Of the dropped ones, those that were quoted in this prompt."""
+    memory: Mapping[str, Any] | None = None
+    """Which memory it had, what it was given and what it kept, as in `jobs.records.TurnMemory`."""
     reprefill_reason: str | None
     system_merged: bool
     parameters: Mapping[str, Any]
@@ -251,6 +255,8 @@ class RowReader:
             policy=self._text(raw["policy"]),
             dropped_turns=tuple(raw.get("dropped_turns", ())),
             summaries=tuple(self._summary(summary) for summary in raw.get("summaries", ())),
+            recalled_turns=tuple(raw.get("recalled_turns", ())),
+            memory=raw.get("memory"),
             reprefill_reason=raw.get("reprefill_reason"),
             system_merged=raw.get("system_merged", False),
             parameters=self._value(raw["parameters"]),

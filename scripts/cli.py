@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "Write the report of a run."),
     "show": ("show", "What was asked and answered, all models beside each other."),
     "search": ("search", "Find prompts, replies, reasons and documents by words and by meaning."),
+    "memory": ("memory", "Facts kept across conversations: list, show, add, edit and remove them."),
     "photos": ("photos", "Photos of folders that you index, by words and by what they show."),
     "trend": ("trend", "The nights of a suite side by side."),
     "scorer": ("scorer", "What replies can be checked and measured for."),

@@ -1,4 +1,4 @@
-"""Whether a suite's schemas and grammars can be enforced: asked when it is read, not found out at night by every job.
+"""Whether what a suite or a run asks for can be had: asked when it is read, not found out at night by every job.
 
 Only here do suites and the engine meet: what can be enforced is for the engine to say.
 """
@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
 
 def check_enforceable(parameters: Mapping[str, Any]) -> None:
-    """Raises ParameterError, with the reason, for a schema or a grammar that no reply can be held to."""
+    """Raises ParameterError, with the reason, for a schema or a grammar that no reply can be held to; ModelError for
+    what is found by meaning, where `memory_model` names no small embedding model.
+    """
+    from nightjar.config.settings import load_settings
+    from nightjar.jobs.parameters import Policy
     from nightjar.workers.engine.grammar.held import held_to
+    from nightjar.workers.library.memory_model import find_memory_model
 
     held_to(parameters.get("grammar"), parameters.get("json_schema"))
+    if parameters.get("policy") == Policy.RECALL:
+        find_memory_model(load_settings(), "policy recall")
+    if parameters.get("memory") is not None:
+        find_memory_model(load_settings(), "a memory")
 
 
 def check_suite(content: SuiteContent) -> SuiteContent:

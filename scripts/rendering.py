@@ -20,6 +20,7 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
     """
     from nightjar.scripts.one_prompt import log_to_file
     from nightjar.workers.conversation.prompts import open_conversation
+    from nightjar.workers.conversation.remembering import given_facts, remembering
     from nightjar.workers.conversation.rendered import rendered_prompts
     from nightjar.workers.conversation.template_process import RendererProcess
     from nightjar.workers.conversation.templates import ChatTemplate
@@ -48,7 +49,7 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
             renderer=renderer,
         )
         conversation = open_conversation(
-            sequence,
+            remembering(sequence, given_facts(job.turns), entry.system),
             template=template or None,
             tokenizer=tokenizer,
             context=used.loads[-1].context,

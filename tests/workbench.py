@@ -20,6 +20,7 @@ from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry
@@ -118,9 +119,18 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: M, *, burst: bool = False, probe: bool | None = False, name: str = "host:1:1", live: int = 0
+        self,
+        engine: M,
+        *,
+        burst: bool = False,
+        probe: bool | None = False,
+        name: str = "host:1:1",
+        live: int = 0,
+        embedder: TextEmbedder | None = None,
     ) -> AsyncIterator[Worker[M]]:
-        """A worker on that engine or replier; drained at the end. `probe`, `live`: as in `WorkerOptions`."""
+        """A worker on that engine or replier; drained at the end. `probe`, `live`: as in `WorkerOptions`. `embedder`:
+        the host's small one.
+        """
         model = engine.facts.name
         entry = ModelEntry(
             name=model, path=Path("none.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None
@@ -128,7 +138,7 @@ class Bench:
         beat = Heartbeat(worker=name, host="host", pid=1, model=model, beat_s=0.2, database=self.database)
         options = WorkerOptions(model=model, burst=burst, probe=probe, live=live, started_ms=1)
         card = GpuLease(None, name, self.database)
-        served = serving(engine, entry) if isinstance(engine, ScriptedEngine) else engine
+        served = serving(engine, entry, embedder) if isinstance(engine, ScriptedEngine) else engine
         key = SpeedKey(digest=engine.facts.digest, machine="a test's", settings={})
         process = WorkerProcess(
             options, self.settings, entry, served, beat, card, self.database, self.services.redis, key=key

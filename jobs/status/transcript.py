@@ -45,6 +45,14 @@ class ShownTurn:
     finish_reason: str
     reply_tokens: int
     left_out: tuple[int, ...]
+    recalled: tuple[int, ...]
+    """Of those, the ones that were quoted in it; from 1, too."""
+    memory: str | None
+    """Whole name of the memory that the conversation had."""
+    given: tuple[str, ...]
+    """Facts that it was given from there, in the first turn; later turns have them, too."""
+    kept: tuple[str, ...]
+    """Facts that were kept of this turn."""
     summaries: tuple[ShownSummary, ...]
     scores: Mapping[str, ShownScore]
     """By scorer; empty until the run is closed."""
@@ -120,7 +128,7 @@ def _transcript(
 
 
 def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) -> ShownTurn:
-    draw = turn.draw
+    draw, memory = turn.draw, turn.memory
     expected = {expectation.check for expectation in spec.expect}
     faults = (f"{fault.replace('_', ' ')}: {why}" for fault in FAULTS if (why := getattr(draw, fault)) is not None)
     return ShownTurn(
@@ -133,6 +141,10 @@ def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) ->
         finish_reason=draw.finish_reason,
         reply_tokens=draw.reply_tokens,
         left_out=tuple(number + 1 for number in turn.dropped_turns),
+        recalled=tuple(number + 1 for number in turn.recalled_turns),
+        memory=None if memory is None else memory.name,
+        given=() if memory is None or turn.index else tuple(fact.text for fact in memory.given),
+        kept=() if memory is None else memory.kept,
         summaries=tuple(
             ShownSummary(turns=tuple(n + 1 for n in summary.turns), document=summary.document, text=summary.text)
             for summary in turn.summaries

@@ -53,6 +53,7 @@ def _schema(names: Sequence[str], metadata: dict[str, str]) -> pyarrow.Schema:
         *((name, pa.float64()) for name in _SECONDS),
         ("tags", pa.list_(pa.string())),
         ("dropped_turns", pa.list_(pa.int64())),
+        ("recalled_turns", pa.list_(pa.int64())),
         ("summaries", pa.list_(pa.string())),
         ("committed_at", pa.timestamp("ms", tz="UTC")),
         *((f"score.{name}", pa.float64()) for name in names),
@@ -88,6 +89,7 @@ def _turn(turn: TurnRow) -> dict[str, Any]:
     row |= {
         "turn_name": turn.name,
         "dropped_turns": list(turn.dropped_turns),
+        "recalled_turns": list(turn.recalled_turns),
         "summaries": [summary.text for summary in turn.summaries],
         "parameters": json.dumps(turn.parameters),
         "sources": json.dumps(turn.sources),

@@ -132,6 +132,7 @@ async def drop_transcripts(run_id: str, database: Database) -> bool:
     await drop_vectors({"run": run.id}, database)
     await database.raw["indexed_runs"].delete_many({"run": run.id})
     await database.raw["scores"].delete_many({"run": run.id})
+    await database.raw["facts"].delete_many({"run": run.id})
     query = {"run": run.id, **_TEXTS}
     while ids := [row["_id"] async for row in database.jobs.find(query, {"_id": 1}).limit(BATCH)]:
         await database.jobs.update_many({"_id": {"$in": ids}}, {"$set": {"turns": [], "attempts": []}})

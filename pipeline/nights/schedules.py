@@ -26,7 +26,7 @@ from nightjar.jobs.states import TERMINAL_RUNS
 from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
 from nightjar.pipeline.runs.freeze import freeze, freeze_ending
-from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models
+from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import EnqueueRequest, make_request
 from nightjar.pipeline.suites.catalogue import take_suite
@@ -92,6 +92,7 @@ async def check_request(
     await check_models(request, sequences, database)
     run = freeze(request, suite, sequences, identity="0" * 32, now=now, version="")
     await check_ending(run, sequences, database)
+    await check_memories(run, sequences, database)
     if enforceable is not None:
         await check_held_to(run, sequences, database, enforceable)
 

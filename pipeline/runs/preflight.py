@@ -9,6 +9,7 @@ from nightjar.config.counting import are, how_many
 from nightjar.config.errors import ModelError, ParameterError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
+from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts
@@ -18,9 +19,11 @@ from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.request import EnqueueRequest
 
 Enforceable = Callable[[Mapping[str, Any]], None]
-"""Raises ParameterError for parameters with a schema or a grammar that cannot be enforced; the engine knows which."""
-HOLDING = ("grammar", "json_schema")
-"""The parameters that a reply is held to."""
+"""Raises ParameterError for a schema or a grammar that cannot be enforced, which the engine knows, and ModelError for
+what needs a small embedding model where none is set.
+"""
+HOLDING = ("grammar", "json_schema", "policy", "memory")
+"""The parameters that ask for something that there may not be."""
 DEFAULT_TEMPERATURE: float = Parameters().temperature
 
 
@@ -70,7 +73,7 @@ def check_kind(facts: ModelFacts, sequences: Iterable[SequenceRef]) -> None:
 async def check_held_to(
     run: Run, sequences: Sequence[SequenceRef], database: Database, enforceable: Enforceable
 ) -> None:
-    """Raises ParameterError, naming sequence and turn, for what no reply of the run could be held to."""
+    """Raises ParameterError or ModelError, naming sequence and turn, for what no reply of the run could be given."""
     above = [
         {**below, **run.set_parameters, **of_model}
         for below in [variant.parameters for variant in run.variants] or [{}]
@@ -93,8 +96,22 @@ async def check_held_to(
 def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> None:
     try:
         enforceable(asked)
-    except ParameterError as error:
-        raise ParameterError(f"{where}: {error}") from None
+    except (ParameterError, ModelError) as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+async def check_memories(run: Run, sequences: Sequence[SequenceRef], database: Database) -> None:
+    """Raises UnknownNameError for a shared memory that is not there: it would be a misspelt one."""
+    documents = sorted({sequence.document for sequence in sequences})
+    asked = {"_id": {"$in": documents}}
+    layers: list[Mapping[str, Any]] = [run.set_parameters, *run.set_model_parameters.values()]
+    layers += [variant.parameters for variant in run.variants]
+    names = [layer.get("memory") for layer in layers]
+    for field in ("sequence.parameters.memory", "sequence.turns.parameters.memory"):
+        names += await database.raw["sequences"].distinct(field, asked)
+    for name in dict.fromkeys(names):
+        if isinstance(name, str) and name.startswith(SHARED):
+            await check_memory(name, database)
 
 
 async def warnings(

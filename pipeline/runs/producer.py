@@ -20,7 +20,7 @@ from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
-from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_models, warnings
+from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models, warnings
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.waves import check_waves
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
@@ -75,6 +75,7 @@ async def plan_run(
     if run.waves is not None:
         notes += check_waves(run, await known_scales(run, sequences))
     await check_judging(run, database)
+    await check_memories(run, sequences, database)
     if enforceable is not None:
         await check_held_to(run, sequences, database, enforceable)
     notes += await warnings(run, sequences, facts, database)

@@ -9,6 +9,7 @@ from nightjar.config.errors import UsageError, suggest
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "assignments": ("set_parameters", "set_model_parameters"),
+    "memory": ("set_parameters",),
     "stalled_after": ("stalled_after_s",),
     "report_formats": ("formats",),
     "fail_below": ("gates",),

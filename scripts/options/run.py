@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.ending import Hook
 
-READ = ("assignments", "systems", "stalled_after", "report_formats")
+READ = ("assignments", "memory", "systems", "stalled_after", "report_formats")
 """Fields that the request holds under another name, parsed."""
 RunName = Annotated[
     str | None, typer.Option(help="The run's name; {date} becomes the day (UTC). The same name is the same run.")
@@ -34,6 +34,13 @@ class RunOptions:
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value or MODEL:key=value, a generation parameter; repeatable."),
+    ] = None
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep facts across conversations: of each contestant in this run, or read shared/NAME.",
+        ),
     ] = None
     systems: Annotated[
         list[str] | None,
@@ -140,6 +147,8 @@ def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dic
 
     given = {field.name: getattr(options, field.name) for field in fields(options)} | more
     everywhere, by_model = read_assignments(options.assignments or [])
+    if options.memory is not None:
+        everywhere = everywhere | {"memory": options.memory}
     given |= {"set_parameters": everywhere or None, "set_model_parameters": by_model or None}
     given |= {"gates": gates.gates() or None, "strict": gates.strict or None, "baseline": gates.baseline}
     given["measures"] = _measures(options.measures) if options.measures else None

@@ -69,6 +69,11 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
 def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
     if turn.left_out:
         yield f"Without {_turns(turn.left_out)}"
+    if turn.recalled:
+        yield f"Recalled from them: {_turns(turn.recalled)}"
+    for facts, what in ((turn.given, "Given from"), (turn.kept, "Kept in")):
+        if facts:
+            yield "\n- ".join([f"{what} the memory {turn.memory}:", *facts])
     for summary in turn.summaries:
         what = f"the document {summary.document}" if summary.document else _turns(summary.turns)
         yield f"In place of {what}:\n{summary.text}"

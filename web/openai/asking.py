@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fastapi import Request
 
+from nightjar.config.errors import ModelError, ParameterError, UnknownNameError
 from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_task import LiveTask
+from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.parameters import check
 from nightjar.jobs.published import all_published
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.site import Site, site_of
 from nightjar.web.visitors import visitor_of
 
+MEMORY = "nightjar-memory"
+"""The header that names a memory of the asker's."""
 WITHOUT_EFFECT = "nightjar-without-effect"
 GONE = 499
 """The client has gone: nobody sees this status but the log."""
@@ -50,6 +57,28 @@ async def named_or_served(request: Request, named: str | None) -> str:
             return choice[0]
     names = ", ".join(served or models) or "none yet"
     raise RefusedFieldError(f"Say which model is meant: 'model'. Models: {names}.", param="model")
+
+
+async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk]:
+    """The same with the asker's memory that the header names; without the header as they are.
+
+    Raises RefusedFieldError for a wrong name, for what is not to be stored, and where no memory can be had.
+    """
+    name = request.headers.get(MEMORY)
+    if name is None:
+        return list(asks)
+    if any(not ask.store for ask in asks):
+        raise RefusedFieldError(f"`store: false` and {MEMORY}: a memory stores what is said.", param=MEMORY)
+    enforceable = site_of(request).enforceable
+    try:
+        check({"memory": name}, MEMORY)
+        if enforceable is not None:
+            await asyncio.to_thread(enforceable, {"memory": name})
+        if name.startswith(SHARED):
+            await check_memory(name, site_of(request).database)
+    except (ParameterError, ModelError, UnknownNameError) as error:
+        raise RefusedFieldError(str(error), param=MEMORY, code="invalid_value") from None
+    return [replace(ask, parameters={**ask.parameters, "memory": name}) for ask in asks]
 
 
 async def submit_all(asks: Iterable[LiveAsk | LiveTask], site: Site) -> list[LiveReply]:

@@ -14,7 +14,7 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, named_model, submit_all, told_without
+from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
@@ -45,7 +45,8 @@ async def text_completions(request: Request) -> Response:
         return await given_texts(asked, model, request, without, DEFAULT_TOKENS)
     if asked.max_tokens == 0:
         raise RefusedFieldError("Without `echo` max_tokens is at least 1.", param="max_tokens", code="invalid_value")
-    replies = await submit_all(completion_asks(asked, model, asker(request)), site_of(request))
+    asks = await with_memory(request, completion_asks(asked, model, asker(request)))
+    replies = await submit_all(asks, site_of(request))
     shape = CompletionShape(
         id=f"cmpl-{replies[0].job.id}",
         created=int(time.time()),

@@ -12,7 +12,7 @@ from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.documents import PublishedModel
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, named_model, submit_all, told_without
+from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import CHAT
@@ -51,7 +51,7 @@ async def chat_completions(request: Request) -> Response:
     """A reply to a conversation; each choice is a job."""
     asked, without = read_request(await read_json(request), CHAT, ChatRequest)
     model = named_model(request, asked.model)
-    asks = chat_asks(asked, model, asker(request))
+    asks = await with_memory(request, chat_asks(asked, model, asker(request)))
     replies = await submit_all(asks, site_of(request))
     shape = ChatShape(
         id=f"chatcmpl-{replies[0].job.id}",

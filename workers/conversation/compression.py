@@ -171,7 +171,8 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
         context=parent.context,
         bos_text=parent.bos_text,
     )
-    asking = Resolved(values=_parameters(resolved.values, target, thinks=parent.markers is not None), sources={})
+    values = aside_parameters(resolved.values, target, thinks=parent.markers is not None)
+    asking = Resolved(values=values, sources={})
     return SummaryPart(
         text=text,
         tokens=tokens,
@@ -182,9 +183,10 @@ def _part(asked: Asked, text: str, most: int, question: str, resolved: Resolved)
     )
 
 
-def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
-    """The turn's, without its limits, structure and redraws, which do not concern a summary; and the likeliest tokens:
-    a summary is to hold what was said, and the same text has the same one.
+def aside_parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
+    """Of what is asked beside a turn, for at most `target` tokens: the turn's, without its limits, structure and
+    redraws, which do not concern it; and the likeliest tokens: it is to hold what was said, and the same text has the
+    same one.
     """
     own = given.reasoning_budget
     return given.model_copy(
@@ -198,6 +200,7 @@ def _parameters(given: Parameters, target: int, *, thinks: bool) -> Parameters:
             "retry_empty": 0,
             "reasoning_budget": THINKING_TOKENS if own is None else min(own, THINKING_TOKENS),
             "policy": Policy.FULL,
+            "memory": None,
         }
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,16 +14,20 @@ import structlog
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
-from nightjar.jobs.parameters import Resolved
-from nightjar.jobs.records import Draw, TurnRecord
+from nightjar.jobs.parameters import Policy, Resolved
+from nightjar.jobs.records import Draw, Summary, TurnRecord
 from nightjar.jobs.sequences import PLAIN, Choices, Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.choice_ids import ChoicePlan, plan_choices, turn_alone
 from nightjar.workers.conversation.likelihoods import LikelihoodDialogue
 from nightjar.workers.conversation.local_model import LocalModel
+from nightjar.workers.conversation.memories import Memories
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompts import Conversation, open_conversation
 from nightjar.workers.conversation.reasoning import split_so_far
+from nightjar.workers.conversation.recalling import Quoting
+from nightjar.workers.conversation.remembered import MemoryAccess, Remembered, open_memory
 from nightjar.workers.conversation.replier import Listener, Reply, Watch
 from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import plan_turn
@@ -40,9 +45,13 @@ _log = structlog.get_logger()
 class LocalReplier(LocalModel):
     """A `Replier` on an engine; `entry` is what the registry says of its model."""
 
-    def __init__(self, engine: Engine, entry: ModelEntry) -> None:
+    def __init__(self, engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> None:
+        """`embedder`: by it policy recall finds exchanges, and a memory facts; None refuses both."""
         super().__init__(engine)
         self.entry = entry
+        self.embedder = embedder
+        self.memories: Memories | None = None
+        """What is stored of memories; None refuses them."""
         self.summaries = SharedGenerations()
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
@@ -54,30 +63,45 @@ class LocalReplier(LocalModel):
 
     async def close(self) -> None:
         await super().close()
+        if isinstance(self.embedder, AbstractAsyncContextManager):
+            await self.embedder.__aexit__(None, None, None)
         await asyncio.to_thread(self._renderer.close)
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
-        """See `Replier.open`."""
+        """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot."""
+        remembered = await self.remember(job, run, sequence) if job.turns else None
 
         def begin() -> tuple[Conversation, PromptPlan | None]:
-            conversation = self._conversation(sequence, run)
+            conversation = self.conversation(sequence if remembered is None else remembered.sequence, run)
             return conversation, replay(conversation, job.turns)
 
         conversation, previous = await self.plan(begin)
-        return LocalDialogue(self, job, run, conversation, previous, watch)
+        return LocalDialogue(self, job, run, conversation, previous, watch, remembered)
+
+    async def remember(self, job: Job, run: Run, sequence: PromptSequence) -> Remembered | None:
+        """The job's memory; see `open_memory`."""
+        access = MemoryAccess(
+            memories=self.memories,
+            embedder=self.embedder,
+            engine=self.engine,
+            system=self.entry.system,
+            think=self.plan,
+        )
+        return await open_memory(access, job, run, sequence, self.parameters(job, run, sequence, 0))
+
+    def parameters(self, job: Job, run: Run, sequence: PromptSequence, turn: int) -> Resolved:
+        """What a turn of the job is generated with. Raises ParameterError."""
+        variant = run.variant(job.variant)
+        given = variant.parameters if variant is not None else {}
+        own = self.entry.parameters
+        return turn_parameters(run, self.facts, own, sequence, turn, kind=job.kind, variant=given)
 
     async def open_scoring(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LikelihoodDialogue:
         """See `LikelihoodModel.open_scoring`."""
-        variant = run.variant(job.variant)
-
-        def parameters(turn: int) -> Resolved:
-            varied = variant.parameters if variant is not None else {}
-            registry = self.entry.parameters
-            return turn_parameters(run, self.facts, registry, sequence, turn, kind=job.kind, variant=varied)
 
         def planned(turn: int, choices: Choices) -> ChoicePlan:
             alone = [turn_alone(sequence, turn, context) for context in choices.contexts or (None,)]
-            return plan_choices([self._conversation(one, run) for one in alone], choices)
+            return plan_choices([self.conversation(one, run) for one in alone], choices)
 
         async def plan(turn: int, choices: Choices) -> ChoicePlan:
             return await self.plan(lambda: planned(turn, choices))
@@ -92,7 +116,7 @@ class LocalReplier(LocalModel):
             sequence,
             choices=plan,
             text_ids=text_ids,
-            parameters=parameters,
+            parameters=lambda turn: self.parameters(job, run, sequence, turn),
             watch=watch,
         )
 
@@ -108,7 +132,8 @@ class LocalReplier(LocalModel):
                 self._unread.add(name)
                 _log.warning("template_variable_unread", model=self.facts.name, variable=name)
 
-    def _conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
+    def conversation(self, sequence: PromptSequence, run: Run) -> Conversation:
+        """The sequence as this model is given it. Within `plan` only. Raises TemplateError."""
         template = None if sequence.mode in PLAIN else self.template(run.date)
         return conversation_on(self.engine, sequence, template)
 
@@ -173,6 +198,7 @@ class LocalDialogue:
         conversation: Conversation,
         previous: PromptPlan | None,
         watch: Watch,
+        remembered: Remembered | None,
     ) -> None:
         self._replier = replier
         self._job = job
@@ -180,29 +206,42 @@ class LocalDialogue:
         self._conversation = conversation
         self._previous = previous
         self._watch = watch
+        self._remembered = remembered
+        self._quoting = Quoting(replier.embedder, replier.plan)
 
     async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`."""
         job, replier, index = self._job, self._replier, len(history)
-        variant = self._run.variant(job.variant)
-        resolved = turn_parameters(
-            self._run,
-            replier.facts,
-            replier.entry.parameters,
-            self._conversation.sequence,
-            index,
-            kind=job.kind,
-            variant=variant.parameters if variant is not None else {},
-        )
+        if index == 0:
+            await self._remember()
+        resolved = replier.parameters(job, self._run, self._conversation.sequence, index)
         replier.tell_unread(self._conversation, resolved.values.template)
         name = f"{job.id}.{job.fence}.{index}"
         asked = ask(self._conversation, index, history, resolved.values, self._previous)
-        plan, summaries = await plan_turn(
-            asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
-        )
+        recalled_by: str | None = None
+        summaries: tuple[Summary, ...] = ()
+        if resolved.values.policy is Policy.RECALL:
+            plan, recalled_by = await self._quoting.plan_turn(asked)
+        else:
+            plan, summaries = await plan_turn(
+                asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
+            )
         draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved), listener)
         self._previous = plan
-        return turn_reply(plan, resolved, draws, first, summaries)
+        reply = turn_reply(plan, resolved, draws, first, summaries, recalled_by)
+        if self._remembered is None:
+            return reply
+        kept = await self._remembered.keep(
+            self._conversation, resolved, reply, index, self._generate, seed=self._seed(index, len(draws))
+        )
+        return replace(reply, memory=kept)
+
+    async def _remember(self) -> None:
+        """Gives the conversation what its memory has by now: when its first turn has a slot, and not before."""
+        replier, run = self._replier, self._run
+        remembered = self._remembered = await replier.remember(self._job, run, self._conversation.sequence)
+        if remembered is not None and remembered.given:
+            self._conversation = await replier.plan(lambda: replier.conversation(remembered.sequence, run))
 
     async def _draw(self, turn: _Turn, listener: Listener | None) -> tuple[list[Draw], Generation]:
         """All draws, the turn redrawn while it is empty and redraws are left, and the generation of the first."""
@@ -239,7 +278,7 @@ class LocalDialogue:
         async with self._watch(shared.request):
             return _unless_closing(await asyncio.shield(shared.task))
 
-    async def _generate(self, request: Request, listener: Listener | None) -> Generation:
+    async def _generate(self, request: Request, listener: Listener | None = None) -> Generation:
         async with self._watch(request.id):
             return _unless_closing(await self._replier.engine.generate(request, listener))
 

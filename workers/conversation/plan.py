@@ -20,6 +20,7 @@ from nightjar.jobs.sequences import Mode
 from nightjar.workers.conversation.prompt_ids import (
     MUTE,
     NOT_REBUILT,
+    RECALLED,
     REWRITES_REPLIES,
     TRIMMED,
     TRIMS_REPLIES,
@@ -54,6 +55,10 @@ class PromptPlan:
     reasoning_open: bool = False
     reprefill_reason: str | None = None
     compression: Compression = field(default_factory=Compression)
+    recalled_turns: tuple[int, ...] = ()
+    """Of the dropped turns, those that are quoted in front of the user message."""
+    unquoted: PromptPlan | None = None
+    """The same prompt without what was recalled for it, which the next one goes on from; None if nothing was."""
     replies: tuple[tuple[int, int], ...] = ()
     """Where the ids of earlier replies are in `ids`, [start, end): the engine may compute them as it did at first."""
 
@@ -68,7 +73,7 @@ class Asked:
     """What a plan is made from: a turn, all committed turns before it, and the plan of the turn before.
 
     `previous` is None for the first turn, and if `replay` could not rebuild it. `compression` stands for turns and
-    documents that did not fit.
+    documents that did not fit, `recalled` are turns that did not and are quoted.
     """
 
     conversation: Conversation
@@ -77,11 +82,22 @@ class Asked:
     parameters: Parameters
     previous: PromptPlan | None
     compression: Compression
+    recalled: tuple[int, ...] = ()
 
     @property
     def room(self) -> int:
         """Tokens kept free for the reply."""
         return reply_room(self.parameters, self.conversation.context)
+
+    @property
+    def most(self) -> int:
+        """Tokens that the prompt may have."""
+        return self.conversation.context - self.room
+
+    @property
+    def recalled_most(self) -> int:
+        """Of those, how many recalled exchanges may take (policy recall)."""
+        return int(self.most * self.parameters.recall_share)
 
 
 def reply_room(parameters: Parameters, context: int) -> int:
@@ -96,14 +112,17 @@ def plan_prompt(
     parameters: Parameters,
     previous: PromptPlan | None = None,
     compression: Compression | None = None,
+    recalled: Sequence[int] = (),
 ) -> PromptPlan:
     """The prompt of `turn`, with older turns left out as necessary; see `Asked`.
 
     `compression` None keeps what earlier turns had. `summaries.py` handles policy summarise; what that cannot save
-    is trimmed here, in the end the summary itself. Raises ContextError with the numbers if the prompt does not fit,
-    TemplateError if it cannot be rendered.
+    is trimmed here, in the end the summary itself. `recalling.py` chooses what is `recalled`. Raises ContextError with
+    the numbers if the prompt does not fit, TemplateError if it cannot be rendered.
     """
     asked = ask(conversation, turn, history, parameters, previous, compression)
+    if parameters.policy is Policy.RECALL:
+        return plan_quoting(asked, plan_window(asked), recalled)
     try:
         return _fitting(asked)
     except ContextError:
@@ -117,10 +136,41 @@ def _fitting(asked: Asked) -> PromptPlan:
     plan = draft(asked)
     if plan.fits:
         return plan
-    droppable = [record.index for record in asked.history[1:] if record.index not in plan.dropped_turns]
+    droppable = _droppable(asked, plan)
     if asked.parameters.policy is Policy.FULL or not droppable:
         raise context_error(asked, plan)
     return _trimmed(asked, plan, droppable)
+
+
+def plan_window(asked: Asked) -> PromptPlan:
+    """Policy recall, with nothing recalled yet. Raises ContextError.
+
+    As soon as something does not fit, the share of `recall_share` is kept free. The oldest exchanges are then left out
+    in steps, until the rest takes half of its part: while it grows again, every prompt extends the one before.
+    """
+    plan = draft(asked)
+    window = asked.most - asked.recalled_most
+    if len(plan.ids) <= (window if plan.dropped_turns else asked.most):
+        return plan
+    droppable = _droppable(asked, plan)
+    for most in (window // 2, window):
+        smaller = _dropped(asked, plan, droppable[:-1], most)
+        if smaller is not None:
+            return smaller
+    return plan if plan.fits else _fitting(asked)
+
+
+def plan_quoting(asked: Asked, window: PromptPlan, recalled: Sequence[int]) -> PromptPlan:
+    """The prompt of `window` with these dropped turns quoted; it may not fit."""
+    if not recalled:
+        return window
+    plan = _build(replace(asked, recalled=tuple(sorted(recalled))), window.dropped_turns, window.bare_replies)
+    return replace(plan, unquoted=window, reprefill_reason=window.reprefill_reason or RECALLED)
+
+
+def _droppable(asked: Asked, plan: PromptPlan) -> list[int]:
+    """The turns that may be left out beside those that are; the first one stays."""
+    return [record.index for record in asked.history[1:] if record.index not in plan.dropped_turns]
 
 
 def ask(
@@ -135,6 +185,8 @@ def ask(
     assert [record.index for record in history] == list(range(turn))
     if conversation.sequence.mode is Mode.INDEPENDENT:
         history, previous = (), None
+    if previous is not None and previous.unquoted is not None:
+        previous = previous.unquoted
     return Asked(
         conversation=conversation,
         turn=turn,
@@ -166,7 +218,8 @@ def rebuilt(conversation: Conversation, history: Sequence[TurnRecord]) -> Iterat
         try:
             parameters = Parameters(**record.parameters)
             compression = recorded_compression(history[: turn + 1])
-            plan = plan_prompt(conversation, turn, history[:turn], parameters, plan, compression)
+            recalled = record.recalled_turns
+            plan = plan_prompt(conversation, turn, history[:turn], parameters, plan, compression, recalled)
         except (NightjarError, ValueError):
             return
         if plan.prompt_digest != record.prompt_digest:
@@ -199,7 +252,17 @@ def context_error(asked: Asked, plan: PromptPlan) -> ContextError:
 
 
 def _trimmed(asked: Asked, tried: PromptPlan, droppable: list[int]) -> PromptPlan:
-    """Drops the fewest oldest exchanges that make the prompt fit, by bisection; the first turn stays."""
+    """Drops the fewest oldest exchanges that make the prompt fit."""
+    plan = _dropped(asked, tried, droppable, asked.most)
+    if plan is not None:
+        return plan
+    raise context_error(asked, _build(asked, tuple(sorted({*tried.dropped_turns, *droppable})), tried.bare_replies))
+
+
+def _dropped(asked: Asked, tried: PromptPlan, droppable: list[int], most: int) -> PromptPlan | None:
+    """Drops the fewest oldest exchanges, at least one, that bring the prompt down to `most` tokens, by bisection; None
+    if all of them do not.
+    """
 
     def build(count: int) -> PromptPlan:
         dropped = tuple(sorted({*tried.dropped_turns, *droppable[:count]}))
@@ -207,13 +270,12 @@ def _trimmed(asked: Asked, tried: PromptPlan, droppable: list[int]) -> PromptPla
         return replace(plan, reprefill_reason=TRIMMED)
 
     low, high = 1, len(droppable)
-    best = build(high)
-    if not best.fits:
-        raise context_error(asked, best)
+    if not droppable or len((best := build(high)).ids) > most:
+        return None
     while low < high:
         middle = (low + high) // 2
         plan = build(middle)
-        if plan.fits:
+        if len(plan.ids) <= most:
             best, high = plan, middle
         else:
             low = middle + 1
@@ -231,6 +293,7 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
             written, ids, reason = without, ids_without, None
     if reason is not None and written.dropped_turns != dropped:
         reason = MUTE
+    quoted_before = asked.history[-1].recalled_turns if asked.history else ()
     return PromptPlan(
         turn=asked.turn,
         prompt=written.prompt,
@@ -243,7 +306,8 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
         bare_replies=written.bare_replies,
         system_merged=written.system_merged,
         reasoning_open=is_open(written.rendering.text, conversation.markers),
-        reprefill_reason=reason,
+        reprefill_reason=reason or (RECALLED if quoted_before else None),
+        recalled_turns=asked.recalled,
         compression=asked.compression,
         replies=_replies(asked, ids) if reason is None else (),
     )
@@ -261,15 +325,21 @@ def _replies(asked: Asked, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 def _written(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
     """The rendered prompt; if the template refuses empty replies, their exchanges are left out too."""
-    variables = asked.parameters.template
     try:
-        return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, dropped, bare, variables)
+        return _written_without(asked, dropped, bare)
     except TemplateError:
         mute = {record.index for record in asked.history if record.draw.empty} - {*dropped}
         if not mute:
             raise
     without = tuple(sorted({*dropped, *mute}))
-    return write_prompt(asked.conversation, asked.turn, asked.history, asked.compression, without, bare, variables)
+    return _written_without(asked, without, bare)
+
+
+def _written_without(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Written:
+    conversation, turn, variables = asked.conversation, asked.turn, asked.parameters.template
+    return write_prompt(
+        conversation, turn, asked.history, asked.compression, dropped, bare, variables, recalled=asked.recalled
+    )
 
 
 def _ids(asked: Asked, written: Written) -> tuple[list[int], str | None]:

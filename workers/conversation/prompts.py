@@ -14,6 +14,7 @@ from nightjar.config.errors import TemplateError
 from nightjar.jobs.records import Summary, TurnRecord
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.recall import recalled_text
 from nightjar.workers.conversation.special_tokens import Guard, Rendering, guard_messages, texts_in
 from nightjar.workers.conversation.templates import ChatTemplate, Message, merge_system
 from nightjar.workers.engine.markers import Markers
@@ -61,7 +62,7 @@ class Written:
 
     rendering: Rendering
     prompt: str
-    """The user's message in this turn."""
+    """The user's message in this turn, without what is recalled for it."""
     dropped_turns: tuple[int, ...]
     bare_replies: tuple[int, ...]
     """Turns whose replies were given without their leading white space, since the template writes its own."""
@@ -91,21 +92,31 @@ def write_prompt(
     dropped: tuple[int, ...],
     bare: tuple[int, ...] = (),
     variables: Mapping[str, Any] | None = None,
+    recalled: Sequence[int] = (),
 ) -> Written:
     """The prompt of `turn`, after the turns in `history` that are not dropped; `bare` becomes `bare_replies`.
 
-    `variables` are the template's.
+    `variables` are the template's. `recalled`: turns among the dropped ones that are quoted in front of the message.
     """
+    quoted = [exchange_of(conversation, record, compression) for record in history if record.index in recalled]
     history = [record for record in history if record.index not in dropped]
     turns = [*(record.index for record in history), turn]
     said = [_said(conversation, number, compression, dropped) for number in turns]
+    prompt = said[-1]
+    if quoted:
+        said[-1] = recalled_text(quoted) + SEPARATOR + prompt
     if conversation.template is None:
         text = _continued(conversation, said, history)
         rendering = Rendering(text=text, plain=True)
-        return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=())
+        return Written(rendering=rendering, prompt=prompt, dropped_turns=dropped, bare_replies=())
     messages = _messages(conversation, turn, said, history, bare)
     rendering, merged = render_messages(conversation.template, conversation.tokenizer, messages, variables)
-    return Written(rendering=rendering, prompt=said[-1], dropped_turns=dropped, bare_replies=bare, system_merged=merged)
+    return Written(rendering=rendering, prompt=prompt, dropped_turns=dropped, bare_replies=bare, system_merged=merged)
+
+
+def exchange_of(conversation: Conversation, record: TurnRecord, compression: Compression) -> tuple[str, str]:
+    """What was asked in a committed turn, documents put in, and what was replied."""
+    return conversation.sequence.prompt_text(record.index, dict(compression.documents)), record.draw.reply
 
 
 def render_messages(

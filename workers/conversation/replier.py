@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
-from nightjar.jobs.records import Draw, Likelihoods, Summary, TurnRecord
+from nightjar.jobs.records import Draw, Likelihoods, Summary, TurnMemory, TurnRecord
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.engine.request import EngineStats, TextTap, Vector
 
@@ -33,6 +33,8 @@ class PromptFacts:
     reprefill_reason: str | None = None
     policy: Policy
     dropped_turns: tuple[int, ...] = ()
+    recalled_turns: tuple[int, ...] = ()
+    recalled_by: str | None = None
     system_merged: bool = False
 
 
@@ -44,6 +46,7 @@ class Reply:
     draws: tuple[Draw, ...]
     summaries: tuple[Summary, ...] = ()
     """Made for this turn (policy summarise)."""
+    memory: TurnMemory | None = None
     parameters: Resolved
     likelihoods: Likelihoods | None = None
     """Where given texts were scored and nothing was generated."""

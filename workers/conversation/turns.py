@@ -122,7 +122,12 @@ def token_chances(generation: Generation, tokenizer: Tokenizer) -> tuple[TokenCh
 
 
 def turn_reply(
-    plan: PromptPlan, resolved: Resolved, draws: Sequence[Draw], first: Generation, summaries: Sequence[Summary] = ()
+    plan: PromptPlan,
+    resolved: Resolved,
+    draws: Sequence[Draw],
+    first: Generation,
+    summaries: Sequence[Summary] = (),
+    recalled_by: str | None = None,
 ) -> Reply:
     """A turn's reply. `first` is the generation of the first draw, whose prompt counts are recorded."""
     prompt = PromptFacts(
@@ -133,6 +138,8 @@ def turn_reply(
         reprefill_reason=plan.reprefill_reason,
         policy=plan.policy,
         dropped_turns=plan.dropped_turns,
+        recalled_turns=plan.recalled_turns,
+        recalled_by=recalled_by,
         system_merged=plan.system_merged,
     )
     return Reply(prompt=prompt, draws=tuple(draws), summaries=tuple(summaries), parameters=resolved)
@@ -165,7 +172,10 @@ def turn_record(
         reprefill_reason=prompt.reprefill_reason,
         policy=prompt.policy,
         dropped_turns=prompt.dropped_turns,
+        recalled_turns=prompt.recalled_turns,
+        recalled_by=prompt.recalled_by,
         summaries=reply.summaries,
+        memory=reply.memory,
         system_merged=prompt.system_merged,
         parameters={} if weighed else reply.parameters.values.model_dump(mode="json"),  # nothing was sampled
         sources={} if weighed else reply.parameters.sources,

@@ -38,7 +38,8 @@ def find_memory_model(settings: Settings, needed_by: str) -> ModelEntry:
         raise ModelError(
             f"{entry.name!r} generates text, and {needed_by} needs an embedding model (`memory_model`). {_remedy()}"
         )
-    load = entry.load.model_copy(update={"slots": SLOTS, "n_batch": BATCH, "gpu_layers": 0})
+    # `[model] context` is for models that write: an embedding model may not have so many positions.
+    load = entry.load.model_copy(update={"slots": SLOTS, "n_batch": BATCH, "gpu_layers": 0, "context": None})
     return replace(entry, load=load)
 
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import structlog
 
-from nightjar.config.errors import ModelFitError
+from nightjar.config.errors import ModelFitError, NightjarError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelKind, SpeedProbe
+from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier
+from nightjar.workers.embedder.client import open_embedder
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.loading import load
@@ -66,12 +68,24 @@ Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Replier | Emb
 
 async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> LocalReplier | LocalEmbedder:
     """Loads the model's file into this process. Raises ModelError."""
-    return serving(await load_engine(entry, options, settings), entry)
+    embedder = await _embedder(settings)
+    return serving(await load_engine(entry, options, settings), entry, embedder)
 
 
-def serving(engine: Engine, entry: ModelEntry) -> LocalReplier | LocalEmbedder:
-    """A loaded engine as what its kind of model does: reply or embed."""
-    return LocalEmbedder(engine) if engine.facts.kind is ModelKind.EMBEDDING else LocalReplier(engine, entry)
+def serving(engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> LocalReplier | LocalEmbedder:
+    """A loaded engine as what its kind of model does: reply, with the host's small embedder at hand, or embed."""
+    return LocalEmbedder(engine) if engine.facts.kind is ModelKind.EMBEDDING else LocalReplier(engine, entry, embedder)
+
+
+async def _embedder(settings: Settings) -> TextEmbedder | None:
+    """The host's small embedder, whose process starts with its first text; None where there is none to be had."""
+    if settings.memory_model is None:
+        return None
+    try:
+        return await open_embedder(settings, "Policy recall")
+    except NightjarError as error:
+        _log.warning("memory_model_not_usable", error=str(error))
+        return None
 
 
 async def load_engine(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> Engine:

@@ -28,6 +28,7 @@ from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
+from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.replier import Embedder, Replier
 from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.origin import origin
@@ -44,6 +45,7 @@ from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
 from nightjar.workers.process.run_cache import RunCache
 from nightjar.workers.process.stopping import StopRequest, unless
+from nightjar.workers.process.stored_memories import StoredMemories
 from nightjar.workers.process.suspects import Suspects
 from nightjar.workers.process.tasks import JobContext, run_job
 
@@ -142,6 +144,8 @@ class WorkerProcess:
     ) -> None:
         """`key`: what a measured speed holds for; None where none is to be measured."""
         self._key = key
+        if isinstance(model, LocalReplier):
+            model.memories = StoredMemories(database)
         self._options = options
         self._settings = settings
         self._entry = entry

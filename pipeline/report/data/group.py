@@ -38,6 +38,8 @@ class Counts:
     """Turns drawn more than once (--retry-empty); the first draw counts."""
     dropped: int
     """Turns for which earlier turns were left out of the context."""
+    recalled: int = 0
+    """Turns for which some of those were quoted again (policy recall)."""
     shared: int = 0
     """Turns beside which a live request used the device; they count in no speed."""
     prompt_tokens: int
@@ -89,7 +91,8 @@ def reading(turn: TurnRow) -> ScoredTurn:
 
 
 _SUMS = (
-    "_turns _expected _missing _empty _degenerate _repeats _redrawn _dropped _shared _prompt _reused _reply _reasoning"
+    "_turns _expected _missing _empty _degenerate _repeats _redrawn _dropped _recalled _shared _prompt _reused _reply "
+    "_reasoning"
 ).split()
 
 
@@ -102,7 +105,8 @@ class GroupTally:
         self._failures: Counter[str] = Counter()
         self._speed = SpeedTally()
         self._turns = self._expected = self._missing = self._empty = self._degenerate = self._repeats = 0
-        self._redrawn = self._dropped = self._shared = self._prompt = self._reused = self._reply = self._reasoning = 0
+        self._redrawn = self._dropped = self._recalled = self._shared = 0
+        self._prompt = self._reused = self._reply = self._reasoning = 0
         self.metrics: dict[str, MetricTally] = {}
 
     def begin(self, job: JobRow) -> None:
@@ -122,6 +126,7 @@ class GroupTally:
         self._ends[turn.finish_reason] += 1
         self._redrawn += turn.draws > 1
         self._dropped += bool(turn.dropped_turns)
+        self._recalled += bool(turn.recalled_turns)
         if (failure := turn.failure) is not None:
             self._empty += turn.empty is not None
             self._degenerate += turn.degenerate is not None
@@ -180,6 +185,7 @@ class GroupTally:
             timeout=self._ends["timeout"],
             redrawn=self._redrawn,
             dropped=self._dropped,
+            recalled=self._recalled,
             shared=self._shared,
             prompt_tokens=self._prompt,
             reused_tokens=self._reused,

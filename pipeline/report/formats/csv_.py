@@ -16,7 +16,8 @@ from nightjar.pipeline.transcripts import JobRow, TurnRow
 COLUMNS = (
     "run model sequence tags repeat turn turn_name job_status job_reason prompt reply reasoning finish_reason empty "
     "degenerate repeats_previous prompt_tokens reused_tokens reply_tokens reasoning_tokens queue_s prefill_s decode_s "
-    "first_token_s mean_logprob seed draws policy dropped_turns summaries reprefill_reason worker committed_at"
+    "first_token_s mean_logprob seed draws policy dropped_turns recalled_turns summaries "
+    "reprefill_reason worker committed_at"
 ).split()
 
 ORIGINS = (
@@ -112,6 +113,7 @@ def _turn(turn: TurnRow) -> list[Cell]:
         turn.draws,
         turn.policy,
         " ".join(map(str, turn.dropped_turns)),
+        " ".join(map(str, turn.recalled_turns)),
         "\n\n".join(summary.text for summary in turn.summaries),
         turn.reprefill_reason,
         turn.worker,

@@ -194,6 +194,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
         "timeout": counts.timeout,
         "redrawn": counts.redrawn,
         "dropped": counts.dropped,
+        "recalled": counts.recalled,
         "tokens": {
             "prompt": counts.prompt_tokens,
             "reused": counts.reused_tokens,
@@ -228,6 +229,8 @@ def _turn(turn: TurnRow, sets: _ParameterSets) -> dict[str, Any]:
         "draws": turn.draws,
         "policy": turn.policy,
         "dropped_turns": turn.dropped_turns,
+        "recalled_turns": turn.recalled_turns,
+        "memory": turn.memory,
         "summaries": [_fields(summary) for summary in turn.summaries],
         "reprefill_reason": turn.reprefill_reason,
         "system_merged": turn.system_merged,

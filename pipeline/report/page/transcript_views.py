@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nightjar.config.counting import plural
 from nightjar.jobs.states import JobStatus
@@ -76,6 +77,10 @@ class TurnView:
     """None for a single one."""
     dropped: str
     """Numbers of the earlier turns that were left out of its context."""
+    recalled: str
+    """Of those, the ones that were quoted in its prompt."""
+    memory: str
+    """What it was given from a memory, and what it kept there; empty without one."""
     summaries: tuple[SummaryView, ...]
     reprefill_reason: str | None
 
@@ -261,9 +266,18 @@ def _turn(report: RunReport, turn: TurnRow, most: int | None) -> TurnView:
         seed=turn.seed,
         draws=turn.draws if turn.draws > 1 else None,
         dropped=", ".join(str(index + 1) for index in turn.dropped_turns),
+        recalled=", ".join(str(index + 1) for index in turn.recalled_turns),
+        memory=_memory(turn.memory),
         summaries=tuple(SummaryView(of=_summarised(summary), text=cut(summary.text)) for summary in turn.summaries),
         reprefill_reason=turn.reprefill_reason,
     )
+
+
+def _memory(memory: Mapping[str, Any] | None) -> str:
+    if memory is None:
+        return ""
+    given, kept = (plural(len(memory[name]), "fact") for name in ("given", "kept"))
+    return f"memory {memory['name']}: {len(memory['given'])} {given} given, {len(memory['kept'])} {kept} kept"
 
 
 def _summarised(summary: SummaryRow) -> str:

@@ -46,6 +46,7 @@ class Talk:
         stop: str | None = None,
         plan: PromptPlan | None = None,
         summaries: Sequence[Summary] = (),
+        recalled_by: str | None = None,
         **parameters: Any,
     ) -> TurnRecord:
         """The next turn with this reply; `ids` where the reply was generated as other ids than its text's."""
@@ -61,7 +62,7 @@ class Talk:
             timings=TIMINGS,
         )
         draw = turn_draw(self.conversation, plan, resolved, generation, seed=1)
-        made = turn_reply(plan, resolved, [draw], generation, summaries)
+        made = turn_reply(plan, resolved, [draw], generation, summaries, recalled_by)
         record = turn_record(made, self.conversation.sequence, self.history, fence=1, worker="w", now=NOW)
         self.plans.append(plan)
         self.history.append(record)

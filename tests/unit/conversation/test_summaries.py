@@ -236,7 +236,7 @@ def test_a_summary_holds_what_was_said_whatever_the_turn_samples(talk: Callable[
     given = resolve([]).values.model_copy(
         update={"json_schema": {}, "retry_empty": 3, "temperature": 0.9, "repeat_penalty": 1.1}
     )
-    made = compression._parameters(given, 200, thinks=False)
+    made = compression.aside_parameters(given, 200, thinks=False)
     assert (made.json_schema, made.retry_empty, made.temperature, made.max_tokens) == (None, 0, 0.0, 200)
     assert made.repeat_penalty == 1.1
 
