@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -11,6 +12,9 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
+from nightjar.web.events import routes as events
+from nightjar.web.events import texts
+from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
@@ -18,6 +22,7 @@ from nightjar.web.openai import completions, tokens
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
+from nightjar.web.play import page as play
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
@@ -51,6 +56,9 @@ def create_app(
     url = mongo_url or settings.mongo_url
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
     live = LiveRequests(database, redis, settings.live)
+    closing = asyncio.Event()
+    feed = EventFeed(redis, database, closing)
+    heavy.told = feed.computed
     app.state.site = Site(
         settings=settings,
         database=database,
@@ -58,11 +66,13 @@ def create_app(
         rules=rules,
         heavy=heavy,
         live=live,
+        feed=feed,
+        closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
     )
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
-    routes = (*open_routes.ROUTES, *ROUTES, *protocols)
+    routes = (*open_routes.ROUTES, *events.ROUTES, *texts.ROUTES, *ROUTES, *play.ROUTES, *protocols)
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)

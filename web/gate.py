@@ -109,7 +109,7 @@ def security_headers(nonce: str, rules: GateRules) -> Mapping[str, str]:
         "frame-src": "'self'",
         "frame-ancestors": "'none'",
         "require-trusted-types-for": "'script'",
-        "trusted-types": "htmx",
+        "trusted-types": "htmx nightjar",
     }
     headers = {
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),

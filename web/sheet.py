@@ -92,10 +92,14 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What every page has. `live`: it is read again every few seconds."""
+    """What every page has. `live`: it is read again when something moves."""
 
     title: str
     live: bool = False
+    run: str = ""
+    """Of a live page: the run whose moves alone matter to it; empty: all do."""
+    scripts: tuple[str, ...] = ()
+    """Its own, besides those of every page."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,6 +122,7 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
         )
         stack.push_async_callback(app_.state.site.heavy.close)
         await stack.enter_async_context(app_.state.site.live)
+        await stack.enter_async_context(app_.state.site.feed)
         if beside:
             await stack.enter_async_context(working_beside(settings.home / "logs"))
         link = await arrival.link(rules, session.database)

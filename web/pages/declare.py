@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -24,6 +25,7 @@ from nightjar.web.visitors import Visitor, form_token, visitor_of
 NAV = (
     ("Now", "/", Action.READ),
     ("Runs", "/runs", Action.READ),
+    ("Playground", "/play", Action.GENERATE),
     ("Compare", "/compare", Action.READ),
     ("Trend", "/trend", Action.READ),
     ("Schedules", "/schedules", Action.READ),
@@ -111,8 +113,11 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
     site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
     body = site.templates.body(template, content, nonce)
     if "hx-request" in request.headers:
-        ended = LIVE in request.headers and not content.live  # it is loaded once more, whole, and then stays
-        return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"} if ended else {})
+        if LIVE in request.headers and not content.live:  # it is loaded once more, whole, and then stays
+            return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"})
+        etag = content_tag(body, nonce)
+        known = status == 200 and request.headers.get("if-none-match") == etag
+        return HTMLResponse("" if known else body, status_code=304 if known else status, headers={"etag": etag})
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(
@@ -127,9 +132,14 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
         visitor=visitor.name,
         logout=form_token(site, visitor.session) if visitor.session else None,
         again=address,
-        live=content.live,
+        content=content,
     )
     return HTMLResponse(whole, status_code=status)
+
+
+def content_tag(body: str, nonce: str) -> str:
+    """Tells one content of a page from another; each answer has another nonce, which does not count."""
+    return f'"{hashlib.sha256(body.replace(nonce, "").encode()).hexdigest()[:20]}"'
 
 
 def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:

@@ -52,6 +52,7 @@ def outcome(answer: httpx.Response) -> str:
 @pytest.mark.parametrize("role", Role)
 async def test_every_route(role: Role, place: str, visits: Visits) -> None:
     """Who is not allowed an action, comes from elsewhere, or calls us by another name, gets nowhere."""
+    visits.app.state.site.closing.set()  # streams end at once
     async with await visits.somebody(role) as client:
         for route in visits.app.routes:
             assert isinstance(route, APIRoute), f"{route} is no route that `mount` added"
