@@ -24,6 +24,7 @@ from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.play import page as play
 from nightjar.web.problems import add_problem_handlers, defect_answer
+from nightjar.web.pulls import Pulls
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
@@ -67,6 +68,7 @@ def create_app(
         heavy=heavy,
         live=live,
         feed=feed,
+        pulls=Pulls(settings=settings),
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,

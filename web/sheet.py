@@ -83,7 +83,11 @@ class Section:
     facts: tuple[NamedFact, ...] = ()
     table: Table | None = None
     empty: str = ""
+    share: float | None = None
+    """How far something is, from 0 to 1."""
     form: Form | None = None
+    second: Form | None = None
+    """Another one, for what was found by the first."""
     buttons: tuple[Button, ...] = ()
     links: tuple[Link, ...] = ()
     frame: str | None = None

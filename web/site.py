@@ -19,6 +19,7 @@ from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
+from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.static_files import read_static
 
@@ -56,6 +57,7 @@ class Site:
     live: LiveRequests
     """To be used as a context while requests are taken, and so is the next."""
     feed: EventFeed
+    pulls: Pulls
     closing: asyncio.Event
     """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None

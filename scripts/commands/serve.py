@@ -121,6 +121,7 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
             enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
+        stack.push_async_callback(app_.state.site.pulls.close)
         await stack.enter_async_context(app_.state.site.live)
         await stack.enter_async_context(app_.state.site.feed)
         if beside:

@@ -64,6 +64,10 @@ class HeavyPool:
             del self._results[task]  # asked again, it is tried again
         return result.result()
 
+    def knows(self, task: HeavyTask) -> bool:
+        """Whether it was asked for, and its result is kept."""
+        return task in self._results
+
     async def _forget_oldest(self) -> None:
         ended = [task for task, result in self._results.items() if result.done()]
         for task in ended[: max(0, len(self._results) - KEPT)]:

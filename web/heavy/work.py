@@ -19,6 +19,7 @@ from nightjar.pipeline.nights.night_store import read_nights
 from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
+from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommended, write_verified
 
 NIGHTS = 60
 
@@ -76,5 +77,9 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "report": write_report,
     "compare": write_comparison,
     "trend": write_trend_page,
+    "model": write_model,
+    "verify": write_verified,
+    "recommended": write_recommended,
+    "hub": write_hub_search,
 }
 """By the name of a task."""

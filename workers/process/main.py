@@ -77,7 +77,8 @@ async def serve(
     """Runs one worker process to a signal or the end of its burst; returns the exit code. Raises UnknownNameError."""
     stop = StopRequest(settings.drain_s)
     stop.listen()
-    said = SaidLines(worker_id(os.getpid(), options.started_ms), map(str, (settings.models_dir, settings.home, Path.home())))
+    folders = map(str, (settings.models_dir, settings.home, Path.home()))
+    said = SaidLines(worker_id(os.getpid(), options.started_ms), folders)
     async with lines_sent(said, Doorbell.unconnected(redis, partial(latest_redis_url, settings))):
         return await _serve(stop, options, settings, database, redis, find, loader)
 

@@ -28,6 +28,7 @@ from nightjar.web.events.frames import event_frame
 from nightjar.web.site import Site
 from tests.integration.web.conftest import COOKIE, HOST, Visits
 from tests.integration.web.test_server import SOON_S, Served, served
+from tests.workbench import until
 
 
 class Told:
@@ -52,9 +53,10 @@ class Told:
         raise EOFError
 
     async def over(self) -> None:
-        with pytest.raises(EOFError):
-            while True:
-                await self.next()
+        with contextlib.suppress(EOFError):
+            async with asyncio.timeout(SOON_S):
+                while True:
+                    await self.next()
 
 
 @pytest.fixture
@@ -196,8 +198,11 @@ async def test_a_session_has_only_so_many(server: Served, site: Site, database: 
         full = await stack.enter_async_context(told(server, await owner(database)))
         assert full.answer.status_code == 429
         del site.feed._streams["others"]
-    while site.feed._streams:  # a connection that was left is noticed
-        await asyncio.sleep(0.05)
+    await until(lambda: _truth(not site.feed._streams), within_s=SOON_S)  # a connection that was left is noticed
+
+
+async def _truth(value: bool) -> bool:
+    return value
 
 
 async def test_a_session_that_ends_is_told_nothing_more(
