@@ -25,9 +25,11 @@ from nightjar.web.pages.routes import ROUTES
 from nightjar.web.play import page as play
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.pulls import Pulls
+from nightjar.web.render import Templates
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
+from nightjar.web.static_files import read_static
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -72,6 +74,7 @@ def create_app(
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
+        templates=Templates.load(read_static(), rules.root),
     )
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
     routes = (*open_routes.ROUTES, *events.ROUTES, *texts.ROUTES, *ROUTES, *play.ROUTES, *protocols)

@@ -21,7 +21,6 @@ from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
-from nightjar.web.static_files import read_static
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -58,13 +57,13 @@ class Site:
     """To be used as a context while requests are taken, and so is the next."""
     feed: EventFeed
     pulls: Pulls
+    templates: Templates
     closing: asyncio.Event
     """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     enforceable: Enforceable | None = None
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
-    templates: Templates = field(default_factory=lambda: Templates.load(read_static()))
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
     meters: Meters = field(default_factory=Meters)

@@ -10,7 +10,7 @@ from nightjar.pipeline.report.page.environment import TEMPLATES
 
 FOLDER = Path(__file__).parent / "static"
 _SCRIPT = "text/javascript; charset=utf-8"
-_OWN_SCRIPTS = ("login.js", "events.js", "pages.js", "console.js", "watch.js", "play.js")
+_OWN_SCRIPTS = ("login.js", "events.js", "pages.js", "console.js", "watch.js", "play.js", "upload.js")
 _SOURCES: dict[str, tuple[str, tuple[Path, ...]]] = {
     "style.css": ("text/css; charset=utf-8", (TEMPLATES / "report.css", FOLDER / "web.css")),
     "icon.svg": ("image/svg+xml", (FOLDER / "icon.svg",)),

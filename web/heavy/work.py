@@ -20,6 +20,7 @@ from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
 from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommended, write_verified
+from nightjar.web.heavy.suite_work import write_suite
 
 NIGHTS = 60
 
@@ -81,5 +82,6 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "verify": write_verified,
     "recommended": write_recommended,
     "hub": write_hub_search,
+    "suite": write_suite,
 }
 """By the name of a task."""

@@ -152,25 +152,27 @@ def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]
         try:
             done = await do(visit)
         except NightjarError as error:
-            await _note(request, visit, name, about, str(error))
+            await note_action(request, name, about, str(error))
             raise
-        await _note(request, visit, name, done.about or about, "done", done.details)
+        await note_action(request, name, done.about or about, "done", done.details)
         return told(request, done.said, to=done.to)
 
     return Route(method="POST", path=path, action=action, answer=answer)
 
 
-async def _note(
-    request: Request, visit: Visit, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
-) -> None:
+async def note_action(request: Request, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}) -> None:
+    """Writes what was done, or refused, to the audit: who, what, when, from where."""
     state = request.state
-    await audit(visit.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
+    await audit(
+        visitor_of(request).name, state.address, name, about, outcome, request=state.request_id, details=details
+    )
 
 
 def told(request: Request, text: str, *, to: str | None = None, status: int = 200) -> Response:
     """A sentence about what was done: into the page for htmx, else as JSON."""
     if "hx-request" not in request.headers:
         return JSONResponse({"said": text}, status_code=status)
-    headers = {"hx-redirect": to} if to is not None else {"hx-trigger": "nightjar-changed"}
+    root = site_of(request).rules.root
+    headers = {"hx-redirect": f"{root}{to}"} if to is not None else {"hx-trigger": "nightjar-changed"}
     level = "warning" if status >= 400 else "info"
     return HTMLResponse(f'<p class="{level}">{escape(visible(text))}</p>', headers=headers, status_code=status)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.web.pages.declare import Visit
 from nightjar.web.pages.words import run_address
 from nightjar.web.sheet import Choice, Field, Form
 
 LONGEST_TEXT = 200
-FINISHED = ("stop", "length", "context", "repetition", "error")
+FINISHED = get_args(FinishReason)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.gguf_files import write_llama
 from tests.hub import Faults, LocalHub, Repository
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_pages import get
+from tests.workbench import until
 
 REPO = "acme/Story-1B-GGUF"
 FILE = "story-1b-Q4_K_M.gguf"
@@ -59,10 +59,12 @@ async def owner(visits: Visits) -> AsyncIterator[httpx.AsyncClient]:
 
 async def shown(client: httpx.AsyncClient, path: str, there: str) -> str:
     """The page, once it has that."""
-    async with asyncio.timeout(120):
-        while not re.search(there, text := await get(client, path)):
-            await asyncio.sleep(0.1)
-    return text
+
+    async def found() -> str | None:
+        text = await get(client, path)
+        return text if re.search(there, text) else None
+
+    return str(await until(found, within_s=120))
 
 
 async def test_a_model_and_its_settings(owner: httpx.AsyncClient, settings: Settings) -> None:
