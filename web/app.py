@@ -12,6 +12,7 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
+from nightjar.web.api import acting, reading
 from nightjar.web.events import routes as events
 from nightjar.web.events import texts
 from nightjar.web.events.feed import EventFeed
@@ -77,7 +78,16 @@ def create_app(
         templates=Templates.load(read_static(), rules.root),
     )
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
-    routes = (*open_routes.ROUTES, *events.ROUTES, *texts.ROUTES, *ROUTES, *play.ROUTES, *protocols)
+    routes = (
+        *open_routes.ROUTES,
+        *events.ROUTES,
+        *texts.ROUTES,
+        *ROUTES,
+        *play.ROUTES,
+        *reading.ROUTES,
+        *acting.ROUTES,
+        *protocols,
+    )
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)
