@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -326,3 +327,63 @@ def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) ->
         home.running["second"].terminate()
         with pytest.raises(openai.APIError, match="server is ending"):
             list(heard)
+
+
+def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small task of its own, item by item what the `openai` client gets."""
+    import inspect_ai
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import includes
+
+    monkeypatch.setenv("OURS_API_KEY", served.token)
+    monkeypatch.setenv("OURS_BASE_URL", f"{served.url}/v1")
+    prompts = {name: f"Tell me a story about a {name}." for name in ("fox", "owl", "hare")}
+    task = inspect_ai.Task(
+        dataset=[Sample(id=name, input=prompt, target=name) for name, prompt in prompts.items()], scorer=includes()
+    )
+    drawn: Any = {"temperature": 0, "seed": 3, "max_tokens": 40}
+    [log] = inspect_ai.eval(
+        task, model=f"openai-api/ours/{MODEL}", log_dir=str(tmp_path), display="none", retry_on_error=0, **drawn
+    )
+    assert log.status == "success", log.error
+    assert log.samples is not None
+    for sample in log.samples:
+        asked: Any = [{"role": "user", "content": prompts[str(sample.id)]}]
+        ours = served.client.chat.completions.create(model=MODEL, messages=asked, **drawn)
+        assert sample.output.completion == ours.choices[0].message.content
+        assert sample.output.usage is not None
+        assert ours.usage is not None
+        assert sample.output.usage.output_tokens == ours.usage.completion_tokens
+        assert sample.scores is not None
+        assert sample.scores["includes"].value in ("C", "I")
+
+
+def test_open_webuis_way_of_asking(served: Served) -> None:
+    """What it sends to a connection: the list of models when one is added, a chat as a stream with usage, and the
+    title that it asks for behind the first reply."""
+    with served.http() as http:
+        models = http.get("/v1/models", headers={"content-type": "application/json"}).json()
+        assert MODEL in [model["id"] for model in models["data"]]
+        said = [{"role": "system", "content": "Be brief."}, *STORY]
+        chat = {"stream": True, "model": MODEL, "messages": said, "stream_options": {"include_usage": True}}
+        chat |= {
+            "temperature": 0.8,
+            "max_tokens": 24,
+            "top_p": 0.9,
+            "frequency_penalty": 0.1,
+            "seed": 1,
+            "stop": ["###"],
+        }
+        answer = http.post("/v1/chat/completions", json=chat)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+        assert events[-1] == "[DONE]"
+        chunks = [json.loads(event) for event in events[:-1]]
+        text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+        assert text
+        assert chunks[-1]["usage"]["completion_tokens"] == 24
+        asked = {"role": "user", "content": f"Give this chat a title.\nUSER: {STORY[0]['content']}\nASSISTANT: {text}"}
+        title = {"model": MODEL, "messages": [asked], "stream": False, "max_completion_tokens": 20}
+        named = http.post("/v1/chat/completions", json={**title, "metadata": {"task": "title_generation"}})
+        assert named.status_code == 200, named.text
+        assert named.json()["choices"][0]["message"]["content"]

@@ -147,7 +147,7 @@ def _buttons(held: Held, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
                 Button(text="Load", path=here("load")),
                 Button(text="Unload", path=here("unload")),
                 Button(
-                    text="Let it go when others are wanted" if pinned else "Pin",
+                    text="Unpin" if pinned else "Pin",
                     path=here("unpin" if pinned else "pin"),
                 ),
                 Button(text="Verify", path=here("verify")),

@@ -53,7 +53,7 @@ DEFAULT = "the default"
 async def build_settings_of(visit: Visit) -> Sheet:
     """The form; what is in the address is compared with what is stored."""
     entry = await _entry(visit.path["name"], visit.site)
-    name, sent = visit.path["name"], {key for key in (*LOAD, *DRAWN) if key in visit.query}
+    name, sent = visit.path["name"], visit.one("check") == "yes"
     values = {key: visit.one(key) if sent else _text(_stored(entry, key)) for key in (*LOAD, *DRAWN)}
     form = Form(path=path_to("models", name, "settings"), submit="Check it", fields=_fields(values))
     sections = [Section(id="asked", heading="Settings", hint="What is left empty is the default.", form=form)]
@@ -95,11 +95,14 @@ def _fields(values: dict[str, str]) -> tuple[Field, ...]:
     def field(key: str, label: str) -> Field:
         if key not in CHOICES:
             return Field(name=key, label=label, value=values[key])
-        offered = (Choice(value="", text=DEFAULT, chosen=not values[key]),)
+        offered: tuple[Choice, ...] = (Choice(value="", text=DEFAULT, chosen=not values[key]),)
         offered += tuple(Choice(value=each, text=each, chosen=values[key] == each) for each in CHOICES[key])
         return Field(name=key, label=label, choices=offered)
 
-    return tuple(field(key, label) for key, label in (*LOAD.items(), *DRAWN.items()))
+    sent = Field(
+        name="check", label="", value="yes", kind="hidden"
+    )  # fields that were left empty are not in the address
+    return (sent, *(field(key, label) for key, label in (*LOAD.items(), *DRAWN.items())))
 
 
 def changed_settings(entry: RegistryEntry, values: dict[str, str]) -> dict[str, dict[str, Any]]:

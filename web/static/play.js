@@ -30,7 +30,7 @@
 
   function addColumn(model, before) {
     const column = { model, system: form.elements.system.value, said: before ? [...before] : [], box: make("section", "", "column") };
-    column.box.setAttribute("aria-label", model);
+    column.box.setAttribute("aria-label", `${model}, ${open.length + 1}`);
     column.box.append(make("h2", model));
     column.turns = make("div");
     column.box.append(column.turns);
@@ -82,8 +82,9 @@
     place.done = true;
     place.facts.textContent = words;
     const { column } = place;
-    const whole = [...place.given.filter((each) => each.role !== "system"), { role: "assistant", content: place.text.reply }];
-    column.said = whole;
+    const before = place.given.filter((each) => each.role !== "system");
+    const whole = [...before, { role: "assistant", content: place.text.reply }];
+    column.said = place.text.reply ? whole : before.slice(0, -1);
     place.actions.replaceChildren(
       button("Again, same seed", () => ask([again(place, place.seed)])),
       button("Again, any seed", () => ask([again(place, null)])),

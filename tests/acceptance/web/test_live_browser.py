@@ -84,7 +84,7 @@ def test_seven_visible_tabs_and_the_console(browser: Browser, lived: Lived) -> N
     lines.get_by_text("llama.cpp").first.wait_for()
     lines.get_by_text("worker  nightjar-demo").first.wait_for()
     assert str(lived.home.path) not in lines.inner_text()  # no folder
-    first.page.get_by_label("Filter").fill("nightjar-demo")
+    first.page.get_by_label("Filter").fill("worker  nightjar")
     assert lines.get_by_text("llama.cpp").count() == 0
     first.page.get_by_role("button", name="Pause", exact=True).click()
     lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "held", "--limit", "1")
@@ -110,7 +110,7 @@ def test_the_text_of_a_job_is_watched(browser: Browser, lived: Lived) -> None:
     page.wait_for_url("**/runs/seen")
     page.locator("#writing a").first.click()
     page.wait_for_url("**watch=*")
-    page.wait_for_function("document.querySelector('#watched .reply').textContent.length > 100")
+    eventually(lambda: len(page.locator("#watched .reply").text_content() or "") > 100, WITHIN_S)
     picture(page, "watched")
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_role("status").get_by_text("seen is paused.").wait_for()
@@ -133,12 +133,11 @@ def test_the_playground(browser: Browser, lived: Lived) -> None:
     page.get_by_label("Prompt", exact=True).fill(prompt)
     page.get_by_label("Most tokens").fill("40")
     page.get_by_role("button", name="Ask").click()
-    column = page.get_by_role("region", name="nightjar-demo")
+    column = page.get_by_role("region", name="nightjar-demo, 1")
     column.get_by_text("tokens/s").wait_for()
     assert "first text after" in column.inner_text()
     assert "seed" in column.inner_text()
     column.get_by_role("button", name="Again, same seed").click()
-    page.wait_for_function("document.querySelectorAll('#columns .facts').length === 2")
     column.get_by_text("tokens/s").nth(1).wait_for()
     replies = column.locator("article .reply").all_inner_texts()
     assert replies[0] == replies[1]
@@ -152,10 +151,10 @@ def test_the_playground(browser: Browser, lived: Lived) -> None:
     assert words[3] == "Authorization: Bearer $OPENAI_API_KEY"
     assert json.loads(words[words.index("-d") + 1])["messages"] == [{"role": "user", "content": prompt}]
     column.get_by_role("button", name="Branch").first.click()
-    page.wait_for_function("document.querySelectorAll('#columns .column').length === 2")
-    column.first.get_by_role("button", name="Keep").first.click()
-    column.first.get_by_label("Sequence").fill("kept")
-    column.first.get_by_role("button", name="Keep it").click()
+    page.get_by_role("region", name="nightjar-demo, 2").wait_for()
+    column.get_by_role("button", name="Keep").first.click()
+    column.get_by_label("Sequence").fill("kept")
+    column.get_by_role("button", name="Keep it").click()
     page.get_by_role("status").get_by_text("Kept as kept of playground, version 1.").wait_for()
     picture(page, "playground")
     found = Axe().run(page)
