@@ -13,8 +13,6 @@ from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
-from nightjar.web.events import routes as events
-from nightjar.web.events import texts
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
@@ -23,7 +21,6 @@ from nightjar.web.openai import completions, tokens
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
-from nightjar.web.play import page as play
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
@@ -31,6 +28,7 @@ from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
 from nightjar.web.static_files import read_static
+from nightjar.web.streams import moves, texts
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -80,10 +78,9 @@ def create_app(
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
     routes = (
         *open_routes.ROUTES,
-        *events.ROUTES,
+        *moves.ROUTES,
         *texts.ROUTES,
         *ROUTES,
-        *play.ROUTES,
         *reading.ROUTES,
         *acting.ROUTES,
         *protocols,

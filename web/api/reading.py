@@ -28,12 +28,12 @@ MOST_RUNS = 200
 SOON_S = 2
 
 
-async def read_status(request: Request) -> Response:
+async def status_json(request: Request) -> Response:
     """What `nightjar status --json` says."""
     return json_answer(request, await site_overview(site_of(request)))
 
 
-async def read_runs(request: Request, limit: int = 50, after: str | None = None) -> Response:
+async def runs_json(request: Request, limit: int = 50, after: str | None = None) -> Response:
     """The newest runs, newest first; `next` is the cursor (`after`) of the page that follows, null on the last."""
     if not 1 <= limit <= MOST_RUNS:
         raise UsageError(f"limit is {limit}; it is 1 to {MOST_RUNS}.")
@@ -44,13 +44,13 @@ async def read_runs(request: Request, limit: int = 50, after: str | None = None)
     return json_answer(request, {"runs": shown, "next": shown[-1].id if len(runs) > limit else None})
 
 
-async def read_run(request: Request, name: str) -> Response:
+async def run_json(request: Request, name: str) -> Response:
     """What `nightjar run show --json` says."""
     database = site_of(request).database
     return json_answer(request, {"run": await describe_run(await find_run(name, database), database)})
 
 
-async def read_report(request: Request, name: str) -> Response:
+async def report_json(request: Request, name: str) -> Response:
     """The report of a run that has ended, as `nightjar report --format json` writes it. 503 while it is worked out."""
     site = site_of(request)
     run = await find_run(name, site.database)
@@ -63,7 +63,7 @@ async def read_report(request: Request, name: str) -> Response:
     return FileResponse(ready, media_type="application/json")
 
 
-async def read_suites(request: Request) -> Response:
+async def suites_json(request: Request) -> Response:
     """The newest version of each, and the names of those that come with Nightjar."""
     newest: dict[str, SuiteVersion] = {}
     for version in await SuiteVersion.find_all().sort("+name", "-version").to_list():
@@ -85,14 +85,14 @@ def _suite(version: SuiteVersion) -> dict[str, object]:
     }
 
 
-async def read_suite(request: Request, name: str) -> Response:
+async def suite_json(request: Request, name: str) -> Response:
     """One version: the newest, or NAME@VERSION, with the ids of its sequences."""
     version = await find_suite(name, site_of(request).database)
     sequences = [{"id": ref.id, "turns": ref.turns, "mode": ref.mode, "tags": ref.tags} for ref in version.sequences]
     return json_answer(request, {"suite": {**_suite(version), "sequences": sequences}})
 
 
-async def read_models(request: Request) -> Response:
+async def models_json(request: Request) -> Response:
     """What `nightjar model list --json` says, without where files lie."""
     site = site_of(request)
     held = await asyncio.to_thread(inventory, site.settings, await read_serving(site.database))
@@ -103,12 +103,12 @@ def _held(model: Held) -> dict[str, object]:
     return {name: value for name, value in asdict(model).items() if name != "path"}
 
 
-async def read_all_workers(request: Request) -> Response:
+async def workers_json(request: Request) -> Response:
     """Workers by their beats of the last hour."""
     return json_answer(request, {"workers": await read_workers(site_of(request).database)})
 
 
-async def read_recommendations(request: Request) -> Response:
+async def recommendations_json(request: Request) -> Response:
     """Models of the list that fit this machine, best first. 503 while the machine is looked at."""
     ready = await site_of(request).heavy.look(
         HeavyTask(kind="recommended", arguments=(), version="here"), patience_s=SOON_S
@@ -123,13 +123,13 @@ def _get(path: str, answer: object) -> Route:
 
 
 ROUTES = (
-    _get("/status", read_status),
-    _get("/runs", read_runs),
-    _get("/runs/{name}", read_run),
-    _get("/runs/{name}/report", read_report),
-    _get("/suites", read_suites),
-    _get("/suites/{name}", read_suite),
-    _get("/models", read_models),
-    _get("/workers", read_all_workers),
-    _get("/recommendations/models", read_recommendations),
+    _get("/status", status_json),
+    _get("/runs", runs_json),
+    _get("/runs/{name}", run_json),
+    _get("/runs/{name}/report", report_json),
+    _get("/suites", suites_json),
+    _get("/suites/{name}", suite_json),
+    _get("/models", models_json),
+    _get("/workers", workers_json),
+    _get("/recommendations/models", recommendations_json),
 )

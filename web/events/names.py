@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from nightjar.jobs.lookup import evaluation_names
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.states import RunKind
 
 KEPT = 2_000
 
@@ -22,9 +22,7 @@ class RunNames:
         """Those of evaluations that exist. Raises DatabaseError."""
         wanted = set(runs)
         if unknown := [run for run in wanted if run not in self._known]:
-            fields = {"name": 1, "kind": 1}
-            async for row in self._database.runs.find({"_id": {"$in": unknown}}, fields):
-                self._known[row["_id"]] = None if row.get("kind") == RunKind.LIVE else row["name"]
+            self._known |= await evaluation_names(unknown, self._database)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
         return {run: name for run in wanted if (name := self._known.get(run)) is not None}

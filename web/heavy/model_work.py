@@ -49,7 +49,7 @@ async def write_verified(_: Database, places: str, name: str) -> str:
     return json.dumps([{**asdict(check), "wrong": check.wrong} for check in checks])
 
 
-async def write_recommended(_: Database) -> str:
+async def write_recommendations(_: Database) -> str:
     """What fits this machine, best first, as JSON."""
     listed = curated_list()
     rows = await asyncio.to_thread(lambda: recommend(listed.models, room_of(this_machine())))

@@ -20,7 +20,7 @@ from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.formats.json_ import render_json
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
-from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommended, write_verified
+from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations, write_verified
 from nightjar.web.heavy.suite_work import write_suite
 
 NIGHTS = 60
@@ -89,7 +89,7 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "trend": write_trend_page,
     "model": write_model,
     "verify": write_verified,
-    "recommended": write_recommended,
+    "recommended": write_recommendations,
     "hub": write_hub_search,
     "suite": write_suite,
 }

@@ -12,6 +12,7 @@ from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.status.transcript import jobs_scored
 from nightjar.web.pages.declare import Visit
 from nightjar.web.pages.words import run_address
 from nightjar.web.sheet import Choice, Field, Form
@@ -66,20 +67,14 @@ class TalkFilter:
             has = {"$regex": re.escape(self.text), "$options": "i"}
             query["$or"] = [{"turns.prompt": has}, {"turns.draw.reply": has}, {"turns.draw.reasoning": has}]
         if self.score:
-            query["_id"] = {"$in": await self._scored(run, database)}
+            bounds = {"least": _number("least", self.least), "most": _number("most", self.most)}
+            query["_id"] = {"$in": await jobs_scored(run, self.score, database, **bounds)}
         return query
 
-    async def _scored(self, run: Run, database: Database) -> list[Any]:
-        asked = (("$gte", "least", self.least), ("$lte", "most", self.most))
-        bounds = {operator: _number(name, text) for operator, name, text in asked if text}
-        value: Any = bounds or {"$ne": None}
-        counted = {"run": run.id, "scorer": self.score, "judging": {"$in": [None, run.judging.shown]}, "value": value}
-        return list(await database.raw["scores"].distinct("job", counted))
 
-
-def _number(name: str, text: str) -> float:
+def _number(name: str, text: str) -> float | None:
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
         raise UsageError(f"{name} is {text!r}: give a number.") from None
 

@@ -10,7 +10,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.labels import label_job
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.states import JobStatus
-from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts
+from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts, scorers_of
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.talk_filter import TalkFilter, filter_form
@@ -82,11 +82,11 @@ async def build_talks(visit: Visit) -> TalksPage:
     labels = {job.id: tuple(job.labels) for job in jobs}
     talks = [_talk(talk, run, labels[talk.job]) for talk in await read_transcripts(run, jobs, database)]
     first = (at - 1) * EACH + 1
-    scorers = await database.raw["scores"].distinct("scorer", {"run": run.id})
+    scorers = await scorers_of(run, database)
     return TalksPage(
         title=f"Transcripts of {run.name}",
         about=f"{first} to {first + len(talks) - 1} of {total}" if talks else f"None of {total}",
-        form=filter_form(run, wanted, sorted(map(str, scorers))),
+        form=filter_form(run, wanted, scorers),
         groups=_beside(jobs, talks) if wanted.beside else tuple((talk,) for talk in talks),
         empty="No conversation is like that." if wanted.given else "The run has no conversation yet.",
         pages=tuple(

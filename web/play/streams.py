@@ -15,15 +15,15 @@ from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.mongo import DatabaseError
-from nightjar.web.events.texts import next_of
 from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site
+from nightjar.web.streams.texts import next_of
 
 Told = asyncio.Queue[dict[str, Any] | None]
 
 
 @dataclass(kw_only=True)
-class PlayedReply:
+class PlayColumn:
     """One column. `index`: which of those that were asked for."""
 
     index: int
@@ -49,10 +49,10 @@ class PlayedReply:
             await self.reply.cancel()
 
 
-async def play(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIterator[str]:
+async def play_all(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIterator[str]:
     """The stream of all of them. Left before its end, it cancels what has not ended."""
     told: Told = asyncio.Queue()
-    played = [PlayedReply(index=index, ask=ask) for index, ask in enumerate(asks)]
+    played = [PlayColumn(index=index, ask=ask) for index, ask in enumerate(asks)]
     tasks = [asyncio.create_task(each.run(told, site)) for each in played]
     gone = asyncio.create_task(_until_gone(request, told))
     missing = len(played)
@@ -79,7 +79,7 @@ async def _until_gone(request: Request, told: Told) -> None:
     told.put_nowait(None)
 
 
-async def _let_go(played: list[PlayedReply], tasks: list[asyncio.Task[None]]) -> None:
+async def _let_go(played: list[PlayColumn], tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,10 +22,10 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunKind
 from nightjar.web.events import feed as feeds
-from nightjar.web.events import routes
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.events.frames import event_frame
 from nightjar.web.site import Site
+from nightjar.web.streams import moves
 from tests.integration.web.conftest import COOKIE, HOST, Visits
 from tests.integration.web.test_server import SOON_S, Served, served
 from tests.workbench import until
@@ -208,7 +208,7 @@ async def _truth(value: bool) -> bool:
 async def test_a_session_that_ends_is_told_nothing_more(
     server: Served, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "SILENT_S", 0.1)
+    monkeypatch.setattr(moves, "SILENT_S", 0.1)
     secret = await owner(database)
     async with told(server, secret) as stream:
         await end_session(secret, database)

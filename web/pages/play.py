@@ -15,17 +15,17 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.events.routes import STREAMED, holder_of
 from nightjar.web.openai.asking import asker
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.play.keeping import kept_sequence, with_sequence
 from nightjar.web.play.schema import MOST_MODELS, PlayMessage, PlayRequest
-from nightjar.web.play.streams import play
+from nightjar.web.play.streams import play_all
 from nightjar.web.routing import Route
 from nightjar.web.sheet import Content
 from nightjar.web.site import site_of
+from nightjar.web.streams.moves import STREAMED, holder_of
 from nightjar.web.visitors import visitor_of
 
 _MESSAGES = TypeAdapter(list[PlayMessage])
@@ -77,7 +77,7 @@ async def ask_models(request: Request) -> StreamingResponse:
         LiveAsk(user=asker(request), model=ask.model, messages=ask.said(), parameters=parameters, seed=ask.seed)
         for ask in asked.asks
     ]
-    return StreamingResponse(play(asks, request, site), media_type="text/event-stream", headers=STREAMED)
+    return StreamingResponse(play_all(asks, request, site), media_type="text/event-stream", headers=STREAMED)
 
 
 async def _keep(visit: Visit) -> Done:

@@ -17,9 +17,9 @@ from nightjar.jobs.lookup import find_run
 from nightjar.jobs.states import JobKind
 from nightjar.web.auth.roles import Action
 from nightjar.web.events.frames import RETRY, STILL_HERE, event_frame
-from nightjar.web.events.routes import SILENT_S, STREAMED, holder_of, still_may
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
+from nightjar.web.streams.moves import SILENT_S, STREAMED, holder_of, still_may
 from nightjar.web.visitors import visitor_of
 
 CLOSING_LOOK_S = 0.25
