@@ -62,10 +62,10 @@ class TalkFilter:
         query |= {name: value for name, value in plain.items() if value}
         query |= {"model": {"$in": list(self.models)}} if self.models else {}
         query |= {"status": self.status} if self.status in list(JobStatus) else {}
-        query |= {"turns.draw.finish_reason": self.finish} if self.finish else {}
+        query |= {"turns.draws.finish_reason": self.finish} if self.finish else {}
         if self.text:
             has = {"$regex": re.escape(self.text), "$options": "i"}
-            query["$or"] = [{"turns.prompt": has}, {"turns.draw.reply": has}, {"turns.draw.reasoning": has}]
+            query["$or"] = [{"turns.prompt": has}, {"turns.draws.reply": has}, {"turns.draws.reasoning": has}]
         if self.score:
             bounds = {"least": _number("least", self.least), "most": _number("most", self.most)}
             query["_id"] = {"$in": await jobs_scored(run, self.score, database, **bounds)}

@@ -50,10 +50,10 @@ async def test_every_error_has_its_line(visits: Visits) -> None:
         refused = await client.post("/suites/import?file=tales.yaml", content=BAD)
     assert refused.status_code == 400
     message = refused.json()["error"]["message"]
-    assert "2 errors" in message
-    assert "tales.yaml:5" in message
-    assert "tales.yaml:7" in message
-    assert "prompt" in message
+    assert "3 errors" in message
+    assert "tales.yaml, line 5" in message
+    assert "tales.yaml, line 7" in message
+    assert "Did you mean 'prompt'" in message
     assert await SuiteVersion.find_all().count() == 0
 
 

@@ -23,6 +23,7 @@ async def scored(job: Job, scorer: str, value: float | None, database: Database)
         ("", "ab"),
         ("text=FOX", "a"),
         ("text=.*", ""),  # a text, no pattern
+        ("text=star", "b"),  # of a reply
         ("tag=hard", "b"),
         ("finish=stop", "ab"),
         ("finish=length", ""),
@@ -39,7 +40,7 @@ async def scored(job: Job, scorer: str, value: float | None, database: Database)
 )
 async def test_filters(asked: str, seen: str, visits: Visits, run: Run, database: Database) -> None:
     first, second = await add_turns(database, "Of a fox."), await add_turns(database, "Of a star.", "b")
-    await database.jobs.update_one({"_id": second.id}, {"$set": {"tags": ["hard"]}})
+    await database.jobs.update_one({"_id": second.id}, {"$set": {"tags": ["hard"], "turns.0.prompt": "x"}})
     await database.jobs.update_one({"_id": first.id}, {"$set": {"labels": ["good"]}})
     for job, value in ((first, 1.0), (second, 0.0)):
         await scored(job, "length_ok", value, database)
