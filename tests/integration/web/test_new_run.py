@@ -60,7 +60,10 @@ async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: D
         text = await get(client, chosen)
         assert "its file is not here" in text or "m.gguf" in text
         assert "not known yet" in text
-        await add_turns(database, "Once upon a time.")
+        job = await add_turns(database, "Once upon a time.")
+        row = await database.jobs.find_one({"_id": job.id})
+        assert row is not None
+        await database.jobs.insert_many([{**row, "_id": name, "order": 100 + at} for at, name in enumerate("xyz")])
         facts = model_facts("m")
         await publish_model(database, facts, "here")
         probe = SpeedProbe(

@@ -47,7 +47,7 @@ async def test_a_suite_is_imported_once(visits: Visits) -> None:
 
 async def test_every_error_has_its_line(visits: Visits) -> None:
     async with await visits.owner() as client:
-        refused = await client.post("/suites/import?file=tales.yaml", content=BAD)
+        refused = await client.post("/suites/import?file=tales.yaml", content=BAD, headers={"accept": "*/*"})
     assert refused.status_code == 400
     message = refused.json()["error"]["message"]
     assert "3 errors" in message
