@@ -329,6 +329,7 @@ def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) ->
             list(heard)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a library that it uses
 def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small task of its own, item by item what the `openai` client gets."""
     import inspect_ai
