@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -329,27 +332,41 @@ def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) ->
             list(heard)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a library that it uses
-def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small task of its own, item by item what the `openai` client gets."""
-    import inspect_ai
-    from inspect_ai.dataset import Sample
-    from inspect_ai.scorer import includes
+TASK = """
+import inspect_ai
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
 
-    monkeypatch.setenv("OURS_API_KEY", served.token)
-    monkeypatch.setenv("OURS_BASE_URL", f"{served.url}/v1")
-    prompts = {name: f"Tell me a story about a {name}." for name in ("fox", "owl", "hare")}
-    task = inspect_ai.Task(
-        dataset=[Sample(id=name, input=prompt, target=name) for name, prompt in prompts.items()], scorer=includes()
+@inspect_ai.task
+def animals():
+    rows = [Sample(id=name, input=f"Tell me a story about a {name}.", target=name) for name in ("fox", "owl", "hare")]
+    return inspect_ai.Task(dataset=rows, scorer=includes())
+"""
+
+
+def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path) -> None:
+    """A small task, by its own command: item by item what the `openai` client gets."""
+    from inspect_ai.log import list_eval_logs, read_eval_log
+
+    (tmp_path / "animals.py").write_text(TASK)
+    options = ["--temperature", "0", "--seed", "3", "--max-tokens", "40", "--display", "none", "--log-dir", "logs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "inspect_ai", "eval", "animals.py", "--model", f"openai-api/ours/{MODEL}", *options],
+        cwd=tmp_path,
+        env={**os.environ, "OURS_API_KEY": served.token, "OURS_BASE_URL": f"{served.url}/v1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
-    drawn: Any = {"temperature": 0, "seed": 3, "max_tokens": 40}
-    [log] = inspect_ai.eval(
-        task, model=f"openai-api/ours/{MODEL}", log_dir=str(tmp_path), display="none", retry_on_error=0, **drawn
-    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = read_eval_log(list_eval_logs(str(tmp_path / "logs"))[0])
     assert log.status == "success", log.error
     assert log.samples is not None
+    assert len(log.samples) == 3
+    drawn: Any = {"temperature": 0, "seed": 3, "max_tokens": 40}
     for sample in log.samples:
-        asked: Any = [{"role": "user", "content": prompts[str(sample.id)]}]
+        asked: Any = [{"role": "user", "content": f"Tell me a story about a {sample.id}."}]
         ours = served.client.chat.completions.create(model=MODEL, messages=asked, **drawn)
         assert sample.output.completion == ours.choices[0].message.content
         assert sample.output.usage is not None
