@@ -333,14 +333,14 @@ def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) ->
 
 
 TASK = """
-import inspect_ai
+from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import includes
 
-@inspect_ai.task
+@task
 def animals():
     rows = [Sample(id=name, input=f"Tell me a story about a {name}.", target=name) for name in ("fox", "owl", "hare")]
-    return inspect_ai.Task(dataset=rows, scorer=includes())
+    return Task(dataset=rows, scorer=includes())
 """
 
 
@@ -349,7 +349,7 @@ def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path) -> None:
     from inspect_ai.log import list_eval_logs, read_eval_log
 
     (tmp_path / "animals.py").write_text(TASK)
-    options = ["--temperature", "0", "--seed", "3", "--max-tokens", "40", "--display", "none", "--log-dir", "logs"]
+    options = ["--temperature", "0", "--seed", "3", "--max-tokens", "40", "--display", "plain", "--log-dir", "logs"]
     done = subprocess.run(
         [sys.executable, "-m", "inspect_ai", "eval", "animals.py", "--model", f"openai-api/ours/{MODEL}", *options],
         cwd=tmp_path,
