@@ -11,7 +11,7 @@ from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import Done, Visit, page, post_action
-from nightjar.web.pages.model import look_json, places_of
+from nightjar.web.pages.model import look_json, folders_of
 from nightjar.web.pages.words import file_size, made_table, moment, path_to
 from nightjar.web.pulls import PullState, PullStatus, checked_source
 from nightjar.web.sheet import Button, Choice, Field, Form, Link, Said, Section, Sheet
@@ -31,7 +31,7 @@ async def build_get_models(visit: Visit) -> Sheet:
     recommended = await _ask(HeavyTask(kind="recommended", arguments=(), version="here"), visit, said, LOOKING)
     found = None
     if text := visit.one("q"):
-        task = HeavyTask(kind="hub", arguments=(places_of(site), text), version=text)
+        task = HeavyTask(kind="hub", arguments=(folders_of(site), text), version=text)
         found = await _ask(task, visit, said, ASKING)
     states = await asyncio.to_thread(site.pulls.states)
     waits = any(each.text in (ASKING, LOOKING) for each in said)

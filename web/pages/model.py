@@ -36,7 +36,7 @@ async def find_held(name: str, site: Site) -> Held:
     return found[name]
 
 
-def places_of(site: Site) -> str:
+def folders_of(site: Site) -> str:
     """The folders that a child process has to know."""
     settings = site.settings
     names = ("home", "models_dir", "models_file")
@@ -46,7 +46,7 @@ def places_of(site: Site) -> str:
 async def model_task(held: Held, site: Site, load: str = "") -> HeavyTask:
     """What a model's file says; again when the file or the registry has changed."""
     stamps = [path.stat().st_mtime_ns for path in (held.path, site.settings.models_file) if path and path.exists()]
-    return HeavyTask(kind="model", arguments=(places_of(site), held.name, load), version=str(stamps))
+    return HeavyTask(kind="model", arguments=(folders_of(site), held.name, load), version=str(stamps))
 
 
 async def look_json(task: HeavyTask, site: Site) -> Any | None:
@@ -165,7 +165,7 @@ def _buttons(held: Held, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
 
 
 def _verify_task(held: Held, site: Site, version: str) -> HeavyTask:
-    return HeavyTask(kind="verify", arguments=(places_of(site), held.name), version=version)
+    return HeavyTask(kind="verify", arguments=(folders_of(site), held.name), version=version)
 
 
 async def _verdict(held: Held, visit: Visit) -> tuple[Said, ...]:
