@@ -11,7 +11,7 @@ from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import Done, Visit, page, post_action
-from nightjar.web.pages.model import look_json, folders_of
+from nightjar.web.pages.model import folders_of, look_json
 from nightjar.web.pages.words import file_size, made_table, moment, path_to
 from nightjar.web.pulls import PullState, PullStatus, checked_source
 from nightjar.web.sheet import Button, Choice, Field, Form, Link, Said, Section, Sheet
