@@ -17,7 +17,7 @@ HOME_PARTS = {
     "services": "the servers' addresses and passwords",
     "reports": "reports",
     "logs": "logs",
-    "web": "the name of its page, and the token of this machine's own programs",
+    "web": "the name of its page, the token of this machine's own programs, and the pulls that it began",
     "hub": "what the model hub's library keeps",
     "search": "vectors of texts, as a search reads them; made again from MongoDB where they are missing",
     "photos": "thumbnails and vectors of the photos that were indexed",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -120,6 +120,8 @@ class LlamaLog:
         self._lock = threading.Lock()
         self._text = ""
         self._level = "debug"
+        self.tap: Callable[[str, str], None] | None = None
+        """Gets each line's level and text, too; must not raise or wait."""
 
     def __call__(self, level: int, text: str) -> None:
         """Takes one fragment with its ggml_log_level. Never raises, since llama.cpp is the caller."""
@@ -137,6 +139,8 @@ class LlamaLog:
 
     def _emit(self, line: str) -> None:
         if line.strip(" ."):  # dots are a progress bar
+            if self.tap is not None:
+                self.tap(self._level, line.rstrip())
             getattr(structlog.get_logger("llama.cpp"), self._level)("llama.cpp", line=line.rstrip())
 
 

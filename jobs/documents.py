@@ -297,6 +297,8 @@ class Job(StoredDocument):
     """Judge and embed jobs: what is judged. None for replies."""
     live: LiveRequest | None = None
     """None for the jobs of an evaluation."""
+    labels: list[str] = Field(default_factory=list)
+    """What people called it; it changes nothing else."""
 
     @property
     def contestant(self) -> str:

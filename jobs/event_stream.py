@@ -128,6 +128,12 @@ class EventReader:
             newest = await redis.xrevrange(STREAM, count=1)
         return newest[0][0].decode() if newest else FIRST
 
+    async def newest(self, limit: int) -> tuple[SeenEvent, ...]:
+        """The newest events, oldest first. Raises ServiceError."""
+        async with self._doorbell.reached() as redis:
+            rows = await redis.xrevrange(STREAM, count=limit)
+        return _batch(rows[::-1], FIRST).events
+
     async def replay(self, after: str, *, limit: int = MOST_KEPT) -> EventBatch:
         """What came after that event, at once. Raises ServiceError; an id that cannot be is a gap."""
         if not _is_id(after):

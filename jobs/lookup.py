@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
-from nightjar.jobs.states import EVALUATIONS, RunStatus
+from nightjar.jobs.states import EVALUATIONS, RunKind, RunStatus
 from nightjar.jobs.unreadable import flaw_of
 
 PREFIX_CHARS = 6
@@ -120,3 +121,9 @@ async def _by_prefix(kind: type[Any], prefix: str, query: dict[str, Any] | None 
     if len(documents) > 1:
         raise UsageError(f"{prefix!r} begins the ids of several {kind.Settings.name}. Give more of the id.")
     return documents[0] if documents else None
+
+
+async def evaluation_names(runs: Collection[str], database: Database) -> dict[str, str | None]:
+    """The names of runs that exist, by id; None of those that hold live requests: they are their user's alone."""
+    rows = database.runs.find({"_id": {"$in": list(runs)}}, {"name": 1, "kind": 1})
+    return {row["_id"]: None if row.get("kind") == RunKind.LIVE else row["name"] async for row in rows}

@@ -40,6 +40,13 @@ async def pin_model(model: str, pinned: bool, database: Database) -> None:
     database.events.say(Moved(kind=EventKind.MODEL, model=model))
 
 
+async def let_go(model: str, database: Database) -> None:
+    """Nobody wants the model but jobs that wait for it: its place takes another when it is asked for one."""
+    change: Row = {"$set": {"pinned": False}, "$unset": {"live_until": "", "asked_at": ""}}
+    await database.raw[COLLECTION].update_one({"_id": model}, change)
+    database.events.say(Moved(kind=EventKind.MODEL, model=model))
+
+
 async def wanted_models(database: Database) -> dict[str, ModelWanted]:
     """The models that are wanted now, by name."""
     lately = {"$subtract": ["$$NOW", round(ASKING_S * 1000)]}

@@ -38,6 +38,17 @@ async def known_speed(key: SpeedKey, database: Database) -> SpeedProbe | None:
         return None
 
 
+async def newest_speed(model_digest: str, database: Database) -> SpeedProbe | None:
+    """What was measured last of a model's file, wherever that was; None where nothing was."""
+    row = await database.raw["speeds"].find_one(
+        {"model_digest": model_digest}, {"probe": 1}, sort=[("measured_at", -1)]
+    )
+    try:
+        return None if row is None else SpeedProbe.model_validate(row["probe"])
+    except ValidationError:
+        return None
+
+
 async def keep_speed(key: SpeedKey, probe: SpeedProbe, database: Database) -> None:
     """Stores a measurement in place of the last one."""
     row = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -11,6 +12,8 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
+from nightjar.web.api import acting, reading
+from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
@@ -19,9 +22,13 @@ from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.problems import add_problem_handlers, defect_answer
+from nightjar.web.pulls import Pulls
+from nightjar.web.render import Templates
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
+from nightjar.web.static_files import read_static
+from nightjar.web.streams import moves, texts
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -51,6 +58,9 @@ def create_app(
     url = mongo_url or settings.mongo_url
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
     live = LiveRequests(database, redis, settings.live)
+    closing = asyncio.Event()
+    feed = EventFeed(redis, database, closing)
+    heavy.told = feed.computed
     app.state.site = Site(
         settings=settings,
         database=database,
@@ -58,11 +68,23 @@ def create_app(
         rules=rules,
         heavy=heavy,
         live=live,
+        feed=feed,
+        pulls=Pulls(settings=settings),
+        closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
+        templates=Templates.load(read_static(), rules.root),
     )
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
-    routes = (*open_routes.ROUTES, *ROUTES, *protocols)
+    routes = (
+        *open_routes.ROUTES,
+        *moves.ROUTES,
+        *texts.ROUTES,
+        *ROUTES,
+        *reading.ROUTES,
+        *acting.ROUTES,
+        *protocols,
+    )
     bodies = {route.body for route in routes if route.body is not None}
     mount(app, (*routes, document_route(bodies)))
     add_problem_handlers(app)

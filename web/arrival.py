@@ -41,7 +41,7 @@ class Arrival:
         await self._provide_token(database)
         own = f"{self.own_name}:{self.port}"
         host = own if own in rules.hosts else min(rules.hosts, key=lambda name: (":" in name, name))
-        return f"{rules.scheme}://{host}/" + ("" if await has_users() else f"login#key={await add_key()}")
+        return f"{rules.scheme}://{host}{rules.root}/" + ("" if await has_users() else f"login#key={await add_key()}")
 
     def words(self, link: str) -> str:
         """What is said when the server takes requests."""

@@ -24,6 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES = 4 * 2**20
+LARGER_BODIES = {"/suites/import": 32 * 2**20}
+"""Paths of files that are uploaded."""
 BODY_S = 30.0
 """A body that has not arrived after so long never will."""
 OUR_HEADER = "nightjar-request"
@@ -47,6 +49,8 @@ class GateRules:
     """By which browsers reach us, also through a proxy."""
     behind_proxy: bool = False
     """`X-Forwarded-For` is believed: a proxy of ours has replaced it."""
+    root: str = ""
+    """The path below which browsers see us, such as /nightjar; the proxy may take it off or leave it on."""
 
     @classmethod
     def loopback(cls, port: int, *names: str) -> GateRules:
@@ -62,19 +66,31 @@ class Refusal:
     message: str
 
 
+def path_below(path: str, root: str) -> str:
+    """The path as routes know it, without the root where that stands before it."""
+    if root and (path == root or path.startswith(f"{root}/")):
+        return path[len(root) :] or "/"
+    return path
+
+
 def refuse(method: str, path: str, headers: Headers, rules: GateRules) -> Refusal | None:
     """Why this request is refused by its headers alone; None where it may pass."""
     hosts = headers.getlist("host")
     if len(hosts) != 1 or hosts[0].lower() not in rules.hosts:
         return Refusal(status=421, message="This server does not answer by that name.")
     length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or int(length) > BODY_BYTES:
-        return Refusal(status=413, message=f"The body is too large: at most {BODY_BYTES} bytes.")
+    if not length.isascii() or not length.isdigit() or int(length) > most_bytes(path):
+        return Refusal(status=413, message=f"The body is too large: at most {most_bytes(path)} bytes.")
     site = headers.get("sec-fetch-site", "none")
     if method in SAFE_METHODS:
         foreign = site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"
         return Refusal(status=403, message="Other sites' pages may not read this one.") if foreign else None
     return _refuse_unsafe(path, headers, site, f"{rules.scheme}://{hosts[0].lower()}")
+
+
+def most_bytes(path: str) -> int:
+    """How large a body may be."""
+    return LARGER_BODIES.get(path, BODY_BYTES)
 
 
 def _refuse_unsafe(path: str, headers: Headers, site: str, origin: str) -> Refusal | None:
@@ -109,7 +125,7 @@ def security_headers(nonce: str, rules: GateRules) -> Mapping[str, str]:
         "frame-src": "'self'",
         "frame-ancestors": "'none'",
         "require-trusted-types-for": "'script'",
-        "trusted-types": "htmx",
+        "trusted-types": "htmx nightjar",
     }
     headers = {
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
@@ -136,6 +152,7 @@ class GateMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        scope["path"] = path_below(scope["path"], self.rules.root)
         headers, nonce, request_id = Headers(scope=scope), secrets.token_urlsafe(16), secrets.token_hex(8)
         peer = (scope.get("client") or ("",))[0]
         address = client_address(peer, headers, self.rules)
@@ -158,7 +175,7 @@ class GateMiddleware:
             refused = PlainTextResponse(refusal.message + "\n", status_code=refusal.status)
             return await refused(scope, receive, send_guarded)
         try:
-            await self.app(scope, bounded(receive, BODY_BYTES, BODY_S), send_guarded)
+            await self.app(scope, bounded(receive, most_bytes(scope["path"]), BODY_S), send_guarded)
         except ClientDisconnect:
             return None  # nobody is left to be answered
         except Exception as error:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from nightjar.config.errors import UsageError
 from nightjar.web.gate import GateRules
+
+_ROOT = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 def is_loopback(host: str) -> bool:
@@ -26,11 +29,15 @@ def decide_reach(
     behind_proxy: bool,
     names: Sequence[str],
     own_name: str,
+    root: str = "",
 ) -> GateRules:
     """By which names the server answers. Raises UsageError where it would be open to others without protection.
 
+    `root`: the path below which a proxy has us.
     `names`: as given by --allow-host, with a port where browsers see another. `own_name`: one that only resolves here.
     """
+    if root and not _ROOT.fullmatch(root):
+        raise UsageError(f"--root-path is {root!r}; it is a path such as /nightjar, without a slash at its end.")
     if behind_proxy and not names:
         raise UsageError("--behind-proxy needs the name that browsers use: --allow-host nightjar.example.org.")
     if not is_loopback(host) or behind_proxy:
@@ -39,9 +46,9 @@ def decide_reach(
     named = {_with_port(name.lower(), 443 if behind_proxy else port) for name in names}
     named |= {name.removesuffix(":443") for name in named}  # of https alone: others are only reached from here
     if behind_proxy:
-        return GateRules(hosts=frozenset(named), scheme=scheme, behind_proxy=True)
+        return GateRules(hosts=frozenset(named), scheme=scheme, behind_proxy=True, root=root)
     here = GateRules.loopback(port, own_name).hosts if is_loopback(host) else frozenset()
-    return GateRules(hosts=here | named, scheme=scheme)
+    return GateRules(hosts=here | named, scheme=scheme, root=root)
 
 
 def _check_protected(host: str, *, users: bool, encrypted: bool, behind_proxy: bool, names: Sequence[str]) -> None:

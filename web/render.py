@@ -16,6 +16,7 @@ from nightjar.web.sheet import Content
 from nightjar.web.static_files import StaticFile
 
 TEMPLATES = Path(__file__).parent / "templates"
+PAGE_SCRIPTS = ("htmx.js", "hx-csp.js", "events.js", "pages.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,11 @@ class Frame:
     again: str | None
     """Address that is read again when something was changed; None: it never is."""
     live: bool
-    """It is read again every few seconds, too."""
+    """It is read again when something moves, too."""
+    run: str
+    """The run whose moves alone matter to it; empty: all do."""
+    worker: str | None
+    """Address of the script that holds the browser's stream of events; None: the page hears none."""
     version: str
     body: Markup
 
@@ -54,8 +59,10 @@ class Templates:
     files: dict[str, StaticFile]
 
     @classmethod
-    def load(cls, files: dict[str, StaticFile]) -> Templates:
+    def load(cls, files: dict[str, StaticFile], root: str = "") -> Templates:
+        """`root`: the path below which a proxy has us, such as /nightjar."""
         environment = template_environment(TEMPLATES, REPORT_TEMPLATES)
+        environment.filters["address"] = lambda path: f"{root}{path}" if str(path).startswith("/") else path
         environment.filters["coded"] = coded
         for name in environment.list_templates(extensions=["html"]):
             environment.get_template(name)  # read now: another version may take its place while this one runs
@@ -75,11 +82,12 @@ class Templates:
         nav: tuple[NavLink, ...] = (),
         visitor: str = "",
         logout: str | None = None,
-        scripts: tuple[str, ...] = ("htmx.js", "hx-csp.js"),
+        scripts: tuple[str, ...] = PAGE_SCRIPTS,
         again: str | None = None,
-        live: bool = False,
+        content: Content | None = None,
     ) -> str:
         """The page in its layout."""
+        hears = content is not None and "pages.js" in scripts
         frame = Frame(
             title=title,
             nav=nav,
@@ -88,9 +96,11 @@ class Templates:
             nonce=nonce,
             style=self.files["style.css"].url,
             icon=self.files["icon.svg"].url,
-            scripts=tuple(self.files[name].url for name in scripts),
+            scripts=tuple(self.files[name].url for name in (*scripts, *(content.scripts if content else ()))),
             again=again,
-            live=live,
+            live=content is not None and content.live,
+            run=content.run if content is not None else "",
+            worker=self.files["events.js"].url if hears else None,
             version=NIGHTJAR_VERSION,
             body=body,
         )

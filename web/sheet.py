@@ -91,7 +91,11 @@ class Section:
     facts: tuple[NamedFact, ...] = ()
     table: Table | None = None
     empty: str = ""
+    share: float | None = None
+    """How far something is, from 0 to 1."""
     form: Form | None = None
+    second: Form | None = None
+    """Another one, for what was found by the first."""
     buttons: tuple[Button, ...] = ()
     links: tuple[Link, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -101,10 +105,14 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What every page has. `live`: it is read again every few seconds."""
+    """What every page has. `live`: it is read again when something moves."""
 
     title: str
     live: bool = False
+    run: str = ""
+    """Of a live page: the run whose moves alone matter to it; empty: all do."""
+    scripts: tuple[str, ...] = ()
+    """Its own, besides those of every page."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,13 @@ from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
+from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
+from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
-from nightjar.web.static_files import read_static
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -53,14 +54,16 @@ class Site:
     rules: GateRules
     heavy: HeavyPool
     live: LiveRequests
-    """To be used as a context while requests are taken."""
+    """To be used as a context while requests are taken, and so is the next."""
+    feed: EventFeed
+    pulls: Pulls
+    templates: Templates
+    closing: asyncio.Event
+    """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     enforceable: Enforceable | None = None
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the server is about to end: every stream ends, too."""
-    templates: Templates = field(default_factory=lambda: Templates.load(read_static()))
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
     meters: Meters = field(default_factory=Meters)

@@ -9,12 +9,14 @@ from pathlib import Path
 from nightjar.pipeline.report.page.environment import TEMPLATES
 
 FOLDER = Path(__file__).parent / "static"
+_SCRIPT = "text/javascript; charset=utf-8"
+_OWN_SCRIPTS = ("login.js", "events.js", "pages.js", "console.js", "watch.js", "play.js", "upload.js")
 _SOURCES: dict[str, tuple[str, tuple[Path, ...]]] = {
     "style.css": ("text/css; charset=utf-8", (TEMPLATES / "report.css", FOLDER / "web.css")),
     "icon.svg": ("image/svg+xml", (FOLDER / "icon.svg",)),
-    "htmx.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/htmx.min.js",)),
-    "hx-csp.js": ("text/javascript; charset=utf-8", (FOLDER / "vendor/hx-csp.min.js",)),
-    "login.js": ("text/javascript; charset=utf-8", (FOLDER / "login.js",)),
+    "htmx.js": (_SCRIPT, (FOLDER / "vendor/htmx.min.js",)),
+    "hx-csp.js": (_SCRIPT, (FOLDER / "vendor/hx-csp.min.js",)),
+    **{name: (_SCRIPT, (FOLDER / name,)) for name in _OWN_SCRIPTS},
 }
 """Name -> type, and the files whose contents it is, one after the other."""
 

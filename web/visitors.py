@@ -59,8 +59,8 @@ def _refuse(visitor: Visitor, request: Request) -> NoReturn:
     if visitor.role is not Role.NOBODY:
         raise HTTPException(403, f"{visitor.name} may not do that: it is not in what their role or token allows.")
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        query = f"?{request.url.query}" if request.url.query else ""
-        raise HTTPException(303, headers={"location": f"/login?next={quote(request.url.path + query)}"})
+        query, root = f"?{request.url.query}" if request.url.query else "", site_of(request).rules.root
+        raise HTTPException(303, headers={"location": f"{root}/login?next={quote(request.url.path + query)}"})
     raise HTTPException(401, "Say who you are: a bearer token, or a login.", headers={"www-authenticate": "Bearer"})
 
 

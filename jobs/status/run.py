@@ -183,9 +183,10 @@ _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
 
 
-async def list_runs(limit: int, database: Database) -> list[ListedRun]:
-    """The newest runs, newest first."""
-    runs = await read_each(Run, EVALUATIONS, database, newest_by="created_at", limit=limit)
+async def list_runs(limit: int, database: Database, *, before: datetime | None = None) -> list[ListedRun]:
+    """The newest runs, or the newest of those that were made before then; newest first."""
+    query: Row = EVALUATIONS if before is None else {**EVALUATIONS, "created_at": {"$lt": before}}
+    runs = await read_each(Run, query, database, newest_by="created_at", limit=limit)
     counts = await asyncio.gather(*(census.count(run.id, database) for run in runs))
     return [
         ListedRun(

@@ -108,6 +108,21 @@ async def read_transcripts(run: Run, jobs: Sequence[Job], database: Database) ->
     ]
 
 
+async def scorers_of(run: Run, database: Database) -> list[str]:
+    """The names of what has scored the run's replies."""
+    return sorted(map(str, await database.raw["scores"].distinct("scorer", {"run": run.id})))
+
+
+async def jobs_scored(
+    run: Run, scorer: str, database: Database, *, least: float | None = None, most: float | None = None
+) -> list[str]:
+    """Ids of the jobs of which any turn has a value of the scorer within the bounds, in the judging that counts."""
+    bounds = {operator: bound for operator, bound in (("$gte", least), ("$lte", most)) if bound is not None}
+    value: Row = bounds or {"$ne": None}
+    counted: Row = {"run": run.id, "scorer": scorer, "judging": {"$in": [None, run.judging.shown]}, "value": value}
+    return list(map(str, await database.raw["scores"].distinct("job", counted)))
+
+
 def _transcript(
     job: Job, sequence: PromptSequence, scores: Mapping[tuple[str, int], Mapping[str, ShownScore]]
 ) -> ShownTranscript:

@@ -34,6 +34,7 @@ class Listening:
     behind_proxy: bool
     names: tuple[str, ...]
     certificate: tuple[Path, Path] | None
+    root: str
 
 
 @app.command(epilog="Example: nightjar serve --open")
@@ -52,6 +53,9 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy speaks TLS before it, and replaces X-Forwarded-For.")
     ] = False,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="The path below which a proxy has the page, such as /nightjar.")
+    ] = "",
     tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
 ) -> None:
@@ -71,7 +75,12 @@ def serve(
         if not file.is_file():
             raise UsageError(f"There is no file {file}.")
     listening = Listening(
-        host=host, port=port, behind_proxy=behind_proxy, names=tuple(allow_host or ()), certificate=certificate
+        host=host,
+        port=port,
+        behind_proxy=behind_proxy,
+        names=tuple(allow_host or ()),
+        certificate=certificate,
+        root=root_path.rstrip("/"),
     )
     run_async(_serve(listening, beside=workers == "auto", open_=open_))
 
@@ -121,7 +130,9 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
             enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
+        stack.push_async_callback(app_.state.site.pulls.close)
         await stack.enter_async_context(app_.state.site.live)
+        await stack.enter_async_context(app_.state.site.feed)
         if beside:
             await stack.enter_async_context(working_beside(settings.home / "logs"))
         link = await arrival.link(rules, session.database)
@@ -146,6 +157,7 @@ async def _rules(listening: Listening, port: int, own_name: str, session: Sessio
         behind_proxy=listening.behind_proxy,
         names=listening.names,
         own_name=own_name,
+        root=listening.root,
     )
 
 

@@ -81,21 +81,13 @@ def show_recommended(recommendations: list[Recommendation], *, as_json: bool) ->
 def write_recommended(recommendations: list[Recommendation], name: str) -> None:
     """Registers a recommended model with the settings it was fitted with. Raises UnknownNameError, UsageError."""
     from nightjar.workers.library.editing import add_entry
+    from nightjar.workers.library.fit.recommend import recommended_entry
 
     chosen = next((item for item in recommendations if item.model.name == name), None)
     if chosen is None:
         raise UnknownNameError("recommended model", name, [item.model.name for item in recommendations])
-    load = chosen.fit.load
     settings = prepared()
-    entry: dict[str, Any] = {
-        "repo": chosen.model.repo,
-        "file": f"*{chosen.model.quantisation}*.gguf",
-        "tags": list(chosen.model.best_for),
-        "load": {"context": load.context, "slots": load.slots, "gpu_layers": load.gpu_layers},
-    }
-    if load.cache_type_k != "f16":
-        entry["load"] |= {"cache_type_k": load.cache_type_k, "cache_type_v": load.cache_type_v}
-    add_entry(settings.models_file, name, entry)
+    add_entry(settings.models_file, name, recommended_entry(chosen))
     print(f"Added {name} to {settings.models_file}. Fetch it: nightjar model pull {name}")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -398,3 +401,78 @@ def test_what_cannot_be_served_is_told_in_the_protocols_words(served: Served) ->
         home.running["second"].terminate()
         with pytest.raises(openai.APIError, match="server is ending"):
             list(heard)
+
+
+TASK = """
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
+
+@task
+def animals():
+    rows = [Sample(id=name, input=f"Tell me a story about a {name}.", target=name) for name in ("fox", "owl", "hare")]
+    return Task(dataset=rows, scorer=includes())
+"""
+
+
+def test_inspect_ai_evaluates_over_it(served: Served, tmp_path: Path) -> None:
+    """A small task, by its own command: item by item what the `openai` client gets."""
+    from inspect_ai.log import list_eval_logs, read_eval_log
+
+    (tmp_path / "animals.py").write_text(TASK)
+    options = ["--temperature", "0", "--seed", "3", "--max-tokens", "40", "--display", "plain", "--log-dir", "logs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "inspect_ai", "eval", "animals.py", "--model", f"openai-api/ours/{MODEL}", *options],
+        cwd=tmp_path,
+        env={**os.environ, "OURS_API_KEY": served.token, "OURS_BASE_URL": f"{served.url}/v1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = read_eval_log(list_eval_logs(str(tmp_path / "logs"))[0])
+    assert log.status == "success", log.error
+    assert log.samples is not None
+    assert len(log.samples) == 3
+    drawn: Any = {"temperature": 0, "seed": 3, "max_tokens": 40}
+    for sample in log.samples:
+        asked: Any = [{"role": "user", "content": f"Tell me a story about a {sample.id}."}]
+        ours = served.client.chat.completions.create(model=MODEL, messages=asked, **drawn)
+        assert sample.output.completion == ours.choices[0].message.content
+        assert sample.output.usage is not None
+        assert ours.usage is not None
+        assert sample.output.usage.output_tokens == ours.usage.completion_tokens
+        assert sample.scores is not None
+        assert sample.scores["includes"].value in ("C", "I")
+
+
+def test_open_webuis_way_of_asking(served: Served) -> None:
+    """What it sends to a connection: the list of models when one is added, a chat as a stream with usage, and the
+    title that it asks for behind the first reply."""
+    with served.http() as http:
+        models = http.get("/v1/models", headers={"content-type": "application/json"}).json()
+        assert MODEL in [model["id"] for model in models["data"]]
+        said = [{"role": "system", "content": "Be brief."}, *STORY]
+        chat = {"stream": True, "model": MODEL, "messages": said, "stream_options": {"include_usage": True}}
+        chat |= {
+            "temperature": 0.8,
+            "max_tokens": 24,
+            "top_p": 0.9,
+            "frequency_penalty": 0.1,
+            "seed": 1,
+            "stop": ["###"],
+        }
+        answer = http.post("/v1/chat/completions", json=chat)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+        assert events[-1] == "[DONE]"
+        chunks = [json.loads(event) for event in events[:-1]]
+        text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+        assert text
+        assert chunks[-1]["usage"]["completion_tokens"] == 24
+        asked = {"role": "user", "content": f"Give this chat a title.\nUSER: {STORY[0]['content']}\nASSISTANT: {text}"}
+        title = {"model": MODEL, "messages": [asked], "stream": False, "max_completion_tokens": 20}
+        named = http.post("/v1/chat/completions", json={**title, "metadata": {"task": "title_generation"}})
+        assert named.status_code == 200, named.text
+        assert named.json()["choices"][0]["message"]["content"]

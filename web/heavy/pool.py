@@ -41,6 +41,8 @@ class HeavyPool:
 
     where: Where
     limit_s: int = LIMIT_S
+    told: Callable[[], None] = lambda: None
+    """Called when something has been worked out, well or not."""
     _idle: list[asyncio.subprocess.Process] = field(default_factory=list)
     _all: set[asyncio.subprocess.Process] = field(default_factory=set)
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHILDREN))
@@ -52,6 +54,7 @@ class HeavyPool:
         result = self._results.get(task)
         if result is None:
             result = self._results[task] = asyncio.create_task(self._run(task))
+            result.add_done_callback(lambda _: self.told())
             await self._forget_oldest()
         self._results.move_to_end(task)
         done, _ = await asyncio.wait({result}, timeout=patience_s)
@@ -60,6 +63,10 @@ class HeavyPool:
         if result.exception() is not None:
             del self._results[task]  # asked again, it is tried again
         return result.result()
+
+    def knows(self, task: HeavyTask) -> bool:
+        """Whether it was asked for, and its result is kept."""
+        return task in self._results
 
     async def _forget_oldest(self) -> None:
         ended = [task for task, result in self._results.items() if result.done()]

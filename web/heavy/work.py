@@ -19,10 +19,13 @@ from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sid
 from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, cost_rows, metric_rows
 from nightjar.pipeline.nights.night_store import read_nights
 from nightjar.pipeline.report.data.trend import trend
+from nightjar.pipeline.report.formats.json_ import render_json
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
+from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations, write_verified
+from nightjar.web.heavy.suite_work import write_suite
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
 from nightjar.workers.photos.index import search_photos
@@ -48,6 +51,13 @@ async def write_report(database: Database, run: str) -> str:
     found = await find_run(run, database)
     report = await since_baseline(await collect(found.id, database), found, database)
     return "".join(render_html(report))
+
+
+async def write_report_json(database: Database, run: str) -> str:
+    """The same report as JSON."""
+    found = await find_run(run, database)
+    report = await since_baseline(await collect(found.id, database), found, database)
+    return "".join(render_json(report))
 
 
 async def write_comparison(database: Database, base: str, other: str) -> str:
@@ -103,8 +113,14 @@ def _embedder(spec: str) -> SmallEmbedder:
 
 WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "report": write_report,
+    "report-json": write_report_json,
     "compare": write_comparison,
     "trend": write_trend_page,
     "search": write_answer,
+    "model": write_model,
+    "verify": write_verified,
+    "recommended": write_recommendations,
+    "hub": write_hub_search,
+    "suite": write_suite,
 }
 """By the name of a task."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -24,6 +25,7 @@ from nightjar.web.visitors import Visitor, form_token, visitor_of
 NAV = (
     ("Now", "/", Action.READ),
     ("Runs", "/runs", Action.READ),
+    ("Playground", "/play", Action.GENERATE),
     ("Search", "/search", Action.READ),
     ("Compare", "/compare", Action.READ),
     ("Trend", "/trend", Action.READ),
@@ -112,8 +114,11 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
     site, visitor, nonce = site_of(request), visitor_of(request), request.state.nonce
     body = site.templates.body(template, content, nonce)
     if "hx-request" in request.headers:
-        ended = LIVE in request.headers and not content.live  # it is loaded once more, whole, and then stays
-        return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"} if ended else {})
+        if LIVE in request.headers and not content.live:  # it is loaded once more, whole, and then stays
+            return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"})
+        etag = content_tag(body, nonce)
+        known = status == 200 and request.headers.get("if-none-match") == etag
+        return HTMLResponse("" if known else body, status_code=304 if known else status, headers={"etag": etag})
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(
@@ -128,9 +133,14 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
         visitor=visitor.name,
         logout=form_token(site, visitor.session) if visitor.session else None,
         again=address,
-        live=content.live,
+        content=content,
     )
     return HTMLResponse(whole, status_code=status)
+
+
+def content_tag(body: str, nonce: str) -> str:
+    """Tells one content of a page from another; each answer has another nonce, which does not count."""
+    return f'"{hashlib.sha256(body.replace(nonce, "").encode()).hexdigest()[:20]}"'
 
 
 def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]]) -> Route:
@@ -143,25 +153,27 @@ def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]
         try:
             done = await do(visit)
         except NightjarError as error:
-            await _note(request, visit, name, about, str(error))
+            await note_action(request, name, about, str(error))
             raise
-        await _note(request, visit, name, done.about or about, "done", done.details)
+        await note_action(request, name, done.about or about, "done", done.details)
         return told(request, done.said, to=done.to)
 
     return Route(method="POST", path=path, action=action, answer=answer)
 
 
-async def _note(
-    request: Request, visit: Visit, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}
-) -> None:
+async def note_action(request: Request, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}) -> None:
+    """Writes what was done, or refused, to the audit: who, what, when, from where."""
     state = request.state
-    await audit(visit.visitor.name, state.address, name, about, outcome, request=state.request_id, details=details)
+    await audit(
+        visitor_of(request).name, state.address, name, about, outcome, request=state.request_id, details=details
+    )
 
 
 def told(request: Request, text: str, *, to: str | None = None, status: int = 200) -> Response:
     """A sentence about what was done: into the page for htmx, else as JSON."""
     if "hx-request" not in request.headers:
         return JSONResponse({"said": text}, status_code=status)
-    headers = {"hx-redirect": to} if to is not None else {"hx-trigger": "nightjar-changed"}
+    root = site_of(request).rules.root
+    headers = {"hx-redirect": f"{root}{to}"} if to is not None else {"hx-trigger": "nightjar-changed"}
     level = "warning" if status >= 400 else "info"
     return HTMLResponse(f'<p class="{level}">{escape(visible(text))}</p>', headers=headers, status_code=status)

@@ -87,7 +87,7 @@ async def _begin(request: Request, user: str | None, following: str) -> Response
     site, host = site_of(request), request.headers["host"]
     cookie = cookie_name(site, host)
     secret = await begin_session(user, host, instead_of=request.cookies.get(cookie), database=site.database)
-    answer = RedirectResponse(following, status_code=303)
+    answer = RedirectResponse(site.rules.root + following, status_code=303)
     answer.set_cookie(
         cookie, secret, max_age=COOKIE_S, httponly=True, samesite="strict", secure=site.rules.scheme == "https"
     )
@@ -98,7 +98,7 @@ async def log_out(request: Request) -> Response:
     """Ends the session, here and in the database."""
     site, visitor = site_of(request), visitor_of(request)
     form = read_fields((await request.body()).decode("utf-8", "replace"))
-    answer = RedirectResponse("/login", status_code=303)
+    answer = RedirectResponse(f"{site.rules.root}/login", status_code=303)
     if visitor.session is None:
         return answer
     if not is_form_token(site, visitor.session, form.get("token", [""])[0]):

@@ -9,8 +9,8 @@ from nightjar.jobs.status.workers import read_serving
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.pages.declare import Visit, page
-from nightjar.web.pages.words import file_size, made_table, moment
-from nightjar.web.sheet import Section, Sheet
+from nightjar.web.pages.words import file_size, linked, made_table, moment, path_to
+from nightjar.web.sheet import Link, Section, Sheet
 from nightjar.workers.library.inventory import Held, ModelState, inventory
 
 COLUMNS = ("model", "state", "quantisation", "file>", "last used", "loaded on", "from")
@@ -25,6 +25,7 @@ async def build_models(visit: Visit) -> Sheet:
     return Sheet(
         title="Models",
         live=True,
+        links=(Link(text="Get models", href="/models/get"), Link(text="Playground", href="/play")),
         sections=(
             Section(
                 id="chat",
@@ -45,7 +46,7 @@ async def build_models(visit: Visit) -> Sheet:
 def _row(model: Held) -> tuple[Cell | str, ...]:
     tags = ", ".join(model.tags)
     return (
-        Cell(text=model.name, note=tags),
+        linked(model.name, path_to("models", model.name), tags),
         Cell(text=model.state, note=model.reason or "", alert=model.state is ModelState.FAILED),
         model.quantisation or ABSENT,
         file_size(model.file_bytes),

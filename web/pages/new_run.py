@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.lookup import suite_names
+from nightjar.pipeline.report.page.grid import Table
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.new_run_outlook import outlook_rows
 from nightjar.web.pages.words import read_number, run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
@@ -43,7 +45,8 @@ async def build_new_run(visit: Visit) -> Sheet:
         refused = Said(text=str(error), level="warning")
         return Sheet(title="New run", said=(refused,), sections=(asked_for,))
     said = tuple(Said(text=note, level="warning") for note in planned.notes)
-    return Sheet(title="New run", said=said, sections=(asked_for, _preflight(visit, planned)))
+    outlook, waits = await outlook_rows(planned.run, planned.turns, visit.site)
+    return Sheet(title="New run", live=waits, said=said, sections=(asked_for, _preflight(visit, planned, outlook)))
 
 
 def _fields(visit: Visit, suites: list[str], models: list[str]) -> tuple[Field, ...]:
@@ -86,7 +89,7 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _preflight(visit: Visit, planned: PlannedRun) -> Section:
+def _preflight(visit: Visit, planned: PlannedRun, outlook: Table | None) -> Section:
     run = planned.run
     contestants = len(run.contestants)
     facts = {
@@ -103,6 +106,7 @@ def _preflight(visit: Visit, planned: PlannedRun) -> Section:
         id="preflight",
         heading="What would come of it",
         facts=named_facts(facts),
+        table=outlook,
         form=Form(path="/runs/make", submit="Make the run", fields=fields, posts=True),
     )
 

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from nightjar.jobs.states import TERMINAL_RUNS
-from nightjar.web.overview import site_overview
-from nightjar.web.pages.declare import Visit, page
-from nightjar.web.pages.rows import dead_rows, queue_rows, run_rows, troubles, worker_rows
-from nightjar.web.sheet import Link, Section, Sheet
+from dataclasses import dataclass
 
+from nightjar.config.counting import how_many
+from nightjar.jobs import control
+from nightjar.jobs.documents import Run
+from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, RunStatus
+from nightjar.jobs.status.views import Overview
+from nightjar.web.auth.roles import Action
+from nightjar.web.overview import site_overview
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.rows import dead_rows, queue_rows, run_rows, troubles, worker_rows
+from nightjar.web.pages.words import path_to
+from nightjar.web.sheet import Button, Link, Section, Sheet
+
+WITH_LINES = "What moves, and what llama.cpp says in the workers, as it happens."
+WITHOUT_LINES = "What moves, as it happens."
+DEMO = path_to("runs", "make", suite="story-starters", model="nightjar-demo", repeats=2, name="demo")
+"""What `nightjar demo` evaluates."""
 EMPTY = "Nothing has been evaluated yet. `nightjar demo` evaluates the bundled model; `nightjar enqueue` your own."
 
 
-async def build_now(visit: Visit) -> Sheet:
+@dataclass(frozen=True, kw_only=True)
+class NowPage(Sheet):
+    """The sheet, and a console below it."""
+
+    console_hint: str
+
+
+async def build_now(visit: Visit) -> NowPage:
     """The overview of `nightjar status`, read again every few seconds."""
     overview = await site_overview(visit.site)
     working = [run for run in overview.runs if run.status not in TERMINAL_RUNS]
@@ -38,7 +57,37 @@ async def build_now(visit: Visit) -> Sheet:
             links=(Link(text="Every run", href="/runs"),),
         ),
     )
-    return Sheet(title="Now", live=True, lead=lead, said=troubles(overview), sections=sections)
+    return NowPage(
+        title="Now",
+        live=True,
+        lead=lead,
+        said=troubles(overview),
+        buttons=_buttons(visit, overview),
+        sections=sections,
+        scripts=("console.js",),
+        console_hint=WITH_LINES if visit.visitor.can(Action.RUN) else WITHOUT_LINES,
+    )
 
 
-ROUTES = (page("/", "sheet.html", Sheet, build_now),)
+def _buttons(visit: Visit, overview: Overview) -> tuple[Button, ...]:
+    if not visit.visitor.can(Action.RUN):
+        return ()
+    if not overview.runs:
+        return (Button(text="Start the demo", path=DEMO),)
+    if all(run.status != RunStatus.ACTIVE for run in overview.runs):
+        return ()
+    question = "Pause every run that is at work? Turns that are being generated are finished."
+    return (Button(text="Pause all", path="/runs/pause-all", confirm=question),)
+
+
+async def _pause_all(visit: Visit) -> Done:
+    runs = await Run.find({"status": RunStatus.ACTIVE, **EVALUATIONS}).to_list()
+    for run in runs:
+        await control.pause(run, visit.site.database)
+    return Done(said=f"Paused: {how_many(len(runs), 'run')}.", about=", ".join(run.name for run in runs)[:200])
+
+
+ROUTES = (
+    page("/", "now_page.html", NowPage, build_now),
+    post_action("/runs/pause-all", Action.RUN, _pause_all),
+)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from nightjar.jobs.control import pinned_runs
-from nightjar.jobs.documents import Run
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
+from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
 from nightjar.jobs.status.run import RunDetail, describe_run
 from nightjar.jobs.status.views import RunView
+from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
@@ -22,11 +24,27 @@ from nightjar.web.sheet import Button, Link, NamedFact, Section, Sheet, named_fa
 
 GRID_ROWS = 200
 """Sequences shown in the grid; transcripts have all of them."""
+WRITING_ROWS = 32
 REPORTED = TERMINAL_RUNS | {RunStatus.JUDGING}
 
 
-async def build_run(visit: Visit) -> Sheet:
-    """The run as it is; what is done about it are buttons, for whoever may press them."""
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A job whose text is shown as it grows. `address`: of its stream."""
+
+    title: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage(Sheet):
+    """The sheet, and above it the text of a job that is watched."""
+
+    watched: Watched | None = None
+
+
+async def build_run(visit: Visit) -> RunPage:
+    """The run as it is; what is done about it are buttons, for whoever may press them. `watch` names a job."""
     database = visit.site.database
     run = await find_run(visit.path["name"], database, removing=True)
     detail = await describe_run(run, database)
@@ -36,22 +54,55 @@ async def build_run(visit: Visit) -> Sheet:
     links = [Link(text="Transcripts", href=run_address(run.name, "transcripts"))]
     if run.outcome.finished_at is not None:
         links.append(Link(text="Report", href=run_address(run.name, "report")))
-    return Sheet(
+    watched = await _watched(run, visit.one("watch"))
+    return RunPage(
         title=run.name,
         live=run.status not in TERMINAL_RUNS,
+        run=run.name,
         lead=run.outcome.answer or "",
         said=troubles(overview),
         buttons=_buttons(run, visit, failed=detail.jobs["DEAD"], pinned=run.id in pinned),
         links=tuple(links),
+        scripts=("watch.js",) if watched is not None else (),
+        watched=watched,
         sections=(
             Section(id="facts", heading="The run", facts=_facts(detail, view)),
             Section(id="models", heading="Models", table=_models(detail), empty="No model has a job yet."),
             Section(id="waiting", heading="Waiting", table=queue_rows(overview), empty="No job waits."),
+            Section(
+                id="writing", heading="Being replied to", table=await _writing(run), empty="No job is, at this moment."
+            ),
             await _grid_section(run, visit),
             Section(id="reasons", heading="Failed jobs", table=_reasons(detail), empty="None."),
             Section(id="gates", heading="Gates", table=_gates(detail), empty="The run has none, or has not ended."),
         ),
     )
+
+
+async def _watched(run: Run, job: str) -> Watched | None:
+    found = await Job.find_one({"_id": job, "run": run.id, "kind": JobKind.REPLY}) if job else None
+    if found is None:
+        return None
+    return Watched(title=_job_title(found), address=run_address(run.name, "jobs", found.id, "text"))
+
+
+def _job_title(job: Job) -> str:
+    repeat = f", repeat {job.repeat + 1}" if job.repeat else ""
+    return f"{job.sequence} – {contestant_name(job.model, job.variant)}{repeat}"
+
+
+async def _writing(run: Run) -> Table | None:
+    query = {"run": run.id, "kind": JobKind.REPLY, "status": JobStatus.RUNNING}
+    jobs = await Job.find(query).sort("+order").limit(WRITING_ROWS).to_list()
+    rows = (
+        (
+            linked(_job_title(job), run_address(run.name, watch=job.id), "watch its text"),
+            f"{job.turns_committed + 1} of {job.turns_total}",
+            job.owner or ABSENT,
+        )
+        for job in jobs
+    )
+    return made_table("writing-jobs", ("conversation", "turn>", "worker"), rows)
 
 
 def _facts(detail: RunDetail, view: RunView | None) -> tuple[NamedFact, ...]:
@@ -158,4 +209,4 @@ def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Butt
     return tuple(buttons)
 
 
-ROUTES = (page("/runs/{name}", "sheet.html", Sheet, build_run),)
+ROUTES = (page("/runs/{name}", "run_page.html", RunPage, build_run),)

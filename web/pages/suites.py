@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nightjar.jobs.documents import SequenceDocument, SuiteVersion
 from nightjar.jobs.lookup import find_suite
 from nightjar.jobs.reading import read_each
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, moment, path_to, whole_number
 from nightjar.web.sheet import Link, Said, Section, Sheet, named_facts
@@ -14,15 +17,24 @@ from nightjar.web.sheet import Link, Said, Section, Sheet, named_facts
 SHOWN = 200
 
 
-async def build_suites(visit: Visit) -> Sheet:
+@dataclass(frozen=True, kw_only=True)
+class SuitesPage(Sheet):
+    """The sheet, and a form for a file."""
+
+    may_upload: bool
+
+
+async def build_suites(visit: Visit) -> SuitesPage:
     """The newest version of each, and those that come with Nightjar and were not used yet."""
     newest: dict[str, SuiteVersion] = {}
     for version in await read_each(SuiteVersion, {}, visit.site.database):
         if version.name not in newest or newest[version.name].version < version.version:
             newest[version.name] = version
     unused = sorted(bundled().keys() - newest.keys())
-    return Sheet(
+    return SuitesPage(
         title="Suites",
+        scripts=("upload.js",),
+        may_upload=visit.visitor.can(Action.RUN),
         sections=(
             Section(
                 id="suites-section",
@@ -81,7 +93,10 @@ async def build_suite(visit: Visit) -> Sheet:
         title=suite.name,
         lead=suite.description,
         said=tuple(Said(text=f"Left out: {text}") for text in suite.left_out),
-        links=(Link(text="Its nights", href=path_to("trend", suite.name)),),
+        links=(
+            Link(text="A run of it", href=path_to("new", suite=suite.name)),
+            Link(text="Its nights", href=path_to("trend", suite.name)),
+        ),
         sections=(
             Section(id="facts", heading="The suite", facts=named_facts(facts)),
             Section(
@@ -95,6 +110,6 @@ async def build_suite(visit: Visit) -> Sheet:
 
 
 ROUTES = (
-    page("/suites", "sheet.html", Sheet, build_suites),
+    page("/suites", "suites_page.html", SuitesPage, build_suites),
     page("/suites/{name}", "sheet.html", Sheet, build_suite),
 )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.labels import label_job
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts
-from nightjar.web.pages.declare import Visit, page
+from nightjar.jobs.states import JobStatus
+from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts, scorers_of
+from nightjar.web.auth.roles import Action
+from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.talk_filter import TalkFilter, filter_form
 from nightjar.web.pages.words import run_address
-from nightjar.web.sheet import Choice, Content, Field, Form, Link
+from nightjar.web.sheet import Content, Form, Link
 
 EACH = 20
 """Conversations on a page."""
+LABEL = re.compile(r"[\w][\w .-]{0,39}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,67 +51,73 @@ class Talk:
     """What is wrong with it, or that it is not done; None where it is."""
     system: str | None
     turns: tuple[TurnShown, ...]
+    labels: tuple[str, ...]
+    label_path: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class TalksPage(Content):
-    """A page of conversations, in the order of sequences, models, repeats."""
+    """A page of conversations, in the order of sequences, models, repeats.
+
+    `groups`: those of two models that were chosen stand side by side.
+    """
 
     about: str
     form: Form
-    talks: tuple[Talk, ...]
+    groups: tuple[tuple[Talk, ...], ...]
     empty: str
     pages: tuple[Link, ...]
+    may_label: bool = False
 
 
 async def build_talks(visit: Visit) -> TalksPage:
-    """`sequence`, `model` and `status` filter; `page` counts from 1."""
-    run = await find_run(visit.path["name"], visit.site.database)
-    sequence, model, status = visit.one("sequence"), visit.one("model"), visit.one("status")
-    query = {"run": run.id, "kind": JobKind.REPLY} | ({"sequence": sequence} if sequence else {})
-    query |= ({"model": model} if model else {}) | ({"status": status} if status in list(JobStatus) else {})
+    """Filters are in the address (`TalkFilter`); `page` counts from 1."""
+    database = visit.site.database
+    run = await find_run(visit.path["name"], database)
+    wanted = TalkFilter.of(visit)
     at = max(1, int(visit.one("page", "1"))) if visit.one("page", "1").isdecimal() else 1
-    found = Job.find(query).sort("+order", "+_id")
+    found = Job.find(await wanted.query(run, database))
+    found = found.sort("+sequence", "+repeat", "+model", "+_id") if wanted.beside else found.sort("+order", "+_id")
     total, jobs = await found.count(), await found.skip((at - 1) * EACH).limit(EACH).to_list()
-    talks = await read_transcripts(run, jobs, visit.site.database)
+    labels = {job.id: tuple(job.labels) for job in jobs}
+    talks = [_talk(talk, run, labels[talk.job]) for talk in await read_transcripts(run, jobs, database)]
     first = (at - 1) * EACH + 1
+    scorers = await scorers_of(run, database)
     return TalksPage(
         title=f"Transcripts of {run.name}",
         about=f"{first} to {first + len(talks) - 1} of {total}" if talks else f"None of {total}",
-        form=_form(run, sequence, model, status),
-        talks=tuple(map(_talk, talks)),
-        empty="No conversation is like that." if sequence or model or status else "The run has no conversation yet.",
+        form=filter_form(run, wanted, scorers),
+        groups=_beside(jobs, talks) if wanted.beside else tuple((talk,) for talk in talks),
+        empty="No conversation is like that." if wanted.given else "The run has no conversation yet.",
         pages=tuple(
-            Link(text=text, href=_page_address(run, number, sequence, model, status))
+            Link(text=text, href=run_address(run.name, "transcripts", page=number, **wanted.address()))
             for text, number, there in (("Before", at - 1, at > 1), ("After", at + 1, at * EACH < total))
             if there
         ),
+        may_label=visit.visitor.can(Action.RUN),
     )
 
 
-def _page_address(run: Run, number: int, sequence: str, model: str, status: str) -> str:
-    filters = {"sequence": sequence or None, "model": model or None, "status": status or None}
-    return run_address(run.name, "transcripts", page=number, **filters)
+def _beside(jobs: list[Job], talks: list[Talk]) -> tuple[tuple[Talk, ...], ...]:
+    """Conversations about the same sequence and repeat together."""
+    groups: dict[tuple[str, int], list[Talk]] = {}
+    for job, talk in zip(jobs, talks, strict=True):
+        groups.setdefault((job.sequence, job.repeat), []).append(talk)
+    return tuple(map(tuple, groups.values()))
 
 
-def _form(run: Run, sequence: str, model: str, status: str) -> Form:
-    def field(name: str, label: str, values: list[str], chosen: str) -> Field:
-        choices = [Choice(value="", text="all", chosen=not chosen)]
-        choices += [Choice(value=value, text=value, chosen=value == chosen) for value in values]
-        return Field(name=name, label=label, choices=tuple(choices))
-
-    return Form(
-        path=run_address(run.name, "transcripts"),
-        submit="Show",
-        fields=(
-            field("sequence", "Sequence", run.asked, sequence),
-            field("model", "Model", [each.name for each in run.models], model),
-            field("status", "Status", [str(each) for each in JobStatus], status),
-        ),
-    )
+async def _label(visit: Visit) -> Done:
+    """Puts a label on a conversation, or takes it off."""
+    run = await find_run(visit.path["name"], visit.site.database)
+    text = visit.one("label")
+    if not LABEL.fullmatch(text):
+        raise UsageError("A label has at most 40 letters, digits, spaces, '.', '_' and '-'.")
+    job = visit.path["job"]
+    put = await label_job(run.id, job, text, visit.site.database)
+    return Done(said=f"Labelled {text}." if put else f"The label {text} is off.", about=run.name, details={"job": job})
 
 
-def _talk(talk: ShownTranscript) -> Talk:
+def _talk(talk: ShownTranscript, run: Run, labels: tuple[str, ...]) -> Talk:
     repeat = f", repeat {talk.repeat}" if talk.repeat > 1 else ""
     state = (
         None if talk.status is JobStatus.DONE else f"{talk.status}: {talk.reason}" if talk.reason else str(talk.status)
@@ -116,6 +128,8 @@ def _talk(talk: ShownTranscript) -> Talk:
         state=state,
         system=talk.system,
         turns=tuple(map(_turn, talk.turns)),
+        labels=labels,
+        label_path=run_address(run.name, "jobs", talk.job, "label"),
     )
 
 
@@ -136,4 +150,7 @@ def _score(name: str, score: ShownScore, check: bool) -> ScoreLine:
     return ScoreLine(name=name, shown=shown, bad=check and score.value == 0)
 
 
-ROUTES = (page("/runs/{name}/transcripts", "transcripts_page.html", TalksPage, build_talks),)
+ROUTES = (
+    page("/runs/{name}/transcripts", "transcripts_page.html", TalksPage, build_talks),
+    post_action("/runs/{name}/jobs/{job}/label", Action.RUN, _label),
+)

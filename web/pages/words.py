@@ -10,15 +10,17 @@ from nightjar.config.errors import UsageError
 from nightjar.pipeline.report.data.numbers import ABSENT, whole
 from nightjar.pipeline.report.page.grid import Cell, Table, columns_of
 
+Queried = str | int | tuple[str, ...] | None
 
-def path_to(*parts: str, **query: str | int | None) -> str:
-    """A path of ours; what is None is left out of the query."""
+
+def path_to(*parts: str, **query: Queried) -> str:
+    """A path of ours; what is None is left out of the query, of several values each is named."""
     path = "/" + "/".join(quote(part, safe="") for part in parts)
     given = {name: value for name, value in query.items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def run_address(name: str, *parts: str, **query: str | int | None) -> str:
+def run_address(name: str, *parts: str, **query: Queried) -> str:
     """A page of a run."""
     return path_to("runs", name, *parts, **query)
 

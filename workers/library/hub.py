@@ -71,6 +71,14 @@ class Hub:
         licence = safe_licence(info.card_data.get("license") if info.card_data else None)
         return Listing(repo=repo, commit=checked_commit(repo, info.sha), files=files, kind=kind, licence=licence)
 
+    def search(self, text: str, limit: int) -> list[str]:
+        """Repositories with GGUF files whose name has the text, the most fetched first."""
+        with self._errors(text):
+            found = self._patient(
+                lambda: list(self._api.list_models(search=text, filter="gguf", sort="downloads", limit=limit))
+            )
+        return safe_names((model.id for model in found), REPO)
+
     def fetch(self, listing: Listing, file: RemoteFile, folder: Path, advance: Callable[[int], None]) -> Path:
         """Downloads the file as a part in `folder`, complete and checked; resumes what an earlier call left there.
 

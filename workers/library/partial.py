@@ -2,6 +2,7 @@
 
 models/NAME/.cache/      huggingface_hub's own: unfinished parts and their resume data
 models/NAME/.pull.lock   held while a pull runs
+models/NAME/.pull.total  how many bytes it will have fetched
 models/NAME/nightjar.json  written last: the model is whole
 """
 
@@ -18,6 +19,7 @@ from nightjar.config.files import make_folder
 
 CACHE = ".cache"
 LOCK = ".pull.lock"
+TOTAL = ".pull.total"
 
 
 @contextmanager
@@ -56,3 +58,16 @@ def partial_files(folder: Path) -> list[Path]:
     """Everything in the folder's download cache."""
     cache = folder / CACHE
     return sorted(file for file in cache.rglob("*") if file.is_file()) if cache.is_dir() else []
+
+
+def note_total(folder: Path, total_bytes: int) -> None:
+    """Says how large the download will be, for whoever looks at it."""
+    (folder / TOTAL).write_text(str(total_bytes), encoding="ascii")
+
+
+def total_bytes(folder: Path) -> int | None:
+    """How large the download will be; None where that is not known."""
+    try:
+        return int((folder / TOTAL).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None

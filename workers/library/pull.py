@@ -19,7 +19,7 @@ from nightjar.workers.library.gguf.metadata import read_metadata
 from nightjar.workers.library.hub import Hub, Listing, part_of
 from nightjar.workers.library.hub_answers import check_digests
 from nightjar.workers.library.manifest import FILE_NAME, Manifest, PulledFile, read_manifest, write_manifest
-from nightjar.workers.library.partial import CACHE, pulling
+from nightjar.workers.library.partial import CACHE, TOTAL, note_total, pulling
 from nightjar.workers.library.quants import QuantFile, RemoteFile, choose_quant
 from nightjar.workers.library.registry import RegistryEntry
 
@@ -115,6 +115,7 @@ def _fetch(
     check_disk(settings.models_dir, choice.bytes - sum(_have(folder, file) for file in choice.files), listing.repo)
     progress.start(choice.name, choice.bytes)
     try:
+        note_total(folder, choice.bytes)
         parts = [hub.fetch(listing, file, folder, progress.advance) for file in choice.files]
         for part in parts:
             read_metadata(part)
@@ -172,6 +173,7 @@ def _take_over(
     for stale in {file.name for file in (old.files if old else ())} - {file.name for file in files}:
         (folder / stale).unlink(missing_ok=True)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
+    (folder / TOTAL).unlink(missing_ok=True)
     return manifest
 
 

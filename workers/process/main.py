@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,7 +24,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
 from nightjar.jobs.periodic import board, end_task, every
 from nightjar.jobs.published import publish_model
-from nightjar.jobs.queue import listen
+from nightjar.jobs.queue import Doorbell, listen
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import WorkerStatus
@@ -44,6 +45,7 @@ from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
 from nightjar.workers.process.run_cache import RunCache
+from nightjar.workers.process.said_lines import SaidLines, lines_sent
 from nightjar.workers.process.stopping import StopRequest, unless
 from nightjar.workers.process.stored_memories import StoredMemories
 from nightjar.workers.process.suspects import Suspects
@@ -77,6 +79,21 @@ async def serve(
     """Runs one worker process to a signal or the end of its burst; returns the exit code. Raises UnknownNameError."""
     stop = StopRequest(settings.drain_s)
     stop.listen()
+    folders = map(str, (settings.models_dir, settings.home, Path.home()))
+    said = SaidLines(worker_id(os.getpid(), options.started_ms), folders)
+    async with lines_sent(said, Doorbell.unconnected(redis, partial(latest_redis_url, settings))):
+        return await _serve(stop, options, settings, database, redis, find, loader)
+
+
+async def _serve(
+    stop: StopRequest,
+    options: WorkerOptions,
+    settings: Settings,
+    database: Database,
+    redis: SecretStr,
+    find: Callable[[str, Settings], ModelEntry],
+    loader: Loader,
+) -> int:
     entry = find(options.model, settings)
     entry = replace(entry, name=options.name or entry.name)
     worker = worker_id(os.getpid(), options.started_ms)

@@ -16,7 +16,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def template_environment(*folders: Path) -> Environment:
     """The environment of the templates in these folders; an earlier folder's go before those of a later one."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
@@ -25,6 +25,8 @@ def template_environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["address"] = str  # a report has no address; a page of the web room may lie below a path
+    return environment
 
 
 def _finalize(value: Any) -> Any:

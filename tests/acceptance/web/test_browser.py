@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browser import CHROMIUM, Watched, picture
 from tests.home import Home, eventually
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
 PAGES = (
     "/",
@@ -27,53 +23,16 @@ PAGES = (
     "/suites",
     "/suites/told",
     "/models",
+    "/models/get",
+    "/models/nightjar-demo",
+    "/models/nightjar-demo/settings",
+    "/play",
+    "/new",
     "/workers",
     "/doctor",
     "/settings",
 )
 NARROW = {"width": 360, "height": 740}
-PATIENCE_MS = 120_000
-SCREENSHOTS = os.environ.get("NIGHTJAR_SCREENSHOTS")
-"""A folder for pictures of the pages, for people to look at."""
-
-
-@dataclass
-class Watched:
-    """A page, and what went wrong in it."""
-
-    page: Page
-    address: str
-    wrong: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-
-    @classmethod
-    def open(cls, browser: Browser, address: str, **options: Any) -> Watched:
-        context = browser.new_context(**options)
-        context.set_default_timeout(PATIENCE_MS)
-        watched = cls(page=context.new_page(), address=address)
-        watched.page.on("console", watched._console)
-        watched.page.on("pageerror", lambda error: watched.wrong.append(str(error)))
-        context.route("**/*", watched._route)
-        return watched
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.wrong.append(message.text)
-
-    def _route(self, route: Route) -> None:
-        if route.request.url.startswith((self.address, "data:")):
-            route.continue_()
-        else:
-            self.foreign.append(route.request.url)
-            route.abort()
-
-    def go(self, path: str) -> None:
-        self.page.goto(self.address + path)
-        assert self.page.locator("h1").is_visible(), path
-
-    def check(self, path: str) -> None:
-        assert self.wrong == [], f"{path}: {self.wrong}"
-        assert self.foreign == [], f"{path}: {self.foreign}"
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +66,6 @@ sequences:
     turns:
       - prompt: Tell me of a star.
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +146,3 @@ def test_an_action_and_its_answer_by_keyboard(browser: Browser, login: dict[str,
     assert "/login" in page.url
     watched.check("the logout")
     page.context.close()
-
-
-def picture(page: Page, name: str) -> None:
-    if SCREENSHOTS is not None:
-        path = Path(SCREENSHOTS) / f"{name.strip('/').replace('/', '_') or 'now'}.png"
-        page.screenshot(path=path, full_page=True)

@@ -10,9 +10,13 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import Role
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.nights import Schedule
+from nightjar.jobs.published import publish_model
+from nightjar.jobs.speeds import SpeedKey, keep_speed
+from tests.factories import model_facts
 from tests.integration.web.conftest import Visits
-from tests.integration.web.test_pages import get
+from tests.integration.web.test_pages import add_turns, get
 
 
 @pytest.fixture
@@ -47,6 +51,31 @@ async def test_it_is_checked_before_it_can_be_made(visits: Visits, run: Run) -> 
     second = await Run.find_one({"name": "second"})
     assert second is not None
     assert (second.repeats, second.jobs_total) == (2, 4)
+
+
+async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: Database) -> None:
+    """By the last speed that was measured of the file and by replies of before; else that it is not known."""
+    chosen = "/new?suite=tales&model=m&repeats=4&name=second"
+    async with await visits.owner() as client:
+        text = await get(client, chosen)
+        assert "its file is not here" in text or "m.gguf" in text
+        assert "not known yet" in text
+        job = await add_turns(database, "Once upon a time.")
+        row = await database.jobs.find_one({"_id": job.id})
+        assert row is not None
+        await database.jobs.insert_many([{**row, "_id": name, "order": 100 + at} for at, name in enumerate("xyz")])
+        facts = model_facts("m")
+        await publish_model(database, facts, "here")
+        probe = SpeedProbe(
+            measured_at=await database.now(),
+            prompt_tokens=10,
+            generated_tokens=10,
+            slots=1,
+            prefill_tokens_per_s=1e9,
+            decode_tokens_per_s=1.0,
+        )
+        await keep_speed(SpeedKey(digest=facts.digest, machine="here", settings={}), probe, database)
+        assert "about" in await get(client, chosen)
 
 
 async def test_a_viewer_makes_none(visits: Visits, run: Run) -> None:

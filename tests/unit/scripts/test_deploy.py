@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[3] / "scripts" / "deploy"
-UNITS = ("nightjar-worker@.service", "nightjar-dispatcher.service")
+UNITS = ("nightjar-worker@.service", "nightjar-dispatcher.service", "nightjar-web.service")
 PROGRAM = "/opt/nightjar/.venv/bin/nightjar"
 
 
@@ -92,7 +92,7 @@ def test_the_image_drains_and_holds_no_secret() -> None:
     assert "USER nightjar" in final, "not root"
     assert "NIGHTJAR_MONGO_URL" not in text
     assert "COPY . " not in text, "a .env would come along"
-    for room in ("config", "jobs", "nightjar", "pipeline", "scripts", "workers"):
+    for room in ("config", "jobs", "nightjar", "pipeline", "scripts", "web", "workers"):
         assert f"COPY {room} {room}\n" in text
     for limit in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--ulimit nofile=65536"):
         assert limit in text

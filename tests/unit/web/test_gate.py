@@ -18,6 +18,7 @@ from nightjar.web.gate import (
     GateRules,
     bounded,
     client_address,
+    path_below,
     refuse,
     security_headers,
 )
@@ -199,3 +200,19 @@ async def test_a_defect_is_answered_unless_the_answer_has_begun() -> None:
 
 async def test_a_client_that_left_is_no_defect() -> None:
     assert await _through_the_gate(ClientDisconnect(), begun=False) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ("/nightjar/runs", "/runs"),
+        ("/nightjar", "/"),
+        ("/nightjar/", "/"),
+        ("/runs", "/runs"),  # the proxy took it off
+        ("/nightjars/x", "/nightjars/x"),
+        ("/nightjar/nightjar/x", "/nightjar/x"),
+    ],
+)
+def test_a_path_below_the_root(path: str, below: str) -> None:
+    assert path_below(path, "/nightjar") == below
+    assert path_below(path, "") == path

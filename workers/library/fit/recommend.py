@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nightjar.config.errors import ModelFitError
 from nightjar.config.load_settings import LoadSettings
@@ -21,6 +21,21 @@ class Recommendation:
 
     model: Curated
     fit: Fit
+
+
+def recommended_entry(chosen: Recommendation) -> dict[str, Any]:
+    """The registry entry of a recommended model, with the settings that it was fitted with."""
+    load = chosen.fit.load
+    wanted: dict[str, Any] = {"context": load.context, "slots": load.slots, "gpu_layers": load.gpu_layers}
+    if load.cache_type_k != "f16":
+        wanted |= {"cache_type_k": load.cache_type_k, "cache_type_v": load.cache_type_v}
+    model = chosen.model
+    return {
+        "repo": model.repo,
+        "file": f"*{model.quantisation}*.gguf",
+        "tags": list(model.best_for),
+        "load": wanted,
+    }
 
 
 def recommend(models: Iterable[Curated], room: Room, purpose: Purpose | None = None) -> list[Recommendation]:

@@ -1,0 +1,163 @@
+"""What is alive in the browser: one stream for all tabs, the console, a watched text, the playground."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import CHROMIUM, Watched, picture
+from tests.home import Home, eventually
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+WITHIN_S = 120.0
+SLOW = """
+nightjar: 1
+name: slow
+parameters: { max_tokens: 1900, json_schema: { type: string, minLength: 6000 } }
+sequences:
+"""
+"""Replies that go on for a while, whatever the model would like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """A home with a server and a worker, and what a browser needs to be logged in."""
+
+    home: Home
+    address: str
+    login: dict[str, Any]
+
+    def open(self, browser: Browser, **options: Any) -> Watched:
+        return Watched.open(browser, self.address, storage_state=self.login, **options)
+
+
+@pytest.fixture(scope="module")
+def lived(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+    home = Home(folder=tmp_path_factory.mktemp("live"))
+    try:
+        suite = home.folder / "slow.yaml"
+        suite.write_text(SLOW + "".join(f"  - id: s{n}\n    turns: [{{ prompt: Go on }}]\n" for n in range(40)))
+        home.ok("services", "up")
+        home.ok("suite", "import", str(suite))
+        home.start("serve", "serve", "--port", "0", "--workers", "none")
+        eventually(lambda: "token show local" in home.said("serve"), WITHIN_S, lambda: home.said("serve"))
+        link = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
+        watched = Watched.open(browser, link.partition("/login")[0])
+        watched.page.goto(link)
+        watched.page.wait_for_selector("nav a")
+        login = dict(watched.page.context.storage_state())
+        watched.page.context.close()
+        yield Lived(home=home, address=watched.address, login=login)
+    finally:
+        home.close()
+
+
+def start_worker(home: Home) -> None:
+    if "worker" not in home.running:
+        home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none", "--slots", "2", "--live", "1")
+    eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("worker"))
+
+
+def test_seven_visible_tabs_and_the_console(browser: Browser, lived: Lived) -> None:
+    """All of them are told by one stream: with one a tab, a browser's six connections would be used up.
+
+    What the console shows comes from the worker as it loads; it can be filtered, held, and copied.
+    """
+    first = lived.open(browser)
+    first.go("/")
+    tabs = [first, *(Watched.beside(first) for _ in range(6))]
+    for tab in tabs[1:]:
+        tab.go("/workers")
+    for tab in tabs:
+        tab.page.wait_for_selector("body[data-events=open]")
+        assert tab.page.evaluate("document.hidden") is False
+    start_worker(lived.home)
+    for tab in tabs[1:]:
+        tab.page.get_by_role("cell", name="nightjar-demo").first.wait_for()
+    lines = first.page.locator("#console-lines")
+    lines.get_by_text("llama.cpp").first.wait_for()
+    lines.get_by_text("worker  nightjar-demo").first.wait_for()
+    assert str(lived.home.path) not in lines.inner_text()  # no folder
+    first.page.get_by_label("Filter").fill("worker  nightjar")
+    assert lines.get_by_text("llama.cpp").count() == 0
+    first.page.get_by_role("button", name="Pause", exact=True).click()
+    lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "held", "--limit", "1")
+    first.page.get_by_role("button", name="Go on (").wait_for()
+    first.page.get_by_role("button", name="Go on").click()
+    first.page.get_by_label("Filter").fill("held")
+    lines.get_by_text("run  held").first.wait_for()
+    picture(first.page, "console")
+    first.page.get_by_role("link", name="held").first.wait_for()  # the page itself, too
+    for tab in tabs:
+        tab.check(tab.page.url)
+    first.page.context.close()
+
+
+def test_the_text_of_a_job_is_watched(browser: Browser, lived: Lived) -> None:
+    """A run is started, watched and paused in the browser alone."""
+    start_worker(lived.home)
+    lived.home.start("dispatcher", "dispatcher")
+    watched = lived.open(browser)
+    watched.go("/new?suite=slow&model=nightjar-demo&name=seen")
+    page = watched.page
+    page.get_by_role("button", name="Make the run").click()
+    page.wait_for_url("**/runs/seen")
+    page.locator("#writing a").first.click()
+    page.wait_for_url("**watch=*")
+    eventually(lambda: len(page.locator("#watched .reply").text_content() or "") > 100, WITHIN_S)
+    picture(page, "watched")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("status").get_by_text("seen is paused.").wait_for()
+    page.get_by_role("button", name="Resume").wait_for()
+    page.get_by_role("button", name="Cancel").wait_for()
+    watched.check("the watched run")
+    lived.home.ok("run", "cancel", "seen")
+    page.context.close()
+
+
+def test_the_playground(browser: Browser, lived: Lived) -> None:
+    """The same seed says the same; a branch is a column of its own; the command that is copied can be pasted."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    start_worker(lived.home)
+    watched = lived.open(browser, permissions=["clipboard-read", "clipboard-write"])
+    watched.go("/play")
+    page = watched.page
+    prompt = "Tell me about a fox called 'O\"Brien' & $HOME `id`."
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.get_by_label("Most tokens").fill("40")
+    page.get_by_role("button", name="Ask").click()
+    column = page.get_by_role("region", name="nightjar-demo, 1")
+    column.get_by_text("tokens/s").wait_for()
+    assert "first text after" in column.inner_text()
+    assert "seed" in column.inner_text()
+    column.get_by_role("button", name="Again, same seed").click()
+    column.get_by_text("tokens/s").nth(1).wait_for()
+    replies = column.locator("article .reply").all_inner_texts()
+    assert replies[0] == replies[1]
+    assert replies[0]
+    column.get_by_role("button", name="Rendered prompt").first.click()
+    column.locator("pre").get_by_text("<|im_start|>user").wait_for()
+    column.get_by_role("button", name="Copy curl").first.click()
+    page.get_by_role("status").get_by_text("Copied.").wait_for()
+    words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    assert words[:2] == ["curl", f"{lived.address}/v1/chat/completions"]
+    assert words[3] == "Authorization: Bearer $OPENAI_API_KEY"
+    assert json.loads(words[words.index("-d") + 1])["messages"] == [{"role": "user", "content": prompt}]
+    column.get_by_role("button", name="Branch").first.click()
+    page.get_by_role("region", name="nightjar-demo, 2").wait_for()
+    column.get_by_role("button", name="Keep").first.click()
+    column.get_by_label("Sequence").fill("kept")
+    column.get_by_role("button", name="Keep it").click()
+    page.get_by_role("status").get_by_text("Kept as kept of playground, version 1.").wait_for()
+    picture(page, "playground")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    watched.check("the playground")
+    page.context.close()

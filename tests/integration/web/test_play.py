@@ -1,0 +1,123 @@
+"""The playground's stream and what is kept of it, without a worker and with a scripted one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs.account_documents import Role
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, SequenceDocument, SuiteVersion
+from nightjar.jobs.states import JobStatus
+from nightjar.web.gate import OUR_HEADER
+from nightjar.web.play.schema import MOST_MODELS
+from nightjar.workers.engine.fake import ScriptedEngine
+from tests.integration.web.conftest import Visits
+from tests.integration.web.test_server import SOON_S, served
+from tests.workbench import Bench, opened_bench, until
+
+STORY = [{"role": "user", "content": "Tell me of a fox."}]
+
+
+@pytest.fixture
+async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with opened_bench(database, services, Settings(home=tmp_path / "work", drain_s=5)) as bench:
+        yield bench
+
+
+def told(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+async def test_each_model_has_an_end_of_its_own(visits: Visits, bench: Bench) -> None:
+    """One replies, of another nobody knows; the same seed says the same."""
+    asks = [{"model": "scripted", "messages": STORY, "seed": 5}, {"model": "unknown", "messages": STORY}]
+    async with bench.worker(ScriptedEngine(slots=2)), visits.app.state.site.live, await visits.owner() as client:
+        await until(lambda: bench.database.raw["models"].find_one({"_id": "scripted"}), within_s=SOON_S)
+        answers = [await client.post("/play/ask", json={"asks": asks}, timeout=SOON_S) for _ in range(2)]
+    heard = [told(answer.text) for answer in answers]
+    texts = ["".join(each.get("text", "") for each in events if each["index"] == 0) for events in heard]
+    assert texts[0] == texts[1]
+    assert texts[0]
+    [end] = [each["end"] for each in heard[0] if "end" in each]
+    assert end["seed"] == 5
+    assert end["reply_tokens"] > 0
+    [error] = [each for each in heard[0] if "error" in each]
+    assert error["index"] == 1
+    assert "unknown" in error["error"]
+
+
+async def test_leaving_the_stream_cancels(visits: Visits, bench: Bench, database: Database) -> None:
+    """Nobody serves the model now; whoever asked leaves."""
+    async with bench.worker(ScriptedEngine(slots=1)):
+        await until(lambda: database.raw["models"].find_one({"_id": "scripted"}), within_s=SOON_S)
+    async with visits.app.state.site.live, served(visits) as server, await visits.owner() as client:
+        client.base_url = server.url
+        import httpx
+
+        async with httpx.AsyncClient(base_url=server.url, headers={**client.headers, "host": "127.0.0.1:8420"}) as real:
+            asked = {"asks": [{"model": "scripted", "messages": STORY}]}
+            async with real.stream("POST", "/play/ask", json=asked) as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: "):
+                        break
+                assert (await Job.find_all().to_list())[0].status is JobStatus.PENDING
+        await until(lambda: Job.find_one({"status": JobStatus.CANCELLED}), within_s=SOON_S)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"asks": []},
+        {"asks": [{"model": "m", "messages": STORY}] * (MOST_MODELS + 1)},
+        {"asks": [{"model": "m", "messages": []}]},
+        {"asks": [{"model": "m", "messages": [{"role": "tool", "content": "x"}]}]},
+        {"asks": [{"model": "m", "messages": STORY, "seed": -1}]},
+        {"asks": [{"model": "m", "messages": STORY}], "parameters": {"grammar": "x"}},
+    ],
+)
+async def test_what_cannot_be_asked(body: dict[str, Any], visits: Visits) -> None:
+    async with await visits.owner() as client:
+        assert (await client.post("/play/ask", json=body)).status_code == 400
+
+
+async def test_a_conversation_is_kept_as_a_suites_turn(visits: Visits) -> None:
+    """What was said before is fixed; another one is a new version; the reply may be the reference."""
+    said = [{"role": "system", "content": "Be brief."}, *STORY, {"role": "assistant", "content": "A fox."}]
+    said.append({"role": "user", "content": "And then?"})
+    fields = {"suite": "mine", "sequence": "one", "messages": json.dumps(said), "reference": "It slept."}
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    async with await visits.owner() as client:
+        kept = await client.post("/play/keep", data=fields, headers=form)
+        assert kept.json() == {"said": "Kept as one of mine, version 1."}
+        assert (await client.post("/play/keep", data=fields, headers=form)).status_code == 400  # the name is taken
+        second = await client.post("/play/keep", data={**fields, "sequence": "two"}, headers=form)
+        assert second.json() == {"said": "Kept as two of mine, version 2."}
+        wrongs = {"suite": "a b", "sequence": "../x", "messages": "x"}
+        for name, value in wrongs.items():
+            assert (await client.post("/play/keep", data={**fields, name: value}, headers=form)).status_code == 400
+    newest = await SuiteVersion.find_one({"name": "mine", "version": 2})
+    assert newest is not None
+    assert [ref.id for ref in newest.sequences] == ["one", "two"]
+    document = await SequenceDocument.get(newest.sequences[0].document)
+    assert document is not None
+    sequence = document.sequence
+    assert (sequence.system, [message.text for message in sequence.messages]) == (
+        "Be brief.",
+        ["Tell me of a fox.", "A fox."],
+    )
+    assert (sequence.turns[0].prompt, sequence.turns[0].reference) == ("And then?", "It slept.")
+
+
+async def test_viewers_play_nothing(visits: Visits) -> None:
+    async with await visits.somebody(Role.VIEWER) as client:
+        assert (await client.get("/play")).status_code == 403
+        asked = {"asks": [{"model": "m", "messages": STORY}]}
+        answer = await client.post("/play/ask", json=asked, headers={OUR_HEADER: "1"})
+        assert answer.status_code == 403

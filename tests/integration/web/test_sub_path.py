@@ -1,0 +1,69 @@
+"""Below a path of a proxy: every link, form, script and redirect leads there, whether or not the path is taken off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Run
+from nightjar.jobs.queue import Doorbell
+from nightjar.web.app import create_app
+from nightjar.web.gate import GateRules
+from tests.integration.web.conftest import Visits
+from tests.integration.web.test_pages import Tags, get
+
+ROOT = "/nightjar"
+ADDRESSES = (
+    "href",
+    "src",
+    "action",
+    "hx-get",
+    "hx-post",
+    "data-stream",
+    "data-worker",
+    "data-recent",
+    "data-to",
+    "data-ask",
+)
+
+
+@pytest.fixture
+async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
+    doorbell = await Doorbell.connect(services.redis)
+    rules = replace(GateRules.loopback(8420), root=ROOT)
+    try:
+        app = create_app(settings, database, doorbell, rules=rules, mongo_url=services.mongo)
+        yield Visits(app=app, database=database)
+    finally:
+        await app.state.site.heavy.close()
+        await doorbell.close()
+
+
+async def test_every_address_is_below_it(visits: Visits, run: Run) -> None:
+    async with await visits.owner() as client:
+        for path in ("/", "/runs", "/runs/nightly", "/suites", "/models", "/models/get", "/play", "/new", "/settings"):
+            for asked in (path, ROOT + path):
+                tags = Tags(await get(client, asked)).found
+                found = [str(attrs[name]) for _, attrs in tags for name in ADDRESSES if name in attrs]
+                assert len(found) > 10
+                foreign = [each for each in found if not each.startswith((f"{ROOT}/", "#"))]
+                assert foreign == [], path
+        style = next(attrs["href"] for tag, attrs in tags if tag == "link" and attrs["rel"] == "stylesheet")
+        assert (await client.get(str(style))).status_code == 200
+
+
+async def test_redirects_lead_there(visits: Visits, run: Run) -> None:
+    async with visits.client(accept="text/html") as client:
+        answer = await client.get(f"{ROOT}/runs/nightly?x=1")
+        assert answer.headers["location"] == f"{ROOT}/login?next=/runs/nightly%3Fx%3D1"
+    async with await visits.owner() as client:
+        form = "suite=tales&model=m&name=second"
+        made = await client.post(f"{ROOT}/runs/nightly/cancel", headers={"hx-request": "true"})
+        assert made.status_code == 200
+        gone = await client.post(f"{ROOT}/runs/nightly/remove", content=form, headers={"hx-request": "true"})
+        assert gone.headers["hx-redirect"] == f"{ROOT}/runs"

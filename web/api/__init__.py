@@ -1,0 +1,1 @@
+"""Nightjar's own HTTP API: the command line's words as JSON."""

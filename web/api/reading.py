@@ -1,0 +1,135 @@
+"""What can be read: status, runs, reports, suites, models, workers, what suits this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+
+from fastapi import HTTPException, Request
+from fastapi.responses import FileResponse, Response
+
+from nightjar.config.errors import UsageError
+from nightjar.jobs.documents import SuiteVersion
+from nightjar.jobs.lookup import find_run, find_suite
+from nightjar.jobs.status.run import describe_run, list_runs
+from nightjar.jobs.status.workers import read_serving, read_workers
+from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.web.api.answers import json_answer
+from nightjar.web.auth.roles import Action
+from nightjar.web.heavy.pool import HeavyTask
+from nightjar.web.overview import site_overview
+from nightjar.web.pages.computed import COMPUTING, report_task
+from nightjar.web.routing import Route
+from nightjar.web.site import site_of
+from nightjar.workers.library.inventory import Held, inventory
+
+MOST_RUNS = 200
+SOON_S = 2
+
+
+async def status_json(request: Request) -> Response:
+    """What `nightjar status --json` says."""
+    return json_answer(request, await site_overview(site_of(request)))
+
+
+async def runs_json(request: Request, limit: int = 50, after: str | None = None) -> Response:
+    """The newest runs, newest first; `next` is the cursor (`after`) of the page that follows, null on the last."""
+    if not 1 <= limit <= MOST_RUNS:
+        raise UsageError(f"limit is {limit}; it is 1 to {MOST_RUNS}.")
+    database = site_of(request).database
+    before = None if after is None else (await find_run(after, database)).created_at
+    runs = await list_runs(limit + 1, database, before=before)
+    shown = runs[:limit]
+    return json_answer(request, {"runs": shown, "next": shown[-1].id if len(runs) > limit else None})
+
+
+async def run_json(request: Request, name: str) -> Response:
+    """What `nightjar run show --json` says."""
+    database = site_of(request).database
+    return json_answer(request, {"run": await describe_run(await find_run(name, database), database)})
+
+
+async def report_json(request: Request, name: str) -> Response:
+    """The report of a run that has ended, as `nightjar report --format json` writes it. 503 while it is worked out."""
+    site = site_of(request)
+    run = await find_run(name, site.database)
+    if run.outcome.finished_at is None:
+        raise UsageError(f"Run {run.name!r} is {run.status}; its report comes with its end.")
+    task = HeavyTask(kind="report-json", arguments=(run.id,), version=(await report_task(run)).version)
+    ready = await site.heavy.look(task, patience_s=SOON_S)
+    if ready is None:
+        raise HTTPException(503, COMPUTING, headers={"retry-after": str(SOON_S)})
+    return FileResponse(ready, media_type="application/json")
+
+
+async def suites_json(request: Request) -> Response:
+    """The newest version of each, and the names of those that come with Nightjar."""
+    newest: dict[str, SuiteVersion] = {}
+    for version in await SuiteVersion.find_all().sort("+name", "-version").to_list():
+        newest.setdefault(version.name, version)
+    return json_answer(request, {"suites": list(map(_suite, newest.values())), "bundled": sorted(bundled())})
+
+
+def _suite(version: SuiteVersion) -> dict[str, object]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "id": version.id,
+        "description": version.description,
+        "licence": version.licence,
+        "tags": list(version.tags),
+        "sequences": len(version.sequences),
+        "turns": sum(sequence.turns for sequence in version.sequences),
+        "imported_at": version.imported_at,
+    }
+
+
+async def suite_json(request: Request, name: str) -> Response:
+    """One version: the newest, or NAME@VERSION, with the ids of its sequences."""
+    version = await find_suite(name, site_of(request).database)
+    sequences = [{"id": ref.id, "turns": ref.turns, "mode": ref.mode, "tags": ref.tags} for ref in version.sequences]
+    return json_answer(request, {"suite": {**_suite(version), "sequences": sequences}})
+
+
+async def models_json(request: Request) -> Response:
+    """What `nightjar model list --json` says, without where files lie."""
+    site = site_of(request)
+    held = await asyncio.to_thread(inventory, site.settings, await read_serving(site.database))
+    return json_answer(request, {"models": [_held(model) for model in held]})
+
+
+def _held(model: Held) -> dict[str, object]:
+    return {name: value for name, value in asdict(model).items() if name != "path"}
+
+
+async def workers_json(request: Request) -> Response:
+    """Workers by their beats of the last hour."""
+    return json_answer(request, {"workers": await read_workers(site_of(request).database)})
+
+
+async def recommendations_json(request: Request) -> Response:
+    """Models of the list that fit this machine, best first. 503 while the machine is looked at."""
+    ready = await site_of(request).heavy.look(
+        HeavyTask(kind="recommended", arguments=(), version="here"), patience_s=SOON_S
+    )
+    if ready is None:
+        raise HTTPException(503, COMPUTING, headers={"retry-after": str(SOON_S)})
+    return json_answer(request, json.loads(await asyncio.to_thread(ready.read_text, "utf-8")))
+
+
+def _get(path: str, answer: object) -> Route:
+    return Route(method="GET", path=f"/api{path}", action=Action.READ, answer=answer, documented=True)  # type: ignore[arg-type]
+
+
+ROUTES = (
+    _get("/status", status_json),
+    _get("/runs", runs_json),
+    _get("/runs/{name}", run_json),
+    _get("/runs/{name}/report", report_json),
+    _get("/suites", suites_json),
+    _get("/suites/{name}", suite_json),
+    _get("/models", models_json),
+    _get("/workers", workers_json),
+    _get("/recommendations/models", recommendations_json),
+)

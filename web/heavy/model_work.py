@@ -1,0 +1,82 @@
+"""Of the child processes' work, what concerns models: reading a file, hashing it, asking the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from nightjar.config.load_settings import LoadSettings
+from nightjar.config.settings import Settings, load_settings
+from nightjar.jobs.database import Database
+from nightjar.workers.library.describe import describe
+from nightjar.workers.library.find import find_model
+from nightjar.workers.library.fit.curated import curated_list
+from nightjar.workers.library.fit.hardware import room_of, this_machine
+from nightjar.workers.library.fit.recommend import Recommendation, recommend, recommended_entry
+from nightjar.workers.library.hub import Hub
+from nightjar.workers.library.verify import verify
+
+FOUND = 20
+
+
+def _settings(places: str) -> Settings:
+    """The settings of the server that asks: its folders, as JSON."""
+    return load_settings().model_copy(update={name: Path(path) for name, path in json.loads(places).items()})
+
+
+async def write_model(_: Database, places: str, name: str, load: str) -> str:
+    """What `nightjar model info` says of a model, as JSON. `load`: other load settings, as JSON; empty: its own."""
+    settings = _settings(places)
+
+    def described() -> dict[str, object]:
+        entry = find_model(name, settings)
+        if load:
+            wanted = {**entry.load.model_dump(exclude_unset=True), **json.loads(load)}
+            changed = LoadSettings.model_validate({key: value for key, value in wanted.items() if value is not None})
+            entry = replace(entry, load=changed)
+        detail = asdict(describe(entry))
+        return {**detail, "load": entry.load.model_dump(), "path": entry.path.name}
+
+    return json.dumps(await asyncio.to_thread(described), default=str)
+
+
+async def write_verified(_: Database, places: str, name: str) -> str:
+    """A model's files hashed again, as JSON: a list of what was found and expected."""
+    settings = _settings(places)
+    checks = await asyncio.to_thread(lambda: verify(find_model(name, settings), settings))
+    return json.dumps([{**asdict(check), "wrong": check.wrong} for check in checks])
+
+
+async def write_recommendations(_: Database) -> str:
+    """What fits this machine, best first, as JSON."""
+    listed = curated_list()
+    rows = await asyncio.to_thread(lambda: recommend(listed.models, room_of(this_machine())))
+    return json.dumps({"as_of": str(listed.as_of), "models": [_recommended(row) for row in rows]})
+
+
+def _recommended(row: Recommendation) -> dict[str, object]:
+    model, fit = row.model, row.fit
+    return {
+        "name": model.name,
+        "repo": model.repo,
+        "quantisation": model.quantisation,
+        "file_bytes": model.shape.weights_bytes,
+        "memory_bytes": fit.memory.total,
+        "context": fit.load.context,
+        "slots": fit.load.slots,
+        "offloaded_layers": fit.offloaded_layers,
+        "tokens_per_s": None if model.embedding_dimensions is not None else round(fit.tokens_per_s, 1),
+        "speed": None if model.embedding_dimensions is not None else str(fit.speed),
+        "licence": model.licence,
+        "best_for": list(model.best_for),
+        "note": model.note,
+        "entry": recommended_entry(row),
+    }
+
+
+async def write_hub_search(_: Database, places: str, text: str) -> str:
+    """Repositories of the hub whose name has the text, as JSON. Raises HubError where no hub answers."""
+    settings = _settings(places)
+    return json.dumps(await asyncio.to_thread(lambda: Hub(settings).search(text, FOUND)))

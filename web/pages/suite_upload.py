@@ -1,0 +1,63 @@
+"""A suite's file, uploaded: read by a child process in a folder that has nothing else, and stored as a version."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tempfile
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from nightjar.config.counting import how_many
+from nightjar.config.errors import NightjarError, UsageError
+from nightjar.web.auth.roles import Action
+from nightjar.web.heavy.pool import HeavyTask
+from nightjar.web.pages.declare import note_action
+from nightjar.web.pages.words import path_to
+from nightjar.web.routing import Route
+from nightjar.web.site import Site, site_of
+
+ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv", ".parquet")
+_NAME = re.compile(r"[\w][\w .()-]{0,119}")
+
+
+async def import_uploaded(request: Request) -> JSONResponse:
+    """The body is the file, and `file` of the query its name; every error of it is told with its line."""
+    name = request.query_params.get("file", "")
+    try:
+        said, suite = await _import(name, await request.body(), request.query_params.get("skip", ""), site_of(request))
+    except NightjarError as error:
+        await note_action(request, "import", name[:100], str(error)[:1000])
+        raise
+    await note_action(request, "import", suite, "done")
+    return JSONResponse({"said": said, "to": path_to("suites", suite)})
+
+
+async def _import(name: str, body: bytes, skip: str, site: Site) -> tuple[str, str]:
+    from nightjar.pipeline.suites.content import SuiteContent
+    from nightjar.pipeline.suites.importer import import_suite
+
+    if not _NAME.fullmatch(name) or not name.lower().endswith(ENDINGS):
+        raise UsageError(f"A suite's file is called like tales.yaml; endings: {', '.join(ENDINGS)}.")
+    with tempfile.TemporaryDirectory(prefix="nightjar-suite-") as folder:
+        file = Path(folder) / name
+        await asyncio.to_thread(file.write_bytes, body)
+        task = HeavyTask(kind="suite", arguments=(str(file), skip), version="once")
+        try:
+            ready = await site.heavy.look(task, patience_s=2.0 * site.heavy.limit_s)
+        except NightjarError as error:
+            raise UsageError(str(error)) from None
+        if ready is None:
+            raise UsageError("The file took too long to read.")
+        told = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
+    content = SuiteContent.model_validate(told["content"]).model_copy(update={"left_out": tuple(told["left_out"])})
+    version, created = await import_suite(content, site.database)
+    what = f"{version.name}, version {version.version}: {how_many(len(version.sequences), 'sequence')}."
+    more = [f"Left out: {text}" for text in told["left_out"]] + list(told["notes"])
+    return "\n".join([f"Imported {what}" if created else f"It was there already: {what}", *more]), version.name
+
+
+ROUTES = (Route(method="POST", path="/suites/import", action=Action.RUN, answer=import_uploaded),)

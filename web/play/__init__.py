@@ -1,0 +1,1 @@
+"""The playground: one prompt over several models, each reply a live job."""

@@ -1,0 +1,73 @@
+// Reads the page again when something moved: told by the browser's one stream of events, or every two seconds while
+// there is none. What has not changed since is not sent again.
+const nightjar = (() => {
+  const content = document.getElementById("content");
+  const said = document.body.dataset;
+  const TOGETHER_MS = 120, APART_MS = 1000, POLL_MS = 2000, ANYWAY_MS = 15000;
+  let open = false, due = 0, waiting = null, seen = null, etag = null;
+
+  function again(after) {
+    if (!("live" in content.dataset)) return;
+    if (document.hidden) { seen = "moved"; return; }
+    if (waiting === null) waiting = setTimeout(now, Math.max(after, due - performance.now()));
+  }
+  function now() {
+    waiting = null;
+    due = performance.now() + APART_MS;
+    content.dispatchEvent(new CustomEvent("nightjar-again", { bubbles: true }));
+  }
+  const concerns = (event) => !content.dataset.run || !event.run || event.run === content.dataset.run;
+
+  function hear({ open: isOpen, moved, gap, lines }) {
+    if (isOpen !== undefined) {
+      if (isOpen && !open) again(0);
+      open = isOpen;
+      document.body.dataset.events = open ? "open" : "away";
+    }
+    if (gap || (moved && moved.some(concerns))) again(TOGETHER_MS);
+    if (moved || lines) document.dispatchEvent(new CustomEvent("nightjar-heard", { detail: { moved, lines } }));
+  }
+
+  // Without a policy of its own name a page may make no script out of an address; this one knows a single address.
+  const policy = globalThis.trustedTypes?.createPolicy("nightjar", {
+    createScriptURL: (address) => {
+      if (address !== said.worker) throw new TypeError("no script of this page");
+      return address;
+    },
+  });
+  function listen() {
+    if (!said.stream || !globalThis.BroadcastChannel) return;
+    const channel = new BroadcastChannel("nightjar-events");
+    channel.onmessage = (message) => hear(message.data);
+    const ask = () => new BroadcastChannel("nightjar-events-held").postMessage("how");
+    const locked = () => navigator.locks?.request("nightjar-events", () => {
+      holdEvents(said.stream);
+      return new Promise(() => {});
+    });
+    if (!globalThis.SharedWorker) { locked(); setTimeout(ask, 100); return; }
+    try {
+      const worker = new SharedWorker(policy ? policy.createScriptURL(said.worker) : said.worker, { name: "nightjar" });
+      worker.onerror = locked;
+      worker.port.start();
+      worker.port.postMessage(said.stream);
+      setTimeout(ask, 100);
+    } catch { locked(); }
+  }
+
+  document.addEventListener("htmx:config:request", (event) => {
+    if (etag && event.target === content) event.detail.ctx.request.headers["If-None-Match"] = etag;
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    const answer = event.detail.ctx.response;
+    if (event.target === content && answer?.status === 200) etag = answer.headers.get("etag");
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && seen) { seen = null; again(0); }
+  });
+  if (content && "live" in content.dataset) {
+    setInterval(() => { if (!open) again(0); }, POLL_MS);
+    setInterval(() => { if (open) again(0); }, ANYWAY_MS);
+  }
+  listen();
+  return { again };
+})();

@@ -1,0 +1,1 @@
+"""Streams to browsers that last: what moves, and the text of a watched job."""
