@@ -124,9 +124,9 @@ class Manager(Closing):
 async def _info(model: str) -> ModelDetail:
     from nightjar.config.settings import load_settings
     from nightjar.workers.library.describe import describe
-    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.find import find_file
 
-    return await asyncio.to_thread(lambda: describe(find_model(model, load_settings())))
+    return await asyncio.to_thread(lambda: describe(find_file(model, load_settings())))
 
 
 async def _stats() -> Workers:

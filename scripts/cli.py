@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "try": ("try_", "One prompt, straight from a model to the terminal."),
     "suite": ("suite", "Import, list, show, export and validate suites."),
     "model": ("model", "Models on this machine."),
+    "endpoint": ("endpoint", "Servers that answer for remote models."),
     "enqueue": ("enqueue", "Freeze a run and write its jobs."),
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
-from nightjar.config.errors import ModelFitError
+from nightjar.config.errors import ModelError, ModelFitError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelKind, SpeedProbe
+from nightjar.jobs.mongo import Database
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier
@@ -67,6 +69,22 @@ Loader = Callable[[ModelEntry, WorkerOptions, Settings], Awaitable[Replier | Emb
 async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settings) -> LocalReplier | LocalEmbedder:
     """Loads the model's file into this process. Raises ModelError."""
     return serving(await load_engine(entry, options, settings), entry)
+
+
+def load_remote(
+    entry: ModelEntry, worker: str, settings: Settings, database: Database, redis: SecretStr
+) -> Replier | Embedder:
+    """A model at an endpoint; nothing is sent yet. Raises ModelError, UsageError."""
+    try:
+        from nightjar.workers.remote.serve import serve_remote
+    except ModuleNotFoundError as error:
+        if error.name not in ("openai", "httpx2"):
+            raise
+        raise ModelError(
+            f"The model {entry.name!r} answers at an endpoint, which needs the package {error.name}: "
+            "pip install 'nightjar-eval[remote]'."
+        ) from None
+    return serve_remote(entry, worker, settings, database, redis)
 
 
 def serving(engine: Engine, entry: ModelEntry) -> LocalReplier | LocalEmbedder:
