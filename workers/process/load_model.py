@@ -72,9 +72,13 @@ async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settin
 
 
 def load_remote(
-    entry: ModelEntry, worker: str, settings: Settings, database: Database, redis: SecretStr
+    entry: ModelEntry, options: WorkerOptions, worker: str, settings: Settings, database: Database, redis: SecretStr
 ) -> Replier | Embedder:
     """A model at an endpoint; nothing is sent yet. Raises ModelError, UsageError."""
+    if options.load.get("reproducible"):
+        raise ModelError(
+            f"{entry.name!r} answers at an endpoint, which promises nothing of the kind: no --reproducible."
+        )
     try:
         from nightjar.workers.remote.serve import serve_remote
     except ModuleNotFoundError as error:

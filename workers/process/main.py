@@ -98,7 +98,7 @@ async def serve(
             key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
             informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
             if entry.remote is not None:
-                return load_remote(entry, worker, settings, database, redis), key
+                return load_remote(entry, options, worker, settings, database, redis), key
             return await loader(entry, informed, settings), key
 
     try:
