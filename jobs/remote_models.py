@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from nightjar.jobs.states import JobKind
 
 MILLION = 1_000_000
 
@@ -91,3 +94,31 @@ SEEDED = frozenset({Dialect.LLAMA_SERVER, Dialect.VLLM, Dialect.OLLAMA, Dialect.
 def unsent(dialect: Dialect, asked: Mapping[str, object]) -> tuple[str, ...]:
     """Of the parameters that were set, those that the server is not given, in order."""
     return tuple(sorted(set(asked) - TAKEN[dialect] - OURS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """What one model's requests of one kind came to in a run."""
+
+    model: str
+    kind: JobKind
+    requests: int
+    usd: float | None
+    """None where none of them has a known price."""
+    unpriced: int = 0
+    """Requests whose price is unknown; `usd` is without them."""
+    estimated: int = 0
+    """Requests whose use is estimated, lost ones among them."""
+    open: int = 0
+    """Requests that are under way: they count as all that is reserved."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    reply_tokens: int = 0
+
+
+def usd_text(usd: float | None, *, unpriced: int = 0) -> str:
+    """ "$0.0042"; "unknown" where nothing has a price, and "at least" where some of it has none."""
+    if usd is None:
+        return "unknown"
+    digits = 2 if usd >= 10 else 4
+    return f"{'at least ' if unpriced else ''}${usd:.{digits}f}"

@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.remote_models import Price, TokenUse
+from nightjar.jobs.remote_models import Price, Spending, TokenUse
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.stored import StoredDocument
 
@@ -91,26 +91,6 @@ class Budgets:
 
     run: float | None = None
     endpoint_month: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spending:
-    """What one model's requests of one kind came to in a run."""
-
-    model: str
-    kind: JobKind
-    requests: int
-    usd: float | None
-    """None where none of them has a known price."""
-    unpriced: int = 0
-    """Requests whose price is unknown; `usd` is without them."""
-    estimated: int = 0
-    """Requests whose use is estimated, lost ones among them."""
-    open: int = 0
-    """Requests that are under way: they count as all that is reserved."""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    reply_tokens: int = 0
 
 
 async def reserve(expense: Expense, budgets: Budgets, database: Database) -> None:
@@ -212,14 +192,6 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
         of_model = Spending(model=identity["model"], kind=JobKind(identity["kind"]), **row)
         result.setdefault(identity["run"], []).append(of_model)
     return result
-
-
-def usd_text(usd: float | None, *, unpriced: int = 0) -> str:
-    """ "$0.0042"; "unknown" where nothing has a price, and "at least" where some of it has none."""
-    if usd is None:
-        return "unknown"
-    digits = 2 if usd >= 10 else 4
-    return f"{'at least ' if unpriced else ''}${usd:.{digits}f}"
 
 
 async def reach_budget(run: str, reason: str, database: Database) -> None:

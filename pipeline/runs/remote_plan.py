@@ -11,9 +11,8 @@ from typing import Any
 from nightjar.config.errors import ModelError, ParameterError, UsageError
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.parameters import Parameters, Policy
-from nightjar.jobs.remote_models import NEVER, SEEDED, Price, TokenUse, unsent
+from nightjar.jobs.remote_models import NEVER, SEEDED, Price, TokenUse, unsent, usd_text
 from nightjar.jobs.sequences import Mode
-from nightjar.jobs.spending import usd_text
 
 ASSUMED_REPLY_TOKENS = 300
 CHARS_PER_TOKEN = 4
