@@ -15,6 +15,7 @@ from nightjar.jobs.ending import Ending
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
+from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.sequences import Mode, Sequence
@@ -380,4 +381,5 @@ ALL: tuple[type[StoredDocument], ...] = (
     AuditEntry,
     Expense,
     EndpointPause,
+    RoutingPolicy,
 )

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Generate replies: one process, one model, one device."),
     "dispatcher": ("dispatcher", "Keep the queues topped up from MongoDB."),
     "serve": ("serve", "The page in the browser, with a dispatcher and a worker beside it."),
+    "router": ("router", "Which model answers which live request."),
     "user": ("user", "Who may log in to that page."),
     "token": ("token", "Keys for programs that speak to it."),
     "status": ("status", "Services, queues, runs and workers at a glance."),

@@ -1,9 +1,9 @@
 """Rules from evidence: for each tag the cheapest candidate that is not worse than others by a margin. Pure.
 
 "Not worse" is non-inferiority on paired sequences: the one-sided 95 % lower bound of the mean difference to each of the
-others must lie above minus the margin, also where it looks like the best: that may be luck. The bound is Student's t over the pairs and one more that came out as badly as the
-scale allows: scores are often whole numbers, whose variance few pairs do not show, and the plain bound then errs in up
-to 35 % of such samples instead of 5 % (docs/remote.md has the numbers).
+others must lie above minus the margin, also where it looks like the best: that may be luck. The bound is Student's t
+over the pairs and one more that came out as badly as the scale allows: scores are often whole numbers, whose variance
+few pairs do not show, and the plain bound then errs far more often than in 5 % of such samples (docs/remote.md).
 """
 
 from __future__ import annotations

@@ -31,10 +31,7 @@ def _row(cost: ModelCost) -> tuple[Cell, ...]:
         Cell(text=cost.text, note=_notes(cost), alert=cost.usd is None),
         Cell(text=each),
         Cell(text=fmt.whole(cost.requests)),
-        Cell(
-            text=fmt.whole(cost.prompt_tokens),
-            note=f"{fmt.whole(cost.cached_tokens)} cached" * (cost.cached_tokens > 0),
-        ),
+        Cell(text=fmt.whole(cost.prompt_tokens), note=cached),
         Cell(text=fmt.whole(cost.reply_tokens)),
         Cell(text=cost.price or "unknown"),
     )
