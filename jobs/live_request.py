@@ -40,9 +40,7 @@ def refuse_unable(ask: LiveAsk, facts: ModelFacts) -> None:
     if facts.remote is None:
         return
     if ask.text is not None:
-        raise UsageError(
-            f"{ask.model!r} answers at an endpoint: it replies to conversations, and goes on with no text."
-        )
+        raise UsageError(f"{ask.model!r} answers at an endpoint: it replies to messages, and goes on with no text.")
     for name in sorted(NEVER & ask.parameters.keys()):
         if ask.parameters[name]:
             raise ParameterError(f"{ask.model!r} answers at an endpoint, which cannot do {name}. Leave it out.")
