@@ -20,7 +20,6 @@ from tests.home import Home, eventually
 WITHIN_S = 120.0
 DEMO, CLOUD = "nightjar-demo", "cloud"
 EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=24")
-VERDICTS = {"type": "object"}
 
 
 @pytest.fixture(scope="module")
