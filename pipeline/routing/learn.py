@@ -33,7 +33,7 @@ class SequenceEvidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
+class RouteCandidates:
     """Whom a policy chooses among. `names`: the cheapest first. `default`: who answers what is not known.
 
     `span`: from the worst to the best value of the metric.
@@ -45,13 +45,13 @@ class Candidates:
     span: float = 1.0
 
 
-def learn_rules(evidence: Sequence[SequenceEvidence], candidates: Candidates) -> list[TagRule]:
+def learn_rules(evidence: Sequence[SequenceEvidence], candidates: RouteCandidates) -> list[TagRule]:
     """A rule for every tag, by name."""
     tags = sorted({tag for sequence in evidence for tag in sequence.tags})
     return [learn_tag(tag, [each for each in evidence if tag in each.tags], candidates) for tag in tags]
 
 
-def learn_tag(tag: str, evidence: Sequence[SequenceEvidence], candidates: Candidates) -> TagRule:
+def learn_tag(tag: str, evidence: Sequence[SequenceEvidence], candidates: RouteCandidates) -> TagRule:
     """Who may answer a tag, from its sequences."""
     means = {name: _mean(each.scores[name] for each in evidence) for name in candidates.names}
     best = max(candidates.names, key=lambda name: (means[name], -candidates.names.index(name)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.report.data.run_report import RunReport
-from nightjar.pipeline.routing.learn import Candidates, SequenceEvidence
+from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence
 from nightjar.pipeline.scores import Direction
 
 
@@ -17,7 +17,7 @@ class Evidence:
 
     metric: str
     sequences: tuple[SequenceEvidence, ...]
-    candidates: Candidates
+    candidates: RouteCandidates
     usd: Mapping[str, float | None]
     runs: tuple[str, ...]
 
@@ -45,7 +45,7 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     order = sorted(names, key=lambda name: (usd[name] is None, usd[name] or 0.0, names.index(name)))
     if default is not None and default not in names:
         raise UsageError(f"--default {default} is none of these runs' models: {', '.join(names)}.")
-    candidates = Candidates(names=tuple(order), default=default or order[-1], margin=margin * span, span=span)
+    candidates = RouteCandidates(names=tuple(order), default=default or order[-1], margin=margin * span, span=span)
     ids = tuple(report.provenance.id for report in reports)
     return Evidence(metric=chosen, sequences=sequences, candidates=candidates, usd=usd, runs=ids)
 

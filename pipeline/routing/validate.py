@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.policies import TagRule, Validation
-from nightjar.pipeline.routing.learn import Candidates, SequenceEvidence, lower_bound
+from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence, lower_bound
 from nightjar.pipeline.routing.route import choose_by_tags
 
 HELD_OUT_OF = 3
@@ -26,7 +26,7 @@ def split_evidence(
 def validate_rules(
     rules: Sequence[TagRule],
     held_out: Sequence[SequenceEvidence],
-    candidates: Candidates,
+    candidates: RouteCandidates,
     usd: Mapping[str, float | None],
 ) -> Validation | None:
     """Against always the cheapest, always the default, and a random mix of equal shares; None without sequences.

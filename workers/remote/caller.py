@@ -50,7 +50,7 @@ class Payer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class CallSize:
     """What a request takes at most, and about: reserved, and taken of the rates."""
 
     most: TokenUse
@@ -101,7 +101,7 @@ class EndpointCaller:
         """It is paused until somebody acts."""
 
     async def call(
-        self, payer: Payer, asked: Asked, price: Price | None, send: Callable[[], Awaitable[None]], used: Used
+        self, payer: Payer, asked: CallSize, price: Price | None, send: Callable[[], Awaitable[None]], used: Used
     ) -> Called:
         """Sends until an answer is there; `send` and `used` are of one try each.
 
@@ -130,7 +130,7 @@ class EndpointCaller:
             await asyncio.sleep(pause_s)
         raise AssertionError("the last try raises")
 
-    async def _reserve(self, payer: Payer, asked: Asked, price: Price | None, number: int) -> Expense:
+    async def _reserve(self, payer: Payer, asked: CallSize, price: Price | None, number: int) -> Expense:
         job, run = payer.job, payer.run
         expense = Expense(
             id=f"{job.id}.{job.fence}.{payer.name}.{number}",

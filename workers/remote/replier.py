@@ -1,127 +1,30 @@
-"""Replies and embeddings of a model at an endpoint, as a worker serves them: `Replier` and `Embedder`."""
+"""Replies of a model at an endpoint, as a worker serves them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-import structlog
-
 from nightjar.config.errors import ContextError, ModelError
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, digest, turn_seed
-from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.parameters import Parameters, ParameterSource, Resolved
 from nightjar.jobs.records import Draw, RemoteCall, Timings, TurnRecord
-from nightjar.jobs.remote_models import Price, RemoteFacts, TokenUse, unsent
+from nightjar.jobs.remote_models import TokenUse, unsent
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.emptiness import empty
 from nightjar.workers.conversation.reasoning import split, split_so_far
-from nightjar.workers.conversation.replier import Embedding, Listener, PromptFacts, Reply, Watch
+from nightjar.workers.conversation.replier import Listener, PromptFacts, Reply, Watch
 from nightjar.workers.conversation.turns import turn_parameters
 from nightjar.workers.engine.markers import Markers
-from nightjar.workers.engine.request import EngineStats
-from nightjar.workers.library.find import ModelEntry
-from nightjar.workers.remote.answers import GrowingAnswer, changed_names
-from nightjar.workers.remote.caller import Asked, Called, EndpointCaller, Payer
-from nightjar.workers.remote.client import EndpointClient
+from nightjar.workers.remote.answers import GrowingAnswer
+from nightjar.workers.remote.caller import Called, CallSize, Payer
 from nightjar.workers.remote.dialects import chat_body
 from nightjar.workers.remote.held_to import spoilt
-from nightjar.workers.remote.texts import AskedMessages, droppable, estimate, estimate_text, fit_messages, most_tokens
-
-TEXTS_AT_ONCE = 64
-_log = structlog.get_logger()
-
-
-class RemoteModel:
-    """What `RemoteReplier` and `RemoteEmbedder` share: facts, counters and end."""
-
-    def __init__(self, entry: ModelEntry, facts: ModelFacts, client: EndpointClient, caller: EndpointCaller) -> None:
-        assert entry.remote is not None
-        self.entry = entry
-        self.target = entry.remote
-        self.client = client
-        self.caller = caller
-        self.slots = entry.load.slots if isinstance(entry.load.slots, int) else self.target.at.limits.concurrency
-        self.holding: set[str] = set()
-        self._facts = facts
-        self._seen: list[str | None] = []
-        self._prompt_tokens = self._reply_tokens = self._done = 0
-
-    @property
-    def facts(self) -> ModelFacts:
-        return self._facts
-
-    @property
-    def remote(self) -> RemoteFacts:
-        assert self._facts.remote is not None
-        return self._facts.remote
-
-    @property
-    def load(self) -> LoadFacts:
-        return LoadFacts(
-            device=f"endpoint {self.target.endpoint}: {self.target.at.host}",
-            offloaded_layers=0,
-            context=self.target.context or 0,
-            slots=self.slots,
-            n_batch=0,
-            n_ubatch=0,
-            threads=0,
-            flash_attention=False,
-            cache_type_k="none",
-            cache_type_v="none",
-            llama_cpp_build="none",
-            llama_cpp_python="none",
-            grammar_engine="none",
-            load_s=0.0,
-        )
-
-    def stats(self) -> EngineStats:
-        """Every request has time limits of its own, so that what is held makes progress."""
-        return EngineStats(
-            slots=self.slots,
-            slots_used=len(self.holding),
-            holding=frozenset(self.holding),
-            prefill_tokens=self._prompt_tokens,
-            decode_tokens=self._reply_tokens,
-            requests_done=self._done,
-            paused=None if self.caller.paused is None else f"{self.target.endpoint} is paused: {self.caller.paused}",
-            refused=self.caller.refused,
-        )
-
-    async def probe(self) -> None:
-        """A speed measured here would be the network's, too: turns are timed as seen from here."""
-
-    async def look_again(self) -> None:
-        """See `Pausing`."""
-        await self.caller.look_again()
-
-    async def close(self) -> None:
-        await self.client.close()
-
-    def price(self, run: Run) -> Price | None:
-        """The run's, which was frozen when its first worker began."""
-        for model in (*run.models, *run.helpers):
-            if model.name == self.facts.name and model.facts is not None and model.facts.remote is not None:
-                return model.facts.remote.price
-        return self.remote.price
-
-    def count(self, use: TokenUse) -> None:
-        self._prompt_tokens += use.prompt
-        self._reply_tokens += use.reply
-        self._done += 1
-
-    def watch_names(self, answer: GrowingAnswer) -> None:
-        """Says once for each new name that answers come under another name than before."""
-        name = answer.model and f"{answer.model} {answer.fingerprint or ''}".strip()
-        if name in self._seen:
-            return
-        if changed_names(self._seen, name):
-            _log.warning("remote_model_changed", model=self.facts.name, now=name, before=self._seen[-1])
-        self._seen.append(name)
+from nightjar.workers.remote.model import RemoteModel
+from nightjar.workers.remote.texts import AskedMessages, droppable, estimate, fit_messages, most_tokens
 
 
 class RemoteReplier(RemoteModel):
@@ -225,7 +128,7 @@ class RemoteDialogue:
         generation = _RemoteGeneration(replier, turn.asked, values, listener)
         prompt = estimate(turn.asked.messages)
         payer = Payer(job=job, run=self._run, name=f"{turn.index}.{number}")
-        asked = Asked(
+        asked = CallSize(
             most=TokenUse(prompt=most_tokens(turn.asked.messages), reply=values.max_tokens, estimated=True),
             about_tokens=prompt + values.max_tokens // 2,
         )
@@ -341,63 +244,3 @@ def _so_far(answer: GrowingAnswer, markers: Markers | None) -> tuple[str, str]:
     """Reasoning and visible text; what came apart stays apart, whatever the raw text is taken to be."""
     reasoning, text = split_so_far(answer.text, markers)
     return answer.reasoning + reasoning, text
-
-
-class RemoteEmbedder(RemoteModel):
-    """An `Embedder` at an endpoint."""
-
-    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
-        """Raises ModelError: see `on_behalf_of`."""
-        raise ModelError(f"{self.facts.name!r} may cost money: it embeds on behalf of a run's jobs alone.")
-
-    def on_behalf_of(self, job: Job, run: Run) -> JobEmbedder:
-        """See `PaidEmbedder.on_behalf_of`."""
-        return JobEmbedder(self, Payer(job=job, run=run, name="embed"))
-
-    async def embed_for(self, payer: Payer, texts: Sequence[str]) -> list[Embedding]:
-        """See `Embedder.embed`; every request is entered in the ledger."""
-        embeddings: list[Embedding] = []
-        request = f"{payer.job.id}.{payer.job.fence}.embed"
-        self.holding.add(request)
-        try:
-            for start in range(0, len(texts), TEXTS_AT_ONCE):
-                part = [text.strip() for text in texts[start : start + TEXTS_AT_ONCE]]
-                embeddings += await self._embed(part, payer, start)
-        finally:
-            self.holding.discard(request)
-        return embeddings
-
-    async def _embed(self, texts: Sequence[str], payer: Payer, start: int) -> list[Embedding]:
-        about = sum(map(estimate_text, texts))
-        vectors: list[list[float]] = []
-        use = TokenUse(prompt=about, reply=0, estimated=True)
-
-        async def send() -> None:
-            nonlocal vectors, use
-            vectors, said = await self.client.embed(self.target.model, texts)
-            use = said or use
-
-        most = TokenUse(prompt=64 + 2 * about, reply=0, estimated=True)
-        named = Payer(job=payer.job, run=payer.run, name=f"{payer.name}.{start}")
-        await self.caller.call(named, Asked(most=most, about_tokens=about), self.price(payer.run), send, lambda: use)
-        self.count(use)
-        return [Embedding(vector=_unit(vector)) for vector in vectors]
-
-
-class JobEmbedder:
-    """An `Embedder` for one job, which pays."""
-
-    def __init__(self, model: RemoteEmbedder, payer: Payer) -> None:
-        self._model = model
-        self._payer = payer
-
-    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
-        """See `Embedder.embed`."""
-        return await self._model.embed_for(self._payer, texts)
-
-
-def _unit(vector: Sequence[float]) -> list[float]:
-    length = math.hypot(*vector)
-    if not length:
-        raise ModelError("The endpoint gave an embedding that is zero.")
-    return [value / length for value in vector]

@@ -16,7 +16,8 @@ from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.remote_facts import remote_facts
 from nightjar.workers.remote.caller import EndpointCaller
 from nightjar.workers.remote.client import EndpointClient
-from nightjar.workers.remote.replier import RemoteEmbedder, RemoteReplier
+from nightjar.workers.remote.embedder import RemoteEmbedder
+from nightjar.workers.remote.replier import RemoteReplier
 
 
 def client_at(name: str, endpoint: RemoteEndpoint, settings: Settings) -> EndpointClient:

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule
-from nightjar.pipeline.routing.learn import LEAST_PAIRS, Candidates, SequenceEvidence, learn_rules, learn_tag
+from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence, learn_rules, learn_tag
 from nightjar.pipeline.routing.route import choose_by_tags, route
 from nightjar.pipeline.routing.validate import split_evidence, validate_rules
 
 LOCAL, CLOUD = "local", "cloud"
-CHOICE = Candidates(names=(LOCAL, CLOUD), default=CLOUD, margin=0.05)
+CHOICE = RouteCandidates(names=(LOCAL, CLOUD), default=CLOUD, margin=0.05)
 
 
 def evidence(local: list[float], cloud: list[float], tag: str = "t") -> list[SequenceEvidence]:
