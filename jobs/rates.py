@@ -46,9 +46,7 @@ async def take_of_rate(rate: Rate, amount: int, doorbell: Doorbell) -> float:
     """Takes so many units, and returns 0; or takes nothing, and returns how many seconds to wait."""
     try:
         async with doorbell.reached() as redis:
-            wait = await redis.eval(  # type: ignore[no-untyped-call]
-                _TAKE, 1, f"nightjar:rate:{rate.key}", rate.step_ms, rate.burst, amount
-            )
+            wait = await redis.eval(_TAKE, 1, f"nightjar:rate:{rate.key}", rate.step_ms, rate.burst, amount)
     except ServiceError:
         return 0.0
     return float(wait) / 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,7 +91,7 @@ SEEDED = frozenset({Dialect.LLAMA_SERVER, Dialect.VLLM, Dialect.OLLAMA, Dialect.
 """Servers that take a seed."""
 
 
-def unsent(dialect: Dialect, asked: Mapping[str, object]) -> tuple[str, ...]:
+def unsent(dialect: Dialect, asked: Iterable[str]) -> tuple[str, ...]:
     """Of the parameters that were set, those that the server is not given, in order."""
     return tuple(sorted(set(asked) - TAKEN[dialect] - OURS))
 

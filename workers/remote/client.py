@@ -210,7 +210,8 @@ def _unsent(cause: BaseException) -> bool:
 
 
 def _of_event(error: APIError) -> RequestFailure:
-    failure = of_status(int(error.code) if str(error.code).isdigit() else 500, {}, error.message, datetime.now(UTC))
+    code = error.code or ""
+    failure = of_status(int(code) if code.isdigit() and len(code) == 3 else 500, {}, error.message, datetime.now(UTC))
     kind = FailureKind.CUT if failure.kind in (FailureKind.PASSING, FailureKind.BUSY) else failure.kind
     return RequestFailure(kind, redact_text(failure.said), charged=True)
 
