@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from nightjar.scripts.children import Child
 
 AGAIN_S = (1.0, 5.0, 30.0, 60.0)
 """How long to wait before one that ended is started again: longer each time."""
+STEADY_S = 300.0
+"""Who lived so long is started again as after the first end."""
 _log = structlog.get_logger()
 
 
@@ -37,13 +40,18 @@ async def working_beside(logs: Path) -> AsyncIterator[None]:
 
 
 async def _keep(words: list[str], log: Path) -> None:
-    for attempt in range(10**9):
+    quick_ends = 0
+    while True:
+        began = time.monotonic()
         child = await Child.start(words, log)
         try:
             code = await child.process.wait()
         except asyncio.CancelledError:
             await child.stop(load_settings().drain_s + OVERDUE_S)
             raise
-        pause = AGAIN_S[min(attempt, len(AGAIN_S) - 1)]
+        if time.monotonic() - began >= STEADY_S:
+            quick_ends = 0
+        pause = AGAIN_S[min(quick_ends, len(AGAIN_S) - 1)]
+        quick_ends += 1
         _log.warning("beside_ended", command=words[0], code=code, log=str(log), again_in_s=pause)
         await asyncio.sleep(pause)

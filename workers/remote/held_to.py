@@ -46,6 +46,6 @@ def _misfit(reply: str, schema: dict[str, Any]) -> str | None:
     validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         error = jsonschema.exceptions.best_match(validator(schema, registry=Registry()).iter_errors(value))
-    except (Unresolvable, jsonschema.exceptions.RefResolutionError, RecursionError):
+    except (Unresolvable, RecursionError):
         return None  # a schema that cannot be resolved says nothing of the reply
     return None if error is None else f"not what its schema asks for: {error.message[:SAID_CHARS_OF_SCHEMA]}"

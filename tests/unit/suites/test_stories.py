@@ -90,6 +90,16 @@ def test_a_reply_that_does_what_was_asked_meets_every_check(sequence: str, turn:
     assert [of_bad[scorer.name].value for scorer in scorers if scorer.check].count(0) >= 1
 
 
+def test_a_reply_of_two_words_meets_few_checks() -> None:
+    """Limits and forbidden words are kept by who writes next to nothing: they are less than a fifth of the checks."""
+    met = []
+    for sequence in STORIES.sequences:
+        for scorers in turn_lines(sequence):
+            scores = score(scorers, Context(prompt="", reply="Once upon"))
+            met += [scores[scorer.name].value == 1 for scorer in scorers if scorer.check]
+    assert sum(met) / len(met) < 0.2, sum(met) / len(met)
+
+
 def rubric() -> Rubric:
     assert STORIES.rubric is not None
     return read_rubric(STORIES.rubric)
