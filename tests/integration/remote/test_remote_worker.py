@@ -80,11 +80,16 @@ async def begin(bench: Bench, *, sequences: int = 2, turns: int = 2, parameters:
     return (await enqueue(request, bench.database)).run
 
 
-async def work(bench: Bench, *, burst: bool = True) -> int:
+async def serve_cloud(bench: Bench, *, burst: bool = True) -> int:
     """A whole worker process of `cloud`, until its backlog is empty."""
     options = WorkerOptions(model="cloud", burst=burst, started_ms=1)
+    return await asyncio.wait_for(serve(options, bench.settings, bench.database, bench.services.redis), 120)
+
+
+async def work(bench: Bench, *, burst: bool = True) -> int:
+    """The same beside a dispatcher."""
     async with bench.dispatching():
-        return await asyncio.wait_for(serve(options, bench.settings, bench.database, bench.services.redis), 60)
+        return await serve_cloud(bench, burst=burst)
 
 
 async def replies(run: Run) -> list[Job]:
@@ -172,7 +177,7 @@ async def test_a_pause_ends_where_somebody_says_so(bench: Bench, fake: FakeEndpo
     fake.always = "402"
     run = await begin(bench, sequences=2)
     working = asyncio.create_task(work(bench, burst=False))
-    await until(lambda: EndpointPause.find_all().count())
+    await until(lambda: EndpointPause.find_all().count(), within_s=60)
     fake.always = None
     await resume_endpoint("fake", bench.database)
 
@@ -246,13 +251,13 @@ async def test_nothing_is_sent_beyond_the_budget(bench: Bench, fake: FakeEndpoin
     register(bench, fake, load={"slots": 1})
     run = await begin(bench, sequences=6, turns=1, budget=0.5)
     async with bench.dispatching():
-        assert await work(bench) == 0
+        assert await serve_cloud(bench) == 0
 
         async def stopped() -> bool:
             now = await Run.get(run.id)
             return now is not None and now.status is RunStatus.STOPPED
 
-        await until(stopped)
+        await until(stopped, within_s=60)
     now = await Run.get(run.id)
     assert now is not None
     assert "the budget of $0.50 is used up" in (now.status_reason or "")
