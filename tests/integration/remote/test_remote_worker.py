@@ -247,9 +247,9 @@ async def test_the_price_is_frozen_in_the_run(bench: Bench, fake: FakeEndpoint) 
 
 
 async def test_nothing_is_sent_beyond_the_budget(bench: Bench, fake: FakeEndpoint) -> None:
-    """Each request may cost about 0.3 dollars, and costs less: the run stops before it could be passed."""
+    """Each request may cost about 0.14 dollars, and costs about 0.03: the run stops before its budget could be passed."""
     register(bench, fake, load={"slots": 1})
-    run = await begin(bench, sequences=6, turns=1, budget=0.5)
+    run = await begin(bench, sequences=6, turns=1, budget=0.2)
     async with bench.dispatching():
         assert await serve_cloud(bench) == 0
 
@@ -260,10 +260,10 @@ async def test_nothing_is_sent_beyond_the_budget(bench: Bench, fake: FakeEndpoin
         await until(stopped, within_s=60)
     now = await Run.get(run.id)
     assert now is not None
-    assert "the budget of $0.50 is used up" in (now.status_reason or "")
+    assert "the budget of $0.20 is used up" in (now.status_reason or "")
     [spent] = (await spending([run.id], bench.database))[run.id]
     assert spent.usd is not None
-    assert 0 < spent.usd <= 0.5
+    assert 0 < spent.usd <= 0.2
     done = [job for job in await replies(run) if job.status is JobStatus.DONE]
     assert 0 < len(done) < 6
 
