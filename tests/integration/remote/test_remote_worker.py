@@ -247,7 +247,7 @@ async def test_the_price_is_frozen_in_the_run(bench: Bench, fake: FakeEndpoint) 
 
 
 async def test_nothing_is_sent_beyond_the_budget(bench: Bench, fake: FakeEndpoint) -> None:
-    """Each request may cost about 0.14 dollars, and costs about 0.03: the run stops before its budget could be passed."""
+    """Each request may cost 0.14 dollars and costs about 0.03: the run stops before its budget could be passed."""
     register(bench, fake, load={"slots": 1})
     run = await begin(bench, sequences=6, turns=1, budget=0.2)
     async with bench.dispatching():
