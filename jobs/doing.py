@@ -28,6 +28,7 @@ class Activity(StrEnum):
     MEASURING = "measuring"
     WAITING = "waiting"
     SCORING = "scoring"
+    COMPARING = "comparing"
     STOPPING = "stopping"
 
 
@@ -40,6 +41,7 @@ _WORDS = {
     Activity.MEASURING: "measuring its speed",
     Activity.WAITING: "waiting",
     Activity.SCORING: "scoring the replies",
+    Activity.COMPARING: "comparing",
     Activity.STOPPING: "stopping",
 }
 

@@ -25,6 +25,8 @@ class GateKind(StrEnum):
     BELOW = "--fail-below"
     REGRESSION = "--fail-on-regression"
     MISSING = "--max-missing"
+    DRIFT = "--fail-on-drift"
+    """Of `nightjar fidelity` alone; no run holds it."""
 
 
 class Gate(BaseModel):

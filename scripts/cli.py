@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trend": ("trend", "The nights of a suite side by side."),
     "scorer": ("scorer", "What replies can be checked and measured for."),
     "compare": ("compare", "Compare runs or models, with gates."),
+    "fidelity": ("fidelity", "How far quantisations and other loads are from a reference, token by token."),
     "baseline": ("baseline", "Which run a suite's other runs are compared with."),
     "schedule": ("schedule", "Nightly runs."),
     "services": ("services", "The embedded MongoDB and Redis."),

@@ -58,21 +58,21 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"--seed is {seed}; it must be from 0 to {MOST_SEED}.")
 
 
-def log_to_file() -> None:
-    """Logs to NIGHTJAR_HOME/logs/try.log: what llama.cpp prints while it loads would bury the reply."""
+def log_to_file(name: str = "try.log") -> None:
+    """Logs to that file in NIGHTJAR_HOME/logs: what llama.cpp prints while it loads would bury the reply."""
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
 
     settings = load_settings()
-    configure(settings, stream=_log_stream(settings))
+    configure(settings, stream=_log_stream(settings, name))
 
 
-def _log_stream(settings: Settings) -> TextIO:
+def _log_stream(settings: Settings, name: str) -> TextIO:
     """A home that cannot be written costs the log, not the reply."""
     from nightjar.scripts.session import open_log
 
     try:
-        return open_log(settings.home / "logs" / "try.log")
+        return open_log(settings.home / "logs" / name)
     except OutputError:
         return open(os.devnull, "w", encoding="utf-8")
 

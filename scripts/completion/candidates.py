@@ -53,12 +53,14 @@ BY_NAME = {
 }
 BY_PLACE = {
     ("eval", "format_"): Wanted.REPORT_FORMATS,
+    ("fidelity", "candidates"): Wanted.MODELS,
+    ("fidelity", "reference_file"): Wanted.MODELS,
     ("suite import", "format_"): Wanted.SUITE_FORMATS,
     ("suite validate", "format_"): Wanted.SUITE_FORMATS,
     ("schedule rm", "name"): Wanted.SCHEDULES,
 }
 """Where the same word means different things: (command, parameter)."""
-FILES = {"file", "folder", "model", "out", "rubric", "source", "suite", "system", "template"}
+FILES = set("candidates file folder model out reference_file rubric source suite system template text".split())
 """Parameters that take, or also take, a path."""
 Names = Callable[[Wanted], Iterable[str]]
 

@@ -241,7 +241,7 @@ def resolve_load(
     if facts.kind is ModelKind.EMBEDDING:  # a text is attended to as a whole
         n_batch = n_ubatch = max(n_batch, context)
     n_ubatch = min(n_ubatch, n_batch)
-    budget = _budget(shape_of(inspection.metadata), settings, device, context, n_ubatch, flash_attention)
+    budget = load_budget(shape_of(inspection.metadata), settings, device, context, n_ubatch, flash_attention)
     if settings.slots == "auto":
         slots = fitting_slots(budget, (auto_slots or MAX_SLOTS_CPU) if device.is_cpu else MAX_SLOTS_GPU)
     else:
@@ -266,9 +266,11 @@ def resolve_load(
     return resolved, slots * budget.per_slot
 
 
-def _budget(
+def load_budget(
     shape: Shape, settings: LoadSettings, device: Device, context: int, n_ubatch: int, flash_attention: bool
 ) -> Budget:
+    """What a model of this shape takes on the device, and what is free there."""
+
     def taken(slots: int) -> int:
         if device.is_cpu:
             return memory_on_cpu(

@@ -16,7 +16,7 @@ from nightjar.pipeline.report.page.build import build_page, build_transcripts
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.charts import charts
 from nightjar.pipeline.report.page.environment import TEMPLATES, template_environment
-from nightjar.pipeline.report.page.page import Drawing, Page, TranscriptsPage, TrendPage
+from nightjar.pipeline.report.page.page import Drawing, FidelityPage, Page, TranscriptsPage, TrendPage
 from nightjar.pipeline.report.page.svg import draw
 from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, views
 from nightjar.pipeline.report.page.vega_lite import to_vega_lite
@@ -75,7 +75,7 @@ def _written(report: RunReport, shown: Sequence[JobView], *, cut: bool) -> str:
     return render_template("transcripts.html", build_transcripts(report, shown, cut=cut))
 
 
-def render_template(name: str, page: Page | TranscriptsPage | TrendPage) -> str:
+def render_template(name: str, page: Page | TranscriptsPage | TrendPage | FidelityPage) -> str:
     """Renders the template, which gets the page and nothing else."""
     return _environment().get_template(name).render(page=page)
 

@@ -272,3 +272,29 @@ class TrendPage:
     marks: tuple[NightMarks, ...]
     nights: Table
     made: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelityPage:
+    """Loads compared with a reference, token by token."""
+
+    generated_by: str
+    style: Markup
+    style_hash: str
+    reference: str
+    answer: str
+    about: str
+    """What was read."""
+    notices: tuple[Notice, ...]
+    loads: tuple[ModelLabel, ...]
+    gates: tuple[str, ...]
+    numbers: Table
+    costs: Table
+    front: str
+    """What the front is over."""
+    charts: tuple[Drawing, ...]
+    by_position: Table
+    by_depth: Table | None
+    """None for a text, whose windows begin with an empty context: it would say the same."""
+    facts: Table
+    made: str

@@ -9,10 +9,15 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, meta
 
 from nightjar.pipeline.report.page.environment import TEMPLATES
-from nightjar.pipeline.report.page.page import Page, TranscriptsPage, TrendPage
+from nightjar.pipeline.report.page.page import FidelityPage, Page, TranscriptsPage, TrendPage
 from tests.template_reader import Reader
 
-PAGES: Mapping[str, Any] = {"report.html": Page, "transcripts.html": TranscriptsPage, "trend.html": TrendPage}
+PAGES: Mapping[str, Any] = {
+    "report.html": Page,
+    "transcripts.html": TranscriptsPage,
+    "trend.html": TrendPage,
+    "fidelity.html": FidelityPage,
+}
 
 
 @pytest.fixture

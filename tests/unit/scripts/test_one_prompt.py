@@ -121,7 +121,7 @@ def test_the_log_goes_nowhere_where_the_home_cannot_be_written(monkeypatch: pyte
     from nightjar.config.settings import load_settings
 
     monkeypatch.setenv("NIGHTJAR_HOME", "/dev/null/home")
-    with one_prompt._log_stream(load_settings()) as stream:
+    with one_prompt._log_stream(load_settings(), "try.log") as stream:
         assert stream.name == os.devnull
 
 

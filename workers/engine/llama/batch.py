@@ -53,3 +53,7 @@ class Batch:
         """Every token's output is wanted, as pooling does."""
         n = self.struct.n_tokens
         self._output[:n] = [1] * n
+
+    def want(self, wanted: Sequence[bool]) -> None:
+        """Whose outputs are wanted, token by token."""
+        self._output[: self.struct.n_tokens] = [int(flag) for flag in wanted]

@@ -62,6 +62,11 @@ class LlamaTokenizer:
         """The token's text, control tokens written out."""
         return self._render(token, special=True)
 
+    def entries(self) -> tuple[bytes, ...]:
+        """The vocabulary as the file writes it, in the order of its ids."""
+        with self._vocab() as vocab:
+            return tuple(llama.llama_vocab_get_text(vocab, token) for token in range(self.size))
+
     def is_end(self, token: int) -> bool:
         return token in self.ends
 
