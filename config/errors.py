@@ -15,6 +15,8 @@
     |   +-- ModelFitError        too large for this machine (with the numbers)
     |   +-- EngineError          the engine failed under a request (decode error, no progress); transient
     |   +-- TemplateError        no chat template, or one that cannot render this conversation
+    |   +-- EndpointError        an endpoint failed a request in a way that may pass; transient
+    |   +-- ComeBackError        an endpoint is busy or paused, or money has run out: the job comes back, no try counted
     +-- LiveError                a live request that gets no reply
     |   +-- QueueFullError       as many as may wait do so (with when to ask again)
     |   +-- NotServedError       no worker took it in time (with what is in the way, and for how long)
@@ -108,6 +110,22 @@ class EngineError(ModelError):
 
 class TemplateError(ModelError):
     pass
+
+
+class EndpointError(ModelError):
+    """An endpoint failed a request in a way that may pass; what it said is in the message. The job is tried again."""
+
+    transient = True
+
+
+class ComeBackError(ModelError):
+    """Nothing is wrong with the job: it is to come back after `again_s` seconds, and that counts no try."""
+
+    transient = True
+
+    def __init__(self, message: str, *, again_s: float) -> None:
+        super().__init__(message)
+        self.again_s = again_s
 
 
 class LiveError(NightjarError):

@@ -39,6 +39,7 @@ from nightjar.config.live_settings import LiveSettings
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.project import CONFIG, PACKAGED_MODELS, Project, find_project, is_checkout
+from nightjar.config.remote_settings import RemoteSettings
 from nightjar.config.sources import ENVIRONMENT, Sources
 from nightjar.config.urls import check_mongo, check_ports, check_redis
 
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     model: LoadSettings = LoadSettings()
     night: NightSettings = NightSettings()
     live: LiveSettings = LiveSettings()
+    remote: RemoteSettings = RemoteSettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
     """A job that its worker has not renewed for this long goes back to PENDING."""

@@ -113,7 +113,7 @@ async def limits(run: str, database: Database) -> RetryLimits:
 
 async def run_states(runs: Iterable[str], database: Database) -> dict[str, Row]:
     """What may change of runs while workers serve them, by run id: status and limits. A removed run is left out."""
-    fields = dict.fromkeys(("status", "status_reason", *LIMITS), 1)
+    fields = dict.fromkeys(("status", "status_reason", "budget", "budget_reached", *LIMITS), 1)
     return {row["_id"]: row async for row in database.runs.find({"_id": {"$in": list(runs)}}, fields)}
 
 
@@ -124,6 +124,15 @@ async def has_open_jobs(
     query: Row = {"run": run, "status": {"$in": OPEN}} | ({} if model is None else {"model": model})
     query |= {} if kinds is None else {"kind": {"$in": list(kinds)}}
     return await database.jobs.find_one(query, {"_id": 1}) is not None
+
+
+async def only_waits_for(run: str, models: Iterable[str], database: Database) -> bool:
+    """Whether the run has waiting jobs, all of them of these models, and none that runs."""
+    waiting: Row = {"run": run, "status": JobStatus.PENDING, "model": {"$in": list(models)}}
+    others: Row = {"run": run, "$or": [{"status": JobStatus.RUNNING}, {**waiting, "model": {"$nin": list(models)}}]}
+    if await database.jobs.find_one(waiting, {"_id": 1}) is None:
+        return False
+    return await database.jobs.find_one(others, {"_id": 1}) is None
 
 
 async def has_dead_jobs(run: str, reason: str, database: Database) -> bool:

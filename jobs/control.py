@@ -125,7 +125,7 @@ async def move(
         change["outcome.untold"] = {"$or": [no_end, "$outcome.untold"]}
         change["outcome.finished_at"] = {"$ifNull": ["$outcome.finished_at", "$$NOW"]}
     if to in WORKING_RUNS:
-        change |= {"judging.planned": False, "outcome.verdict": None}
+        change |= {"judging.planned": False, "outcome.verdict": None, "budget_reached": None}
     query: Row = {"_id": run.id, "status": {"$in": legal}}
     if to in WORKING_RUNS:
         query["transcripts_dropped_at"] = None

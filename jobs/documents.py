@@ -11,13 +11,16 @@ from pymongo import ASCENDING, IndexModel
 from nightjar.config.errors import UsageError
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.ending import Ending, EndScore, GateVerdict
+from nightjar.jobs.ending import Ending
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.memory import MemoryFact
-from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
+from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
+from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.sequences import Mode, Sequence
+from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
 from nightjar.jobs.troubles import ChoreFailure, PutAside
@@ -104,26 +107,6 @@ class Progress(BaseModel):
     at: datetime
 
 
-class RunOutcome(BaseModel):
-    """How a run ended, or is ending."""
-
-    verdict: GateVerdict | None = None
-    """Of the gates, at its end."""
-    answer: str | None = None
-    """What its report says first, at its end."""
-    scores: list[EndScore] = Field(default_factory=list)
-    """Each model's mean behind that; empty in runs that earlier versions closed."""
-    files: list[str] = Field(default_factory=list)
-    """Of the report that was written at its end."""
-    deadline_met: bool = False
-    """It was stopped at its deadline; somebody who resumes it wants it to go on."""
-    stalled_at: datetime | None = None
-    """When it was first found stalled; that is told once."""
-    untold: bool = False
-    """It has ended, and whom to tell is not written yet."""
-    finished_at: datetime | None = None
-
-
 class Run(StoredDocument):
     """One launch, frozen: suite x models x repeats x parameters."""
 
@@ -144,6 +127,10 @@ class Run(StoredDocument):
     """Every model replies once with each; empty: once, as the suite asks."""
     repeats: int
     seed: int
+    budget: float | None = None
+    """US dollars that its remote models may cost; None: no limit."""
+    budget_reached: str | None = None
+    """Why no more of it is sent to endpoints; None while the budget holds."""
     set_parameters: dict[str, Any] = Field(default_factory=dict)
     set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     date: str
@@ -214,6 +201,12 @@ class Run(StoredDocument):
     def variant(self, name: str | None) -> Variant | None:
         """The variant that a job of the run names; None for a job without one."""
         return None if name is None else next(variant for variant in self.variants if variant.name == name)
+
+    @property
+    def remote_models(self) -> tuple[str, ...]:
+        """Those of its models, judges and embedders of which it is known that they answer at an endpoint."""
+        known = [model for model in (*self.models, *self.helpers) if model.facts is not None]
+        return tuple(model.name for model in known if model.facts and model.facts.source is ModelSource.REMOTE)
 
     def check_transcripts(self) -> None:
         """Raises UsageError for a run of which only aggregates are left: it cannot work again."""
@@ -403,4 +396,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     TextVector,
     IndexedRun,
     MemoryFact,
+    Expense,
+    EndpointPause,
+    RoutingPolicy,
 )

@@ -18,7 +18,7 @@ from nightjar.jobs import live_bell, live_runs
 from nightjar.jobs.documents import Job
 from nightjar.jobs.live_channel import LiveChannel, Texts
 from nightjar.jobs.live_refusal import why_not_served
-from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.live_request import LiveAsk, refuse_unable
 from nightjar.jobs.live_runs import LiveJob
 from nightjar.jobs.live_state import LiveEnd, LiveState, read_live_state
 from nightjar.jobs.live_task import LiveTask
@@ -174,6 +174,7 @@ class LiveRequests:
             raise UsageError(f"{ask.model!r} is an embedding model: it cannot write a reply. Choose a chat model.")
         if facts.kind is ModelKind.BASE and ask.text is None:
             raise UsageError(f"{ask.model!r} has no chat template: it goes on with a text, and cannot chat.")
+        refuse_unable(ask, facts)
         job = await live_runs.insert_live(ask, facts, self.database)
         await self.want(ask.model)
         return LiveReply(job, self, rings=True)

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.config.errors import UsageError
+from nightjar.config.errors import ParameterError, UsageError
 from nightjar.config.surrogates import has_surrogate
 from nightjar.jobs.identity import MOST_SEED
+from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.parameters import check
+from nightjar.jobs.remote_models import NEVER
 from nightjar.jobs.sequences import FixedMessage, MessageRole, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 
@@ -31,6 +33,17 @@ class LiveAsk:
     """None: any."""
     store: bool = True
     """False: its texts are dropped as soon as it has ended."""
+
+
+def refuse_unable(ask: LiveAsk, facts: ModelFacts) -> None:
+    """Raises ParameterError, UsageError for what a model at an endpoint cannot do."""
+    if facts.remote is None:
+        return
+    if ask.text is not None:
+        raise UsageError(f"{ask.model!r} answers at an endpoint: it replies to messages, and goes on with no text.")
+    for name in sorted(NEVER & ask.parameters.keys()):
+        if ask.parameters[name]:
+            raise ParameterError(f"{ask.model!r} answers at an endpoint, which cannot do {name}. Leave it out.")
 
 
 def live_sequence(ask: LiveAsk, identity: str) -> PromptSequence:

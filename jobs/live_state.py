@@ -52,6 +52,8 @@ class LiveEnd:
     first_token_s: float | None
     mean_logprob: float | None
     empty: str | None
+    usd: float | None = None
+    """What it cost at its endpoint; None for a local model, and where the price is unknown."""
     chances: tuple[TokenChance, ...]
     """Token by token, those of the reasoning first; empty unless `top_logprobs` asked for them."""
 
@@ -98,6 +100,7 @@ class LiveState:
             mean_logprob=draw.mean_logprob,
             empty=draw.empty,
             chances=draw.chances,
+            usd=draw.remote.usd if draw.remote is not None else None,
         )
 
 

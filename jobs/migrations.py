@@ -209,6 +209,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="loads say what holds replies to grammars, replies may end at a limit of theirs",
         converts={},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version cannot read draws and facts of models at endpoints.
+        name="models may answer at endpoints, runs may have a budget",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nightjar.jobs.remote_models import RemoteFacts
+
 
 class ModelKind(StrEnum):
     CHAT = "chat"
@@ -76,6 +78,8 @@ class ModelFacts(BaseModel):
     """From models.toml on the host that published these facts."""
     file: FileFacts | None = None
     """None for a remote model."""
+    remote: RemoteFacts | None = Field(None, exclude_if=lambda remote: remote is None)
+    """None for a file, and for a remote model of before these facts were kept."""
 
     @property
     def file_facts(self) -> FileFacts:

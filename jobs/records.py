@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nightjar.jobs.parameters import FinishReason, ParameterSource, Policy
+from nightjar.jobs.remote_models import TokenUse
 
 NOTE_CHARS = 2_000
 """Of an error or a reason, at most: what is stored of it is for a person, and may hold a whole turn."""
@@ -54,6 +55,24 @@ FAULTS = ("empty", "degenerate", "repeats_previous")
 """Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
 
 
+class RemoteCall(Record):
+    """What an endpoint said of a draw, and what that cost."""
+
+    expense: str
+    """`_id` of its entry in the ledger."""
+    model: str | None = None
+    """As the answer names it, which need not be what was asked for."""
+    fingerprint: str | None = None
+    id: str | None = None
+    """The endpoint's own name of the answer."""
+    use: TokenUse
+    usd: float | None
+    """US dollars by the run's price; None: the price is unknown."""
+    unsent: tuple[str, ...] = ()
+    """Parameters of the turn that the endpoint was not given: it does not take them."""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+
 class Draw(Record):
     """One generation for a turn. A turn keeps every draw; the first is the one that is scored."""
 
@@ -82,6 +101,8 @@ class Draw(Record):
     chances: tuple[TokenChance, ...] = Field((), exclude_if=lambda chances: not chances)
     """Token by token, where a live request asked for them (`top_logprobs`); evaluations keep the mean alone."""
     timings: Timings
+    remote: RemoteCall | None = Field(None, exclude_if=lambda call: call is None)
+    """Of a model at an endpoint; left out of what is stored of others."""
 
     @property
     def reply_tokens(self) -> int:

@@ -124,11 +124,11 @@ class Manager(Closing):
 async def _info(model: str) -> ModelDetail:
     from nightjar.config.settings import load_settings
     from nightjar.workers.library.describe import describe
-    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.find import find_file
     from nightjar.workers.library.memory_model import memory_model_bytes
 
     settings = load_settings()
-    return await asyncio.to_thread(lambda: describe(find_model(model, settings), memory_model_bytes(settings)))
+    return await asyncio.to_thread(lambda: describe(find_file(model, settings), memory_model_bytes(settings)))
 
 
 async def _stats() -> Workers:

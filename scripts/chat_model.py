@@ -70,6 +70,11 @@ async def load_subject(
 ) -> BatchEngine:
     """Loads the model; `changes` go before the load settings of its entry. Raises ModelError."""
     entry, facts = subject.entry, subject.facts
+    if entry.remote is not None:
+        raise ModelError(
+            f"{entry.name!r} answers at the endpoint {entry.remote.endpoint!r} and cannot be loaded here. Evaluate it "
+            "with `nightjar eval`, or ask it through `nightjar serve`."
+        )
     how = partial(load, entry.path, facts=facts, gpu=gpu, adapters=entry.adapters, progress=progress)
     return await load_fitting(how, entry.load.model_copy(update=dict(changes)), facts.file_facts.context_train)
 

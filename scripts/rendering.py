@@ -25,11 +25,11 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
     from nightjar.workers.conversation.template_process import RendererProcess
     from nightjar.workers.conversation.templates import ChatTemplate
     from nightjar.workers.engine.llama.model import LlamaModel
-    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.find import find_file
     from nightjar.workers.library.inspect import entry_facts
 
     [used] = [model for model in run.models if model.name == job.model]
-    entry = find_model(used.path or used.name, settings)
+    entry = find_file(used.path or used.name, settings)
     if used.digest is not None and entry_facts(entry).digest != used.digest:
         raise ModelFileError(f"{entry.path} is not the file that the run used.")
     if not used.loads:

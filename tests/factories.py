@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
-from nightjar.jobs.documents import Run, RunModel, RunOutcome, SequenceDocument, SequenceRef, SuiteVersion
+from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.records import Summary, Timings
+from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.variants import Variant

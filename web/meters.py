@@ -45,6 +45,7 @@ class Meters:
         )
         self._success = _counter(registry, "request_success", "Replies, by why they ended.", "finished_reason")
         self._failed = _counter(registry, "request_failure", "Requests without a reply, by the error.", "error")
+        self._fallbacks = _counter(registry, "request_fallback", "Routed requests it gave no reply to.")
         self._prompt = _counter(registry, "prompt_tokens", "Tokens of prompts.")
         self._cached = _counter(registry, "prefix_cache_hits", "Tokens of prompts that were not computed again.")
         self._reply = _counter(registry, "generation_tokens", "Tokens of replies, reasoning included.")
@@ -78,6 +79,10 @@ class Meters:
             reply_tokens=before.reply_tokens + end.reply_tokens,
             seconds=before.seconds + whole_s,
         )
+
+    def fell_back(self, model: str) -> None:
+        """Counts a routed request that another model was to answer."""
+        self._fallbacks.labels(model).inc()
 
     def failed(self, model: str, error: Exception) -> None:
         """Counts a request that got no reply."""

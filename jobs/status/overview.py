@@ -18,6 +18,8 @@ from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.nights import DeliveryState
 from nightjar.jobs.reading import parse_each
+from nightjar.jobs.remote_models import Spending, usd_text
+from nightjar.jobs.spending import spending
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.eta import etas
@@ -55,7 +57,7 @@ async def _read(database: Database, redis: ServiceState, run_id: str | None) -> 
     retries = await _retries([row["_id"] for row in rows], database)
     counted = await asyncio.gather(*(_counted(row, retries.get(row["_id"], 0), database) for row in rows))
     counts = {view.id: jobs for view, jobs in filter(None, counted)}
-    runs = [view for view, _ in filter(None, counted)]
+    runs = await _with_costs([view for view, _ in filter(None, counted)], database)
     workers = await read_workers(database)
     dispatching = await dispatcher_is_live(database)
     waits = await _waits(rows, runs, counts, dispatching, database)
@@ -83,6 +85,17 @@ async def _counted(row: Row, retries: int, database: Database) -> tuple[RunView,
     return None
 
 
+async def _with_costs(runs: list[RunView], database: Database) -> list[RunView]:
+    spent = await spending([run.id for run in runs], database)
+    return [_with_cost(run, spent[run.id]) if run.id in spent else run for run in runs]
+
+
+def _with_cost(run: RunView, spent: Sequence[Spending]) -> RunView:
+    known = [each.usd for each in spent if each.usd is not None]
+    usd = sum(known) if known else None
+    return replace(run, cost_usd=usd, cost=usd_text(usd, unpriced=sum(each.unpriced for each in spent)))
+
+
 def _chore_view(row: Row) -> ChoreView:
     return ChoreView(**{field.name: row[field.name] for field in fields(ChoreView)})
 
@@ -97,7 +110,7 @@ async def _takes_writes(database: Database) -> ServiceState:
 
 
 async def _runs(database: Database, run_id: str | None) -> list[Row]:
-    names = "name suite_name status status_reason priority jobs_total created_at closers waves".split()
+    names = "name suite_name status status_reason budget_reached priority jobs_total created_at closers waves".split()
     fields = dict.fromkeys([*names, *(f"judging.{field}" for field in OUTLINE)], 1)
     if run_id is not None:
         return [row async for row in database.runs.find({"_id": run_id}, fields)]
@@ -113,7 +126,7 @@ def _run_view(row: Row, jobs: JobCounts, retries: int) -> RunView:
         name=row["name"],
         suite=row["suite_name"],
         status=RunStatus(row["status"]),
-        reason=row.get("status_reason"),
+        reason=row.get("status_reason") or row.get("budget_reached"),
         priority=row["priority"],
         jobs_total=row["jobs_total"],
         jobs=jobs.by_status(),

@@ -45,6 +45,9 @@ def explain(wait: ModelWait) -> tuple[str | None, bool]:
     states = [state for state, _ in wait.worker_states.values()]
     if WorkerStatus.READY not in states:
         return _no_worker(wait)
+    held_up = [reason for state, reason in wait.worker_states.values() if state is WorkerStatus.READY]
+    if all(held_up):
+        return held_up[0], True
     if not wait.dispatching:
         return "no dispatcher runs", True
     if wait.silent_s is not None and wait.silent_s > SILENT_S:

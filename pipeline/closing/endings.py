@@ -53,6 +53,16 @@ async def stop_late(database: Database) -> None:
             _log.warning("run_stopped", run=run.id, name=run.name, reason=reason)
 
 
+async def stop_spent(database: Database) -> None:
+    """Stops runs whose budget is used up once nothing else of them is left to do. `retry` or `resume` goes on."""
+    spent: Row = {"status": {"$in": sorted(WORKING_RUNS)}, "budget_reached": {"$type": "string"}}
+    for run in await read_each(Run, spent, database):
+        with hindered("run_not_stopped", run=run.name):
+            if await backlog.only_waits_for(run.id, run.remote_models, database):
+                await control.stop(run, run.budget_reached or "", database)
+                _log.warning("run_stopped", run=run.id, name=run.name, reason=run.budget_reached)
+
+
 async def watch_stalls(since: datetime, database: Database) -> None:
     """Records whom to notify of runs that do not move. `since`: when this dispatcher began to look."""
     watched = {

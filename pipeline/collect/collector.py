@@ -13,7 +13,9 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, RunStatus
+from nightjar.jobs.spending import spending
+from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, JobStatus, RunStatus
+from nightjar.jobs.status import census
 from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.gc_paused import gc_paused
@@ -22,6 +24,7 @@ from nightjar.pipeline.collect.scoring import scored_jobs
 from nightjar.pipeline.judging.read_counts import count_verdicts
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.assemble import assemble
+from nightjar.pipeline.report.data.costs import ModelCost, model_costs
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
@@ -114,6 +117,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     report = with_left_out(report, () if suite is None else suite.left_out)
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
+    report = replace(report, costs=await _costs(run, database))
     told = judging_notices(run.name, run.judging, counts)
     return replace(report, notices=(*told, *report.notices)), scorers
 
@@ -122,6 +126,19 @@ def _waves(run: Run) -> WavesReport | None:
     """None also where another judging counts than the one whose points were looked at: its pairs are tested as ever."""
     other = run.judging.shown not in (None, 1) and run.waves is not None and is_judges(run.waves.plan.metric)
     return None if run.waves is None or other else waves_report(run.waves)
+
+
+async def _costs(run: Run, database: Database) -> tuple[ModelCost, ...]:
+    spent = (await spending([run.id], database)).get(run.id, [])
+    if not spent:
+        return ()
+    known = {model.name: model.facts.remote for model in (*run.models, *run.helpers) if model.facts is not None}
+    prices = {name: None if remote is None else remote.price for name, remote in known.items()}
+    done = {}
+    for each in spent:
+        jobs = await census.count(run.id, database, model=each.model, kind=(each.kind,))
+        done[each.model, each.kind] = jobs.of(JobStatus.DONE).jobs
+    return model_costs(spent, prices, done)
 
 
 async def _check_still_whole(run: Run, database: Database) -> None:

@@ -159,7 +159,7 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         notices=(*_notices(base, other), *apart_notice(apart, base.report, other.report)),
         metrics=tuple(_adjusted(metric, adjusted[metric.metric], len(quality)) for metric in quality),
         measures=tuple(metric for metric in metrics if metric.scale.direction is Direction.NONE),
-        costs=_costs(base.model, other.model),
+        costs=(*_costs(base.model, other.model), *_dollars(base, other)),
         apart=apart,
     )
 
@@ -257,6 +257,18 @@ def _unlike_probes(base: ModelReport, other: ModelReport) -> bool:
     """Whether each has a probe, made in another way."""
     before, after = base.resources.probe, other.resources.probe
     return before is not None and after is not None and before.kind is not after.kind
+
+
+def _dollars(base: Side, other: Side) -> tuple[CostComparison, ...]:
+    """What a conversation costs; left out where neither side is at an endpoint."""
+    costs = [
+        {cost.model: cost.usd_per_job for cost in side.report.costs if cost.role == "replies"} for side in (base, other)
+    ]
+    names = [side.model.input.name for side in (base, other)]
+    if all(name not in cost for name, cost in zip(names, costs, strict=True)):
+        return ()
+    each = [cost.get(name) for name, cost in zip(names, costs, strict=True)]
+    return (CostComparison(name="US dollars a conversation", base=each[0], other=each[1], more_is_better=False),)
 
 
 def _costs(base: ModelReport, other: ModelReport) -> tuple[CostComparison, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nightjar.jobs.remote_models import usd_text
 from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.amounts import amount, ends_of
@@ -34,7 +35,8 @@ def cost_rows(comparison: Comparison) -> list[list[str]]:
     rows = []
     for cost in comparison.costs:
         sizes = "bytes" in cost.name
-        values = [fmt.size(int(v)) if sizes and v is not None else fmt.number(v) for v in (cost.base, cost.other)]
+        show = usd_text if "dollars" in cost.name else fmt.number
+        values = [fmt.size(int(v)) if sizes and v is not None else show(v) for v in (cost.base, cost.other)]
         change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
         rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
     return rows

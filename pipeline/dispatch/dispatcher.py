@@ -29,6 +29,7 @@ from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
+from nightjar.jobs.spending import settle_lost
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished
@@ -82,6 +83,7 @@ class Dispatcher:
             (1.0, self.take_back),
             (1.0, self.advance),
             (1.0, self.stop_late),
+            (5.0, self.settle_lost),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
@@ -171,8 +173,13 @@ class Dispatcher:
         await fire_due(self._database, closer=self.closer)
 
     async def stop_late(self) -> None:
-        """Stops runs at their deadline."""
+        """Stops runs at their deadline, and those whose budget is used up."""
         await endings.stop_late(self._database)
+        await endings.stop_spent(self._database)
+
+    async def settle_lost(self) -> None:
+        """Counts what vanished workers had sent to endpoints as if all that was reserved was used."""
+        await settle_lost(self._database)
 
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""

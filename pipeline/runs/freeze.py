@@ -25,6 +25,7 @@ MAX_JOBS = 5_000_000
 STALLED_AFTER_S = 1800.0
 ADJUSTABLE = {
     "priority": "priority",
+    "budget": "budget",
     "max_tries": "max_tries",
     "fail_on_error": "fail_on_error",
     "deadline": "ending.deadline_at",
@@ -69,6 +70,7 @@ def freeze(
         set_model_parameters=request.set_model_parameters,
         date=f"{day:%Y-%m-%d}",
         priority=request.priority,
+        budget=request.budget,
         max_tries=request.max_tries,
         judging=freeze_judging(request, suite),
         embed_model=request.embed_model,

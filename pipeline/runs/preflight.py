@@ -12,10 +12,16 @@ from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.parameters import Parameters
-from nightjar.jobs.published import known_facts
+from nightjar.jobs.published import known_facts, published
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
+from nightjar.pipeline.runs.remote_plan import (
+    check_budget,
+    check_remote,
+    expected_cost,
+    planned_sequence,
+)
 from nightjar.pipeline.runs.request import EnqueueRequest
 
 Enforceable = Callable[[Mapping[str, Any]], None]
@@ -157,3 +163,36 @@ def _is_greedy(sequence: Mapping[str, Any], below: float, above: float | None) -
     own = sequence.get("parameters", {}).get("temperature", below)
     turns = [turn.get("parameters", {}).get("temperature", own) for turn in sequence["turns"]]
     return above == 0 if above is not None else all(temperature == 0 for temperature in turns)
+
+
+async def check_endpoints(
+    run: Run, request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
+) -> list[str]:
+    """What is worth knowing of the run's models at endpoints: the expected cost, and what they are not sent.
+
+    Raises ParameterError, ModelError for what such a model cannot do, UsageError for a budget that cannot be kept.
+    """
+    helpers = [*request.judges, *([request.embed_model] if request.embed_model else [])]
+    facts = {name: model.facts for name, model in (await published([*request.models, *helpers], database)).items()}
+    check_budget(run.budget, facts.values())
+    remote = {model.name: facts[model.name] for model in run.models if model.name in facts}
+    remote = {name: model for name, model in remote.items() if model.remote is not None}
+    if not remote:
+        return []
+    documents = sorted({sequence.document for sequence in sequences})
+    rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
+    planned = [planned_sequence(row["sequence"]) async for row in rows]
+    notes = []
+    for name, model in remote.items():
+        assert model.remote is not None
+        above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
+        layers = [{**variant.parameters, **above} for variant in run.variants] or [above]
+        left_out = check_remote(model, planned, layers, seeded=request.seed is not None)
+        if left_out:
+            notes.append(f"{name} is not sent {', '.join(sorted(left_out))}: its endpoint takes no such parameter.")
+        if model.remote.price is None:
+            notes.append(f"Nobody knows the price of {name}: what it costs will be unknown (`price` in models.toml).")
+        else:
+            cost = expected_cost(name, model.remote.price, planned, layers, repeats=run.repeats)
+            notes.append(cost.sentence())
+    return notes

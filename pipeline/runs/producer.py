@@ -20,7 +20,14 @@ from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
-from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models, warnings
+from nightjar.pipeline.runs.preflight import (
+    Enforceable,
+    check_endpoints,
+    check_held_to,
+    check_memories,
+    check_models,
+    warnings,
+)
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.waves import check_waves
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
@@ -79,6 +86,7 @@ async def plan_run(
     if enforceable is not None:
         await check_held_to(run, sequences, database, enforceable)
     notes += await warnings(run, sequences, facts, database)
+    notes += await check_endpoints(run, request, sequences, database)
     turns = sum(sequence.turns for sequence in sequences)
     return PlannedRun(run=run, notes=tuple(notes), turns=turns, suite_imported=imported)
 
@@ -190,6 +198,8 @@ async def _adjust(run: Run, wanted: Run, request: EnqueueRequest, database: Data
     if not changes:
         return []
     values = {path: Encoder(to_db=True).encode(value) for path, (_, value) in changes.items()}
+    if "budget" in values:
+        values["budget_reached"] = None
     if "ending.deadline_at" in values:
         values["outcome.deadline_met"] = False
     await database.runs.update_one({"_id": run.id}, {"$set": values})

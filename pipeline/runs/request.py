@@ -42,6 +42,8 @@ class EnqueueRequest(BaseModel):
     limit: int | None = Field(None, ge=1)
     name: str | None = None
     """A name, in which `{date}` becomes the day (UTC); None: a generated one."""
+    budget: float | None = Field(None, gt=0)
+    """US dollars that its models at endpoints may cost."""
     priority: int = Field(0, ge=-1000, le=1000)
     max_tries: int = Field(3, ge=1, le=100)
     judges: tuple[Name, ...] = ()

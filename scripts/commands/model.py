@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nightjar.scripts.views.output import Json, plain
 
 if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
     from nightjar.workers.library.find import ModelEntry
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models on this machine: find, fetch, look into.")
@@ -42,20 +43,26 @@ def info(model: Name, as_json: Json = False) -> None:
     """What a model file says of itself, and the memory it takes. Example: nightjar model info nightjar-demo"""
     from nightjar.scripts.views.models import prepared, show_info
     from nightjar.workers.library.describe import describe
-    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.find import find_file
     from nightjar.workers.library.memory_model import memory_model_bytes
 
     settings = prepared()
-    show_info(describe(find_model(model, settings), memory_model_bytes(settings)), as_json=as_json)
+    show_info(describe(find_file(model, settings), memory_model_bytes(settings)), as_json=as_json)
 
 
 @app.command()
 def add(
-    source: Annotated[str, typer.Argument(help="FILE.gguf, OWNER/REPO[@REVISION][:FILE] or ollama:NAME.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="FILE.gguf, OWNER/REPO[@REVISION][:FILE] or ollama:NAME; with --endpoint the new name."),
+    ],
     name: Annotated[str | None, typer.Option(help="The name to know it by; default: made of the source.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag, such as judge; repeatable.")] = None,
     context: Annotated[int | None, typer.Option(min=16, help="Tokens per conversation.")] = None,
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="It answers there (`nightjar endpoint list`).")] = None,
+    model: Annotated[str | None, typer.Option(help="What that endpoint calls it.")] = None,
+    kind: Annotated[str | None, typer.Option(help="At an endpoint: chat (default) or embedding.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
     from nightjar.scripts.views.model_add import check_new
@@ -65,6 +72,10 @@ def add(
     from nightjar.workers.library.sources import read_source
 
     settings = prepared()
+    if endpoint is not None or model is not None or kind is not None:
+        given = {"endpoint": endpoint, "model": model, "kind": kind, "tags": list(tag or []) or None}
+        _add_remote(name or source, given, context, template, settings)
+        return
     read = read_source(source, settings)
     extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
     chosen = name or read.name
@@ -113,10 +124,10 @@ def verify(model: Name) -> None:
     """Hash a model's files again and compare. Example: nightjar model verify llama-3.1-8b"""
     from nightjar.scripts.views.model_pull import verify_model
     from nightjar.scripts.views.models import prepared
-    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.find import find_file
 
     settings = prepared()
-    if not verify_model(find_model(model, settings), settings):
+    if not verify_model(find_file(model, settings), settings):
         raise typer.Exit(1)
 
 
@@ -156,6 +167,21 @@ def remove(
         typer.echo(f"Deleted {plain(str(file))}.")
     for file in removed.kept:
         typer.echo(f"Kept {plain(str(file))}.")
+
+
+def _add_remote(
+    name: str, given: dict[str, Any], context: int | None, template: str | None, settings: Settings
+) -> None:
+    from nightjar.config.errors import UsageError
+    from nightjar.workers.library.editing import add_entry
+    from nightjar.workers.library.find import find_model
+
+    if template is not None:
+        raise UsageError("--template is for files: an endpoint renders prompts itself.")
+    table = {key: value for key, value in given.items() if value is not None}
+    add_entry(settings.models_file, name, table | ({"load": {"context": context}} if context else {}))
+    typer.echo(f"Added {name} to {settings.models_file}.")
+    publish(find_model(name, settings))
 
 
 def publish(entry: ModelEntry) -> None:

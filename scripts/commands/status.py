@@ -26,7 +26,7 @@ app = typer.Typer(add_completion=False)
 WATCH_S = 2.0
 LOCK_S = 4.0
 """How long it waits for a server that another process is starting."""
-RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
+RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>", "cost>")
 WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s in total>", "wasted>", "beat>")
 
 
@@ -188,6 +188,7 @@ def _run_row(run: Any) -> tuple[Any, ...]:
         run.turns["empty"],
         run.retries,
         None if run.eta_s is None else _duration(run.eta_s),
+        run.cost,
     )
 
 

@@ -91,13 +91,13 @@ async def _supervise(
     model: str, name: str | None, gpu: str | None, flags: list[str], burst: bool, *, dispatches: bool
 ) -> int:
     from nightjar.scripts.views.model_pull import obtained
-    from nightjar.workers.process.gpus import choose_pins, list_cards
+    from nightjar.workers.process.gpus import NONE, choose_pins, list_cards
     from nightjar.workers.process.supervisor import Supervisor
 
     settings = load_settings()
     # A wrong name fails here, and a missing file is fetched once.
     entry = await asyncio.to_thread(obtained, model, settings)
-    pins = choose_pins(gpu, list_cards())
+    pins = choose_pins(NONE, []) if entry.remote is not None else choose_pins(gpu, list_cards())
     arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
 
     async def work(session: Session, standby: Standby | None) -> int:

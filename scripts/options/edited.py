@@ -20,7 +20,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 SHOWN = {"set": "assignments", "judge": "judges", "measure": "measures", "report": "report_formats"}
 """As an option is typed -> as it is called here."""
 RESETTABLE = (
-    "repeats seed assignments only limit judges rubric self_judging embed_model measures priority max_tries "
+    "repeats seed budget assignments only limit judges rubric self_judging embed_model measures priority max_tries "
     "fail_on_error deadline stalled_after report_formats on_finish fail_below fail_on_regression max_missing strict "
     "baseline until primary margin"
 ).split()

@@ -57,6 +57,10 @@ class RunOptions:
         list[str] | None, typer.Option("--only", help="Only sequences with this tag or id; repeatable.")
     ] = None
     limit: Annotated[int | None, typer.Option(help="At most so many sequences, the first ones.")] = None
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="Send nothing more to endpoints where it could cost more than this."),
+    ] = None
     judges: Annotated[
         list[str] | None, typer.Option("--judge", help="A model that judges the replies; repeatable.")
     ] = None

@@ -49,11 +49,16 @@ async def answered(
     shape: AnswerShape,
     request: Request,
     headers: Mapping[str, str],
+    *,
+    waits: bool = False,
 ) -> Response:
-    """The answer as it was asked for. Raises what goes wrong before a stream has begun."""
+    """The answer as it was asked for. Raises what goes wrong before a stream has begun.
+
+    `waits`: a stream begins with its first text, however long that takes, so that until then another may be asked.
+    """
     try:
         if asked.stream:
-            return await _streamed(asked, replies, shape, request, headers)
+            return await _streamed(asked, replies, shape, request, headers, waits=waits)
         ends = await all_ends(replies, request, site_of(request))
     except ClientGoneError:
         return Response(status_code=GONE)
@@ -66,10 +71,14 @@ async def _streamed(
     shape: AnswerShape,
     request: Request,
     headers: Mapping[str, str],
+    *,
+    waits: bool,
 ) -> Response:
     """What goes wrong at once is told by the status; later, by an event of the stream."""
     heard = follow_replies(replies, request, site_of(request))
     first = await anext(heard)
+    while first is None and waits:
+        first = await anext(heard)
     events = _events(first, heard, shape, len(replies), usage=asked.stream_options.include_usage)
     return StreamingResponse(events, media_type="text/event-stream", headers={**_STREAM, **headers})
 

@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse, Response
 
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.documents import PublishedModel
+from nightjar.jobs.policies import is_routed
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import CHAT
+from nightjar.web.openai.routed import answer_routed
 from nightjar.web.openai.schema import ChatRequest, SamplingFields, read_request
 from nightjar.web.openai.translate import ChatShape, chat_asks
 from nightjar.web.routing import Route
@@ -51,6 +53,8 @@ async def chat_completions(request: Request) -> Response:
     """A reply to a conversation; each choice is a job."""
     asked, without = read_request(await read_json(request), CHAT, ChatRequest)
     model = named_model(request, asked.model)
+    if is_routed(model):
+        return await answer_routed(request, asked, model, tuple(without))
     asks = await with_memory(request, chat_asks(asked, model, asker(request)))
     replies = await submit_all(asks, site_of(request))
     shape = ChatShape(

@@ -248,4 +248,4 @@ def told_of(end: LiveEnd) -> dict[str, Any]:
         "queue_s": round((end.claim_s or 0.0) + end.queue_s, 6),
         "prefill_s": round(end.prefill_s, 6),
         "decode_s": round(end.decode_s, 6),
-    }
+    } | ({} if end.usd is None else {"cost_usd": end.usd})

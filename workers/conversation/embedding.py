@@ -12,7 +12,7 @@ from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.workers.conversation.replier import Embedder
+from nightjar.workers.conversation.replier import EmbedsTexts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def pairs_of(sequence: PromptSequence, replies: Sequence[CommittedReply]) -> Pai
 
 
 async def measure_similarities(
-    sequence: PromptSequence, replies: Sequence[CommittedReply], embedder: Embedder
+    sequence: PromptSequence, replies: Sequence[CommittedReply], embedder: EmbedsTexts
 ) -> list[Similarity]:
     """The similarities of the replies that have something to be compared with. Raises as `Embedder.embed` does."""
     pairs = pairs_of(sequence, replies)

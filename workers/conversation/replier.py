@@ -132,8 +132,28 @@ class Embedding:
 
 
 @runtime_checkable
-class Embedder(ServedModel, Protocol):
-    """A model that embeds texts, for EMBED jobs."""
+class Pausing(Protocol):
+    """A served model that may be paused for a while: `EngineStats.paused`."""
+
+    async def look_again(self) -> None:
+        """Call it every second: ends a pause that is over."""
+
+
+class EmbedsTexts(Protocol):
+    """What embeds."""
 
     async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding per text, nothing cut off. Raises ContextError, ModelError, EngineError."""
+
+
+@runtime_checkable
+class Embedder(ServedModel, EmbedsTexts, Protocol):
+    """A model that embeds texts, for EMBED jobs."""
+
+
+@runtime_checkable
+class PaidEmbedder(Embedder, Protocol):
+    """One that enters every request in the ledger, and so must know whose it is."""
+
+    def on_behalf_of(self, job: Job, run: Run) -> EmbedsTexts:
+        """What embeds for this job."""

@@ -148,6 +148,10 @@ class EngineStats:
     """Of those, how many are in the cache."""
     threads: ThreadUse | None = None
     """None where their number is fixed."""
+    paused: str | None = None
+    """Why nothing is asked of the model for a while (an endpoint that refuses); None while all is well."""
+    refused: bool = False
+    """It is paused until somebody acts."""
     failure: str | None = None
     """Why the engine has stopped for good; None while it works."""
 

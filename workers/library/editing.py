@@ -15,6 +15,7 @@ from tomlkit import TOMLDocument
 
 from nightjar.config.errors import OutputError, SettingsError, UsageError
 from nightjar.config.files import close_if_home, make_folder
+from nightjar.workers.library.endpoints import ENDPOINT_NAME, ENDPOINTS
 from nightjar.workers.library.registry import NAME, RegistryEntry, parse_registry, read_registry, registry_text
 
 
@@ -23,9 +24,37 @@ def add_entry(file: Path, name: str, table: Mapping[str, Any]) -> None:
     _edit(file, lambda document: _add(document, file, name, table))
 
 
+def add_endpoint(file: Path, name: str, table: Mapping[str, Any]) -> None:
+    """Adds an endpoint. Raises UsageError if the name is taken or invalid, SettingsError for bad content."""
+
+    def edit(document: TOMLDocument) -> None:
+        if not ENDPOINT_NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be an endpoint's name: letters, digits and . _ - only.")
+        if ENDPOINTS not in document:
+            document.add(ENDPOINTS, tomlkit.table(is_super_table=True))
+        if name in document[ENDPOINTS]:
+            raise UsageError(f"{file} has an endpoint {name!r} already. Choose another name, or remove that one first.")
+        document[ENDPOINTS][name] = _table(table)
+
+    _edit(file, edit)
+
+
+def remove_endpoint(file: Path, name: str) -> None:
+    """Removes an endpoint that no model answers at. Raises SettingsError, and writes nothing, where one does."""
+
+    def edit(document: TOMLDocument) -> None:
+        document[ENDPOINTS].pop(name)
+        if not document[ENDPOINTS]:
+            document.pop(ENDPOINTS)
+
+    _edit(file, edit)
+
+
 def _add(document: TOMLDocument, file: Path, name: str, table: Mapping[str, Any]) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name: letters, digits and . _ : + - only; see --name.")
+    if name == ENDPOINTS:
+        raise UsageError(f"No model can be called {name!r}: models.toml keeps endpoints under that name.")
     if name in document:
         raise UsageError(f"{file} has a model {name!r} already. Choose another --name, or remove that one first.")
     if document.body and not document.as_string().endswith("\n\n"):

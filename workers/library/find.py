@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from nightjar.config.errors import ModelFileError, SettingsError, UnknownNameError
+from nightjar.config.errors import ModelError, ModelFileError, SettingsError, UnknownNameError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.project import HOME_NAME, PACKAGED_MODELS
+from nightjar.jobs.models import ModelKind
+from nightjar.workers.library.endpoints import RemoteEndpoint
 from nightjar.workers.library.gguf.split import is_later_part, parts_of
 from nightjar.workers.library.manifest import Manifest, read_manifest
 from nightjar.workers.library.names import distinct_names
@@ -27,12 +29,24 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoteTarget:
+    """Where a model answers that has no file."""
+
+    endpoint: str
+    at: RemoteEndpoint
+    model: str
+    kind: ModelKind
+    context: int | None
+    omit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """A model that can be loaded: its file and how to load it."""
+    """A model that can be served: its file and how to load it, or the endpoint where it answers."""
 
     name: str
     path: Path
-    """The file, or the first part of a split file."""
+    """The file, or the first part of a split file; of a remote model what stands for it, ENDPOINT/MODEL."""
     load: LoadSettings
     parameters: dict[str, Any]
     """From the registry; empty if the registry has none."""
@@ -44,6 +58,8 @@ class ModelEntry:
     tags: tuple[str, ...] = ()
     adapters: tuple[tuple[Path, float], ...] = ()
     """LoRA adapters and their scales."""
+    remote: RemoteTarget | None = None
+    """None: the model is a file."""
 
 
 def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
@@ -76,6 +92,17 @@ def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
         [*registry.models, *shelf, *stored],
         "`nightjar model list` shows all, `nightjar model add` makes one known, or give the path of a .gguf file.",
     )
+
+
+def find_file(name_or_path: str, settings: Settings) -> ModelEntry:
+    """Like `find_model`, for what only a file can do. Raises ModelError for a model at an endpoint."""
+    entry = find_model(name_or_path, settings)
+    if entry.remote is not None:
+        raise ModelError(
+            f"The model {entry.name!r} answers at the endpoint {entry.remote.endpoint!r}; that takes a model's file. "
+            f"`nightjar endpoint test {entry.remote.endpoint}` says whether it answers."
+        )
+    return entry
 
 
 def told_apart(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
@@ -142,6 +169,8 @@ def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
         return pulled_path(name, entry, settings)
     if entry.ollama is not None:
         return find_ollama(entry.ollama, settings).path
+    if entry.endpoint is not None:
+        raise ModelFileError(f"The model {name!r} answers at the endpoint {entry.endpoint!r}; it has no file.")
     assert entry.path is not None
     path = resolve_path(entry.path, settings)
     if not path.is_file():
@@ -165,6 +194,9 @@ def pulled_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
 
 
 def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry:
+    entry = registry.models[name]
+    if entry.endpoint is not None:
+        return remote_entry(name, entry, registry.endpoints[entry.endpoint], settings)
     return entry_of(name, registry.models[name], settings)
 
 
@@ -183,6 +215,31 @@ def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
         system=stored.system if stored is not None else None,
         tags=entry.tags,
         adapters=(*((path, 1.0) for path in (stored.adapters if stored is not None else ())), *adapters),
+    )
+
+
+def remote_entry(name: str, entry: RegistryEntry, endpoint: RemoteEndpoint, settings: Settings) -> ModelEntry:
+    """A registry entry whose model answers at that endpoint."""
+    assert entry.endpoint is not None
+    assert entry.model is not None
+    load = LoadSettings.model_validate(entry.load)
+    slots = {} if "slots" in entry.load else {"slots": endpoint.limits.concurrency}
+    return ModelEntry(
+        name=name,
+        path=Path(entry.endpoint, entry.model),
+        load=load.model_copy(update=slots),
+        parameters=dict(entry.parameters),
+        template=None,
+        reasoning=entry.reasoning,
+        tags=entry.tags,
+        remote=RemoteTarget(
+            endpoint=entry.endpoint,
+            at=endpoint.model_copy(update={"price": entry.price or endpoint.price}),
+            model=entry.model,
+            kind=entry.kind or ModelKind.CHAT,
+            context=load.context or endpoint.context,
+            omit=entry.omit,
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata, template_key
 from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.library.gguf.tensor_types import FILE_TYPES, mix
+from nightjar.workers.library.remote_facts import remote_facts
 from nightjar.workers.library.unusable import positions_of, why_unusable
 
 EMBEDDING_ARCHITECTURES = frozenset(
@@ -98,10 +99,12 @@ def default_digests() -> DigestCache:
 
 
 def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelFacts:
-    """The facts of a model from `find_model`: `read_facts` with what the registry says about it.
+    """The facts of a model from `find_model`: `read_facts` with what the registry says about it, or `remote_facts`.
 
     Raises ModelFileError, and ModelError for a `context` that the model has no positions for.
     """
+    if entry.remote is not None:
+        return remote_facts(entry)
     check_context(inspect_file(entry.path), entry.load.context)
     cache = digests or default_digests()
     facts = read_facts(

@@ -29,6 +29,7 @@ class ModelState(StrEnum):
     """Known, but not on this machine."""
     DOWNLOADING = "downloading"
     READY = "ready"
+    """Here, or at an endpoint: whether that answers is not asked."""
     LOADED = "loaded"
     """A worker serves it now."""
     FAILED = "failed"
@@ -101,6 +102,9 @@ def _known(settings: Settings) -> Iterator[_Known]:
     taken: set[Path] = set()
     for name, entry in registry.models.items():
         folder = settings.models_dir / name
+        if entry.endpoint is not None:
+            yield _Known(name=name, entry=entry, registered=True)
+            continue
         try:
             path = entry_path(name, entry, settings)
         except NightjarError as error:
@@ -139,6 +143,8 @@ def _held(known: _Known, settings: Settings) -> Held:
         registered=known.registered,
         disk_bytes=partial_bytes(known.folder) if known.folder else 0,
     )
+    if entry is not None and entry.endpoint is not None:
+        return replace(held, kind=entry.kind or ModelKind.CHAT)
     if known.path is None:
         return _not_here(held, known)
     try:

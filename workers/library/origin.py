@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
     """The hub's repository with its commit and files, the Ollama name, or the file's name; never a local path."""
+    if entry.remote is not None:
+        return {"endpoint": entry.remote.endpoint, "host": entry.remote.at.host, "model": entry.remote.model}
     registered = read_registry(settings.models_file).models.get(entry.name)
     try:
         manifest = read_manifest(entry.path.parent)

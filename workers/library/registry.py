@@ -3,10 +3,11 @@
 It lies in the home. Until something is added there, the registry of the package counts, which is only read.
 
 [NAME]                          quoted where it has a dot: ["llama-3.2-1b"]
-path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama
+path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama | endpoint (with model)
 template, reasoning, tags, description, sha256, adapters
 [NAME.load]                     the keys of LoadSettings
 [NAME.parameters]               generation parameters, a layer above the file's own
+[endpoints.NAME]                a server that answers for models: see `endpoints`
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nightjar.config.errors import ParameterError, SettingsError, suggest
+from nightjar.config.errors import ParameterError, SettingsError, UnknownNameError, suggest
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.project import PACKAGED_MODELS
+from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import Parameters, check
+from nightjar.jobs.remote_models import Price
+from nightjar.workers.library.endpoints import ENDPOINTS, RemoteEndpoint, parse_endpoint, unknown_endpoint
 
+SOURCES = ("path", "repo", "ollama", "endpoint")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
 
@@ -50,6 +55,16 @@ class RegistryEntry(BaseModel):
     """Branch, tag or commit; a pull pins it to the commit it found."""
     ollama: str | None = None
     """Name in the local Ollama store ("llama3.2:1b")."""
+    endpoint: str | None = None
+    """Name of an `[endpoints.NAME]`: the model answers there."""
+    model: str | None = Field(None, min_length=1, max_length=200)
+    """What the endpoint calls it."""
+    kind: ModelKind | None = None
+    """Of a model at an endpoint, which has no file that would tell; None: chat."""
+    price: Price | None = None
+    """Of a model at an endpoint; None: the endpoint's, else the list price where one is known."""
+    omit: tuple[str, ...] = ()
+    """Generation parameters that its endpoint is not sent: some models refuse a temperature."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     """Digest of the file, or of its parts in order."""
     load: dict[str, Any] = Field(default_factory=dict)
@@ -64,12 +79,16 @@ class RegistryEntry(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> RegistryEntry:
-        sources = [key for key in ("path", "repo", "ollama") if getattr(self, key) is not None]
+        sources = [key for key in SOURCES if getattr(self, key) is not None]
         if len(sources) != 1:
             given = "none is given" if not sources else "given are " + " and ".join(sources)
-            raise ValueError(f"a model has exactly one source, path, repo or ollama; {given}")
+            raise ValueError(f"a model has exactly one source, path, repo, ollama or endpoint; {given}")
         if self.repo is None and (self.file is not None or self.revision is not None):
             raise ValueError("file and revision belong to a repo, and there is none")
+        if (self.endpoint is None) != (self.model is None):
+            raise ValueError("endpoint and model belong together")
+        if self.endpoint is None and (self.kind is not None or self.price is not None or self.omit):
+            raise ValueError("kind, price and omit belong to an endpoint, and there is none")
         return self
 
     @property
@@ -77,6 +96,8 @@ class RegistryEntry(BaseModel):
         """The source as it is shown: "hub OWNER/NAME FILE", "ollama NAME" or the path."""
         if self.repo is not None:
             return " ".join(filter(None, ("hub", self.repo, self.file, self.revision and f"@ {self.revision}")))
+        if self.endpoint is not None:
+            return f"endpoint {self.endpoint} {self.model}"
         return f"ollama {self.ollama}" if self.ollama is not None else str(self.path)
 
 
@@ -87,6 +108,18 @@ class Registry(BaseModel):
 
     file: Path
     models: dict[str, RegistryEntry]
+    endpoints: dict[str, RemoteEndpoint] = Field(default_factory=dict)
+
+    def models_at(self, endpoint: str) -> list[str]:
+        """Names of the models that answer there."""
+        return [name for name, entry in self.models.items() if entry.endpoint == endpoint]
+
+
+def find_endpoint(name: str, registry: Registry) -> RemoteEndpoint:
+    """Raises UnknownNameError."""
+    if name not in registry.endpoints:
+        raise UnknownNameError("endpoint", name, registry.endpoints, "`nightjar endpoint add` makes one known.")
+    return registry.endpoints[name]
 
 
 def read_registry(file: Path) -> Registry:
@@ -113,7 +146,18 @@ def parse_registry(text: str, file: Path) -> Registry:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file} is not valid TOML: {error}.") from None
-    return Registry(file=file, models={name: _entry(name, table, file) for name, table in tables.items()})
+    endpoints = _endpoints(tables.pop(ENDPOINTS, {}), file)
+    models = {name: _entry(name, table, file) for name, table in tables.items()}
+    for name, entry in models.items():
+        if entry.endpoint is not None and entry.endpoint not in endpoints:
+            raise SettingsError(f"{file}, model {name!r}: {unknown_endpoint(entry.endpoint, endpoints)}")
+    return Registry(file=file, models=models, endpoints=endpoints)
+
+
+def _endpoints(tables: Any, file: Path) -> dict[str, RemoteEndpoint]:
+    if not isinstance(tables, dict) or tables.keys() & set(SOURCES):
+        raise SettingsError(f"{file}: [{ENDPOINTS}] holds endpoints, [{ENDPOINTS}.NAME]; no model can be called so.")
+    return {name: parse_endpoint(name, table, f"{file}, endpoint {name!r}") for name, table in tables.items()}
 
 
 def _entry(name: str, table: Any, file: Path) -> RegistryEntry:

@@ -97,7 +97,7 @@ class Heartbeat:
         if self.measuring():
             return Doing(task=Activity.MEASURING)
         if not stats.slots_used:
-            return Doing(task=Activity.WAITING, why=self.waits_for)
+            return Doing(task=Activity.WAITING, why=stats.paused or self.waits_for)
         if stats.prompts < stats.slots_used or not stats.prompts_tokens:
             return Doing(task=Activity.GENERATING)
         share = stats.prompts_done / stats.prompts_tokens
@@ -110,7 +110,9 @@ class Heartbeat:
         gpu = self.meter.read()
         return self._identity | {
             "state": WorkerStatus.STALLED if stuck else self.state,
-            "reason": f"the engine has made no step for {stats.last_step_age_s:.0f} s" if stuck else self.reason,
+            "reason": f"the engine has made no step for {stats.last_step_age_s:.0f} s"
+            if stuck
+            else self.reason or stats.paused,
             "load": None if self.load is None else self.load.model_dump(mode="json"),
             "probe": None if (probe := self.probe()) is None else probe.model_dump(mode="json"),
             "device": "" if self.load is None else self.load.device,

@@ -120,7 +120,8 @@ class HeldJobs:
 
     @property
     def _takes(self) -> bool:
-        return self.open and self._stats().failure is None
+        stats = self._stats()
+        return self.open and stats.failure is None and stats.paused is None
 
     def _count(self, *, live: bool) -> int:
         claiming = self._claiming_live if live else self._claiming

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
-from nightjar.config.errors import ModelFitError, NightjarError
+from nightjar.config.errors import ModelError, ModelFitError, NightjarError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelKind, SpeedProbe
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
@@ -70,6 +72,26 @@ async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settin
     """Loads the model's file into this process. Raises ModelError."""
     embedder = await _embedder(settings)
     return serving(await load_engine(entry, options, settings), entry, embedder)
+
+
+def load_remote(
+    entry: ModelEntry, options: WorkerOptions, worker: str, settings: Settings, database: Database, redis: SecretStr
+) -> Replier | Embedder:
+    """A model at an endpoint; nothing is sent yet. Raises ModelError, UsageError."""
+    if options.load.get("reproducible"):
+        raise ModelError(
+            f"{entry.name!r} answers at an endpoint, which promises nothing of the kind: no --reproducible."
+        )
+    try:
+        from nightjar.workers.remote.serve import serve_remote
+    except ModuleNotFoundError as error:
+        if error.name not in ("openai", "httpx2"):
+            raise
+        raise ModelError(
+            f"The model {entry.name!r} answers at an endpoint, which needs the package {error.name}: "
+            "pip install 'nightjar-eval[remote]'."
+        ) from None
+    return serve_remote(entry, worker, settings, database, redis)
 
 
 def serving(engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> LocalReplier | LocalEmbedder:

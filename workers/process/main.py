@@ -30,7 +30,7 @@ from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.workers.conversation.local import LocalReplier
-from nightjar.workers.conversation.replier import Embedder, Replier
+from nightjar.workers.conversation.replier import Embedder, Pausing, Replier
 from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
@@ -40,7 +40,7 @@ from nightjar.workers.process.gpus import NONE
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.live_side import LiveSide
-from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local
+from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local, load_remote
 from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
@@ -116,6 +116,8 @@ async def _serve(
         async with card.kept():
             key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
             informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
+            if entry.remote is not None:
+                return load_remote(entry, options, worker, settings, database, redis), key
             return await loader(entry, informed, settings), key
 
     try:
@@ -173,6 +175,8 @@ class WorkerProcess:
         self._redis = redis
         self._stop = stop or asyncio.Event()
         self._failed = False
+        self._given_up = False
+        """Its endpoint refuses, and in a burst nobody waits for somebody to act."""
 
     async def run(self, worker: str) -> int:
         """Serves until it is told to stop or the backlog ends (`burst`); then drains."""
@@ -190,7 +194,8 @@ class WorkerProcess:
         bells = [asyncio.create_task(bell) for bell in (self._listen(held), *self._live.listeners(held))]
         tasks = [asyncio.create_task(work) for work in self._chores(held, worker, ended)]
         await self._wait_for_end([*bells, *tasks])
-        self._beat.state = WorkerStatus.DRAINING
+        if not self._given_up:
+            self._beat.state = WorkerStatus.DRAINING
         await asyncio.gather(*map(end_task, bells))
         await held.drain(self._settings.drain_s)
         ended.set()
@@ -200,7 +205,7 @@ class WorkerProcess:
         _log.info("worker_ended", turns=self._beat.tally.turns_done)
         if self._failed:
             return BROKEN
-        return CANNOT if self._options.burst and self._run_cache.refused else 0
+        return CANNOT if self._given_up or (self._options.burst and self._run_cache.refused) else 0
 
     def _held(self, worker: str) -> HeldJobs:
         slots = self._model.load.slots
@@ -277,6 +282,8 @@ class WorkerProcess:
             chores.append(every(BURST_POLL_S, lambda: self._watch_backlog(held), self._stop, name="backlog"))
         else:
             chores.append(every(IDLE_LOOK_S, self._measuring.while_idle, self._stop, name="measuring"))
+        if isinstance(self._model, Pausing):
+            chores.append(every(ENGINE_POLL_S, self._model.look_again, self._stop, name="endpoint"))
         chores.append(every(WAIT_LOOK_S, lambda: self._watch_waiting(held), self._stop, name="waiting"))
         return chores
 
@@ -310,6 +317,11 @@ class WorkerProcess:
     async def _watch_backlog(self, held: HeldJobs) -> None:
         if self._run_cache.refused:
             self._beat.reason = next(iter(self._run_cache.refused.values()))
+        stats = self._model.stats()
+        if held.idle and stats.refused and stats.paused:
+            self._beat.state, self._beat.reason = WorkerStatus.FAILED, stats.paused
+            self._given_up = True
+            self._stop.set()
         if not held.idle or await self._has_work():
             return
         if self._beat.tally.turns_done or self._options.probe:  # else nobody asked anything of it
@@ -318,8 +330,8 @@ class WorkerProcess:
             self._stop.set()
 
     async def _has_work(self) -> bool:
-        refused = self._run_cache.refused
-        return await backlog.model_has_work(self._model.facts.name, self._database, without=refused)
+        without = self._run_cache.unserved
+        return await backlog.model_has_work(self._model.facts.name, self._database, without=without)
 
     async def _watch_waiting(self, held: HeldJobs) -> None:
         """What an idle worker waits for, for whoever looks."""

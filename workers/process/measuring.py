@@ -30,7 +30,9 @@ _log = structlog.get_logger()
 
 
 def speed_key(entry: ModelEntry, wanted: LoadSettings, gpu: str | None) -> SpeedKey | None:
-    """What a speed measured now would hold for; None for a file that cannot be read or embeds. Reads the file once."""
+    """What a speed measured now would hold for; None where none is measured: a file that cannot be read or embeds, an
+    endpoint. Reads the file once.
+    """
     return _key(entry, wanted, lambda: this_device(gpu))
 
 
@@ -48,6 +50,8 @@ def _device_at(pin: Pin) -> Device:
 
 
 def _key(entry: ModelEntry, wanted: LoadSettings, where: Callable[[], Device]) -> SpeedKey | None:
+    if entry.remote is not None:
+        return None
     try:
         facts = entry_facts(entry)
     except NightjarError:

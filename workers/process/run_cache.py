@@ -16,7 +16,7 @@ from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.lookup import name_of_run
 from nightjar.jobs.model_files import fix_file, names_model
-from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import WORKING_RUNS
@@ -56,7 +56,15 @@ class RunCache:
             self._seen[run_id] = monotonic()  # many jobs may be claimed at this moment; one look is enough
             await self.refresh([run_id])
         run = self._runs.get(run_id)
-        return run if run is not None and run.status in WORKING_RUNS else None
+        if run is None or run.status not in WORKING_RUNS:
+            return None
+        return None if self._facts.source is ModelSource.REMOTE and run.budget_reached else run
+
+    @property
+    def unserved(self) -> set[str]:
+        """Runs of which this worker takes no job: refused ones, and those whose budget is used up."""
+        paid = self._facts.source is ModelSource.REMOTE
+        return {*self.refused, *(run.id for run in self._runs.values() if paid and run.budget_reached)}
 
     async def _open(self, run_id: str) -> None:
         """Reads a run that is new here, unless another task has done so meanwhile."""
@@ -69,6 +77,8 @@ class RunCache:
             self._unreadable[run_id] = (monotonic(), name, error)
             return
         if run is not None and await self._same_file(run):
+            if self._facts.source is ModelSource.REMOTE:  # with the price that was frozen, whoever did it
+                run = await patiently(lambda: Run.get(run_id)) or run
             self._runs[run_id] = run
             self._seen[run_id] = monotonic()
 

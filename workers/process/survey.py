@@ -43,6 +43,9 @@ def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadab
     kind = facts.kind if facts else None
     try:
         model_entry = find_model(model, settings)
+        if model_entry.remote is not None:  # paid for, perhaps: only where somebody asked for it
+            needed = 0 if settings.remote.auto else None
+            return Loadable(kind=model_entry.remote.kind, memory_bytes=needed, tags=tags)
         return _held(model_entry.path, kind, model_entry.load.context, model_entry.template, tags)
     except NightjarError:
         pass

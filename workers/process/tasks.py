@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from nightjar.config.errors import ContextError, EngineError, LeaseLostError, ModelError, NightjarError, ServiceError
+from nightjar.config.errors import (
+    ComeBackError,
+    ContextError,
+    EndpointError,
+    EngineError,
+    LeaseLostError,
+    ModelError,
+    NightjarError,
+    ServiceError,
+)
 from nightjar.config.logging import bind
 from nightjar.config.redact import redact_text
 from nightjar.jobs import ownership
@@ -22,7 +31,7 @@ from nightjar.jobs.documents import utc_now
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.live_runs import refuse_live
 from nightjar.jobs.records import TurnRecord, cut
-from nightjar.jobs.retry import Counters, Fault, RetryLimits, decide
+from nightjar.jobs.retry import Again, Counters, Decision, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.transcript_size import TranscriptSize
@@ -33,6 +42,7 @@ from nightjar.workers.conversation.replier import (
     Dialogue,
     Embedder,
     LikelihoodModel,
+    PaidEmbedder,
     Replier,
     Reply,
     ServedModel,
@@ -106,8 +116,9 @@ async def _compare(hold: Hold, context: JobContext) -> None:
         raise ModelError(f"{model.facts.name!r} generates text; embeddings need an embedding model.")
     sequence = await context.run_cache.sequence(job.sequence_document)
     replies = await read_replies(job, context.database)
+    embedder = model.on_behalf_of(job, hold.run) if isinstance(model, PaidEmbedder) else model
     async with _slot(hold, context):
-        similarities = await measure_similarities(sequence, replies, model)
+        similarities = await measure_similarities(sequence, replies, embedder)
     result = {
         "model_digest": model.facts.digest,
         "similarities": [similarity.model_dump(mode="python") for similarity in similarities],
@@ -218,8 +229,11 @@ async def _fail(hold: Hold, context: JobContext, error: Exception) -> None:
     text = cut(redact_text(f"{type(error).__name__}: {error}"))  # it goes into reports
     counters = Counters(tries=job.tries, lapses=job.lapses, crashes=job.crashes)
     limits = RetryLimits(max_tries=run.max_tries, max_lapses=run.max_lapses, max_crashes=run.max_crashes)
-    decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311
-    expected = fault is Fault.PERMANENT
+    if isinstance(error, ComeBackError):
+        decision: Decision = Again(delay_s=error.again_s, counted=())
+    else:
+        decision = decide(fault, text, counters, limits, jitter=random.random())  # noqa: S311
+    expected = fault is Fault.PERMANENT or isinstance(error, ComeBackError | EndpointError)
     _log.warning("job_failed", error=text, fault=fault, decision=type(decision).__name__, exc_info=not expected)
     try:
         if hold.live and isinstance(error, ContextError) and error.tokens is not None and error.context is not None:

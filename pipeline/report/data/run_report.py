@@ -13,6 +13,7 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.report.data.changes import Changes
+from nightjar.pipeline.report.data.costs import ModelCost
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.ranking import Ranking
@@ -99,6 +100,8 @@ class RunReport:
     """By the headline metric; None if it has no better end."""
     verdict: GateVerdict | None = None
     """The result of the run's gates at its end."""
+    costs: tuple[ModelCost, ...] = ()
+    """Of its models at endpoints; empty where it has none."""
     judging: JudgingReport | None = None
     """None if no judge was asked anything."""
     changes: Changes | None = None

@@ -68,6 +68,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "gates": _gates(report),
         "changes": report.changes,
         "waves": report.waves,
+        "costs": [_fields(cost) for cost in report.costs],
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
     }
@@ -77,7 +78,7 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
     """What a script wants of a report: what it says first, and every model's scores with their intervals; no
     transcripts. The keys are those of the whole document."""
     whole = json.loads(json.dumps(head_of(report), default=to_json, allow_nan=False))
-    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "waves", "judging")
+    kept = ("partial", "answer", "notices", "scales", "ranking", "changes", "waves", "judging", "costs")
     models = [
         {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
         for model in whole["models"]

@@ -18,6 +18,7 @@ from nightjar.pipeline.report.data.ranking import Rank
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
+from nightjar.pipeline.report.page.cost_table import cost_table
 from nightjar.pipeline.report.page.interval_bar import interval_bar
 from nightjar.pipeline.report.page.judge_section import judge_section
 from nightjar.pipeline.report.page.looks_table import looks_table
@@ -235,6 +236,7 @@ def _machine(report: RunReport) -> MachineTables:
     return MachineTables(
         speed=machine_tables.speed_table(report),
         machine=machine_tables.machine_table(report),
+        costs=cost_table(report) if report.costs else None,
         run=machine_tables.run_table(report),
         facts=machine_tables.facts_table(report),
         parameters=machine_tables.parameters_table(report),

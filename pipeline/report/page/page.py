@@ -156,6 +156,8 @@ class ResultTables:
 class MachineTables:
     speed: Table
     machine: Table
+    costs: Table | None
+    """None where no model answers at an endpoint."""
     run: Table
     facts: Table
     parameters: Table

@@ -17,6 +17,7 @@ ALLOWED = {
     "scripts/dev/collecting_bench.py",  # and a database
     "config/limited_process.py",  # hands on what Python needs to start, and nothing else
     "workers/engine/llama/library.py",  # tells llama.cpp to end at once where it aborts
+    "config/endpoint_keys.py",  # a key, by the name that models.toml gives
     "config/interpreter.py",  # keeps the current folder off the module path of what it starts
     "workers/process/supervisor.py",  # hands it on to the worker processes
     "workers/library/hub.py",  # tells the hub's library where its files belong, before it is imported

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.documents import Run, RunOutcome
+from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, EndScore, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict
+from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.notify.message import discord_body, is_discord, numbers, payload_of, sentence
 from tests.documents import a_run

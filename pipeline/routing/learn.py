@@ -1,0 +1,93 @@
+"""Rules from evidence: for each tag the cheapest candidate that is not worse than others by a margin. Pure.
+
+"Not worse" is non-inferiority on paired sequences: the one-sided 95 % lower bound of the mean difference to each of the
+others must lie above minus the margin, also where it looks like the best: that may be luck. The bound is Student's t
+over the pairs and one more that came out as badly as the scale allows: scores are often whole numbers, whose variance
+few pairs do not show, and the plain bound then errs far more often than in 5 % of such samples (docs/remote.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from nightjar.jobs.policies import TagRule
+
+LEAST_PAIRS = 20
+"""Fewer say nothing."""
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceEvidence:
+    """One sequence that every candidate answered. `scores`: by candidate, higher is better; `tags`: what a request
+    for it would show."""
+
+    id: str
+    tags: tuple[str, ...]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteCandidates:
+    """Whom a policy chooses among. `names`: the cheapest first. `default`: who answers what is not known.
+
+    `span`: from the worst to the best value of the metric.
+    """
+
+    names: tuple[str, ...]
+    default: str
+    margin: float
+    span: float = 1.0
+
+
+def learn_rules(evidence: Sequence[SequenceEvidence], candidates: RouteCandidates) -> list[TagRule]:
+    """A rule for every tag, by name."""
+    tags = sorted({tag for sequence in evidence for tag in sequence.tags})
+    return [learn_tag(tag, [each for each in evidence if tag in each.tags], candidates) for tag in tags]
+
+
+def learn_tag(tag: str, evidence: Sequence[SequenceEvidence], candidates: RouteCandidates) -> TagRule:
+    """Who may answer a tag, from its sequences."""
+    means = {name: _mean(each.scores[name] for each in evidence) for name in candidates.names}
+    best = max(candidates.names, key=lambda name: (means[name], -candidates.names.index(name)))
+    pairs = len(evidence)
+    if pairs < LEAST_PAIRS:
+        reason = f"unknown: {pairs} sequences, and fewer than {LEAST_PAIRS} say nothing"
+        return TagRule(tag=tag, model=None, best=best, pairs=pairs, reason=reason)
+    for name in candidates.names:
+        bound = min(
+            lower_bound([each.scores[name] - each.scores[other] for each in evidence], candidates.span)
+            for other in candidates.names
+            if other != name
+        )
+        if bound > -candidates.margin:
+            said = "the best of them" if name == best else f"not worse than {best} by more than {candidates.margin:g}"
+            return TagRule(
+                tag=tag,
+                model=name,
+                best=best,
+                pairs=pairs,
+                difference=means[name] - means[best],
+                bound=bound,
+                reason=f"{name} is {said}, at 95 %",
+            )
+    reason = f"unknown: {pairs} sequences do not tell which is good enough"
+    return TagRule(tag=tag, model=None, best=best, pairs=pairs, reason=reason)
+
+
+def lower_bound(differences: Sequence[float], span: float) -> float:
+    """The one-sided 95 % lower bound of a mean of paired differences, each between -span and span."""
+    values = np.asarray([*differences, -span], dtype=float)
+    count = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(count)
+    return float(values.mean()) - float(stats.t.ppf(CONFIDENCE, count - 1)) * error
+
+
+def _mean(values: Iterable[float]) -> float:
+    there = list(values)
+    return math.fsum(there) / len(there) if there else math.nan

@@ -1,0 +1,164 @@
+"""A model at an endpoint beside a local one, through whole commands: evaluated, paid for, killed, routed to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
+from tests.home import Home, eventually
+
+WITHIN_S = 120.0
+DEMO, CLOUD = "nightjar-demo", "cloud"
+EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=24")
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeEndpoint]:
+    with fake_endpoint() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, fake: FakeEndpoint) -> Iterator[Home]:
+    home = Home(folder=tmp_path_factory.mktemp("remote"), environment={"FAKE_KEY": KEY})
+    try:
+        home.ok("services", "up")
+        price = ("--key-env", "FAKE_KEY", "--price", "1000:2000")
+        said = home.run("endpoint", "add", "fake", fake.base_url, *price)
+        assert said.returncode == 2
+        assert "allow_private" in said.stderr
+        home.ok("endpoint", "add", "fake", fake.base_url, *price, "--allow-private")
+        home.ok("model", "add", CLOUD, "--endpoint", "fake", "--model", MODEL_AT_FAKE, "--tag", "judge")
+        yield home
+    finally:
+        home.close()
+
+
+@pytest.fixture(autouse=True)
+def _well(fake: FakeEndpoint) -> Iterator[None]:
+    yield
+    fake.always, fake.pause_s = None, 0.0
+    fake.faults.clear()
+
+
+def test_an_endpoint_is_listed_and_tried(home: Home, fake: FakeEndpoint) -> None:
+    [listed] = json.loads(home.ok("endpoint", "list", "--json"))["endpoints"]
+    assert (listed["name"], listed["key_env"], listed["models"]) == ("fake", "FAKE_KEY", [CLOUD])
+    assert "answers and lists 1 models" in home.ok("endpoint", "test", "fake")
+    wrong = home.run("endpoint", "test", "fake", env={"FAKE_KEY": "sk-wrong-0123456789"})
+    assert wrong.returncode == 1
+    assert "HTTP 401" in wrong.stdout
+    assert "sk-wrong" not in wrong.stdout + wrong.stderr
+    unset = home.run("endpoint", "test", "fake", env={"FAKE_KEY": ""})
+    assert "FAKE_KEY, which is not set here" in unset.stderr
+    in_use = home.run("endpoint", "rm", "fake")
+    assert in_use.returncode == 2
+    assert f"{CLOUD} answer at fake" in in_use.stderr
+
+
+def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
+    home: Home, fake: FakeEndpoint, tmp_path: Path
+) -> None:
+    before = len(fake.paid)
+    done = home.run(
+        "eval", *EVAL, "-m", DEMO, "-m", CLOUD, "--name", "both", "--out", str(tmp_path), "-f", "json", "-f", "html"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "both.json").read_text("utf-8"))
+    assert [model["name"] for model in report["models"]] == [DEMO, CLOUD]
+    assert all(model["turns_missing"] == 0 for model in report["models"])
+    [cost] = report["costs"]
+    paid = fake.paid[before:]
+    expected = sum(use["prompt_tokens"] * 1_000 + use["completion_tokens"] * 2_000 for use in paid) / 1e6
+    assert cost["usd"] == pytest.approx(expected)
+    assert (cost["requests"], cost["estimated"], cost["unpriced"]) == (len(paid), 0, 0)
+    assert "<h3>Costs</h3>" in (tmp_path / "both.html").read_text("utf-8")
+    assert "will cost about" in done.stdout + done.stderr
+    [run] = [run for run in json.loads(home.ok("status", "--json"))["runs"] if run["name"] == "both"]
+    assert run["cost_usd"] == pytest.approx(expected)
+    compared = home.ok("compare", f"both:{DEMO}", f"both:{CLOUD}")
+    assert "US dollars a conversation" in compared
+    written = [path for folder in (home.path, tmp_path) for path in folder.rglob("*") if path.is_file()]
+    assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+def test_what_it_cannot_do_and_a_budget_that_cannot_be_kept_are_refused_first(home: Home) -> None:
+    for words, says in (
+        (("--set", f"{CLOUD}:top_logprobs=2"), "top_logprobs is set"),
+        (("--set", f'{CLOUD}:grammar=root ::= "a"'), "grammar is set"),
+        (("--seed", "3"), "--seed means nothing"),
+    ):
+        done = home.run("enqueue", "--suite", "checkable", "--only", "small", "-m", CLOUD, *words)
+        assert done.returncode == 2
+        assert says in done.stderr
+
+
+def test_a_killed_worker_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoint) -> None:
+    fake.pause_s = 0.3
+    begun = len(fake.paid)
+    home.ok("enqueue", *EVAL, "-m", CLOUD, "--name", "killed")
+    [run] = home.find("runs", name="killed")
+    home.start("worker", "worker", "--model", CLOUD, "--gpu", "none")
+    eventually(lambda: len(fake.paid) > begun, WITHIN_S, lambda: home.said("worker"))
+    children = psutil.Process(home.running["worker"].pid).children(recursive=True)
+    serving = [child for child in children if "--single" in child.cmdline()]
+    assert all(KEY not in " ".join(process.cmdline()) for process in children)
+    serving[0].send_signal(signal.SIGKILL)
+    fake.pause_s = 0.0
+    done = lambda: home.find("runs", name="killed", status="DONE")  # noqa: E731
+    eventually(done, WITHIN_S, lambda: home.said("worker"))
+    settled = lambda: not home.find("expenses", run=run["_id"], settled=False)  # noqa: E731
+    eventually(settled, WITHIN_S)
+    entries = {each["_id"]: each for each in home.find("expenses", run=run["_id"])}
+    turns = [turn for job in home.find("jobs", run=run["_id"]) for turn in job["turns"]]
+    assert all(
+        entries[turn["draws"][0]["remote"]["expense"]]["use"] == turn["draws"][0]["remote"]["use"] for turn in turns
+    )
+    assert len(entries) >= len(fake.paid) - begun, "whatever was begun is counted"
+    assert any(each["lost"] for each in entries.values()), "what the killed one had under way counts as all of it"
+    os.killpg(home.running.pop("worker").pid, signal.SIGTERM)
+
+
+def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None:
+    home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
+    home.start("demo", "worker", "--model", DEMO, "--gpu", "none", "--slots", "2", "--live", "1")
+    home.start("serve", "serve", "--port", "0", "--workers", "none")
+    said = eventually(
+        lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
+    )
+    both = lambda: len({worker["model"] for worker in home.find("workers", state="ready")}) == 2  # noqa: E731
+    eventually(both, WITHIN_S, lambda: home.said("cloud") + home.said("demo"))
+    home.ok("router", "alias", "chat", CLOUD, DEMO)
+    token = (home.path / "web" / "token").read_text().strip()
+    headers = {"authorization": f"Bearer {token}"}
+    messages = [
+        {"role": "user", "content": "Tell me of a fox."},
+        {"role": "assistant", "content": "It ran."},
+        {"role": "user", "content": "Go on."},
+    ]
+    body = {"model": "alias:chat", "messages": messages, "max_tokens": 16}
+    with httpx.Client(base_url=f"http://127.0.0.1:{said[1]}", headers=headers, timeout=WITHIN_S) as client:
+        first = client.post("/v1/chat/completions", json=body)
+        assert first.status_code == 200, first.text
+        assert first.headers["nightjar-model"] == CLOUD
+        assert first.json()["choices"][0]["message"]["content"] == "Reply to: Go on."
+        assert "not learnt" in first.headers["nightjar-reason"]
+        local = client.post("/v1/chat/completions", json=body, headers={"nightjar-local-only": "true"})
+        assert local.headers["nightjar-model"] == DEMO
+        fake.always = "400"
+        again = client.post("/v1/chat/completions", json=body)
+        assert again.headers["nightjar-model"] == DEMO
+        assert f"{CLOUD} gave no reply" in again.headers["nightjar-reason"]
+        assert fake.bodies[-1]["messages"] == messages, "the whole conversation"
+        streamed = client.post("/v1/chat/completions", json=body | {"stream": True})
+        assert streamed.headers["nightjar-model"] == DEMO
+        assert "data: [DONE]" in streamed.text

@@ -1,0 +1,228 @@
+"""A server that speaks OpenAI's protocol in each dialect, and does wrong on demand. It listens on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from nightjar.jobs.remote_models import Dialect
+
+KEY = "sk-fake-0123456789abcdef"
+MODEL_AT_FAKE = "fake-large"
+PIECE = 8
+"""Characters of a reply in one event."""
+
+
+@dataclass
+class FakeEndpoint:
+    """What it answers, and what it was asked. `faults` are used up one a request, before any good answer."""
+
+    dialect: Dialect = Dialect.OPENAI
+    key: str | None = KEY
+    reply: Callable[[dict[str, Any]], str] = lambda body: f"Reply to: {body['messages'][-1]['content']}"
+    reasoning: str = ""
+    says_use: bool = True
+    model: str = MODEL_AT_FAKE
+    pause_s: float = 0.0
+    """Between two events."""
+    finish_reason: str = "stop"
+    faults: deque[str] = field(default_factory=deque)
+    always: str | None = None
+    """A fault of every request."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    paid: list[dict[str, int]] = field(default_factory=list)
+    """The usage of every reply that was begun: what a cloud would charge for."""
+    port: int = 0
+    scheme: str = "http"
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.scheme}://localhost:{self.port}/v1"
+
+    def table(self, **changes: Any) -> dict[str, Any]:
+        """The endpoint's table in models.toml."""
+        given = {"base_url": self.base_url, "kind": str(self.dialect), "allow_private": True}
+        return given | ({"key_env": "FAKE_KEY"} if self.key else {}) | changes
+
+    def use_of(self, body: dict[str, Any], text: str) -> dict[str, int]:
+        """Four characters are a token, in both directions."""
+        asked = sum(len(str(message.get("content"))) for message in body.get("messages", ()))
+        return {"prompt_tokens": asked // 4 + 3, "completion_tokens": len(text) // 4 + 1}
+
+
+@contextlib.contextmanager
+def fake_endpoint(context: ssl.SSLContext | None = None, **changes: Any) -> Iterator[FakeEndpoint]:
+    """A running one; `context` makes it speak TLS."""
+    fake = FakeEndpoint(**changes)
+
+    class Handler(_Handler):
+        endpoint = fake
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        fake.scheme = "https"
+    fake.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    endpoint: ClassVar[FakeEndpoint]
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            super().handle()
+
+    def do_GET(self) -> None:
+        self.endpoint.headers.append(dict(self.headers))
+        if self._admitted():
+            self._json(200, {"object": "list", "data": [{"id": self.endpoint.model, "object": "model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.endpoint.bodies.append(body)
+        self.endpoint.headers.append(dict(self.headers))
+        if not self._admitted():
+            return
+        fault = self.endpoint.faults.popleft() if self.endpoint.faults else self.endpoint.always
+        if fault is not None and fault in _WHOLE:
+            _WHOLE[fault](self)
+        elif self.path.endswith("/embeddings"):
+            self._embed(body)
+        else:
+            self._chat(body, fault)
+
+    def _admitted(self) -> bool:
+        if self.endpoint.key and self.headers.get("authorization") != f"Bearer {self.endpoint.key}":
+            self.fail(401, f"Incorrect API key provided: {self.headers.get('authorization')}.", "invalid_api_key")
+            return False
+        return True
+
+    def fail(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
+        self._json(status, {"error": {"message": message, "type": "error", "code": code}}, **headers)
+
+    def _json(self, status: int, data: Any, **headers: str) -> None:
+        text = json.dumps(data).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(text)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _embed(self, body: dict[str, Any]) -> None:
+        texts = body["input"]
+        data = [{"index": n, "embedding": [len(text), text.count("e"), 1.0]} for n, text in enumerate(texts)]
+        use = {"prompt_tokens": sum(map(len, texts)) // 4 + 1}
+        self.endpoint.paid.append(use)
+        self._json(200, {"data": data, "usage": use})
+
+    def _chat(self, body: dict[str, Any], fault: str | None) -> None:
+        fake = self.endpoint
+        text = fake.reply(body)
+        use = fake.use_of(body, text)
+        fake.paid.append(use)
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        named = {"id": "chatcmpl-1", "model": "somebody-else" if fault == "other model" else fake.model}
+        thoughts = "reasoning" if fake.dialect is Dialect.OLLAMA else "reasoning_content"
+        for part in _parts(fake.reasoning):
+            self._event(named, {thoughts: part})
+        for number, part in enumerate(_parts(text)):
+            if number == 1 and fault in ("cut", "half event", "silence in the middle", "error in the middle"):
+                self._break(fault)
+                return
+            self._event(named, {"content": part})
+            time.sleep(fake.pause_s)
+        if fault == "10 MB":
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self._event(named, {"content": "x" * 100_000})
+        reason = "content_filter" if fault == "content filter" else fake.finish_reason
+        self._event(named, {}, finish_reason=reason)
+        if fake.says_use and fault != "no use":
+            said: dict[str, Any] = {**use, "total_tokens": sum(use.values())}
+            if fault == "NaN use":
+                said = {"prompt_tokens": float("nan"), "completion_tokens": -1, "cost": float("nan")}
+            self._write({**named, "choices": [], "usage": said})
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _break(self, fault: str) -> None:
+        if fault == "half event":
+            self._chunk(b'data: {"choices": [{"delta": {"cont')
+        if fault == "error in the middle":
+            self._write({"error": {"message": "The server had an error", "code": "500"}})
+        if fault == "silence in the middle":
+            self.endpoint.stopping.wait(30)
+        self.close_connection = True
+        self.connection.shutdown(2)
+
+    def _event(self, named: dict[str, Any], delta: dict[str, Any], finish_reason: str | None = None) -> None:
+        self._write({**named, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        self._chunk(f"data: {json.dumps(event)}\n\n".encode())
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+
+def _silent(handler: _Handler) -> None:
+    handler.endpoint.stopping.wait(30)
+    handler.close_connection = True
+
+
+def _redirect(handler: _Handler) -> None:
+    handler.fail(307, "moved", location="http://127.0.0.1:9/v1/chat/completions")
+
+
+_WHOLE: dict[str, Callable[[_Handler], None]] = {
+    "429": lambda handler: handler.fail(429, "Rate limit reached"),
+    "429 retry after": lambda handler: handler.fail(429, "Rate limit reached", retry_after="0.2"),
+    "429 retry long": lambda handler: handler.fail(429, "Rate limit reached", retry_after="900"),
+    "500": lambda handler: handler.fail(500, "The server had an error"),
+    "503": lambda handler: handler.fail(503, "Overloaded"),
+    "503 retry after": lambda handler: handler.fail(503, "Overloaded", retry_after="0.1"),
+    "401": lambda handler: handler.fail(401, f"Incorrect API key provided: {handler.headers['authorization']}"),
+    "402": lambda handler: handler.fail(402, "Insufficient balance"),
+    "404": lambda handler: handler.fail(404, "The model does not exist"),
+    "400": lambda handler: handler.fail(400, "Unsupported value: temperature"),
+    "too long": lambda handler: handler.fail(
+        400, "This model's maximum context length is 64 tokens", "context_length_exceeded"
+    ),
+    "redirect": _redirect,
+    "silence": _silent,
+    "not JSON": lambda handler: handler.send_error(500, "<html>bad gateway</html>"),
+}
+
+
+def _parts(text: str) -> list[str]:
+    return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]

@@ -1,0 +1,90 @@
+"""`alias:NAME` and `router:NAME` as a request's model: who is asked, and who is asked next where that fails.
+
+There is another try only while nothing was sent to the client; the whole conversation goes along each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from nightjar.config.errors import CancelledReplyError, LiveError, UsageError
+from nightjar.jobs.backlog import live_workers
+from nightjar.jobs.models import ModelSource
+from nightjar.jobs.policies import RoutingPolicy, active_policy
+from nightjar.jobs.published import published
+from nightjar.pipeline.routing.route import Routed, route
+from nightjar.web.openai.asking import asker, submit_all, told_without
+from nightjar.web.openai.events import answered
+from nightjar.web.openai.schema import ChatRequest
+from nightjar.web.openai.translate import ChatShape, chat_asks
+from nightjar.web.site import site_of
+
+TAG = "nightjar-tag"
+"""Header of a request: what it is about, as the policy's tags name it; several are separated by commas."""
+LOCAL_ONLY = "nightjar-local-only"
+"""Header of a request: with `true` no model at an endpoint is asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutedRequest:
+    """A request's policy, and whom it goes to."""
+
+    policy: RoutingPolicy
+    routed: Routed
+
+    def headers(self, model: str, failures: Mapping[str, str]) -> dict[str, str]:
+        """Who answered and why."""
+        reason = self.routed.reason + "".join(f"; {name} gave no reply" for name in failures)
+        said = {
+            "nightjar-model": model,
+            "nightjar-policy": f"{self.policy.address}@{self.policy.version}",
+            "nightjar-reason": reason,
+        }
+        return {name: text.encode("ascii", "replace").decode() for name, text in said.items()}
+
+
+async def route_request(request: Request, address: str) -> RoutedRequest:
+    """Raises UnknownNameError, UsageError where the policy is not active or nobody may answer."""
+    database = site_of(request).database
+    policy = await active_policy(address)
+    known = await published(policy.candidates, database)
+    local_only = request.headers.get(LOCAL_ONLY, "").strip().lower() == "true"
+    allowed = {name for name, model in known.items() if not (local_only and model.facts.source is ModelSource.REMOTE)}
+    tags = [tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()]
+    served = frozenset(await live_workers(database))
+    routed = route(policy, tags, served=served, allowed=allowed)
+    if not routed.models:
+        why = "each of its models is at an endpoint" if local_only else "none of its models is known"
+        raise UsageError(f"Nobody may answer for {policy.address}: {why}.")
+    return RoutedRequest(policy=policy, routed=routed)
+
+
+async def answer_routed(request: Request, asked: ChatRequest, address: str, without: tuple[str, ...]) -> Response:
+    """The reply of the first that gives one. Raises what the last of them raised."""
+    wanted = await route_request(request, address)
+    failures: dict[str, str] = {}
+    for model in wanted.routed.models:
+        is_last = model == wanted.routed.models[-1]
+        try:
+            replies = await submit_all(chat_asks(asked, model, asker(request)), site_of(request))
+            shape = ChatShape(
+                id=f"chatcmpl-{replies[0].job.id}",
+                created=int(time.time()),
+                model=model,
+                top_logprobs=asked.top_logprobs if asked.logprobs else None,
+            )
+            headers = {**told_without(without), **wanted.headers(model, failures)}
+            return await answered(asked, replies, shape, request, headers, waits=not is_last)
+        except CancelledReplyError:
+            raise
+        except LiveError as error:
+            site_of(request).meters.fell_back(model)
+            if is_last:
+                raise
+            failures[model] = str(error)
+    raise AssertionError("the last one answers or raises")

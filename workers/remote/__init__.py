@@ -1,0 +1,1 @@
+"""Models behind endpoints: what a worker serves of them."""
