@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image as ImageModule
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
+"""Told by the content, whatever the name says. Others stay closed: Pillow has PostScript run by another program."""
 MOST_PIXELS = 120_000_000
 MOST_BYTES = 200_000_000
 THUMBNAIL = 256
@@ -45,7 +47,7 @@ def read_photo(path: str, side: int) -> dict[str, Any]:
         _register_heif()
         Image.MAX_IMAGE_PIXELS = None  # checked here, before anything is decoded
         try:
-            with warnings.catch_warnings(), Image.open(file) as image:
+            with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as image:
                 warnings.simplefilter("ignore")
                 width, height = image.size
                 if width * height > MOST_PIXELS:

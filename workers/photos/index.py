@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ CPU_S, WALL_S = 30.0, 120.0
 ANSWER_BYTES = 16_000_000
 Vector = npt.NDArray[np.float32]
 PhotoProgress = Callable[[int], None]
+BATCH = 500
+"""Photos that are opened between two times that the index is stored."""
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,10 @@ class FoundPhoto:
     similarity: float
     exact: bool
     """Its text holds every word of the question."""
+
+
+_Photo = tuple[PhotoRecord, Vector | None, Vector | None]
+"""With the vectors of its text and of what it shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,54 +88,55 @@ async def index_photos(
 ) -> Indexed:
     """Opens what is new or changed in the folder, and forgets what is gone.
 
-    Raises UsageError for a folder that cannot be read, ModelError, and as the embedder does.
+    It is stored every `BATCH` photos: interrupted, the next call does the rest. Raises UsageError for a folder that
+    cannot be read, ModelError, and as the embedder does.
     """
     root = photo_root(folder)
     unreadable: list[str] = []
     files = await asyncio.to_thread(lambda: list(find_photos(root, unreadable)))
     former = await asyncio.to_thread(read_index, home, str(root))
     known = _known(former, embedder.facts.digest, pictures)
-    kept: list[tuple[PhotoRecord, Vector | None, Vector | None]] = []
-    thumbnails: dict[str, bytes] = {}
+    kept = await asyncio.to_thread(lambda: {file.place: known[file.place] for file in files if _unchanged(file, known)})
+    new = [file for file in files if file.place not in kept]
     refused: dict[str, str] = {}
     opened = 0
     opener = photo_opener()
     try:
-        for done, file in enumerate(files, start=1):
-            before = known.get(file.place)
-            if before is not None and (before[0].size, before[0].modified_ns, before[0].text) == (
-                file.size,
-                file.modified_ns,
-                _with_caption(file, before[0]),
-            ):
-                kept.append(before)
-                continue
-            found = await asyncio.to_thread(_open, opener, str(root), file, pictures)
-            if isinstance(found, str):
-                refused[file.place] = found
-                continue
-            opened += 1
-            kept.append((found.record, None, found.picture))
-            thumbnails[found.record.id] = found.thumbnail
-            progress(done)
+        for start in range(0, max(1, len(new)), BATCH):
+            thumbnails: dict[str, bytes] = {}
+            for done, file in enumerate(new[start : start + BATCH], start=start + 1):
+                found = await asyncio.to_thread(_open, opener, str(root), file, pictures)
+                progress(done)
+                if isinstance(found, str):
+                    refused[file.place] = found
+                    continue
+                opened += 1
+                kept[file.place] = (found.record, None, found.picture)
+                thumbnails[found.record.id] = found.thumbnail
+            await _embed(kept, embedder)
+            ordered = [kept[file.place] for file in files if file.place in kept]
+            index = PhotoIndex(
+                root=str(root),
+                text_model=embedder.facts.digest,
+                picture_model=None if pictures is None else pictures.digest,
+                records=tuple(record for record, *_ in ordered),
+                texts=checked_vectors([text for _, text, _ in ordered]),
+                pictures=checked_vectors([picture for *_, picture in ordered]),
+                refused=refused,
+            )
+            await asyncio.to_thread(write_index, home, index, thumbnails)
     finally:
         opener.close()
-    new = [at for at, (_, text, _) in enumerate(kept) if text is None]
-    vectors = await embedder.embed([kept[at][0].text for at in new])
-    texts = [text for _, text, _ in kept]
-    for at, vector in zip(new, vectors, strict=True):
-        texts[at] = vector
-    index = PhotoIndex(
-        root=str(root),
-        text_model=embedder.facts.digest,
-        picture_model=None if pictures is None else pictures.digest,
-        records=tuple(record for record, *_ in kept),
-        texts=checked_vectors(texts),
-        pictures=checked_vectors([picture for *_, picture in kept]),
-        refused=refused,
-    )
-    await asyncio.to_thread(write_index, home, index, thumbnails)
     return Indexed(root=str(root), photos=len(kept), opened=opened, refused=refused, unreadable=tuple(unreadable))
+
+
+async def _embed(photos: dict[str, _Photo], embedder: TextEmbedder) -> None:
+    """Gives the texts that have none an embedding."""
+    new = [place for place, (_, text, _) in photos.items() if text is None]
+    vectors = await embedder.embed([photos[place][0].text for place in new])
+    for place, vector in zip(new, vectors, strict=True):
+        record, _, picture = photos[place]
+        photos[place] = (record, vector, picture)
 
 
 async def search_photos(text: str, most: int, home: Path, embedder: TextEmbedder) -> tuple[list[FoundPhoto], list[str]]:
@@ -136,14 +145,14 @@ async def search_photos(text: str, most: int, home: Path, embedder: TextEmbedder
     usable = [index for index in indexes if index.text_model == embedder.facts.digest and index.records]
     notices = _other_model([index for index in indexes if index.text_model != embedder.facts.digest])
     vector = (await embedder.embed([text]))[0]
-    words = text.casefold().split()
+    words = set(_WORD.findall(text.casefold()))
     ranked: list[tuple[bool, float, FoundPhoto]] = []
     for index in usable:
         for row, cosine in enumerate(index.texts @ vector):
             record = index.records[row]
-            exact = all(word in record.text.casefold() for word in words)
+            exact = bool(words) and words <= set(_WORD.findall(record.text.casefold()))
             ranked.append((not exact, -float(cosine), _found(index, record, float(cosine), exact=exact)))
-    return [photo for *_, photo in sorted(ranked, key=lambda found: found[:2])[:most]], notices
+    return _once(photo for *_, photo in sorted(ranked, key=lambda found: found[:2]))[:most], notices
 
 
 async def photos_like(path: Path, most: int, home: Path, pictures: PictureModel) -> tuple[list[FoundPhoto], list[str]]:
@@ -164,12 +173,10 @@ async def photos_like(path: Path, most: int, home: Path, pictures: PictureModel)
         for row, cosine in enumerate(index.pictures @ vector)
     ]
     notices = _other_model([index for index in indexes if index.picture_model != pictures.digest])
-    return [photo for _, photo in sorted(ranked, key=lambda found: found[0])[:most]], notices
+    return _once(photo for _, photo in sorted(ranked, key=lambda found: found[0]))[:most], notices
 
 
-def _known(
-    former: PhotoIndex | None, text_model: str, pictures: PictureModel | None
-) -> dict[str, tuple[PhotoRecord, Vector | None, Vector | None]]:
+def _known(former: PhotoIndex | None, text_model: str, pictures: PictureModel | None) -> dict[str, _Photo]:
     """Place -> a photo that need not be opened again."""
     if former is None or former.picture_model != (None if pictures is None else pictures.digest):
         return {}
@@ -191,7 +198,7 @@ def _open(opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureM
         raise ModelError(PHOTOS_EXTRA)
     if isinstance(made, str) or "error" in made:
         return _why(made)
-    exif = made["exif"]
+    exif, caption = made["exif"], caption_beside(file)
     record = PhotoRecord(
         id=photo_id(root, file.place),
         place=file.place,
@@ -199,7 +206,8 @@ def _open(opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureM
         modified_ns=file.modified_ns,
         width=made["width"],
         height=made["height"],
-        text=photo_text(caption_beside(file), exif, file.words),
+        text=photo_text(caption, exif, file.words),
+        caption=caption,
         taken=exif.get("taken"),
         camera=" ".join(exif[name] for name in ("make", "camera") if name in exif) or None,
     )
@@ -213,10 +221,20 @@ def photo_text(caption: str, exif: dict[str, str], words: str) -> str:
     return ". ".join(dict.fromkeys(part.strip(". ") for part in parts if part.strip(". "))) or "photo"
 
 
-def _with_caption(file: PhotoFile, record: PhotoRecord) -> str:
-    """The record's text where the caption beside it is still in it; a new caption makes another."""
-    caption = caption_beside(file).strip(". ")
-    return record.text if record.text.startswith(caption) else caption
+def _once(photos: Iterable[FoundPhoto]) -> list[FoundPhoto]:
+    """Without those that were found already: a folder and one below it may both be indexed."""
+    first: dict[str, FoundPhoto] = {}
+    for photo in photos:
+        first.setdefault(photo.path, photo)
+    return list(first.values())
+
+
+def _unchanged(file: PhotoFile, known: Mapping[str, _Photo]) -> bool:
+    """Whether the photo and the caption beside it are what they were."""
+    if (before := known.get(file.place)) is None:
+        return False
+    now = (file.size, file.modified_ns, caption_beside(file))
+    return now == (before[0].size, before[0].modified_ns, before[0].caption)
 
 
 def _found(index: PhotoIndex, record: PhotoRecord, similarity: float, *, exact: bool) -> FoundPhoto:

@@ -31,6 +31,8 @@ class PhotoRecord:
     height: int
     text: str
     """All that is known of it in words: caption, description, names, date."""
+    caption: str = ""
+    """What stood beside it, as a part of `text`."""
     taken: str | None = None
     camera: str | None = None
 
@@ -96,7 +98,7 @@ def read_index(home: Path, root: str) -> PhotoIndex | None:
 
 def forget_folder(home: Path, root: str) -> None:
     """Removes all that is kept of a folder's photos; the photos stay. Raises UnknownNameError."""
-    if read_index(home, root) is None:
+    if not (home / "photos" / folder_id(root)).is_dir():  # one whose index is broken can be forgotten, too
         raise UnknownNameError("indexed folder", root, [index.root for index in read_indexes(home)])
     shutil.rmtree(home / "photos" / folder_id(root))
 

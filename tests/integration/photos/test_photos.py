@@ -11,10 +11,10 @@ from PIL import Image
 
 from nightjar.config.errors import ModelFileError, UnknownNameError, UsageError
 from nightjar.workers.library.digests import DigestCache
-from nightjar.workers.photos import decode
+from nightjar.workers.photos import decode, index
 from nightjar.workers.photos.index import index_photos, photos_like, search_photos
 from nightjar.workers.photos.picture_model import PictureModel
-from nightjar.workers.photos.store import forget_folder, read_indexes, thumbnail
+from nightjar.workers.photos.store import folder_id, forget_folder, read_indexes, thumbnail
 from tests.onnx_file import write_colour_model
 from tests.word_embedder import WordEmbedder
 
@@ -71,8 +71,8 @@ async def test_photos_are_found_by_their_texts(album: Path, tmp_path: Path) -> N
         assert photos[0].exact
         assert notices == []
     assert photos[0].similarity == max(photo.similarity for photo in photos)
-    [index] = read_indexes(home)
-    by_place = {record.place: record for record in index.records}
+    [album_index] = read_indexes(home)
+    by_place = {record.place: record for record in album_index.records}
     assert by_place["IMG_0001.jpg"].taken == "2024:11:03 10:00:00"
     assert by_place["holiday in Norway/fjord_boat.png"].camera == "Box 3000"
     rotated = by_place["IMG_0002.jpg"]
@@ -92,12 +92,49 @@ async def test_only_what_changed_is_opened_again(album: Path, tmp_path: Path) ->
     assert (done.photos, done.opened) == (2, 1)
     assert (await search_photos("hedgehog", 1, home, embedder))[0][0].exact
     assert len(list(home.rglob("*.jpg"))) == 2
+    (album / "IMG_0002.txt").unlink()
+    assert (await index_photos(album, home, embedder, None)).opened == 1
+    assert "hedgehog" not in next(home.rglob("index.json")).read_text().lower(), "a caption that is gone"
+    (album / "IMG_0002.txt").write_text("A hedgehog.")
+    await index_photos(album, home, embedder, None)
     other = WordEmbedder("b" * 64)
     photos, notices = await search_photos("hedgehog", 1, home, other)
     assert photos == []
     assert "nightjar photos index" in notices[0]
     assert (await index_photos(album, home, other, None)).photos == 2
     assert (await search_photos("hedgehog", 1, home, other))[0][0].exact
+
+
+async def test_an_interrupted_index_goes_on(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened up to then is kept and found."""
+    monkeypatch.setattr(index, "BATCH", 2)
+
+    def stop(done: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    home, embedder = tmp_path / "home", WordEmbedder()
+    with pytest.raises(KeyboardInterrupt):
+        await index_photos(album, home, embedder, None, stop)
+    [before] = read_indexes(home)
+    done = await index_photos(album, home, embedder, None)
+    assert (done.photos, done.opened) == (3, 3 - len(before.records))
+    assert 0 < len(before.records) < 3
+    places = [record.place for record in read_indexes(home)[0].records]
+    assert places == ["IMG_0001.jpg", "IMG_0002.jpg", "holiday in Norway/fjord_boat.png"], "in the order of the folder"
+    for question in ("lighthouse", "garden", "norway"):
+        assert (await search_photos(question, 1, home, embedder))[0][0].exact, question
+
+
+async def test_each_photo_is_found_once_and_by_whole_words(album: Path, tmp_path: Path) -> None:
+    """Where a folder and one below it are indexed; a word's part is no exact hit, and a question mark no word."""
+    home, embedder = tmp_path / "home", WordEmbedder()
+    await index_photos(album, home, embedder, None)
+    await index_photos(album / "holiday in Norway", home, embedder, None)
+    photos, _ = await search_photos("fjord?", 10, home, embedder)
+    assert len({photo.path for photo in photos}) == len(photos) == 3
+    assert [photo.exact for photo in photos] == [True, False, False]
+    assert not any(photo.exact for photo in (await search_photos("house", 10, home, embedder))[0])
 
 
 async def test_photos_are_found_by_what_they_show(album: Path, tmp_path: Path, colours: PictureModel) -> None:
@@ -119,22 +156,26 @@ async def test_a_thumbnail_holds_no_place(album: Path, tmp_path: Path) -> None:
     """Nor any other EXIF; it is had by ids alone, and forgotten with its folder."""
     home = tmp_path / "home"
     await index_photos(album, home, WordEmbedder(), None)
-    [index] = read_indexes(home)
-    for record in index.records:
-        data = thumbnail(home, index.id, record.id)
+    [kept] = read_indexes(home)
+    for record in kept.records:
+        data = thumbnail(home, kept.id, record.id)
         assert data is not None
         small = Image.open(io.BytesIO(data))
         assert (small.format, dict(small.getexif())) == ("JPEG", {})
         assert max(small.size) <= decode.THUMBNAIL
-    assert "52.0" not in (home / "photos" / index.id / "index.json").read_text()
+    assert "52.0" not in (home / "photos" / kept.id / "index.json").read_text()
     assert thumbnail(home, "..", "index") is None
-    assert thumbnail(home, index.id, "../../../etc/pa") is None
-    assert thumbnail(home, index.id, "0" * 16) is None
+    assert thumbnail(home, kept.id, "../../../etc/pa") is None
+    assert thumbnail(home, kept.id, "0" * 16) is None
     forget_folder(home, str(album))
     assert read_indexes(home) == []
     assert (album / "IMG_0001.jpg").exists()
     with pytest.raises(UnknownNameError):
         forget_folder(home, str(album))
+    await index_photos(album, home, WordEmbedder(), None)
+    (home / "photos" / folder_id(str(album)) / "index.json").write_text("{")
+    forget_folder(home, str(album))
+    assert list((home / "photos").iterdir()) == [], "one whose index is broken"
 
 
 def test_heic_and_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +192,10 @@ def test_heic_and_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for path, why in ((tmp_path / "way/photo.png", "link"), (tmp_path / "folder", "no file")):
         with pytest.raises((ValueError, OSError), match=why):
             decode.read_photo(str(path), 0)
+    for form in ("EPS", "PPM"):  # the first would be run by another program
+        Image.new("RGB", (8, 8), RED).save(tmp_path / "other.jpg", format=form)
+        with pytest.raises(ValueError, match="cannot be read as a picture"):
+            decode.read_photo(str(tmp_path / "other.jpg"), 0)
     monkeypatch.setattr(decode, "MOST_PIXELS", 100)
     with pytest.raises(ValueError, match="60 x 40 pixels"):
         decode.read_photo(str(tmp_path / "folder/photo.png"), 0)
